@@ -1,0 +1,209 @@
+"""The errors a caller can meet, as one tree; each class is one condition.
+
+CarryoverError
+├── InvalidRequest          the request itself is wrong
+│   ├── InvalidJson
+│   ├── UnknownField
+│   ├── BodyTooLarge
+│   ├── TooManyRows
+│   ├── SequenceTooLong
+│   ├── EmptySequence
+│   ├── UnknownEvent
+│   ├── InvalidEvent
+│   ├── NonFiniteInput
+│   └── TokenInvalid
+├── NotFound
+│   ├── ModelNotFound
+│   ├── VersionNotFound
+│   └── SessionNotFound
+├── Gone                    it was here, and is no more
+│   ├── SessionGone
+│   └── TokenExpired
+├── Conflict                the request does not fit the memory as it is
+│   ├── StepConflict
+│   ├── SessionLive
+│   ├── WrongNetwork
+│   └── SessionContended
+├── NonFiniteResult         the network's answer is not a number; nothing was stored
+├── CorruptRecord           stored memory fails its checksum; it is never served
+└── StoreFull               the store takes no new sessions; nothing was evicted
+
+It does not know HTTP: `service.problems` maps each class to its status.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class CarryoverError(Exception):
+    """Anything the service refuses or fails to do, with a sentence for the caller.
+
+    Args:
+        detail: What was received, what was expected and how to mend it.
+        **members: Facts a program can act on (`step`, `expected`, ...); they become
+            members of the problem document.
+    """
+
+    code: ClassVar[str] = "internal"
+
+    def __init__(self, detail: str, **members: object) -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.members = members
+
+
+class InvalidRequest(CarryoverError):
+    """The request does not have the form this call takes."""
+
+    code = "invalid_request"
+
+
+class InvalidJson(InvalidRequest):
+    """The body is not JSON."""
+
+    code = "invalid_json"
+
+
+class UnknownField(InvalidRequest):
+    """The body or a row has a field this call does not know."""
+
+    code = "unknown_field"
+
+
+class BodyTooLarge(InvalidRequest):
+    """The body is longer than the service accepts."""
+
+    code = "body_too_large"
+
+
+class TooManyRows(InvalidRequest):
+    """The request holds more rows than the service accepts."""
+
+    code = "too_many_rows"
+
+
+class SequenceTooLong(InvalidRequest):
+    """A row holds more events than the service accepts in one request."""
+
+    code = "sequence_too_long"
+
+
+class EmptySequence(InvalidRequest):
+    """A row holds no event."""
+
+    code = "empty_sequence"
+
+
+class UnknownEvent(InvalidRequest):
+    """An event's name is not in the model's vocabulary."""
+
+    code = "unknown_event"
+
+
+class InvalidEvent(InvalidRequest):
+    """An event does not have the fields or types of the model's input."""
+
+    code = "invalid_event"
+
+
+class NonFiniteInput(InvalidRequest):
+    """A number in an event is NaN or infinite."""
+
+    code = "non_finite_input"
+
+
+class TokenInvalid(InvalidRequest):
+    """A memory token is not one this service sealed for this model."""
+
+    code = "token_invalid"
+
+
+class NotFound(CarryoverError):
+    """Nothing is at this address."""
+
+    code = "not_found"
+
+
+class ModelNotFound(NotFound):
+    """No model of this name is loaded."""
+
+    code = "model_not_found"
+
+
+class VersionNotFound(NotFound):
+    """The model is loaded, but not in this version."""
+
+    code = "version_not_found"
+
+
+class SessionNotFound(NotFound):
+    """No session of this id was ever seen, or it was gone too long ago to tell."""
+
+    code = "session_not_found"
+
+
+class Gone(CarryoverError):
+    """It was here, and is no more."""
+
+    code = "gone"
+
+
+class SessionGone(Gone):
+    """The session expired, was ended or was deleted."""
+
+    code = "session_gone"
+
+
+class TokenExpired(Gone):
+    """The memory token is past its expiry."""
+
+    code = "token_expired"
+
+
+class Conflict(CarryoverError):
+    """The request does not fit the memory as it is."""
+
+    code = "conflict"
+
+
+class StepConflict(Conflict):
+    """The session is at another step than the row's `at`."""
+
+    code = "step_conflict"
+
+
+class SessionLive(Conflict):
+    """The row says `start`, but the session is live."""
+
+    code = "session_live"
+
+
+class WrongNetwork(Conflict):
+    """The memory was made by other weights than the ones being served."""
+
+    code = "wrong_network"
+
+
+class SessionContended(Conflict):
+    """Other requests kept changing the session while this one was computed."""
+
+    code = "session_contended"
+
+
+class NonFiniteResult(CarryoverError):
+    """The network's outputs or memory are not finite; the step was not taken."""
+
+    code = "non_finite"
+
+
+class CorruptRecord(CarryoverError):
+    """Stored memory fails its checksum or has an unknown format."""
+
+    code = "corrupt_record"
+
+
+class StoreFull(CarryoverError):
+    """The store has no room for another session."""
+
+    code = "store_full"
