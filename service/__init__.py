@@ -1,0 +1,5 @@
+"""The Flask service: everything that runs behind HTTP.
+
+Knows a network only as a SavedModel with a manifest; imports neither `models` nor
+`training`.
+"""

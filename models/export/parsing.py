@@ -1,0 +1,99 @@
+"""Events as clients write them, parsed inside the SavedModel's graph.
+
+Only `serving_default` needs it, so that TensorFlow Serving can load the folder as it
+is; the service parses in Python (`service.events`) and a test holds the two equal.
+Knows nothing of networks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import tensorflow as tf
+
+from models.features import Schema, Tensor
+
+
+def build_table(vocabulary: Sequence[str]) -> tf.lookup.StaticHashTable:
+    """Build the table from an event's name to its index; -1 is unknown."""
+    initial = tf.lookup.KeyValueTensorInitializer(
+        tf.constant(list(vocabulary)), tf.range(len(vocabulary), dtype=tf.int64)
+    )
+    return tf.lookup.StaticHashTable(initial, default_value=-1)
+
+
+def parse_events(
+    names: Tensor, table: tf.lookup.StaticHashTable
+) -> tuple[Tensor, Tensor]:
+    """Look names up in the vocabulary.
+
+    Args:
+        names: string of shape (batch, timesteps); "" after the last event is padding.
+        table: From `build_table`.
+
+    Returns:
+        int32 indices of shape (batch, timesteps) and int32 lengths of shape (batch,).
+        A name outside the vocabulary fails the call.
+    """
+    is_padding = tf.equal(names, "")
+    index = table.lookup(names)
+    known = tf.debugging.Assert(
+        tf.reduce_all(is_padding | (index >= 0)),
+        ["an event is not in the vocabulary of this model:", names],
+    )
+    with tf.control_dependencies([known]):
+        index = tf.cast(tf.maximum(index, 0), tf.int32)
+    length = tf.reduce_sum(tf.cast(~is_padding, tf.int32), axis=1)
+    return index, length
+
+
+def parse_records(
+    tensors: Mapping[str, Tensor], fields: Sequence[Schema]
+) -> tuple[Tensor, Tensor]:
+    """Lay the fields of records side by side as columns.
+
+    Args:
+        tensors: Per field, a tensor of shape (batch, timesteps): strings for times
+            (`YYYY-MM-DDTHH:MM` with optional `:SS`), float32 for numbers.
+        fields: The input schema's fields.
+
+    Returns:
+        float32 of shape (batch, timesteps, columns) and int32 lengths (batch,).
+    """
+    columns: list[Tensor] = []
+    for field in fields:
+        tensor = tensors[field["name"]]
+        columns += parse_time(tensor) if field["type"] == "time" else [tensor]
+    sequence = tf.stack(columns, axis=-1)
+    return sequence, tf.fill(tf.shape(sequence)[:1], tf.shape(sequence)[1])
+
+
+def parse_time(text: Tensor) -> list[Tensor]:
+    """Parse ISO 8601 wall-clock times into days since 1970-01-01 and seconds of day."""
+
+    def digits(start: int, count: int) -> Tensor:
+        part = tf.strings.substr(text, start, count)
+        return tf.strings.to_number(part, tf.int32)
+
+    days = days_from_civil(digits(0, 4), digits(5, 2), digits(8, 2))
+    # "00" behind a time without seconds; text that is longer keeps its own.
+    text = tf.strings.join([text, ":00"])
+    seconds = digits(11, 2) * 3600 + digits(14, 2) * 60 + digits(17, 2)
+    return [tf.cast(days, tf.float32), tf.cast(seconds, tf.float32)]
+
+
+def days_from_civil(year: Tensor, month: Tensor, day: Tensor) -> Tensor:
+    """Count days from 1970-01-01 to a date of the Gregorian calendar, int32.
+
+    Years begin in March, so that the leap day comes last and months have a formula.
+
+    Reference: H. Hinnant, chrono-Compatible Low-Level Date Algorithms, 2013,
+    https://howardhinnant.github.io/date_algorithms.html
+    """
+    year = year - tf.cast(month <= 2, tf.int32)
+    century = year // 400
+    year_of_400 = year - century * 400
+    month_from_march = (month + 9) % 12
+    day_of_year = (153 * month_from_march + 2) // 5 + day - 1
+    day_of_400 = year_of_400 * 365 + year_of_400 // 4 - year_of_400 // 100 + day_of_year
+    return century * 146_097 + day_of_400 - 719_468

@@ -1,0 +1,105 @@
+"""The SavedModel: a network's three signatures, traced and written.
+
+Knows nothing of manifests, versions or where the folder will live.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from models.export.parsing import build_table, parse_events, parse_records
+from models.export.verification import verify_export
+from models.features import Schema, Tensor
+from models.streaming import stream_network
+
+
+def export_network(
+    network: keras.Model, inputs: Schema, outputs: Schema, path: Path, *, real: Any
+) -> dict[str, list[int]]:
+    """Write a network as a SavedModel and prove that it computes the same.
+
+    Args:
+        network: From `models.networks.build_network`, trained.
+        inputs: Its input schema.
+        outputs: Its output schema.
+        path: The folder to write; must not exist.
+        real: A few real encoded sequences, of shape (batch, timesteps) or
+            (batch, timesteps, columns), compared beside random ones.
+
+    Returns:
+        The memory layout: size of each memory tensor, in layer order.
+
+    Raises:
+        ExportError: The folder computes something else than the network.
+        FileExistsError: `path` exists.
+    """
+    if path.exists():
+        raise FileExistsError(f"{path} exists; export writes a new folder.")
+    streaming = stream_network(network, outputs)
+    module = tf.Module()
+    # A SavedModel keeps what hangs on the module it is made from.
+    module.network_variables = [variable.value for variable in network.variables]
+    module.table = build_table(inputs.get("vocabulary", ["-"]))
+    tf.saved_model.save(
+        module,
+        str(path),
+        signatures={
+            "serving_default": build_serving_default(
+                network, inputs, outputs, module.table
+            ),
+            "advance": build_signature(streaming.advance),
+            "explain": build_signature(streaming.explain),
+        },
+    )
+    verify_export(path, network, streaming, inputs, outputs, real=real)
+    return {name: list(shape) for name, shape in streaming.memory.items()}
+
+
+def build_signature(model: keras.Model) -> Any:
+    """Trace a model from a dict of tensors to a dict of tensors."""
+    specs = {
+        name: tf.TensorSpec(tensor.shape, tensor.dtype, name)
+        for name, tensor in model._inputs_struct.items()
+    }
+
+    @tf.function
+    def signature(**tensors: Tensor) -> Any:
+        return model(tensors, training=False)
+
+    return signature.get_concrete_function(**specs)
+
+
+def build_serving_default(
+    network: keras.Model, inputs: Schema, outputs: Schema, table: Any
+) -> Any:
+    """Trace whole sequences, as a client writes them, to their last outputs.
+
+    Events are strings of shape (batch, timesteps), where "" after the end pads; records
+    are one tensor of shape (batch, timesteps) per field, times as strings.
+    """
+    kinds = {"time": tf.string, "number": tf.float32}
+    if inputs["kind"] == "event":
+        specs = {"sequence": tf.TensorSpec((None, None), tf.string, "sequence")}
+    else:
+        specs = {
+            field["name"]: tf.TensorSpec(
+                (None, None), kinds[field["type"]], field["name"]
+            )
+            for field in inputs["fields"]
+        }
+
+    @tf.function
+    def serving_default(**tensors: Tensor) -> dict[str, Tensor]:
+        if inputs["kind"] == "event":
+            sequence, length = parse_events(tensors["sequence"], table)
+        else:
+            sequence, length = parse_records(tensors, inputs["fields"])
+        prediction = network(sequence, training=False)
+        last = tf.gather(prediction, length - 1, axis=1, batch_dims=1)
+        return {outputs["name"]: last}
+
+    return serving_default.get_concrete_function(**specs)

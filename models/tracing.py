@@ -1,0 +1,147 @@
+"""Recurrent cells that tell what their gates did: the readable twins of Keras's cells.
+
+A twin borrows the weights of a Keras cell, computes the same step with `models.gates`,
+and outputs every gate and memory by name. Knows nothing of layers or batches of
+requests; `models.streaming` runs a twin beside the layer it explains.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import keras
+from keras import ops
+
+from models import gates
+
+Tensor = Any
+Trace = dict[str, Tensor]
+
+
+def trace_lstm(
+    cell: keras.layers.LSTMCell, x: Tensor, states: Sequence[Tensor]
+) -> Trace:
+    """Compute one LSTM step, all gates shown; packing i, f, g, o, states (h, c)."""
+    h_prev, c_prev = states
+    z = gates.preactivation(x, h_prev, cell.kernel, cell.recurrent_kernel, cell.bias)
+    z_i, z_f, z_g, z_o = ops.split(z, 4, axis=-1)
+    activation, recurrent = cell.activation, cell.recurrent_activation
+    i, g, learned = gates.learn(z_i, z_g, activation, recurrent)
+    f, kept = gates.forget(z_f, c_prev, recurrent)
+    c = gates.remember(kept, learned)
+    o, h = gates.use(z_o, c, activation, recurrent)
+    return {
+        "learn": i,
+        "candidate": g,
+        "forget": f,
+        "use": o,
+        "trace_short_term": h,
+        "trace_long_term": c,
+    }
+
+
+def trace_gru(cell: keras.layers.GRUCell, x: Tensor, states: Sequence[Tensor]) -> Trace:
+    """Compute one GRU step, both variants of `reset_after`; packing z, r, g.
+
+    With `reset_after` (Keras's default) the reset gate scales the recurrent part of the
+    candidate after its product with U, and that part has a bias of its own; without, it
+    scales h before the product, as in Cho et al. (2014).
+    """
+    (h_prev,) = states
+    bias_x, bias_h = split_bias(cell)
+    x_z, x_r, x_g = ops.split(add(ops.matmul(x, cell.kernel), bias_x), 3, axis=-1)
+    u_z, u_r, u_g = ops.split(cell.recurrent_kernel, 3, axis=-1)
+    b_z, b_r, b_g = ops.split(bias_h, 3, axis=-1) if bias_h is not None else [None] * 3
+    z = cell.recurrent_activation(x_z + add(ops.matmul(h_prev, u_z), b_z))
+    r = cell.recurrent_activation(x_r + add(ops.matmul(h_prev, u_r), b_r))
+    if cell.reset_after:
+        g = cell.activation(x_g + r * add(ops.matmul(h_prev, u_g), b_g))
+    else:
+        g = cell.activation(x_g + ops.matmul(r * h_prev, u_g))
+    h = gates.blend(z, g, h_prev)
+    return {"update": z, "reset": r, "candidate": g, "trace_short_term": h}
+
+
+def split_bias(cell: keras.layers.GRUCell) -> tuple[Tensor | None, Tensor | None]:
+    """Return the GRU's biases of the event's and of the memory's part."""
+    if cell.bias is None:
+        return None, None
+    if cell.reset_after:
+        return cell.bias[0], cell.bias[1]
+    return cell.bias, None
+
+
+def add(value: Tensor, bias: Tensor | None) -> Tensor:
+    """Add a bias where the cell has one."""
+    return value if bias is None else value + bias
+
+
+def trace_rnn(
+    cell: keras.layers.SimpleRNNCell, x: Tensor, states: Sequence[Tensor]
+) -> Trace:
+    """Compute one step of the simple RNN: h = tanh(x W + h_prev U + b).
+
+    It has no gates, so only its short-term memory is shown.
+
+    Reference: Elman, Finding Structure in Time, Cognitive Science 14(2), 1990,
+    doi 10.1207/s15516709cog1402_1.
+    """
+    (h_prev,) = states
+    z = gates.preactivation(x, h_prev, cell.kernel, cell.recurrent_kernel, cell.bias)
+    return {"trace_short_term": cell.activation(z)}
+
+
+Twin = Callable[[Any, Tensor, Sequence[Tensor]], Trace]
+
+# The twin of each cell and what it shows, in the order `TracingCell` packs it.
+TWINS: dict[type, tuple[Twin, tuple[str, ...]]] = {
+    keras.layers.LSTMCell: (
+        trace_lstm,
+        (
+            "learn",
+            "candidate",
+            "forget",
+            "use",
+            "trace_short_term",
+            "trace_long_term",
+        ),
+    ),
+    keras.layers.GRUCell: (
+        trace_gru,
+        ("update", "reset", "candidate", "trace_short_term"),
+    ),
+    keras.layers.SimpleRNNCell: (trace_rnn, ("trace_short_term",)),
+}
+
+
+class TracingCell(keras.layers.Layer):
+    """A cell for `keras.layers.RNN` whose output holds every gate and memory.
+
+    Args:
+        cell: A built Keras cell; its weights are borrowed, not copied.
+
+    Call arguments:
+        inputs: Events, float of shape (batch, features).
+        states: Memories before the event, `[h]` or `[h, c]`, each (batch, units).
+
+    Output shape:
+        (batch, len(names) * units), packed in the order of `names`.
+    """
+
+    def __init__(self, cell: keras.layers.Layer, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.cell = cell
+        self.state_size = cell.state_size
+        self.twin, self.names = TWINS[type(cell)]
+        self.output_size = len(self.names) * cell.units
+
+    def call(
+        self, inputs: Tensor, states: Sequence[Tensor], training: bool = False
+    ) -> tuple[Tensor, list[Tensor]]:
+        """Advance one timestep."""
+        del training  # an explanation is never a training step
+        trace = self.twin(self.cell, inputs, states)
+        memories = ("trace_short_term", "trace_long_term")
+        packed = ops.concatenate([trace[name] for name in self.names], axis=-1)
+        return packed, [trace[name] for name in memories if name in trace]
