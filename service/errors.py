@@ -7,6 +7,7 @@ CarryoverError
 │   ├── BodyTooLarge
 │   ├── TooManyRows
 │   ├── SequenceTooLong
+│   ├── TooManyEvents
 │   ├── EmptySequence
 │   ├── UnknownEvent
 │   ├── InvalidEvent
@@ -16,6 +17,7 @@ CarryoverError
 │   ├── ModelNotFound
 │   ├── VersionNotFound
 │   └── SessionNotFound
+├── MethodNotAllowed        the address takes other methods
 ├── Gone                    it was here, and is no more
 │   ├── SessionGone
 │   └── TokenExpired
@@ -89,6 +91,12 @@ class SequenceTooLong(InvalidRequest):
     code = "sequence_too_long"
 
 
+class TooManyEvents(InvalidRequest):
+    """The rows together hold more events than this call accepts."""
+
+    code = "too_many_events"
+
+
 class EmptySequence(InvalidRequest):
     """A row holds no event."""
 
@@ -141,6 +149,12 @@ class SessionNotFound(NotFound):
     """No session of this id was ever seen, or it was gone too long ago to tell."""
 
     code = "session_not_found"
+
+
+class MethodNotAllowed(CarryoverError):
+    """The address exists, but does not take this method."""
+
+    code = "method_not_allowed"
 
 
 class Gone(CarryoverError):

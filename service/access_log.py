@@ -1,0 +1,48 @@
+"""One structured line per request, and its id; never a payload, never memory."""
+
+from __future__ import annotations
+
+import logging
+import re
+import time
+import uuid
+
+import orjson
+from flask import Flask, Response, g, request
+
+log = logging.getLogger(__name__)
+
+# Ids that come in are echoed and logged: nothing that could forge a line or a header.
+REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
+
+
+def init_app(app: Flask) -> None:
+    """Register the hooks."""
+    app.before_request(begin)
+    app.after_request(finish)
+
+
+def begin() -> None:
+    """Note when the request began and under which id."""
+    g.began = time.perf_counter()
+    given = request.headers.get("X-Request-Id", "")
+    g.request_id = given if REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
+
+
+def finish(response: Response) -> Response:
+    """Write the line and hand the id to the client."""
+    response.headers["X-Request-Id"] = g.request_id
+    manifest = g.get("model")
+    line = {
+        "request_id": g.request_id,
+        "method": request.method,
+        # The rule, not the path: a path may hold a session's id.
+        "route": request.url_rule.rule if request.url_rule else None,
+        "model": manifest.name if manifest else None,
+        "version": manifest.version if manifest else None,
+        "rows": g.get("rows"),
+        "status": response.status_code,
+        "milliseconds": round(1000 * (time.perf_counter() - g.began), 3),
+    }
+    log.info(orjson.dumps(line).decode())
+    return response

@@ -1,0 +1,63 @@
+"""The Flask application: settings to services, and the parts joined.
+
+Knows how the parts fit together; each call's own work is in `service.views`.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from flask import Flask
+
+from service import access_log, error_pages
+from service.catalog import Catalog, load_catalog
+from service.engine import Engine, Lifetimes
+from service.memory.seal import Seal, load_or_create_key
+from service.memory.sessions import Sessions
+from service.memory.store import open_store
+from service.settings import Settings
+from service.views import health, models, predict, sessions
+
+
+@dataclass(frozen=True)
+class Services:
+    """What the views work with."""
+
+    settings: Settings
+    catalog: Catalog
+    engine: Engine
+
+
+def build_services(
+    settings: Settings, *, clock: Callable[[], float] = time.time
+) -> Services:
+    """Open the store, load the key and the models.
+
+    Raises:
+        ValueError: The memory's address or the key file cannot be used.
+        service.artifact.ArtifactError: A model's folder is damaged.
+    """
+    store = open_store(settings.memory)
+    seal = Seal([load_or_create_key(Path(settings.token_key_file))])
+    lifetimes = Lifetimes(settings.session_idle_seconds, settings.token_seconds)
+    sessions_ = Sessions(
+        store, clock=clock, tombstone_seconds=settings.tombstone_seconds
+    )
+    catalog = load_catalog(Path(settings.models), max_events=settings.max_events)
+    return Services(settings, catalog, Engine(sessions_, seal, lifetimes, clock))
+
+
+def create_app(services: Services) -> Flask:
+    """Create the application around opened services."""
+    app = Flask(__name__, static_folder=None)
+    app.config["MAX_CONTENT_LENGTH"] = services.settings.max_body_bytes
+    app.extensions["carryover"] = services
+    app.url_map.strict_slashes = False
+    for view in (predict, models, sessions, health):
+        app.register_blueprint(view.blueprint)
+    error_pages.init_app(app)
+    access_log.init_app(app)
+    return app

@@ -1,0 +1,124 @@
+"""Exported models on disk: which there are, and what their manifests promise.
+
+Knows the layout `<models>/<name>/<version>/` and the manifest; loads no network.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+MANIFEST = Path("assets.extra", "carryover", "manifest.json")
+# The manifest format this service reads; export writes it as "format".
+FORMAT = 1
+log = logging.getLogger(__name__)
+
+
+class ArtifactError(Exception):
+    """A version's folder is damaged or of a format this service does not read."""
+
+
+class Manifest(msgspec.Struct, frozen=True):
+    """What training promises the service about one version of a model.
+
+    Args:
+        format: Format of the manifest.
+        name: Name of the model, as in its address.
+        version: Version of the model, 1 or more.
+        task: `label`, `next_event` or `forecast`.
+        cell: `lstm`, `gru`, `rnn`.
+        units: Size of each recurrent layer.
+        input: Input schema: `{"kind": "event", "vocabulary": [...]}` or
+            `{"kind": "record", "fields": [...]}`.
+        output: Output schema: its `name`, and `labels` where it has any.
+        memory: Size of each memory tensor, in the order they are stored.
+        network: SHA-256 of weights and schemas; what memory is bound to.
+        files: SHA-256 of every other file of the version.
+        threshold: Probability from which a label counts as decided, if any.
+        created_at: When it was exported, ISO 8601 in UTC.
+        training: Configuration, seed and data of the training.
+        metrics: Measured quality, each with its baselines.
+        packages: Versions of the packages it was made with.
+    """
+
+    format: int
+    name: str
+    version: int
+    task: str
+    cell: str
+    units: list[int]
+    input: dict[str, Any]
+    output: dict[str, Any]
+    memory: dict[str, list[int]]
+    network: str
+    files: dict[str, str]
+    threshold: float | None = None
+    created_at: str = ""
+    training: dict[str, Any] = {}
+    metrics: list[Any] = []
+    packages: dict[str, str] = {}
+
+    @property
+    def labels(self) -> list[str] | None:
+        """The labels of a classifier, in the order of its probabilities."""
+        return self.output.get("labels")
+
+
+class Artifact(msgspec.Struct, frozen=True):
+    """One version of a model on disk."""
+
+    path: Path
+    manifest: Manifest
+
+
+def find_newest(models: Path) -> Iterator[Path]:
+    """Yield the newest version's folder of every model under a folder."""
+    if not models.is_dir():
+        log.warning("no models: %s is no folder; export one with `make train`", models)
+        return
+    for model in sorted(models.iterdir()):
+        versions = [v for v in model.glob("[0-9]*") if (v / MANIFEST).is_file()]
+        if versions:
+            yield max(versions, key=lambda version: int(version.name))
+        elif model.is_dir() and not model.name.startswith("."):
+            log.warning("skipped %s: no version in it has a %s", model, MANIFEST)
+
+
+def read_artifact(path: Path) -> Artifact:
+    """Read and check one version.
+
+    Raises:
+        ArtifactError: The manifest cannot be read, or a file is not the one exported.
+    """
+    try:
+        manifest = msgspec.json.decode((path / MANIFEST).read_bytes(), type=Manifest)
+    except (OSError, msgspec.MsgspecError) as error:
+        raise ArtifactError(
+            f"{path / MANIFEST} cannot be read: {error}. Export the model again."
+        ) from error
+    if manifest.format != FORMAT:
+        raise ArtifactError(
+            f"{path} has manifest format {manifest.format}; this service reads "
+            f"{FORMAT}. Export the model again with the training code beside it."
+        )
+    for name, expected in manifest.files.items():
+        verify_file(path / name, expected)
+    return Artifact(path, manifest)
+
+
+def verify_file(file: Path, expected: str) -> None:
+    """Refuse a file that is missing or was changed since export."""
+    try:
+        actual = hashlib.sha256(file.read_bytes()).hexdigest()
+    except OSError as error:
+        raise ArtifactError(f"{file} cannot be read: {error}.") from error
+    if actual != expected:
+        raise ArtifactError(
+            f"{file} was changed after export (SHA-256 {actual[:12]}, the manifest "
+            f"says {expected[:12]}). Export the model again, or restore the file."
+        )

@@ -1,0 +1,108 @@
+"""The models being served: each artifact with its runtime and its encoder.
+
+Knows which models and versions there are; knows no HTTP and no sessions.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from service.artifact import Manifest, find_newest, read_artifact
+from service.errors import ModelNotFound, VersionNotFound
+from service.events import Encoder, build_encoder
+from service.runtime import Runtime, open_runtime
+
+# Sessions and tokens carry this much of the SHA-256: no two networks will share it.
+FINGERPRINT_BYTES = 16
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Model:
+    """One served version: what it promises, what runs it, what feeds it."""
+
+    manifest: Manifest
+    runtime: Runtime
+    encoder: Encoder
+
+    @property
+    def fingerprint(self) -> bytes:
+        """The network's fingerprint, which its memory carries."""
+        return bytes.fromhex(self.manifest.network)[:FINGERPRINT_BYTES]
+
+    @property
+    def memory_size(self) -> int:
+        """Numbers in one sequence's memory."""
+        return sum(int(np.prod(shape)) for shape in self.manifest.memory.values())
+
+
+class Catalog:
+    """Served models by name and version.
+
+    Args:
+        models: The models; of several versions of one name the newest is the default.
+    """
+
+    def __init__(self, models: Iterable[Model]) -> None:
+        self._models: dict[str, dict[int, Model]] = {}
+        for model in models:
+            versions = self._models.setdefault(model.manifest.name, {})
+            versions[model.manifest.version] = model
+
+    def names(self) -> list[str]:
+        """List the served models."""
+        return sorted(self._models)
+
+    def versions(self, name: str) -> list[int]:
+        """List a model's served versions, oldest first.
+
+        Raises:
+            ModelNotFound: No such model is served.
+        """
+        if name not in self._models:
+            served = ", ".join(self.names()) or "none"
+            raise ModelNotFound(
+                f"model {name[:80]!r} is not served here; the served models are: "
+                f"{served}."
+            )
+        return sorted(self._models[name])
+
+    def find(self, name: str, version: int | None = None) -> Model:
+        """Find a model, in its newest version unless one is named.
+
+        Raises:
+            ModelNotFound: No such model is served.
+            VersionNotFound: The model is served, but not in this version.
+        """
+        versions = self.versions(name)
+        chosen = versions[-1] if version is None else version
+        if chosen not in versions:
+            raise VersionNotFound(
+                f"model {name!r} is not served in version {version}; it is in version "
+                f"{', '.join(map(str, versions))}."
+            )
+        return self._models[name][chosen]
+
+
+def load_catalog(folder: Path, *, max_events: int) -> Catalog:
+    """Load the newest version of every model under a folder.
+
+    Raises:
+        ArtifactError: A version's folder is damaged.
+    """
+    return Catalog([load_model(path, max_events) for path in find_newest(folder)])
+
+
+def load_model(path: Path, max_events: int) -> Model:
+    """Load one version."""
+    artifact = read_artifact(path)
+    manifest = artifact.manifest
+    encoder = build_encoder(manifest.input, max_events=max_events)
+    model = Model(manifest, open_runtime(path), encoder)
+    log.info("loaded %s version %d from %s", manifest.name, manifest.version, path)
+    return model

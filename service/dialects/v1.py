@@ -1,0 +1,234 @@
+"""The v1 dialect: TensorFlow Serving's and KServe V1's predict call, with memory.
+
+Knows the JSON of `:predict` and `:explain`; neither routes nor status lines.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import re
+from typing import Annotated, Any, Literal, NamedTuple, NoReturn
+
+import msgspec
+
+from service.catalog import Model
+from service.errors import (
+    CarryoverError,
+    EmptySequence,
+    InvalidJson,
+    InvalidRequest,
+    NonFiniteInput,
+    TooManyRows,
+    UnknownField,
+)
+from service.rows import Row
+
+# Leaves room for tenant and model in the 400 bytes of a store's key.
+MAX_SESSION_BYTES = 200
+# A year: longer than any sensor sleeps, short enough that a slip of unit is noticed.
+MAX_TTL_SECONDS = 366 * 86_400
+
+Count = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
+SessionId = Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_SESSION_BYTES)]
+Seconds = Annotated[float, msgspec.Meta(gt=0, le=MAX_TTL_SECONDS)]
+
+
+class Body(msgspec.Struct, forbid_unknown_fields=True, rename={"returned": "return"}):
+    """The body of `:predict` and `:explain`."""
+
+    instances: list[msgspec.Raw]
+    returned: Literal["last", "all"] = "last"
+    top: Annotated[int, msgspec.Meta(ge=1)] | None = None
+    threshold: Annotated[float, msgspec.Meta(ge=0, le=1)] | None = None
+    signature_name: str = "serving_default"
+
+
+class ObjectRow(msgspec.Struct, forbid_unknown_fields=True):
+    """A row with options; a bare row is its `sequence` alone."""
+
+    sequence: list[Any]
+    session: SessionId | msgspec.UnsetType = msgspec.UNSET
+    memory: str | msgspec.UnsetType | None = msgspec.UNSET
+    at: Count | None = None
+    start: bool = False
+    end: bool = False
+    ttl_seconds: Seconds | None = None
+
+
+class Options(NamedTuple):
+    """How answers are written: body options shared by all rows."""
+
+    is_last_only: bool
+    top: int | None
+    threshold: float | None
+
+
+class ParsedRow(NamedTuple):
+    """A row ready for the engine, and whether it came bare."""
+
+    row: Row
+    is_bare: bool
+
+
+class Request(NamedTuple):
+    """A parsed body: options, and each row or why it was refused."""
+
+    options: Options
+    rows: list[ParsedRow | CarryoverError]
+
+
+def parse(data: bytes, model: Model, *, max_rows: int) -> Request:
+    """Parse the body of a predict or explain call.
+
+    Args:
+        data: The body.
+        model: Whose events the rows hold.
+        max_rows: Most rows accepted.
+
+    Returns:
+        The options and the rows; a bad row is its error and spoils no other.
+
+    Raises:
+        InvalidRequest: The body as a whole cannot be used.
+    """
+    body = decode_body(data)
+    if body.signature_name != "serving_default":
+        raise InvalidRequest(
+            f'Serving signature name: "{body.signature_name[:80]}" not found in '
+            'signature def. Leave it out, or send "serving_default".'
+        )
+    if not body.instances:
+        raise EmptySequence("instances is empty; send at least one row.")
+    if len(body.instances) > max_rows:
+        raise TooManyRows(
+            f"instances has {len(body.instances)} rows; at most {max_rows} are "
+            "accepted in one request. Send the rest in another.",
+            max_rows=max_rows,
+        )
+    rows = [parse_row(k, raw, model) for k, raw in enumerate(body.instances)]
+    labels = model.manifest.labels
+    threshold = model.manifest.threshold if body.threshold is None else body.threshold
+    if labels is None and not (body.top is None and body.threshold is None):
+        raise InvalidRequest(
+            f"top and threshold choose labels; {model.manifest.name} has none, it "
+            f"answers {model.manifest.output['name']}. Leave them out."
+        )
+    return Request(Options(body.returned == "last", body.top, threshold), rows)
+
+
+def decode_body(data: bytes) -> Body:
+    """Read the JSON and check its form."""
+    try:
+        return msgspec.json.decode(data, type=Body)
+    except msgspec.ValidationError as error:
+        raise wrong_form(error, "the body", Body) from None
+    except (msgspec.DecodeError, RecursionError) as error:
+        refuse_json(data, error)
+
+
+def refuse_json(data: bytes, error: Exception) -> NoReturn:
+    """Say why a body is not JSON; NaN and Infinity are, to some."""
+
+    def refuse_constant(token: str) -> NoReturn:
+        raise NonFiniteInput(
+            f"the body holds {token}, which is no number; expected finite numbers. "
+            "Leave the event out, or send its last known value."
+        )
+
+    with contextlib.suppress(ValueError, RecursionError):
+        json.loads(data, parse_constant=refuse_constant)
+    raise InvalidJson(
+        f"the body is not JSON ({str(error)[:120]}); expected an object such as "
+        '{"instances": [["first event", "second event"]]}.'
+    )
+
+
+def wrong_form(
+    error: msgspec.ValidationError, where: str, form: type[msgspec.Struct]
+) -> InvalidRequest:
+    """Turn a failed check into a sentence that says how to mend it."""
+    text = str(error).replace(" - at `$", f" - at `{where}").replace("`", "'")
+    if "unknown field" in text:
+        names = ", ".join(form.__struct_encode_fields__)
+        return UnknownField(f"{text}. The fields of {where} are {names}.")
+    return InvalidRequest(f"{where} does not have the right form: {text}.")
+
+
+def parse_row(
+    position: int, raw: msgspec.Raw, model: Model
+) -> ParsedRow | CarryoverError:
+    """Parse one row; a refusal names the row."""
+    where = f"instances[{position}]"
+    try:
+        if memoryview(raw)[:1] == b"[":
+            bare = msgspec.json.decode(raw, type=list[Any])
+            return ParsedRow(Row(model.encoder.encode(bare)), True)
+        row = msgspec.json.decode(raw, type=ObjectRow)
+        check_row(row)
+        return ParsedRow(build_row(row, model), False)
+    except msgspec.ValidationError as error:
+        return wrong_form(error, where, ObjectRow)
+    except (msgspec.DecodeError, RecursionError) as error:
+        return InvalidJson(f"{where} is not JSON ({error}).")
+    except CarryoverError as error:
+        return type(error)(f"{where}: {error.detail}", **error.members)
+
+
+def check_row(row: ObjectRow) -> None:
+    """Refuse options that contradict each other."""
+    held_here = row.session is not msgspec.UNSET
+    held_there = row.memory is not msgspec.UNSET
+    if held_here and held_there:
+        raise InvalidRequest(
+            "the row has both session and memory; send session when the service is "
+            "to remember, memory when the client does."
+        )
+    if not held_here and (row.start or row.end):
+        raise InvalidRequest(
+            "start and end belong to a session, and the row has none. Add a session, "
+            "or leave them out."
+        )
+    if not (held_here or held_there) and not (
+        row.at is None and row.ttl_seconds is None
+    ):
+        raise InvalidRequest(
+            "at and ttl_seconds belong to a memory, and the row has none. Add a "
+            "session or a memory, or leave them out."
+        )
+    if isinstance(row.session, str):
+        check_session_id(row.session)
+
+
+def check_session_id(session: str) -> None:
+    """Refuse ids that cannot be stored or written in an address.
+
+    Raises:
+        InvalidRequest: The id is empty, too long, or holds control characters.
+    """
+    # Lone surrogates cannot be encoded; JSON may smuggle them in as escapes.
+    size = len(session.encode(errors="replace"))
+    if (
+        not session
+        or size > MAX_SESSION_BYTES
+        or re.search(r"[\x00-\x1f\x7f\ud800-\udfff]", session)
+    ):
+        raise InvalidRequest(
+            f"the session id has {size} bytes or characters that cannot be used; "
+            f"expected 1 to {MAX_SESSION_BYTES} bytes of UTF-8 without control "
+            "characters."
+        )
+
+
+def build_row(row: ObjectRow, model: Model) -> Row:
+    """Hand a row's options and encoded events to the engine's form."""
+    return Row(
+        sequence=model.encoder.encode(row.sequence),
+        session=row.session if isinstance(row.session, str) else None,
+        token=row.memory if isinstance(row.memory, str) else None,
+        seal_memory=row.memory is not msgspec.UNSET,
+        at=row.at,
+        start=row.start,
+        end=row.end,
+        ttl_seconds=row.ttl_seconds,
+    )

@@ -1,0 +1,136 @@
+"""The v1 dialect's answers: outcomes to the JSON of `:predict` and `:explain`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+import orjson
+
+from service.catalog import Model
+from service.dialects.v1 import Options, ParsedRow, Request
+from service.errors import CarryoverError
+from service.problems import problem
+from service.rows import Outcome, Result, Row
+
+# Gates and memories carry their layer's number at the end of their name.
+TRACES = ("learn", "candidate", "forget", "use", "update", "reset", "trace_")
+
+
+def render(
+    request: Request, results: Sequence[Result], model: Model, *, explain: bool
+) -> bytes:
+    """Write the answer of a predict or explain call.
+
+    Args:
+        request: The parsed request.
+        results: For each of its rows, the outcome or the error.
+        model: Who answered.
+        explain: Whether gates and memories are part of the answer.
+
+    Returns:
+        A JSON object with `predictions`, one per row, and `labels` where there are any.
+    """
+    answer: dict[str, Any] = {
+        "predictions": [
+            render_row(parsed, result, request.options, model, explain=explain)
+            for parsed, result in zip(request.rows, results, strict=True)
+        ],
+        "model_version": str(model.manifest.version),
+    }
+    if model.manifest.labels is not None:
+        answer["labels"] = model.manifest.labels
+    return orjson.dumps(answer, option=orjson.OPT_SERIALIZE_NUMPY)
+
+
+def render_row(
+    parsed: ParsedRow | CarryoverError,
+    result: Result,
+    options: Options,
+    model: Model,
+    *,
+    explain: bool,
+) -> Any:
+    """Write one row's answer: bare values, an object, or a problem document."""
+    if isinstance(result, CarryoverError) or isinstance(parsed, CarryoverError):
+        return problem(result if isinstance(result, CarryoverError) else parsed)
+    name = model.manifest.output["name"]
+    output = result.outputs[name]
+    chosen = contiguous(output[-1] if options.is_last_only else output)
+    if parsed.is_bare and not explain:
+        return chosen
+    answer = {name: chosen, "step": result.step} | render_memory(parsed.row, result)
+    if "surprise" in result.outputs:
+        answer["surprise"] = render_surprise(result)
+    if model.manifest.labels is not None:
+        answer |= decide(chosen, model.manifest.labels, options)
+    if explain:
+        answer["layers"] = render_layers(result.outputs)
+    return answer
+
+
+def render_memory(row: Row, outcome: Outcome) -> dict[str, Any]:
+    """Tell where the memory is now, and until when."""
+    answer: dict[str, Any] = {}
+    if row.session is not None:
+        answer["session"] = row.session
+    if row.end:
+        answer["ended"] = True
+    if outcome.token is not None:
+        answer["memory"] = outcome.token
+    if outcome.expires_at is not None:
+        answer["expires_at"] = format_time(outcome.expires_at)
+    return answer
+
+
+def contiguous(array: np.ndarray) -> np.ndarray:
+    """Lay an array out as orjson takes it."""
+    return np.ascontiguousarray(array)
+
+
+def format_time(seconds: float) -> str:
+    """Write a time since 1970 as ISO 8601 in UTC, to the second."""
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def render_surprise(outcome: Outcome) -> list[float | None]:
+    """Write -ln p of each arriving event; nothing was expected before the first."""
+    surprise: list[float | None] = outcome.outputs["surprise"].tolist()
+    if not outcome.begun:
+        surprise[0] = None
+    return surprise
+
+
+def decide(
+    probabilities: np.ndarray, labels: Sequence[str], options: Options
+) -> dict[str, Any]:
+    """Name the most probable labels, and those that reach the threshold.
+
+    Returns:
+        `top` and `decided` where asked for: one list, or one per timestep.
+    """
+    if probabilities.ndim == 2:
+        steps = [decide(row, labels, options) for row in probabilities]
+        return {name: [step[name] for step in steps] for name in steps[0]}
+    answer: dict[str, Any] = {}
+    if options.top is not None:
+        best = np.argsort(-probabilities, kind="stable")[: options.top]
+        answer["top"] = [
+            {"label": labels[k], "probability": probabilities[k]} for k in best
+        ]
+    if options.threshold is not None:
+        decided = np.flatnonzero(probabilities >= options.threshold)
+        answer["decided"] = [labels[k] for k in decided]
+    return answer
+
+
+def render_layers(outputs: dict[str, np.ndarray]) -> list[dict[str, Any]]:
+    """Group gates and memories by layer, each of shape (timesteps, units)."""
+    layers: dict[int, dict[str, Any]] = {}
+    for name, value in outputs.items():
+        if name.startswith(TRACES):
+            gate, _, index = name.rpartition("_")
+            layers.setdefault(int(index), {})[gate] = contiguous(value)
+    return [layers[index] for index in sorted(layers)]

@@ -1,0 +1,70 @@
+"""Errors as HTTP says them: RFC 9457 problem documents, and the status of each class.
+
+The one file that knows status codes. Every problem also has `error`, which the clients
+of TensorFlow Serving and Triton read, and a stable `code`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from http import HTTPStatus
+from typing import Any
+
+import orjson
+from flask import Response
+
+from service import errors
+
+JSON = "application/json"
+PROBLEM_JSON = "application/problem+json"
+
+# The most specific class wins: a class without a row has its parent's status.
+STATUS: dict[type[errors.CarryoverError], HTTPStatus] = {
+    errors.CarryoverError: HTTPStatus.INTERNAL_SERVER_ERROR,
+    errors.InvalidRequest: HTTPStatus.BAD_REQUEST,
+    errors.BodyTooLarge: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+    errors.NotFound: HTTPStatus.NOT_FOUND,
+    errors.MethodNotAllowed: HTTPStatus.METHOD_NOT_ALLOWED,
+    errors.Gone: HTTPStatus.GONE,
+    errors.Conflict: HTTPStatus.CONFLICT,
+    errors.StoreFull: HTTPStatus.SERVICE_UNAVAILABLE,
+}
+
+
+def status_of(error: errors.CarryoverError) -> int:
+    """Return the HTTP status of an error."""
+    return next(int(STATUS[cls]) for cls in type(error).__mro__ if cls in STATUS)
+
+
+def problem(error: errors.CarryoverError) -> dict[str, object]:
+    """Describe an error as a problem document.
+
+    Returns:
+        `type`, `title`, `status`, `detail`, `error`, `code`, and the error's members.
+    """
+    return {
+        "type": "about:blank",
+        "title": error.code.replace("_", " ").capitalize(),
+        "status": status_of(error),
+        "detail": error.detail,
+        "error": error.detail,
+        "code": error.code,
+        **error.members,
+    }
+
+
+def all_failed(failures: Sequence[errors.CarryoverError]) -> bytes:
+    """Write the problem of a request none of whose rows succeeded.
+
+    A lone row's problem is the request's; of several, the first speaks for them and
+    `rows` holds each.
+    """
+    first = problem(failures[0])
+    if len(failures) > 1:
+        first["rows"] = [problem(failure) for failure in failures]
+    return orjson.dumps(first)
+
+
+def json_response(body: Any, status: int = 200, mimetype: str = JSON) -> Response:
+    """Write a JSON answer."""
+    return Response(orjson.dumps(body), status, mimetype=mimetype)

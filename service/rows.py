@@ -1,0 +1,75 @@
+"""Rows and outcomes: what dialects hand to the engine, and what it hands back.
+
+Everything a dialect and the engine share. Knows neither.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from service.errors import CarryoverError
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One sequence to advance, and the memory it continues.
+
+    Args:
+        sequence: Encoded events, of shape (timesteps,) or (timesteps, columns).
+        session: Id of the session that remembers it, if any.
+        token: Sealed memory the client sent back, if any.
+        seal_memory: Whether the client holds the memory: the outcome has a token.
+        at: The step the client believes the session is at.
+        start: Whether the session is to begin anew.
+        end: Whether the session ends with this row.
+        ttl_seconds: Idle lifetime asked for the session, or lifetime of the token.
+    """
+
+    sequence: np.ndarray
+    session: str | None = None
+    token: str | None = None
+    seal_memory: bool = False
+    at: int | None = None
+    start: bool = False
+    end: bool = False
+    ttl_seconds: float | None = None
+
+
+class Outcome(NamedTuple):
+    """What became of a row.
+
+    Attributes:
+        outputs: By name, arrays of shape (timesteps, ...).
+        begun: Whether the sequence had events before this row.
+        step: How many events it has absorbed in all.
+        expires_at: When its memory expires, in seconds since 1970, if it can.
+        token: The sealed memory, where the client holds it.
+    """
+
+    outputs: dict[str, np.ndarray]
+    begun: bool
+    step: int
+    expires_at: float | None = None
+    token: str | None = None
+
+
+Result = Outcome | CarryoverError
+
+
+def take_turns(rows: Sequence[Row]) -> list[list[int]]:
+    """Sort rows into turns in which no session occurs twice; later rows wait."""
+    turns: list[list[int]] = []
+    seen: dict[str, int] = {}
+    for k, row in enumerate(rows):
+        turn = 0
+        if row.session is not None:
+            turn = seen.get(row.session, 0)
+            seen[row.session] = turn + 1
+        if turn == len(turns):
+            turns.append([])
+        turns[turn].append(k)
+    return turns

@@ -1,0 +1,177 @@
+"""The settings: one table that drives parsing, `--help`, the README and a test.
+
+Every setting is an environment variable `CARRYOVER_*` (12-factor). A bad value or an
+unknown `CARRYOVER_*` name stops the start and names both key and value.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+PREFIX = "CARRYOVER_"
+DAY = 86_400.0
+
+
+class SettingError(Exception):
+    """A setting has a value that cannot be used."""
+
+
+class Setting(NamedTuple):
+    """One row of the table: attribute, reader of its text, default, meaning."""
+
+    name: str
+    read: Callable[[str], Any]
+    default: Any
+    help: str
+
+
+def positive_int(text: str) -> int:
+    """Read a whole number of at least 1."""
+    value = int(text)
+    if value < 1:
+        raise ValueError
+    return value
+
+
+def positive_seconds(text: str) -> float:
+    """Read a finite duration above 0, in seconds."""
+    value = float(text)
+    if not 0 < value < float("inf"):
+        raise ValueError
+    return value
+
+
+def log_level(text: str) -> str:
+    """Read the name of a log level."""
+    if text not in ("debug", "info", "warning", "error"):
+        raise ValueError
+    return text
+
+
+EXPECTED = {
+    str: "text",
+    log_level: "debug, info, warning or error",
+    positive_int: "a whole number of at least 1",
+    positive_seconds: "a number of seconds above 0",
+}
+
+TABLE = (
+    Setting("models", str, "artifacts", "Folder of models, <name>/<version>/ each."),
+    Setting(
+        "memory",
+        str,
+        "lmdb://var/memory",
+        "Where sessions live: lmdb://PATH, or memory:// (one process, for tests).",
+    ),
+    Setting(
+        "session_idle_seconds",
+        positive_seconds,
+        DAY,
+        "A session no event reaches for this long expires.",
+    ),
+    Setting(
+        "tombstone_seconds",
+        positive_seconds,
+        7 * DAY,
+        "How long a session that is gone answers 410 before its id is forgotten.",
+    ),
+    Setting(
+        "token_key_file",
+        str,
+        "var/token.key",
+        "Key that seals client-held memory; created where missing. All replicas "
+        "need the same.",
+    ),
+    Setting(
+        "token_seconds",
+        positive_seconds,
+        DAY,
+        "How long a sealed memory can be sent back.",
+    ),
+    Setting("host", str, "127.0.0.1", "Address to listen on."),
+    Setting("port", positive_int, 8080, "Port to listen on."),
+    Setting("workers", positive_int, 2, "Processes; all share the sessions."),
+    Setting("threads", positive_int, 4, "Requests a worker handles at a time."),
+    # 4 MiB holds half a million short events: a retry of a day's log in one request.
+    Setting("max_body_bytes", positive_int, 4 * 2**20, "Longest request body."),
+    Setting("max_rows", positive_int, 1024, "Most rows in one request."),
+    Setting("max_events", positive_int, 10_000, "Most events in one row."),
+    # An explained event of an LSTM-128 is 768 numbers, about 9 KB of JSON.
+    Setting(
+        "max_explained_events",
+        positive_int,
+        1000,
+        "Most events, over all rows, in one explain request.",
+    ),
+    Setting("log_level", log_level, "info", "debug, info, warning or error."),
+)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The settings, read and checked; see `TABLE` for what each means."""
+
+    models: str
+    memory: str
+    session_idle_seconds: float
+    tombstone_seconds: float
+    token_key_file: str
+    token_seconds: float
+    host: str
+    port: int
+    workers: int
+    threads: int
+    max_body_bytes: int
+    max_rows: int
+    max_events: int
+    max_explained_events: int
+    log_level: str
+
+
+def read_settings(environ: Mapping[str, str]) -> Settings:
+    """Read the settings from an environment.
+
+    Raises:
+        SettingError: A value does not fit its setting, or a `CARRYOVER_*` name is
+            none of the table's.
+    """
+    known = {PREFIX + setting.name.upper() for setting in TABLE}
+    for key in sorted(environ):
+        if key.startswith(PREFIX) and key not in known:
+            raise SettingError(
+                f"{key}={environ[key]!r} is no setting; the settings are "
+                f"{', '.join(sorted(known))}."
+            )
+    settings = Settings(**{s.name: read_one(s, environ) for s in TABLE})
+    if settings.memory.startswith("memory:") and settings.workers > 1:
+        raise SettingError(
+            f"CARRYOVER_MEMORY={settings.memory!r} lives in one process, and "
+            f"CARRYOVER_WORKERS is {settings.workers}: each worker would remember "
+            "other events. Set CARRYOVER_WORKERS=1, or use lmdb://PATH."
+        )
+    return settings
+
+
+def read_one(setting: Setting, environ: Mapping[str, str]) -> Any:
+    """Read one setting, or take its default."""
+    key = PREFIX + setting.name.upper()
+    if key not in environ:
+        return setting.default
+    try:
+        return setting.read(environ[key])
+    except ValueError:
+        raise SettingError(
+            f"{key} has value {environ[key]!r}; expected {EXPECTED[setting.read]}, "
+            f"such as {setting.default}."
+        ) from None
+
+
+def describe_settings() -> str:
+    """Write the table as Markdown, as it stands in the README."""
+    lines = ["| setting | default | meaning |", "|---|---|---|"]
+    for name, _, default, text in TABLE:
+        shown = f"{default:g}" if isinstance(default, float) else default
+        lines.append(f"| `{PREFIX}{name.upper()}` | `{shown}` | {text} |")
+    return "\n".join(lines)
