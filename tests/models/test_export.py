@@ -1,0 +1,168 @@
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+pytestmark = pytest.mark.tensorflow
+
+from models.export import ExportError, export_network  # noqa: E402
+from models.export.verification import check  # noqa: E402
+from tests import networks  # noqa: E402
+
+# A clean process with TensorFlow and nothing of ours on its path.
+PLAIN_LOAD = """
+import json, sys
+import numpy as np
+import tensorflow as tf
+loaded = tf.saved_model.load(sys.argv[1])
+out = loaded.signatures["serving_default"](sequence=tf.constant([["open", "wait"]]))
+memory = {n: tf.zeros((1, 8)) for n in ("short_term_0", "long_term_0")}
+step = loaded.signatures["advance"](
+    sequence=tf.constant([[0, 2]]), length=tf.constant([2]), **memory
+)
+assert not any(name.split(".")[0] in ("models", "training", "service")
+               for name in sys.modules), "our code was imported"
+print(json.dumps([out["probabilities"].numpy().tolist()[0],
+                  step["probabilities"].numpy().tolist()[0][-1],
+                  sorted(loaded.signatures)]))
+"""
+
+
+def export(tmp_path, inputs, outputs, real, **options):
+    network = networks.build(inputs, outputs, **options)
+    path = tmp_path / "1"
+    memory = export_network(network, inputs, outputs, path, real=real)
+    return network, path, memory
+
+
+def test_folder_loads_in_a_clean_process_without_our_code(tmp_path):
+    network, path, _ = export(
+        tmp_path, networks.EVENTS, networks.LABEL, networks.random_events(2, 6)
+    )
+
+    done = subprocess.run(
+        [sys.executable, "-c", PLAIN_LOAD, path],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    whole, stepped, signatures = json.loads(done.stdout)
+    expected = network(np.array([[0, 2]], "int32")).numpy()[0, -1]
+    np.testing.assert_allclose(whole, expected, atol=1e-6)
+    np.testing.assert_allclose(stepped, expected, atol=1e-6)
+    assert signatures == ["advance", "explain", "serving_default"]
+
+
+def test_memory_tensors_are_the_names_in_both_inputs_and_outputs(tmp_path):
+    import tensorflow as tf
+
+    _, path, memory = export(
+        tmp_path,
+        networks.EVENTS,
+        networks.NEXT_EVENT,
+        networks.random_events(1, 4),
+        units=(8, 6),
+    )
+
+    advance = tf.saved_model.load(path).signatures["advance"]
+
+    inputs = set(advance.structured_input_signature[1])
+    assert inputs & set(advance.structured_outputs) == set(memory)
+    assert memory == {
+        "short_term_0": [8],
+        "long_term_0": [8],
+        "short_term_1": [6],
+        "long_term_1": [6],
+        "expected": [5],
+    }
+
+
+def test_serving_default_pads_with_empty_names(tmp_path):
+    import tensorflow as tf
+
+    network, path, _ = export(
+        tmp_path, networks.EVENTS, networks.LABEL, networks.random_events(1, 4)
+    )
+
+    serve = tf.saved_model.load(path).signatures["serving_default"]
+    answer = serve(
+        sequence=tf.constant([["open", "close", ""], ["wait", "wait", "wait"]])
+    )
+
+    got = answer["probabilities"].numpy()
+    short = network(np.array([[0, 4]], "int32")).numpy()[0, -1]
+    long = network(np.array([[2, 2, 2]], "int32")).numpy()[0, -1]
+    np.testing.assert_allclose(got, [short, long], atol=1e-6)
+
+
+def test_serving_default_refuses_an_unknown_event(tmp_path):
+    import tensorflow as tf
+
+    _, path, _ = export(
+        tmp_path, networks.EVENTS, networks.LABEL, networks.random_events(1, 4)
+    )
+    serve = tf.saved_model.load(path).signatures["serving_default"]
+
+    with pytest.raises(tf.errors.InvalidArgumentError, match="not in the vocabulary"):
+        serve(sequence=tf.constant([["open", "opne"]]))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "2014-07-01T00:30:00",
+        "2014-07-01 23:59:59",
+        "2016-02-29T12:00",
+        "1999-12-31T06:07:08",
+        "1970-01-01T00:00:00",
+        "2000-03-01T00:00:00",
+    ],
+)
+def test_times_parse_in_the_graph_as_they_do_in_the_service(text):
+    import tensorflow as tf
+
+    from models.export.parsing import parse_time
+    from service.events import read_time
+
+    day, second = parse_time(tf.constant([[text]]))
+
+    assert (float(day[0, 0]), float(second[0, 0])) == read_time(text, "time", 0)
+
+
+def test_series_are_served_whole_from_times_and_values(tmp_path):
+    import tensorflow as tf
+
+    series = networks.half_hours(4)
+    network, path, _ = export(tmp_path, networks.SERIES, networks.FORECAST, series)
+    times = [[f"2014-07-01T{k // 2:02d}:{k % 2 * 30:02d}:00" for k in range(4)]]
+
+    serve = tf.saved_model.load(path).signatures["serving_default"]
+    answer = serve(time=tf.constant(times), value=tf.constant(series[..., 2]))
+
+    expected = network(series).numpy()[:, -1]
+    np.testing.assert_allclose(answer["forecast"].numpy(), expected, rtol=1e-5)
+
+
+def test_an_export_that_differs_is_refused():
+    expected = np.array([0.25, 0.75])
+
+    with pytest.raises(
+        ExportError, match=r"differs from the live network by 2\.00e-05"
+    ):
+        check("advance", expected + 2e-5, expected)
+
+
+def test_an_export_that_is_not_a_number_is_refused():
+    with pytest.raises(ExportError, match="differs"):
+        check("advance", np.array([np.nan]), np.array([1.0]))
+
+
+def test_export_never_writes_over_a_folder(tmp_path):
+    (tmp_path / "1").mkdir()
+
+    with pytest.raises(FileExistsError, match="export writes a new folder"):
+        export(tmp_path, networks.EVENTS, networks.LABEL, networks.random_events(1, 4))

@@ -1,0 +1,51 @@
+"""Small networks with random weights, for tests that need no trained one."""
+
+from __future__ import annotations
+
+import numpy as np
+
+VOCABULARY = ["open", "assign", "wait", "solve", "close"]
+EVENTS = {"kind": "event", "vocabulary": VOCABULARY}
+NEXT_EVENT = {"kind": "next_event", "name": "probabilities", "labels": VOCABULARY}
+LABEL = {"kind": "label", "name": "probabilities", "labels": ["good", "bad"]}
+SERIES = {
+    "kind": "record",
+    "fields": [
+        {"name": "time", "type": "time"},
+        {"name": "value", "type": "number", "mean": 15_000.0, "std": 7_000.0},
+    ],
+}
+FORECAST = {"kind": "forecast", "name": "forecast", "field": "value", "horizon": 5}
+
+
+def build(inputs, outputs, *, cell="lstm", units=(8,), seed=7):
+    """Build a network whose weights are large enough for its memory to matter."""
+    import keras
+
+    from models.networks import build_network
+
+    keras.utils.set_random_seed(seed)
+    network = build_network(inputs, outputs, cell=cell, units=units)
+    rng = np.random.default_rng(seed)
+    network.set_weights(
+        [w + rng.normal(0, 0.5, w.shape).astype(w.dtype) for w in network.get_weights()]
+    )
+    return network
+
+
+def random_events(batch, timesteps, seed=0):
+    """Draw event indices, int32 of shape (batch, timesteps)."""
+    rng = np.random.default_rng(seed)
+    return rng.integers(0, len(VOCABULARY), (batch, timesteps)).astype("int32")
+
+
+def half_hours(timesteps, seed=0):
+    """Make a series, float32 of shape (1, timesteps, 3): day, second, value."""
+    rng = np.random.default_rng(seed)
+    seconds = np.arange(timesteps) * 1800
+    columns = [
+        16_252 + seconds // 86_400,
+        seconds % 86_400,
+        rng.normal(15_000, 5_000, timesteps),
+    ]
+    return np.stack(columns, axis=-1)[None].astype("float32")
