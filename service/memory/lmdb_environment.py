@@ -1,0 +1,194 @@
+"""One LMDB environment with transactions that retry while its map grows.
+
+Durability: `sync=False`, `writemap=False`, and a flush each second. A commit is a
+write to the page cache, so it survives the death of this process, SIGKILL included,
+and costs microseconds instead of the milliseconds of an fsync. A crash of the
+operating system may undo the last second. On a file system that reorders writes
+(most do) it may also leave the tree damaged, because LMDB's newest root can reach
+the disk before the pages below it; every record carries a checksum, so damage is
+refused, never served. Not `writemap=True`: a stray write in the process could then
+damage the file.
+
+It does not know what is stored. Use it on a local file system only (not NFS), and open
+it after forking, once in each process.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import tempfile
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeAlias, TypeVar
+
+import lmdb
+
+from service.errors import StoreFull
+from service.memory.lmdb_flusher import LmdbFlusher
+
+T = TypeVar("T")
+# A reader wants the whole value, so let LMDB copy it; a writer looks at headers only.
+ReadTransaction: TypeAlias = "lmdb.Transaction[bytes]"
+WriteTransaction: TypeAlias = "lmdb.Transaction[memoryview]"
+
+# A process uses one slot at a time; 64 bytes each. The first process to open the
+# directory decides for all, so there is room for many workers and their successors.
+MAX_READERS = 1024
+FULL_DISK = (errno.ENOSPC, errno.EDQUOT)
+# Where so much has no room, a write that failed had none either.
+PROBE_BYTES = 1 << 20
+
+
+class LmdbEnvironment:
+    """An LMDB directory shared by processes and threads, growing as needed.
+
+    Args:
+        path: The directory; created with mode 0700 if missing.
+        map_bytes: Size of the address range the file is mapped to, to begin with.
+            It is no file size: the file grows as entries come.
+        max_map_bytes: Size beyond which the map does not grow.
+        databases: Names of the databases to open.
+
+    Raises:
+        ValueError: The directory cannot be created, written or opened.
+    """
+
+    def __init__(
+        self, path: Path, map_bytes: int, max_map_bytes: int, databases: list[bytes]
+    ) -> None:
+        self._path = path
+        self._max_map_bytes = max_map_bytes
+        # Growing the map needs a moment without transactions in this process, so
+        # each transaction holds one of these; in the order writing, reading.
+        self._writing = threading.Lock()
+        self._reading = threading.Lock()
+        self._is_closed = False
+        self._env, self.databases = _open(path, map_bytes, databases)
+        self._flusher = LmdbFlusher(self._env)
+
+    def read(self, work: Callable[[ReadTransaction], T]) -> T:
+        """Return what `work` returns in a read transaction."""
+        while True:
+            try:
+                with self._reading, self._env.begin() as txn:
+                    return work(txn)
+            except lmdb.MapResizedError:
+                with self._writing:
+                    self._resize(0)
+
+    def write(self, work: Callable[[WriteTransaction], T]) -> T:
+        """Return what `work` returns in a write transaction; it may be run again.
+
+        Raises:
+            StoreFull: The disk or the map is full; nothing was stored.
+        """
+        with self._writing:
+            try:
+                return self._attempt(work)
+            except StoreFull:
+                # A page is free for use in the second transaction after the one that
+                # freed it, and a failed one does not count: without a small one in
+                # between, a full store would stay full whatever was deleted.
+                self._attempt(_turn)
+                return self._attempt(work)
+
+    def _attempt(self, work: Callable[[WriteTransaction], T]) -> T:
+        while True:
+            try:
+                with self._env.begin(write=True, buffers=True) as txn:
+                    result = work(txn)
+                self._flusher.is_due = True
+                return result
+            except lmdb.MapFullError as error:
+                self._grow(error)
+            except lmdb.MapResizedError:
+                self._resize(0)
+            except lmdb.Error as error:
+                self._refuse_if_full(error)
+                raise
+
+    def _grow(self, error: lmdb.Error) -> None:
+        map_bytes = self._env.info()["map_size"]
+        if map_bytes >= self._max_map_bytes:
+            raise _store_full(f"its limit of {self._max_map_bytes} bytes") from error
+        self._resize(min(2 * map_bytes, self._max_map_bytes))
+
+    def _resize(self, map_bytes: int) -> None:
+        """Map anew; 0 adopts the size another process has grown the map to."""
+        with self._reading:
+            self._env.set_mapsize(map_bytes)
+
+    def _refuse_if_full(self, error: lmdb.Error) -> None:
+        # A write that fits in part is a bare EIO in LMDB, as is a broken disk.
+        if error.code in FULL_DISK or (error.code == errno.EIO and self._is_full()):
+            raise _store_full(f"the end of the disk of {self._path}") from error
+
+    def _is_full(self) -> bool:
+        try:
+            with tempfile.TemporaryFile(dir=self._path) as probe:
+                os.posix_fallocate(probe.fileno(), 0, PROBE_BYTES)
+        except OSError as error:
+            return error.errno in FULL_DISK
+        return False
+
+    def close(self) -> None:
+        """Flush, and release the directory; closing twice is harmless."""
+        with self._writing, self._reading:
+            if not self._is_closed:
+                self._is_closed = True
+                self._flusher.close()
+                self._env.close()
+
+
+def _turn(txn: WriteTransaction) -> None:
+    txn.put(b"turn", b"")
+
+
+def _open(
+    path: Path, map_bytes: int, names: list[bytes]
+) -> tuple[lmdb.Environment, list[lmdb._Database]]:
+    try:
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        env = _open_environment(path, map_bytes, len(names))
+        env.reader_check()
+        return env, _open_databases(env, names)
+    except (OSError, lmdb.Error) as error:
+        raise ValueError(
+            f"The memory store lmdb://{path} cannot be opened: {error}. Expected a "
+            "directory on a local disk that this process may write, opened once."
+        ) from error
+
+
+def _open_environment(
+    path: Path, map_bytes: int, num_databases: int
+) -> lmdb.Environment:
+    try:
+        return lmdb.open(
+            str(path),
+            map_size=map_bytes,
+            max_dbs=num_databases,
+            max_readers=MAX_READERS,
+            max_spare_txns=1,
+            mode=0o600,
+            metasync=False,
+            sync=False,
+        )
+    except lmdb.MapResizedError:  # another process grew the map this very moment
+        return _open_environment(path, map_bytes, num_databases)
+
+
+def _open_databases(env: lmdb.Environment, names: list[bytes]) -> list[lmdb._Database]:
+    while True:
+        try:
+            return [env.open_db(name) for name in names]
+        except lmdb.MapResizedError:
+            env.set_mapsize(0)
+
+
+def _store_full(what: str) -> StoreFull:
+    return StoreFull(
+        f"The memory store has reached {what}. Nothing was stored and what was stored "
+        "before is intact; make room, or wait until sessions expire."
+    )

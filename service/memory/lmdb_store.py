@@ -1,0 +1,176 @@
+"""The `lmdb://` store: embedded, shared by all workers of a machine, durable.
+
+Two databases. `entries` maps a key to a 24-byte header and the value. `due` holds one
+index item per entry, `indexed_at + key`, so that forgetting reads only what is due.
+The index is lazy: a step usually postpones `forget_at`, and then leaves the index as
+it is; `forget` finds the item early and moves it. A step costs one get and one put.
+
+It does not know what the values mean. `lmdb_environment` says what survives a crash.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from struct import Struct
+
+from service.memory.lmdb_environment import (
+    LmdbEnvironment,
+    ReadTransaction,
+    WriteTransaction,
+)
+from service.memory.store import Entry, Put, check_puts
+
+HEADER = Struct(">Qdd")  # version, forget_at, indexed_at
+# The bytes of a non-negative big-endian double sort as the numbers do.
+TIME = Struct(">d")
+# One write transaction of `forget` looks at so many items, so that steps which wait
+# for the write lock meanwhile wait a fraction of a millisecond.
+FORGET_CHUNK = 128
+
+
+class LmdbStore:
+    """A store in a directory, shared by processes; see `store.Store`.
+
+    Args:
+        path: The directory; created with mode 0700 if missing.
+        map_bytes: Address range to begin with; it doubles when full.
+        max_map_bytes: Where it stops growing and refuses new entries.
+
+    Raises:
+        ValueError: The directory cannot be created, written or opened.
+    """
+
+    def __init__(
+        self, path: Path, *, map_bytes: int = 1 << 30, max_map_bytes: int = 1 << 40
+    ) -> None:
+        self._env = LmdbEnvironment(
+            path, map_bytes, max_map_bytes, [b"entries", b"due"]
+        )
+        self._entries, self._due = self._env.databases
+
+    def fetch(self, keys: Sequence[bytes]) -> list[Entry | None]:
+        """Return each key's entry in one consistent snapshot; None where absent."""
+        return self._env.read(partial(self._fetch, keys))
+
+    def _fetch(self, keys: Sequence[bytes], txn: ReadTransaction) -> list[Entry | None]:
+        get, db = txn.get, self._entries
+        return [_entry(get(key, None, db)) for key in keys]
+
+    def commit(self, puts: Sequence[Put]) -> list[bool]:
+        """Store, in one transaction, each put whose key is at the expected version."""
+        check_puts(puts)
+        return self._env.write(partial(self._commit, puts))
+
+    def _commit(self, puts: Sequence[Put], txn: WriteTransaction) -> list[bool]:
+        return [self._put(put, txn) for put in puts]
+
+    def _put(self, put: Put, txn: WriteTransaction) -> bool:
+        key, expected, value, forget_at = put
+        held = txn.get(key, None, self._entries)
+        version, _, indexed_at = (0, 0.0, 0.0) if held is None else _header(held)
+        if version != expected:
+            return False
+        if held is None or forget_at < indexed_at:
+            if held is not None:
+                txn.delete(_index_item(indexed_at, key), db=self._due)
+            indexed_at = forget_at
+            txn.put(_index_item(indexed_at, key), b"", db=self._due)
+        header = HEADER.pack(version + 1, forget_at, indexed_at)
+        txn.put(key, header + value, db=self._entries)
+        return True
+
+    def scan(
+        self, prefix: bytes, after: bytes, limit: int
+    ) -> list[tuple[bytes, Entry]]:
+        """Return up to `limit` entries of a prefix in byte order, after key `after`."""
+        return self._env.read(partial(self._scan, prefix, after, limit))
+
+    def _scan(
+        self, prefix: bytes, after: bytes, limit: int, txn: ReadTransaction
+    ) -> list[tuple[bytes, Entry]]:
+        found: list[tuple[bytes, Entry]] = []
+        cursor = txn.cursor(self._entries)
+        more = cursor.set_range(max(prefix, after))
+        while more and len(found) < limit:
+            key = cursor.key()
+            if not key.startswith(prefix):
+                break
+            if key > after:
+                found.append((key, _to_entry(cursor.value())))
+            more = cursor.next()
+        return found
+
+    def forget(self, now: float, limit: int) -> int:
+        """Delete up to `limit` entries whose `forget_at` <= `now`."""
+        forgotten, more = 0, True
+        while more and forgotten < limit:
+            chunk = min(FORGET_CHUNK, limit - forgotten)
+            deleted, more = self._env.write(partial(self._forget, now, chunk))
+            forgotten += deleted
+        return forgotten
+
+    def _forget(
+        self, now: float, chunk: int, txn: WriteTransaction
+    ) -> tuple[int, bool]:
+        """Settle up to `chunk` due index items.
+
+        Returns:
+            How many entries were deleted, and whether more items may be due.
+        """
+        items = self._due_items(now, chunk, txn)
+        return sum(self._settle(item, now, txn) for item in items), len(items) == chunk
+
+    def _due_items(self, now: float, chunk: int, txn: WriteTransaction) -> list[bytes]:
+        items: list[bytes] = []
+        cursor = txn.cursor(self._due)
+        more = cursor.first()
+        while more and len(items) < chunk:
+            item = bytes(cursor.key())
+            if TIME.unpack_from(item)[0] > now:
+                break
+            items.append(item)
+            more = cursor.next()
+        return items
+
+    def _settle(self, item: bytes, now: float, txn: WriteTransaction) -> bool:
+        """Delete the entry an index item points to, or index it at its real time."""
+        key = item[TIME.size :]
+        txn.delete(item, db=self._due)
+        held = txn.get(key, None, self._entries)
+        if held is None:
+            return False
+        version, forget_at, _ = _header(held)
+        if forget_at <= now:
+            txn.delete(key, db=self._entries)
+            return True
+        header = HEADER.pack(version, forget_at, forget_at)
+        txn.put(key, header + held[HEADER.size :], db=self._entries)
+        txn.put(_index_item(forget_at, key), b"", db=self._due)
+        return False
+
+    def count(self) -> int:
+        """Return how many entries are stored."""
+        return self._env.read(lambda txn: txn.stat(self._entries)["entries"])
+
+    def close(self) -> None:
+        """Flush, and release the directory; closing twice is harmless."""
+        self._env.close()
+
+
+def _header(held: bytes | memoryview) -> tuple[int, float, float]:
+    return HEADER.unpack_from(held)
+
+
+def _entry(held: bytes | None) -> Entry | None:
+    return None if held is None else _to_entry(held)
+
+
+def _to_entry(held: bytes) -> Entry:
+    return Entry(_header(held)[0], held[HEADER.size :])
+
+
+def _index_item(forget_at: float, key: bytes) -> bytes:
+    # Times before 1970 are all long past; as 0 they sort first.
+    return TIME.pack(forget_at if forget_at > 0 else 0.0) + key
