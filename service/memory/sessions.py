@@ -1,0 +1,167 @@
+"""The life of a session over any store: found, advanced, ended, expired, forgotten.
+
+It does not know what a step computes, or which store holds the bytes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+from service.errors import (
+    CorruptRecord,
+    InvalidRequest,
+    SessionContended,
+    SessionNotFound,
+)
+from service.memory.admission import Found, admit, gone
+from service.memory.record import Session, Tombstone, decode, encode
+from service.memory.store import MAX_KEY_BYTES, Entry, Put, Store
+
+__all__ = ["Found", "SessionKey", "Sessions", "admit"]
+
+# A compare-and-set is lost only to a request that advanced, so this many losses in a
+# row mean traffic that a delete must not wait out.
+MAX_DELETE_ATTEMPTS = 16
+
+
+class SessionKey(NamedTuple):
+    """Whose session, of which model, by which id."""
+
+    tenant: str
+    model: str
+    session: str
+
+    def encode(self) -> bytes:
+        """Return the store's key: the three parts in UTF-8, parted by a zero byte.
+
+        Raises:
+            InvalidRequest: A part holds a zero byte or half a surrogate pair, or the
+                whole is too long.
+        """
+        try:
+            key = f"{self.tenant}\0{self.model}\0{self.session}".encode()
+        except UnicodeEncodeError as error:
+            raise InvalidRequest(
+                f"The session id {self.session!r} is not valid Unicode; expected text "
+                "without lone surrogates. Choose another id."
+            ) from error
+        if len(key) > MAX_KEY_BYTES or key.count(0) != 2:
+            raise InvalidRequest(
+                f"Tenant, model and session id take {len(key)} bytes; expected at most "
+                f"{MAX_KEY_BYTES}, none of them zero. Choose another session id."
+            )
+        return key
+
+
+class Sessions:
+    """The sessions in a store.
+
+    Args:
+        store: Where they are.
+        clock: Returns the present in seconds since the epoch.
+        tombstone_seconds: How long after its end a session is still known to have
+            been; then its id is as good as never seen.
+    """
+
+    def __init__(
+        self, store: Store, *, clock: Callable[[], float], tombstone_seconds: float
+    ) -> None:
+        self._store = store
+        self._clock = clock
+        self._tombstone_seconds = tombstone_seconds
+
+    def load(self, keys: Sequence[SessionKey]) -> list[Found]:
+        """Return what is known of each session; a corrupt one spoils no other."""
+        entries = self._store.fetch([key.encode() for key in keys])
+        now = self._clock()
+        return [_read(entry, now) for entry in entries]
+
+    def save(
+        self, writes: Sequence[tuple[SessionKey, Found, Session | Tombstone]]
+    ) -> list[bool]:
+        """Store each new record unless its session changed since it was found.
+
+        Returns:
+            For each write, whether it was stored; where not, load it again.
+
+        Raises:
+            ValueError: Two writes name the same session.
+            StoreFull: There is no room; nothing was stored.
+        """
+        return self._store.commit(
+            [self._put(key, found, record) for key, found, record in writes]
+        )
+
+    def _put(self, key: SessionKey, found: Found, record: Session | Tombstone) -> Put:
+        gone_at = record.expires_at if isinstance(record, Session) else record.at
+        forget_at = gone_at + self._tombstone_seconds
+        return Put(key.encode(), found.version, encode(record), forget_at)
+
+    def get(self, key: SessionKey) -> Session:
+        """Return a live session.
+
+        Raises:
+            SessionNotFound: It was never seen, or was gone too long ago to tell.
+            SessionGone: It expired, was ended or was deleted.
+            CorruptRecord: It cannot be read.
+        """
+        return _live(key, self.load([key])[0])
+
+    def delete(self, key: SessionKey) -> Session | None:
+        """Leave a tombstone in a session's place, even if its record is corrupt.
+
+        Returns:
+            The session as it was; None if its record could not be read.
+
+        Raises:
+            SessionNotFound: It was never seen, or was gone too long ago to tell.
+            SessionGone: It was gone already.
+            SessionContended: It kept being advanced meanwhile.
+        """
+        for _ in range(MAX_DELETE_ATTEMPTS):
+            found = self.load([key])[0]
+            corrupt = isinstance(found.record, CorruptRecord)
+            session = None if corrupt else _live(key, found)
+            step = 0 if session is None else session.step
+            tombstone = Tombstone("deleted", step, self._clock())
+            if self.save([(key, found, tombstone)])[0]:
+                return session
+        raise SessionContended(
+            f"Session {key.session!r} changed {MAX_DELETE_ATTEMPTS} times while it was "
+            "being deleted; it is still there. Stop sending it events and try again."
+        )
+
+    def sweep(self, limit: int) -> int:
+        """Forget up to `limit` sessions whose tombstones are old enough.
+
+        Returns:
+            How many were forgotten; fewer than `limit` means that none is left.
+        """
+        return self._store.forget(self._clock(), limit)
+
+
+def _read(entry: Entry | None, now: float) -> Found:
+    if entry is None:
+        return Found(0, None)
+    try:
+        record = decode(entry.value)
+    except CorruptRecord as error:
+        return Found(entry.version, error)
+    if isinstance(record, Session) and now >= record.expires_at:
+        record = Tombstone("expired", record.step, record.expires_at)
+    return Found(entry.version, record)
+
+
+def _live(key: SessionKey, found: Found) -> Session:
+    record = found.record
+    if isinstance(record, Session):
+        return record
+    if isinstance(record, Tombstone):
+        raise gone(record)
+    if isinstance(record, CorruptRecord):
+        raise record
+    raise SessionNotFound(
+        f"Session {key.session!r} of model {key.model!r} is not known; expected the id "
+        "of a session that was started. Send it an event to start it."
+    )

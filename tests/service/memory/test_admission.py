@@ -1,0 +1,87 @@
+"""Every combination of what was found and what a row says."""
+
+from __future__ import annotations
+
+import pytest
+
+from service.errors import (
+    CarryoverError,
+    CorruptRecord,
+    SessionGone,
+    SessionLive,
+    StepConflict,
+)
+from service.memory.admission import Found, admit
+from service.memory.record import Session, Tombstone
+
+LIVE = Session(5, 1, bytes(16), 0.0, 0.0, 100.0, 60.0, b"")
+NEVER_SEEN = Found(0, None)
+FOUND_LIVE = Found(5, LIVE)
+FOUND_GONE = Found(6, Tombstone("expired", 5, 1_700_000_000.5))
+FOUND_CORRUPT = Found(7, CorruptRecord("damaged"))
+
+
+@pytest.mark.parametrize(
+    ("found", "start", "at", "session"),
+    [
+        (NEVER_SEEN, False, None, None),
+        (NEVER_SEEN, False, 0, None),
+        (NEVER_SEEN, True, None, None),
+        (NEVER_SEEN, True, 0, None),
+        (FOUND_LIVE, False, None, LIVE),
+        (FOUND_LIVE, False, 5, LIVE),
+        (FOUND_GONE, True, None, None),
+        (FOUND_GONE, True, 0, None),
+        (FOUND_CORRUPT, True, None, None),
+        (FOUND_CORRUPT, True, 0, None),
+    ],
+)
+def test_row_that_fits_is_admitted(
+    found: Found, start: bool, at: int | None, session: Session | None
+) -> None:
+    assert admit(found, start=start, at=at) is session
+
+
+@pytest.mark.parametrize(
+    ("found", "start", "at", "error", "members"),
+    [
+        (NEVER_SEEN, False, 3, StepConflict, {"step": 0, "at": 3}),
+        (NEVER_SEEN, True, 3, StepConflict, {"step": 0, "at": 3}),
+        (FOUND_LIVE, False, 0, StepConflict, {"step": 5, "at": 0}),
+        (FOUND_LIVE, False, 4, StepConflict, {"step": 5, "at": 4}),
+        (FOUND_LIVE, False, 6, StepConflict, {"step": 5, "at": 6}),
+        (FOUND_LIVE, True, None, SessionLive, {"step": 5}),
+        (FOUND_LIVE, True, 0, SessionLive, {"step": 5}),
+        (FOUND_GONE, True, 5, StepConflict, {"step": 0, "at": 5}),
+        (FOUND_CORRUPT, False, None, CorruptRecord, {}),
+        (FOUND_CORRUPT, False, 5, CorruptRecord, {}),
+        (FOUND_CORRUPT, True, 5, StepConflict, {"step": 0, "at": 5}),
+    ],
+)
+def test_row_that_does_not_fit_is_refused_with_the_facts(
+    found: Found,
+    start: bool,
+    at: int | None,
+    error: type[CarryoverError],
+    members: dict[str, object],
+) -> None:
+    with pytest.raises(error) as caught:
+        admit(found, start=start, at=at)
+
+    assert caught.value.members == members
+
+
+@pytest.mark.parametrize("at", [None, 0, 5])
+def test_gone_session_says_when_at_which_step_and_how_to_begin(at: int | None) -> None:
+    with pytest.raises(SessionGone) as caught:
+        admit(FOUND_GONE, start=False, at=at)
+
+    assert caught.value.detail == (
+        "The session was expired at 2023-11-14T22:13:20.500+00:00, at step 5. "
+        'Send "start": true to begin it anew.'
+    )
+    assert caught.value.members == {
+        "reason": "expired",
+        "step": 5,
+        "at": "2023-11-14T22:13:20.500+00:00",
+    }

@@ -1,0 +1,47 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from service.errors import InvalidRequest
+from service.memory.sessions import Found, SessionKey, Sessions
+from service.memory.store import MAX_KEY_BYTES
+from tests.fakes import FakeClock
+from tests.service.memory.stored import KEY, session_at, store_session
+
+
+def test_sessions_of_other_tenants_and_models_are_others(
+    sessions: Sessions, clock: FakeClock
+) -> None:
+    keys = [KEY, replace_part(tenant="umbrella"), replace_part(model="roommate")]
+    for step, key in enumerate(keys, start=1):
+        sessions.save([(key, Found(0, None), replace(session_at(clock), step=step))])
+
+    assert [sessions.get(key).step for key in keys] == [1, 2, 3]
+
+
+def replace_part(**part: str) -> SessionKey:
+    return KEY._replace(**part)
+
+
+def test_key_is_its_three_parts_parted_by_zero() -> None:
+    assert SessionKey("", "modèle", "x y").encode() == "\0modèle\0x y".encode()
+
+
+@pytest.mark.parametrize(
+    "session",
+    ["a\0b", "x" * MAX_KEY_BYTES, "é" * 200, "\ud800"],
+    ids=["zero byte", "too long", "too long in bytes", "half a surrogate pair"],
+)
+def test_id_that_cannot_be_a_key_is_refused(session: str) -> None:
+    with pytest.raises(InvalidRequest, match=r"Choose another( session)? id"):
+        replace_part(session=session).encode()
+
+
+def test_longest_id_is_taken(sessions: Sessions, clock: FakeClock) -> None:
+    key = replace_part(session="x" * (MAX_KEY_BYTES - len("acme\0nature\0")))
+
+    session = store_session(sessions, clock, key)
+
+    assert sessions.get(key) == session
