@@ -1,0 +1,183 @@
+from __future__ import annotations
+
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+
+import pytest
+
+from service.errors import TokenExpired, TokenInvalid
+from service.memory.record import Session, Tombstone
+from service.memory.seal import Seal
+
+SESSION = Session(
+    step=7,
+    model_version=2,
+    network=bytes(range(16)),
+    created_at=1_000.0,
+    updated_at=1_500.0,
+    expires_at=2_000.0,
+    idle_seconds=500.0,
+    tensors=b"memory!!" * 4,
+)
+KEY, NEW_KEY = b"k" * 32, b"n" * 32
+NOW = 1_600.0
+
+
+@pytest.fixture
+def seal() -> Seal:
+    return Seal([KEY])
+
+
+def open_token(seal: Seal, token: str, **other: object) -> Session:
+    arguments = {"tenant": "acme", "model": "nature", "now": NOW} | other
+    return seal.open(token, **arguments)  # type: ignore[arg-type]
+
+
+def seal_session(seal: Seal) -> str:
+    return seal.seal(SESSION, tenant="acme", model="nature")
+
+
+def test_token_opens_to_the_session_that_was_sealed(seal: Seal) -> None:
+    assert open_token(seal, seal_session(seal)) == SESSION
+
+
+def test_token_is_url_safe_text_that_hides_the_memory(seal: Seal) -> None:
+    token = seal_session(seal)
+
+    assert token.startswith("cm1.")
+    assert token.replace(".", "").replace("-", "").replace("_", "").isalnum()
+    assert b"memory!!" not in urlsafe_b64decode(token[4:] + "===")
+
+
+def test_same_session_sealed_twice_gives_different_tokens(seal: Seal) -> None:
+    assert seal_session(seal) != seal_session(seal)
+
+
+def test_every_changed_character_is_refused(seal: Seal) -> None:
+    token = seal_session(seal)
+
+    for place, character in enumerate(token):
+        other = "A" if character != "A" else "B"
+        with pytest.raises(TokenInvalid):
+            open_token(seal, token[:place] + other + token[place + 1 :])
+
+
+def test_every_flipped_byte_is_refused(seal: Seal) -> None:
+    token = seal_session(seal)
+    data = urlsafe_b64decode(token[4:] + "=" * (-len(token[4:]) % 4))
+
+    for place in range(len(data)):
+        damaged = bytearray(data)
+        damaged[place] ^= 0x80
+        text = urlsafe_b64encode(damaged).rstrip(b"=").decode()
+        with pytest.raises(TokenInvalid):
+            open_token(seal, f"cm1.{text}")
+
+
+def test_every_truncation_is_refused(seal: Seal) -> None:
+    token = seal_session(seal)
+
+    for length in range(len(token)):
+        with pytest.raises(TokenInvalid):
+            open_token(seal, token[:length])
+
+
+@pytest.mark.parametrize("spelling", ["{}=", "{} ", "{}\n", "{}A", " {}", "{}é", "!{}"])
+def test_only_one_spelling_of_a_token_is_accepted(seal: Seal, spelling: str) -> None:
+    with pytest.raises(TokenInvalid):
+        open_token(seal, spelling.format(seal_session(seal)))
+
+
+def test_spare_bits_of_the_last_character_must_be_zero() -> None:
+    seal = Seal([KEY])
+    token = seal_session(seal)
+    alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+    opened = 0
+
+    for character in alphabet:
+        try:
+            open_token(seal, token[:-1] + character)
+            opened += 1
+        except TokenInvalid:
+            pass
+
+    assert opened == 1
+
+
+@pytest.mark.parametrize(
+    "token", ["", "cm1.", "cm1", "hello", "cm2.AAAA", "é", "\ud800"]
+)
+def test_what_is_no_token_is_refused(seal: Seal, token: str) -> None:
+    with pytest.raises(TokenInvalid, match="last answer's token"):
+        open_token(seal, token)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"tenant": "umbrella"},
+        {"model": "roommate"},
+        {"tenant": "acmen", "model": "ature"},
+        {"tenant": "nature", "model": "acme"},
+    ],
+    ids=["tenant", "model", "shifted", "swapped"],
+)
+def test_token_of_another_tenant_or_model_is_refused(
+    seal: Seal, other: dict[str, str]
+) -> None:
+    with pytest.raises(TokenInvalid):
+        open_token(seal, seal_session(seal), **other)
+
+
+def test_refusals_do_not_tell_why(seal: Seal) -> None:
+    token = seal_session(seal)
+    details = set()
+
+    for wrong, other in [
+        ("hello", {}),
+        (token[:-1], {}),
+        (token, {"tenant": "umbrella"}),
+        (seal_session(Seal([NEW_KEY])), {}),
+    ]:
+        with pytest.raises(TokenInvalid) as caught:
+            open_token(seal, wrong, **other)
+        details.add((caught.value.detail, tuple(caught.value.members)))
+
+    assert len(details) == 1
+
+
+def test_sealed_record_that_is_no_session_is_refused(seal: Seal) -> None:
+    tombstone = Tombstone("ended", 1, 0.0)
+    token = seal.seal(tombstone, tenant="acme", model="nature")  # type: ignore[arg-type]
+
+    with pytest.raises(TokenInvalid):
+        open_token(seal, token)
+
+
+def test_token_opens_until_one_instant_before_it_expires(seal: Seal) -> None:
+    token = seal_session(seal)
+
+    assert open_token(seal, token, now=1_999.999) == SESSION
+    with pytest.raises(TokenExpired, match="0 seconds ago, at step 7") as caught:
+        open_token(seal, token, now=2_000.0)
+
+    assert caught.value.members == {"step": 7}
+
+
+def test_expired_token_of_another_tenant_is_just_invalid(seal: Seal) -> None:
+    with pytest.raises(TokenInvalid):
+        open_token(seal, seal_session(seal), tenant="umbrella", now=9_000.0)
+
+
+def test_token_of_an_older_key_opens_and_new_ones_use_the_first_key() -> None:
+    old, rotated, new = Seal([KEY]), Seal([NEW_KEY, KEY]), Seal([NEW_KEY])
+
+    assert open_token(rotated, seal_session(old)) == SESSION
+    assert open_token(new, seal_session(rotated)) == SESSION
+    with pytest.raises(TokenInvalid):
+        open_token(new, seal_session(old))
+
+
+@pytest.mark.parametrize("keys", [[], [b"short"], [KEY, b""]])
+def test_impossible_keys_are_refused(keys: list[bytes]) -> None:
+    with pytest.raises(ValueError, match="each of 32 random bytes"):
+        Seal(keys)
