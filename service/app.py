@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from flask import Flask
+from werkzeug.routing import BaseConverter
 
 from service import access_log, error_pages
 from service.catalog import Catalog, load_catalog
@@ -50,12 +51,19 @@ def build_services(
     return Services(settings, catalog, Engine(sessions_, seal, lifetimes, clock))
 
 
+class ModelName(BaseConverter):
+    """A model's name in an address: no slash, and no colon, which begins the verb."""
+
+    regex = "[^/:]+"
+
+
 def create_app(services: Services) -> Flask:
     """Create the application around opened services."""
     app = Flask(__name__, static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = services.settings.max_body_bytes
     app.extensions["carryover"] = services
     app.url_map.strict_slashes = False
+    app.url_map.converters["model"] = ModelName
     for view in (predict, models, sessions, health):
         app.register_blueprint(view.blueprint)
     error_pages.init_app(app)

@@ -161,7 +161,7 @@ def parse_row(
     """Parse one row; a refusal names the row."""
     where = f"instances[{position}]"
     try:
-        if memoryview(raw)[:1] == b"[":
+        if memoryview(raw)[0] == ord("["):
             bare = msgspec.json.decode(raw, type=list[Any])
             return ParsedRow(Row(model.encoder.encode(bare)), True)
         row = msgspec.json.decode(raw, type=ObjectRow)

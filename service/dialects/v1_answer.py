@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
@@ -14,9 +13,20 @@ from service.dialects.v1 import Options, ParsedRow, Request
 from service.errors import CarryoverError
 from service.problems import problem
 from service.rows import Outcome, Result, Row
+from service.times import format_time
 
-# Gates and memories carry their layer's number at the end of their name.
-TRACES = ("learn", "candidate", "forget", "use", "update", "reset", "trace_")
+# What `explain` shows of a layer, in the order of the lesson; the names carry the
+# layer's number behind an underscore.
+TRACES = {
+    "learn": "learn",
+    "candidate": "candidate",
+    "forget": "forget",
+    "use": "use",
+    "update": "update",
+    "reset": "reset",
+    "trace_long_term": "long_term",
+    "trace_short_term": "short_term",
+}
 
 
 def render(
@@ -54,8 +64,10 @@ def render_row(
     explain: bool,
 ) -> Any:
     """Write one row's answer: bare values, an object, or a problem document."""
-    if isinstance(result, CarryoverError) or isinstance(parsed, CarryoverError):
-        return problem(result if isinstance(result, CarryoverError) else parsed)
+    if isinstance(parsed, CarryoverError):
+        return problem(parsed)
+    if isinstance(result, CarryoverError):
+        return problem(result)
     name = model.manifest.output["name"]
     output = result.outputs[name]
     chosen = contiguous(output[-1] if options.is_last_only else output)
@@ -90,14 +102,10 @@ def contiguous(array: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(array)
 
 
-def format_time(seconds: float) -> str:
-    """Write a time since 1970 as ISO 8601 in UTC, to the second."""
-    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
 def render_surprise(outcome: Outcome) -> list[float | None]:
     """Write -ln p of each arriving event; nothing was expected before the first."""
-    surprise: list[float | None] = outcome.outputs["surprise"].tolist()
+    # NumPy's own float32, not Python's float: its shortest digits are a third as many.
+    surprise: list[float | None] = list(outcome.outputs["surprise"])
     if not outcome.begun:
         surprise[0] = None
     return surprise
@@ -116,21 +124,26 @@ def decide(
         return {name: [step[name] for step in steps] for name in steps[0]}
     answer: dict[str, Any] = {}
     if options.top is not None:
-        best = np.argsort(-probabilities, kind="stable")[: options.top]
+        best = np.argsort(-probabilities, kind="stable")[: options.top].tolist()
         answer["top"] = [
             {"label": labels[k], "probability": probabilities[k]} for k in best
         ]
     if options.threshold is not None:
-        decided = np.flatnonzero(probabilities >= options.threshold)
+        decided = np.flatnonzero(probabilities >= options.threshold).tolist()
         answer["decided"] = [labels[k] for k in decided]
     return answer
 
 
 def render_layers(outputs: dict[str, np.ndarray]) -> list[dict[str, Any]]:
     """Group gates and memories by layer, each of shape (timesteps, units)."""
-    layers: dict[int, dict[str, Any]] = {}
-    for name, value in outputs.items():
-        if name.startswith(TRACES):
-            gate, _, index = name.rpartition("_")
-            layers.setdefault(int(index), {})[gate] = contiguous(value)
-    return [layers[index] for index in sorted(layers)]
+    layers: list[dict[str, Any]] = []
+    while f"trace_short_term_{len(layers)}" in outputs:
+        index = len(layers)
+        layers.append(
+            {
+                shown: contiguous(outputs[f"{name}_{index}"])
+                for name, shown in TRACES.items()
+                if f"{name}_{index}" in outputs
+            }
+        )
+    return layers

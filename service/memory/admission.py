@@ -5,11 +5,11 @@ A pure function of what was found and what the row says; it knows no store.
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import NamedTuple
 
 from service.errors import CorruptRecord, SessionGone, SessionLive, StepConflict
 from service.memory.record import Session, Tombstone
+from service.times import format_time
 
 
 class Found(NamedTuple):
@@ -73,11 +73,14 @@ def _still_live(session: Session) -> SessionLive:
     )
 
 
+PAST = {"expired": "expired", "ended": "was ended", "deleted": "was deleted"}
+
+
 def gone(tombstone: Tombstone) -> SessionGone:
     """Return the error that tells when and where a session went."""
-    at = datetime.fromtimestamp(tombstone.at, UTC).isoformat(timespec="milliseconds")
+    at = format_time(tombstone.at)
     return SessionGone(
-        f"The session was {tombstone.reason} at {at}, at step {tombstone.step}. "
+        f"the session {PAST[tombstone.reason]} at {at}, at step {tombstone.step}. "
         'Send "start": true to begin it anew.',
         reason=tombstone.reason,
         step=tombstone.step,

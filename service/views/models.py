@@ -20,8 +20,8 @@ def list_models() -> Response:
     return json_response({"models": services().catalog.names()})
 
 
-@blueprint.get("/<name>")
-@blueprint.get("/<name>/versions/<int:version>")
+@blueprint.get("/<model:name>")
+@blueprint.get("/<model:name>/versions/<int:version>")
 def status(name: str, version: int | None = None) -> Response:
     """Tell that a model is served, as KServe V1 and TensorFlow Serving both do."""
     catalog = services().catalog
@@ -39,8 +39,8 @@ def status(name: str, version: int | None = None) -> Response:
     return json_response({"name": name, "ready": True, "model_version_status": states})
 
 
-@blueprint.get("/<name>/metadata")
-@blueprint.get("/<name>/versions/<int:version>/metadata")
+@blueprint.get("/<model:name>/metadata")
+@blueprint.get("/<model:name>/versions/<int:version>/metadata")
 def metadata(name: str, version: int | None = None) -> Response:
     """Tell what a model takes and answers, and how it was trained and measured."""
     return json_response(describe(services().catalog.find(name, version)))

@@ -10,10 +10,14 @@ from service.dialects import v1, v1_answer
 from service.errors import CarryoverError, TooManyEvents
 from service.problems import JSON, PROBLEM_JSON, all_failed, status_of
 from service.rows import Result
+from service.runtime import Signature
 
 blueprint = Blueprint("predict", __name__)
 
-PATHS = ("/v1/models/<name>:{verb}", "/v1/models/<name>/versions/<int:version>:{verb}")
+PATHS = (
+    "/v1/models/<model:name>:{verb}",
+    "/v1/models/<model:name>/versions/<int:version>:{verb}",
+)
 
 
 @blueprint.post(PATHS[0].format(verb="predict"))
@@ -49,7 +53,7 @@ def answer(model: Model, *, explain: bool) -> Response:
 def advance(parsed: v1.Request, model: Model, *, explain: bool) -> list[Result]:
     """Advance the good rows; the refused keep their places and their errors."""
     good = [row.row for row in parsed.rows if isinstance(row, v1.ParsedRow)]
-    signature = "explain" if explain else "advance"
+    signature: Signature = "explain" if explain else "advance"
     outcomes = iter(services().engine.advance(model, good, signature=signature))
     return [
         row if isinstance(row, CarryoverError) else next(outcomes)

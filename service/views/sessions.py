@@ -6,11 +6,13 @@ from flask import Blueprint, Response
 
 from service.current import services
 from service.dialects.v1 import check_session_id
-from service.dialects.v1_answer import format_time
 from service.memory.sessions import SessionKey
 from service.problems import json_response
+from service.times import format_time
 
-blueprint = Blueprint("sessions", __name__, url_prefix="/v1/models/<name>/sessions")
+blueprint = Blueprint(
+    "sessions", __name__, url_prefix="/v1/models/<model:name>/sessions"
+)
 
 
 def find_key(name: str, session: str) -> SessionKey:

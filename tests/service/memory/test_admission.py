@@ -77,11 +77,11 @@ def test_gone_session_says_when_at_which_step_and_how_to_begin(at: int | None) -
         admit(FOUND_GONE, start=False, at=at)
 
     assert caught.value.detail == (
-        "The session was expired at 2023-11-14T22:13:20.500+00:00, at step 5. "
+        "the session expired at 2023-11-14T22:13:20.500Z, at step 5. "
         'Send "start": true to begin it anew.'
     )
     assert caught.value.members == {
         "reason": "expired",
         "step": 5,
-        "at": "2023-11-14T22:13:20.500+00:00",
+        "at": "2023-11-14T22:13:20.500Z",
     }

@@ -72,7 +72,7 @@ def test_session_lives_until_one_instant_before_it_expires(
     assert caught.value.members == {
         "reason": "expired",
         "step": 1,
-        "at": "2023-11-14T22:14:20.000+00:00",
+        "at": "2023-11-14T22:14:20.000Z",
     }
 
 

@@ -1,0 +1,65 @@
+"""Fixtures every test may use; nothing here imports TensorFlow by itself."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.exported import export_all
+from tests.servers import ROOT, Server
+
+BUNDLED = ("nature", "taxi")
+
+
+@pytest.fixture(autouse=True)
+def clean_environ(monkeypatch):
+    """Hide settings of the shell the tests are run from."""
+    for key in list(os.environ):
+        if key.startswith("CARRYOVER_"):
+            monkeypatch.delenv(key)
+
+
+@pytest.fixture(scope="session")
+def exported(tmp_path_factory):
+    """Small random models on disk, and their live networks by name."""
+    folder = tmp_path_factory.mktemp("models")
+    return folder, export_all(folder)
+
+
+@pytest.fixture(scope="session")
+def server(exported, tmp_path_factory):
+    """A service with two workers and the small random models."""
+    with Server(exported[0], tmp_path_factory.mktemp("server")) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def bundled():
+    """The folder of the trained bundled models, as `make models` leaves it."""
+    for name in BUNDLED:
+        config = Path("training", "configs", f"{name}.toml")
+        subprocess.run(
+            [
+                sys.executable,
+                "-m",
+                "training",
+                "fit",
+                "--config",
+                config,
+                "--if-missing",
+            ],
+            cwd=ROOT,
+            check=True,
+        )
+    return ROOT / "artifacts"
+
+
+@pytest.fixture(scope="session")
+def bundled_server(bundled, tmp_path_factory):
+    """A service with two workers and the trained bundled models."""
+    with Server(bundled, tmp_path_factory.mktemp("bundled")) as running:
+        yield running

@@ -1,0 +1,53 @@
+"""Exports small random networks as artifacts, as training would publish them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tests import networks
+
+CELLS = ("rnn", "lstm", "gru")
+
+
+def export_model(folder: Path, name: str, inputs, outputs, *, version=1, **options):
+    """Write `folder/name/version` and return the live network."""
+    from models.export import export_network
+    from training.data.dataset import fingerprint_arrays
+    from training.manifest import fingerprint_json, write_manifest
+
+    network = networks.build(inputs, outputs, **options)
+    path = folder / name / str(version)
+    is_events = inputs["kind"] == "event"
+    real = networks.random_events(2, 8) if is_events else networks.half_hours(8)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    memory = export_network(network, inputs, outputs, path, real=real)
+    description = {
+        "task": outputs["kind"],
+        "cell": options.get("cell", "lstm"),
+        "units": list(options.get("units", (8,))),
+        "input": inputs,
+        "output": outputs,
+        "threshold": None if outputs["kind"] == "forecast" else 0.9,
+        "memory": memory,
+        "network": fingerprint_json([fingerprint_arrays(*network.get_weights())]),
+    }
+    write_manifest(path, name, version, description)
+    return network
+
+
+def export_all(folder: Path):
+    """Export one next-event model per cell, a label model and a series model."""
+    live = {
+        f"next-{cell}": export_model(
+            folder,
+            f"next-{cell}",
+            networks.EVENTS,
+            networks.NEXT_EVENT,
+            cell=cell,
+            units=(8, 6),
+        )
+        for cell in CELLS
+    }
+    live["label"] = export_model(folder, "label", networks.EVENTS, networks.LABEL)
+    live["series"] = export_model(folder, "series", networks.SERIES, networks.FORECAST)
+    return live
