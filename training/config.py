@@ -1,0 +1,195 @@
+"""The configuration of a training run: its sections, and how a file becomes one.
+
+Precedence: `--set key=value` over the TOML file over the defaults here. Every key is
+explained beside its value in `training/configs/*.toml`.
+Does not know what a source does with its options: `training.data` does.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import tomllib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+from training.data import SOURCES
+from training.errors import ConfigError
+from training.sections import (
+    Origin,
+    between,
+    each,
+    expect_table,
+    inside,
+    matching,
+    one_of,
+    read_section,
+    refuse_unknown,
+)
+
+# A name becomes a folder and a part of a URL.
+NAME = matching(
+    r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}",
+    "of 1 to 64 letters, digits, '_', '-' and '.', starting with a letter or digit",
+)
+
+
+@dataclass(frozen=True)
+class General:
+    """The keys at the top of the file."""
+
+    name: Annotated[str, NAME]
+    seed: Annotated[int, between(0, 2**32 - 1)] = 0
+
+
+@dataclass(frozen=True)
+class NetworkConfig:
+    """The recurrent layers."""
+
+    cell: Annotated[str, one_of("lstm", "gru", "rnn")]
+    units: Annotated[tuple[int, ...], each(between(1, 4096))]
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """How the weights are found: Adam, its learning rate decayed along a cosine."""
+
+    epochs: Annotated[int, between(1, 100_000)]
+    batch_size: Annotated[int, between(1, 100_000)]
+    learning_rate: Annotated[float, inside(0, 10)]
+
+
+@dataclass(frozen=True)
+class DecisionConfig:
+    """When a probability becomes a decision."""
+
+    threshold: Annotated[float | None, inside(0, 1)] = None
+
+
+@dataclass(frozen=True)
+class Config:
+    """Everything a run depends on besides its data.
+
+    Args:
+        name: Name of the model, and of its folder of versions.
+        seed: From which weights, generated data and the order of examples follow.
+        data: The options of the data source.
+        network: The recurrent layers.
+        training: How the weights are found.
+        decision: When a probability becomes a decision.
+    """
+
+    name: str
+    seed: int
+    data: Any
+    network: NetworkConfig
+    training: TrainingConfig
+    decision: DecisionConfig
+
+    def resolved(self) -> dict[str, Any]:
+        """Return every key with its value, defaults included, ready for JSON."""
+        return dataclasses.asdict(self)
+
+
+SECTIONS = {
+    "network": NetworkConfig,
+    "training": TrainingConfig,
+    "decision": DecisionConfig,
+}
+OPTIONAL = {"decision"}
+
+
+def load_config(path: Path, overrides: Sequence[str] = ()) -> Config:
+    """Read a configuration file and apply the command line's overrides.
+
+    Args:
+        path: A TOML file.
+        overrides: `dotted.key=value`, the value written as in TOML; a bare word is
+            taken as text.
+
+    Returns:
+        The configuration, every key checked.
+
+    Raises:
+        ConfigError: The file cannot be read, or a key is unknown, missing or wrong.
+    """
+    table = read_toml(path)
+    keys = [override_key(table, override) for override in overrides]
+    origin = Origin(str(path), frozenset(keys))
+    general = [field.name for field in dataclasses.fields(General)]
+    refuse_unknown(table, [*general, "data", *SECTIONS], origin)
+    top = read_section(General, {k: table[k] for k in general if k in table}, origin)
+    return Config(
+        name=top.name,
+        seed=top.seed,
+        data=read_data(table, origin),
+        network=read_named(table, "network", origin),
+        training=read_named(table, "training", origin),
+        decision=read_named(table, "decision", origin),
+    )
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """Parse a TOML file.
+
+    Raises:
+        ConfigError: It is not there, not readable, or not TOML.
+    """
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(
+            f"{path} cannot be read ({error.strerror}). Give the path of a TOML file, "
+            "such as --config training/configs/taxi.toml."
+        ) from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} is not valid TOML: {error}.") from error
+
+
+def override_key(table: dict[str, Any], override: str) -> str:
+    """Write one `dotted.key=value` into the table, and return its key.
+
+    Raises:
+        ConfigError: There is no `=`, or the key leads through something not a section.
+    """
+    key, equals, text = override.partition("=")
+    *sections, name = key.strip().split(".")
+    if not equals or not all([*sections, name]):
+        raise ConfigError(
+            f"--set {override} is not key=value; write --set training.epochs=3."
+        )
+    for depth, section in enumerate(sections, start=1):
+        origin = Origin("--set", prefix=".".join(sections[:depth]))
+        table = expect_table(table.setdefault(section, {}), origin)
+    table[name] = parse_value(text.strip())
+    return key.strip()
+
+
+def parse_value(text: str) -> Any:
+    """Read a value as TOML has it; a shell strips quotes, so bare words are text."""
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text
+
+
+def read_named(table: dict[str, Any], name: str, origin: Origin) -> Any:
+    """Read one of the fixed sections."""
+    if name not in table and name not in OPTIONAL:
+        raise ConfigError(f"{origin.file}: the section [{name}] is missing; add it.")
+    return read_section(SECTIONS[name], table.get(name, {}), origin.section(name))
+
+
+def read_data(table: dict[str, Any], origin: Origin) -> Any:
+    """Read the options of the source that `data.source` names."""
+    origin = origin.section("data")
+    options = expect_table(table.get("data", {}), origin)
+    name = options.get("source")
+    if not isinstance(name, str) or name not in SOURCES:
+        came = "missing" if name is None else repr(name)
+        raise ConfigError(
+            f"{origin.source('data.source')}: data.source is {came}; expected one of "
+            f"{', '.join(SOURCES)}."
+        )
+    return read_section(SOURCES[name].options, options, origin)

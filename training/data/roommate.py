@@ -1,0 +1,81 @@
+"""A roommate's dinners: memory that must count, and never drift.
+
+He cooks apple pie, burger and chicken in that order. On a sunny day he goes out and
+serves the same as yesterday; on a rainy day he stays in and cooks the next. Before the
+first day there was apple pie. The weather is the event, the dinner the label, so every
+answer is certain once all the weather so far is known, and unknown without it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated
+
+import numpy as np
+
+from training.data.dataset import Array, Dataset, Examples, fingerprint_arrays
+from training.sections import between, one_of
+
+VOCABULARY = ("sunny", "rainy")
+LABELS = ("apple pie", "burger", "chicken")
+RAINY = 1
+
+TRAIN_STREAM, HELD_OUT_STREAM = 0, 1
+
+
+@dataclass(frozen=True)
+class RoommateOptions:
+    """The `[data]` keys of source `roommate`."""
+
+    source: Annotated[str, one_of("roommate")]
+    sequences: Annotated[int, between(1, 1_000_000)]
+    days: Annotated[int, between(1, 10_000)]
+    held_out: Annotated[int, between(1, 100_000)]
+    held_out_days: Annotated[int, between(1, 10_000)]
+
+
+def load_roommate(options: RoommateOptions, seed: int) -> Dataset:
+    """Generate training and held-out weather from a seed."""
+    train = generate_weather(options.sequences, options.days, (seed, TRAIN_STREAM))
+    held_out = generate_weather(
+        options.held_out, options.held_out_days, (seed, HELD_OUT_STREAM)
+    )
+    examples = Examples(train, cook(train), np.ones(train.shape, np.float32))
+    return Dataset(
+        inputs={"kind": "event", "vocabulary": list(VOCABULARY)},
+        outputs={"kind": "label", "name": "probabilities", "labels": list(LABELS)},
+        draw_epoch=lambda rng: examples,
+        held_out=Examples(held_out, cook(held_out), np.ones_like(held_out, np.float32)),
+        real=held_out[:8],
+        facts={
+            "source": "roommate",
+            "fingerprint": fingerprint_arrays(train, held_out),
+            "rows": train.size,
+            "sequences": options.sequences,
+            "held_out_sequences": options.held_out,
+        },
+        baselines=("memoryless",),
+    )
+
+
+def generate_weather(num_sequences: int, days: int, seed: tuple[int, int]) -> Array:
+    """Draw sunny and rainy days, equally likely.
+
+    Returns:
+        int32 of shape (num_sequences, days), indices into `VOCABULARY`.
+    """
+    rng = np.random.default_rng(seed)
+    return rng.integers(0, 2, (num_sequences, days), dtype=np.int32)
+
+
+def cook(weather: Array) -> Array:
+    """Tell each day's dinner: as many dishes on as there were rainy days, in a circle.
+
+    Args:
+        weather: int32 of shape (batch, timesteps).
+
+    Returns:
+        int32 of shape (batch, timesteps), indices into `LABELS`.
+    """
+    rainy_days = np.cumsum(weather == RAINY, axis=1)
+    return (rainy_days % len(LABELS)).astype(np.int32)
