@@ -1,0 +1,89 @@
+"""The checkpoint of a run in progress: written whole or not at all, after every epoch.
+
+Holds weights, the optimizer's memory and the losses so far, as a plain NumPy archive
+(no pickle). Does not know what is trained or why.
+"""
+
+from __future__ import annotations
+
+import os
+import zipfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import IO, Any
+
+import keras
+import numpy as np
+
+from training.errors import CheckpointError
+
+
+def write_atomically(path: Path, write: Callable[[IO[bytes]], Any]) -> None:
+    """Replace a file so that a reader, or a crash, sees the old or the new one."""
+    partial = path.with_name(path.name + ".partial")
+    with partial.open("wb") as file:
+        write(file)
+        file.flush()
+        os.fsync(file.fileno())
+    partial.replace(path)
+
+
+def save_checkpoint(path: Path, network: keras.Model, losses: Sequence[float]) -> None:
+    """Write everything the next epoch depends on.
+
+    Args:
+        path: The checkpoint file.
+        network: Compiled, its optimizer built.
+        losses: One per finished epoch.
+    """
+    arrays: dict[str, Any] = {
+        f"variable_{k}": np.asarray(variable)
+        for k, variable in enumerate(checkpointed(network))
+    }
+    write_atomically(path, lambda file: np.savez(file, losses=losses, **arrays))
+
+
+def load_checkpoint(path: Path, network: keras.Model) -> list[float]:
+    """Put a checkpoint's values into a network and its optimizer.
+
+    Args:
+        path: The checkpoint file; it may not exist.
+        network: Compiled, its optimizer built.
+
+    Returns:
+        The losses of the epochs behind it, empty if there is no checkpoint.
+
+    Raises:
+        CheckpointError: The file is damaged or belongs to another network.
+    """
+    if not path.exists():
+        return []
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            losses = [float(loss) for loss in archive["losses"]]
+            values = [archive[f"variable_{k}"] for k in range(len(archive.files) - 1)]
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        raise CheckpointError(
+            f"{path} cannot be read ({error}). Delete it; training then starts over."
+        ) from error
+    restore(path, network, values)
+    return losses
+
+
+def restore(path: Path, network: keras.Model, values: Sequence[Any]) -> None:
+    """Assign values to variables of the same number and shapes."""
+    variables = checkpointed(network)
+    expected = [tuple(variable.shape) for variable in variables]
+    came = [value.shape for value in values]
+    if came != expected:
+        raise CheckpointError(
+            f"{path} holds arrays of shapes {came}; this network has {expected}. "
+            "Delete it; training then starts over."
+        )
+    for variable, value in zip(variables, values, strict=True):
+        variable.assign(value)
+
+
+def checkpointed(network: keras.Model) -> list[Any]:
+    """List weights first, then the optimizer's variables."""
+    return [*network.variables, *network.optimizer.variables]

@@ -1,0 +1,100 @@
+"""Compare probabilities with the exact ones: how much a network remembers, in nats."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+
+from training.data.dataset import Array
+from training.data.nature import (
+    BLURRY,
+    LABELS,
+    MAX_LENGTH,
+    NEUTRAL,
+    P_LABEL_NATURE,
+    P_LABEL_PRIOR,
+    TELL_NATURE,
+    Programmes,
+    exact_posterior,
+)
+from training.evaluate.metric import Metric, Predict
+
+NUM_FILLINGS = 400  # random neutral pictures between the bear and the question
+NEUTRAL_AFTER_BEAR = 60
+FILLING_SEED = 60
+WOLF = LABELS.index("wolf")
+# Below float32's resolution of a probability, so that a wrong certainty stays finite.
+SMALLEST_PROBABILITY = 1e-9
+
+
+def evaluate_nature(
+    held_out: Programmes, predict: Predict, baselines: Mapping[str, Predict]
+) -> list[Metric]:
+    """Measure divergence from the exact answer, and the two sentences of the lesson."""
+
+    def measure(name: str, unit: str, figure: Callable[[Predict], float]) -> Metric:
+        beside = {baseline: figure(other) for baseline, other in baselines.items()}
+        return Metric(name, figure(predict), unit, beside)
+
+    exact = exact_posterior(held_out.events)
+
+    def mean_divergence(other: Predict, where: Array) -> float:
+        return float(divergence(exact, other(held_out.events))[where].mean())
+
+    return [
+        measure(
+            "KL(exact || network), blurry pictures",
+            "nats",
+            lambda other: mean_divergence(other, held_out.is_blurry),
+        ),
+        measure(
+            "KL(exact || network), all pictures",
+            "nats",
+            lambda other: mean_divergence(other, held_out.is_shown),
+        ),
+        measure(
+            f"largest error of P(wolf), bear {NEUTRAL_AFTER_BEAR} pictures ago",
+            "probability",
+            measure_bear_error,
+        ),
+        measure(
+            f"largest error of any P, nothing telling, pictures 1 to {MAX_LENGTH}",
+            "probability",
+            measure_neutral_error,
+        ),
+    ]
+
+
+def divergence(exact: Array, predicted: Array) -> Array:
+    """Compute KL(exact || predicted) = sum of exact * ln(exact / predicted).
+
+    Args:
+        exact: Probabilities of shape (batch, timesteps, labels).
+        predicted: Probabilities of the same shape.
+
+    Returns:
+        Nats, of shape (batch, timesteps).
+    """
+    p = np.maximum(exact, SMALLEST_PROBABILITY)
+    q = np.maximum(predicted.astype(np.float64), SMALLEST_PROBABILITY)
+    # 0 * ln 0 is 0 in the limit.
+    nats: Array = np.where(exact > 0, exact * np.log(p / q), 0.0).sum(axis=-1)
+    return nats
+
+
+def measure_bear_error(predict: Predict) -> float:
+    """Ask what is blurry when a bear was on screen many neutral pictures ago."""
+    rng = np.random.default_rng(FILLING_SEED)
+    programmes = rng.choice(NEUTRAL, (NUM_FILLINGS, NEUTRAL_AFTER_BEAR + 2))
+    programmes[:, 0], programmes[:, -1] = TELL_NATURE[0], BLURRY
+    predicted = predict(programmes.astype(np.int32))[:, -1, WOLF]
+    return float(np.abs(predicted - P_LABEL_NATURE[WOLF]).max())
+
+
+def measure_neutral_error(predict: Predict) -> float:
+    """Ask at every position of programmes that give nothing away."""
+    rng = np.random.default_rng(FILLING_SEED)
+    programmes = rng.choice((*NEUTRAL, BLURRY), (NUM_FILLINGS, MAX_LENGTH))
+    predicted = predict(programmes.astype(np.int32))
+    return float(np.abs(predicted - P_LABEL_PRIOR).max())

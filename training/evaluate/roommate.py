@@ -1,0 +1,56 @@
+"""Count right dinners, and how sure the network is of its least sure one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from training.data.dataset import Array, Examples
+from training.evaluate.metric import Metric, Predict
+
+
+def evaluate_roommate(
+    held_out: Examples, predict: Predict, baselines: Mapping[str, Predict]
+) -> list[Metric]:
+    """Measure accuracy and the smallest probability of a predicted dinner."""
+    predicted = predict(held_out.sequences)
+    others = {name: other(held_out.sequences) for name, other in baselines.items()}
+    days = held_out.sequences.shape[1]
+    return [
+        Metric(
+            f"right dinners, {days} days",
+            measure_accuracy(held_out.targets, predicted),
+            "share",
+            {
+                "majority": measure_majority(held_out.targets),
+                **{
+                    name: measure_accuracy(held_out.targets, other)
+                    for name, other in others.items()
+                },
+            },
+            better="higher",
+        ),
+        Metric(
+            f"smallest probability of a predicted dinner, {days} days",
+            measure_certainty(predicted),
+            "probability",
+            {name: measure_certainty(other) for name, other in others.items()},
+            better="higher",
+        ),
+    ]
+
+
+def measure_accuracy(targets: Array, predicted: Array) -> float:
+    """Return the share of timesteps whose most probable label is the right one."""
+    return float((predicted.argmax(axis=-1) == targets).mean())
+
+
+def measure_majority(targets: Array) -> float:
+    """Return the accuracy of always saying the most frequent label."""
+    return float(np.bincount(targets.ravel()).max() / targets.size)
+
+
+def measure_certainty(predicted: Array) -> float:
+    """Return the smallest probability any timestep gives its most probable label."""
+    return float(predicted.max(axis=-1).min())

@@ -1,0 +1,184 @@
+"""Find the weights: a fixed number of epochs, the same weights for the same seed.
+
+Everything random in an epoch follows from (seed, epoch), so a run that was killed and
+resumed computes what an uninterrupted one does, bit for bit. Not EarlyStopping: its
+patience depends on noise, where a rate decayed to zero simply ends.
+Does not know where examples come from, nor what becomes of the network.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import keras
+import numpy as np
+import tensorflow as tf
+from keras import ops
+
+from training.checkpoint import load_checkpoint, save_checkpoint
+from training.config import TrainingConfig
+from training.data.dataset import Array, Examples
+from training.errors import Diverged
+
+# Longer gradients than this come from rare events met early; the field's usual bound.
+MAX_GRADIENT_NORM = 1.0
+
+
+class Epoch(NamedTuple):
+    """One finished epoch, for whoever watches."""
+
+    number: int
+    total: int
+    loss: float
+    seconds: float
+
+
+class Plan(NamedTuple):
+    """What to train with.
+
+    Args:
+        draw_epoch: Returns an epoch's examples.
+        training: Epochs, batch size and learning rate.
+        seed: From which every choice follows.
+    """
+
+    draw_epoch: Callable[[np.random.Generator], Examples]
+    training: TrainingConfig
+    seed: int
+
+
+def make_deterministic(seed: int) -> None:
+    """Fix initial weights and the order of sums; call before building a network."""
+    keras.utils.set_random_seed(seed)
+    tf.config.experimental.enable_op_determinism()
+
+
+def fit_network(
+    network: keras.Model,
+    loss: Any,
+    plan: Plan,
+    *,
+    checkpoint: Path,
+    on_resume: Callable[[int], None] = lambda epochs: None,
+    on_epoch: Callable[[Epoch], None] = lambda epoch: None,
+) -> list[float]:
+    """Train a network, going on from its checkpoint if there is one.
+
+    Args:
+        network: From `models.networks.build_network`; its weights change.
+        loss: From `build_loss`.
+        plan: What to train with.
+        checkpoint: Written after every epoch; the caller removes it.
+        on_resume: Told how many epochs a checkpoint spares.
+        on_epoch: Told of every epoch once its checkpoint is written.
+
+    Returns:
+        The mean loss of every epoch.
+
+    Raises:
+        CheckpointError: The checkpoint is damaged.
+        Diverged: The loss is no longer a number.
+    """
+    network.compile(keras.optimizers.Adam(clipnorm=MAX_GRADIENT_NORM), loss=loss)
+    network.optimizer.build(network.trainable_variables)
+    losses = load_checkpoint(checkpoint, network)
+    if losses:
+        on_resume(len(losses))
+    for epoch in range(len(losses), plan.training.epochs):
+        started = time.monotonic()
+        losses.append(train_epoch(network, plan, epoch))
+        save_checkpoint(checkpoint, network, losses)
+        seconds = time.monotonic() - started
+        on_epoch(Epoch(epoch + 1, plan.training.epochs, losses[-1], seconds))
+    return losses
+
+
+def train_epoch(network: keras.Model, plan: Plan, epoch: int) -> float:
+    """Pass once over an epoch's examples.
+
+    Returns:
+        The mean loss.
+
+    Raises:
+        Diverged: The loss is no longer a number; no checkpoint holds such weights.
+    """
+    rng = np.random.default_rng((plan.seed, epoch))
+    batches = list(cut_batches(plan.draw_epoch(rng), plan.training.batch_size, rng))
+    losses = []
+    for k, batch in enumerate(batches):
+        done = (epoch + k / len(batches)) / plan.training.epochs
+        network.optimizer.learning_rate = decay(plan.training.learning_rate, done)
+        losses.append(
+            network.train_on_batch(
+                batch.sequences, batch.targets, sample_weight=batch.weights
+            )
+        )
+    loss = float(np.mean(losses))
+    if not math.isfinite(loss):
+        raise Diverged(
+            f"the loss is {loss} in epoch {epoch + 1}. Lower training.learning_rate "
+            f"(now {plan.training.learning_rate})."
+        )
+    return loss
+
+
+def decay(learning_rate: float, done: float) -> float:
+    """Lower a learning rate along half a cosine.
+
+    Args:
+        learning_rate: At the start.
+        done: Share of the training behind, 0 to 1.
+
+    Returns:
+        learning_rate * (1 + cos(pi * done)) / 2
+
+    Reference: Loshchilov & Hutter, SGDR: Stochastic Gradient Descent with Warm
+    Restarts, ICLR 2017, https://arxiv.org/abs/1608.03983.
+    """
+    return learning_rate * (1 + math.cos(math.pi * done)) / 2
+
+
+def cut_batches(
+    examples: Examples, batch_size: int, rng: np.random.Generator
+) -> Iterator[Examples]:
+    """Yield batches in random order, sequences of like length together.
+
+    A batch ends with its longest sequence's last weighted timestep, so short sequences
+    cost little; and since the loss is a mean per batch, the first timesteps, of which
+    short batches consist, are learnt as well as the later ones.
+    """
+    lengths = measure_lengths(examples.weights)
+    order = rng.permutation(len(lengths))
+    order = order[np.argsort(lengths[order], kind="stable")]
+    starts = rng.permutation(np.arange(0, len(order), batch_size))
+    for start in starts:
+        rows = order[start : start + batch_size]
+        stop = max(1, lengths[rows].max())
+        yield Examples(*(array[rows, :stop] for array in examples))
+
+
+def measure_lengths(weights: Array) -> Array:
+    """Find one past each row's last weighted timestep; 0 where there is none."""
+    positions = np.arange(1, weights.shape[1] + 1)
+    lengths: Array = np.where(weights > 0, positions, 0).max(axis=1)
+    return lengths
+
+
+def build_loss(inputs: Mapping[str, Any], outputs: Mapping[str, Any]) -> Any:
+    """Choose the loss of an output: cross-entropy, or absolute error for forecasts.
+
+    The absolute error is measured in standard deviations of the field, so that one
+    learning rate suits series of any unit.
+    """
+    if outputs["kind"] != "forecast":
+        return "sparse_categorical_crossentropy"
+    field = next(f for f in inputs["fields"] if f["name"] == outputs["field"])
+
+    def absolute_error(target: Any, forecast: Any) -> Any:
+        return ops.mean(ops.abs(target - forecast), axis=-1) / field["std"]
+
+    return absolute_error

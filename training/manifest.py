@@ -1,0 +1,111 @@
+"""The manifest: what a version is, how it came about, and a hash of every file.
+
+`assets.extra/carryover/manifest.json`, strict JSON with keys in a fixed order. Does not
+know how the version was trained, only how to write it down.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from training.config import Config
+from training.data.dataset import Array, Dataset, fingerprint_arrays
+from training.evaluate.metric import Metric
+from training.run import package_versions
+
+FORMAT = 1
+FOLDER = Path("assets.extra/carryover")
+MANIFEST = FOLDER / "manifest.json"
+EVALUATION = FOLDER / "evaluation.md"
+
+
+def describe_version(
+    config: Config,
+    dataset: Dataset,
+    metrics: Sequence[Metric],
+    *,
+    memory: Mapping[str, Sequence[int]],
+    weights: Sequence[Array],
+) -> dict[str, Any]:
+    """Describe everything of a version but its number, time and files.
+
+    Args:
+        config: The resolved configuration.
+        dataset: The data's schemas and facts.
+        metrics: What was measured.
+        memory: Size of each memory tensor, in layer order.
+        weights: The network's weights, in layer order.
+
+    Returns:
+        The manifest so far. `memory_layout` is the fingerprint of `memory`, `network`
+        that of weights, memory layout and both schemas: memory made by one network is
+        never handed to another.
+    """
+    inputs, outputs = dict(dataset.inputs), dict(dataset.outputs)
+    layout = fingerprint_json(memory)
+    return {
+        "task": outputs["kind"],
+        "cell": config.network.cell,
+        "units": list(config.network.units),
+        "input": inputs,
+        "output": outputs,
+        "threshold": config.decision.threshold,
+        "memory": {name: list(shape) for name, shape in memory.items()},
+        "memory_layout": layout,
+        "network": fingerprint_json(
+            [fingerprint_arrays(*weights), layout, inputs, outputs]
+        ),
+        "training": {
+            "config": config.resolved(),
+            "seed": config.seed,
+            "data": dict(dataset.facts),
+        },
+        "metrics": [dataclasses.asdict(metric) for metric in metrics],
+        "packages": package_versions(),
+    }
+
+
+def write_manifest(
+    version: Path, name: str, number: int, description: Mapping[str, Any]
+) -> None:
+    """Write the manifest into a version that is otherwise complete.
+
+    Args:
+        version: The version's folder.
+        name: The model's name.
+        number: The version's number.
+        description: From `describe_version`.
+    """
+    manifest = {
+        "format": FORMAT,
+        "name": name,
+        "version": number,
+        "created_at": datetime.now(UTC).isoformat(timespec="seconds"),
+        **description,
+        "files": hash_files(version),
+    }
+    path = version / MANIFEST
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(manifest, indent=2, allow_nan=False) + "\n")
+
+
+def hash_files(version: Path) -> dict[str, str]:
+    """Hash every file of a version but the manifest itself, by its relative path."""
+    files = sorted(path.relative_to(version) for path in version.rglob("*"))
+    return {
+        path.as_posix(): hashlib.sha256((version / path).read_bytes()).hexdigest()
+        for path in files
+        if (version / path).is_file() and path != MANIFEST
+    }
+
+
+def fingerprint_json(content: object) -> str:
+    """Hash a value as compact JSON, keys in the order given."""
+    text = json.dumps(content, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()

@@ -1,0 +1,87 @@
+"""What a user reads: progress while training, and a table when it is done.
+
+Does not know how a figure was measured.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from training.evaluate.metric import Metric
+from training.fit import Epoch
+
+
+def say(line: str) -> None:
+    """Print a line at once, so that progress shows through a pipe as well."""
+    print(line, flush=True)
+
+
+def watch(network: str) -> Callable[[Epoch], None]:
+    """Make a watcher that prints a line per epoch of one network."""
+
+    def print_epoch(epoch: Epoch) -> None:
+        left = (epoch.total - epoch.number) * epoch.seconds
+        width = len(str(epoch.total))
+        say(
+            f"  {network:<10}  epoch {epoch.number:>{width}}/{epoch.total}"
+            f"  loss {epoch.loss:.4f}  {epoch.seconds:.1f} s, {left:.0f} s left"
+        )
+
+    return print_epoch
+
+
+def format_table(metrics: Sequence[Metric]) -> str:
+    """Lay metrics and their baselines out as a Markdown table, aligned as text too.
+
+    A metric without some baseline has a dash there.
+    """
+    names = list(dict.fromkeys(name for m in metrics for name in m.baselines))
+    rows = [["measured on held-out data", "better", "network", *names]]
+    for metric in metrics:
+        beside = [format_figure(metric.baselines.get(name)) for name in names]
+        label = f"{metric.name} ({metric.unit})"
+        rows.append([label, metric.better, format_figure(metric.value), *beside])
+    widths = [max(len(row[k]) for row in rows) for k in range(len(rows[0]))]
+    lines = [format_row(row, widths) for row in rows]
+    rule = [
+        f"{'-' * (width - 1)}{':' if k > 1 else '-'}" for k, width in enumerate(widths)
+    ]
+    return "\n".join([lines[0], format_row(rule, widths), *lines[1:]])
+
+
+def format_row(cells: Sequence[str], widths: Sequence[int]) -> str:
+    """Write a row: words to the left, figures to the right."""
+    padded = [
+        cell.rjust(width) if k > 1 else cell.ljust(width)
+        for k, (cell, width) in enumerate(zip(cells, widths, strict=True))
+    ]
+    return f"| {' | '.join(padded)} |"
+
+
+def format_figure(figure: float | None) -> str:
+    """Write a figure to four significant digits, or a dash where there is none."""
+    return "-" if figure is None else f"{figure:.4g}"
+
+
+def format_evaluation(
+    name: str, metrics: Sequence[Metric], facts: Mapping[str, Any], seed: int
+) -> str:
+    """Write the evaluation report that a version carries."""
+    about = "\n".join(f"- {key.replace('_', ' ')}: {facts[key]}" for key in facts)
+    return (
+        f"# Evaluation of {name}\n\n{format_table(metrics)}\n\n"
+        f"Baselines are measured on the same held-out data.\n\n"
+        f"## Data\n\n{about}\n- seed: {seed}\n"
+    )
+
+
+def print_result(
+    name: str, metrics: Sequence[Metric], version: Path, run: Path
+) -> None:
+    """Print the table and where everything went."""
+    say(f"\n{format_table(metrics)}\n")
+    say(f"version  {version}")
+    say(f"run      {run}")
+    say(f"serve    make serve    (all models in {version.parent.parent}, {name} too)")
