@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import numpy as np
+
+from service.artifact import Manifest
+from service.catalog import Model
+from service.events import build_encoder
+
 
 class FakeClock:
     """A clock that stands still until it is told to advance.
@@ -18,3 +24,56 @@ class FakeClock:
 
     def advance(self, seconds: float) -> None:
         self.now += seconds
+
+
+class CountingRuntime:
+    """A network one can do by hand: its memory counts the events of each kind.
+
+    Outputs are the shares of the kinds so far; event `poison` (the last of the
+    vocabulary) makes them not a number. Its gates are constants.
+    """
+
+    VOCABULARY = ("red", "green", "poison")
+
+    def __init__(self) -> None:
+        self.calls = 0
+        self.before_return = lambda: None
+
+    def run(self, signature, tensors):
+        self.calls += 1
+        sequence, counts = tensors["sequence"], tensors["short_term_0"].copy()
+        kinds = len(self.VOCABULARY)
+        shares = np.zeros((*sequence.shape, kinds), "float32")
+        for row, length in enumerate(tensors["length"]):
+            for t in range(length):
+                counts[row, sequence[row, t]] += 1
+                shares[row, t] = counts[row] / counts[row].sum()
+                if sequence[row, t] == kinds - 1:
+                    shares[row, t] = np.nan
+        self.before_return()
+        results = {"probabilities": shares, "short_term_0": counts}
+        if signature == "explain":
+            gates = np.ones((*sequence.shape, kinds), "float32")
+            results |= {"learn_0": gates, "trace_short_term_0": gates}
+        return results
+
+
+def counting_model(version=1, network="ab" * 32, max_events=50):
+    """Build a served model around the counting network."""
+    vocabulary = list(CountingRuntime.VOCABULARY)
+    manifest = Manifest(
+        format=1,
+        name="counting",
+        version=version,
+        task="label",
+        cell="rnn",
+        units=[3],
+        input={"kind": "event", "vocabulary": vocabulary},
+        output={"kind": "label", "name": "probabilities", "labels": vocabulary},
+        memory={"short_term_0": [3]},
+        network=network,
+        files={},
+        threshold=0.9,
+    )
+    encoder = build_encoder(manifest.input, max_events=max_events)
+    return Model(manifest, CountingRuntime(), encoder)

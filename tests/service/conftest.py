@@ -1,0 +1,58 @@
+"""The service without TensorFlow: a counting network, a clock that stands still."""
+
+from __future__ import annotations
+
+import pytest
+
+from service.app import Services, create_app
+from service.catalog import Catalog
+from service.engine import Engine, Lifetimes
+from service.memory.in_process import InProcessStore
+from service.memory.seal import Seal
+from service.memory.sessions import Sessions
+from service.settings import read_settings
+from tests.fakes import FakeClock, counting_model
+
+
+@pytest.fixture
+def clock():
+    return FakeClock()
+
+
+@pytest.fixture
+def model():
+    return counting_model()
+
+
+@pytest.fixture
+def engine(clock):
+    sessions = Sessions(InProcessStore(), clock=clock, tombstone_seconds=1000)
+    return Engine(sessions, Seal([b"k" * 32]), Lifetimes(100, 50), clock)
+
+
+@pytest.fixture
+def services(engine, model):
+    settings = read_settings(
+        {
+            "CARRYOVER_MAX_ROWS": "20",
+            "CARRYOVER_MAX_BODY_BYTES": "20000",
+            "CARRYOVER_MAX_EXPLAINED_EVENTS": "10",
+        }
+    )
+    return Services(settings, Catalog([model]), engine)
+
+
+@pytest.fixture
+def client(services):
+    return create_app(services).test_client()
+
+
+@pytest.fixture
+def predict(client):
+    """POST rows to the counting model's `:predict`."""
+
+    def send(*instances, verb="predict", **body):
+        body = {"instances": list(instances), **body}
+        return client.post(f"/v1/models/counting:{verb}", json=body)
+
+    return send

@@ -1,0 +1,96 @@
+import hashlib
+import json
+
+import pytest
+
+from service.artifact import MANIFEST, ArtifactError, find_newest, read_artifact
+from service.catalog import Catalog
+from service.errors import ModelNotFound, VersionNotFound
+from tests.fakes import counting_model
+
+
+def write_version(folder, version, **changes):
+    """Write a version whose one file is `saved_model.pb`."""
+    path = folder / str(version)
+    (path / MANIFEST).parent.mkdir(parents=True)
+    (path / "saved_model.pb").write_bytes(b"graph")
+    manifest = {
+        "format": 1,
+        "name": folder.name,
+        "version": version,
+        "task": "label",
+        "cell": "lstm",
+        "units": [8],
+        "input": {"kind": "event", "vocabulary": ["a"]},
+        "output": {"kind": "label", "name": "probabilities", "labels": ["x"]},
+        "memory": {"short_term_0": [8], "long_term_0": [8]},
+        "network": "00" * 32,
+        "files": {"saved_model.pb": hashlib.sha256(b"graph").hexdigest()},
+        "memory_layout": "a field this service does not need",
+        **changes,
+    }
+    (path / MANIFEST).write_text(json.dumps(manifest))
+    return path
+
+
+def test_newest_version_is_the_largest_number(tmp_path):
+    for version in (2, 10, 9):
+        write_version(tmp_path / "m", version)
+
+    assert list(find_newest(tmp_path)) == [tmp_path / "m" / "10"]
+
+
+def test_hidden_and_foreign_folders_are_no_versions(tmp_path):
+    write_version(tmp_path / "m", 1)
+    (tmp_path / "m" / ".2.partial").mkdir()
+    (tmp_path / "m" / "3").mkdir()
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "note.txt").touch()
+
+    assert list(find_newest(tmp_path)) == [tmp_path / "m" / "1"]
+
+
+def test_no_folder_holds_no_models(tmp_path):
+    assert list(find_newest(tmp_path / "none")) == []
+
+
+def test_artifact_has_its_manifest(tmp_path):
+    artifact = read_artifact(write_version(tmp_path / "m", 1))
+
+    assert artifact.manifest.memory == {"short_term_0": [8], "long_term_0": [8]}
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"format": 2}, "manifest format 2; this service reads 1"),
+        ({"memory": 7}, "cannot be read"),
+        ({"files": {"saved_model.pb": "0" * 64}}, "was changed after export"),
+        ({"files": {"variables/none": "0" * 64}}, "cannot be read"),
+    ],
+)
+def test_damaged_version_is_refused_with_the_file_and_a_mend(tmp_path, changes, words):
+    path = write_version(tmp_path / "m", 1, **changes)
+
+    with pytest.raises(ArtifactError) as caught:
+        read_artifact(path)
+
+    assert words in str(caught.value)
+    assert str(path) in str(caught.value)
+
+
+def test_catalog_serves_the_newest_unless_one_is_named():
+    first, second = counting_model(version=1), counting_model(version=2)
+    catalog = Catalog([second, first])
+
+    assert catalog.find("counting") is second
+    assert catalog.find("counting", 1) is first
+
+
+def test_catalog_names_what_it_has_when_asked_for_something_else():
+    catalog = Catalog([counting_model()])
+
+    with pytest.raises(ModelNotFound, match="served models are: counting"):
+        catalog.find("nope")
+    with pytest.raises(VersionNotFound, match="it is in version 1"):
+        catalog.find("counting", 3)

@@ -1,0 +1,139 @@
+import pytest
+
+from service.errors import (
+    NonFiniteResult,
+    SessionContended,
+    SessionGone,
+    WrongNetwork,
+)
+from service.memory.sessions import SessionKey
+from service.rows import Row
+from tests.fakes import counting_model
+
+RED, GREEN, POISON = 0, 1, 2
+KEY = SessionKey("", "counting", "s")
+
+
+def row(*events, **options):
+    import numpy as np
+
+    return Row(np.array(events, "int32"), **options)
+
+
+def test_a_row_that_lost_the_race_is_computed_on_the_winners_memory(engine, model):
+    engine.advance(model, [row(RED, session="s")])
+
+    def be_overtaken():
+        model.runtime.before_return = lambda: None
+        engine.advance(model, [row(GREEN, GREEN, session="s")])
+
+    model.runtime.before_return = be_overtaken
+
+    (outcome,) = engine.advance(model, [row(RED, session="s")])
+
+    assert outcome.step == 4
+    assert outcome.outputs["probabilities"][-1].tolist() == [0.5, 0.5, 0.0]
+
+
+def test_only_the_rows_that_lost_are_computed_again(engine, model):
+    def be_overtaken():
+        model.runtime.before_return = lambda: None
+        engine.advance(model, [row(GREEN, session="s")])
+
+    model.runtime.before_return = be_overtaken
+
+    lost, won = engine.advance(
+        model, [row(RED, session="s"), row(RED, session="other")]
+    )
+
+    assert (lost.step, won.step) == (2, 1)
+
+
+def test_a_session_that_never_stands_still_is_contended(engine, model):
+    others = counting_model()
+
+    def overtake():
+        engine.advance(others, [row(GREEN, session="s")])
+
+    model.runtime.before_return = overtake
+
+    (error,) = engine.advance(model, [row(RED, session="s")])
+
+    assert isinstance(error, SessionContended)
+    assert engine.sessions.get(KEY).step == model.runtime.calls
+
+
+def test_memory_of_another_network_is_never_mixed_in(engine, model):
+    engine.advance(model, [row(RED, session="s")])
+    retrained = counting_model(version=2, network="cd" * 32)
+
+    (error,) = engine.advance(retrained, [row(RED, session="s")])
+
+    assert isinstance(error, WrongNetwork)
+    assert error.members == {"step": 1, "model_version": "1"}
+    assert engine.sessions.get(KEY).step == 1
+
+
+def test_session_of_another_network_begins_anew_with_start(engine, model):
+    engine.advance(model, [row(RED, session="s")])
+    retrained = counting_model(version=2, network="cd" * 32)
+
+    (outcome,) = engine.advance(retrained, [row(GREEN, session="s", start=True)])
+
+    assert outcome.step == 1
+    assert outcome.outputs["probabilities"].tolist() == [[0.0, 1.0, 0.0]]
+
+
+def test_token_of_another_network_is_refused(engine, model):
+    (outcome,) = engine.advance(model, [row(RED, seal_memory=True)])
+    retrained = counting_model(version=2, network="cd" * 32)
+
+    (error,) = engine.advance(
+        retrained, [row(RED, seal_memory=True, token=outcome.token)]
+    )
+
+    assert isinstance(error, WrongNetwork)
+
+
+def test_sessions_of_one_tenant_are_unknown_to_another(engine, model):
+    engine.advance(model, [row(RED, session="s")], tenant="a")
+
+    (outcome,) = engine.advance(model, [row(GREEN, session="s")], tenant="b")
+
+    assert outcome.step == 1
+
+
+def test_non_finite_row_stores_nothing_and_spoils_no_other(engine, model):
+    bad, good = engine.advance(model, [row(POISON, session="s"), row(RED, session="t")])
+
+    assert isinstance(bad, NonFiniteResult)
+    assert good.step == 1
+    (after,) = engine.advance(model, [row(GREEN, session="s")])
+    assert after.step == 1
+
+
+@pytest.mark.parametrize("timesteps", [1, 255, 256, 257, 600])
+def test_rows_longer_than_a_chunk_keep_all_their_timesteps(engine, model, timesteps):
+    long, short = engine.advance(model, [row(*[RED] * timesteps), row(GREEN)])
+
+    assert len(long.outputs["probabilities"]) == long.step == timesteps
+    assert short.outputs["probabilities"].tolist() == [[0.0, 1.0, 0.0]]
+
+
+def test_ended_session_is_gone(engine, model):
+    engine.advance(model, [row(RED, session="s", end=True)])
+
+    (error,) = engine.advance(model, [row(RED, session="s")])
+
+    assert isinstance(error, SessionGone)
+    assert (error.members["reason"], error.members["step"]) == ("ended", 1)
+
+
+def test_sealed_memory_continues_where_it_was(engine, model):
+    (first,) = engine.advance(model, [row(RED, seal_memory=True)])
+
+    (second,) = engine.advance(model, [row(GREEN, seal_memory=True, token=first.token)])
+
+    assert second.step == 2
+    assert second.outputs["probabilities"].tolist() == [[0.5, 0.5, 0.0]]
+    assert first.token != second.token

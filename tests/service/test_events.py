@@ -1,0 +1,64 @@
+import numpy as np
+import pytest
+
+from service.errors import CarryoverError, InvalidEvent, NonFiniteInput
+from service.events import build_encoder
+
+SERIES = {
+    "kind": "record",
+    "fields": [{"name": "time", "type": "time"}, {"name": "value", "type": "number"}],
+}
+GOOD = {"time": "2014-07-01T00:30:00", "value": 10844}
+
+
+@pytest.fixture
+def encoder():
+    return build_encoder(SERIES, max_events=5)
+
+
+def test_records_become_day_second_and_number(encoder):
+    encoded = encoder.encode([GOOD, {"time": "1970-01-02 23:59", "value": -0.5}])
+
+    assert encoded.dtype == np.float32
+    assert encoded.tolist() == [[16252.0, 1800.0, 10844.0], [1.0, 86340.0, -0.5]]
+
+
+def test_fields_may_come_in_any_order(encoder):
+    swapped = dict(reversed(GOOD.items()))
+
+    assert encoder.encode([swapped]).tolist() == encoder.encode([GOOD]).tolist()
+
+
+@pytest.mark.parametrize(
+    ("event", "error", "words"),
+    [
+        ("red", InvalidEvent, "'red'; this model takes an object"),
+        ({"time": GOOD["time"]}, InvalidEvent, "exactly the fields time, value"),
+        ({**GOOD, "extra": 1}, InvalidEvent, "fields time, value, extra"),
+        ({**GOOD, "value": "7"}, InvalidEvent, "value is '7'; expected a number"),
+        ({**GOOD, "value": True}, InvalidEvent, "value is true"),
+        ({**GOOD, "value": None}, InvalidEvent, "value is null"),
+        ({**GOOD, "value": float("nan")}, NonFiniteInput, "value is nan"),
+        ({**GOOD, "value": float("-inf")}, NonFiniteInput, "value is -inf"),
+        ({**GOOD, "value": 1e39}, NonFiniteInput, "fits a 32-bit float"),
+        ({**GOOD, "value": 10**5000}, NonFiniteInput, "a huge integer"),
+        ({**GOOD, "time": "yesterday"}, InvalidEvent, "expected an ISO 8601 time"),
+        ({**GOOD, "time": 1404172800}, InvalidEvent, "expected an ISO 8601 time"),
+        ({**GOOD, "time": "2014-07-01T00:00:00Z"}, InvalidEvent, "UTC offset"),
+        ({**GOOD, "time": "2014-02-30T00:00:00"}, InvalidEvent, "2014-02-30"),
+    ],
+)
+def test_bad_record_is_refused_with_its_place_and_a_mend(encoder, event, error, words):
+    with pytest.raises(error) as caught:
+        encoder.encode([GOOD, event])
+
+    assert words in caught.value.detail
+    assert "sequence[1]" in caught.value.detail
+    assert caught.value.members["position"] == 1
+
+
+def test_error_sentences_stay_short_whatever_came(encoder):
+    for event in ("x" * 10**6, {"k" * 10**6: 1}, {**GOOD, "time": "y" * 10**6}):
+        with pytest.raises(CarryoverError) as caught:
+            encoder.encode([event])
+        assert len(caught.value.detail) < 400

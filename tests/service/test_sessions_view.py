@@ -1,0 +1,135 @@
+"""`GET` and `DELETE` of a session, health, status, metadata, over Flask's client."""
+
+import pytest
+
+from service.app import Services, create_app
+from service.catalog import Catalog
+from tests.problems import assert_problem
+
+PATH = "/v1/models/counting/sessions/"
+
+
+@pytest.fixture
+def live(predict):
+    predict({"sequence": ["red", "green"], "session": "s"})
+
+
+def test_session_tells_where_it_is(client, live, clock):
+    assert client.get(PATH + "s").get_json() == {
+        "session": "s",
+        "model": "counting",
+        "model_version": "1",
+        "step": 2,
+        "created_at": "2023-11-14T22:13:20.000Z",
+        "updated_at": "2023-11-14T22:13:20.000Z",
+        "expires_at": "2023-11-14T22:15:00.000Z",
+        "memory_bytes": 12,
+    }
+
+
+def test_session_never_seen_is_not_found(client):
+    assert_problem(client.get(PATH + "nobody"), 404, "session_not_found")
+
+
+def test_deleted_session_is_gone_for_every_call(client, live, predict):
+    answer = client.delete(PATH + "s").get_json()
+
+    assert answer == {"session": "s", "deleted": True, "step": 2}
+    assert_problem(client.get(PATH + "s"), 410, "session_gone")
+    assert_problem(client.delete(PATH + "s"), 410, "session_gone")
+    response = predict({"sequence": ["red"], "session": "s"})
+    assert assert_problem(response, 410, "session_gone")["reason"] == "deleted"
+
+
+def test_expired_session_is_gone(client, live, clock):
+    clock.advance(100)
+
+    assert_problem(client.get(PATH + "s"), 410, "session_gone")
+
+
+def test_ids_with_slashes_and_accents_are_ids(client, predict):
+    predict({"sequence": ["red"], "session": "Línea/7 ö"})
+
+    assert client.get(PATH + "L%C3%ADnea/7%20%C3%B6").get_json()["step"] == 1
+
+
+@pytest.mark.parametrize("session", ["x" * 201, "%00", "a%07b"])
+def test_unusable_ids_are_refused(client, session):
+    assert_problem(client.get(PATH + session), 400, "invalid_request")
+
+
+def test_sessions_of_an_unknown_model_are_not_found(client):
+    response = client.get("/v1/models/nope/sessions/s")
+
+    assert_problem(response, 404, "model_not_found")
+
+
+def test_status_satisfies_tensorflow_serving_and_kserve(client):
+    assert client.get("/v1/models/counting").get_json() == {
+        "name": "counting",
+        "ready": True,
+        "model_version_status": [
+            {
+                "version": "1",
+                "state": "AVAILABLE",
+                "status": {"error_code": "OK", "error_message": ""},
+            }
+        ],
+    }
+    assert client.get("/v1/models").get_json() == {"models": ["counting"]}
+
+
+def test_metadata_tells_what_the_model_takes_and_answers(client):
+    metadata = client.get("/v1/models/counting/metadata").get_json()
+
+    assert metadata["input"]["vocabulary"] == ["red", "green", "poison"]
+    assert metadata["memory_bytes"] == 12
+    assert "files" not in metadata
+
+
+@pytest.mark.parametrize("path", ["", "/metadata", "/versions/1/metadata"])
+def test_unknown_models_have_no_status(client, path):
+    assert_problem(client.get(f"/v1/models/nope{path}"), 404, "model_not_found")
+
+
+def test_service_with_models_is_ready(client):
+    assert client.get("/v2/health/live").get_json() == {"live": True}
+    assert client.get("/v2/health/ready").get_json() == {"ready": True, "models": 1}
+
+
+def test_service_without_models_is_live_but_not_ready(services):
+    empty = Services(services.settings, Catalog([]), services.engine)
+    client = create_app(empty).test_client()
+
+    assert client.get("/v2/health/live").status_code == 200
+    assert client.get("/v2/health/ready").status_code == 503
+
+
+@pytest.mark.parametrize("path", ["/", "/v1", "/v1/models/counting:fly", "/x" * 400])
+def test_unknown_addresses_are_problems(client, path):
+    assert_problem(client.get(path), 404, "not_found")
+
+
+def test_wrong_methods_are_problems_that_name_the_right_ones(client):
+    response = client.get("/v1/models/counting:predict")
+
+    assert_problem(response, 405, "method_not_allowed")
+    assert "POST" in response.headers["Allow"]
+
+
+def test_request_ids_are_echoed_and_forged_ones_replaced(client):
+    given = client.get("/v2/health/live", headers={"X-Request-Id": "abc-1"})
+    forged = client.get("/v2/health/live", headers={"X-Request-Id": 'a"b c'})
+
+    assert given.headers["X-Request-Id"] == "abc-1"
+    assert len(forged.headers["X-Request-Id"]) == 32
+
+
+def test_log_line_holds_no_session_and_no_event(predict, caplog):
+    with caplog.at_level("INFO", logger="service.access_log"):
+        predict({"sequence": ["red"], "session": "patient-7"})
+
+    assert len(caplog.records) == 1
+    assert '"status":200' in caplog.text
+    assert "patient-7" not in caplog.text
+    assert '"red"' not in caplog.text

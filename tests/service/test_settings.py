@@ -1,0 +1,52 @@
+import pytest
+
+from service.settings import (
+    TABLE,
+    SettingError,
+    Settings,
+    describe_settings,
+    read_settings,
+)
+from tests.servers import ROOT
+
+
+def test_every_setting_has_a_default():
+    settings = read_settings({})
+
+    assert settings.memory == "lmdb://var/memory"
+    assert [setting.name for setting in TABLE] == list(Settings.__dataclass_fields__)
+
+
+def test_other_variables_are_none_of_ours():
+    assert read_settings({"PATH": "x", "carryover_port": "x"}) == read_settings({})
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "expected"),
+    [
+        ("CARRYOVER_PORT", "http", "a whole number of at least 1, such as 8080"),
+        ("CARRYOVER_WORKERS", "0", "a whole number of at least 1, such as 2"),
+        ("CARRYOVER_TOKEN_SECONDS", "-1", "a number of seconds above 0"),
+        ("CARRYOVER_TOKEN_SECONDS", "nan", "a number of seconds above 0"),
+        ("CARRYOVER_LOG_LEVEL", "loud", "debug, info, warning or error"),
+    ],
+)
+def test_bad_value_names_key_value_and_what_is_expected(key, value, expected):
+    with pytest.raises(SettingError) as caught:
+        read_settings({key: value})
+
+    assert f"{key} has value {value!r}; expected {expected}" in str(caught.value)
+
+
+def test_unknown_setting_names_the_known_ones():
+    with pytest.raises(SettingError, match=r"CARRYOVER_PROT='1' is no setting.*_PORT"):
+        read_settings({"CARRYOVER_PROT": "1"})
+
+
+def test_memory_of_one_process_refuses_two_workers():
+    with pytest.raises(SettingError, match="Set CARRYOVER_WORKERS=1"):
+        read_settings({"CARRYOVER_MEMORY": "memory://"})
+
+
+def test_readme_has_the_table():
+    assert describe_settings() in (ROOT / "README.md").read_text()

@@ -1,0 +1,182 @@
+from __future__ import annotations
+
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+from training.config import load_config
+from training.errors import ConfigError
+
+CONFIGS = Path(__file__).parents[2] / "training" / "configs"
+BUNDLED = ("nature", "roommate", "taxi")
+
+MINIMAL = """
+name = "tiny"
+
+[data]
+source = "series"
+file = "tiny.csv"
+time_column = "time"
+value_column = "value"
+horizon = 2
+held_out = 0.25
+window = 8
+stride = 2
+
+[network]
+cell = "gru"
+units = [4, 3]
+
+[training]
+epochs = 3
+batch_size = 2
+learning_rate = 0.01
+"""
+
+
+@pytest.fixture
+def write_config(tmp_path):
+    """Write a configuration file, one piece of text replaced."""
+
+    def write(old="", new=""):
+        path = tmp_path / "tiny.toml"
+        assert old in MINIMAL
+        path.write_text(MINIMAL.replace(old, new, 1) if old else MINIMAL)
+        return path
+
+    return write
+
+
+@pytest.mark.parametrize("name", BUNDLED)
+def test_bundled_configuration_is_valid_and_named_after_its_file(name):
+    assert load_config(CONFIGS / f"{name}.toml").name == name
+
+
+@pytest.mark.parametrize("name", BUNDLED)
+def test_every_key_of_a_bundled_configuration_has_a_comment(name):
+    lines = (CONFIGS / f"{name}.toml").read_text().splitlines()
+
+    silent = [
+        line
+        for before, line in pairwise(lines)
+        if "=" in line.partition("#")[0] and "#" not in line and before[:1] != "#"
+    ]
+
+    assert [line for line in silent if not line.startswith(("name", "source"))] == []
+
+
+def test_missing_optional_keys_take_their_defaults(write_config):
+    config = load_config(write_config())
+
+    assert (config.seed, config.decision.threshold) == (0, None)
+    assert config.data.season_rows is None
+
+
+def test_resolved_configuration_holds_every_section(write_config):
+    resolved = load_config(write_config()).resolved()
+
+    assert resolved["network"] == {"cell": "gru", "units": (4, 3)}
+    assert resolved["data"]["source"] == "series"
+    assert resolved["decision"] == {"threshold": None}
+
+
+@pytest.mark.parametrize(
+    ("override", "read"),
+    [
+        ("training.epochs=7", lambda config: config.training.epochs == 7),
+        ("network.units=[8]", lambda config: config.network.units == (8,)),
+        ("network.cell=lstm", lambda config: config.network.cell == "lstm"),
+        ('network.cell="lstm"', lambda config: config.network.cell == "lstm"),
+        ("decision.threshold=0.5", lambda config: config.decision.threshold == 0.5),
+        ("data.season_rows.day=4", lambda config: config.data.season_rows["day"] == 4),
+        ("training.learning_rate=1", lambda config: config.training.learning_rate == 1),
+        (" seed = 3 ", lambda config: config.seed == 3),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_override_replaces_a_key(write_config, override, read):
+    assert read(load_config(write_config(), [override]))
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "parts"),
+    [
+        ("epochs = 3", "epoch = 3", ["training.epoch is not", "Did you mean epochs?"]),
+        ("epochs = 3", "", ["training.epochs is missing", "from 1 to 100,000"]),
+        ("epochs = 3", "epochs = 0", ["training.epochs is 0", "from 1 to"]),
+        ("epochs = 3", "epochs = true", ["epochs is True", "a whole number"]),
+        ("epochs = 3", "epochs = 2.5", ["epochs is 2.5", "a whole number"]),
+        ('"gru"', '"gro"', ["network.cell is 'gro'", "one of lstm, gru, rnn"]),
+        ("[4, 3]", "[]", ["network.units is []", "(at least one), each from 1"]),
+        ("[4, 3]", "[4, 'b']", ["network.units", "a list of whole numbers"]),
+        ("[4, 3]", "4", ["network.units is 4", "a list of whole numbers"]),
+        ("0.01", "nan", ["learning_rate is nan", "a number"]),
+        ("0.01", "0", ["learning_rate is 0", "greater than 0"]),
+        ('"tiny"', '"../tiny"', ["name is '../tiny'", "letters, digits"]),
+        ("[network]", "[networks]", ["networks is not a key", "mean network?"]),
+        (
+            "[network]",
+            "[decision]\ncell = 1\n[network]",
+            ["decision.cell is not a key"],
+        ),
+        ('"series"', '"serie"', ["data.source is 'serie'", "series, nature"]),
+        ('source = "series"', "", ["data.source is missing", "series, nature"]),
+        ("horizon = 2", "horizon = 'x'", ["data.horizon is 'x'", "a whole number"]),
+        ("stride = 2", "season_rows = 4", ["data.stride is missing"]),
+        ("stride = 2", "stride = 2\nseason_rows = 4", ["season_rows is 4", "a table"]),
+        ("[training]", "[training", ["is not valid TOML", "line"]),
+        ("[network]", "network = 1\n[other]", ["other is not a key"]),
+    ],
+)
+def test_wrong_configuration_names_file_key_value_and_expectation(
+    write_config, old, new, parts
+):
+    path = write_config(old, new)
+
+    with pytest.raises(ConfigError) as raised:
+        load_config(path)
+
+    message = str(raised.value)
+    assert str(path) in message
+    assert [part for part in parts if part not in message] == []
+
+
+@pytest.mark.parametrize(
+    ("override", "part"),
+    [
+        ("training.epochs", "is not key=value"),
+        ("=3", "is not key=value"),
+        ("training.=3", "is not key=value"),
+        ("training.epochs=many", "--set: training.epochs is 'many'"),
+        ("training.epoch=3", "--set: training.epoch is not a key"),
+        ("name.first=3", "--set: name is 'tiny'"),
+        ("data.season_rows.day=soon", "--set: data.season_rows is"),
+    ],
+)
+def test_wrong_override_names_itself(write_config, override, part):
+    with pytest.raises(ConfigError, match=r".") as raised:
+        load_config(write_config(), [override])
+
+    assert part in str(raised.value)
+
+
+def test_missing_section_is_named(tmp_path):
+    path = tmp_path / "tiny.toml"
+    path.write_text(MINIMAL.partition("[training]")[0])
+
+    with pytest.raises(ConfigError, match=r"section \[training\] is missing"):
+        load_config(path)
+
+
+def test_missing_file_is_named(tmp_path):
+    with pytest.raises(ConfigError, match=r"none\.toml cannot be read"):
+        load_config(tmp_path / "none.toml")
+
+
+def test_file_that_is_not_text_is_named(tmp_path):
+    path = tmp_path / "tiny.toml"
+    path.write_bytes(b"\xff\xfe")
+
+    with pytest.raises(ConfigError, match=r"tiny\.toml is not valid TOML"):
+        load_config(path)

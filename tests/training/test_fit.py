@@ -1,0 +1,210 @@
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import get_type_hints
+
+import numpy as np
+import pytest
+
+pytestmark = pytest.mark.tensorflow
+
+from models.networks import CELLS, build_network  # noqa: E402
+
+from training.baselines import (  # noqa: E402
+    keep_num_updates,
+    predict_with,
+    predict_without_memory,
+    separate_events,
+)
+from training.checkpoint import load_checkpoint, save_checkpoint  # noqa: E402
+from training.config import NetworkConfig, TrainingConfig, load_config  # noqa: E402
+from training.data.dataset import Examples  # noqa: E402
+from training.errors import CheckpointError, Diverged  # noqa: E402
+from training.fit import (  # noqa: E402
+    Plan,
+    build_loss,
+    cut_batches,
+    decay,
+    fit_network,
+    make_deterministic,
+    measure_lengths,
+)
+
+CONFIGS = Path(__file__).parents[2] / "training" / "configs"
+INPUTS = {"kind": "event", "vocabulary": ["a", "b"]}
+OUTPUTS = {"kind": "label", "name": "probabilities", "labels": ["even", "odd"]}
+TRAINING = TrainingConfig(epochs=3, batch_size=4, learning_rate=0.01)
+
+
+def draw_epoch(rng):
+    """Whether an odd number of b's was seen, over sequences of several lengths."""
+    sequences = rng.integers(0, 2, (20, 9), dtype=np.int32)
+    lengths = rng.integers(1, 10, 20)
+    weights = (np.arange(9) < lengths[:, None]).astype(np.float32)
+    return Examples(sequences, np.cumsum(sequences, axis=1) % 2, weights)
+
+
+def train(checkpoint, *, seed=1, training=TRAINING, draw=draw_epoch):
+    """Train a small network and return its weights."""
+    make_deterministic(seed)
+    network = build_network(INPUTS, OUTPUTS, cell="lstm", units=(3,))
+    loss = build_loss(INPUTS, OUTPUTS)
+    fit_network(network, loss, Plan(draw, training, seed), checkpoint=checkpoint)
+    return network.get_weights()
+
+
+def is_equal(first, second):
+    return all(np.array_equal(a, b) for a, b in zip(first, second, strict=True))
+
+
+def test_cells_of_the_configuration_are_the_cells_there_are():
+    (rule,) = get_type_hints(NetworkConfig, include_extras=True)["cell"].__metadata__
+
+    assert set(rule.words.removeprefix("one of ").split(", ")) == set(CELLS)
+
+
+def test_same_seed_gives_the_same_weights(tmp_path):
+    first = train(tmp_path / "first.npz")
+
+    assert is_equal(first, train(tmp_path / "second.npz"))
+
+
+def test_other_seed_gives_other_weights(tmp_path):
+    first = train(tmp_path / "first.npz")
+
+    assert not is_equal(first, train(tmp_path / "second.npz", seed=2))
+
+
+@pytest.mark.parametrize("done", [1, 2])
+def test_training_goes_on_from_its_checkpoint_to_the_same_weights(tmp_path, done):
+    class Interrupted(Exception):
+        pass
+
+    def draw_until_interrupted(rng):
+        if len(drawn) == done:
+            raise Interrupted
+        drawn.append(rng)
+        return draw_epoch(rng)
+
+    drawn = []
+    with pytest.raises(Interrupted):
+        train(tmp_path / "broken.npz", draw=draw_until_interrupted)
+    resumed = train(tmp_path / "broken.npz")
+
+    assert is_equal(resumed, train(tmp_path / "whole.npz"))
+
+
+def test_finished_training_is_not_repeated(tmp_path):
+    first = train(tmp_path / "run.npz")
+
+    def refuse(rng):
+        raise AssertionError("no epoch is left to draw")
+
+    assert is_equal(first, train(tmp_path / "run.npz", draw=refuse))
+
+
+def test_diverged_training_names_the_mend_and_keeps_no_such_weights(tmp_path):
+    def draw_nan(rng):
+        examples = draw_epoch(rng)
+        return examples._replace(weights=examples.weights * np.float32("nan"))
+
+    with pytest.raises(Diverged, match=r"epoch 1.*Lower training\.learning_rate"):
+        train(tmp_path / "run.npz", draw=draw_nan)
+
+    assert not (tmp_path / "run.npz").exists()
+
+
+def test_damaged_checkpoint_is_refused_with_the_way_out(tmp_path):
+    train(tmp_path / "run.npz")
+    content = (tmp_path / "run.npz").read_bytes()
+    (tmp_path / "run.npz").write_bytes(content[: len(content) // 2])
+
+    with pytest.raises(CheckpointError, match="Delete it"):
+        train(tmp_path / "run.npz")
+
+
+def test_checkpoint_of_another_network_is_refused(tmp_path):
+    networks = [build_network(INPUTS, OUTPUTS, units=(units,)) for units in (3, 4)]
+    for network in networks:
+        network.compile("adam", "sparse_categorical_crossentropy")
+        network.optimizer.build(network.trainable_variables)
+    save_checkpoint(tmp_path / "run.npz", networks[0], [0.5])
+
+    with pytest.raises(CheckpointError, match="this network has"):
+        load_checkpoint(tmp_path / "run.npz", networks[1])
+
+
+def test_batches_hold_every_weighted_timestep_exactly_once():
+    examples = draw_epoch(np.random.default_rng(0))
+
+    batches = list(cut_batches(examples, 3, np.random.default_rng(1)))
+
+    assert sum(batch.weights.sum() for batch in batches) == examples.weights.sum()
+    assert sum(len(batch.weights) for batch in batches) == len(examples.weights)
+    weighted = [batch.sequences[batch.weights > 0].sum() for batch in batches]
+    assert sum(weighted) == examples.sequences[examples.weights > 0].sum()
+
+
+def test_batches_end_with_their_longest_sequence():
+    examples = draw_epoch(np.random.default_rng(0))
+
+    for batch in cut_batches(examples, 3, np.random.default_rng(1)):
+        assert measure_lengths(batch.weights).max() == batch.weights.shape[1]
+
+
+def test_order_of_batches_follows_from_the_generator():
+    examples = draw_epoch(np.random.default_rng(0))
+
+    first, again, other = (
+        [b.sequences.tolist() for b in cut_batches(examples, 3, rng)]
+        for rng in (np.random.default_rng(seed) for seed in (1, 1, 2))
+    )
+
+    assert first == again
+    assert first != other
+
+
+def test_learning_rate_falls_from_full_to_nothing():
+    assert [decay(0.1, done) for done in (0, 0.5, 1)] == pytest.approx([0.1, 0.05, 0])
+
+
+def test_forecast_loss_is_the_absolute_error_in_standard_deviations():
+    field = {"name": "value", "type": "number", "mean": 10.0, "std": 2.0}
+    loss = build_loss(
+        {"kind": "record", "fields": [field]}, {"kind": "forecast", "field": "value"}
+    )
+
+    error = loss(np.array([[[1.0, 3.0]]]), np.array([[[5.0, 3.0]]]))
+
+    assert np.asarray(error).tolist() == [[1.0]]
+
+
+def test_memoryless_prediction_ignores_what_came_before():
+    network = build_network(INPUTS, OUTPUTS, cell="lstm", units=(3,))
+    sequences = np.array([[0, 1, 1], [1, 0, 1]], np.int32)
+
+    alone = predict_without_memory(network)(sequences)
+
+    first = predict_with(network)(np.array([[0], [1]], np.int32))[:, 0]
+    assert np.abs(alone - first[sequences]).max() < 1e-6
+
+
+def test_memoryless_examples_are_the_weighted_events_one_by_one():
+    examples = draw_epoch(np.random.default_rng(0))
+
+    alone = separate_events(examples)
+
+    assert alone.sequences.shape == (int(examples.weights.sum()), 1)
+    assert np.all(alone.weights == 1)
+
+
+def test_memoryless_network_takes_as_many_updates_as_the_network():
+    config = load_config(CONFIGS / "roommate.toml")
+    config = dataclasses.replace(config, training=TRAINING)
+    examples = draw_epoch(np.random.default_rng(0))
+
+    adapted = keep_num_updates(config, examples).training.batch_size
+
+    num_updates = len(separate_events(examples).weights) / adapted
+    assert num_updates == pytest.approx(20 / TRAINING.batch_size, rel=0.1)

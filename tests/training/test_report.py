@@ -1,0 +1,31 @@
+from __future__ import annotations
+
+from training.evaluate.metric import Metric
+from training.report import format_evaluation, format_table
+
+METRICS = [
+    Metric("error", 0.1, "nats", {"memoryless": 0.25}),
+    Metric("right", 1.0, "share", {"majority": 1 / 3}, better="higher"),
+]
+
+
+def test_table_shows_each_figure_beside_its_baselines():
+    lines = format_table(METRICS).splitlines()
+
+    cells = [[cell.strip() for cell in line.split("|")[1:-1]] for line in lines]
+
+    assert cells[0][1:] == ["better", "network", "memoryless", "majority"]
+    assert cells[2] == ["error (nats)", "lower", "0.1", "0.25", "-"]
+    assert cells[3] == ["right (share)", "higher", "1", "-", "0.3333"]
+
+
+def test_table_lines_up_as_text():
+    assert len({len(line) for line in format_table(METRICS).splitlines()}) == 1
+
+
+def test_evaluation_holds_table_and_data():
+    text = format_evaluation("nature", METRICS, {"source": "nature", "rows": 7}, 3)
+
+    assert text.startswith("# Evaluation of nature\n")
+    assert format_table(METRICS) in text
+    assert "- rows: 7\n- seed: 3\n" in text
