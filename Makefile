@@ -6,7 +6,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 BUNDLED := nature taxi
 # Quiet TensorFlow's start-up notes; its errors still show.
-export TF_CPP_MIN_LOG_LEVEL ?= 2
+export TF_CPP_MIN_LOG_LEVEL ?= 3
 
 .DEFAULT_GOAL := help
 .PHONY: help serve models train test test-fast check format clean
@@ -15,7 +15,7 @@ help:  ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
 
 serve: models  ## train the bundled models where missing, then serve them [PORT=8080]
-	@CARRYOVER_PORT=$(PORT) $(BIN)/python -m service
+	@CARRYOVER_PORT=$(PORT) exec $(BIN)/python -m service
 
 models: .venv/installed  ## train the bundled models that artifacts/ lacks
 	@for name in $(BUNDLED); do \

@@ -15,7 +15,7 @@ import numpy as np
 from service.artifact import Manifest, find_newest, read_artifact
 from service.errors import ModelNotFound, VersionNotFound
 from service.events import Encoder, build_encoder
-from service.runtime import Runtime, open_runtime
+from service.runtime import SIGNATURES, Runtime, open_runtime
 
 # Sessions and tokens carry this much of the SHA-256: no two networks will share it.
 FINGERPRINT_BYTES = 16
@@ -104,5 +104,18 @@ def load_model(path: Path, max_events: int) -> Model:
     manifest = artifact.manifest
     encoder = build_encoder(manifest.input, max_events=max_events)
     model = Model(manifest, open_runtime(path), encoder)
+    warm_up(model)
     log.info("loaded %s version %d from %s", manifest.name, manifest.version, path)
     return model
+
+
+def warm_up(model: Model) -> None:
+    """Run both signatures once, so that no client waits for the set-up."""
+    layout, columns = model.manifest.memory, model.encoder.columns
+    tensors = {
+        "sequence": np.zeros((1, 1, *columns), model.encoder.dtype),
+        "length": np.ones(1, np.int32),
+        **{name: np.zeros((1, *size), np.float32) for name, size in layout.items()},
+    }
+    for signature in SIGNATURES:
+        model.runtime.run(signature, tensors)

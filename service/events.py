@@ -22,13 +22,23 @@ from service.errors import (
 )
 
 EPOCH_DAY = date(1970, 1, 1).toordinal()
+# How many columns a field takes in the sequence.
+COLUMNS = {"time": 2, "number": 1}
 # How many names an error message lists before it stops.
 MAX_LISTED = 12
 FLOAT32_MAX = float(np.finfo(np.float32).max)
 
 
 class Encoder(Protocol):
-    """Turns the events of one row into what `advance` takes."""
+    """Turns the events of one row into what `advance` takes.
+
+    Attributes:
+        dtype: Type of the sequence.
+        columns: Shape of one event in it: () or (columns,).
+    """
+
+    dtype: type[np.generic]
+    columns: tuple[int, ...]
 
     def encode(self, sequence: Sequence[Any]) -> np.ndarray:
         """Return an array of shape (timesteps,) or (timesteps, columns)."""
@@ -56,6 +66,9 @@ def check_length(sequence: Sequence[Any], max_events: int) -> None:
 class EventEncoder:
     """Event names to indices in the vocabulary: int32 of shape (timesteps,)."""
 
+    dtype: type[np.generic] = np.int32
+    columns: tuple[int, ...] = ()
+
     def __init__(self, vocabulary: Sequence[str], max_events: int) -> None:
         self.index = {name: k for k, name in enumerate(vocabulary)}
         self.max_events = max_events
@@ -69,7 +82,7 @@ class EventEncoder:
         """
         check_length(sequence, self.max_events)
         try:
-            return np.array([self.index[name] for name in sequence], np.int32)
+            return np.array([self.index[name] for name in sequence], self.dtype)
         except (KeyError, TypeError):  # a TypeError: lists and dicts have no hash
             raise self.find_error(sequence) from None
 
@@ -107,8 +120,13 @@ class RecordEncoder:
     seconds since 1970 do not fit a float32; a number takes one.
     """
 
+    dtype: type[np.generic] = np.float32
+
     def __init__(self, fields: Sequence[dict[str, Any]], max_events: int) -> None:
         self.types = {field["name"]: field["type"] for field in fields}
+        self.columns: tuple[int, ...] = (
+            sum(COLUMNS[kind] for kind in self.types.values()),
+        )
         self.max_events = max_events
 
     def encode(self, sequence: Sequence[Any]) -> np.ndarray:
@@ -120,7 +138,7 @@ class RecordEncoder:
         """
         check_length(sequence, self.max_events)
         rows = [self.encode_record(k, record) for k, record in enumerate(sequence)]
-        return np.array(rows, np.float32)
+        return np.array(rows, self.dtype)
 
     def encode_record(self, position: int, record: Any) -> list[float]:
         """Read one record's fields in the schema's order."""

@@ -20,6 +20,8 @@ graceful_timeout = 20
 # Idle connections are kept longer than most proxies keep theirs, so that the proxy
 # closes first and no request meets a closing socket.
 keepalive = 75
+# Nobody talks to it, and several services of one user would share its one path.
+control_socket_disable = True
 # One line per request comes from service.access_log.
 accesslog = None
 errorlog = "-"

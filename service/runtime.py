@@ -6,14 +6,17 @@ is imported only when a runtime is opened.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Literal, Protocol, get_args
 
 import numpy as np
 
 Tensors = Mapping[str, np.ndarray]
 Signature = Literal["advance", "explain"]
+SIGNATURES: tuple[Signature, ...] = get_args(Signature)
 
 
 class Runtime(Protocol):
@@ -35,6 +38,26 @@ class Runtime(Protocol):
 
 def open_runtime(path: Path) -> Runtime:
     """Open the runtime of an exported version."""
-    from service.tensorflow_runtime import TensorFlowRuntime
+    with mute_native_log():
+        from service.tensorflow_runtime import TensorFlowRuntime
 
     return TensorFlowRuntime(path)
+
+
+@contextmanager
+def mute_native_log() -> Iterator[None]:
+    """Keep TensorFlow's start-up notes out of the log.
+
+    The level mutes most; a few lines are written before TensorFlow reads it, straight
+    to the file descriptor, so that is turned away for the import. Errors in Python are
+    raised as ever.
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    kept = os.dup(2)
+    try:
+        with open(os.devnull, "wb") as nowhere:
+            os.dup2(nowhere.fileno(), 2)
+            yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
