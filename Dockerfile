@@ -1,0 +1,78 @@
+# The service in a container. Two images:
+#
+#   docker build -t carryover .                   models are mounted at /models
+#   docker build -t carryover --target baked .    models of artifacts/ are part of it
+
+FROM python:3.11-slim AS builder
+
+# Its own environment: one folder to copy, without pip and what else builds need.
+RUN python -m venv --without-pip /opt/venv
+COPY requirements.txt .
+# Wheels only: this base has no compiler, and a missing wheel should say so.
+# TensorFlow's headers, 430 MB, serve compiling operations against it; nothing does.
+RUN pip --python /opt/venv/bin/python install \
+      --no-cache-dir --disable-pip-version-check --only-binary=:all: \
+      -r requirements.txt \
+ && rm -rf /opt/venv/lib/python3.11/site-packages/tensorflow/include
+
+# Compiled here, because the user of the service may not write. Readable for that user
+# even from a checkout under a strict umask.
+COPY service /app/service
+RUN python -m compileall -q /app && chmod -R a+rX,go-w /app
+# An empty folder to copy: a new volume takes over its owner.
+RUN mkdir /data
+
+
+FROM python:3.11-slim AS mounted
+
+COPY --from=builder /opt/venv /opt/venv
+COPY --from=builder /app /app
+COPY --from=builder --chown=10001:10001 /data /data
+
+# Not on the loopback address only: requests come from outside the container.
+# TF_CPP_MIN_LOG_LEVEL: fewer of TensorFlow's notes. Some stay: it writes them before
+# it reads any setting.
+# TMPDIR: TensorFlow will not start without a folder for temporary files, and gunicorn's
+# workers show that they live by touching one. /dev/shm can be written even when the root
+# file system cannot, and is never a slow disk.
+ENV PATH=/opt/venv/bin:$PATH \
+    TF_CPP_MIN_LOG_LEVEL=2 \
+    TMPDIR=/dev/shm \
+    CARRYOVER_HOST=0.0.0.0 \
+    CARRYOVER_PORT=8080 \
+    CARRYOVER_MODELS=/models \
+    CARRYOVER_MEMORY=lmdb:///data/memory \
+    CARRYOVER_TOKEN_KEY_FILE=/data/token.key
+
+WORKDIR /app
+# Sessions and the key of sealed memories: all that has to outlive the container.
+VOLUME /data
+EXPOSE 8080
+# A number, so that Kubernetes' runAsNonRoot can check it; above those of hosts' users.
+USER 10001:10001
+# gunicorn then finishes the requests under way (20 seconds at most) and exits with 0.
+STOPSIGNAL SIGTERM
+
+# slim has no curl. No proxy, whatever the environment says: this is the service itself.
+# An answer other than success raises, and the traceback stands in the health log.
+HEALTHCHECK --interval=10s --timeout=5s --start-period=60s --retries=3 \
+  CMD ["python", "-c", "import os, urllib.request as r; r.build_opener(r.ProxyHandler({})).open('http://127.0.0.1:' + os.environ['CARRYOVER_PORT'] + '/v2/health/ready', timeout=4)"]
+
+# No shell in between: gunicorn is process 1 and gets the signals.
+# No control socket: nobody uses it, and the home folder cannot be written.
+CMD ["gunicorn", "-c", "python:service.gunicorn_config", "--no-control-socket", "service.wsgi:app"]
+
+
+FROM builder AS models
+
+COPY artifacts /models
+RUN chmod -R a+rX,go-w /models
+
+
+FROM mounted AS baked
+
+COPY --from=models /models /models
+
+
+# The last stage is what a build without --target makes.
+FROM mounted
