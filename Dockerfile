@@ -59,8 +59,7 @@ HEALTHCHECK --interval=10s --timeout=5s --start-period=60s --retries=3 \
   CMD ["python", "-c", "import os, urllib.request as r; r.build_opener(r.ProxyHandler({})).open('http://127.0.0.1:' + os.environ['CARRYOVER_PORT'] + '/v2/health/ready', timeout=4)"]
 
 # No shell in between: gunicorn is process 1 and gets the signals.
-# No control socket: nobody uses it, and the home folder cannot be written.
-CMD ["gunicorn", "-c", "python:service.gunicorn_config", "--no-control-socket", "service.wsgi:app"]
+CMD ["gunicorn", "-c", "python:service.gunicorn_config", "service.wsgi:app"]
 
 
 FROM builder AS models

@@ -1,0 +1,36 @@
+"""`docs/api.md` names every call and every error."""
+
+import re
+
+import pytest
+
+from service.errors import CarryoverError, Conflict, Gone
+from service.problems import status_of
+from tests.servers import ROOT
+
+
+def error_classes(cls=CarryoverError):
+    yield cls
+    for child in cls.__subclasses__():
+        yield from error_classes(child)
+
+
+@pytest.mark.parametrize(
+    "cls",
+    [c for c in error_classes() if c not in (Gone, Conflict)],
+    ids=lambda c: c.code,
+)
+def test_every_error_is_documented_with_its_status(cls):
+    table = (ROOT / "docs" / "api.md").read_text()
+
+    assert f"| `{cls.code}` | {status_of(cls('x'))} |" in table
+
+
+def test_every_call_is_documented(client):
+    documented = (ROOT / "docs" / "api.md").read_text()
+
+    for rule in client.application.url_map.iter_rules():
+        path = re.sub(r"/versions/<int:version>", "", rule.rule)
+        path = path.replace("<model:name>", "{m}").replace("<path:session>", "{id}")
+        last = path.rsplit(":", 1)[-1] if ":" in path else path
+        assert last in documented, rule.rule

@@ -1,0 +1,83 @@
+"""The documentation is tested: what it prints is what happens."""
+
+import json
+import re
+import shlex
+import subprocess
+
+import pytest
+
+from tests.servers import ROOT
+
+ADDRESS = "http://127.0.0.1:8080"
+# Weights trained on another processor differ in their last bits, and forty epochs
+# make more of it: answers agree in what they say, not in every digit.
+PROBABILITY_TOLERANCE = 0.02
+PASSENGERS_TOLERANCE = 0.03
+VARYING = {"expires_at", "memory"}
+
+
+def console_calls(document):
+    """Pairs of a command and what it prints, from a document's console blocks."""
+    text = (ROOT / document).read_text()
+    for block in re.findall(r"```console\n(.*?)```", text, re.S):
+        yield from re.findall(r"^\$ (.*)\n(.*)\n", block, re.M)
+
+
+def assert_alike(got, shown, path="answer"):
+    """Compare answers: same form, same words, numbers within their tolerance."""
+    assert type(got) is type(shown), path
+    if isinstance(shown, dict):
+        assert got.keys() == shown.keys(), path
+        for key in shown.keys() - VARYING:
+            assert_alike(got[key], shown[key], f"{path}.{key}")
+    elif isinstance(shown, list):
+        assert len(got) == len(shown), path
+        for k, (one, other) in enumerate(zip(got, shown, strict=True)):
+            assert_alike(one, other, f"{path}[{k}]")
+    elif isinstance(shown, float):
+        relative = PASSENGERS_TOLERANCE if abs(shown) > 1 else 0
+        expected = pytest.approx(shown, abs=PROBABILITY_TOLERANCE, rel=relative)
+        assert got == expected, path
+    else:
+        assert got == shown, path
+
+
+@pytest.mark.tensorflow
+@pytest.mark.server
+def test_readme_prints_what_the_service_answers(bundled_server):
+    calls = list(console_calls("README.md"))
+
+    assert len(calls) == 5
+    for command, shown in calls:
+        arguments = shlex.split(command.replace(ADDRESS, bundled_server.url))
+        assert arguments[0] == "curl"
+        done = subprocess.run(arguments, capture_output=True, text=True, check=True)
+        assert_alike(json.loads(done.stdout), json.loads(shown), command)
+
+
+def test_readme_comparison_can_fail():
+    with pytest.raises(AssertionError, match=r"answer.p\[1\]"):
+        assert_alike({"p": [0.5, 0.53]}, {"p": [0.5, 0.5]})
+    with pytest.raises(AssertionError, match=r"answer"):
+        assert_alike({"p": []}, {"q": []})
+
+
+def test_readme_commands_are_targets_of_the_makefile():
+    text = (ROOT / "README.md").read_text()
+    makefile = (ROOT / "Makefile").read_text()
+    targets = set(re.findall(r"^([a-z-]+):", makefile, re.M))
+
+    assert {"serve", "test"} <= set(re.findall(r"\bmake ([a-z-]+)", text)) <= targets
+
+
+def test_readme_lists_the_top_level():
+    text = (ROOT / "README.md").read_text()
+    tree = re.search(r"## Files\n+```\n(.*?)```", text, re.S).group(1)
+
+    listed = re.findall(r"^([a-z]+/)", tree, re.M)
+    assert listed
+    assert all((ROOT / folder).is_dir() for folder in listed)
+    nested = re.findall(r"^  ([a-z]+(?:/|\.py))", tree, re.M)
+    packages = [ROOT / name for name in ("service", "models", "training")]
+    assert all(any((p / name).exists() for p in packages) for name in nested)
