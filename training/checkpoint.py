@@ -59,7 +59,7 @@ def load_checkpoint(path: Path, network: keras.Model) -> list[float]:
     if not path.exists():
         return []
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
             losses = [float(loss) for loss in archive["losses"]]
             values = [archive[f"variable_{k}"] for k in range(len(archive.files) - 1)]
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:

@@ -48,7 +48,7 @@ def describe_version(
         never handed to another.
     """
     inputs, outputs = dict(dataset.inputs), dict(dataset.outputs)
-    layout = fingerprint_json(memory)
+    layout, hashed = fingerprint_json(memory), fingerprint_arrays(*weights)
     return {
         "task": outputs["kind"],
         "cell": config.network.cell,
@@ -58,17 +58,17 @@ def describe_version(
         "threshold": config.decision.threshold,
         "memory": {name: list(shape) for name, shape in memory.items()},
         "memory_layout": layout,
-        "network": fingerprint_json(
-            [fingerprint_arrays(*weights), layout, inputs, outputs]
-        ),
-        "training": {
-            "config": config.resolved(),
-            "seed": config.seed,
-            "data": dict(dataset.facts),
-        },
+        "network": fingerprint_json([hashed, layout, inputs, outputs]),
+        "training": describe_training(config, dataset),
         "metrics": [dataclasses.asdict(metric) for metric in metrics],
         "packages": package_versions(),
     }
+
+
+def describe_training(config: Config, dataset: Dataset) -> dict[str, Any]:
+    """Describe all that is needed to train the same weights again."""
+    facts = dict(dataset.facts)
+    return {"config": config.resolved(), "seed": config.seed, "data": facts}
 
 
 def write_manifest(
@@ -93,6 +93,13 @@ def write_manifest(
     path = version / MANIFEST
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(manifest, indent=2, allow_nan=False) + "\n")
+
+
+def write_evaluation(version: Path, report: str) -> None:
+    """Write the evaluation report where the manifest will be."""
+    path = version / EVALUATION
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(report)
 
 
 def hash_files(version: Path) -> dict[str, str]:

@@ -9,7 +9,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import keras
 import numpy as np
@@ -23,7 +23,7 @@ from training.data.dataset import Dataset
 from training.evaluate import EVALUATIONS
 from training.evaluate.metric import Metric, Predict
 from training.fit import Plan, build_loss, fit_network, make_deterministic
-from training.manifest import EVALUATION, describe_version, write_manifest
+from training.manifest import describe_version, write_evaluation, write_manifest
 from training.publish import publish_version
 from training.report import format_evaluation, print_result, say, watch
 from training.run import checkpoint_path, locate_run, lock_run, remove_checkpoints
@@ -112,24 +112,30 @@ def publish_network(
     artifacts: Path,
 ) -> Path:
     """Export a network, describe it and publish it as a new version."""
-    description = {}
+    description: dict[str, Any] = {}
 
     def fill(version: Path) -> None:
-        memory = export_network(
-            network, dataset.inputs, dataset.outputs, version, real=dataset.real
-        )
-        weights = [np.asarray(weight) for weight in network.get_weights()]
-        description.update(
-            describe_version(config, dataset, metrics, memory=memory, weights=weights)
-        )
-        report = format_evaluation(config.name, metrics, dataset.facts, config.seed)
-        (version / EVALUATION).parent.mkdir(parents=True, exist_ok=True)
-        (version / EVALUATION).write_text(report)
+        description.update(export_version(config, dataset, network, metrics, version))
 
-    return publish_version(
-        artifacts / config.name,
-        fill,
-        lambda version, number: write_manifest(
-            version, config.name, number, description
-        ),
+    def seal(version: Path, number: int) -> None:
+        write_manifest(version, config.name, number, description)
+
+    return publish_version(artifacts / config.name, fill, seal)
+
+
+def export_version(
+    config: Config,
+    dataset: Dataset,
+    network: keras.Model,
+    metrics: Sequence[Metric],
+    version: Path,
+) -> dict[str, Any]:
+    """Write all of a version but its manifest, and return what that is to say."""
+    memory = export_network(
+        network, dataset.inputs, dataset.outputs, version, real=dataset.real
+    )
+    report = format_evaluation(config.name, metrics, dataset.facts, config.seed)
+    write_evaluation(version, report)
+    return describe_version(
+        config, dataset, metrics, memory=memory, weights=network.get_weights()
     )

@@ -10,7 +10,6 @@ import pytest
 pytestmark = pytest.mark.tensorflow
 
 from models.networks import CELLS, build_network  # noqa: E402
-
 from training.baselines import (  # noqa: E402
     keep_num_updates,
     predict_with,

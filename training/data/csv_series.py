@@ -8,6 +8,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import io
+from collections import Counter
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from itertools import pairwise
@@ -122,7 +123,7 @@ def read_cells(
     path: Path, text: str, time_column: str, value_column: str
 ) -> Iterator[tuple[Cell, Cell]]:
     """Yield the time cell and the value cell of every row that is not blank."""
-    reader = csv.reader(io.StringIO(text, newline=""))
+    reader = csv.reader(io.StringIO(text, newline=""), skipinitialspace=True)
     try:
         header = [name.strip() for name in next(reader, [])]
         columns = (time_column, value_column)
@@ -201,7 +202,5 @@ def read_value(cell: Cell) -> float:
 
 def count_gaps(times: list[datetime]) -> int:
     """Count the rows that do not follow the one before at the usual interval."""
-    steps = np.array([b - a for a, b in pairwise(times)])
-    if not len(steps):
-        return 0
-    return int(np.sum(steps != np.sort(steps)[len(steps) // 2]))
+    steps = Counter(after - before for before, after in pairwise(times))
+    return steps.total() - max(steps.values(), default=0)

@@ -72,12 +72,7 @@ def load_series(options: SeriesOptions, seed: int) -> Dataset:
     )
     return Dataset(
         inputs=input_schema(mean, std),
-        outputs={
-            "kind": "forecast",
-            "name": "forecast",
-            "field": "value",
-            "horizon": options.horizon,
-        },
+        outputs=output_schema(options.horizon),
         draw_epoch=lambda rng: cut_windows(sequence[:start], options, rng),
         held_out=held_out,
         real=sequence[None, :REAL_TIMESTEPS],
@@ -95,6 +90,12 @@ def input_schema(mean: float, std: float) -> dict[str, Any]:
     """Describe one event: `{"time": ..., "value": ...}`."""
     value = {"name": "value", "type": "number", "mean": mean, "std": std}
     return {"kind": "record", "fields": [{"name": "time", "type": "time"}, value]}
+
+
+def output_schema(horizon: int) -> dict[str, Any]:
+    """Describe the answer: the next values, at every timestep."""
+    name = "forecast"
+    return {"kind": name, "name": name, "field": "value", "horizon": horizon}
 
 
 def split_row(path: Path, series: Series, options: SeriesOptions) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 import numpy as np
 
@@ -32,38 +32,30 @@ def evaluate_nature(
     held_out: Programmes, predict: Predict, baselines: Mapping[str, Predict]
 ) -> list[Metric]:
     """Measure divergence from the exact answer, and the two sentences of the lesson."""
-
-    def measure(name: str, unit: str, figure: Callable[[Predict], float]) -> Metric:
-        beside = {baseline: figure(other) for baseline, other in baselines.items()}
-        return Metric(name, figure(predict), unit, beside)
-
-    exact = exact_posterior(held_out.events)
-
-    def mean_divergence(other: Predict, where: Array) -> float:
-        return float(divergence(exact, other(held_out.events))[where].mean())
-
     return [
-        measure(
-            "KL(exact || network), blurry pictures",
-            "nats",
-            lambda other: mean_divergence(other, held_out.is_blurry),
-        ),
-        measure(
-            "KL(exact || network), all pictures",
-            "nats",
-            lambda other: mean_divergence(other, held_out.is_shown),
-        ),
-        measure(
-            f"largest error of P(wolf), bear {NEUTRAL_AFTER_BEAR} pictures ago",
-            "probability",
-            measure_bear_error,
-        ),
-        measure(
-            f"largest error of any P, nothing telling, pictures 1 to {MAX_LENGTH}",
-            "probability",
-            measure_neutral_error,
-        ),
+        Metric(
+            name,
+            figure(held_out, predict),
+            unit,
+            {other: figure(held_out, baselines[other]) for other in baselines},
+        )
+        for name, unit, figure in FIGURES
     ]
+
+
+def measure_blurry_divergence(held_out: Programmes, predict: Predict) -> float:
+    """Average KL(exact || predicted) over the blurry pictures."""
+    return float(measure_divergence(held_out, predict)[held_out.is_blurry].mean())
+
+
+def measure_mean_divergence(held_out: Programmes, predict: Predict) -> float:
+    """Average KL(exact || predicted) over all pictures."""
+    return float(measure_divergence(held_out, predict)[held_out.is_shown].mean())
+
+
+def measure_divergence(held_out: Programmes, predict: Predict) -> Array:
+    """Compare the predictions at every picture with the exact probabilities."""
+    return divergence(exact_posterior(held_out.events), predict(held_out.events))
 
 
 def divergence(exact: Array, predicted: Array) -> Array:
@@ -83,8 +75,9 @@ def divergence(exact: Array, predicted: Array) -> Array:
     return nats
 
 
-def measure_bear_error(predict: Predict) -> float:
+def measure_bear_error(held_out: Programmes, predict: Predict) -> float:
     """Ask what is blurry when a bear was on screen many neutral pictures ago."""
+    del held_out  # the question has programmes of its own
     rng = np.random.default_rng(FILLING_SEED)
     programmes = rng.choice(NEUTRAL, (NUM_FILLINGS, NEUTRAL_AFTER_BEAR + 2))
     programmes[:, 0], programmes[:, -1] = TELL_NATURE[0], BLURRY
@@ -92,9 +85,26 @@ def measure_bear_error(predict: Predict) -> float:
     return float(np.abs(predicted - P_LABEL_NATURE[WOLF]).max())
 
 
-def measure_neutral_error(predict: Predict) -> float:
+def measure_neutral_error(held_out: Programmes, predict: Predict) -> float:
     """Ask at every position of programmes that give nothing away."""
+    del held_out  # the question has programmes of its own
     rng = np.random.default_rng(FILLING_SEED)
     programmes = rng.choice((*NEUTRAL, BLURRY), (NUM_FILLINGS, MAX_LENGTH))
     predicted = predict(programmes.astype(np.int32))
     return float(np.abs(predicted - P_LABEL_PRIOR).max())
+
+
+FIGURES = (
+    ("KL(exact, network), blurry pictures", "nats", measure_blurry_divergence),
+    ("KL(exact, network), all pictures", "nats", measure_mean_divergence),
+    (
+        f"largest error of P(wolf), bear {NEUTRAL_AFTER_BEAR} pictures ago",
+        "probability",
+        measure_bear_error,
+    ),
+    (
+        f"largest error of any P, nothing telling, pictures 1 to {MAX_LENGTH}",
+        "probability",
+        measure_neutral_error,
+    ),
+)

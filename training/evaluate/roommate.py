@@ -16,19 +16,14 @@ def evaluate_roommate(
     """Measure accuracy and the smallest probability of a predicted dinner."""
     predicted = predict(held_out.sequences)
     others = {name: other(held_out.sequences) for name, other in baselines.items()}
-    days = held_out.sequences.shape[1]
+    targets, days = held_out.targets, held_out.sequences.shape[1]
+    right = {name: measure_accuracy(targets, others[name]) for name in others}
     return [
         Metric(
             f"right dinners, {days} days",
-            measure_accuracy(held_out.targets, predicted),
+            measure_accuracy(targets, predicted),
             "share",
-            {
-                "majority": measure_majority(held_out.targets),
-                **{
-                    name: measure_accuracy(held_out.targets, other)
-                    for name, other in others.items()
-                },
-            },
+            {"majority": measure_majority(targets), **right},
             better="higher",
         ),
         Metric(

@@ -28,7 +28,7 @@ def evaluate_series(
         Metric(
             f"MAPE {ahead} row{'s' * (ahead > 1)} ahead",
             measure_error(held_out, ahead, forecast[:, ahead - 1]),
-            "mean |error| / mean |value|",
+            "mean abs error / mean abs value",
             {
                 name: measure_error(held_out, ahead, repeat(held_out, ahead, season))
                 for name, season in {"last value": 1, **held_out.season_rows}.items()
