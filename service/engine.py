@@ -235,10 +235,10 @@ def wrong_network(record: Session, model: Model) -> CarryoverError:
     """Tell that memory was made by another network than the one being served."""
     name, version = model.manifest.name, model.manifest.version
     return WrongNetwork(
-        f"this memory was made by version {record.model_version} of {name} and does "
-        f"not fit the weights of version {version}, which is served now. Begin the "
-        'sequence anew with "start": true (a session) or "memory": null, or serve '
-        f"version {record.model_version} again.",
+        f"this memory of {name} was made by other weights (version "
+        f"{record.model_version}) than are served now (version {version}) and does not "
+        'fit them. Begin the sequence anew with "start": true (a session) or "memory": '
+        "null, or serve the weights that made it.",
         step=record.step,
         model_version=str(record.model_version),
     )

@@ -11,6 +11,8 @@ from service import errors
 from service.current import services
 from service.problems import PROBLEM_JSON, json_response, problem, status_of
 
+# When a full store is worth another try: sweeps free its space every half minute.
+RETRY_AFTER_SECONDS = 30
 log = logging.getLogger(__name__)
 
 
@@ -23,7 +25,10 @@ def init_app(app: Flask) -> None:
 
 def show_error(error: errors.CarryoverError) -> Response:
     """Answer a refusal."""
-    return json_response(problem(error), status_of(error), PROBLEM_JSON)
+    response = json_response(problem(error), status_of(error), PROBLEM_JSON)
+    if status_of(error) == 503:
+        response.headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
+    return response
 
 
 def show_http_error(error: HTTPException) -> Response:

@@ -120,14 +120,21 @@ def generate_programmes(
     shape = (num_programmes, MAX_LENGTH)
     lengths = rng.integers(MIN_LENGTH, MAX_LENGTH + 1, num_programmes)
     is_nature = rng.random(num_programmes) < P_NATURE
-    tell = np.where(
-        is_nature[:, None], rng.choice(TELL_NATURE, shape), rng.choice(TELL_HOME, shape)
-    )
-    kind = rng.random(shape)
-    events = np.where(kind < options.blurry, BLURRY, rng.choice(NEUTRAL, shape))
+    tells = (pick(rng, telling, shape) for telling in (TELL_NATURE, TELL_HOME))
+    kind = rng.random(shape, np.float32)
+    events = np.where(kind < options.blurry, BLURRY, pick(rng, NEUTRAL, shape))
+    tell = np.where(is_nature[:, None], *tells)
     events = np.where(kind >= 1 - options.telling, tell, events)
-    labels = draw_labels(is_nature, rng.random(shape))
+    labels = draw_labels(is_nature, rng.random(shape, np.float32))
     return Programmes(events.astype(np.int32), lengths, is_nature, labels)
+
+
+def pick(
+    rng: np.random.Generator, events: tuple[int, ...], shape: tuple[int, int]
+) -> Array:
+    """Draw events, equally likely; several times faster than `rng.choice`."""
+    drawn: Array = np.array(events)[rng.integers(0, len(events), shape, np.int8)]
+    return drawn
 
 
 def draw_labels(is_nature: Array, uniform: Array) -> Array:
