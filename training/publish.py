@@ -80,22 +80,31 @@ def hold_partial(folder: Path) -> Iterator[Path]:
     The lock, not the process id in the name, tells the living from the dead: in
     containers that share a volume, many a process is number 1.
     """
-    number = max(list_versions(folder), default=0) + 1
-    unique = f"{os.getpid()}-{secrets.token_hex(4)}"
-    while True:
+    lock = None
+    while lock is None:
+        number = max(list_versions(folder), default=0) + 1
+        unique = f"{os.getpid()}-{secrets.token_hex(4)}"
         partial = folder / f".{number}.{unique}.partial"
         partial.mkdir()
-        lock = os.open(partial, os.O_RDONLY)
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        # Another's clean-up can come between mkdir and flock; then begin again.
-        if partial.exists():
-            break
-        os.close(lock)
+        lock = lock_unless_removed(partial)
     try:
         yield partial
     finally:
         shutil.rmtree(partial, ignore_errors=True)
         os.close(lock)
+
+
+def lock_unless_removed(partial: Path) -> int | None:
+    """Lock a new folder; None where another's clean-up was there first."""
+    try:
+        lock = os.open(partial, os.O_RDONLY)
+    except FileNotFoundError:
+        return None
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    if partial.exists():
+        return lock
+    os.close(lock)
+    return None
 
 
 def remove_leftovers(folder: Path) -> None:
