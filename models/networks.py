@@ -80,7 +80,9 @@ def build_forecast(
     """Build a forecast of the next values as changes from the current one."""
     field, current = find_field(sequence, inputs, outputs["field"])
     change = keras.layers.Dense(outputs["horizon"])(hidden)
-    return denormalise(change + normalise(current, field), field)
+    # In this order: Keras 3.15 takes a second summand that squeezes to a vector of the
+    # first one's length for a bias, and (1, 5, 1) is none.
+    return denormalise(normalise(current, field) + change, field)
 
 
 def find_field(

@@ -186,6 +186,17 @@ def test_forecasts_carry_memory_and_calendar_over_calls():
     np.testing.assert_allclose(np.array(parts) / std, expected / std, atol=TOLERANCE)
 
 
+@pytest.mark.parametrize("timesteps", [1, 2, 5, 17])
+def test_forecasts_of_a_prefix_are_those_of_the_whole(timesteps):
+    network = networks.build(networks.SERIES, networks.FORECAST)
+    series = networks.half_hours(30)
+
+    prefix = network(series[:, :timesteps]).numpy()
+
+    expected = network(series).numpy()[:, :timesteps]
+    np.testing.assert_allclose(prefix, expected, rtol=TOLERANCE)
+
+
 def test_layers_that_cannot_stream_are_refused_by_name():
     import keras
 

@@ -191,7 +191,7 @@ def test_series_of_a_users_own_is_trained_and_published(tmp_path):
     path.write_text("when,load\n" + "\n".join(rows))
     overrides = (
         *("name=load", f"data.file={path}", "data.time_column=when"),
-        *("data.value_column=load", "data.horizon=4", "data.window=24"),
+        *("data.value_column=load", "data.horizon=3", "data.window=24"),
         *("data.season_rows={day=24}", "training.epochs=1", "network.units=[4]"),
     )
 
