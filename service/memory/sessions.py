@@ -5,6 +5,7 @@ It does not know what a step computes, or which store holds the bytes.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
@@ -18,11 +19,36 @@ from service.memory.admission import Found, admit, gone
 from service.memory.record import Session, Tombstone, decode, encode
 from service.memory.store import MAX_KEY_BYTES, Entry, Put, Store
 
-__all__ = ["Found", "SessionKey", "Sessions", "admit"]
+__all__ = ["Found", "SessionKey", "Sessions", "admit", "check_session_id"]
 
+# Leaves room for tenant and model in the 400 bytes of a store's key.
+MAX_SESSION_BYTES = 200
+# Control characters cannot stand in an address or a log; half a surrogate pair, which
+# JSON may smuggle in as an escape, cannot be stored.
+UNUSABLE = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 # A compare-and-set is lost only to a request that advanced, so this many losses in a
 # row mean traffic that a delete must not wait out.
 MAX_DELETE_ATTEMPTS = 16
+
+
+def check_session_id(session: str) -> None:
+    """Refuse ids that cannot be stored or written in an address.
+
+    Raises:
+        InvalidRequest: The id is empty, too long, or holds control characters or half
+            a surrogate pair.
+    """
+    if found := UNUSABLE.search(session):
+        raise InvalidRequest(
+            f"the session id holds {found.group()!a}, which cannot be used; expected "
+            "text without control characters or lone surrogates. Choose another id."
+        )
+    size = len(session.encode())
+    if not 0 < size <= MAX_SESSION_BYTES:
+        raise InvalidRequest(
+            f"the session id has {size} bytes; expected 1 to {MAX_SESSION_BYTES} bytes "
+            "of UTF-8. Choose another id."
+        )
 
 
 class SessionKey(NamedTuple):

@@ -5,7 +5,13 @@ from dataclasses import replace
 import pytest
 
 from service.errors import InvalidRequest
-from service.memory.sessions import Found, SessionKey, Sessions
+from service.memory.sessions import (
+    MAX_SESSION_BYTES,
+    Found,
+    SessionKey,
+    Sessions,
+    check_session_id,
+)
 from service.memory.store import MAX_KEY_BYTES
 from tests.fakes import FakeClock
 from tests.service.memory.stored import KEY, session_at, store_session
@@ -45,3 +51,31 @@ def test_longest_id_is_taken(sessions: Sessions, clock: FakeClock) -> None:
     session = store_session(sessions, clock, key)
 
     assert sessions.get(key) == session
+
+
+@pytest.mark.parametrize(
+    "session",
+    ["a", "é" * (MAX_SESSION_BYTES // 2), "x" * MAX_SESSION_BYTES, "a/b c:\U0001f600"],
+    ids=["shortest", "longest", "longest in ASCII", "odd but usable"],
+)
+def test_usable_id_passes_the_check(session: str) -> None:
+    check_session_id(session)
+
+
+@pytest.mark.parametrize(
+    ("session", "size"),
+    [("", 0), ("x" * 201, 201), ("é" * 101, 202)],
+    ids=["empty", "too long", "too long in bytes"],
+)
+def test_id_of_wrong_length_is_told_its_length(session: str, size: int) -> None:
+    sentence = f"has {size} bytes; expected 1 to 200 bytes of UTF-8"
+    with pytest.raises(InvalidRequest, match=sentence):
+        check_session_id(session)
+
+
+@pytest.mark.parametrize("character", ["\0", "\n", "\x1f", "\x7f", "\ud800"], ids=ascii)
+def test_id_with_an_unusable_character_is_told_which(character: str) -> None:
+    with pytest.raises(InvalidRequest, match=r"without control characters") as refusal:
+        check_session_id("x" * 300 + character)
+
+    assert ascii(character) in str(refusal.value)
