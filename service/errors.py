@@ -28,7 +28,8 @@ CarryoverError
 │   └── SessionContended
 ├── NonFiniteResult         the network's answer is not a number; nothing was stored
 ├── CorruptRecord           stored memory fails its checksum; it is never served
-└── StoreFull               the store takes no new sessions; nothing was evicted
+├── StoreFull               the store takes no new sessions; nothing was evicted
+└── StoreUnavailable        the store cannot be read or written now
 
 It does not know HTTP: `service.problems` maps each class to its status.
 """
@@ -221,3 +222,9 @@ class StoreFull(CarryoverError):
     """The store has no room for another session."""
 
     code = "store_full"
+
+
+class StoreUnavailable(CarryoverError):
+    """The store cannot be read or written now; nothing was stored."""
+
+    code = "store_unavailable"

@@ -28,6 +28,7 @@ STATUS: dict[type[errors.CarryoverError], HTTPStatus] = {
     errors.Gone: HTTPStatus.GONE,
     errors.Conflict: HTTPStatus.CONFLICT,
     errors.StoreFull: HTTPStatus.SERVICE_UNAVAILABLE,
+    errors.StoreUnavailable: HTTPStatus.SERVICE_UNAVAILABLE,
 }
 
 
