@@ -14,7 +14,6 @@ import subprocess
 import sys
 import time
 import urllib.request
-from pathlib import Path
 from typing import Any, NoReturn
 
 from service.settings import SettingError, Settings, describe_settings, read_settings
@@ -22,6 +21,9 @@ from service.settings import SettingError, Settings, describe_settings, read_set
 COMMAND = ("gunicorn", "-c", "python:service.gunicorn_config", "service.wsgi:app")
 READY_SECONDS = 120.0
 POLL_SECONDS = 0.1
+POLL_TIMEOUT_SECONDS = 5.0
+# Not through a proxy of the environment: it would not know this machine's loopback.
+OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
 def main() -> int:
@@ -87,7 +89,7 @@ def wait_until_ready(server: subprocess.Popen[bytes], settings: Settings) -> boo
 def fetch(settings: Settings, path: str) -> dict[str, Any]:
     """Get a JSON answer from the service."""
     address = f"http://{settings.host}:{settings.port}{path}"
-    with urllib.request.urlopen(address, timeout=READY_SECONDS) as response:
+    with OPENER.open(address, timeout=POLL_TIMEOUT_SECONDS) as response:
         body: dict[str, Any] = json.load(response)
         return body
 
@@ -97,7 +99,7 @@ def announcement(settings: Settings) -> str:
     names = fetch(settings, "/v1/models")["models"]
     address = f"http://{settings.host}:{settings.port}"
     lines = ["", f"ready: {address}", f"models: {', '.join(names)}"]
-    if Path(settings.models, "nature").is_dir():
+    if "nature" in names:
         body = '{"instances": [{"sequence": ["bear"], "session": "tonight"}]}'
         lines += [
             "",

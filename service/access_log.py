@@ -32,16 +32,17 @@ def begin() -> None:
 def finish(response: Response) -> Response:
     """Write the line and hand the id to the client."""
     response.headers["X-Request-Id"] = g.request_id
-    manifest = g.get("model")
+    model = g.get("model")
     line = {
         "request_id": g.request_id,
         "method": request.method,
         # The rule, not the path: a path may hold a session's id.
         "route": request.url_rule.rule if request.url_rule else None,
-        "model": manifest.name if manifest else None,
-        "version": manifest.version if manifest else None,
+        "model": model.manifest.name if model else None,
+        "version": model.manifest.version if model else None,
         "rows": g.get("rows"),
         "status": response.status_code,
+        "code": g.get("code"),
         "milliseconds": round(1000 * (time.perf_counter() - g.began), 3),
     }
     log.info(orjson.dumps(line).decode())

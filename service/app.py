@@ -44,11 +44,9 @@ def build_services(
     store = open_store(settings.memory)
     seal = Seal([load_or_create_key(Path(settings.token_key_file))])
     lifetimes = Lifetimes(settings.session_idle_seconds, settings.token_seconds)
-    sessions_ = Sessions(
-        store, clock=clock, tombstone_seconds=settings.tombstone_seconds
-    )
+    memory = Sessions(store, clock=clock, tombstone_seconds=settings.tombstone_seconds)
     catalog = load_catalog(Path(settings.models), max_events=settings.max_events)
-    return Services(settings, catalog, Engine(sessions_, seal, lifetimes, clock))
+    return Services(settings, catalog, Engine(memory, seal, lifetimes, clock))
 
 
 class ModelName(BaseConverter):
@@ -57,13 +55,22 @@ class ModelName(BaseConverter):
     regex = "[^/:]+"
 
 
+class SessionId(BaseConverter):
+    """A session's id in an address: anything, slashes too."""
+
+    regex = "(?s:.+)"
+    part_isolating = False
+
+
 def create_app(services: Services) -> Flask:
     """Create the application around opened services."""
     app = Flask(__name__, static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = services.settings.max_body_bytes
     app.extensions["carryover"] = services
+    # A session's id may begin with, end with or hold slashes, and each is another id.
     app.url_map.strict_slashes = False
-    app.url_map.converters["model"] = ModelName
+    app.url_map.merge_slashes = False
+    app.url_map.converters |= {"model": ModelName, "session_id": SessionId}
     for view in (predict, models, sessions, health):
         app.register_blueprint(view.blueprint)
     error_pages.init_app(app)

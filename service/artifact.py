@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,8 @@ import msgspec
 MANIFEST = Path("assets.extra", "carryover", "manifest.json")
 # The manifest format this service reads; export writes it as "format".
 FORMAT = 1
+# As TensorFlow Serving has it; "2-backup" and ".3.partial" are no versions.
+VERSION = re.compile(r"[1-9][0-9]*")
 log = logging.getLogger(__name__)
 
 
@@ -82,11 +85,18 @@ def find_newest(models: Path) -> Iterator[Path]:
         log.warning("no models: %s is no folder; export one with `make train`", models)
         return
     for model in sorted(models.iterdir()):
-        versions = [v for v in model.glob("[0-9]*") if (v / MANIFEST).is_file()]
+        versions = [v for v in list_versions(model) if (v / MANIFEST).is_file()]
         if versions:
             yield max(versions, key=lambda version: int(version.name))
         elif model.is_dir() and not model.name.startswith("."):
             log.warning("skipped %s: no version in it has a %s", model, MANIFEST)
+
+
+def list_versions(model: Path) -> list[Path]:
+    """List the folders of a model whose names are version numbers."""
+    if not model.is_dir():
+        return []
+    return [path for path in model.iterdir() if VERSION.fullmatch(path.name)]
 
 
 def read_artifact(path: Path) -> Artifact:
@@ -105,6 +115,12 @@ def read_artifact(path: Path) -> Artifact:
         raise ArtifactError(
             f"{path} has manifest format {manifest.format}; this service reads "
             f"{FORMAT}. Export the model again with the training code beside it."
+        )
+    if (path.parent.name, path.name) != (manifest.name, str(manifest.version)):
+        raise ArtifactError(
+            f"{path} holds version {manifest.version} of {manifest.name}, as its "
+            "manifest says; a version is served under its own name. Rename the folder "
+            "back, or export the model under the other name."
         )
     for name, expected in manifest.files.items():
         verify_file(path / name, expected)

@@ -9,15 +9,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, TypeGuard
+from typing import NamedTuple
 
 from service.batch import Advanced, advance_batch
 from service.catalog import Model
-from service.errors import CarryoverError, SessionContended, StepConflict, WrongNetwork
+from service.errors import (
+    CarryoverError,
+    EarlierRowFailed,
+    SessionContended,
+    StoreFull,
+    StoreUnavailable,
+)
+from service.memory.admission import Found, admit, check_memory, check_step
 from service.memory.record import Session, Tombstone
 from service.memory.seal import Seal
-from service.memory.sessions import Found, SessionKey, Sessions, admit
-from service.rows import Outcome, Result, Row, take_turns
+from service.memory.sessions import SessionKey, Sessions
+from service.rows import Outcome, Refused, Result, Row
 from service.runtime import Signature
 
 # Losing this often in a row means dozens of writers on one session, not bad luck.
@@ -51,6 +58,15 @@ class Past(NamedTuple):
     record: Session | None
 
 
+class Step(NamedTuple):
+    """A row that was computed: what it came from, what came out, what to store."""
+
+    row: Row
+    past: Past
+    ahead: Advanced
+    record: Session
+
+
 class Engine:
     """Advances rows of any model.
 
@@ -76,7 +92,7 @@ class Engine:
     def advance(
         self,
         model: Model,
-        rows: Sequence[Row],
+        rows: Sequence[Row | Refused],
         *,
         tenant: str = "",
         signature: Signature = "advance",
@@ -85,7 +101,8 @@ class Engine:
 
         Args:
             model: The network.
-            rows: The sequences; rows of one session are applied in their order.
+            rows: The sequences; rows of one session are applied in their order, and
+                none after one that failed.
             tenant: Whom sessions and tokens belong to.
             signature: `explain` for the gates too.
 
@@ -94,15 +111,33 @@ class Engine:
         """
         call = Call(model, tenant, signature)
         results: dict[int, Result] = {}
+        failed: set[str | None] = set()
         for turn in take_turns(rows):
-            pending = {k: rows[k] for k in turn}
-            for _ in range(MAX_ATTEMPTS):
-                results |= self._attempt(call, pending)
-                pending = {k: r for k, r in pending.items() if k not in results}
-                if not pending:
-                    break
-            results |= {k: contended(row) for k, row in pending.items()}
+            results |= self._advance_turn(call, {k: rows[k] for k in turn}, failed)
+            failed |= {
+                rows[k].session for k in turn if isinstance(results[k], CarryoverError)
+            }
         return [results[k] for k in range(len(rows))]
+
+    def _advance_turn(
+        self, call: Call, rows: Mapping[int, Row | Refused], failed: set[str | None]
+    ) -> dict[int, Result]:
+        """Advance rows of different sessions until each has its result."""
+        results: dict[int, Result] = {}
+        pending: dict[int, Row] = {}
+        for k, row in rows.items():
+            if isinstance(row, Refused):
+                results[k] = row.error
+            elif row.session is not None and row.session in failed:
+                results[k] = earlier_row_failed(row.session)
+            else:
+                pending[k] = row
+        for _ in range(MAX_ATTEMPTS):
+            if not pending:
+                break
+            results |= self._attempt(call, pending)
+            pending = {k: row for k, row in pending.items() if k not in results}
+        return results | {k: contended(row) for k, row in pending.items()}
 
     def _attempt(self, call: Call, rows: Mapping[int, Row]) -> dict[int, Result]:
         """Try rows once; those missing from the results lost a race."""
@@ -116,15 +151,14 @@ class Engine:
             [past.record.tensors if past.record else None for past in pasts.values()],
         )
         now = self._clock()
-        taken: dict[int, tuple[Advanced, Session]] = {}
+        steps: dict[int, Step] = {}
         for (k, past), ahead in zip(pasts.items(), advanced, strict=True):
             if isinstance(ahead, CarryoverError):
                 results[k] = ahead
             else:
-                taken[k] = ahead, self._next_record(call, rows[k], past, ahead, now)
-        for k in self._commit(call, rows, pasts, taken, now):
-            results[k] = self._outcome(call, rows[k], *taken[k])
-        return results
+                record = self._next_record(call, rows[k], past, ahead, now)
+                steps[k] = Step(rows[k], past, ahead, record)
+        return results | self._commit(call, steps, now)
 
     def _recall(
         self, call: Call, rows: Mapping[int, Row]
@@ -132,9 +166,14 @@ class Engine:
         """Find each row's memory, or why it cannot continue."""
         remembered = [k for k, row in rows.items() if row.session is not None]
         keys = [call.key(str(rows[k].session)) for k in remembered]
-        found = dict(zip(remembered, self.sessions.load(keys), strict=True))
-        pasts: dict[int, Past] = {}
-        results: dict[int, Result] = {}
+        try:
+            found = dict(zip(remembered, self.sessions.load(keys), strict=True))
+        except StoreUnavailable as error:
+            lost = dict.fromkeys(remembered, error)
+            others = {k: row for k, row in rows.items() if k not in lost}
+            pasts, results = self._recall(call, others)
+            return pasts, results | lost
+        pasts, results = {}, {}
         for k, row in rows.items():
             try:
                 pasts[k] = Past(found.get(k), self._admit(call, row, found.get(k)))
@@ -144,20 +183,15 @@ class Engine:
 
     def _admit(self, call: Call, row: Row, found: Found | None) -> Session | None:
         """Return the memory a row continues; None begins a sequence."""
-        model = call.model
+        network = call.model.fingerprint
         if found is not None:
-            if is_foreign(found.record, model) and row.start:
-                return None  # the one way on for a session of other weights
-            record = admit(found, start=row.start, at=row.at)
-        elif row.token is not None:
-            name, now = model.manifest.name, self._clock()
-            record = self._seal.open(row.token, tenant=call.tenant, model=name, now=now)
-            check_step(record, row.at)
-        else:
+            return admit(found, network=network, start=row.start, at=row.at)
+        if row.token is None:
+            check_step(0, row.at)
             return None
-        if is_foreign(record, model):
-            raise wrong_network(record, model)
-        return record
+        name, now = call.model.manifest.name, self._clock()
+        record = self._seal.open(row.token, tenant=call.tenant, model=name, now=now)
+        return check_memory(record, network=network, at=row.at)
 
     def _next_record(
         self, call: Call, row: Row, past: Past, ahead: Advanced, now: float
@@ -180,32 +214,36 @@ class Engine:
         )
 
     def _commit(
-        self,
-        call: Call,
-        rows: Mapping[int, Row],
-        pasts: Mapping[int, Past],
-        taken: Mapping[int, tuple[Advanced, Session]],
-        now: float,
-    ) -> list[int]:
-        """Store the sessions' memories; return the rows whose answer now stands."""
+        self, call: Call, steps: Mapping[int, Step], now: float
+    ) -> dict[int, Result]:
+        """Store the sessions' memories; rows missing from the results lost a race.
+
+        A store that refuses costs the rows that need it their step, and no other.
+        """
         writes: dict[int, tuple[SessionKey, Found, Session | Tombstone]] = {}
-        for k, (_, record) in taken.items():
-            session, found = rows[k].session, pasts[k].found
+        for k, step in steps.items():
+            session, found = step.row.session, step.past.found
             if session is None or found is None:
                 continue
-            ended = Tombstone("ended", record.step, now)
-            after = ended if rows[k].end else record
+            ended = Tombstone("ended", step.record.step, now)
+            after = ended if step.row.end else step.record
             writes[k] = call.key(session), found, after
-        saved = self.sessions.save(list(writes.values()))
+        try:
+            saved = self.sessions.save(list(writes.values()))
+        except (StoreFull, StoreUnavailable) as error:
+            outcomes = {k: step for k, step in steps.items() if k not in writes}
+            return {
+                **dict.fromkeys(writes, error),
+                **{k: self._outcome(call, step) for k, step in outcomes.items()},
+            }
         lost = {k for k, won in zip(writes, saved, strict=True) if not won}
-        return [k for k in taken if k not in lost]
+        return {k: self._outcome(call, s) for k, s in steps.items() if k not in lost}
 
-    def _outcome(
-        self, call: Call, row: Row, ahead: Advanced, record: Session
-    ) -> Outcome:
+    def _outcome(self, call: Call, step: Step) -> Outcome:
         """Tell what became of a row, and seal the memory its client holds."""
-        length = len(row.sequence)
-        outcome = Outcome(ahead.outputs, record.step > length, record.step)
+        row, record = step.row, step.record
+        is_continued = record.step > len(row.sequence)
+        outcome = Outcome(step.ahead.outputs, is_continued, record.step)
         if row.seal_memory:
             name = call.model.manifest.name
             token = self._seal.seal(record, tenant=call.tenant, model=name)
@@ -215,32 +253,26 @@ class Engine:
         return outcome
 
 
-def is_foreign(record: object, model: Model) -> TypeGuard[Session]:
-    """Tell whether live memory was made by another network than the served one."""
-    return isinstance(record, Session) and record.network != model.fingerprint
+def take_turns(rows: Sequence[Row | Refused]) -> list[list[int]]:
+    """Sort rows into turns in which no session occurs twice; later rows wait."""
+    turns: list[list[int]] = []
+    seen: dict[str, int] = {}
+    for k, row in enumerate(rows):
+        turn = 0
+        if row.session is not None:
+            turn = seen.get(row.session, 0)
+            seen[row.session] = turn + 1
+        if turn == len(turns):
+            turns.append([])
+        turns[turn].append(k)
+    return turns
 
 
-def check_step(record: Session, at: int | None) -> None:
-    """Refuse a sealed memory at another step than the row believes."""
-    if at is not None and at != record.step:
-        raise StepConflict(
-            f"the memory is at step {record.step}, the row says {at}. Send the memory "
-            "of the last answer.",
-            step=record.step,
-            at=at,
-        )
-
-
-def wrong_network(record: Session, model: Model) -> CarryoverError:
-    """Tell that memory was made by another network than the one being served."""
-    name, version = model.manifest.name, model.manifest.version
-    return WrongNetwork(
-        f"this memory of {name} was made by other weights (version "
-        f"{record.model_version}) than are served now (version {version}) and does not "
-        'fit them. Begin the sequence anew with "start": true (a session) or "memory": '
-        "null, or serve the weights that made it.",
-        step=record.step,
-        model_version=str(record.model_version),
+def earlier_row_failed(session: str) -> CarryoverError:
+    """Tell that a row was held back, so that its session has no hole."""
+    return EarlierRowFailed(
+        f"an earlier row of session {session!r} in this request failed, so this one "
+        "was not applied. Mend that row, then send it and those after it again."
     )
 
 

@@ -25,7 +25,8 @@ CarryoverError
 │   ├── StepConflict
 │   ├── SessionLive
 │   ├── WrongNetwork
-│   └── SessionContended
+│   ├── SessionContended
+│   └── EarlierRowFailed
 ├── NonFiniteResult         the network's answer is not a number; nothing was stored
 ├── CorruptRecord           stored memory fails its checksum; it is never served
 ├── StoreFull               the store takes no new sessions; nothing was evicted
@@ -204,6 +205,12 @@ class SessionContended(Conflict):
     """Other requests kept changing the session while this one was computed."""
 
     code = "session_contended"
+
+
+class EarlierRowFailed(Conflict):
+    """An earlier row of the same session in this request failed."""
+
+    code = "earlier_row_failed"
 
 
 class NonFiniteResult(CarryoverError):

@@ -101,7 +101,7 @@ class EventEncoder:
                     + self.suggest(name),
                     position=k,
                 )
-        raise AssertionError("unreachable: every event was found")
+        return InvalidEvent("sequence holds an event that cannot be read.")
 
     def suggest(self, name: str) -> str:
         """Name the closest events, or the first of the vocabulary."""

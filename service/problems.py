@@ -1,22 +1,23 @@
 """Errors as HTTP says them: RFC 9457 problem documents, and the status of each class.
 
-The one file that knows status codes. Every problem also has `error`, which the clients
-of TensorFlow Serving and Triton read, and a stable `code`.
+The one file that knows the status of an error. Every problem also has `error`, which
+the clients of TensorFlow Serving and Triton read, and a stable `code`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Any
 
 import orjson
-from flask import Response
+from flask import Response, g
 
 from service import errors
 
 JSON = "application/json"
 PROBLEM_JSON = "application/problem+json"
+# When a store that refused is worth another try: it is swept every half minute.
+RETRY_AFTER_SECONDS = 30
 
 # The most specific class wins: a class without a row has its parent's status.
 STATUS: dict[type[errors.CarryoverError], HTTPStatus] = {
@@ -54,16 +55,20 @@ def problem(error: errors.CarryoverError) -> dict[str, object]:
     }
 
 
-def all_failed(failures: Sequence[errors.CarryoverError]) -> bytes:
-    """Write the problem of a request none of whose rows succeeded.
+def problem_response(*failures: errors.CarryoverError) -> Response:
+    """Answer a request that failed.
 
-    A lone row's problem is the request's; of several, the first speaks for them and
-    `rows` holds each.
+    A lone error is the request's; of several rows' errors, the first speaks for them
+    and `rows` holds each.
     """
-    first = problem(failures[0])
+    body, status = problem(failures[0]), status_of(failures[0])
     if len(failures) > 1:
-        first["rows"] = [problem(failure) for failure in failures]
-    return orjson.dumps(first)
+        body["rows"] = [problem(failure) for failure in failures]
+    response = json_response(body, status, PROBLEM_JSON)
+    g.code = failures[0].code
+    if status == HTTPStatus.SERVICE_UNAVAILABLE:
+        response.headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
+    return response
 
 
 def json_response(body: Any, status: int = 200, mimetype: str = JSON) -> Response:

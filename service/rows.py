@@ -1,11 +1,7 @@
-"""Rows and outcomes: what dialects hand to the engine, and what it hands back.
-
-Everything a dialect and the engine share. Knows neither.
-"""
+"""Rows and outcomes: what dialects hand to the engine, and what it hands back."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -39,37 +35,29 @@ class Row:
     ttl_seconds: float | None = None
 
 
+class Refused(NamedTuple):
+    """A row a dialect could not read: why, and the session it was for, if known."""
+
+    error: CarryoverError
+    session: str | None = None
+
+
 class Outcome(NamedTuple):
     """What became of a row.
 
     Attributes:
         outputs: By name, arrays of shape (timesteps, ...).
-        begun: Whether the sequence had events before this row.
+        is_continued: Whether the sequence had events before this row.
         step: How many events it has absorbed in all.
         expires_at: When its memory expires, in seconds since 1970, if it can.
         token: The sealed memory, where the client holds it.
     """
 
     outputs: dict[str, np.ndarray]
-    begun: bool
+    is_continued: bool
     step: int
     expires_at: float | None = None
     token: str | None = None
 
 
 Result = Outcome | CarryoverError
-
-
-def take_turns(rows: Sequence[Row]) -> list[list[int]]:
-    """Sort rows into turns in which no session occurs twice; later rows wait."""
-    turns: list[list[int]] = []
-    seen: dict[str, int] = {}
-    for k, row in enumerate(rows):
-        turn = 0
-        if row.session is not None:
-            turn = seen.get(row.session, 0)
-            seen[row.session] = turn + 1
-        if turn == len(turns):
-            turns.append([])
-        turns[turn].append(k)
-    return turns

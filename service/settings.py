@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 PREFIX = "CARRYOVER_"
 DAY = 86_400.0
+MAX_PORT = 65_535
 
 
 class SettingError(Exception):
@@ -35,6 +36,21 @@ def positive_int(text: str) -> int:
     return value
 
 
+def port(text: str) -> int:
+    """Read a port number."""
+    value = int(text)
+    if not 1 <= value <= MAX_PORT:
+        raise ValueError
+    return value
+
+
+def store_address(text: str) -> str:
+    """Read the address of a store; the store itself checks the rest."""
+    if not text.startswith(("lmdb://", "memory://")):
+        raise ValueError
+    return text
+
+
 def positive_seconds(text: str) -> float:
     """Read a finite duration above 0, in seconds."""
     value = float(text)
@@ -54,6 +70,8 @@ EXPECTED = {
     str: "text",
     log_level: "debug, info, warning or error",
     positive_int: "a whole number of at least 1",
+    port: "a whole number from 1 to 65535",
+    store_address: "lmdb://PATH or memory://",
     positive_seconds: "a number of seconds above 0",
 }
 
@@ -61,7 +79,7 @@ TABLE = (
     Setting("models", str, "artifacts", "Folder of models, <name>/<version>/ each."),
     Setting(
         "memory",
-        str,
+        store_address,
         "lmdb://var/memory",
         "Where sessions live: lmdb://PATH, or memory:// (one process, for tests).",
     ),
@@ -91,7 +109,7 @@ TABLE = (
         "How long a sealed memory can be sent back.",
     ),
     Setting("host", str, "127.0.0.1", "Address to listen on."),
-    Setting("port", positive_int, 8080, "Port to listen on."),
+    Setting("port", port, 8080, "Port to listen on."),
     Setting("workers", positive_int, 2, "Processes; all share the sessions."),
     Setting("threads", positive_int, 4, "Requests a worker handles at a time."),
     # 4 MiB holds half a million short events: a retry of a day's log in one request.

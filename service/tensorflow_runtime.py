@@ -28,12 +28,3 @@ class TensorFlowRuntime:
         constants = {name: tf.constant(value) for name, value in tensors.items()}
         results = self._loaded.signatures[signature](**constants)
         return {name: tensor.numpy() for name, tensor in results.items()}
-
-
-def limit_threads(num_threads: int) -> None:
-    """Keep one operation on few cores: the batches are small, the workers several.
-
-    Must be called before the first operation of the process.
-    """
-    tf.config.threading.set_intra_op_parallelism_threads(num_threads)
-    tf.config.threading.set_inter_op_parallelism_threads(num_threads)

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import contextlib
 import json
-import re
 from typing import Annotated, Any, Literal, NamedTuple, NoReturn
 
 import msgspec
 
+from service.artifact import Manifest
 from service.catalog import Model
 from service.errors import (
     CarryoverError,
@@ -22,15 +22,13 @@ from service.errors import (
     TooManyRows,
     UnknownField,
 )
-from service.rows import Row
+from service.memory.sessions import check_session_id
+from service.rows import Refused, Row
 
-# Leaves room for tenant and model in the 400 bytes of a store's key.
-MAX_SESSION_BYTES = 200
 # A year: longer than any sensor sleeps, short enough that a slip of unit is noticed.
 MAX_TTL_SECONDS = 366 * 86_400
 
 Count = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
-SessionId = Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_SESSION_BYTES)]
 Seconds = Annotated[float, msgspec.Meta(gt=0, le=MAX_TTL_SECONDS)]
 
 
@@ -48,7 +46,7 @@ class ObjectRow(msgspec.Struct, forbid_unknown_fields=True):
     """A row with options; a bare row is its `sequence` alone."""
 
     sequence: list[Any]
-    session: SessionId | msgspec.UnsetType = msgspec.UNSET
+    session: str | msgspec.UnsetType = msgspec.UNSET
     memory: str | msgspec.UnsetType | None = msgspec.UNSET
     at: Count | None = None
     start: bool = False
@@ -65,17 +63,17 @@ class Options(NamedTuple):
 
 
 class ParsedRow(NamedTuple):
-    """A row ready for the engine, and whether it came bare."""
+    """A row for the engine, and whether it came bare."""
 
-    row: Row
-    is_bare: bool
+    row: Row | Refused
+    is_bare: bool = False
 
 
 class Request(NamedTuple):
-    """A parsed body: options, and each row or why it was refused."""
+    """A parsed body."""
 
     options: Options
-    rows: list[ParsedRow | CarryoverError]
+    rows: list[ParsedRow]
 
 
 def parse(data: bytes, model: Model, *, max_rows: int) -> Request:
@@ -87,12 +85,31 @@ def parse(data: bytes, model: Model, *, max_rows: int) -> Request:
         max_rows: Most rows accepted.
 
     Returns:
-        The options and the rows; a bad row is its error and spoils no other.
+        The options and the rows; a bad row is refused and spoils no other.
 
     Raises:
         InvalidRequest: The body as a whole cannot be used.
     """
     body = decode_body(data)
+    check_body(body, model.manifest, max_rows)
+    threshold = model.manifest.threshold if body.threshold is None else body.threshold
+    options = Options(body.returned == "last", body.top, threshold)
+    rows = [parse_row(k, raw, model) for k, raw in enumerate(body.instances)]
+    return Request(options, rows)
+
+
+def decode_body(data: bytes) -> Body:
+    """Read the JSON and check its form."""
+    try:
+        return msgspec.json.decode(data, type=Body)
+    except msgspec.ValidationError as error:
+        raise wrong_form(error, "the body", Body) from None
+    except (msgspec.DecodeError, RecursionError) as error:
+        refuse_json(data, error)
+
+
+def check_body(body: Body, manifest: Manifest, max_rows: int) -> None:
+    """Refuse a body that asks for what there is not."""
     if body.signature_name != "serving_default":
         raise InvalidRequest(
             f'Serving signature name: "{body.signature_name[:80]}" not found in '
@@ -106,25 +123,12 @@ def parse(data: bytes, model: Model, *, max_rows: int) -> Request:
             "accepted in one request. Send the rest in another.",
             max_rows=max_rows,
         )
-    rows = [parse_row(k, raw, model) for k, raw in enumerate(body.instances)]
-    labels = model.manifest.labels
-    threshold = model.manifest.threshold if body.threshold is None else body.threshold
-    if labels is None and not (body.top is None and body.threshold is None):
+    chooses_labels = body.top is not None or body.threshold is not None
+    if manifest.labels is None and chooses_labels:
         raise InvalidRequest(
-            f"top and threshold choose labels; {model.manifest.name} has none, it "
-            f"answers {model.manifest.output['name']}. Leave them out."
+            f"top and threshold choose labels; {manifest.name} has none, it answers "
+            f"{manifest.output['name']}. Leave them out."
         )
-    return Request(Options(body.returned == "last", body.top, threshold), rows)
-
-
-def decode_body(data: bytes) -> Body:
-    """Read the JSON and check its form."""
-    try:
-        return msgspec.json.decode(data, type=Body)
-    except msgspec.ValidationError as error:
-        raise wrong_form(error, "the body", Body) from None
-    except (msgspec.DecodeError, RecursionError) as error:
-        refuse_json(data, error)
 
 
 def refuse_json(data: bytes, error: Exception) -> NoReturn:
@@ -155,24 +159,25 @@ def wrong_form(
     return InvalidRequest(f"{where} does not have the right form: {text}.")
 
 
-def parse_row(
-    position: int, raw: msgspec.Raw, model: Model
-) -> ParsedRow | CarryoverError:
-    """Parse one row; a refusal names the row."""
+def parse_row(position: int, raw: msgspec.Raw, model: Model) -> ParsedRow:
+    """Parse one row; a refusal names the row, and the session it was for."""
     where = f"instances[{position}]"
+    session = None
     try:
         if memoryview(raw)[0] == ord("["):
             bare = msgspec.json.decode(raw, type=list[Any])
             return ParsedRow(Row(model.encoder.encode(bare)), True)
         row = msgspec.json.decode(raw, type=ObjectRow)
+        session = row.session if isinstance(row.session, str) else None
         check_row(row)
-        return ParsedRow(build_row(row, model), False)
+        return ParsedRow(build_row(row, model))
     except msgspec.ValidationError as error:
-        return wrong_form(error, where, ObjectRow)
+        return ParsedRow(Refused(wrong_form(error, where, ObjectRow)))
     except (msgspec.DecodeError, RecursionError) as error:
-        return InvalidJson(f"{where} is not JSON ({error}).")
+        return ParsedRow(Refused(InvalidJson(f"{where} is not JSON ({error}).")))
     except CarryoverError as error:
-        return type(error)(f"{where}: {error.detail}", **error.members)
+        named = type(error)(f"{where}: {error.detail}", **error.members)
+        return ParsedRow(Refused(named, session))
 
 
 def check_row(row: ObjectRow) -> None:
@@ -198,26 +203,6 @@ def check_row(row: ObjectRow) -> None:
         )
     if isinstance(row.session, str):
         check_session_id(row.session)
-
-
-def check_session_id(session: str) -> None:
-    """Refuse ids that cannot be stored or written in an address.
-
-    Raises:
-        InvalidRequest: The id is empty, too long, or holds control characters.
-    """
-    # Lone surrogates cannot be encoded; JSON may smuggle them in as escapes.
-    size = len(session.encode(errors="replace"))
-    if (
-        not session
-        or size > MAX_SESSION_BYTES
-        or re.search(r"[\x00-\x1f\x7f\ud800-\udfff]", session)
-    ):
-        raise InvalidRequest(
-            f"the session id has {size} bytes or characters that cannot be used; "
-            f"expected 1 to {MAX_SESSION_BYTES} bytes of UTF-8 without control "
-            "characters."
-        )
 
 
 def build_row(row: ObjectRow, model: Model) -> Row:

@@ -12,7 +12,7 @@ from service.catalog import Model
 from service.dialects.v1 import Options, ParsedRow, Request
 from service.errors import CarryoverError
 from service.problems import problem
-from service.rows import Outcome, Result, Row
+from service.rows import Outcome, Refused, Result, Row
 from service.times import format_time
 
 # What `explain` shows of a layer, in the order of the lesson; the names carry the
@@ -56,7 +56,7 @@ def render(
 
 
 def render_row(
-    parsed: ParsedRow | CarryoverError,
+    parsed: ParsedRow,
     result: Result,
     options: Options,
     model: Model,
@@ -64,8 +64,9 @@ def render_row(
     explain: bool,
 ) -> Any:
     """Write one row's answer: bare values, an object, or a problem document."""
-    if isinstance(parsed, CarryoverError):
-        return problem(parsed)
+    row = parsed.row
+    if isinstance(row, Refused):
+        return problem(row.error)
     if isinstance(result, CarryoverError):
         return problem(result)
     name = model.manifest.output["name"]
@@ -73,7 +74,7 @@ def render_row(
     chosen = contiguous(output[-1] if options.is_last_only else output)
     if parsed.is_bare and not explain:
         return chosen
-    answer = {name: chosen, "step": result.step} | render_memory(parsed.row, result)
+    answer = {name: chosen, "step": result.step} | render_memory(row, result)
     if "surprise" in result.outputs:
         answer["surprise"] = render_surprise(result)
     if model.manifest.labels is not None:
@@ -106,7 +107,7 @@ def render_surprise(outcome: Outcome) -> list[float | None]:
     """Write -ln p of each arriving event; nothing was expected before the first."""
     # NumPy's own float32, not Python's float: its shortest digits are a third as many.
     surprise: list[float | None] = list(outcome.outputs["surprise"])
-    if not outcome.begun:
+    if not outcome.is_continued:
         surprise[0] = None
     return surprise
 

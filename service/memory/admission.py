@@ -7,7 +7,13 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from service.errors import CorruptRecord, SessionGone, SessionLive, StepConflict
+from service.errors import (
+    CorruptRecord,
+    SessionGone,
+    SessionLive,
+    StepConflict,
+    WrongNetwork,
+)
 from service.memory.record import Session, Tombstone
 from service.times import format_time
 
@@ -24,11 +30,14 @@ class Found(NamedTuple):
     record: Session | Tombstone | CorruptRecord | None
 
 
-def admit(found: Found, *, start: bool, at: int | None) -> Session | None:
+def admit(
+    found: Found, *, network: bytes, start: bool, at: int | None
+) -> Session | None:
     """Decide whether a row may advance a session, and from which memory.
 
     Args:
         found: What is known of the session.
+        network: Fingerprint of the network that would advance it.
         start: Whether the row asks for a new session.
         at: The step the client believes the session is at; None if it does not say.
 
@@ -39,37 +48,65 @@ def admit(found: Found, *, start: bool, at: int | None) -> Session | None:
         SessionGone: It is gone and the row does not say `start`.
         SessionLive: It is live and the row says `start`.
         StepConflict: It is at another step than `at`; 0 where a new one may start.
+        WrongNetwork: Other weights made it and the row does not say `start`.
         CorruptRecord: It cannot be read and the row does not say `start`.
     """
     record = found.record
-    if isinstance(record, Session):
+    if isinstance(record, Session) and not (start and record.network != network):
         if start:
-            raise _still_live(record)
-        _check_step(record.step, at)
-        return record
-    if isinstance(record, CorruptRecord) and not start:
-        raise record
-    if isinstance(record, Tombstone) and not start:
-        raise gone(record)
-    _check_step(0, at)
+            raise still_live(record)
+        return check_memory(record, network=network, at=at)
+    if not start:
+        if isinstance(record, CorruptRecord):
+            raise record
+        if isinstance(record, Tombstone):
+            raise gone(record)
+    check_step(0, at)
     return None
 
 
-def _check_step(step: int, at: int | None) -> None:
+def check_memory(record: Session, *, network: bytes, at: int | None) -> Session:
+    """Return a memory that a network may continue, wherever it was kept.
+
+    Raises:
+        WrongNetwork: Other weights made it.
+        StepConflict: It is at another step than `at`.
+    """
+    if record.network != network:
+        raise wrong_network(record)
+    check_step(record.step, at)
+    return record
+
+
+def check_step(step: int, at: int | None) -> None:
+    """Refuse a row that believes the memory to be at another step."""
     if at is not None and at != step:
         raise StepConflict(
-            f"The row says the session is at step {at}; it is at step {step}. Send the "
+            f"the row says the memory is at step {at}; it is at step {step}. Send the "
             f'events that follow step {step}, with "at": {step}.',
             step=step,
             at=at,
         )
 
 
-def _still_live(session: Session) -> SessionLive:
+def still_live(session: Session) -> SessionLive:
+    """Return the error of a session that is asked to begin while it goes on."""
     return SessionLive(
-        f'The row says "start", but the session is live at step {session.step}. Leave '
+        f'the row says "start", but the session is live at step {session.step}. Leave '
         '"start" out to continue it, or delete it first.',
         step=session.step,
+    )
+
+
+def wrong_network(record: Session) -> WrongNetwork:
+    """Return the error of a memory that other weights made."""
+    return WrongNetwork(
+        f"this memory was made by other weights (version {record.model_version}) than "
+        "are served now and does not fit them. Begin the sequence anew with "
+        '"start": true (a session) or "memory": null, or serve the weights that made '
+        "it.",
+        step=record.step,
+        model_version=str(record.model_version),
     )
 
 

@@ -8,7 +8,7 @@ import msgspec
 from flask import Blueprint, Response
 
 from service.catalog import Model
-from service.current import services
+from service.current import find_model, services
 from service.problems import json_response
 
 blueprint = Blueprint("models", __name__, url_prefix="/v1/models")
@@ -43,7 +43,7 @@ def status(name: str, version: int | None = None) -> Response:
 @blueprint.get("/<model:name>/versions/<int:version>/metadata")
 def metadata(name: str, version: int | None = None) -> Response:
     """Tell what a model takes and answers, and how it was trained and measured."""
-    return json_response(describe(services().catalog.find(name, version)))
+    return json_response(describe(find_model(name, version)))
 
 
 def describe(model: Model) -> dict[str, Any]:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from flask import Blueprint, Response
 
-from service.current import services
-from service.dialects.v1 import check_session_id
-from service.memory.sessions import SessionKey
+from service.current import find_model, services
+from service.memory.sessions import SessionKey, check_session_id
 from service.problems import json_response
 from service.times import format_time
 
@@ -18,11 +17,11 @@ blueprint = Blueprint(
 def find_key(name: str, session: str) -> SessionKey:
     """Name a session of a served model."""
     check_session_id(session)
-    services().catalog.versions(name)
+    find_model(name)
     return SessionKey("", name, session)
 
 
-@blueprint.get("/<path:session>")
+@blueprint.get("/<session_id:session>")
 def show(name: str, session: str) -> Response:
     """Tell where a session is; 404 where none was ever, 410 where it is gone."""
     record = services().engine.sessions.get(find_key(name, session))
@@ -40,9 +39,9 @@ def show(name: str, session: str) -> Response:
     )
 
 
-@blueprint.delete("/<path:session>")
+@blueprint.delete("/<session_id:session>")
 def delete(name: str, session: str) -> Response:
     """Forget a session's memory; its id answers 410 from now on."""
     record = services().engine.sessions.delete(find_key(name, session))
-    step = getattr(record, "step", None)  # a corrupt record has none
+    step = record.step if record else None  # None: the record was corrupt
     return json_response({"session": session, "deleted": True, "step": step})

@@ -9,15 +9,15 @@ from service.errors import ModelNotFound, VersionNotFound
 from tests.fakes import counting_model
 
 
-def write_version(folder, version, **changes):
+def write_version(folder, number, **changes):
     """Write a version whose one file is `saved_model.pb`."""
-    path = folder / str(version)
+    path = folder / str(number)
     (path / MANIFEST).parent.mkdir(parents=True)
     (path / "saved_model.pb").write_bytes(b"graph")
     manifest = {
         "format": 1,
         "name": folder.name,
-        "version": version,
+        "version": number,
         "task": "label",
         "cell": "lstm",
         "units": [8],
@@ -44,6 +44,8 @@ def test_hidden_and_foreign_folders_are_no_versions(tmp_path):
     write_version(tmp_path / "m", 1)
     (tmp_path / "m" / ".2.partial").mkdir()
     (tmp_path / "m" / "3").mkdir()
+    (tmp_path / "m" / "2-backup").mkdir()
+    (tmp_path / "m" / "007").mkdir()
     (tmp_path / "empty").mkdir()
     (tmp_path / "note.txt").touch()
 
@@ -65,6 +67,8 @@ def test_artifact_has_its_manifest(tmp_path):
     [
         ({"format": 2}, "manifest format 2; this service reads 1"),
         ({"memory": 7}, "cannot be read"),
+        ({"name": "other"}, "holds version 1 of other"),
+        ({"version": 2}, "holds version 2 of m"),
         ({"files": {"saved_model.pb": "0" * 64}}, "was changed after export"),
         ({"files": {"variables/none": "0" * 64}}, "cannot be read"),
     ],

@@ -1,13 +1,18 @@
+import numpy as np
 import pytest
 
 from service.errors import (
+    EarlierRowFailed,
     NonFiniteResult,
     SessionContended,
     SessionGone,
+    StoreFull,
+    StoreUnavailable,
+    UnknownEvent,
     WrongNetwork,
 )
 from service.memory.sessions import SessionKey
-from service.rows import Row
+from service.rows import Refused, Row
 from tests.fakes import counting_model
 
 RED, GREEN, POISON = 0, 1, 2
@@ -15,8 +20,6 @@ KEY = SessionKey("", "counting", "s")
 
 
 def row(*events, **options):
-    import numpy as np
-
     return Row(np.array(events, "int32"), **options)
 
 
@@ -137,3 +140,90 @@ def test_sealed_memory_continues_where_it_was(engine, model):
     assert second.step == 2
     assert second.outputs["probabilities"].tolist() == [[0.5, 0.5, 0.0]]
     assert first.token != second.token
+
+
+def test_rows_after_a_refused_one_of_their_session_are_held_back(engine, model):
+    refused = Refused(UnknownEvent("no such event."), "s")
+
+    first, bad, after, other = engine.advance(
+        model,
+        [
+            row(RED, session="s"),
+            refused,
+            row(GREEN, session="s"),
+            row(RED, session="t"),
+        ],
+    )
+
+    assert first.step == other.step == 1
+    assert bad is refused.error
+    assert isinstance(after, EarlierRowFailed)
+    assert engine.sessions.get(KEY).step == 1
+
+
+def test_rows_after_a_non_finite_one_of_their_session_are_held_back(engine, model):
+    bad, after = engine.advance(
+        model, [row(POISON, session="s"), row(RED, session="s")]
+    )
+
+    assert isinstance(bad, NonFiniteResult)
+    assert isinstance(after, EarlierRowFailed)
+
+
+@pytest.mark.parametrize("error", [StoreFull, StoreUnavailable])
+def test_a_store_that_refuses_costs_only_the_rows_that_need_it(engine, model, error):
+    (token,) = engine.advance(model, [row(RED, seal_memory=True)])
+    failure = error("no room.")
+
+    def refuse(writes):
+        raise failure
+
+    save, engine.sessions.save = engine.sessions.save, refuse
+    stored, bare, sealed = engine.advance(
+        model,
+        [
+            row(RED, session="s"),
+            row(RED),
+            row(RED, seal_memory=True, token=token.token),
+        ],
+    )
+    engine.sessions.save = save
+
+    assert stored is failure
+    assert (bare.step, sealed.step) == (1, 2)
+    (again,) = engine.advance(model, [row(RED, session="s", at=0)])
+    assert again.step == 1
+
+
+def test_committed_rows_keep_their_answers_when_the_store_fills_up(engine, model):
+    save = engine.sessions.save
+
+    def fill_up(writes):
+        engine.sessions.save = refuse
+        return save(writes)
+
+    def refuse(writes):
+        raise StoreFull("no room.")
+
+    engine.sessions.save = fill_up
+
+    first, second = engine.advance(
+        model, [row(RED, session="s"), row(RED, session="s")]
+    )
+
+    assert first.step == 1
+    assert isinstance(second, StoreFull)
+
+
+def test_a_store_that_cannot_be_read_costs_only_the_rows_that_need_it(engine, model):
+    def refuse(keys):
+        if keys:
+            raise StoreUnavailable("the disk is gone.")
+        return []
+
+    engine.sessions.load = refuse
+
+    stored, bare = engine.advance(model, [row(RED, session="s"), row(RED)])
+
+    assert isinstance(stored, StoreUnavailable)
+    assert bare.step == 1

@@ -4,6 +4,7 @@ import pytest
 
 from service.app import Services, create_app
 from service.catalog import Catalog
+from service.errors import StoreUnavailable
 from tests.problems import assert_problem
 
 PATH = "/v1/models/counting/sessions/"
@@ -47,13 +48,30 @@ def test_expired_session_is_gone(client, live, clock):
     assert_problem(client.get(PATH + "s"), 410, "session_gone")
 
 
-def test_ids_with_slashes_and_accents_are_ids(client, predict):
-    predict({"sequence": ["red"], "session": "Línea/7 ö"})
+@pytest.mark.parametrize(
+    ("session", "address"),
+    [
+        ("Línea/7 ö", "L%C3%ADnea/7%20%C3%B6"),
+        ("/a", "%2Fa"),
+        ("//", "%2F%2F"),
+        ("a//b", "a//b"),
+        ("a/", "a/"),
+        ("..", ".."),
+        ("a:fork", "a%3Afork"),
+    ],
+)
+def test_ids_with_slashes_and_accents_are_ids_of_their_own(
+    client, predict, session, address
+):
+    predict({"sequence": ["red"], "session": session})
+    predict({"sequence": ["red"], "session": "a"})
 
-    assert client.get(PATH + "L%C3%ADnea/7%20%C3%B6").get_json()["step"] == 1
+    assert client.get(PATH + address).get_json()["session"] == session
+    assert client.delete(PATH + address).get_json()["session"] == session
+    assert client.get(PATH + "a").status_code == 200
 
 
-@pytest.mark.parametrize("session", ["x" * 201, "%00", "a%07b"])
+@pytest.mark.parametrize("session", ["x" * 201, "%00", "a%07b", "a%0Ab"])
 def test_unusable_ids_are_refused(client, session):
     assert_problem(client.get(PATH + session), 400, "invalid_request")
 
@@ -97,6 +115,18 @@ def test_service_with_models_is_ready(client):
     assert client.get("/v2/health/ready").get_json() == {"ready": True, "models": 1}
 
 
+def test_service_whose_store_fails_is_not_ready(client, services):
+    def refuse(keys):
+        raise StoreUnavailable("the disk is gone.")
+
+    services.engine.sessions.load = refuse
+
+    response = client.get("/v2/health/ready")
+
+    assert_problem(response, 503, "store_unavailable")
+    assert int(response.headers["Retry-After"]) > 0
+
+
 def test_service_without_models_is_live_but_not_ready(services):
     empty = Services(services.settings, Catalog([]), services.engine)
     client = create_app(empty).test_client()
@@ -123,6 +153,14 @@ def test_request_ids_are_echoed_and_forged_ones_replaced(client):
 
     assert given.headers["X-Request-Id"] == "abc-1"
     assert len(forged.headers["X-Request-Id"]) == 32
+
+
+def test_log_line_names_model_and_code_of_refused_requests(predict, caplog):
+    with caplog.at_level("INFO", logger="service.access_log"):
+        predict(["blue"])
+
+    assert '"model":"counting","version":1' in caplog.text
+    assert '"code":"unknown_event"' in caplog.text
 
 
 def test_log_line_holds_no_session_and_no_event(predict, caplog):

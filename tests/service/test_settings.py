@@ -24,7 +24,9 @@ def test_other_variables_are_none_of_ours():
 @pytest.mark.parametrize(
     ("key", "value", "expected"),
     [
-        ("CARRYOVER_PORT", "http", "a whole number of at least 1, such as 8080"),
+        ("CARRYOVER_PORT", "http", "a whole number from 1 to 65535, such as 8080"),
+        ("CARRYOVER_PORT", "70000", "a whole number from 1 to 65535"),
+        ("CARRYOVER_MEMORY", "lmbd://x", "lmdb://PATH or memory://"),
         ("CARRYOVER_WORKERS", "0", "a whole number of at least 1, such as 2"),
         ("CARRYOVER_TOKEN_SECONDS", "-1", "a number of seconds above 0"),
         ("CARRYOVER_TOKEN_SECONDS", "nan", "a number of seconds above 0"),

@@ -10,6 +10,7 @@ from service.errors import (
     SessionGone,
     SessionLive,
     StepConflict,
+    WrongNetwork,
 )
 from service.memory.admission import Found, admit
 from service.memory.record import Session, Tombstone
@@ -39,7 +40,7 @@ FOUND_CORRUPT = Found(7, CorruptRecord("damaged"))
 def test_row_that_fits_is_admitted(
     found: Found, start: bool, at: int | None, session: Session | None
 ) -> None:
-    assert admit(found, start=start, at=at) is session
+    assert admit(found, network=bytes(16), start=start, at=at) is session
 
 
 @pytest.mark.parametrize(
@@ -66,7 +67,7 @@ def test_row_that_does_not_fit_is_refused_with_the_facts(
     members: dict[str, object],
 ) -> None:
     with pytest.raises(error) as caught:
-        admit(found, start=start, at=at)
+        admit(found, network=bytes(16), start=start, at=at)
 
     assert caught.value.members == members
 
@@ -74,7 +75,7 @@ def test_row_that_does_not_fit_is_refused_with_the_facts(
 @pytest.mark.parametrize("at", [None, 0, 5])
 def test_gone_session_says_when_at_which_step_and_how_to_begin(at: int | None) -> None:
     with pytest.raises(SessionGone) as caught:
-        admit(FOUND_GONE, start=False, at=at)
+        admit(FOUND_GONE, network=bytes(16), start=False, at=at)
 
     assert caught.value.detail == (
         "the session expired at 2023-11-14T22:13:20.500Z, at step 5. "
@@ -85,3 +86,19 @@ def test_gone_session_says_when_at_which_step_and_how_to_begin(at: int | None) -
         "step": 5,
         "at": "2023-11-14T22:13:20.500Z",
     }
+
+
+def test_memory_of_other_weights_is_refused() -> None:
+    with pytest.raises(WrongNetwork, match="made by other weights") as caught:
+        admit(Found(3, LIVE), network=b"x" * 16, start=False, at=None)
+
+    assert caught.value.members == {"step": 5, "model_version": "1"}
+
+
+def test_session_of_other_weights_begins_anew_at_step_zero() -> None:
+    found = Found(3, LIVE)
+
+    assert admit(found, network=b"x" * 16, start=True, at=None) is None
+    assert admit(found, network=b"x" * 16, start=True, at=0) is None
+    with pytest.raises(StepConflict):
+        admit(found, network=b"x" * 16, start=True, at=7)

@@ -42,7 +42,7 @@ def test_corrupt_record_is_never_served(
     with pytest.raises(CorruptRecord, match="checksum"):
         sessions.get(KEY)
     with pytest.raises(CorruptRecord, match="checksum"):
-        admit(found, start=False, at=None)
+        admit(found, network=bytes(16), start=False, at=None)
 
 
 def test_corrupt_record_begins_anew_on_request(
@@ -52,7 +52,7 @@ def test_corrupt_record_begins_anew_on_request(
     damage(store)
     [found] = sessions.load([KEY])
 
-    assert admit(found, start=True, at=0) is None
+    assert admit(found, network=bytes(16), start=True, at=0) is None
     assert sessions.save([(KEY, found, session_at(clock))]) == [True]
 
     assert sessions.get(KEY) == session_at(clock)

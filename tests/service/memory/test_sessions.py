@@ -111,8 +111,8 @@ def test_gone_session_begins_anew_only_on_request(
     [found] = sessions.load([KEY])
 
     with pytest.raises(SessionGone, match=f"{reason} at 2023-11-14"):
-        admit(found, start=False, at=None)
-    assert admit(found, start=True, at=None) is None
+        admit(found, network=bytes(16), start=False, at=None)
+    assert admit(found, network=bytes(16), start=True, at=None) is None
     assert sessions.save([(KEY, found, session_at(clock))]) == [True]
 
     assert sessions.get(KEY).step == 1
