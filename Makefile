@@ -1,6 +1,6 @@
 # What a developer and a user type; `make help` lists it.
 
-PORT ?= 8080
+PORT ?= $(or $(CARRYOVER_PORT),8080)
 CONFIG ?= training/configs/nature.toml
 PYTHON ?= python3
 BIN := .venv/bin
@@ -45,9 +45,12 @@ clean:  ## remove everything that was made here: environment, models, runs, sess
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 .venv/installed: requirements.txt
+	@command -v $(PYTHON) >/dev/null || \
+	  { echo "error: there is no $(PYTHON); name the Python to use: make PYTHON=python3.12 ..." >&2; exit 1; }
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "error: $(PYTHON) is older than 3.11; name a newer one: make PYTHON=python3.12 ..." >&2; exit 1; }
-	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@test -x $(BIN)/pip || { rm -rf .venv; $(PYTHON) -m venv .venv; } || \
+	  { rm -rf .venv; echo "error: $(PYTHON) cannot make environments; on Debian: apt install python3-venv" >&2; exit 1; }
 	@echo "installing what the service and the training need (about a minute the first time) ..."
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
 	@touch $@

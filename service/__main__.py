@@ -7,19 +7,25 @@ address and a first call to try. A container runs gunicorn itself.
 from __future__ import annotations
 
 import argparse
+import ctypes
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
 import urllib.request
+from pathlib import Path
 from typing import Any, NoReturn
 
+from service.artifact import find_newest
 from service.settings import SettingError, Settings, describe_settings, read_settings
 
 COMMAND = ("gunicorn", "-c", "python:service.gunicorn_config", "service.wsgi:app")
 READY_SECONDS = 120.0
+# <linux/prctl.h>: the signal a process gets when its parent ends.
+PR_SET_PDEATHSIG = 1
 POLL_SECONDS = 0.1
 POLL_TIMEOUT_SECONDS = 5.0
 # Not through a proxy of the environment: it would not know this machine's loopback.
@@ -37,32 +43,79 @@ def main() -> int:
     parser.parse_args()
     try:
         settings = read_settings(os.environ)
+        check_models(settings)
+        check_port(settings)
     except SettingError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     return run(settings)
 
 
+def check_models(settings: Settings) -> None:
+    """Refuse to start with nothing to serve.
+
+    Raises:
+        SettingError: No folder under `models` holds a version.
+    """
+    if not list(find_newest(Path(settings.models))):
+        raise SettingError(
+            f"no model is in CARRYOVER_MODELS={settings.models!r}. Train one: make "
+            "train CONFIG=training/configs/nature.toml"
+        )
+
+
+def check_port(settings: Settings) -> None:
+    """Refuse a port that another program listens on.
+
+    Raises:
+        SettingError: The port cannot be bound.
+    """
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    with socket.socket(family) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((settings.host, settings.port))
+        except OSError as error:
+            raise SettingError(
+                f"port {settings.port} of {settings.host} cannot be listened on: "
+                f"{error.strerror}. Choose another: make serve PORT=8081, or "
+                "CARRYOVER_PORT=8081."
+            ) from None
+
+
 def run(settings: Settings) -> int:
     """Start gunicorn, announce it when ready, and stay until it ends."""
     print("starting the service ...", flush=True)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, interrupt)
     # In a session of its own, so that Ctrl-C reaches this process only: gunicorn then
     # gets SIGTERM, on which it lets requests under way finish (SIGINT cuts them off).
-    server = subprocess.Popen([sys.executable, "-m", *COMMAND], start_new_session=True)
-    signal.signal(signal.SIGTERM, interrupt)
+    server = subprocess.Popen(
+        [sys.executable, "-m", *COMMAND],
+        start_new_session=True,
+        preexec_fn=die_with_parent,
+    )
     try:
         if wait_until_ready(server, settings):
             print(announcement(settings), flush=True)
         return server.wait()
     except KeyboardInterrupt:
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, signal.SIG_IGN)  # once is enough
         server.terminate()
         server.wait()
         print("stopped; the sessions are kept")
         return 0
 
 
+def die_with_parent() -> None:
+    """Ask Linux to stop this process when its parent is killed; elsewhere, do nothing."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
 def interrupt(signum: int, frame: object) -> NoReturn:
-    """Treat SIGTERM as Ctrl-C."""
+    """Treat SIGTERM and a closed terminal as Ctrl-C."""
     raise KeyboardInterrupt
 
 
@@ -74,38 +127,39 @@ def wait_until_ready(server: subprocess.Popen[bytes], settings: Settings) -> boo
             if fetch(settings, "/v2/health/ready")["ready"]:
                 return True
         except OSError:
-            pass  # not listening yet, or no model loaded
+            pass  # not listening yet, or still loading
         time.sleep(POLL_SECONDS)
     if server.poll() is None:
-        print(
-            f"not ready after {READY_SECONDS:.0f} s; does CARRYOVER_MODELS="
-            f"{settings.models!r} hold a model? Train one: make train "
-            "CONFIG=training/configs/nature.toml",
-            file=sys.stderr,
-        )
+        print(f"not ready after {READY_SECONDS:.0f} s; see above", file=sys.stderr)
     return False
 
 
 def fetch(settings: Settings, path: str) -> dict[str, Any]:
     """Get a JSON answer from the service."""
-    address = f"http://{settings.host}:{settings.port}{path}"
-    with OPENER.open(address, timeout=POLL_TIMEOUT_SECONDS) as response:
+    with OPENER.open(
+        address(settings) + path, timeout=POLL_TIMEOUT_SECONDS
+    ) as response:
         body: dict[str, Any] = json.load(response)
         return body
+
+
+def address(settings: Settings) -> str:
+    """Write where the service is, an IPv6 host in brackets."""
+    host = f"[{settings.host}]" if ":" in settings.host else settings.host
+    return f"http://{host}:{settings.port}"
 
 
 def announcement(settings: Settings) -> str:
     """Write the address and a call to try."""
     names = fetch(settings, "/v1/models")["models"]
-    address = f"http://{settings.host}:{settings.port}"
-    lines = ["", f"ready: {address}", f"models: {', '.join(names)}"]
+    lines = ["", f"ready: {address(settings)}", f"models: {', '.join(names)}"]
     if "nature" in names:
-        body = '{"instances": [{"sequence": ["bear"], "session": "tonight"}]}'
+        body = '{"instances": [{"sequence": ["bear"], "session": "first-try"}]}'
         lines += [
             "",
             "Try:",
             "",
-            f"  curl {address}/v1/models/nature:predict -d '{body}'",
+            f"  curl {address(settings)}/v1/models/nature:predict -d '{body}'",
         ]
     return "\n".join([*lines, "", "Ctrl-C stops it; the sessions are kept."])
 

@@ -10,6 +10,8 @@ import uuid
 import orjson
 from flask import Flask, Response, g, request
 
+from service.times import format_time
+
 log = logging.getLogger(__name__)
 
 # Ids that come in are echoed and logged: nothing that could forge a line or a header.
@@ -34,6 +36,7 @@ def finish(response: Response) -> Response:
     response.headers["X-Request-Id"] = g.request_id
     model = g.get("model")
     line = {
+        "time": format_time(time.time()),
         "request_id": g.request_id,
         "method": request.method,
         # The rule, not the path: a path may hold a session's id.
@@ -45,5 +48,7 @@ def finish(response: Response) -> Response:
         "code": g.get("code"),
         "milliseconds": round(1000 * (time.perf_counter() - g.began), 3),
     }
-    log.info(orjson.dumps(line).decode())
+    # A supervisor asks for health every few seconds; only bad news is worth a line.
+    is_routine = request.path.startswith("/v2/health") and response.status_code < 400
+    log.log(logging.DEBUG if is_routine else logging.INFO, orjson.dumps(line).decode())
     return response

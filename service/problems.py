@@ -73,4 +73,5 @@ def problem_response(*failures: errors.CarryoverError) -> Response:
 
 def json_response(body: Any, status: int = 200, mimetype: str = JSON) -> Response:
     """Write a JSON answer."""
-    return Response(orjson.dumps(body), status, mimetype=mimetype)
+    data = orjson.dumps(body, option=orjson.OPT_APPEND_NEWLINE)
+    return Response(data, status, mimetype=mimetype)

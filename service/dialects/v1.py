@@ -6,6 +6,7 @@ Knows the JSON of `:predict` and `:explain`; neither routes nor status lines.
 from __future__ import annotations
 
 import contextlib
+import difflib
 import json
 from typing import Annotated, Any, Literal, NamedTuple, NoReturn
 
@@ -105,7 +106,7 @@ def decode_body(data: bytes) -> Body:
     except msgspec.ValidationError as error:
         raise wrong_form(error, "the body", Body) from None
     except (msgspec.DecodeError, RecursionError) as error:
-        refuse_json(data, error)
+        refuse_json(data, "it is empty" if not data else str(error)[:120])
 
 
 def check_body(body: Body, manifest: Manifest, max_rows: int) -> None:
@@ -131,7 +132,7 @@ def check_body(body: Body, manifest: Manifest, max_rows: int) -> None:
         )
 
 
-def refuse_json(data: bytes, error: Exception) -> NoReturn:
+def refuse_json(data: bytes, reason: str) -> NoReturn:
     """Say why a body is not JSON; NaN and Infinity are, to some."""
 
     def refuse_constant(token: str) -> NoReturn:
@@ -143,7 +144,7 @@ def refuse_json(data: bytes, error: Exception) -> NoReturn:
     with contextlib.suppress(ValueError, RecursionError):
         json.loads(data, parse_constant=refuse_constant)
     raise InvalidJson(
-        f"the body is not JSON ({str(error)[:120]}); expected an object such as "
+        f"the body is not JSON ({reason}); expected an object such as "
         '{"instances": [["first event", "second event"]]}.'
     )
 
@@ -154,9 +155,19 @@ def wrong_form(
     """Turn a failed check into a sentence that says how to mend it."""
     text = str(error).replace(" - at `$", f" - at `{where}").replace("`", "'")
     if "unknown field" in text:
-        names = ", ".join(form.__struct_encode_fields__)
-        return UnknownField(f"{text}. The fields of {where} are {names}.")
+        return UnknownField(f"{where} has an {unknown_field(text, form)}")
+    if "enum value" in text:
+        text += '; expected "last" or "all"'  # the one field that is one of a few words
     return InvalidRequest(f"{where} does not have the right form: {text}.")
+
+
+def unknown_field(text: str, form: type[msgspec.Struct]) -> str:
+    """Name an unknown field, what it may have meant, and those there are."""
+    known = form.__struct_encode_fields__
+    unknown = text.split("'")[1]
+    close = difflib.get_close_matches(unknown, known, n=1)
+    meant = f" Did you mean {close[0]!r}?" if close else ""
+    return f"unknown field {unknown!r}.{meant} Its fields are {', '.join(known)}."
 
 
 def parse_row(position: int, raw: msgspec.Raw, model: Model) -> ParsedRow:
@@ -167,6 +178,12 @@ def parse_row(position: int, raw: msgspec.Raw, model: Model) -> ParsedRow:
         if memoryview(raw)[0] == ord("["):
             bare = msgspec.json.decode(raw, type=list[Any])
             return ParsedRow(Row(model.encoder.encode(bare)), True)
+        if memoryview(raw)[0] != ord("{"):
+            raise InvalidRequest(
+                f"this is {bytes(raw)[:80].decode(errors='replace')}; a row is a list "
+                'of events, such as ["first event", "second event"], or an object with '
+                "a sequence."
+            )
         row = msgspec.json.decode(raw, type=ObjectRow)
         session = row.session if isinstance(row.session, str) else None
         check_row(row)

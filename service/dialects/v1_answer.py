@@ -15,6 +15,8 @@ from service.problems import problem
 from service.rows import Outcome, Refused, Result, Row
 from service.times import format_time
 
+# A line end, so that a shell's prompt does not stick to the answer.
+JSON_OPTIONS = orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_APPEND_NEWLINE
 # What `explain` shows of a layer, in the order of the lesson; the names carry the
 # layer's number behind an underscore.
 TRACES = {
@@ -52,7 +54,7 @@ def render(
     }
     if model.manifest.labels is not None:
         answer["labels"] = model.manifest.labels
-    return orjson.dumps(answer, option=orjson.OPT_SERIALIZE_NUMPY)
+    return orjson.dumps(answer, option=JSON_OPTIONS)
 
 
 def render_row(
