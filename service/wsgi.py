@@ -6,15 +6,26 @@ loads the models, in each worker after the fork (TensorFlow does not survive one
 
 from __future__ import annotations
 
+import atexit
 import logging
 import os
 
 from service.app import build_services, create_app
+from service.memory.sweeper import Sweeper
 from service.settings import read_settings
-from service.sweeper import Sweeper
 
 settings = read_settings(os.environ)
 logging.basicConfig(level=settings.log_level.upper(), format="%(message)s")
 services = build_services(settings)
 app = create_app(services)
-Sweeper(services.engine.sessions).start()
+sweeper = Sweeper(services.engine.sessions)
+sweeper.start()
+
+
+# Not a hook of gunicorn: this works under any server, and Python calls it after the
+# threads that answer requests have ended.
+@atexit.register
+def close() -> None:
+    """Stop sweeping, then flush and release the store."""
+    sweeper.stop()
+    services.engine.sessions.close()

@@ -146,6 +146,6 @@ def _decode_tombstone(value: bytes) -> Tombstone:
 
 def _corrupt(what: str) -> CorruptRecord:
     return CorruptRecord(
-        f"A stored session cannot be read: {what}. It was not used. Delete the "
+        f"a stored session cannot be read: {what}. It was not used. Delete the "
         'session, or send "start": true to begin it anew.'
     )

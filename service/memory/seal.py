@@ -75,7 +75,7 @@ class Seal:
         record = self._decrypt(_from_text(token), _associated_data(tenant, model))
         if now >= record.expires_at:
             raise TokenExpired(
-                f"The memory token expired {now - record.expires_at:.0f} seconds ago, "
+                f"the memory token expired {now - record.expires_at:.0f} seconds ago, "
                 f'at step {record.step}. Send "memory": null to begin anew.',
                 step=record.step,
             )
@@ -158,7 +158,7 @@ def _from_text(token: str) -> bytes:
 
 def _invalid() -> TokenInvalid:
     return TokenInvalid(
-        "The memory token was not sealed by this service for this caller and model, or "
+        "the memory token was not sealed by this service for this caller and model, or "
         "it was changed on the way. Send back the last answer's token as it was, or "
         '"memory": null to begin anew.'
     )

@@ -69,12 +69,12 @@ class SessionKey(NamedTuple):
             key = f"{self.tenant}\0{self.model}\0{self.session}".encode()
         except UnicodeEncodeError as error:
             raise InvalidRequest(
-                f"The session id {self.session!r} is not valid Unicode; expected text "
+                f"the session id {self.session!r} is not valid Unicode; expected text "
                 "without lone surrogates. Choose another id."
             ) from error
         if len(key) > MAX_KEY_BYTES or key.count(0) != 2:
             raise InvalidRequest(
-                f"Tenant, model and session id take {len(key)} bytes; expected at most "
+                f"tenant, model and session id take {len(key)} bytes; expected at most "
                 f"{MAX_KEY_BYTES}, none of them zero. Choose another session id."
             )
         return key
@@ -154,7 +154,7 @@ class Sessions:
             if self.save([(key, found, tombstone)])[0]:
                 return session
         raise SessionContended(
-            f"Session {key.session!r} changed {MAX_DELETE_ATTEMPTS} times while it was "
+            f"session {key.session!r} changed {MAX_DELETE_ATTEMPTS} times while it was "
             "being deleted; it is still there. Stop sending it events and try again."
         )
 
@@ -165,6 +165,10 @@ class Sessions:
             How many were forgotten; fewer than `limit` means that none is left.
         """
         return self._store.forget(self._clock(), limit)
+
+    def close(self) -> None:
+        """Flush and release the store; closing twice is harmless."""
+        self._store.close()
 
 
 def _read(entry: Entry | None, now: float) -> Found:
@@ -188,6 +192,6 @@ def _live(key: SessionKey, found: Found) -> Session:
     if isinstance(record, CorruptRecord):
         raise record
     raise SessionNotFound(
-        f"Session {key.session!r} of model {key.model!r} is not known; expected the id "
+        f"session {key.session!r} of model {key.model!r} is not known; expected the id "
         "of a session that was started. Send it an event to start it."
     )

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections.abc import Callable
 
+from service.errors import CarryoverError
 from service.memory.sessions import Sessions
 
 INTERVAL_SECONDS = 30.0
@@ -17,30 +19,36 @@ log = logging.getLogger(__name__)
 
 
 class Sweeper(threading.Thread):
-    """Sweeps now and then while the process lives.
+    """Sweeps now and then until it is stopped.
 
     Args:
         sessions: What to sweep.
-        interval_seconds: Pause between sweeps.
+        wait: Waits so many seconds and returns whether to stop; by default it returns
+            early when `stop` is called.
     """
 
     def __init__(
-        self, sessions: Sessions, interval_seconds: float = INTERVAL_SECONDS
+        self, sessions: Sessions, wait: Callable[[float], bool] | None = None
     ) -> None:
         super().__init__(name="sweeper", daemon=True)
         self._sessions = sessions
-        self._interval_seconds = interval_seconds
         self._stopped = threading.Event()
+        self._wait = wait or self._stopped.wait
 
     def run(self) -> None:
         """Sweep until stopped; a failed sweep is logged and tried again later."""
-        while not self._stopped.wait(self._interval_seconds):
+        while not self._wait(INTERVAL_SECONDS):
             try:
-                while self._sessions.sweep(RECORDS_PER_TRANSACTION):
-                    pass
-            except OSError as error:
+                self._sweep()
+            except (CarryoverError, OSError) as error:
                 log.warning("sweep failed, next in a while: %s", error)
 
+    def _sweep(self) -> None:
+        while not self._stopped.is_set():
+            if self._sessions.sweep(RECORDS_PER_TRANSACTION) < RECORDS_PER_TRANSACTION:
+                return
+
     def stop(self) -> None:
-        """Stop after the sweep under way."""
+        """Stop a started sweeper, between two transactions, and wait until it has."""
         self._stopped.set()
+        self.join()
