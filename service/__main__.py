@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import ctypes
 import json
+import logging
 import os
 import signal
 import socket
@@ -57,6 +58,7 @@ def check_models(settings: Settings) -> None:
     Raises:
         SettingError: No folder under `models` holds a version.
     """
+    logging.basicConfig(level=logging.ERROR)  # one sentence is enough
     if not list(find_newest(Path(settings.models))):
         raise SettingError(
             f"no model is in CARRYOVER_MODELS={settings.models!r}. Train one: make "
@@ -109,7 +111,7 @@ def run(settings: Settings) -> int:
 
 
 def die_with_parent() -> None:
-    """Ask Linux to stop this process when its parent is killed; elsewhere, do nothing."""
+    """Ask Linux to stop this process when its parent is killed."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 

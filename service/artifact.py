@@ -10,7 +10,7 @@ import logging
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
@@ -58,7 +58,7 @@ class Manifest(msgspec.Struct, frozen=True):
     input: dict[str, Any]
     output: dict[str, Any]
     memory: dict[str, list[int]]
-    network: str
+    network: Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
     files: dict[str, str]
     threshold: float | None = None
     created_at: str = ""
@@ -122,13 +122,18 @@ def read_artifact(path: Path) -> Artifact:
             "manifest says; a version is served under its own name. Rename the folder "
             "back, or export the model under the other name."
         )
+    if "saved_model.pb" not in manifest.files:
+        raise ArtifactError(f"{path} lists no saved_model.pb; export the model again.")
     for name, expected in manifest.files.items():
-        verify_file(path / name, expected)
+        verify_file(path, name, expected)
     return Artifact(path, manifest)
 
 
-def verify_file(file: Path, expected: str) -> None:
-    """Refuse a file that is missing or was changed since export."""
+def verify_file(version: Path, name: str, expected: str) -> None:
+    """Refuse a file that is missing, elsewhere, or was changed since export."""
+    file = version / name
+    if not file.resolve().is_relative_to(version.resolve()):
+        raise ArtifactError(f"{version} lists {name!r}, which is not inside it.")
     try:
         actual = hashlib.sha256(file.read_bytes()).hexdigest()
     except OSError as error:

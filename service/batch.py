@@ -6,7 +6,7 @@ when its events are used up. Knows no sessions and no store.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -15,8 +15,10 @@ from service.catalog import Model
 from service.errors import NonFiniteResult
 from service.runtime import Signature
 
-# Bounds what a batch holds at a time: 1,000 rows of which one is long stay small.
+# Bounds what a batch holds at a time: of 1,000 rows of which one is long, the long one
+# advances with few others, and its first 256 timesteps before the rest.
 CHUNK_TIMESTEPS = 256
+MAX_CELLS = 4096
 
 
 class Advanced(NamedTuple):
@@ -48,13 +50,27 @@ def advance_batch(
     parts: list[list[dict[str, np.ndarray]]] = [[] for _ in sequences]
     longest = max(len(sequence) for sequence in sequences)
     for start in range(0, longest, CHUNK_TIMESTEPS):
-        active = [k for k, sequence in enumerate(sequences) if len(sequence) > start]
-        chunk = [sequences[k][start : start + CHUNK_TIMESTEPS] for k in active]
-        outputs, memory[active] = run_chunk(model, signature, chunk, memory[active])
-        for position, k in enumerate(active):
-            length = len(chunk[position])
-            parts[k].append({n: v[position, :length] for n, v in outputs.items()})
+        chunks = [sequence[start : start + CHUNK_TIMESTEPS] for sequence in sequences]
+        for group in group_by_length([len(chunk) for chunk in chunks]):
+            rows = [chunks[k] for k in group]
+            outputs, memory[group] = run_chunk(model, signature, rows, memory[group])
+            for position, k in enumerate(group):
+                # Copies: a slice would keep the whole padded batch alive.
+                own = np.s_[position, : len(rows[position])]
+                parts[k].append({n: v[own].copy() for n, v in outputs.items()})
     return [finish(rows, memory[k]) for k, rows in enumerate(parts)]
+
+
+def group_by_length(lengths: Sequence[int]) -> Iterator[list[int]]:
+    """Yield rows that advance together, longest first; rows used up are left out.
+
+    A group grows while padding it to its longest row stays within `MAX_CELLS`.
+    """
+    order = sorted((k for k, n in enumerate(lengths) if n), key=lambda k: -lengths[k])
+    while order:
+        size = max(1, MAX_CELLS // lengths[order[0]])
+        yield order[:size]
+        order = order[size:]
 
 
 def run_chunk(

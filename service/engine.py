@@ -7,6 +7,7 @@ computed again on the winner's memory. Knows nothing of HTTP or JSON.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -27,8 +28,9 @@ from service.memory.sessions import SessionKey, Sessions
 from service.rows import Outcome, Refused, Result, Row
 from service.runtime import Signature
 
-# Losing this often in a row means dozens of writers on one session, not bad luck.
-MAX_ATTEMPTS = 100
+# Losing the race for so long means dozens of writers on one session, or a long row
+# among quick ones: better told than tried for ever.
+MAX_CONTENTION_SECONDS = 10.0
 
 
 class Lifetimes(NamedTuple):
@@ -132,9 +134,8 @@ class Engine:
                 results[k] = earlier_row_failed(row.session)
             else:
                 pending[k] = row
-        for _ in range(MAX_ATTEMPTS):
-            if not pending:
-                break
+        deadline = time.monotonic() + MAX_CONTENTION_SECONDS
+        while pending and time.monotonic() < deadline:
             results |= self._attempt(call, pending)
             pending = {k: row for k, row in pending.items() if k not in results}
         return results | {k: contended(row) for k, row in pending.items()}
@@ -279,7 +280,7 @@ def earlier_row_failed(session: str) -> CarryoverError:
 def contended(row: Row) -> CarryoverError:
     """Tell a client that others kept changing its session."""
     return SessionContended(
-        f"session {row.session!r} was changed by other requests {MAX_ATTEMPTS} times "
-        "while this one was computed; nothing was stored. Send its events from one "
-        "client at a time, then repeat the request."
+        f"session {row.session!r} was changed by other requests each time this one was "
+        f"computed, for {MAX_CONTENTION_SECONDS:g} s; nothing was stored. Send its "
+        "events from one client at a time, then repeat the request."
     )

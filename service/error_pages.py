@@ -14,7 +14,7 @@ from werkzeug.exceptions import (
 
 from service import errors
 from service.current import services
-from service.problems import problem_response
+from service.problems import TOO_LARGE, problem_response
 
 log = logging.getLogger(__name__)
 
@@ -48,11 +48,7 @@ def translate(error: HTTPException) -> errors.CarryoverError:
         )
     if isinstance(error, RequestEntityTooLarge):
         limit = services().settings.max_body_bytes
-        return errors.BodyTooLarge(
-            f"the body is longer than {limit} bytes. Split the rows over several "
-            "requests; sessions carry the memory across them.",
-            max_body_bytes=limit,
-        )
+        return errors.BodyTooLarge(TOO_LARGE.format(limit=limit), max_body_bytes=limit)
     return errors.InvalidRequest(f"the request cannot be read: {error.description}")
 
 

@@ -16,6 +16,10 @@ from service import errors
 
 JSON = "application/json"
 PROBLEM_JSON = "application/problem+json"
+TOO_LARGE = (
+    "the body is longer than {limit} bytes. Split the rows over several requests; "
+    "sessions carry the memory across them."
+)
 # When a store that refused is worth another try: it is swept every half minute.
 RETRY_AFTER_SECONDS = 30
 

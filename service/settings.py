@@ -111,7 +111,8 @@ TABLE = (
     Setting("host", str, "127.0.0.1", "Address to listen on."),
     Setting("port", port, 8080, "Port to listen on."),
     Setting("workers", positive_int, 2, "Processes; all share the sessions."),
-    Setting("threads", positive_int, 4, "Requests a worker handles at a time."),
+    # A client that sends slowly holds a thread; threads waiting cost little.
+    Setting("threads", positive_int, 16, "Requests a worker handles at a time."),
     # 4 MiB holds half a million short events: a retry of a day's log in one request.
     Setting("max_body_bytes", positive_int, 4 * 2**20, "Longest request body."),
     Setting("max_rows", positive_int, 1024, "Most rows in one request."),
@@ -122,6 +123,13 @@ TABLE = (
         positive_int,
         1000,
         "Most events, over all rows, in one explain request.",
+    ),
+    # Of 16 labels, 100,000 events are about 20 MB of JSON.
+    Setting(
+        "max_returned_events",
+        positive_int,
+        100_000,
+        'Most events, over all rows, in one predict request with "return": "all".',
     ),
     Setting("log_level", log_level, "info", "debug, info, warning or error."),
 )
@@ -145,6 +153,7 @@ class Settings:
     max_rows: int
     max_events: int
     max_explained_events: int
+    max_returned_events: int
     log_level: str
 
 

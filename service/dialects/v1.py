@@ -105,7 +105,7 @@ def decode_body(data: bytes) -> Body:
         return msgspec.json.decode(data, type=Body)
     except msgspec.ValidationError as error:
         raise wrong_form(error, "the body", Body) from None
-    except (msgspec.DecodeError, RecursionError) as error:
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
         refuse_json(data, "it is empty" if not data else str(error)[:120])
 
 
@@ -164,7 +164,7 @@ def wrong_form(
 def unknown_field(text: str, form: type[msgspec.Struct]) -> str:
     """Name an unknown field, what it may have meant, and those there are."""
     known = form.__struct_encode_fields__
-    unknown = text.split("'")[1]
+    unknown = text.split("'")[1][:80]
     close = difflib.get_close_matches(unknown, known, n=1)
     meant = f" Did you mean {close[0]!r}?" if close else ""
     return f"unknown field {unknown!r}.{meant} Its fields are {', '.join(known)}."
@@ -190,7 +190,7 @@ def parse_row(position: int, raw: msgspec.Raw, model: Model) -> ParsedRow:
         return ParsedRow(build_row(row, model))
     except msgspec.ValidationError as error:
         return ParsedRow(Refused(wrong_form(error, where, ObjectRow)))
-    except (msgspec.DecodeError, RecursionError) as error:
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
         return ParsedRow(Refused(InvalidJson(f"{where} is not JSON ({error}).")))
     except CarryoverError as error:
         named = type(error)(f"{where}: {error.detail}", **error.members)

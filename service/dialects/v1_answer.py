@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import compress
 from typing import Any
 
 import numpy as np
@@ -122,19 +123,20 @@ def decide(
     Returns:
         `top` and `decided` where asked for: one list, or one per timestep.
     """
-    if probabilities.ndim == 2:
-        steps = [decide(row, labels, options) for row in probabilities]
-        return {name: [step[name] for step in steps] for name in steps[0]}
-    answer: dict[str, Any] = {}
+    rows = np.atleast_2d(probabilities)
+    answer: dict[str, list[Any]] = {}
     if options.top is not None:
-        best = np.argsort(-probabilities, kind="stable")[: options.top].tolist()
+        best = np.argsort(-rows, axis=-1, kind="stable")[:, : options.top]
         answer["top"] = [
-            {"label": labels[k], "probability": probabilities[k]} for k in best
+            [{"label": labels[k], "probability": row[k]} for k in order]
+            for row, order in zip(rows, best.tolist(), strict=True)
         ]
     if options.threshold is not None:
-        decided = np.flatnonzero(probabilities >= options.threshold).tolist()
-        answer["decided"] = [labels[k] for k in decided]
-    return answer
+        passed = (rows >= options.threshold).tolist()
+        answer["decided"] = [list(compress(labels, row)) for row in passed]
+    if probabilities.ndim == 2:
+        return answer
+    return {name: steps[0] for name, steps in answer.items()}
 
 
 def render_layers(outputs: dict[str, np.ndarray]) -> list[dict[str, Any]]:

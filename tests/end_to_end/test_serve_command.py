@@ -4,8 +4,11 @@ import os
 import pty
 import re
 import signal
+import socket
 import subprocess
 import sys
+import time
+from pathlib import Path
 
 import pytest
 import requests
@@ -60,19 +63,76 @@ def test_command_announces_itself_and_stops_cleanly(exported, tmp_path, number):
     os.close(terminal)
 
 
-def test_bad_setting_stops_the_start_with_one_sentence(tmp_path):
-    done = subprocess.run(
+def test_killed_command_takes_the_service_with_it(exported, tmp_path):
+    environ = Server(exported[0], tmp_path).environ
+    with (tmp_path / "shown").open("wb") as shown:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "service"], cwd=ROOT, env=environ, stdout=shown
+        )
+    (child,) = wait_for_children(process.pid)
+
+    process.kill()
+    process.wait()
+
+    wait_until_gone(child)
+
+
+def wait_for_children(pid):
+    """Wait until a process has started another."""
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+        if children:
+            return children
+    raise AssertionError("nothing was started")
+
+
+def wait_until_gone(pid):
+    """Wait until a process has ended, or is only waiting to be reaped."""
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        try:
+            if Path(f"/proc/{pid}/stat").read_text().split()[2] == "Z":
+                return
+        except FileNotFoundError:
+            return
+    raise AssertionError(f"process {pid} goes on")
+
+
+def start_in_vain(environ):
+    return subprocess.run(
         [sys.executable, "-m", "service"],
         cwd=ROOT,
-        env={**os.environ, "CARRYOVER_PORT": "http"},
+        env=environ,
         capture_output=True,
         text=True,
         timeout=60,
     )
 
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"CARRYOVER_PORT": "http"}, "CARRYOVER_PORT has value 'http'; expected"),
+        ({"CARRYOVER_MODELS": "/nowhere"}, "no model is in CARRYOVER_MODELS"),
+    ],
+)
+def test_start_that_cannot_succeed_ends_in_one_sentence(settings, words):
+    done = start_in_vain({**os.environ, **settings})
+
     assert done.returncode == 2
-    assert done.stderr.startswith("error: CARRYOVER_PORT has value 'http'; expected")
-    assert "Traceback" not in done.stderr
+    assert done.stderr.startswith(f"error: {words}")
+    assert done.stderr.count("\n") == 1
+
+
+def test_taken_port_is_told_before_anything_starts(exported, tmp_path):
+    environ = Server(exported[0], tmp_path).environ
+    with socket.create_server(("127.0.0.1", int(environ["CARRYOVER_PORT"]))):
+        done = start_in_vain(environ)
+
+    assert done.returncode == 2
+    assert "make serve PORT=8081" in done.stderr
+    assert "ready" not in done.stdout
 
 
 def test_help_lists_every_setting():

@@ -37,6 +37,7 @@ def services(engine, model):
             "CARRYOVER_MAX_ROWS": "20",
             "CARRYOVER_MAX_BODY_BYTES": "20000",
             "CARRYOVER_MAX_EXPLAINED_EVENTS": "10",
+            "CARRYOVER_MAX_RETURNED_EVENTS": "900",
         }
     )
     return Services(settings, Catalog([model]), engine)

@@ -8,6 +8,8 @@ from service.catalog import Catalog
 from service.errors import ModelNotFound, VersionNotFound
 from tests.fakes import counting_model
 
+GRAPH = hashlib.sha256(b"graph").hexdigest()
+
 
 def write_version(folder, number, **changes):
     """Write a version whose one file is `saved_model.pb`."""
@@ -25,7 +27,7 @@ def write_version(folder, number, **changes):
         "output": {"kind": "label", "name": "probabilities", "labels": ["x"]},
         "memory": {"short_term_0": [8], "long_term_0": [8]},
         "network": "00" * 32,
-        "files": {"saved_model.pb": hashlib.sha256(b"graph").hexdigest()},
+        "files": {"saved_model.pb": GRAPH},
         "memory_layout": "a field this service does not need",
         **changes,
     }
@@ -70,7 +72,10 @@ def test_artifact_has_its_manifest(tmp_path):
         ({"name": "other"}, "holds version 1 of other"),
         ({"version": 2}, "holds version 2 of m"),
         ({"files": {"saved_model.pb": "0" * 64}}, "was changed after export"),
-        ({"files": {"variables/none": "0" * 64}}, "cannot be read"),
+        ({"files": {"saved_model.pb": GRAPH, "no": "0" * 64}}, "cannot be read"),
+        ({"files": {"saved_model.pb": GRAPH, "../x": GRAPH}}, "is not inside it"),
+        ({"files": {}}, "lists no saved_model.pb"),
+        ({"network": "abcd"}, "cannot be read"),
     ],
 )
 def test_damaged_version_is_refused_with_the_file_and_a_mend(tmp_path, changes, words):

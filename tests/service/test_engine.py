@@ -52,7 +52,8 @@ def test_only_the_rows_that_lost_are_computed_again(engine, model):
     assert (lost.step, won.step) == (2, 1)
 
 
-def test_a_session_that_never_stands_still_is_contended(engine, model):
+def test_a_session_that_never_stands_still_is_contended(engine, model, monkeypatch):
+    monkeypatch.setattr("service.engine.MAX_CONTENTION_SECONDS", 0.1)
     others = counting_model()
 
     def overtake():
@@ -227,3 +228,22 @@ def test_a_store_that_cannot_be_read_costs_only_the_rows_that_need_it(engine, mo
 
     assert isinstance(stored, StoreUnavailable)
     assert bare.step == 1
+
+
+def test_padding_never_multiplies_one_long_row_by_many_short_ones(engine, model):
+    shapes = []
+    run = model.runtime.run
+
+    def watch(signature, tensors):
+        shapes.append(tensors["sequence"].shape)
+        return run(signature, tensors)
+
+    model.runtime.run = watch
+
+    outcomes = engine.advance(
+        model, [row(*[RED] * 256), *[row(GREEN) for _ in range(700)]]
+    )
+
+    assert max(batch * timesteps for batch, timesteps in shapes) <= 4096
+    assert [outcome.step for outcome in outcomes] == [256, *[1] * 700]
+    assert all(len(o.outputs["probabilities"]) == o.step for o in outcomes)

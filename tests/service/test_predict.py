@@ -112,7 +112,7 @@ def test_status_is_an_error_when_every_row_failed(predict):
         (["red"] * 51, "sequence_too_long", "at most 50"),
         ({}, "invalid_request", "missing required field 'sequence'"),
         ({"sequence": "red"}, "invalid_request", "instances[0].sequence"),
-        ({"sequence": ["red"], "sesion": "x"}, "unknown_field", "'sesion'"),
+        ({"sequence": ["red"], "sesion": "x"}, "unknown_field", "mean 'session'?"),
         (row(session=5), "invalid_request", "instances[0].session"),
         (row(session=""), "invalid_request", "session"),
         (row(session="x" * 201), "invalid_request", "session"),
@@ -131,7 +131,7 @@ def test_status_is_an_error_when_every_row_failed(predict):
         (row(memory=7), "invalid_request", "memory"),
         (5, "invalid_request", "instances[0]"),
         (None, "invalid_request", "instances[0]"),
-        ("red", "invalid_request", "instances[0]"),
+        ("red", "invalid_request", 'this is "red"; a row is a list of events'),
     ],
 )
 def test_bad_row_is_refused_with_its_code_and_a_mend(predict, instance, code, words):
@@ -143,9 +143,10 @@ def test_bad_row_is_refused_with_its_code_and_a_mend(predict, instance, code, wo
 @pytest.mark.parametrize(
     ("data", "code", "words"),
     [
-        (b"", "invalid_json", "not JSON"),
+        (b"", "invalid_json", "not JSON (it is empty)"),
         (b"{", "invalid_json", "not JSON"),
         (b"\xff\xfe", "invalid_json", "not JSON"),
+        (b'{"instances": [["\xff"]]}', "invalid_json", "not JSON"),
         (b"[1]", "invalid_request", "Expected 'object'"),
         (b"{}", "invalid_request", "missing required field 'instances'"),
         (b'{"instances": []}', "empty_sequence", "at least one row"),
@@ -153,7 +154,7 @@ def test_bad_row_is_refused_with_its_code_and_a_mend(predict, instance, code, wo
         (b'{"instances": [["red"]], "tpo": 1}', "unknown_field", "'tpo'"),
         (b'{"instances": [["red"]], "top": 0}', "invalid_request", "the body.top"),
         (b'{"instances": [["red"]], "threshold": 2}', "invalid_request", "threshold"),
-        (b'{"instances": [["red"]], "return": "some"}', "invalid_request", "return"),
+        (b'{"instances": [["red"]], "return": "some"}', "invalid_request", '"all"'),
         (b'{"instances": [[NaN]]}', "non_finite_input", "NaN"),
         (b'{"instances": [[-Infinity]]}', "non_finite_input", "-Infinity"),
         (b'{"instances": [' + b'["red"],' * 20 + b'["red"]]}', "too_many_rows", "20"),
@@ -304,6 +305,14 @@ def test_explaining_too_many_events_is_refused(predict):
     response = predict(["red"] * 6, ["red"] * 5, verb="explain")
 
     assert_problem(response, 400, "too_many_events")
+
+
+def test_returning_too_many_events_is_refused(predict):
+    rows = [["red"] * 50] * 19
+
+    assert_problem(predict(*rows, **{"return": "all"}), 400, "too_many_events")
+    assert predict(*rows[1:], **{"return": "all"}).status_code == 200
+    assert predict(*rows).status_code == 200
 
 
 def test_a_defect_is_a_problem_without_its_details(client, model):
