@@ -56,6 +56,21 @@ def test_readme_prints_what_the_service_answers(bundled_server):
         assert_alike(json.loads(done.stdout), json.loads(shown), command)
 
 
+@pytest.mark.tensorflow
+def test_readme_shows_the_metrics_of_the_bundled_models(bundled):
+    text = (ROOT / "README.md").read_text()
+
+    for name in ("nature", "taxi"):
+        folder = bundled / name / "1" / "assets.extra" / "carryover"
+        manifest = json.loads((folder / "manifest.json").read_text())
+        for metric in manifest["metrics"]:
+            row = re.search(rf"\| {re.escape(metric['name'])} \((.*)", text).group(1)
+            shown = [float(cell) for cell in re.findall(r"\| \**([\d.e-]+)", row)]
+            measured = [metric["value"], *metric["baselines"].values()]
+            # Errors of the order of 1e-4 move most from processor to processor.
+            assert shown == pytest.approx(measured, rel=0.5, abs=0.01), metric["name"]
+
+
 def test_readme_comparison_can_fail():
     with pytest.raises(AssertionError, match=r"answer.p\[1\]"):
         assert_alike({"p": [0.5, 0.53]}, {"p": [0.5, 0.5]})

@@ -31,7 +31,7 @@ END_SECONDS = 60
 # As a careful operator runs it: nothing to write to but /data and /tmp.
 LOCKED = ("--read-only", "--tmpfs=/tmp", "--cap-drop=all")
 USER = 10001
-# Float32 rounding; DESIGN.md promises no more than this between any two splits.
+# Float32 rounding; the README promises no more than this between any two splits.
 TOLERANCE = 1e-5
 
 

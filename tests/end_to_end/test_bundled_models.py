@@ -10,7 +10,7 @@ pytestmark = [pytest.mark.tensorflow, pytest.mark.server]
 PRIOR = (0.80, 0.15, 0.05)
 NATURE_ANSWER = (0.2, 0.8, 0.0)
 NEUTRAL = ["squirrel", "tree", "person"]
-# Issue's targets, in nats and in probability.
+# What is promised of the network, in nats and in probability.
 MAX_DIVERGENCE = 0.01
 MAX_NEUTRAL_ERROR = 0.03
 

@@ -14,7 +14,7 @@ from tests.servers import Server
 
 pytestmark = [pytest.mark.tensorflow, pytest.mark.server]
 
-# Float32 rounding; DESIGN.md promises no more than this between any two splits.
+# Float32 rounding; the README promises no more than this between any two splits.
 TOLERANCE = 1e-5
 TIMESTEPS = 12
 
