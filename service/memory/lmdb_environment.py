@@ -15,9 +15,6 @@ it after forking, once in each process.
 
 from __future__ import annotations
 
-import errno
-import os
-import tempfile
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -26,6 +23,7 @@ from typing import TypeAlias, TypeVar
 import lmdb
 
 from service.errors import StoreFull
+from service.memory.lmdb_errors import store_full, translate
 from service.memory.lmdb_flusher import LmdbFlusher
 
 T = TypeVar("T")
@@ -36,9 +34,6 @@ WriteTransaction: TypeAlias = "lmdb.Transaction[memoryview]"
 # A process uses one slot at a time; 64 bytes each. The first process to open the
 # directory decides for all, so there is room for many workers and their successors.
 MAX_READERS = 1024
-FULL_DISK = (errno.ENOSPC, errno.EDQUOT)
-# Where so much has no room, a write that failed had none either.
-PROBE_BYTES = 1 << 20
 
 
 class LmdbEnvironment:
@@ -66,10 +61,15 @@ class LmdbEnvironment:
         self._reading = threading.Lock()
         self._is_closed = False
         self._env, self.databases = _open(path, map_bytes, databases)
+        self.page_bytes: int = self._env.stat()["psize"]
         self._flusher = LmdbFlusher(self._env)
 
     def read(self, work: Callable[[ReadTransaction], T]) -> T:
-        """Return what `work` returns in a read transaction."""
+        """Return what `work` returns in a read transaction.
+
+        Raises:
+            StoreUnavailable: LMDB cannot read; the log says why.
+        """
         while True:
             try:
                 with self._reading, self._env.begin() as txn:
@@ -77,12 +77,15 @@ class LmdbEnvironment:
             except lmdb.MapResizedError:
                 with self._writing:
                     self._resize(0)
+            except lmdb.Error as error:
+                raise translate(error, self._path) from error
 
     def write(self, work: Callable[[WriteTransaction], T]) -> T:
         """Return what `work` returns in a write transaction; it may be run again.
 
         Raises:
             StoreFull: The disk or the map is full; nothing was stored.
+            StoreUnavailable: LMDB cannot write; the log says why.
         """
         with self._writing:
             try:
@@ -93,6 +96,11 @@ class LmdbEnvironment:
                 # between, a full store would stay full whatever was deleted.
                 self._attempt(_turn)
                 return self._attempt(work)
+
+    def count_file_pages(self) -> int:
+        """Count the pages of the file, used or free, as last committed."""
+        last_page: int = self._env.info()["last_pgno"]
+        return last_page + 1
 
     def _attempt(self, work: Callable[[WriteTransaction], T]) -> T:
         while True:
@@ -106,32 +114,18 @@ class LmdbEnvironment:
             except lmdb.MapResizedError:
                 self._resize(0)
             except lmdb.Error as error:
-                self._refuse_if_full(error)
-                raise
+                raise translate(error, self._path) from error
 
     def _grow(self, error: lmdb.Error) -> None:
         map_bytes = self._env.info()["map_size"]
         if map_bytes >= self._max_map_bytes:
-            raise _store_full(f"its limit of {self._max_map_bytes} bytes") from error
+            raise store_full(f"its limit of {self._max_map_bytes} bytes") from error
         self._resize(min(2 * map_bytes, self._max_map_bytes))
 
     def _resize(self, map_bytes: int) -> None:
         """Map anew; 0 adopts the size another process has grown the map to."""
         with self._reading:
             self._env.set_mapsize(map_bytes)
-
-    def _refuse_if_full(self, error: lmdb.Error) -> None:
-        # A write that fits in part is a bare EIO in LMDB, as is a broken disk.
-        if error.code in FULL_DISK or (error.code == errno.EIO and self._is_full()):
-            raise _store_full(f"the end of the disk of {self._path}") from error
-
-    def _is_full(self) -> bool:
-        try:
-            with tempfile.TemporaryFile(dir=self._path) as probe:
-                os.posix_fallocate(probe.fileno(), 0, PROBE_BYTES)
-        except OSError as error:
-            return error.errno in FULL_DISK
-        return False
 
     def close(self) -> None:
         """Flush, and release the directory; closing twice is harmless."""
@@ -185,10 +179,3 @@ def _open_databases(env: lmdb.Environment, names: list[bytes]) -> list[lmdb._Dat
             return [env.open_db(name) for name in names]
         except lmdb.MapResizedError:
             env.set_mapsize(0)
-
-
-def _store_full(what: str) -> StoreFull:
-    return StoreFull(
-        f"The memory store has reached {what}. Nothing was stored and what was stored "
-        "before is intact; make room, or wait until sessions expire."
-    )

@@ -1,9 +1,11 @@
 """The `lmdb://` store: embedded, shared by all workers of a machine, durable.
 
-Two databases. `entries` maps a key to a 24-byte header and the value. `due` holds one
+Three databases. `entries` maps a key to a 24-byte header and the value. `due` holds one
 index item per entry, `indexed_at + key`, so that forgetting reads only what is due.
 The index is lazy: a step usually postpones `forget_at`, and then leaves the index as
 it is; `forget` finds the item early and moves it. A step costs one get and one put.
+`ballast` is the reserve's (see `lmdb_reserve`), which lets a full store go on changing
+and deleting what it holds.
 
 It does not know what the values mean. `lmdb_environment` says what survives a crash.
 """
@@ -14,13 +16,18 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from struct import Struct
+from typing import TypeAlias
 
+from service.errors import StoreFull
 from service.memory.lmdb_environment import (
     LmdbEnvironment,
     ReadTransaction,
     WriteTransaction,
 )
+from service.memory.lmdb_reserve import LmdbReserve, ReserveLow
 from service.memory.store import Entry, Put, check_puts
+
+Transaction: TypeAlias = "ReadTransaction | WriteTransaction"
 
 HEADER = Struct(">Qdd")  # version, forget_at, indexed_at
 # The bytes of a non-negative big-endian double sort as the numbers do.
@@ -46,9 +53,10 @@ class LmdbStore:
         self, path: Path, *, map_bytes: int = 1 << 30, max_map_bytes: int = 1 << 40
     ) -> None:
         self._env = LmdbEnvironment(
-            path, map_bytes, max_map_bytes, [b"entries", b"due"]
+            path, map_bytes, max_map_bytes, [b"entries", b"due", b"ballast"]
         )
-        self._entries, self._due = self._env.databases
+        self._entries, self._due, ballast = self._env.databases
+        self._reserve = LmdbReserve(self._env, ballast)
 
     def fetch(self, keys: Sequence[bytes]) -> list[Entry | None]:
         """Return each key's entry in one consistent snapshot; None where absent."""
@@ -61,10 +69,30 @@ class LmdbStore:
     def commit(self, puts: Sequence[Put]) -> list[bool]:
         """Store, in one transaction, each put whose key is at the expected version."""
         check_puts(puts)
-        return self._env.write(partial(self._commit, puts))
+        while True:
+            try:
+                return self._env.write(partial(self._commit, puts))
+            except ReserveLow:
+                self._reserve.grow(sum(len(put.value) for put in puts))
+            except StoreFull:
+                is_growing = self._env.read(partial(self._grow, puts))
+                if is_growing or not self._reserve.release():
+                    raise
 
     def _commit(self, puts: Sequence[Put], txn: WriteTransaction) -> list[bool]:
-        return [self._put(put, txn) for put in puts]
+        is_growing = self._grow(puts, txn)
+        stored = [self._put(put, txn) for put in puts]
+        if is_growing:
+            self._reserve.check(txn)
+        return stored
+
+    def _grow(self, puts: Sequence[Put], txn: Transaction) -> bool:
+        """Tell whether a put is longer than what it replaces."""
+        for key, _, value, _ in puts:
+            held = txn.get(key, None, self._entries)
+            if held is None or len(held) < HEADER.size + len(value):
+                return True
+        return False
 
     def _put(self, put: Put, txn: WriteTransaction) -> bool:
         key, expected, value, forget_at = put
@@ -104,11 +132,19 @@ class LmdbStore:
 
     def forget(self, now: float, limit: int) -> int:
         """Delete up to `limit` entries whose `forget_at` <= `now`."""
-        forgotten, more = 0, True
+        forgotten, more, size = 0, True, FORGET_CHUNK
         while more and forgotten < limit:
-            chunk = min(FORGET_CHUNK, limit - forgotten)
-            deleted, more = self._env.write(partial(self._forget, now, chunk))
-            forgotten += deleted
+            chunk = min(size, limit - forgotten)
+            try:
+                deleted, more = self._env.write(partial(self._forget, now, chunk))
+            except StoreFull:  # the fewer are deleted, the fewer pages are copied
+                if not self._reserve.release():
+                    if chunk == 1:
+                        raise
+                    size = chunk // 2
+            else:
+                forgotten += deleted
+        self._reserve.hold()
         return forgotten
 
     def _forget(

@@ -1,0 +1,58 @@
+"""What LMDB's errors mean to a caller: the store is full, or it cannot be used now.
+
+It does not know what was being read or written.
+"""
+
+from __future__ import annotations
+
+import errno
+import logging
+import os
+import tempfile
+from pathlib import Path
+
+import lmdb
+
+from service.errors import StoreFull, StoreUnavailable
+
+log = logging.getLogger(__name__)
+
+FULL_DISK = (errno.ENOSPC, errno.EDQUOT)
+# Where so much has no room, a write that failed had none either.
+PROBE_BYTES = 1 << 20
+
+
+def translate(error: lmdb.Error, path: Path) -> StoreFull | StoreUnavailable:
+    """Return what to raise in an error's place; what a caller cannot mend is logged.
+
+    Args:
+        error: LMDB's.
+        path: Directory of the store.
+    """
+    # A write that fits in part is a bare EIO in LMDB, as is a broken disk.
+    if error.code in FULL_DISK or (error.code == errno.EIO and _is_full(path)):
+        return store_full("the end of its disk")
+    log.error("the memory store at %s cannot be used: %s", path, error)
+    return StoreUnavailable(
+        "the memory store cannot be read or written now; nothing was stored. Try again "
+        "later; if it stays so, the service's log says why."
+    )
+
+
+def _is_full(path: Path) -> bool:
+    try:
+        with tempfile.TemporaryFile(dir=path) as probe:
+            os.posix_fallocate(probe.fileno(), 0, PROBE_BYTES)
+    except OSError as error:
+        return error.errno in FULL_DISK
+    return False
+
+
+def store_full(what: str) -> StoreFull:
+    """Return the error of a store that has reached what cannot be passed."""
+    return StoreFull(
+        f"the memory store has reached {what}. Nothing was stored, and what was stored "
+        "before is intact. Room comes back when sessions have been gone, expired or "
+        "deleted, for CARRYOVER_TOMBSTONE_SECONDS: delete sessions and make that "
+        "smaller, or give the store a larger disk."
+    )
