@@ -1,5 +1,6 @@
 """One sequence, any way of sending it: the answers are the same to 1e-5."""
 
+import contextlib
 import os
 import signal
 import threading
@@ -209,6 +210,40 @@ def test_killing_workers_between_requests_loses_no_step(exported, tmp_path):
             got += probabilities(retry(server, "next-lstm", event, t))
 
     np.testing.assert_allclose(got, expected, atol=TOLERANCE)
+
+
+@pytest.mark.parametrize("delay_seconds", [0.02, 0.1, 0.3])
+def test_worker_killed_while_computing_leaves_all_or_nothing(
+    exported, tmp_path, delay_seconds
+):
+    sequence = networks.random_events(1, 5003, seed=6)
+    expected = exported[1]["next-lstm"](sequence).numpy()[0, -1]
+    events = names(sequence[0])
+    long = {"sequence": events[3:], "session": "long", "at": 3}
+
+    with Server(exported[0], tmp_path) as server:
+        server.predict("next-lstm", {"sequence": events[:3], "session": "long"})
+        sender = threading.Thread(target=send_or_fail, args=(server, long))
+        sender.start()
+        threading.Event().wait(delay_seconds)  # into the middle of the row
+        for pid in server.worker_pids():
+            os.kill(pid, signal.SIGKILL)
+        sender.join()
+        path = f"{server.url}/v1/models/next-lstm/sessions/long"
+        step = requests.get(path, timeout=60).json()["step"]
+        assert step in (3, 5003)
+        if step == 3:
+            (got,) = probabilities(server.predict("next-lstm", long))
+            np.testing.assert_allclose(got, expected, atol=TOLERANCE)
+        again = server.predict("next-lstm", long)
+        assert again.status_code == 409
+        assert again.json()["step"] == 5003
+
+
+def send_or_fail(server, row):
+    """Send a row whose worker may die under it."""
+    with contextlib.suppress(requests.ConnectionError):
+        server.predict("next-lstm", row)
 
 
 def retry(server, name, event, at):
