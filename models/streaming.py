@@ -42,7 +42,9 @@ class StreamingNetwork:
     memory: dict[str, tuple[int, ...]]
 
 
-def stream_network(network: keras.Model, outputs: Schema) -> StreamingNetwork:
+def stream_network(
+    network: keras.Model, outputs: Schema, timesteps: int | None = None
+) -> StreamingNetwork:
     """Give a trained network's layers a memory that travels with the call.
 
     Args:
@@ -50,6 +52,8 @@ def stream_network(network: keras.Model, outputs: Schema) -> StreamingNetwork:
         outputs: Its output schema; a `next_event` network gets a memory tensor
             `expected` and an output `surprise`, -ln of the probability the network had
             given to each arriving event (0 for the first of a sequence).
+        timesteps: A fixed number of timesteps, unrolled without a loop, as compilers
+            like it; None for any number.
 
     Returns:
         The streaming form, sharing the network's weights.
@@ -57,16 +61,16 @@ def stream_network(network: keras.Model, outputs: Schema) -> StreamingNetwork:
     Raises:
         ValueError: A recurrent layer is of a kind that has no streaming form.
     """
-    advance, memory = unfold(network, outputs, explain=False)
-    explain, _ = unfold(network, outputs, explain=True)
+    advance, memory = unfold(network, outputs, timesteps, explain=False)
+    explain, _ = unfold(network, outputs, timesteps, explain=True)
     return StreamingNetwork(advance, explain, memory)
 
 
 def unfold(
-    network: keras.Model, outputs: Schema, *, explain: bool
+    network: keras.Model, outputs: Schema, timesteps: int | None, *, explain: bool
 ) -> tuple[keras.Model, dict[str, tuple[int, ...]]]:
     """Run the network's graph again with memory as inputs and outputs."""
-    wiring = Wiring(network.inputs[0], explain=explain)
+    wiring = Wiring(network.inputs[0], timesteps, explain=explain)
     # Keras has no public call that runs a functional graph with some layers replaced
     # (clone_model cannot add inputs); its own cloning is built on this one.
     prediction = network._run_through_graph(
@@ -93,10 +97,13 @@ def position(sequence: Tensor) -> Tensor:
 class Wiring:
     """Collects memory inputs and outputs while a network's graph is run again."""
 
-    def __init__(self, sequence: Tensor, *, explain: bool) -> None:
+    def __init__(
+        self, sequence: Tensor, timesteps: int | None, *, explain: bool
+    ) -> None:
         self.explain = explain
+        self.unroll = timesteps is not None
         self.sequence = keras.Input(
-            sequence.shape[1:], dtype=sequence.dtype, name="sequence"
+            (timesteps, *sequence.shape[2:]), dtype=sequence.dtype, name="sequence"
         )
         self.length = keras.Input((), dtype="int32", name="length")
         self.mask = position(self.sequence) <= self.length[:, None]
@@ -128,7 +135,10 @@ class Wiring:
         ]
         self.memory.update(zip(names, before, strict=True))
         remembering = keras.layers.RNN(
-            layer.cell, return_sequences=True, return_state=True
+            layer.cell,
+            return_sequences=True,
+            return_state=True,
+            unroll=self.unroll,
         )
         output, *after = remembering(hidden, initial_state=before, mask=self.mask)
         self.results.update(zip(names, after, strict=True))
@@ -140,7 +150,7 @@ class Wiring:
         self, cell: TracingCell, hidden: Tensor, before: list[Tensor], index: int
     ) -> None:
         """Run a layer's readable twin beside it, on the same events and memory."""
-        tracing = keras.layers.RNN(cell, return_sequences=True)
+        tracing = keras.layers.RNN(cell, return_sequences=True, unroll=self.unroll)
         packed = tracing(hidden, initial_state=before, mask=self.mask)
         parts = ops.split(packed, len(cell.names), axis=-1)
         names = [f"{name}_{index}" for name in cell.names]
