@@ -14,8 +14,9 @@ import keras
 from keras import ops
 
 from models import gates
+from models.gates import Tensor
+from models.peephole import PeepholeLSTMCell
 
-Tensor = Any
 Trace = dict[str, Tensor]
 
 
@@ -39,6 +40,15 @@ def trace_lstm(
         "trace_short_term": h,
         "trace_long_term": c,
     }
+
+
+def trace_peephole(
+    cell: PeepholeLSTMCell, x: Tensor, states: Sequence[Tensor]
+) -> Trace:
+    """Show the step of the peephole cell, which is written with the gates itself."""
+    names = ("learn", "candidate", "forget", "use")
+    memories = ("trace_short_term", "trace_long_term")
+    return dict(zip((*names, *memories), cell.step(x, states), strict=True))
 
 
 def trace_gru(cell: keras.layers.GRUCell, x: Tensor, states: Sequence[Tensor]) -> Trace:
@@ -94,19 +104,18 @@ def trace_rnn(
 
 Twin = Callable[[Any, Tensor, Sequence[Tensor]], Trace]
 
+LSTM_TRACE = (
+    "learn",
+    "candidate",
+    "forget",
+    "use",
+    "trace_short_term",
+    "trace_long_term",
+)
 # The twin of each cell and what it shows, in the order `TracingCell` packs it.
 TWINS: dict[type, tuple[Twin, tuple[str, ...]]] = {
-    keras.layers.LSTMCell: (
-        trace_lstm,
-        (
-            "learn",
-            "candidate",
-            "forget",
-            "use",
-            "trace_short_term",
-            "trace_long_term",
-        ),
-    ),
+    keras.layers.LSTMCell: (trace_lstm, LSTM_TRACE),
+    PeepholeLSTMCell: (trace_peephole, LSTM_TRACE),
     keras.layers.GRUCell: (
         trace_gru,
         ("update", "reset", "candidate", "trace_short_term"),
