@@ -124,6 +124,20 @@ TWINS: dict[type, tuple[Twin, tuple[str, ...]]] = {
 }
 
 
+MEMORIES = ("trace_short_term", "trace_long_term")
+
+
+def trace_unknown(cell: Any, x: Tensor, states: Sequence[Tensor]) -> Trace:
+    """Show the memories of a cell of someone's own; its gates are its secret."""
+    _, after = cell(x, list(states))
+    return dict(zip(MEMORIES, after, strict=False))
+
+
+def find_twin(cell: Any, num_states: int) -> tuple[Twin, tuple[str, ...]]:
+    """Return a cell's twin and what it shows."""
+    return TWINS.get(type(cell), (trace_unknown, MEMORIES[:num_states]))
+
+
 class TracingCell(keras.layers.Layer):
     """A cell for `keras.layers.RNN` whose output holds every gate and memory.
 
@@ -142,8 +156,9 @@ class TracingCell(keras.layers.Layer):
         super().__init__(**kwargs)
         self.cell = cell
         self.state_size = cell.state_size
-        self.twin, self.names = TWINS[type(cell)]
-        self.output_size = len(self.names) * cell.units
+        sizes = keras.tree.flatten(cell.state_size)
+        self.twin, self.names = find_twin(cell, len(sizes))
+        self.output_size = len(self.names) * sizes[0]
 
     def call(
         self, inputs: Tensor, states: Sequence[Tensor], training: bool = False
@@ -151,6 +166,5 @@ class TracingCell(keras.layers.Layer):
         """Advance one timestep."""
         del training  # an explanation is never a training step
         trace = self.twin(self.cell, inputs, states)
-        memories = ("trace_short_term", "trace_long_term")
         packed = ops.concatenate([trace[name] for name in self.names], axis=-1)
-        return packed, [trace[name] for name in memories if name in trace]
+        return packed, [trace[name] for name in MEMORIES if name in trace]

@@ -186,19 +186,6 @@ def test_forecasts_carry_memory_and_calendar_over_calls():
     np.testing.assert_allclose(np.array(parts) / std, expected / std, atol=TOLERANCE)
 
 
-def test_layers_that_cannot_stream_are_refused_by_name():
-    import keras
-
-    sequence = keras.Input((None, 3), name="sequence")
-    hidden = keras.layers.LSTM(4, go_backwards=True, return_sequences=True, name="rev")(
-        sequence
-    )
-    network = keras.Model(sequence, keras.layers.Dense(2)(hidden))
-
-    with pytest.raises(ValueError, match="'rev' has go_backwards=True"):
-        stream_network(network, networks.LABEL)
-
-
 def test_unknown_cell_is_refused_with_the_choices():
     with pytest.raises(ValueError, match="'lstmm'; choose one of rnn, lstm, gru"):
         build_network(networks.EVENTS, networks.LABEL, cell="lstmm")
