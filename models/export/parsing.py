@@ -11,7 +11,15 @@ from collections.abc import Mapping, Sequence
 
 import tensorflow as tf
 
-from models.features import Schema, Tensor
+from models.gates import Tensor
+from models.schemas import Schema, vocabularies
+
+Tables = Mapping[str, tf.lookup.StaticHashTable]
+
+
+def build_tables(inputs: Schema) -> Tables:
+    """Build the table of every vocabulary, by the name of its tensor."""
+    return {name: build_table(names) for name, names in vocabularies(inputs).items()}
 
 
 def build_table(vocabulary: Sequence[str]) -> tf.lookup.StaticHashTable:
@@ -37,35 +45,57 @@ def parse_events(
     """
     is_padding = tf.equal(names, "")
     index = table.lookup(names)
-    known = tf.debugging.Assert(
-        tf.reduce_all(is_padding | (index >= 0)),
-        ["an event is not in the vocabulary of this model:", names],
-    )
-    with tf.control_dependencies([known]):
-        index = tf.cast(tf.maximum(index, 0), tf.int32)
+    known = is_padding | (index >= 0)
+    index = tf.maximum(require(known, index, "an event", names), 0)
+    index = tf.cast(index, tf.int32)
     length = tf.reduce_sum(tf.cast(~is_padding, tf.int32), axis=1)
     return index, length
 
 
+def require(known: Tensor, index: Tensor, what: str, names: Tensor) -> Tensor:
+    """Return the indices, or fail the call where one is not known."""
+    check = tf.debugging.Assert(
+        tf.reduce_all(known), [f"{what} is not in the vocabulary of this model:", names]
+    )
+    with tf.control_dependencies([check]):
+        return tf.identity(index)
+
+
 def parse_records(
-    tensors: Mapping[str, Tensor], fields: Sequence[Schema]
+    tensors: Mapping[str, Tensor], fields: Sequence[Schema], tables: Tables
 ) -> tuple[Tensor, Tensor]:
     """Lay the fields of records side by side as columns.
 
     Args:
         tensors: Per field, a tensor of shape (batch, timesteps): strings for times
-            (`YYYY-MM-DDTHH:MM` with optional `:SS`), float32 for numbers.
+            (`YYYY-MM-DDTHH:MM` with optional `:SS`) and categories, float32 for
+            numbers.
         fields: The input schema's fields.
+        tables: From `build_tables`.
 
     Returns:
-        float32 of shape (batch, timesteps, columns) and int32 lengths (batch,).
+        float32 of shape (batch, timesteps, columns) and int32 lengths (batch,). A name
+        outside its field's vocabulary fails the call.
     """
     columns: list[Tensor] = []
     for field in fields:
-        tensor = tensors[field["name"]]
-        columns += parse_time(tensor) if field["type"] == "time" else [tensor]
+        name, tensor = field["name"], tensors[field["name"]]
+        if field["type"] == "time":
+            columns += parse_time(tensor)
+        elif field["type"] == "category":
+            columns.append(parse_category(tensor, name, tables[name]))
+        else:
+            columns.append(tensor)
     sequence = tf.stack(columns, axis=-1)
     return sequence, tf.fill(tf.shape(sequence)[:1], tf.shape(sequence)[1])
+
+
+def parse_category(
+    names: Tensor, field: str, table: tf.lookup.StaticHashTable
+) -> Tensor:
+    """Look a field's names up: float32 indices of shape (batch, timesteps)."""
+    index = table.lookup(names)
+    return tf.cast(require(index >= 0, index, f"a {field}", names), tf.float32)
 
 
 def parse_time(text: Tensor) -> list[Tensor]:

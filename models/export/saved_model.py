@@ -11,9 +11,10 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from models.export.parsing import build_table, parse_events, parse_records
+from models.export.parsing import Tables, build_tables, parse_events, parse_records
 from models.export.verification import verify_export
-from models.features import Schema, Tensor
+from models.gates import Tensor
+from models.schemas import Schema
 from models.streaming import stream_network
 
 
@@ -43,13 +44,13 @@ def export_network(
     module = tf.Module()
     # A SavedModel keeps what hangs on the module it is made from.
     module.network_variables = [variable.value for variable in network.variables]
-    module.table = build_table(inputs.get("vocabulary", ["-"]))
+    module.tables = build_tables(inputs)
     tf.saved_model.save(
         module,
         str(path),
         signatures={
             "serving_default": build_serving_default(
-                network, inputs, outputs, module.table
+                network, inputs, outputs, module.tables
             ),
             "advance": build_signature(streaming.advance),
             "explain": build_signature(streaming.explain),
@@ -74,14 +75,15 @@ def build_signature(model: keras.Model) -> Any:
 
 
 def build_serving_default(
-    network: keras.Model, inputs: Schema, outputs: Schema, table: Any
+    network: keras.Model, inputs: Schema, outputs: Schema, tables: Tables
 ) -> Any:
     """Trace whole sequences, as a client writes them, to their last outputs.
 
     Events are strings of shape (batch, timesteps), where "" after the end pads; records
-    are one tensor of shape (batch, timesteps) per field, times as strings.
+    are one tensor of shape (batch, timesteps) per field, times and categories as
+    strings.
     """
-    kinds = {"time": tf.string, "number": tf.float32}
+    kinds = {"time": tf.string, "number": tf.float32, "category": tf.string}
     if inputs["kind"] == "event":
         specs = {"sequence": tf.TensorSpec((None, None), tf.string, "sequence")}
     else:
@@ -95,9 +97,9 @@ def build_serving_default(
     @tf.function
     def serving_default(**tensors: Tensor) -> dict[str, Tensor]:
         if inputs["kind"] == "event":
-            sequence, length = parse_events(tensors["sequence"], table)
+            sequence, length = parse_events(tensors["sequence"], tables["sequence"])
         else:
-            sequence, length = parse_records(tensors, inputs["fields"])
+            sequence, length = parse_records(tensors, inputs["fields"], tables)
         prediction = network(sequence, training=False)
         last = tf.gather(prediction, length - 1, axis=1, batch_dims=1)
         return {outputs["name"]: last}

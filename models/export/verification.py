@@ -14,7 +14,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from models.features import Schema, num_columns
+from models.schemas import COLUMNS, Schema, num_columns
 from models.streaming import StreamingNetwork
 
 # Largest difference allowed between the exported and the live network: probabilities
@@ -97,11 +97,13 @@ def random_sequence(
     for field in inputs["fields"]:
         if field["type"] == "number":
             columns[..., start] = columns[..., start] * field["std"] + field["mean"]
-            start += 1
+        elif field["type"] == "category":
+            size = len(field["vocabulary"])
+            columns[..., start] = rng.integers(0, size, (batch, length))
         else:
             columns[..., start] = 16_000 + np.arange(length)
             columns[..., start + 1] = rng.integers(0, 86_400, (batch, length))
-            start += 2
+        start += COLUMNS[field["type"]]
     return columns.astype("float32")
 
 
