@@ -1,9 +1,17 @@
 """A network as a SavedModel that needs none of this code to run, proved equal to it.
 
-The one package of `models` that imports TensorFlow.
+And as LiteRT programs beside it, proved equal too. The one package of `models` that
+imports TensorFlow.
 """
 
+from models.export.programs import QUANTIZATIONS, Programs, export_programs
 from models.export.saved_model import export_network
 from models.export.verification import ExportError
 
-__all__ = ["ExportError", "export_network"]
+__all__ = [
+    "QUANTIZATIONS",
+    "ExportError",
+    "Programs",
+    "export_network",
+    "export_programs",
+]
