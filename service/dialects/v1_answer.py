@@ -41,7 +41,8 @@ def render(
         explain: Whether gates and memories are part of the answer.
 
     Returns:
-        A JSON object with `predictions`, one per row, and `labels` where there are any.
+        A JSON object with `predictions`, one per row, and `labels` or `quantiles` where
+        there are any: what the last axis of a prediction means.
     """
     answer: dict[str, Any] = {
         "predictions": [
@@ -52,6 +53,8 @@ def render(
     }
     if model.manifest.labels is not None:
         answer["labels"] = model.manifest.labels
+    if "quantiles" in model.manifest.output:
+        answer["quantiles"] = model.manifest.output["quantiles"]
     return orjson.dumps(answer, option=orjson.OPT_SERIALIZE_NUMPY)
 
 
