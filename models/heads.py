@@ -54,9 +54,11 @@ def build_forecast(
     current = normalise(value, field)  # (batch, timesteps, 1)
     quantiles = outputs.get("quantiles", ())
     change = keras.layers.Dense(outputs["horizon"] * max(1, len(quantiles)))(hidden)
+    # Not change + current: Keras takes a right operand with one long axis for a bias,
+    # and with three sequences and three quantiles adds it along the wrong axis.
     if not quantiles:
-        return denormalise(change + current, field)
-    return denormalise(rise(change, len(quantiles)) + current[..., None], field)
+        return denormalise(current + change, field)
+    return denormalise(current[..., None] + rise(change, len(quantiles)), field)
 
 
 def rise(change: Tensor, num_quantiles: int) -> Tensor:

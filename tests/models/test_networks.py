@@ -77,6 +77,21 @@ def test_quantiles_equal_a_numpy_computation():
     np.testing.assert_allclose(network(records)[0], expected, atol=5 * TOLERANCE)
 
 
+@pytest.mark.parametrize("outputs", [networks.FORECAST, networks.QUANTILES])
+@pytest.mark.parametrize("batch", [1, 3, 5])
+@pytest.mark.parametrize("timesteps", [1, 3, 5])
+def test_forecasts_of_a_sequence_do_not_depend_on_the_shape_of_its_batch(
+    outputs, batch, timesteps
+):
+    network = networks.build(networks.SHOP, outputs)
+    records = networks.shop_visits(7, 11)
+
+    expected = ops.convert_to_numpy(network(records))[:batch, :timesteps]
+
+    forecast = ops.convert_to_numpy(network(records[:batch, :timesteps]))
+    np.testing.assert_allclose(forecast, expected, rtol=TOLERANCE, atol=TOLERANCE)
+
+
 @pytest.mark.parametrize("seed", range(5))
 def test_quantiles_never_cross_whatever_the_weights(seed):
     network = networks.build(networks.SHOP, networks.QUANTILES, seed=seed)
