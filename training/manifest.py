@@ -23,7 +23,6 @@ FORMAT = 1
 FOLDER = Path("assets.extra/carryover")
 MANIFEST = FOLDER / "manifest.json"
 EVALUATION = FOLDER / "evaluation.md"
-PROGRAMS = FOLDER / "programs"
 
 
 def describe_version(

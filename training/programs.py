@@ -12,10 +12,9 @@ from typing import Any, NamedTuple
 
 import keras
 
-from models.export import Programs, export_programs
+from models.export import FORMS, HOT_FORMS, Programs, export_programs
 from training.data.dataset import Dataset
 from training.evaluate.metric import Metric, Predict
-from training.manifest import PROGRAMS
 from training.native_log import silence_native_log
 from training.report import format_figure, say
 
@@ -70,8 +69,8 @@ def export_timed(
             dataset.inputs,
             dataset.outputs,
             version,
-            PROGRAMS,
             real=dataset.real,
+            forms=HOT_FORMS if quantize else FORMS,
             quantize=quantize,
         )
     kind = f"{quantize} programs" if quantize else "programs"

@@ -4,11 +4,14 @@ And as LiteRT programs beside it, proved equal too. The one package of `models` 
 imports TensorFlow.
 """
 
-from models.export.programs import QUANTIZATIONS, Programs, export_programs
+from models.export.compilation import FORMS
+from models.export.programs import HOT_FORMS, QUANTIZATIONS, Programs, export_programs
 from models.export.saved_model import export_network
 from models.export.verification import ExportError
 
 __all__ = [
+    "FORMS",
+    "HOT_FORMS",
     "QUANTIZATIONS",
     "ExportError",
     "Programs",

@@ -23,9 +23,9 @@ from models.export.comparison import (
     load_program,
 )
 from models.export.compilation import (
-    CHUNK,
     FORMS,
     CannotCompile,
+    Form,
     Program,
     compile_programs,
 )
@@ -33,8 +33,11 @@ from models.features import Schema
 
 # How weights can be stored smaller, and what the files are called.
 QUANTIZATIONS = ("int8", "float16")
-# One event of each waiting session: where nearly all of the work is.
-HOT_FORMS = {f.name for f in FORMS if f.signature == "advance" and f.timesteps < CHUNK}
+# One event of each waiting session: where nearly all of the work is, and the only
+# programs that are quantized. Chunks and explanations stay exact.
+HOT_FORMS = tuple(f for f in FORMS if f.signature == "advance" and f.timesteps == 1)
+# Where programs are, relative to the version.
+FOLDER = Path("assets.extra/carryover/programs")
 
 
 class Programs(NamedTuple):
@@ -66,9 +69,9 @@ def export_programs(
     inputs: Schema,
     outputs: Schema,
     version: Path,
-    folder: Path,
     *,
     real: Any,
+    forms: Sequence[Form] = FORMS,
     quantize: str | None = None,
 ) -> Programs:
     """Compile a network, prove the programs equal to its SavedModel and write them.
@@ -78,18 +81,16 @@ def export_programs(
         inputs: Its input schema.
         outputs: Its output schema.
         version: The folder of the SavedModel.
-        folder: Where the programs go, relative to `version`.
         real: A few real encoded sequences, of shape (batch, timesteps) or
             (batch, timesteps, columns), compared beside random ones.
-        quantize: One of `QUANTIZATIONS` compiles `advance` with smaller weights, whose
-            difference is measured but not limited.
+        forms: Signature, batch size and timesteps of each.
+        quantize: One of `QUANTIZATIONS` compiles with smaller weights; the difference
+            is then measured but not limited.
 
     Returns:
         The programs; none, and why, where the network cannot be compiled or computes
         something else when compiled.
     """
-    # Smaller weights are for the hot path; chunks and explanations stay exact.
-    forms = [form for form in FORMS if not quantize or form.name in HOT_FORMS]
     try:
         programs = list(compile_programs(network, outputs, forms, quantize=quantize))
         differences = compare_programs(version, programs, inputs, outputs, real=real)
@@ -98,17 +99,15 @@ def export_programs(
     except CannotCompile as error:
         return Programs([], note=str(error))
     ending = f".{quantize}.tflite" if quantize else ".tflite"
-    entries = [write_program(p, version, folder, ending) for p in programs]
+    entries = [write_program(p, version, ending) for p in programs]
     predict = predict_with_programs(programs, outputs["name"])
     return Programs(entries, differences[outputs["name"]], predict=predict)
 
 
-def write_program(
-    program: Program, version: Path, folder: Path, ending: str
-) -> dict[str, Any]:
+def write_program(program: Program, version: Path, ending: str) -> dict[str, Any]:
     """Write one program, and return its entry of the manifest."""
-    file = folder / f"{program.form.name}{ending}"
-    (version / folder).mkdir(parents=True, exist_ok=True)
+    file = FOLDER / f"{program.form.name}{ending}"
+    (version / FOLDER).mkdir(parents=True, exist_ok=True)
     (version / file).write_bytes(program.content)
     return {
         "file": file.as_posix(),
@@ -122,7 +121,7 @@ def predict_with_programs(
     programs: Sequence[Program], output: str
 ) -> Callable[[Any], Any]:
     """Make one-timestep programs a function from sequences to outputs per timestep."""
-    hot = {p.form.batch: p for p in programs if p.form.name in HOT_FORMS}
+    hot = {p.form.batch: p for p in programs if p.form in HOT_FORMS}
 
     def predict(sequences: Any) -> Any:
         enough = [batch for batch in hot if batch >= len(sequences)]
