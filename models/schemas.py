@@ -21,7 +21,21 @@ An output schema is one of
     {"kind": "forecast", "name": "forecast", "field": "value", "horizon": 5,
      "quantiles": [0.1, 0.5, 0.9]}
 
-where `features` and `quantiles` may be left out. Knows no Keras.
+where `features` and `quantiles` may be left out.
+
+Models built elsewhere (`models.wrapping`) also take
+
+    {"kind": "index", "size": 9}        whole numbers 0 to 8, no names for them
+    {"kind": "vector", "size": 3}       3 numbers an event
+    {"kind": "record", "fields": [
+        {"name": "sensors", "type": "vector", "size": 3},
+        {"name": "machine", "type": "index", "size": 9}]}
+
+as columns in the order given, and tell
+
+    {"kind": "values", "name": "values"}
+
+and, of several outputs, the names of all but the first in `others`. Knows no Keras.
 """
 
 from __future__ import annotations
@@ -34,7 +48,7 @@ from typing import Any
 Schema = Mapping[str, Any]
 
 # How many columns a field takes in the sequence.
-COLUMNS = {"time": 2, "number": 1, "category": 1}
+COLUMNS = {"time": 2, "number": 1, "category": 1, "index": 1}
 TIME_FEATURES = ("time_of_day", "day_of_week", "time_since_previous")
 # Calendar alone needs no memory of the event before.
 DEFAULT_TIME_FEATURES = TIME_FEATURES[:2]
@@ -42,8 +56,20 @@ KINDS = ("label", "sequence_label", "next_event", "forecast")
 
 
 def num_columns(inputs: Schema) -> int:
-    """Count the columns a record takes in an encoded sequence."""
-    return sum(COLUMNS[field["type"]] for field in inputs["fields"])
+    """Count the columns a record or a vector takes in an encoded sequence."""
+    if inputs["kind"] == "vector":
+        return int(inputs["size"])
+    return sum(count_columns(field) for field in inputs["fields"])
+
+
+def count_columns(field: Schema) -> int:
+    """Count the columns of one field."""
+    return int(field["size"]) if field["type"] == "vector" else COLUMNS[field["type"]]
+
+
+def output_names(outputs: Schema) -> list[str]:
+    """Name all outputs, the schema's own first."""
+    return [outputs["name"], *outputs.get("others", ())]
 
 
 def vocabularies(inputs: Schema) -> dict[str, Sequence[str]]:

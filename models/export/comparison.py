@@ -97,7 +97,7 @@ def run_beside(
     reference: Call,
     programs: Sequence[Program],
     sequence: Any,
-    scale: Mapping[str, float],
+    scale: Mapping[str, float | None],
 ) -> Iterator[dict[str, float]]:
     """Carry the memories of all through a sequence, and yield the differences."""
     rows = max(program.form.batch for program in programs)
@@ -151,7 +151,7 @@ def advance(
     return whole, memory
 
 
-def differ(got: Arrays, expected: Arrays, scale: Mapping[str, float]) -> Arrays:
+def differ(got: Arrays, expected: Arrays, scale: Mapping[str, float | None]) -> Arrays:
     """Return the largest difference of every output and memory, by name."""
     differences: Arrays = {}
     for name, array in got.items():

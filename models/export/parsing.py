@@ -69,7 +69,8 @@ def parse_records(
     Args:
         tensors: Per field, a tensor of shape (batch, timesteps): strings for times
             (`YYYY-MM-DDTHH:MM` with optional `:SS`) and categories, float32 for
-            numbers.
+            numbers, int32 for indices; for vectors float32 of shape (batch, timesteps,
+            size).
         fields: The input schema's fields.
         tables: From `build_tables`.
 
@@ -84,6 +85,10 @@ def parse_records(
             columns += parse_time(tensor)
         elif field["type"] == "category":
             columns.append(parse_category(tensor, name, tables[name]))
+        elif field["type"] == "vector":
+            columns += tf.unstack(tensor, field["size"], axis=-1)
+        elif field["type"] == "index":
+            columns.append(parse_index(tensor, field))
         else:
             columns.append(tensor)
     sequence = tf.stack(columns, axis=-1)
@@ -96,6 +101,12 @@ def parse_category(
     """Look a field's names up: float32 indices of shape (batch, timesteps)."""
     index = table.lookup(names)
     return tf.cast(require(index >= 0, index, f"a {field}", names), tf.float32)
+
+
+def parse_index(index: Tensor, field: Schema) -> Tensor:
+    """Check a field's indices: float32 of shape (batch, timesteps)."""
+    known = (index >= 0) & (index < field["size"])
+    return tf.cast(require(known, index, f"a {field['name']}", index), tf.float32)
 
 
 def parse_time(text: Tensor) -> list[Tensor]:
