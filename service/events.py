@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from service.errors import EmptySequence, InvalidEvent, SequenceTooLong, UnknownEvent
+from service.errors import InvalidEvent, UnknownEvent
 from service.fields import (
     CategoryReader,
     Reader,
@@ -20,9 +20,11 @@ from service.fields import (
     read_time,
     suggest,
 )
+from service.rows import check_length
+from service.vectors import SIZED, IndexEncoder, VectorEncoder, build_sized_reader
 
 # How many columns a field takes in the sequence.
-COLUMNS = {"time": 2, "number": 1, "category": 1}
+COLUMNS = {"time": 2, "number": 1, "category": 1, "index": 1}
 
 
 class Encoder(Protocol):
@@ -44,19 +46,11 @@ def build_encoder(schema: dict[str, Any], *, max_events: int) -> Encoder:
     """Build the encoder of an input schema."""
     if schema["kind"] == "event":
         return EventEncoder(schema["vocabulary"], max_events)
+    if schema["kind"] == "index":
+        return IndexEncoder(schema["size"], max_events)
+    if schema["kind"] == "vector":
+        return VectorEncoder(schema["size"], max_events)
     return RecordEncoder(schema["fields"], max_events)
-
-
-def check_length(sequence: Sequence[Any], max_events: int) -> None:
-    """Refuse a row without events, or with more than the service accepts."""
-    if not sequence:
-        raise EmptySequence("sequence is empty; send at least one event.")
-    if len(sequence) > max_events:
-        raise SequenceTooLong(
-            f"sequence has {len(sequence)} events; at most {max_events} are accepted "
-            "in one row. Split it over several requests of one session.",
-            max_events=max_events,
-        )
 
 
 class EventEncoder:
@@ -104,7 +98,14 @@ def build_reader(field: dict[str, Any]) -> Reader:
     """Build what reads one field of an input schema."""
     if field["type"] == "category":
         return CategoryReader(field["name"], field["vocabulary"])
+    if field["type"] in SIZED:
+        return build_sized_reader(field)
     return {"time": read_time, "number": read_number}[field["type"]]
+
+
+def count_columns(field: dict[str, Any]) -> int:
+    """Count the columns of one field."""
+    return field["size"] if field["type"] == "vector" else COLUMNS[field["type"]]
 
 
 class RecordEncoder:
@@ -112,16 +113,14 @@ class RecordEncoder:
 
     A time takes two columns, days since 1970-01-01 and seconds of the day, because
     seconds since 1970 do not fit a float32; a number takes one, a category the index
-    of its name.
+    of its name; an index is one itself, a vector has as many as numbers.
     """
 
     dtype: type[np.generic] = np.float32
 
     def __init__(self, fields: Sequence[dict[str, Any]], max_events: int) -> None:
         self.readers = {field["name"]: build_reader(field) for field in fields}
-        self.columns: tuple[int, ...] = (
-            sum(COLUMNS[field["type"]] for field in fields),
-        )
+        self.columns: tuple[int, ...] = (sum(count_columns(field) for field in fields),)
         self.max_events = max_events
 
     def encode(self, sequence: Sequence[Any]) -> np.ndarray:

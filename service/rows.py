@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from service.errors import CarryoverError
+from service.errors import CarryoverError, EmptySequence, SequenceTooLong
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,3 +73,15 @@ def take_turns(rows: Sequence[Row]) -> list[list[int]]:
             turns.append([])
         turns[turn].append(k)
     return turns
+
+
+def check_length(sequence: Sequence[Any], max_events: int) -> None:
+    """Refuse a row without events, or with more than the service accepts."""
+    if not sequence:
+        raise EmptySequence("sequence is empty; send at least one event.")
+    if len(sequence) > max_events:
+        raise SequenceTooLong(
+            f"sequence has {len(sequence)} events; at most {max_events} are accepted "
+            "in one row. Split it over several requests of one session.",
+            max_events=max_events,
+        )

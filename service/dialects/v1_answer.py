@@ -71,19 +71,26 @@ def render_row(
         return problem(parsed)
     if isinstance(result, CarryoverError):
         return problem(result)
-    name = model.manifest.output["name"]
-    output = result.outputs[name]
-    chosen = contiguous(output[-1] if options.is_last_only else output)
+    schema = model.manifest.output
+    chosen = {
+        name: choose(result.outputs[name], options)
+        for name in (schema["name"], *schema.get("others", ()))
+    }
     if parsed.is_bare and not explain:
-        return chosen
-    answer = {name: chosen, "step": result.step} | render_memory(parsed.row, result)
+        return chosen if "others" in schema else chosen[schema["name"]]
+    answer = chosen | {"step": result.step} | render_memory(parsed.row, result)
     if "surprise" in result.outputs:
         answer["surprise"] = render_surprise(result)
     if model.manifest.labels is not None:
-        answer |= decide(chosen, model.manifest.labels, options)
+        answer |= decide(chosen[schema["name"]], model.manifest.labels, options)
     if explain:
         answer["layers"] = render_layers(result.outputs)
     return answer
+
+
+def choose(output: np.ndarray, options: Options) -> np.ndarray:
+    """Take the last timestep's output or all, as asked for."""
+    return contiguous(output[-1] if options.is_last_only else output)
 
 
 def render_memory(row: Row, outcome: Outcome) -> dict[str, Any]:
@@ -101,8 +108,8 @@ def render_memory(row: Row, outcome: Outcome) -> dict[str, Any]:
 
 
 def contiguous(array: np.ndarray) -> np.ndarray:
-    """Lay an array out as orjson takes it."""
-    return np.ascontiguousarray(array)
+    """Lay an array out as orjson takes it; a number stays a number."""
+    return np.ascontiguousarray(array) if array.ndim else array
 
 
 def render_surprise(outcome: Outcome) -> list[float | None]:
