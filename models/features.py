@@ -1,36 +1,24 @@
 """From an encoded sequence to what the recurrent layers see, inside the graph.
 
 Normalisation and calendar live here so that training and serving cannot disagree:
-both hand over the same columns, and the SavedModel carries the constants.
+both hand over the same columns, and the SavedModel carries the constants. Schemas and
+columns are those of `models.schemas`.
 Knows nothing of how events are written by clients (`service.events`, `models.export`).
-
-An input schema is one of
-
-    {"kind": "event", "vocabulary": ["bear", "fox", ...]}
-    {"kind": "record", "fields": [{"name": "time", "type": "time"},
-                                  {"name": "value", "type": "number",
-                                   "mean": 15000.0, "std": 7000.0}]}
-
-An event is an index into the vocabulary: sequences are int32 of shape
-(batch, timesteps). A record takes one column per number and two per time (days since
-1970-01-01 and seconds of the day, both exact in float32): sequences are float32 of
-shape (batch, timesteps, columns).
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import keras
 from keras import ops
 
-Schema = Mapping[str, Any]
-Tensor = Any
+from models.clock import SECONDS_PER_DAY, TimeSincePrevious
+from models.gates import Tensor
+from models.schemas import COLUMNS, DEFAULT_TIME_FEATURES, num_columns
+from models.schemas import Schema as Schema
 
-COLUMNS = {"time": 2, "number": 1}
-SECONDS_PER_DAY = 86_400.0
 # Three harmonics draw a day with a morning and an evening peak; more fit noise.
 DAY_HARMONICS = (1, 2, 3)
 # 1970-01-01 was a Thursday: day 0 has weekday 3 when Monday is 0.
@@ -44,59 +32,104 @@ def sequence_input(inputs: Schema) -> Tensor:
     return keras.Input((None, num_columns(inputs)), dtype="float32", name="sequence")
 
 
-def num_columns(inputs: Schema) -> int:
-    """Count the columns a record takes in an encoded sequence."""
-    return sum(COLUMNS[field["type"]] for field in inputs["fields"])
-
-
-def encode_sequence(sequence: Tensor, inputs: Schema) -> Tensor:
+def encode_sequence(
+    sequence: Tensor, inputs: Schema, embedding: int | None = None
+) -> Tensor:
     """Turn an encoded sequence into features.
 
     Args:
         sequence: int32 of shape (batch, timesteps), or float32 of shape
             (batch, timesteps, columns).
         inputs: The input schema.
+        embedding: Size of the learnt vector of each name; None for one-hot.
 
     Returns:
-        float32 of shape (batch, timesteps, features): the one-hot event, or normalised
-        numbers, harmonics of the time of day and the one-hot weekday.
+        float32 of shape (batch, timesteps, features): the event, or the features of
+        each field side by side, in the schema's order.
     """
     if inputs["kind"] == "event":
-        return ops.one_hot(sequence, len(inputs["vocabulary"]))
+        return encode_names(sequence, inputs["vocabulary"], embedding)
     features: list[Tensor] = []
     for field, columns in split_fields(sequence, inputs["fields"]):
-        if field["type"] == "time":
-            features += calendar(*columns)
-        else:
-            features.append(normalise(columns[0], field))
+        features += encode_field(field, columns, embedding)
     return ops.concatenate(features, axis=-1)
 
 
 def split_fields(
     sequence: Tensor, fields: Sequence[Schema]
-) -> Iterator[tuple[Schema, list[Tensor]]]:
-    """Yield each field with its columns, each of shape (batch, timesteps, 1)."""
+) -> Iterator[tuple[Schema, Tensor]]:
+    """Yield each field with its columns, of shape (batch, timesteps, columns)."""
     start = 0
     for field in fields:
         stop = start + COLUMNS[field["type"]]
-        yield field, [sequence[..., k : k + 1] for k in range(start, stop)]
+        yield field, sequence[..., start:stop]
         start = stop
 
 
-def calendar(day: Tensor, second: Tensor) -> list[Tensor]:
-    """Derive time of day (harmonics) and day of week (one-hot, Monday first).
+def encode_field(field: Schema, columns: Tensor, embedding: int | None) -> list[Tensor]:
+    """Turn one field's columns into features, each (batch, timesteps, features)."""
+    if field["type"] == "number":
+        return [normalise(columns, field)]
+    if field["type"] == "category":
+        index = ops.cast(columns[..., 0], "int32")
+        return [encode_names(index, field["vocabulary"], embedding)]
+    names = field.get("features", DEFAULT_TIME_FEATURES)
+    return [ENCODE_TIME[name](columns) for name in names]
+
+
+def encode_names(
+    index: Tensor, vocabulary: Sequence[str], embedding: int | None
+) -> Tensor:
+    """Turn indices into a vocabulary into one-hot or learnt vectors.
 
     Args:
-        day: Days since 1970-01-01, float32 of shape (batch, timesteps, 1).
-        second: Seconds of the day, 0 to 86,399, of the same shape.
+        index: int32 of shape (batch, timesteps).
+        vocabulary: The names.
+        embedding: Size of a learnt vector; None for one-hot.
 
     Returns:
-        Features, each of shape (batch, timesteps, 1) or (batch, timesteps, 7).
+        float32 of shape (batch, timesteps, names or embedding).
+
+    Reference: Bengio et al., A Neural Probabilistic Language Model, JMLR 3, 2003
+    (learnt vectors of words).
     """
-    angle = second * (2 * math.pi / SECONDS_PER_DAY)
-    weekday = ops.cast(ops.mod(day[..., 0] + WEEKDAY_OF_DAY_ZERO, 7.0), "int32")
-    features = [wave(angle * k) for k in DAY_HARMONICS for wave in (ops.sin, ops.cos)]
-    return [*features, ops.one_hot(weekday, 7)]
+    if embedding is None:
+        return ops.one_hot(index, len(vocabulary))
+    return keras.layers.Embedding(len(vocabulary), embedding)(index)
+
+
+def time_of_day(columns: Tensor) -> Tensor:
+    """Derive harmonics of the time of day: sin and cos of each.
+
+    Args:
+        columns: Days since 1970-01-01 and seconds of the day (0 up to 86,400),
+            float32 of shape (batch, timesteps, 2).
+
+    Returns:
+        float32 of shape (batch, timesteps, 2 * harmonics), -1 to 1.
+    """
+    angle = columns[..., 1:] * (2 * math.pi / SECONDS_PER_DAY)
+    waves = [wave(angle * k) for k in DAY_HARMONICS for wave in (ops.sin, ops.cos)]
+    return ops.concatenate(waves, axis=-1)
+
+
+def day_of_week(columns: Tensor) -> Tensor:
+    """Derive the one-hot weekday, Monday first: float32 (batch, timesteps, 7)."""
+    weekday = ops.mod(columns[..., 0] + WEEKDAY_OF_DAY_ZERO, 7.0)
+    return ops.one_hot(ops.cast(weekday, "int32"), 7)
+
+
+def time_since_previous(columns: Tensor) -> Tensor:
+    """Derive ln(1 + seconds since the event before): (batch, timesteps, 1)."""
+    return TimeSincePrevious()(columns)
+
+
+# What `models.schemas.TIME_FEATURES` names.
+ENCODE_TIME: Mapping[str, Callable[[Tensor], Tensor]] = {
+    "time_of_day": time_of_day,
+    "day_of_week": day_of_week,
+    "time_since_previous": time_since_previous,
+}
 
 
 def normalise(value: Tensor, field: Schema) -> Tensor:

@@ -14,8 +14,9 @@ import keras
 from keras import ops
 
 from models import gates
+from models.gates import Tensor
+from models.peephole import PeepholeLSTMCell
 
-Tensor = Any
 Trace = dict[str, Tensor]
 
 
@@ -39,6 +40,15 @@ def trace_lstm(
         "trace_short_term": h,
         "trace_long_term": c,
     }
+
+
+def trace_peephole(
+    cell: PeepholeLSTMCell, x: Tensor, states: Sequence[Tensor]
+) -> Trace:
+    """Show the step of the peephole cell, which is written with the gates itself."""
+    names = ("learn", "candidate", "forget", "use")
+    memories = ("trace_short_term", "trace_long_term")
+    return dict(zip((*names, *memories), cell.step(x, states), strict=True))
 
 
 def trace_gru(cell: keras.layers.GRUCell, x: Tensor, states: Sequence[Tensor]) -> Trace:
@@ -94,25 +104,38 @@ def trace_rnn(
 
 Twin = Callable[[Any, Tensor, Sequence[Tensor]], Trace]
 
+LSTM_TRACE = (
+    "learn",
+    "candidate",
+    "forget",
+    "use",
+    "trace_short_term",
+    "trace_long_term",
+)
 # The twin of each cell and what it shows, in the order `TracingCell` packs it.
 TWINS: dict[type, tuple[Twin, tuple[str, ...]]] = {
-    keras.layers.LSTMCell: (
-        trace_lstm,
-        (
-            "learn",
-            "candidate",
-            "forget",
-            "use",
-            "trace_short_term",
-            "trace_long_term",
-        ),
-    ),
+    keras.layers.LSTMCell: (trace_lstm, LSTM_TRACE),
+    PeepholeLSTMCell: (trace_peephole, LSTM_TRACE),
     keras.layers.GRUCell: (
         trace_gru,
         ("update", "reset", "candidate", "trace_short_term"),
     ),
     keras.layers.SimpleRNNCell: (trace_rnn, ("trace_short_term",)),
 }
+
+
+MEMORIES = ("trace_short_term", "trace_long_term")
+
+
+def trace_unknown(cell: Any, x: Tensor, states: Sequence[Tensor]) -> Trace:
+    """Show the memories of a cell of someone's own; its gates are its secret."""
+    _, after = cell(x, list(states))
+    return dict(zip(MEMORIES, after, strict=False))
+
+
+def find_twin(cell: Any, num_states: int) -> tuple[Twin, tuple[str, ...]]:
+    """Return a cell's twin and what it shows."""
+    return TWINS.get(type(cell), (trace_unknown, MEMORIES[:num_states]))
 
 
 class TracingCell(keras.layers.Layer):
@@ -133,8 +156,9 @@ class TracingCell(keras.layers.Layer):
         super().__init__(**kwargs)
         self.cell = cell
         self.state_size = cell.state_size
-        self.twin, self.names = TWINS[type(cell)]
-        self.output_size = len(self.names) * cell.units
+        sizes = keras.tree.flatten(cell.state_size)
+        self.twin, self.names = find_twin(cell, len(sizes))
+        self.output_size = len(self.names) * sizes[0]
 
     def call(
         self, inputs: Tensor, states: Sequence[Tensor], training: bool = False
@@ -142,6 +166,5 @@ class TracingCell(keras.layers.Layer):
         """Advance one timestep."""
         del training  # an explanation is never a training step
         trace = self.twin(self.cell, inputs, states)
-        memories = ("trace_short_term", "trace_long_term")
         packed = ops.concatenate([trace[name] for name in self.names], axis=-1)
-        return packed, [trace[name] for name in memories if name in trace]
+        return packed, [trace[name] for name in MEMORIES if name in trace]

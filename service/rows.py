@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from service.errors import CarryoverError
+from service.errors import CarryoverError, EmptySequence, SequenceTooLong
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,3 +62,15 @@ class Outcome(NamedTuple):
 
 
 Result = Outcome | CarryoverError
+
+
+def check_length(sequence: Sequence[Any], max_events: int) -> None:
+    """Refuse a row without events, or with more than the service accepts."""
+    if not sequence:
+        raise EmptySequence("sequence is empty; send at least one event.")
+    if len(sequence) > max_events:
+        raise SequenceTooLong(
+            f"sequence has {len(sequence)} events; at most {max_events} are accepted "
+            "in one row. Split it over several requests of one session.",
+            max_events=max_events,
+        )

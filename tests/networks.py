@@ -16,16 +16,28 @@ SERIES = {
     ],
 }
 FORECAST = {"kind": "forecast", "name": "forecast", "field": "value", "horizon": 5}
+QUANTILES = {**FORECAST, "horizon": 3, "quantiles": [0.1, 0.5, 0.9]}
+TIMES = ["time_of_day", "day_of_week", "time_since_previous"]
+SHOP = {
+    "kind": "record",
+    "fields": [
+        {"name": "weather", "type": "category", "vocabulary": ["rain", "sun", "snow"]},
+        {"name": "time", "type": "time", "features": TIMES},
+        {"name": "value", "type": "number", "mean": 20.0, "std": 5.0},
+        {"name": "door", "type": "category", "vocabulary": ["open", "shut"]},
+        {"name": "guests", "type": "number", "mean": 3.0, "std": 2.0},
+    ],
+}
 
 
-def build(inputs, outputs, *, cell="lstm", units=(8,), seed=7):
+def build(inputs, outputs, *, units=(8,), seed=7, **options):
     """Build a network whose weights are large enough for its memory to matter."""
     import keras
 
     from models.networks import build_network
 
     keras.utils.set_random_seed(seed)
-    network = build_network(inputs, outputs, cell=cell, units=units)
+    network = build_network(inputs, outputs, units=units, **options)
     rng = np.random.default_rng(seed)
     network.set_weights(
         [w + rng.normal(0, 0.5, w.shape).astype(w.dtype) for w in network.get_weights()]
@@ -49,3 +61,19 @@ def half_hours(timesteps, seed=0):
         rng.normal(15_000, 5_000, timesteps),
     ]
     return np.stack(columns, axis=-1)[None].astype("float32")
+
+
+def shop_visits(batch, timesteps, seed=0):
+    """Draw records of `SHOP`, float32 (batch, timesteps, 6), seconds to days apart."""
+    rng = np.random.default_rng(seed)
+    apart = np.exp(rng.uniform(0, 12, (batch, timesteps))).astype("int64")
+    seconds = np.cumsum(apart, axis=1)
+    columns = [
+        rng.integers(0, 3, (batch, timesteps)),
+        16_252 + seconds // 86_400,
+        seconds % 86_400,
+        rng.normal(20, 5, (batch, timesteps)),
+        rng.integers(0, 2, (batch, timesteps)),
+        rng.integers(0, 9, (batch, timesteps)),
+    ]
+    return np.stack(columns, axis=-1).astype("float32")

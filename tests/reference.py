@@ -61,3 +61,21 @@ def rnn(x, kernel, recurrent_kernel, bias, h):
 def softmax(x):
     e = np.exp(x - x.max(axis=-1, keepdims=True))
     return e / e.sum(axis=-1, keepdims=True)
+
+
+def peephole_lstm(x, kernel, recurrent_kernel, peepholes, bias, h, c):
+    """Run an LSTM with peepholes over x; return h and c per step."""
+    w_i, w_f, w_g, w_o = np.split(np.asarray(kernel, "float64"), 4, axis=1)
+    u_i, u_f, u_g, u_o = np.split(np.asarray(recurrent_kernel, "float64"), 4, axis=1)
+    b_i, b_f, b_g, b_o = np.split(np.asarray(bias, "float64"), 4)
+    p_i, p_f, p_o = np.split(np.asarray(peepholes, "float64"), 3)
+    hs, cs = [], []
+    for event in np.asarray(x, "float64"):
+        i = sigmoid(event @ w_i + h @ u_i + p_i * c + b_i)
+        f = sigmoid(event @ w_f + h @ u_f + p_f * c + b_f)
+        c = f * c + i * np.tanh(event @ w_g + h @ u_g + b_g)
+        o = sigmoid(event @ w_o + h @ u_o + p_o * c + b_o)
+        h = o * np.tanh(c)
+        hs.append(h)
+        cs.append(c)
+    return np.array(hs), np.array(cs)

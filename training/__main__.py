@@ -8,14 +8,13 @@ mistakes in a configuration show at once.
 from __future__ import annotations
 
 import argparse
-import os
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 
 from training.config import load_config
 from training.errors import TrainingError
+from training.native_log import silence_native_log
 from training.publish import list_versions
 
 MENDABLE = 2
@@ -45,6 +44,12 @@ def build_parser() -> argparse.ArgumentParser:
         "--if-missing",
         action="store_true",
         help="do nothing if the model already has a version",
+    )
+    fit.add_argument(
+        "--quantize",
+        choices=("int8", "float16"),
+        help="add programs with smaller weights, measured in evaluation.md; never the "
+        "default of the service",
     )
     return parser
 
@@ -84,28 +89,12 @@ def fit(options: argparse.Namespace) -> None:
         return
     with silence_native_log():
         from training.pipeline import retrain
-    retrain(config, artifacts=options.artifacts, runs=options.runs)
-
-
-@contextmanager
-def silence_native_log() -> Iterator[None]:
-    """Keep TensorFlow's start-up notes off the terminal.
-
-    The level set here mutes most; a few lines are written before TensorFlow reads it,
-    straight to the file descriptor, which is why that is turned away for the import.
-    Errors in Python are raised as ever.
-    """
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    sys.stderr.flush()
-    terminal = os.dup(2)
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, 2)
-    try:
-        yield
-    finally:
-        os.dup2(terminal, 2)
-        os.close(terminal)
-        os.close(nowhere)
+    retrain(
+        config,
+        artifacts=options.artifacts,
+        runs=options.runs,
+        quantize=options.quantize,
+    )
 
 
 if __name__ == "__main__":

@@ -45,10 +45,13 @@ class General:
 
 @dataclass(frozen=True)
 class NetworkConfig:
-    """The recurrent layers."""
+    """What is trained: the arguments of `models.networks.build_network`."""
 
-    cell: Annotated[str, one_of("lstm", "gru", "rnn")]
+    cell: Annotated[str, one_of("lstm", "gru", "rnn", "peephole")]
     units: Annotated[tuple[int, ...], each(between(1, 4096))]
+    embedding: Annotated[int | None, between(1, 4096)] = None
+    dropout: Annotated[float, between(0, 0.95)] = 0.0
+    layer_norm: bool = False
 
 
 @dataclass(frozen=True)
@@ -75,7 +78,7 @@ class Config:
         name: Name of the model, and of its folder of versions.
         seed: From which weights, generated data and the order of examples follow.
         data: The options of the data source.
-        network: The recurrent layers.
+        network: What is trained.
         training: How the weights are found.
         decision: When a probability becomes a decision.
     """

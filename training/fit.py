@@ -1,8 +1,8 @@
 """Find the weights: a fixed number of epochs, the same weights for the same seed.
 
-Everything random in an epoch follows from (seed, epoch), so a run that was killed and
-resumed computes what an uninterrupted one does, bit for bit. Not EarlyStopping: its
-patience depends on noise, where a rate decayed to zero simply ends.
+Everything random in an epoch, dropout too, follows from (seed, epoch), so a run that
+was killed and resumed computes what an uninterrupted one does, bit for bit. Not
+EarlyStopping: its patience depends on noise, where a rate decayed to zero simply ends.
 Does not know where examples come from, nor what becomes of the network.
 """
 
@@ -19,6 +19,7 @@ import numpy as np
 import tensorflow as tf
 from keras import ops
 
+from models.heads import pinball
 from training.checkpoint import load_checkpoint, save_checkpoint
 from training.config import TrainingConfig
 from training.data.dataset import Array, Examples
@@ -107,6 +108,7 @@ def train_epoch(network: keras.Model, plan: Plan, epoch: int) -> float:
         Diverged: The loss is no longer a number; no checkpoint holds such weights.
     """
     rng = np.random.default_rng((plan.seed, epoch))
+    seed_dropout(network, plan.seed, epoch)
     batches = list(cut_batches(plan.draw_epoch(rng), plan.training.batch_size, rng))
     losses = []
     for k, batch in enumerate(batches):
@@ -124,6 +126,14 @@ def train_epoch(network: keras.Model, plan: Plan, epoch: int) -> float:
             f"(now {plan.training.learning_rate})."
         )
     return loss
+
+
+def seed_dropout(network: keras.Model, seed: int, epoch: int) -> None:
+    """Begin an epoch's dropout from (seed, epoch, layer), whatever ran before it."""
+    layers = [one for one in network.layers if isinstance(one, keras.layers.Dropout)]
+    for k, layer in enumerate(layers):
+        state = np.random.SeedSequence((seed, epoch, k)).generate_state(2)
+        layer.seed_generator.state.assign(state)
 
 
 def decay(learning_rate: float, done: float) -> float:
@@ -169,16 +179,19 @@ def measure_lengths(weights: Array) -> Array:
 
 
 def build_loss(inputs: Mapping[str, Any], outputs: Mapping[str, Any]) -> Any:
-    """Choose the loss of an output: cross-entropy, or absolute error for forecasts.
+    """Choose the loss of an output: cross-entropy, or an error for forecasts.
 
-    The absolute error is measured in standard deviations of the field, so that one
-    learning rate suits series of any unit.
+    That is the absolute error, or the pinball loss of quantiles, in standard
+    deviations of the field, so that one learning rate suits series of any unit.
     """
     if outputs["kind"] != "forecast":
         return "sparse_categorical_crossentropy"
     field = next(f for f in inputs["fields"] if f["name"] == outputs["field"])
+    quantiles = outputs.get("quantiles")
 
-    def absolute_error(target: Any, forecast: Any) -> Any:
+    def error(target: Any, forecast: Any) -> Any:
+        if quantiles:
+            return pinball(target, forecast, quantiles) / field["std"]
         return ops.mean(ops.abs(target - forecast), axis=-1) / field["std"]
 
-    return absolute_error
+    return error

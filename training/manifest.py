@@ -32,6 +32,7 @@ def describe_version(
     *,
     memory: Mapping[str, Sequence[int]],
     weights: Sequence[Array],
+    programs: Mapping[str, Any],
 ) -> dict[str, Any]:
     """Describe everything of a version but its number, time and files.
 
@@ -41,6 +42,9 @@ def describe_version(
         metrics: What was measured.
         memory: Size of each memory tensor, in layer order.
         weights: The network's weights, in layer order.
+        programs: `programs`, each with `file` (relative to the version), `signature`,
+            `batch`, `timesteps`, `sha256` and `bytes`; `programs_note`, why there are
+            none; `program_variants`, the same as programs, quantized.
 
     Returns:
         The manifest so far. `memory_layout` is the fingerprint of `memory`, `network`
@@ -59,6 +63,7 @@ def describe_version(
         "memory": {name: list(shape) for name, shape in memory.items()},
         "memory_layout": layout,
         "network": fingerprint_json([hashed, layout, inputs, outputs]),
+        **programs,
         "training": describe_training(config, dataset),
         "metrics": [dataclasses.asdict(metric) for metric in metrics],
         "packages": package_versions(),

@@ -5,7 +5,9 @@ Knows which step follows which, and nothing of how a step is done.
 
 from __future__ import annotations
 
+import dataclasses
 import math
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -24,6 +26,7 @@ from training.evaluate import EVALUATIONS
 from training.evaluate.metric import Metric, Predict
 from training.fit import Plan, build_loss, fit_network, make_deterministic
 from training.manifest import describe_version, write_evaluation, write_manifest
+from training.programs import compile_network
 from training.publish import publish_version
 from training.report import format_evaluation, print_result, say, watch
 from training.run import checkpoint_path, locate_run, lock_run, remove_checkpoints
@@ -37,13 +40,26 @@ class Trained(NamedTuple):
     metrics: list[Metric]
 
 
-def retrain(config: Config, *, artifacts: Path, runs: Path) -> Trained:
+class Fitted(NamedTuple):
+    """A trained network that is not published yet, and how it was measured."""
+
+    config: Config
+    dataset: Dataset
+    network: keras.Model
+    metrics: Sequence[Metric]
+
+
+def retrain(
+    config: Config, *, artifacts: Path, runs: Path, quantize: str | None = None
+) -> Trained:
     """Train a model from its configuration and publish it as a new version.
 
     Args:
         config: From `training.config.load_config`.
         artifacts: Folder of models; the version appears in `<artifacts>/<name>/`.
         runs: Folder of runs; an interrupted one goes on from its last epoch.
+        quantize: Adds programs with weights in `int8` or `float16`, measured beside
+            the exact ones.
 
     Returns:
         Where the version and the run are, and what was measured.
@@ -63,7 +79,8 @@ def retrain(config: Config, *, artifacts: Path, runs: Path) -> Trained:
         }
         evaluate = EVALUATIONS[config.data.source]
         metrics = evaluate(dataset.held_out, predict_with(network), others)
-        version = publish_network(config, dataset, network, metrics, artifacts)
+        fitted = Fitted(config, dataset, network, metrics)
+        version = publish_network(fitted, artifacts, quantize)
         remove_checkpoints(run)
     print_result(config.name, metrics, version, run)
     return Trained(version, run, metrics)
@@ -77,8 +94,7 @@ def train_network(
     network = build_network(
         dataset.inputs,
         dataset.outputs,
-        cell=config.network.cell,
-        units=config.network.units,
+        **dataclasses.asdict(config.network),
     )
     fit_network(
         network,
@@ -104,38 +120,47 @@ def train_baseline(config: Config, dataset: Dataset, run: Path, name: str) -> Pr
     return baseline.predict(train_network(adapted, presented, run, name))
 
 
-def publish_network(
-    config: Config,
-    dataset: Dataset,
-    network: keras.Model,
-    metrics: Sequence[Metric],
-    artifacts: Path,
-) -> Path:
+def publish_network(fitted: Fitted, artifacts: Path, quantize: str | None) -> Path:
     """Export a network, describe it and publish it as a new version."""
     description: dict[str, Any] = {}
+    name = fitted.config.name
 
     def fill(version: Path) -> None:
-        description.update(export_version(config, dataset, network, metrics, version))
+        description.update(export_version(fitted, version, quantize))
 
     def seal(version: Path, number: int) -> None:
-        write_manifest(version, config.name, number, description)
+        write_manifest(version, name, number, description)
 
-    return publish_version(artifacts / config.name, fill, seal)
+    return publish_version(artifacts / name, fill, seal)
 
 
 def export_version(
-    config: Config,
-    dataset: Dataset,
-    network: keras.Model,
-    metrics: Sequence[Metric],
-    version: Path,
+    fitted: Fitted, version: Path, quantize: str | None
 ) -> dict[str, Any]:
     """Write all of a version but its manifest, and return what that is to say."""
+    config, dataset, network, metrics = fitted
+    began = time.perf_counter()
     memory = export_network(
         network, dataset.inputs, dataset.outputs, version, real=dataset.real
     )
+    say(
+        f"\nSavedModel proved equal to the network, {time.perf_counter() - began:.1f} s"
+    )
+    evaluate = EVALUATIONS[config.data.source]
+    compiled = compile_network(
+        network,
+        dataset,
+        version,
+        quantize=quantize,
+        measure=lambda predict: evaluate(dataset.held_out, predict, {}),
+    )
     report = format_evaluation(config.name, metrics, dataset.facts, config.seed)
-    write_evaluation(version, report)
+    write_evaluation(version, report + compiled.report)
     return describe_version(
-        config, dataset, metrics, memory=memory, weights=network.get_weights()
+        config,
+        dataset,
+        metrics,
+        memory=memory,
+        weights=network.get_weights(),
+        programs=compiled.description,
     )

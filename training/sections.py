@@ -107,6 +107,7 @@ def is_number(value: object) -> bool:
 KINDS: Mapping[Any, Rule] = {
     int: Rule("a whole number", is_integer),
     float: Rule("a number", is_number),
+    bool: Rule("true or false", lambda value: isinstance(value, bool)),
     str: Rule("text", lambda value: isinstance(value, str)),
     tuple[int, ...]: Rule(
         "a list of whole numbers",

@@ -1,9 +1,20 @@
 """A network as a SavedModel that needs none of this code to run, proved equal to it.
 
-The one package of `models` that imports TensorFlow.
+And as LiteRT programs beside it, proved equal too. The one package of `models` that
+imports TensorFlow.
 """
 
+from models.export.compilation import FORMS
+from models.export.programs import HOT_FORMS, QUANTIZATIONS, Programs, export_programs
 from models.export.saved_model import export_network
 from models.export.verification import ExportError
 
-__all__ = ["ExportError", "export_network"]
+__all__ = [
+    "FORMS",
+    "HOT_FORMS",
+    "QUANTIZATIONS",
+    "ExportError",
+    "Programs",
+    "export_network",
+    "export_programs",
+]

@@ -11,7 +11,21 @@ from collections.abc import Mapping, Sequence
 
 import tensorflow as tf
 
-from models.features import Schema, Tensor
+from models.gates import Tensor
+from models.schemas import Schema, vocabularies
+
+Tables = Mapping[str, tf.lookup.StaticHashTable]
+
+
+UNKNOWN = "is not in the vocabulary of this model"
+NO_TIME = "is not one such as 2014-07-01T00:30:00, without a UTC offset"
+# `service.fields` takes the same; a test holds the two equal.
+TIME_FORM = r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d{1,6})?)?"
+
+
+def build_tables(inputs: Schema) -> Tables:
+    """Build the table of every vocabulary, by the name of its tensor."""
+    return {name: build_table(names) for name, names in vocabularies(inputs).items()}
 
 
 def build_table(vocabulary: Sequence[str]) -> tf.lookup.StaticHashTable:
@@ -36,50 +50,111 @@ def parse_events(
         A name outside the vocabulary fails the call.
     """
     is_padding = tf.equal(names, "")
-    index = table.lookup(names)
-    known = tf.debugging.Assert(
-        tf.reduce_all(is_padding | (index >= 0)),
-        ["an event is not in the vocabulary of this model:", names],
-    )
-    with tf.control_dependencies([known]):
-        index = tf.cast(tf.maximum(index, 0), tf.int32)
     length = tf.reduce_sum(tf.cast(~is_padding, tf.int32), axis=1)
-    return index, length
+    index = table.lookup(names)
+    known = is_padding | (index >= 0)
+    index = tf.maximum(require(known, index, f"an event {UNKNOWN}", names), 0)
+    at_end = ~tf.sequence_mask(length, tf.shape(names)[1])
+    is_padded = tf.equal(is_padding, at_end) & (length[:, None] > 0)
+    index = require(
+        is_padded, index, "a row is empty, or has empty names between events", names
+    )
+    return tf.cast(index, tf.int32), length
+
+
+def require(good: Tensor, value: Tensor, wrong: str, shown: Tensor) -> Tensor:
+    """Return a value, or fail the call, saying what is wrong, unless all is good."""
+    check = tf.debugging.Assert(tf.reduce_all(good), [f"{wrong}:", shown])
+    with tf.control_dependencies([check]):
+        return tf.identity(value)
 
 
 def parse_records(
-    tensors: Mapping[str, Tensor], fields: Sequence[Schema]
+    tensors: Mapping[str, Tensor], fields: Sequence[Schema], tables: Tables
 ) -> tuple[Tensor, Tensor]:
     """Lay the fields of records side by side as columns.
 
     Args:
         tensors: Per field, a tensor of shape (batch, timesteps): strings for times
-            (`YYYY-MM-DDTHH:MM` with optional `:SS`), float32 for numbers.
+            (`YYYY-MM-DDTHH:MM` with optional `:SS`) and categories, float32 for
+            numbers, int32 for indices; for vectors float32 of shape (batch, timesteps,
+            size).
         fields: The input schema's fields.
+        tables: From `build_tables`.
 
     Returns:
-        float32 of shape (batch, timesteps, columns) and int32 lengths (batch,).
+        float32 of shape (batch, timesteps, columns) and int32 lengths (batch,). A name
+        outside its field's vocabulary fails the call.
     """
     columns: list[Tensor] = []
     for field in fields:
-        tensor = tensors[field["name"]]
-        columns += parse_time(tensor) if field["type"] == "time" else [tensor]
+        name, tensor = field["name"], tensors[field["name"]]
+        if field["type"] == "time":
+            columns += parse_time(tensor)
+        elif field["type"] == "category":
+            columns.append(parse_category(tensor, name, tables[name]))
+        elif field["type"] == "vector":
+            columns += tf.unstack(tensor, field["size"], axis=-1)
+        elif field["type"] == "index":
+            columns.append(parse_index(tensor, field))
+        else:
+            columns.append(tensor)
     sequence = tf.stack(columns, axis=-1)
     return sequence, tf.fill(tf.shape(sequence)[:1], tf.shape(sequence)[1])
 
 
+def parse_category(
+    names: Tensor, field: str, table: tf.lookup.StaticHashTable
+) -> Tensor:
+    """Look a field's names up: float32 indices of shape (batch, timesteps)."""
+    index = table.lookup(names)
+    return tf.cast(
+        require(index >= 0, index, f"a {field} {UNKNOWN}", names), tf.float32
+    )
+
+
+def parse_index(index: Tensor, field: Schema) -> Tensor:
+    """Check a field's indices: float32 of shape (batch, timesteps)."""
+    known = (index >= 0) & (index < field["size"])
+    return tf.cast(
+        require(known, index, f"a {field['name']} {UNKNOWN}", index), tf.float32
+    )
+
+
 def parse_time(text: Tensor) -> list[Tensor]:
-    """Parse ISO 8601 wall-clock times into days since 1970-01-01 and seconds of day."""
+    """Parse wall-clock times into days since 1970-01-01 and seconds of the day.
+
+    Args:
+        text: `YYYY-MM-DDTHH:MM` or `YYYY-MM-DD HH:MM` with optional `:SS` and
+            fraction, of shape (batch, timesteps). Anything else fails the call.
+
+    Returns:
+        Two float32 tensors of the same shape.
+    """
+    is_form = tf.strings.regex_full_match(text, TIME_FORM)
+    text = require(is_form, text, f"a time {NO_TIME}", text)
+    full = tf.strings.regex_replace(text, "^(.{16})$", r"\1:00")  # seconds, if none
 
     def digits(start: int, count: int) -> Tensor:
-        part = tf.strings.substr(text, start, count)
+        part = tf.strings.substr(full, start, count)
         return tf.strings.to_number(part, tf.int32)
 
-    days = days_from_civil(digits(0, 4), digits(5, 2), digits(8, 2))
-    # "00" behind a time without seconds; text that is longer keeps its own.
-    text = tf.strings.join([text, ":00"])
-    seconds = digits(11, 2) * 3600 + digits(14, 2) * 60 + digits(17, 2)
-    return [tf.cast(days, tf.float32), tf.cast(seconds, tf.float32)]
+    year, month, day = digits(0, 4), digits(5, 2), digits(8, 2)
+    hour, minute = digits(11, 2), digits(14, 2)
+    second = tf.strings.to_number(tf.strings.substr(full, 17, 9), tf.float32)
+    first = days_from_civil(year, month, 1)
+    next_first = days_from_civil(year + month // 12, month % 12 + 1, 1)
+    is_date = (
+        (year >= 1)
+        & (month >= 1)
+        & (month <= 12)
+        & (day >= 1)
+        & (day <= next_first - first)
+    )
+    is_clock = (hour < 24) & (minute < 60) & (second < 60.0)
+    days = require(is_date & is_clock, first + day - 1, f"a time {NO_TIME}", text)
+    minutes = tf.cast(hour * 60 + minute, tf.float32)
+    return [tf.cast(days, tf.float32), minutes * 60.0 + second]
 
 
 def days_from_civil(year: Tensor, month: Tensor, day: Tensor) -> Tensor:

@@ -11,9 +11,11 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from models.export.parsing import build_table, parse_events, parse_records
+from models.export.parsing import build_tables
+from models.export.serving import build_serving_default
 from models.export.verification import verify_export
-from models.features import Schema, Tensor
+from models.gates import Tensor
+from models.schemas import Schema
 from models.streaming import stream_network
 
 
@@ -23,7 +25,8 @@ def export_network(
     """Write a network as a SavedModel and prove that it computes the same.
 
     Args:
-        network: From `models.networks.build_network`, trained.
+        network: From `models.networks.build_network`, trained, or
+            `models.wrapping.wrap_model`.
         inputs: Its input schema.
         outputs: Its output schema.
         path: The folder to write; must not exist.
@@ -43,13 +46,13 @@ def export_network(
     module = tf.Module()
     # A SavedModel keeps what hangs on the module it is made from.
     module.network_variables = [variable.value for variable in network.variables]
-    module.table = build_table(inputs.get("vocabulary", ["-"]))
+    module.tables = build_tables(inputs)
     tf.saved_model.save(
         module,
         str(path),
         signatures={
             "serving_default": build_serving_default(
-                network, inputs, outputs, module.table
+                streaming, inputs, outputs, module.tables
             ),
             "advance": build_signature(streaming.advance),
             "explain": build_signature(streaming.explain),
@@ -71,35 +74,3 @@ def build_signature(model: keras.Model) -> Any:
         return model(tensors, training=False)
 
     return signature.get_concrete_function(**specs)
-
-
-def build_serving_default(
-    network: keras.Model, inputs: Schema, outputs: Schema, table: Any
-) -> Any:
-    """Trace whole sequences, as a client writes them, to their last outputs.
-
-    Events are strings of shape (batch, timesteps), where "" after the end pads; records
-    are one tensor of shape (batch, timesteps) per field, times as strings.
-    """
-    kinds = {"time": tf.string, "number": tf.float32}
-    if inputs["kind"] == "event":
-        specs = {"sequence": tf.TensorSpec((None, None), tf.string, "sequence")}
-    else:
-        specs = {
-            field["name"]: tf.TensorSpec(
-                (None, None), kinds[field["type"]], field["name"]
-            )
-            for field in inputs["fields"]
-        }
-
-    @tf.function
-    def serving_default(**tensors: Tensor) -> dict[str, Tensor]:
-        if inputs["kind"] == "event":
-            sequence, length = parse_events(tensors["sequence"], table)
-        else:
-            sequence, length = parse_records(tensors, inputs["fields"])
-        prediction = network(sequence, training=False)
-        last = tf.gather(prediction, length - 1, axis=1, batch_dims=1)
-        return {outputs["name"]: last}
-
-    return serving_default.get_concrete_function(**specs)

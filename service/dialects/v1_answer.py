@@ -44,7 +44,8 @@ def render(
         explain: Whether gates and memories are part of the answer.
 
     Returns:
-        A JSON object with `predictions`, one per row, and `labels` where there are any.
+        A JSON object with `predictions`, one per row, and `labels` or `quantiles` where
+        there are any: what the last axis of a prediction means.
     """
     answer: dict[str, Any] = {
         "predictions": [
@@ -55,6 +56,8 @@ def render(
     }
     if model.manifest.labels is not None:
         answer["labels"] = model.manifest.labels
+    if "quantiles" in model.manifest.output:
+        answer["quantiles"] = model.manifest.output["quantiles"]
     return orjson.dumps(answer, option=JSON_OPTIONS)
 
 
@@ -72,19 +75,26 @@ def render_row(
         return problem(row.error)
     if isinstance(result, CarryoverError):
         return problem(result)
-    name = model.manifest.output["name"]
-    output = result.outputs[name]
-    chosen = contiguous(output[-1] if options.is_last_only else output)
+    schema = model.manifest.output
+    chosen = {
+        name: choose(result.outputs[name], options)
+        for name in (schema["name"], *schema.get("others", ()))
+    }
     if parsed.is_bare and not explain:
-        return chosen
-    answer = {name: chosen, "step": result.step} | render_memory(row, result)
+        return chosen if "others" in schema else chosen[schema["name"]]
+    answer = chosen | {"step": result.step} | render_memory(row, result)
     if "surprise" in result.outputs:
         answer["surprise"] = render_surprise(result)
     if model.manifest.labels is not None:
-        answer |= decide(chosen, model.manifest.labels, options)
+        answer |= decide(chosen[schema["name"]], model.manifest.labels, options)
     if explain:
         answer["layers"] = render_layers(result.outputs)
     return answer
+
+
+def choose(output: np.ndarray, options: Options) -> np.ndarray:
+    """Take the last timestep's output or all, as asked for."""
+    return contiguous(output[-1] if options.is_last_only else output)
 
 
 def render_memory(row: Row, outcome: Outcome) -> dict[str, Any]:
@@ -102,8 +112,8 @@ def render_memory(row: Row, outcome: Outcome) -> dict[str, Any]:
 
 
 def contiguous(array: np.ndarray) -> np.ndarray:
-    """Lay an array out as orjson takes it."""
-    return np.ascontiguousarray(array)
+    """Lay an array out as orjson takes it; a number stays a number."""
+    return np.ascontiguousarray(array) if array.ndim else array
 
 
 def render_surprise(outcome: Outcome) -> list[float | None]:

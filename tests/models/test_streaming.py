@@ -197,19 +197,6 @@ def test_forecasts_of_a_prefix_are_those_of_the_whole(timesteps):
     np.testing.assert_allclose(prefix, expected, rtol=TOLERANCE)
 
 
-def test_layers_that_cannot_stream_are_refused_by_name():
-    import keras
-
-    sequence = keras.Input((None, 3), name="sequence")
-    hidden = keras.layers.LSTM(4, go_backwards=True, return_sequences=True, name="rev")(
-        sequence
-    )
-    network = keras.Model(sequence, keras.layers.Dense(2)(hidden))
-
-    with pytest.raises(ValueError, match="'rev' has go_backwards=True"):
-        stream_network(network, networks.LABEL)
-
-
 def test_unknown_cell_is_refused_with_the_choices():
     with pytest.raises(ValueError, match="'lstmm'; choose one of rnn, lstm, gru"):
         build_network(networks.EVENTS, networks.LABEL, cell="lstmm")

@@ -1,7 +1,12 @@
 import numpy as np
 import pytest
 
-from service.errors import CarryoverError, InvalidEvent, NonFiniteInput
+from service.errors import (
+    CarryoverError,
+    InvalidEvent,
+    NonFiniteInput,
+    UnknownEvent,
+)
 from service.events import build_encoder
 
 SERIES = {
@@ -62,3 +67,46 @@ def test_error_sentences_stay_short_whatever_came(encoder):
         with pytest.raises(CarryoverError) as caught:
             encoder.encode([event])
         assert len(caught.value.detail) < 400
+
+
+VISIT = {"weather": "sun", "time": "1970-01-02T00:00:07", "value": 2.5, "door": "shut"}
+
+
+@pytest.fixture
+def mixed():
+    fields = [
+        {"name": "weather", "type": "category", "vocabulary": ["rain", "sun", "snow"]},
+        *SERIES["fields"],
+        {"name": "door", "type": "category", "vocabulary": ["open", "shut"]},
+    ]
+    return build_encoder({"kind": "record", "fields": fields}, max_events=5)
+
+
+def test_categories_become_their_index_in_their_own_vocabulary(mixed):
+    encoded = mixed.encode([VISIT, {**VISIT, "weather": "snow", "door": "open"}])
+
+    assert mixed.columns == (5,)
+    assert encoded.tolist() == [[1, 1, 7, 2.5, 1], [2, 1, 7, 2.5, 0]]
+
+
+@pytest.mark.parametrize(
+    ("value", "error", "words"),
+    [
+        ("snwo", UnknownEvent, "'snwo', which is no weather of this model. Did you"),
+        ("fog", UnknownEvent, "It knows rain, sun, snow."),
+        ("open", UnknownEvent, "no weather of this model"),  # a door may be
+        ("", UnknownEvent, "It knows rain, sun, snow."),
+        (1, InvalidEvent, "is 1; expected the name of a weather, such as 'rain'"),
+        (None, InvalidEvent, "is null; expected the name"),
+        (["sun"], InvalidEvent, "is a list of 1; expected the name"),
+        ("x" * 10**6, UnknownEvent, "It knows rain, sun, snow."),
+    ],
+)
+def test_bad_category_names_its_field_and_the_choices(mixed, value, error, words):
+    with pytest.raises(error) as caught:
+        mixed.encode([VISIT, {**VISIT, "weather": value}])
+
+    assert words in caught.value.detail
+    assert "sequence[1].weather" in caught.value.detail
+    assert caught.value.members["position"] == 1
+    assert len(caught.value.detail) < 400

@@ -70,13 +70,16 @@ def test_missing_optional_keys_take_their_defaults(write_config):
     config = load_config(write_config())
 
     assert (config.seed, config.decision.threshold) == (0, None)
+    assert (config.network.embedding, config.network.dropout) == (None, 0.0)
+    assert config.network.layer_norm is False
     assert config.data.season_rows is None
 
 
 def test_resolved_configuration_holds_every_section(write_config):
     resolved = load_config(write_config()).resolved()
 
-    assert resolved["network"] == {"cell": "gru", "units": (4, 3)}
+    layers = {"embedding": None, "dropout": 0.0, "layer_norm": False}
+    assert resolved["network"] == {"cell": "gru", "units": (4, 3), **layers}
     assert resolved["data"]["source"] == "series"
     assert resolved["decision"] == {"threshold": None}
 
@@ -88,6 +91,10 @@ def test_resolved_configuration_holds_every_section(write_config):
         ("network.units=[8]", lambda config: config.network.units == (8,)),
         ("network.cell=lstm", lambda config: config.network.cell == "lstm"),
         ('network.cell="lstm"', lambda config: config.network.cell == "lstm"),
+        ("network.cell=peephole", lambda config: config.network.cell == "peephole"),
+        ("network.embedding=8", lambda config: config.network.embedding == 8),
+        ("network.dropout=0.5", lambda config: config.network.dropout == 0.5),
+        ("network.layer_norm=true", lambda config: config.network.layer_norm is True),
         ("decision.threshold=0.5", lambda config: config.decision.threshold == 0.5),
         ("data.season_rows.day=4", lambda config: config.data.season_rows["day"] == 4),
         ("training.learning_rate=1", lambda config: config.training.learning_rate == 1),
@@ -108,6 +115,9 @@ def test_override_replaces_a_key(write_config, override, read):
         ("epochs = 3", "epochs = true", ["epochs is True", "a whole number"]),
         ("epochs = 3", "epochs = 2.5", ["epochs is 2.5", "a whole number"]),
         ('"gru"', '"gro"', ["network.cell is 'gro'", "one of lstm, gru, rnn"]),
+        ("units =", "dropout = 1\nunits =", ["dropout is 1", "from 0 to 0.95"]),
+        ("units =", "layer_norm = 1\nunits =", ["layer_norm is 1", "true or false"]),
+        ("units =", "embedding = 0\nunits =", ["embedding is 0", "a whole number"]),
         ("[4, 3]", "[]", ["network.units is []", "(at least one), each from 1"]),
         ("[4, 3]", "[4, 'b']", ["network.units", "a list of whole numbers"]),
         ("[4, 3]", "4", ["network.units is 4", "a list of whole numbers"]),

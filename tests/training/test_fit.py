@@ -28,6 +28,7 @@ from training.fit import (  # noqa: E402
     fit_network,
     make_deterministic,
     measure_lengths,
+    seed_dropout,
 )
 
 CONFIGS = Path(__file__).parents[2] / "training" / "configs"
@@ -44,10 +45,10 @@ def draw_epoch(rng):
     return Examples(sequences, np.cumsum(sequences, axis=1) % 2, weights)
 
 
-def train(checkpoint, *, seed=1, training=TRAINING, draw=draw_epoch):
+def train(checkpoint, *, seed=1, training=TRAINING, draw=draw_epoch, **options):
     """Train a small network and return its weights."""
     make_deterministic(seed)
-    network = build_network(INPUTS, OUTPUTS, cell="lstm", units=(3,))
+    network = build_network(INPUTS, OUTPUTS, units=(3,), **options)
     loss = build_loss(INPUTS, OUTPUTS)
     fit_network(network, loss, Plan(draw, training, seed), checkpoint=checkpoint)
     return network.get_weights()
@@ -75,8 +76,11 @@ def test_other_seed_gives_other_weights(tmp_path):
     assert not is_equal(first, train(tmp_path / "second.npz", seed=2))
 
 
+@pytest.mark.parametrize("dropout", [0.0, 0.4])
 @pytest.mark.parametrize("done", [1, 2])
-def test_training_goes_on_from_its_checkpoint_to_the_same_weights(tmp_path, done):
+def test_training_goes_on_from_its_checkpoint_to_the_same_weights(
+    tmp_path, done, dropout
+):
     class Interrupted(Exception):
         pass
 
@@ -88,10 +92,41 @@ def test_training_goes_on_from_its_checkpoint_to_the_same_weights(tmp_path, done
 
     drawn = []
     with pytest.raises(Interrupted):
-        train(tmp_path / "broken.npz", draw=draw_until_interrupted)
-    resumed = train(tmp_path / "broken.npz")
+        train(tmp_path / "broken.npz", draw=draw_until_interrupted, dropout=dropout)
+    resumed = train(tmp_path / "broken.npz", dropout=dropout)
 
-    assert is_equal(resumed, train(tmp_path / "whole.npz"))
+    assert is_equal(resumed, train(tmp_path / "whole.npz", dropout=dropout))
+
+
+def test_dropout_follows_from_the_epoch_not_from_what_ran_before():
+    network = build_network(INPUTS, OUTPUTS, units=(8, 8), dropout=0.5)
+    events = np.ones((2, 9), np.int32)
+
+    def draw(epoch):
+        seed_dropout(network, 1, epoch)
+        return np.asarray(network(events, training=True))
+
+    first, other, again = draw(0), draw(1), draw(0)
+
+    assert np.array_equal(first, again)
+    assert not np.array_equal(first, other)
+
+
+def test_label_of_a_sequence_is_learnt_from_the_last_event_alone(tmp_path):
+    def draw_last(rng):
+        examples = draw_epoch(rng)
+        last = np.arange(9) == measure_lengths(examples.weights)[:, None] - 1
+        return examples._replace(weights=last.astype(np.float32))
+
+    def draw_last_and_wrong_elsewhere(rng):
+        examples = draw_last(rng)
+        wrong = np.where(examples.weights > 0, examples.targets, 0)
+        return examples._replace(targets=wrong)
+
+    first = train(tmp_path / "first.npz", draw=draw_last)
+    other = train(tmp_path / "other.npz", draw=draw_last_and_wrong_elsewhere)
+
+    assert is_equal(first, other)
 
 
 def test_finished_training_is_not_repeated(tmp_path):
@@ -177,6 +212,26 @@ def test_forecast_loss_is_the_absolute_error_in_standard_deviations():
     error = loss(np.array([[[1.0, 3.0]]]), np.array([[[5.0, 3.0]]]))
 
     assert np.asarray(error).tolist() == [[1.0]]
+
+
+@pytest.mark.parametrize("quantiles", [[0.1, 0.5, 0.9], [0.25]])
+def test_quantiles_are_trained_with_the_pinball_loss(quantiles):
+    field = {"name": "value", "type": "number", "mean": 10.0, "std": 2.0}
+    inputs = {"kind": "record", "fields": [field]}
+    outputs = {"kind": "forecast", "field": "value", "horizon": 2}
+    outputs |= {"quantiles": quantiles}
+    network = build_network(inputs, outputs, units=(3,))
+    network.compile("sgd", loss=build_loss(inputs, outputs))
+    rng = np.random.default_rng(0)
+    values = rng.normal(10, 2, (4, 5, 1)).astype("float32")
+    target = rng.normal(10, 2, (4, 5, 2)).astype("float32")
+
+    error = target[..., None] - np.asarray(network(values))
+    loss = network.train_on_batch(values, target, sample_weight=np.ones((4, 5)))
+
+    level = np.array(quantiles)
+    expected = np.maximum(level * error, (level - 1) * error).mean() / 2
+    assert loss == pytest.approx(expected, rel=1e-5)
 
 
 def test_memoryless_prediction_ignores_what_came_before():

@@ -1,0 +1,47 @@
+"""Time since the previous event, as a feature: a layer that remembers one time.
+
+Knows nothing of streams; `models.streaming` carries the previous time as memory.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+from keras import ops
+
+from models.gates import Tensor
+
+SECONDS_PER_DAY = 86_400.0
+
+
+@keras.saving.register_keras_serializable(package="carryover")
+class TimeSincePrevious(keras.layers.Layer):
+    """Tell how long ago the event before was: ln(1 + seconds), 0 for the first.
+
+    Logarithmic, because what follows a second and what follows a month differ in kind,
+    not in degree.
+
+    Call arguments:
+        inputs: Days since 1970-01-01 and seconds of the day, float32 of shape
+            (batch, timesteps, 2).
+        previous: The same of the event before the first timestep, float32 of shape
+            (batch, 2); zeros where there was none.
+
+    Output shape:
+        (batch, timesteps, 1).
+    """
+
+    def call(self, inputs: Tensor, previous: Tensor | None = None) -> Tensor:
+        """Compare every time with the one before it."""
+        before = inputs[:, :1] * 0 if previous is None else previous[:, None]
+        earlier = ops.concatenate([before, inputs[:, :-1]], axis=1)
+        elapsed = inputs - earlier
+        # Days and seconds apart: their sum since 1970 would not fit a float32.
+        seconds = elapsed[..., :1] * SECONDS_PER_DAY + elapsed[..., 1:]
+        has_previous = ops.any(earlier > 0, axis=-1, keepdims=True)
+        return ops.where(has_previous, ops.log1p(ops.maximum(seconds, 0.0)), 0.0)
+
+    def compute_output_shape(self, input_shape: Any, **_: Any) -> tuple[Any, ...]:
+        """Return (batch, timesteps, 1)."""
+        return (*input_shape[:-1], 1)

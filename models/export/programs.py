@@ -1,0 +1,146 @@
+"""Programs: a network compiled with LiteRT, proved equal to its SavedModel.
+
+A program answers in microseconds where a TensorFlow call takes a millisecond, and needs
+no TensorFlow to run. Does not know manifests: returns what one is to say.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import keras
+import numpy as np
+
+from models.export.comparison import (
+    Call,
+    advance,
+    begin,
+    check_differences,
+    compare_programs,
+    load_program,
+)
+from models.export.compilation import (
+    FORMS,
+    CannotCompile,
+    Form,
+    Program,
+    compile_programs,
+)
+from models.features import Schema
+
+# How weights can be stored smaller, and what the files are called.
+QUANTIZATIONS = ("int8", "float16")
+# One event of each waiting session: where nearly all of the work is, and the only
+# programs that are quantized. Chunks and explanations stay exact.
+HOT_FORMS = tuple(f for f in FORMS if f.signature == "advance" and f.timesteps == 1)
+# Where programs are, relative to the version.
+FOLDER = Path("assets.extra/carryover/programs")
+
+
+class Programs(NamedTuple):
+    """The programs of one version.
+
+    Args:
+        entries: One per program, for the manifest: `file` (relative to the version),
+            `signature`, `batch`, `timesteps`, `sha256` and `bytes`.
+        difference: The largest difference of an output from the SavedModel's over
+            1,000 carried steps; in standard deviations of the field for forecasts.
+        note: Why there are none, or nothing.
+        predict: From sequences (batch, timesteps[, columns]) to outputs per timestep,
+            by the programs themselves; None where there are none.
+    """
+
+    entries: Sequence[Mapping[str, Any]]
+    difference: float = 0.0
+    note: str = ""
+    predict: Callable[[Any], Any] | None = None
+
+    def describe(self) -> dict[str, Any]:
+        """Return what the manifest says."""
+        note = {"programs_note": self.note} if self.note else {}
+        return {"programs": list(self.entries), **note}
+
+
+def export_programs(
+    network: keras.Model,
+    inputs: Schema,
+    outputs: Schema,
+    version: Path,
+    *,
+    real: Any,
+    forms: Sequence[Form] = FORMS,
+    quantize: str | None = None,
+) -> Programs:
+    """Compile a network, prove the programs equal to its SavedModel and write them.
+
+    Args:
+        network: As it was exported.
+        inputs: Its input schema.
+        outputs: Its output schema.
+        version: The folder of the SavedModel.
+        real: A few real encoded sequences, of shape (batch, timesteps) or
+            (batch, timesteps, columns), compared beside random ones.
+        forms: Signature, batch size and timesteps of each.
+        quantize: One of `QUANTIZATIONS` compiles with smaller weights; the difference
+            is then measured but not limited.
+
+    Returns:
+        The programs; none, and why, where the network cannot be compiled or computes
+        something else when compiled.
+    """
+    try:
+        programs = list(compile_programs(network, outputs, forms, quantize=quantize))
+        differences = compare_programs(version, programs, inputs, outputs, real=real)
+        if not quantize:
+            check_differences(differences, outputs["name"])
+    except CannotCompile as error:
+        return Programs([], note=str(error))
+    ending = f".{quantize}.tflite" if quantize else ".tflite"
+    entries = [write_program(p, version, ending) for p in programs]
+    predict = predict_with_programs(programs, outputs["name"])
+    return Programs(entries, differences[outputs["name"]], predict=predict)
+
+
+def write_program(program: Program, version: Path, ending: str) -> dict[str, Any]:
+    """Write one program, and return its entry of the manifest."""
+    file = FOLDER / f"{program.form.name}{ending}"
+    (version / FOLDER).mkdir(parents=True, exist_ok=True)
+    (version / file).write_bytes(program.content)
+    return {
+        "file": file.as_posix(),
+        **program.form._asdict(),
+        "sha256": hashlib.sha256(program.content).hexdigest(),
+        "bytes": len(program.content),
+    }
+
+
+def predict_with_programs(
+    programs: Sequence[Program], output: str
+) -> Callable[[Any], Any]:
+    """Make one-timestep programs a function from sequences to outputs per timestep."""
+    hot = {p.form.batch: p for p in programs if p.form in HOT_FORMS}
+
+    def predict(sequences: Any) -> Any:
+        enough = [batch for batch in hot if batch >= len(sequences)]
+        program = hot[min(enough, default=max(hot))]
+        call, batch = load_program(program), program.form.batch
+        starts = range(0, len(sequences), batch)
+        parts = [
+            run_rows(program, call, sequences[start : start + batch], output)
+            for start in starts
+        ]
+        return np.concatenate(parts)
+
+    return predict
+
+
+def run_rows(program: Program, call: Call, sequences: Any, output: str) -> Any:
+    """Run sequences from their beginning, rows padded to the program's batch."""
+    batch = program.form.batch
+    padding = [(0, batch - len(sequences))] + [(0, 0)] * (sequences.ndim - 1)
+    memory = begin(program, batch)
+    results, _ = advance(call, np.pad(sequences, padding), memory, 1)
+    return results[output][: len(sequences)]

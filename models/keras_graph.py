@@ -1,0 +1,128 @@
+"""Somebody's functional graph, run again on other tensors.
+
+Nested models are laid open, what layers keep from call to call (`stateful=True`) and a
+fixed batch size are left behind, and no weight is copied. Knows no schemas.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import keras
+
+from models.ports import CannotServe
+
+# Called with each operation and the tensors it gets.
+Visit = Callable[[Any, Sequence[Any]], None]
+# Names the stream gives to tensors of its own.
+TAKEN = re.compile(
+    r"sequence|length|expected|surprise|((trace_)?(short|long)_term|buffer|"
+    r"previous_time|learn|candidate|forget|use|update|reset)_\d+"
+)
+# Numbers behind names that Keras could reach by counting.
+LARGEST_COUNT = 10_000
+
+
+def find_graph(model: keras.Model) -> Any:
+    """Return the functional graph of a model.
+
+    Raises:
+        CannotServe: It has none.
+    """
+    is_sequential = isinstance(model, keras.Sequential)
+    graph = model._functional if is_sequential else model
+    if hasattr(graph, "_run_through_graph"):
+        return graph
+    mend = (
+        "Begin it with keras.Input(shape)."
+        if is_sequential
+        else "Build it as keras.Model(inputs, outputs)."
+    )
+    raise CannotServe(
+        f"model {model.name!r} has no graph of layers that could be run step by step: "
+        f"its {'input shape is not known' if is_sequential else 'call() is code'}. "
+        + mend
+    )
+
+
+def rerun(model: Any, tensors: Sequence[Any], visit: Visit | None = None) -> Any:
+    """Run a graph on other tensors, nested models laid open, nothing kept."""
+
+    def replace(operation: Any) -> Any:
+        def run(*args: Any, **kwargs: Any) -> Any:
+            if visit:
+                visit(operation, keras.tree.flatten((args, kwargs)))
+            if isinstance(operation, keras.Model):
+                return rerun(find_graph(operation), args, visit)
+            if isinstance(operation, keras.layers.RNN) and operation.stateful:
+                return forget(operation)(*args, **kwargs)
+            return operation(*args, **kwargs)
+
+        return run
+
+    return model._run_through_graph(list(tensors), operation_fn=replace)
+
+
+def forget(layer: keras.layers.RNN) -> keras.layers.RNN:
+    """Return a stateful layer's cell in a layer that keeps nothing."""
+    return keras.layers.RNN(
+        layer.cell,
+        return_sequences=layer.return_sequences,
+        return_state=layer.return_state,
+        go_backwards=layer.go_backwards,
+        zero_output_for_mask=layer.zero_output_for_mask,
+        name=layer.name,
+    )
+
+
+def find_operations(graph: Any) -> list[Any]:
+    """List the operations of a graph and of the models nested in it, each once."""
+    found: dict[int, Any] = {}
+    for operation in graph.operations:
+        inner = []
+        if isinstance(operation, keras.Model):
+            inner = find_operations(find_graph(operation))
+        elif not isinstance(operation, keras.layers.InputLayer):
+            inner = [operation]
+        found.update((id(one), one) for one in inner)
+    return list(found.values())
+
+
+def rename_clashes(graph: Any) -> None:
+    """Give every operation a name that no other has, nor the stream will want.
+
+    Names come back from a file, but Keras's counters begin anew: without this, the
+    first addition made here would be called `add`, as one of the file's may be.
+    """
+    seen: set[str] = set()
+    for operation in find_operations(graph):
+        while operation.name in seen or TAKEN.fullmatch(operation.name):
+            operation.name += "_again" if operation.name in seen else "_layer"
+        seen.add(operation.name)
+    for name in seen:
+        prefix, _, number = name.rpartition("_")
+        if not (prefix and number.isdecimal()):
+            prefix, number = name, "0"
+        while int(number) < LARGEST_COUNT:
+            if keras.backend.get_uid(prefix) > int(number):
+                break
+
+
+def find_embeddings(graph: Any) -> dict[int, int]:
+    """Find the Embedding an input goes to: its input_dim by the input's position."""
+    probes = [
+        keras.Input(x.shape[1:], dtype=x.dtype) if len(x.shape) > 1 else x
+        for x in graph.inputs
+    ]
+    position = {id(probe): k for k, probe in enumerate(probes)}
+    sizes: dict[int, int] = {}
+
+    def visit(operation: Any, tensors: Sequence[Any]) -> None:
+        if isinstance(operation, keras.layers.Embedding):
+            for k in (position[id(x)] for x in tensors if id(x) in position):
+                sizes[k] = min(operation.input_dim, sizes.get(k, operation.input_dim))
+
+    rerun(graph, probes, visit)
+    return sizes

@@ -1,0 +1,198 @@
+"""The inputs of somebody's Keras model, as kinds of events a client can send.
+
+An input of integers (batch, timesteps) takes an index, one of floats (batch, timesteps,
+features) a vector; several inputs are the fields of a record. Knows no layers but the
+size an `Embedding` gives an index.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import keras
+from keras import ops
+
+from models.gates import Tensor
+from models.schemas import Schema, brief
+
+# Every whole number up to here is exact in float32, so an index can be a column.
+LARGEST_INDEX = 2**24
+
+
+class CannotServe(ValueError):
+    """A Keras model's inputs or outputs have no form a client could send or read."""
+
+
+@dataclass(frozen=True)
+class Port:
+    """One input of a model.
+
+    Args:
+        name: Its name in the model.
+        type: `index` or `vector`.
+        size: How many indices there are, 0 where nothing tells; or numbers in a vector.
+        dtype: What the model takes.
+        has_features: Whether there is an axis of features behind the timesteps.
+    """
+
+    name: str
+    type: str
+    size: int
+    dtype: str
+    has_features: bool
+
+    @property
+    def field(self) -> Schema:
+        """The field of a record it is."""
+        return {"name": self.name, "type": self.type, "size": self.size}
+
+    @property
+    def columns(self) -> int:
+        """Columns it takes in a sequence of records."""
+        return self.size if self.type == "vector" else 1
+
+
+def read_ports(inputs: Sequence[Tensor], sizes: Mapping[int, int]) -> list[Port]:
+    """Tell what each input takes.
+
+    Args:
+        inputs: The model's symbolic inputs.
+        sizes: `input_dim` of the Embedding behind an input, by the input's position.
+
+    Raises:
+        CannotServe: An input has no timesteps, takes text, or has further axes.
+    """
+    lengths = {tensor.shape[1] for tensor in inputs if len(tensor.shape) > 1}
+    for k, tensor in enumerate(inputs):
+        shape = tuple(tensor.shape)
+        is_static = len(shape) < 2 or (len(lengths) > 1 and shape[1] == 1)
+        is_flat = len(shape) == 2 and shape[1] and not is_index(tensor, sizes.get(k))
+        if is_static or is_flat:
+            raise CannotServe(
+                f"input {tensor.name!r} has shape {show(shape)} and no timesteps; a "
+                "stream takes inputs of shape (batch, timesteps, features). Repeat a "
+                "value that never changes at every timestep."
+            )
+    if len(lengths) > 1:
+        raise CannotServe(
+            f"the inputs have different numbers of timesteps ({show(lengths)}); one "
+            "event has all of them at once. Give them all shape[1] = None."
+        )
+    return [read_port(tensor, sizes.get(k)) for k, tensor in enumerate(inputs)]
+
+
+def is_index(tensor: Tensor, size: int | None) -> bool:
+    """Tell whether an input holds whole numbers, as it must before an Embedding."""
+    return size is not None or tensor.dtype.lstrip("u").startswith("int")
+
+
+def read_port(tensor: Tensor, size: int | None) -> Port:
+    """Tell what one input takes."""
+    shape, dtype, where = tensor.shape, tensor.dtype, f"input {tensor.name!r}"
+    if dtype == "string":
+        raise CannotServe(
+            f"{where} takes text; look the names up before the model instead: save the "
+            "model behind its StringLookup and give the names with --events."
+        )
+    if len(shape) > 3 or (len(shape) == 3 and shape[2] is None):
+        raise CannotServe(
+            f"{where} has shape {show(shape)}; expected (batch, timesteps) or (batch, "
+            "timesteps, features) with a known number of features. Flatten an event's "
+            "own axes before the model."
+        )
+    if len(shape) == 2 and is_index(tensor, size):
+        if (size or 0) > LARGEST_INDEX:
+            raise CannotServe(
+                f"{where} has {size} indices; at most {LARGEST_INDEX} are exact."
+            )
+        return Port(tensor.name, "index", size or 0, dtype, False)
+    has_features = len(shape) == 3
+    return Port(
+        tensor.name, "vector", shape[2] if has_features else 1, dtype, has_features
+    )
+
+
+def describe_inputs(ports: Sequence[Port], events: Sequence[str] | None) -> Schema:
+    """Write the input schema of a model.
+
+    Args:
+        ports: Its inputs.
+        events: The names of the indices or of the one-hot features, if there are any.
+
+    Raises:
+        CannotServe: The names do not fit, or nothing tells how many indices there are.
+    """
+    if events is not None:
+        check_events(ports, events)
+        return {"kind": "event", "vocabulary": list(events)}
+    for port in ports:
+        if not port.size:
+            raise CannotServe(
+                f"input {port.name!r} takes whole numbers, and no Embedding behind it "
+                "says how many there are. Give their names with --events."
+            )
+    if len(ports) == 1:
+        return {"kind": ports[0].type, "size": ports[0].size}
+    return {"kind": "record", "fields": [port.field for port in ports]}
+
+
+def check_events(ports: Sequence[Port], events: Sequence[str]) -> None:
+    """Refuse names that are not as many as the model has events."""
+    if len(ports) > 1:
+        raise CannotServe(
+            "--events names the events of a model with one input; this one has "
+            f"{brief([port.name for port in ports])}. Leave it out: an event is an "
+            "object with these fields."
+        )
+    (port,) = ports
+    if port.size not in (0, len(events)):
+        what = (
+            "Embedding has input_dim" if port.type == "index" else "input has features"
+        )
+        raise CannotServe(
+            f"--events has {len(events)} names and the model's {what} {port.size}; "
+            "they must be as many, line k naming index k. An index kept for padding "
+            "or for unknown events needs a name too, such as [PAD] or [UNK]."
+        )
+
+
+def split_sequence(
+    sequence: Tensor, ports: Sequence[Port], inputs: Schema
+) -> list[Tensor]:
+    """Turn an encoded sequence into what a model's inputs take.
+
+    Args:
+        sequence: int32 of shape (batch, timesteps) for kinds `event` and `index`, else
+            float32 of shape (batch, timesteps, columns).
+        ports: The inputs.
+        inputs: The input schema.
+
+    Returns:
+        A tensor per input, of shape (batch, timesteps) or (batch, timesteps, features).
+    """
+    if inputs["kind"] in ("event", "index"):
+        (port,) = ports
+        if port.type == "vector":
+            return [ops.one_hot(sequence, port.size, dtype=port.dtype)]
+        return [ops.cast(sequence, port.dtype)]
+    tensors, start = [], 0
+    for port in ports:
+        part = sequence[..., start : start + port.columns]
+        part = part if port.has_features else part[..., 0]
+        tensors.append(ops.cast(part, port.dtype))
+        start += port.columns
+    return tensors
+
+
+def sequence_of(inputs: Schema, columns: int) -> Tensor:
+    """Build the Keras input named `sequence` that an input schema asks for."""
+    if inputs["kind"] in ("event", "index"):
+        return keras.Input((None,), dtype="int32", name="sequence")
+    return keras.Input((None, columns), dtype="float32", name="sequence")
+
+
+def show(sizes: object) -> str:
+    """Write a shape or sizes, None as `any`."""
+    words = ["any" if size is None else str(size) for size in sizes]  # type: ignore[attr-defined]
+    return f"({', '.join(words)})"

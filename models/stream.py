@@ -1,0 +1,58 @@
+"""What a network's layers share while its graph is run again as a stream."""
+
+from __future__ import annotations
+
+import keras
+from keras import ops
+
+from models.gates import Tensor
+
+
+class Stream:
+    """What a network's layers share while its graph is run again.
+
+    Args:
+        mask: Bool of shape (batch, timesteps), false in padding.
+        length: int32 of shape (batch,).
+        is_unrolled: Whether recurrent layers are laid out without a loop.
+        is_explained: Whether recurrent layers tell what their gates did.
+
+    Attributes:
+        before: Memory as it comes in, by name, in layer order.
+        after: Memory as it goes out, by the same names.
+        traces: Gates and memories per timestep.
+    """
+
+    def __init__(
+        self, *, mask: Tensor, length: Tensor, is_unrolled: bool, is_explained: bool
+    ) -> None:
+        self.mask = mask
+        self.length = length
+        self.is_unrolled = is_unrolled
+        self.is_explained = is_explained
+        self.before: dict[str, Tensor] = {}
+        self.after: dict[str, Tensor] = {}
+        self.traces: dict[str, Tensor] = {}
+        # Tensors that had no timesteps in the network and have them in the stream,
+        # because they stand behind a layer that gave only its last output.
+        self.per_sequence: dict[int, Tensor] = {}
+
+    def remember(self, name: str, shape: tuple[int, ...]) -> Tensor:
+        """Make a memory tensor and return it as it comes in."""
+        self.before[name] = keras.Input(shape, dtype="float32", name=name)
+        return self.before[name]
+
+    def count(self, prefix: str) -> int:
+        """Count the memory tensors whose name begins so."""
+        return sum(name.startswith(prefix) for name in self.before)
+
+
+def position(sequence: Tensor) -> Tensor:
+    """Number the timesteps from 1: int32 of shape (batch, timesteps).
+
+    A running count, because a symbolic sequence does not know its length.
+    """
+    column = sequence
+    while len(column.shape) > 2:
+        column = column[..., 0]
+    return ops.cumsum(ops.ones_like(column, dtype="int32"), axis=1)

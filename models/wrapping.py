@@ -1,0 +1,143 @@
+"""Somebody's Keras model as a network from one `sequence`, as the rest expects it.
+
+One sequence comes in and is split into what the model's inputs take; what comes out has
+names. Knows no files and no SavedModels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+
+from models.gates import Tensor
+from models.keras_graph import TAKEN, find_embeddings, find_graph, rename_clashes, rerun
+from models.ports import (
+    CannotServe,
+    Port,
+    describe_inputs,
+    read_ports,
+    sequence_of,
+    split_sequence,
+)
+from models.schemas import Schema
+
+# What an answer's fields mean already.
+ANSWER_FIELDS = {"step", "session", "memory", "ended", "expires_at", "top", "decided"}
+ANSWER_FIELDS |= {"layers", "labels"}
+
+
+@dataclass(frozen=True)
+class Wrapped:
+    """A model in the form the rest of the program takes.
+
+    Args:
+        network: From one sequence to an output, or to outputs by name.
+        ports: The model's own inputs.
+        inputs: Input schema.
+        outputs: Output schema; `others` names the outputs besides the first.
+    """
+
+    network: keras.Model
+    ports: list[Port]
+    inputs: Schema
+    outputs: Schema
+
+
+def wrap_model(
+    model: keras.Model,
+    *,
+    events: Sequence[str] | None = None,
+    labels: Sequence[str] | None = None,
+    task: str | None = None,
+) -> Wrapped:
+    """Wrap a model; operations of its graph may be given other names.
+
+    Args:
+        model: Sequential, Functional, or subclassed on a functional graph.
+        events: Names of its events: of the indices its Embedding takes, or of the
+            features of a one-hot input.
+        labels: Names of the numbers its first output ends in.
+        task: `next_event` where those are the probabilities of the event to come.
+
+    Raises:
+        CannotServe: Inputs, outputs, names or task do not fit each other.
+    """
+    graph = find_graph(model)
+    rename_clashes(graph)
+    ports = read_ports(graph.inputs, find_embeddings(graph))
+    inputs = describe_inputs(ports, events)
+    sequence = sequence_of(inputs, sum(port.columns for port in ports))
+    prediction = rerun(graph, split_sequence(sequence, ports, inputs))
+    named = name_outputs(graph, prediction)
+    outputs = describe_outputs(named, events, labels, task)
+    (first, *rest) = named.values()
+    results = {outputs["name"]: first, **dict(zip(list(named)[1:], rest, strict=True))}
+    network = keras.Model(sequence, results if rest else first)
+    return Wrapped(network, ports, inputs, outputs)
+
+
+def name_outputs(graph: Any, prediction: Any) -> dict[str, Tensor]:
+    """Give a model's outputs their names: its own.
+
+    Raises:
+        CannotServe: Two have one name, or a name means something else in an answer.
+    """
+    if isinstance(prediction, dict):
+        return check_output_names(list(prediction), list(prediction.values()))
+    return check_output_names(graph.output_names, keras.tree.flatten(prediction))
+
+
+def check_output_names(
+    names: Sequence[str], tensors: Sequence[Tensor]
+) -> dict[str, Tensor]:
+    """Pair outputs with their names, if each has one of its own."""
+    named = dict(zip(names, tensors, strict=True))
+    bad = [n for n in named if n in ANSWER_FIELDS or TAKEN.fullmatch(n)]
+    if len(tensors) > 1 and (bad or len(named) < len(tensors)):
+        raise CannotServe(
+            f"the outputs are named {', '.join(map(repr, names))}; expected names "
+            f"that differ and mean nothing else in an answer{' as ' if bad else ''}"
+            f"{', '.join(map(repr, bad))} does. Rename the output layers."
+        )
+    return named
+
+
+def describe_outputs(
+    named: Mapping[str, Tensor],
+    events: Sequence[str] | None,
+    labels: Sequence[str] | None,
+    task: str | None,
+) -> Schema:
+    """Write the output schema of a model."""
+    if task == "next_event":
+        labels = check_next_event(events, labels)
+    first, *others = named
+    (kind, name) = ("label", "probabilities") if labels else ("values", "values")
+    outputs: dict[str, Any] = {
+        "kind": task or kind,
+        "name": first if others else name,
+    }
+    if labels:
+        size = named[first].shape[-1]
+        if size != len(labels):
+            raise CannotServe(
+                f"there are {len(labels)} labels and output {first!r} ends in {size} "
+                "numbers; they must be as many, line k naming number k."
+            )
+        outputs["labels"] = list(labels)
+    return {**outputs, "others": others} if others else outputs
+
+
+def check_next_event(
+    events: Sequence[str] | None, labels: Sequence[str] | None
+) -> Sequence[str]:
+    """Return what a next-event model tells: the events."""
+    if events is None or (labels is not None and list(labels) != list(events)):
+        raise CannotServe(
+            "--task next-event tells the probability of each event to come, so its "
+            "labels are the events. Name them with --events and leave --labels out."
+        )
+    return events

@@ -1,0 +1,122 @@
+"""The fields of a record, as a client writes them, to the columns of a sequence.
+
+Also the words for what was received, and for the names that were meant. Knows neither
+rows nor HTTP.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Callable, Collection
+from datetime import date, datetime
+from typing import Any
+
+import numpy as np
+
+from service.errors import InvalidEvent, NonFiniteInput, UnknownEvent
+
+# Of the many forms of ISO 8601 the one people read; the SavedModel's own parser takes
+# the same, and a test holds the two equal.
+TIME_FORM = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d{1,6})?)?")
+EPOCH_DAY = date(1970, 1, 1).toordinal()
+# How many names an error message lists before it stops.
+MAX_LISTED = 12
+FLOAT32_MAX = float(np.finfo(np.float32).max)
+
+# (value, where it stood, position of its record) -> its columns
+Reader = Callable[[Any, str, int], tuple[float, ...]]
+
+
+def read_time(value: Any, where: str, position: int) -> tuple[float, ...]:
+    """Read a wall-clock time as days since 1970-01-01 and seconds of the day."""
+    try:
+        time = datetime.fromisoformat(value)
+        if time.tzinfo is None and not TIME_FORM.fullmatch(value):
+            raise ValueError
+    except (TypeError, ValueError):
+        raise InvalidEvent(
+            f"{where} is {describe(value)}; expected an ISO 8601 time, such as "
+            "'2014-07-01T00:30:00'.",
+            position=position,
+        ) from None
+    if time.tzinfo is not None:
+        raise InvalidEvent(
+            f"{where} is {value!r}, which has a UTC offset; this model was trained on "
+            "wall-clock times. Send the local time without the offset.",
+            position=position,
+        )
+    seconds = time.hour * 3600 + time.minute * 60 + time.second
+    return time.toordinal() - EPOCH_DAY, seconds + time.microsecond / 1e6
+
+
+def read_number(value: Any, where: str, position: int) -> tuple[float, ...]:
+    """Read a finite number: one column."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise InvalidEvent(
+            f"{where} is {describe(value)}; expected a number.", position=position
+        )
+    if not abs(value) <= FLOAT32_MAX:  # false for NaN, infinities and huge integers
+        raise NonFiniteInput(
+            f"{where} is {describe(value)}; expected a finite number that fits a "
+            "32-bit float.",
+            position=position,
+        )
+    return (float(value),)
+
+
+class CategoryReader:
+    """Names of a category to indices in its vocabulary: one column.
+
+    Args:
+        name: The field's name.
+        vocabulary: The names it knows.
+    """
+
+    def __init__(self, name: str, vocabulary: Collection[str]) -> None:
+        self.name = name
+        self.index = {choice: k for k, choice in enumerate(vocabulary)}
+
+    def __call__(self, value: Any, where: str, position: int) -> tuple[float, ...]:
+        """Look a name up.
+
+        Raises:
+            InvalidEvent: The value is not a string.
+            UnknownEvent: It is not in the vocabulary.
+        """
+        if not isinstance(value, str):
+            raise InvalidEvent(
+                f"{where} is {describe(value)}; expected the name of a {self.name}, "
+                f"such as {next(iter(self.index))!r}.",
+                position=position,
+            )
+        if value not in self.index:
+            raise UnknownEvent(
+                f"{where} is {value[:80]!r}, which is no {self.name} of this model. "
+                + suggest(value, self.index),
+                position=position,
+            )
+        return (float(self.index[value]),)
+
+
+def suggest(name: str, known: Collection[str]) -> str:
+    """Name the closest of the known names, or the first of them."""
+    close = difflib.get_close_matches(name[:80], list(known), n=3)
+    if close:
+        return f"Did you mean {' or '.join(map(repr, close))}?"
+    more = ", ..." if len(known) > MAX_LISTED else ""
+    return f"It knows {', '.join(list(known)[:MAX_LISTED])}{more}."
+
+
+def describe(value: Any) -> str:
+    """Show a received value briefly: its text, or what kind of thing it is."""
+    if isinstance(value, dict):
+        names = [str(name)[:40] for name in list(value)[:MAX_LISTED]]
+        return f"an object with the fields {', '.join(names) or '(none)'}"
+    if isinstance(value, list):
+        return f"a list of {len(value)}"
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    if isinstance(value, int) and abs(value) > FLOAT32_MAX:
+        return "a huge integer"  # its digits may run to thousands
+    return repr(value)[:80]

@@ -1,0 +1,258 @@
+import hashlib
+
+import numpy as np
+import pytest
+
+pytestmark = pytest.mark.tensorflow
+
+from ai_edge_litert.interpreter import Interpreter  # noqa: E402
+
+from models.export import (  # noqa: E402
+    FORMS,
+    HOT_FORMS,
+    export_network,
+    export_programs,
+)
+from models.export.comparison import (  # noqa: E402
+    STEPS,
+    advance,
+    begin,
+    check_differences,
+    compare_programs,
+    load_program,
+)
+from models.export.compilation import (  # noqa: E402
+    CannotCompile,
+    Form,
+    compile_programs,
+)
+from tests import networks  # noqa: E402
+
+# Between LiteRT and Keras on one event: rounding of a few float32 operations.
+ROUNDING = 1e-6
+FEW_FORMS = (Form("advance", 2, 1), Form("advance", 2, 4), Form("explain", 1, 1))
+NETWORKS = {
+    "rnn next event": (networks.EVENTS, networks.NEXT_EVENT, {"cell": "rnn"}),
+    "gru next event": (networks.EVENTS, networks.NEXT_EVENT, {"cell": "gru"}),
+    "two lstm labels": (networks.EVENTS, networks.LABEL, {"units": (8, 6)}),
+    "peephole labels": (networks.EVENTS, networks.LABEL, {"cell": "peephole"}),
+    "lstm forecast": (networks.SERIES, networks.FORECAST, {}),
+    "mixed records": (networks.SHOP, networks.QUANTILES, {"embedding": 3}),
+}
+
+
+def real_sequences(inputs):
+    """Sequences that are not the export's own random ones."""
+    if inputs is networks.EVENTS:
+        return networks.random_events(2, 40, seed=3)
+    if inputs is networks.SERIES:
+        return networks.half_hours(40, seed=3)
+    return networks.shop_visits(2, 40)
+
+
+def compiled(network, outputs, forms):
+    return {p.form: p for p in compile_programs(network, outputs, forms)}
+
+
+@pytest.mark.parametrize("case", NETWORKS)
+def test_programs_equal_the_saved_model_after_a_thousand_carried_steps(tmp_path, case):
+    inputs, outputs, options = NETWORKS[case]
+    network = networks.build(inputs, outputs, **options)
+    real = real_sequences(inputs)
+    export_network(network, inputs, outputs, tmp_path / "1", real=real)
+    programs = list(compile_programs(network, outputs, FEW_FORMS))
+
+    differences = compare_programs(tmp_path / "1", programs, inputs, outputs, real=real)
+
+    assert STEPS == 1_000
+    assert outputs["name"] in differences
+    assert set(programs[0].memory) < set(differences)
+    check_differences(differences, outputs["name"])
+
+
+@pytest.fixture(scope="module")
+def lstm():
+    """A network, and its programs by form."""
+    network = networks.build(networks.EVENTS, networks.NEXT_EVENT)
+    return network, compiled(network, networks.NEXT_EVENT, FEW_FORMS)
+
+
+@pytest.mark.parametrize("form", FEW_FORMS)
+def test_programs_have_the_signature_and_its_names(lstm, form):
+    _, programs = lstm
+    memory = {"short_term_0", "long_term_0", "expected"}
+
+    interpreter = Interpreter(model_content=programs[form].content)
+    (signature,) = interpreter.get_signature_list().items()
+
+    name, tensors = signature
+    assert name == form.signature
+    assert set(tensors["inputs"]) == {"sequence", "length"} | memory
+    assert set(tensors["outputs"]) >= {"probabilities", "surprise"} | memory
+    assert ("forget_0" in tensors["outputs"]) == (form.signature == "explain")
+
+
+@pytest.mark.parametrize("form", FEW_FORMS)
+def test_programs_have_no_loop_and_nothing_of_tensorflow(lstm, form):
+    _, programs = lstm
+
+    interpreter = Interpreter(model_content=programs[form].content)
+    operations = {details["op_name"] for details in interpreter._get_ops_details()}
+
+    assert not {"WHILE", "READ_VARIABLE", "CUSTOM"} & operations
+    assert not [name for name in operations if name.startswith("Flex")]
+
+
+def test_a_row_of_length_zero_keeps_its_memory(lstm):
+    _, programs = lstm
+    program = programs[FEW_FORMS[0]]
+    rng = np.random.default_rng(1)
+    memory = {
+        name: rng.uniform(0.1, 0.9, array.shape).astype("float32")
+        for name, array in begin(program, 2).items()
+    }
+
+    results = load_program(program)(
+        sequence=np.zeros((2, 1), "int32"), length=np.array([1, 0], "int32"), **memory
+    )
+
+    for name in memory:
+        np.testing.assert_array_equal(results[name][1], memory[name][1])
+        assert not np.array_equal(results[name][0], memory[name][0])
+
+
+def test_chunks_of_rows_of_different_length_equal_the_network(lstm):
+    network, programs = lstm
+    program = programs[FEW_FORMS[1]]
+    sequence = networks.random_events(2, 4)
+
+    results = load_program(program)(
+        sequence=sequence, length=np.array([4, 2], "int32"), **begin(program, 2)
+    )
+
+    whole = network(sequence).numpy()
+    got = results["probabilities"]
+    np.testing.assert_allclose(got[0], whole[0], atol=ROUNDING)
+    np.testing.assert_allclose(got[1, :2], whole[1, :2], atol=ROUNDING)
+    np.testing.assert_allclose(results["expected"][1], whole[1, 1], atol=ROUNDING)
+
+
+def test_explaining_changes_no_prediction(lstm):
+    _, programs = lstm
+    advancing, explaining = programs[FEW_FORMS[0]], programs[FEW_FORMS[2]]
+    sequence = networks.random_events(2, 30)
+
+    plain, _ = advance(load_program(advancing), sequence, begin(advancing, 2), 1)
+    shown, _ = advance(load_program(explaining), sequence[:1], begin(explaining, 1), 1)
+
+    np.testing.assert_allclose(
+        shown["probabilities"], plain["probabilities"][:1], atol=ROUNDING
+    )
+
+
+def export(path, network):
+    real = networks.random_events(2, 6)
+    export_network(network, networks.EVENTS, networks.LABEL, path, real=real)
+
+
+def add_programs(path, network, forms=HOT_FORMS[:1], **options):
+    real = networks.random_events(2, 6)
+    schemas = networks.EVENTS, networks.LABEL
+    return export_programs(network, *schemas, path, real=real, forms=forms, **options)
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory):
+    """A network whose weights are worth quantizing, and its SavedModel."""
+    network = networks.build(networks.EVENTS, networks.LABEL, units=(48,))
+    # Smaller, or 48 units are chaotic: then rounding alone grows without bound.
+    network.set_weights([0.2 * weights for weights in network.get_weights()])
+    path = tmp_path_factory.mktemp("programs") / "1"
+    export(path, network)
+    return network, path
+
+
+def test_every_program_is_written_and_described_with_its_hash(exported):
+    network, path = exported
+
+    programs = add_programs(path, network, FORMS)
+
+    entries = programs.describe()["programs"]
+    keys = ("signature", "batch", "timesteps")
+    assert [tuple(entry[key] for key in keys) for entry in entries] == list(FORMS)
+    for entry in entries:
+        content = (path / entry["file"]).read_bytes()
+        assert list(entry) == ["file", *keys, "sha256", "bytes"]
+        assert entry["sha256"] == hashlib.sha256(content).hexdigest()
+        assert entry["bytes"] == len(content)
+
+
+def test_predictions_by_programs_equal_the_networks(exported):
+    network, path = exported
+    sequences = networks.random_events(9, 9)
+
+    programs = add_programs(path, network, HOT_FORMS[:3])
+
+    for rows in (1, 3, 9):  # fewer than a batch, and more than the largest
+        np.testing.assert_allclose(
+            programs.predict(sequences[:rows]),
+            network(sequences[:rows]).numpy(),
+            atol=ROUNDING,
+        )
+
+
+@pytest.mark.parametrize("quantize", ["int8", "float16"])
+def test_quantized_programs_are_smaller_and_their_difference_is_told(
+    exported, quantize
+):
+    network, path = exported
+
+    (exact, smaller) = (
+        add_programs(path, network, quantize=kind) for kind in (None, quantize)
+    )
+
+    assert smaller.entries[0]["bytes"] < 0.7 * exact.entries[0]["bytes"]
+    assert exact.difference < smaller.difference < 0.1
+    assert smaller.entries[0]["file"].endswith(f"/advance_1x1.{quantize}.tflite")
+    assert exact.entries[0]["file"].endswith("/advance_1x1.tflite")
+
+
+def build_uncompilable():
+    """A network with an operation that LiteRT lacks."""
+    import keras
+
+    sequence = keras.Input((None,), dtype="int32", name="sequence")
+    hidden = keras.ops.one_hot(sequence, len(networks.VOCABULARY))
+    hidden = keras.layers.LSTM(4, return_sequences=True)(hidden)
+    hidden = keras.ops.erfinv(hidden)
+    return keras.Model(sequence, keras.layers.Dense(2, activation="softmax")(hidden))
+
+
+def test_network_that_cannot_be_compiled_goes_without_and_says_why(tmp_path):
+    network = build_uncompilable()
+    export(tmp_path / "1", network)
+
+    description = add_programs(tmp_path / "1", network).describe()
+
+    assert description["programs"] == []
+    assert "advance_1x1 cannot be compiled" in description["programs_note"]
+    assert "Erfinv" in description["programs_note"]
+    assert not list(tmp_path.rglob("*.tflite"))
+
+
+def test_programs_that_compute_something_else_are_not_written(tmp_path):
+    network = networks.build(networks.EVENTS, networks.LABEL)
+    export(tmp_path / "1", network)
+    network.set_weights([weights + 0.1 for weights in network.get_weights()])
+
+    programs = add_programs(tmp_path / "1", network)
+
+    assert programs.entries == []
+    assert "differs from the SavedModel" in programs.note
+    assert not list(tmp_path.rglob("*.tflite"))
+
+
+@pytest.mark.parametrize("difference", [2e-5, float("nan"), float("inf")])
+def test_a_difference_above_the_tolerance_is_refused(difference):
+    with pytest.raises(CannotCompile, match="probabilities differs"):
+        check_differences({"probabilities": difference}, "probabilities")

@@ -1,0 +1,106 @@
+"""A version's compiled programs: made, measured, and what is to be said of them.
+
+Does not know how a program is compiled or compared: `models.export` does.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import keras
+
+from models.export import FORMS, HOT_FORMS, Programs, export_programs
+from training.data.dataset import Dataset
+from training.evaluate.metric import Metric, Predict
+from training.native_log import silence_native_log
+from training.report import format_figure, say
+
+# Measures a function from sequences to outputs on held-out data, without baselines.
+Measure = Callable[[Predict], Sequence[Metric]]
+
+
+class Compiled(NamedTuple):
+    """What a version's manifest and its evaluation say of its programs."""
+
+    description: dict[str, Any]
+    report: str
+
+
+def compile_network(
+    network: keras.Model,
+    dataset: Dataset,
+    version: Path,
+    *,
+    quantize: str | None,
+    measure: Measure,
+) -> Compiled:
+    """Write a version's programs and, if asked for, the same with smaller weights.
+
+    Args:
+        network: As exported to `version`.
+        dataset: Its schemas and real sequences.
+        version: The folder of the SavedModel.
+        quantize: `int8`, `float16` or None.
+        measure: Evaluates what programs predict; called only with `quantize`.
+
+    Returns:
+        What manifest and evaluation say.
+    """
+    exact = export_timed(network, dataset, version, quantize=None)
+    if not quantize or not exact.entries:
+        return Compiled(exact.describe(), "")
+    smaller = export_timed(network, dataset, version, quantize=quantize)
+    variants = [{**entry, "quantize": quantize} for entry in smaller.entries]
+    report = format_variants({"float32": exact, quantize: smaller}, measure)
+    return Compiled({**exact.describe(), "program_variants": variants}, report)
+
+
+def export_timed(
+    network: keras.Model, dataset: Dataset, version: Path, *, quantize: str | None
+) -> Programs:
+    """Export programs, and say how long it took or why there are none."""
+    began = time.perf_counter()
+    with silence_native_log():
+        programs = export_programs(
+            network,
+            dataset.inputs,
+            dataset.outputs,
+            version,
+            real=dataset.real,
+            forms=HOT_FORMS if quantize else FORMS,
+            quantize=quantize,
+        )
+    kind = f"{quantize} programs" if quantize else "programs"
+    if programs.note:
+        say(f"no {kind}: {programs.note} The SavedModel serves without them.")
+    else:
+        say(
+            f"{len(programs.entries)} {kind} compiled, largest difference from the "
+            f"SavedModel {programs.difference:.1e}, {time.perf_counter() - began:.1f} s"
+        )
+    return programs
+
+
+def format_variants(kinds: Mapping[str, Programs], measure: Measure) -> str:
+    """Write the part of the evaluation that compares kinds of weights."""
+    rows: list[list[str]] = []
+    header = ["weights", "bytes of one program", "largest difference"]
+    for kind, programs in kinds.items():
+        if programs.predict is None:
+            rows.append([kind, "-", programs.note])
+            continue
+        metrics = measure(programs.predict)
+        header[3:] = [f"{metric.name} ({metric.unit})" for metric in metrics]
+        size, difference = programs.entries[0]["bytes"], programs.difference
+        figures = [format_figure(metric.value) for metric in metrics]
+        rows.append([kind, str(size), f"{difference:.2g}", *figures])
+    table = [header, ["---"] * len(header), *rows]
+    lines = "\n".join(f"| {' | '.join(row)} |" for row in table)
+    return (
+        f"\n## Quantized programs\n\n{lines}\n\nDifferences are from the SavedModel, "
+        "over 1,000 carried steps; forecasts in standard deviations of the field.\n"
+        "Quantized programs are never used unless asked for.\n"
+    )
