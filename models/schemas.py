@@ -79,7 +79,7 @@ def vocabularies(inputs: Schema) -> dict[str, Sequence[str]]:
     """
     if inputs["kind"] == "event":
         return {"sequence": inputs["vocabulary"]}
-    fields = [field for field in inputs["fields"] if field["type"] == "category"]
+    fields = [f for f in inputs.get("fields", ()) if f["type"] == "category"]
     return {field["name"]: field["vocabulary"] for field in fields}
 
 

@@ -1,4 +1,4 @@
-"""The command line of training: `python -m training fit --config FILE`.
+"""The command line of training: `fit` trains a model, `export` takes a Keras file.
 
 Exit status: 0 done, 2 something the user can mend (one `error: ...` line), 130
 interrupted (the same command goes on). TensorFlow is imported once it is needed, so
@@ -11,21 +11,35 @@ import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from training.config import load_config
 from training.errors import TrainingError
+from training.model_file import check_model_file, check_name, read_names
 from training.native_log import silence_native_log
 from training.publish import list_versions
 
 MENDABLE = 2
 INTERRUPTED = 130  # 128 + SIGINT, as shells count
+RESUMES = {
+    "fit": "The same command goes on from the last finished epoch.",
+    "export": "Nothing was published.",
+}
 
 
 def build_parser() -> argparse.ArgumentParser:
     """Describe the command line."""
     parser = argparse.ArgumentParser(prog="python -m training", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
+    add_fit(commands)
+    add_export(commands)
+    return parser
+
+
+def add_fit(commands: Any) -> None:
+    """Describe `python -m training fit`."""
     fit = commands.add_parser("fit", help="train a model and publish a new version")
+    fit.set_defaults(run=run_fit)
     fit.add_argument(
         "--config", type=Path, required=True, help="training/configs/NAME.toml"
     )
@@ -51,7 +65,33 @@ def build_parser() -> argparse.ArgumentParser:
         help="add programs with smaller weights, measured in evaluation.md; never the "
         "default of the service",
     )
-    return parser
+
+
+def add_export(commands: Any) -> None:
+    """Describe `python -m training export`."""
+    export = commands.add_parser(
+        "export", help="publish a Keras model of your own as a new version"
+    )
+    export.set_defaults(run=run_export)
+    export.add_argument("file", type=Path, help="a .keras or .h5 file")
+    export.add_argument("--name", required=True, help="name of the model in addresses")
+    export.add_argument(
+        "--events", type=Path, help="names of the events, one per line, index 0 first"
+    )
+    export.add_argument(
+        "--labels", type=Path, help="names of what the model tells, one per line"
+    )
+    export.add_argument(
+        "--task",
+        choices=("next-event",),
+        help="the output is the probability of each event to come",
+    )
+    export.add_argument(
+        "--allow-code",
+        action="store_true",
+        help="run Python code stored in the file, as Lambda layers are",
+    )
+    export.add_argument("--artifacts", type=Path, default=Path("artifacts"))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -62,13 +102,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     options = build_parser().parse_args(arguments)
     try:
-        fit(options)
+        options.run(options)
     except TrainingError as error:
         return fail(str(error))
     except OSError as error:
         return fail(f"{error.filename or 'the system'}: {error.strerror or error}.")
     except KeyboardInterrupt:
-        print("\nInterrupted. The same command goes on from the last finished epoch.")
+        print(f"\nInterrupted. {RESUMES[options.command]}")
         return INTERRUPTED
     return 0
 
@@ -79,7 +119,7 @@ def fail(sentence: str) -> int:
     return MENDABLE
 
 
-def fit(options: argparse.Namespace) -> None:
+def run_fit(options: argparse.Namespace) -> None:
     """Train and publish, unless there is a version and that is enough."""
     config = load_config(options.config, options.overrides)
     versions = list_versions(options.artifacts / config.name)
@@ -94,6 +134,28 @@ def fit(options: argparse.Namespace) -> None:
         artifacts=options.artifacts,
         runs=options.runs,
         quantize=options.quantize,
+    )
+
+
+def run_export(options: argparse.Namespace) -> None:
+    """Publish a Keras file."""
+    check_name(options.name)
+    check_model_file(options.file)
+    events = read_names(options.events, "--events")
+    labels = read_names(options.labels, "--labels")
+    with silence_native_log():
+        from training.export_keras import Order, export_file
+    task = options.task.replace("-", "_") if options.task else None
+    export_file(
+        Order(
+            options.file,
+            options.name,
+            events=events,
+            labels=labels,
+            task=task,
+            allow_code=options.allow_code,
+        ),
+        options.artifacts,
     )
 
 

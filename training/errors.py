@@ -5,6 +5,7 @@ TrainingError
 ├── DataError         the data cannot be read or cannot be trained on
 ├── CheckpointError   the checkpoint of an interrupted run cannot be read
 ├── RunBusy           another process is training this very run
+├── ModelError        a Keras file cannot be read, streamed or served as it is
 └── Diverged          the loss is no longer a number
 
 The command line prints the sentence and exits with status 2; anything else is a
@@ -32,6 +33,10 @@ class CheckpointError(TrainingError):
 
 class RunBusy(TrainingError):
     """Another process is training this very run."""
+
+
+class ModelError(TrainingError):
+    """A Keras file cannot be read, streamed or served as it is."""
 
 
 class Diverged(TrainingError):

@@ -51,22 +51,59 @@ def describe_version(
         that of weights, memory layout and both schemas: memory made by one network is
         never handed to another.
     """
-    inputs, outputs = dict(dataset.inputs), dict(dataset.outputs)
-    layout, hashed = fingerprint_json(memory), fingerprint_arrays(*weights)
     return {
-        "task": outputs["kind"],
-        "cell": config.network.cell,
-        "units": list(config.network.units),
-        "input": inputs,
-        "output": outputs,
-        "threshold": config.decision.threshold,
-        "memory": {name: list(shape) for name, shape in memory.items()},
-        "memory_layout": layout,
-        "network": fingerprint_json([hashed, layout, inputs, outputs]),
+        **describe_network(
+            dataset.inputs,
+            dataset.outputs,
+            cell=config.network.cell,
+            units=config.network.units,
+            threshold=config.decision.threshold,
+            memory=memory,
+            weights=weights,
+        ),
         **programs,
         "training": describe_training(config, dataset),
         "metrics": [dataclasses.asdict(metric) for metric in metrics],
         "packages": package_versions(),
+    }
+
+
+def describe_network(
+    inputs: Mapping[str, Any],
+    outputs: Mapping[str, Any],
+    *,
+    cell: str,
+    units: Sequence[int],
+    threshold: float | None,
+    memory: Mapping[str, Sequence[int]],
+    weights: Sequence[Array],
+    architecture: Sequence[str] = (),
+) -> dict[str, Any]:
+    """Describe what a network takes, remembers and tells.
+
+    Args:
+        inputs: Input schema.
+        outputs: Output schema.
+        cell: Name of its cells.
+        units: Size of each recurrent layer.
+        threshold: Probability from which a label counts as decided, if any.
+        memory: Size of each memory tensor, in layer order.
+        weights: In layer order.
+        architecture: Hashed into `network` where schemas and weights alone do not tell
+            one network from another.
+    """
+    inputs, outputs = dict(inputs), dict(outputs)
+    layout, hashed = fingerprint_json(memory), fingerprint_arrays(*weights)
+    return {
+        "task": outputs["kind"],
+        "cell": cell,
+        "units": list(units),
+        "input": inputs,
+        "output": outputs,
+        "threshold": threshold,
+        "memory": {name: list(shape) for name, shape in memory.items()},
+        "memory_layout": layout,
+        "network": fingerprint_json([hashed, layout, inputs, outputs, *architecture]),
     }
 
 

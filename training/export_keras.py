@@ -1,0 +1,190 @@
+"""The whole way of somebody's Keras file: load -> stream -> prove -> export -> publish.
+
+Knows which step follows which, and nothing of how a step is done.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import keras
+
+from models.export import ExportError, export_network, export_programs
+from models.keras_graph import find_graph, find_operations
+from models.ports import CannotServe
+from models.refusals import CannotStream
+from models.streaming import StreamingNetwork, stream_network
+from models.wrapping import Wrapped, wrap_model
+from training.errors import ModelError
+from training.export_report import print_export
+from training.manifest import describe_network, write_manifest
+from training.model_file import load_model
+from training.native_log import silence_native_log
+from training.proof import Proof, prove
+from training.publish import publish_version
+from training.report import say
+from training.run import package_versions
+
+# What the bundled models call these cells; any other has the name of its class.
+CELLS = {
+    "SimpleRNNCell": "rnn",
+    "LSTMCell": "lstm",
+    "GRUCell": "gru",
+    "PeepholeLSTMCell": "peephole",
+}
+
+
+@dataclass(frozen=True)
+class Order:
+    """What is to be exported, and as what.
+
+    Args:
+        file: The Keras file.
+        name: Name of the model in addresses.
+        events: Names of its events, if it has any.
+        labels: Names of the numbers its first output ends in, if they have any.
+        task: `next_event`, or None.
+        allow_code: Whether Python code stored in the file may run.
+        compiled: Whether programs are compiled beside the SavedModel.
+    """
+
+    file: Path
+    name: str
+    events: list[str] | None = None
+    labels: list[str] | None = None
+    task: str | None = None
+    allow_code: bool = False
+    compiled: bool = True
+
+
+class Streamable(NamedTuple):
+    """A model that was proved to stream."""
+
+    model: keras.Model
+    wrapped: Wrapped
+    streaming: StreamingNetwork
+    proof: Proof
+
+
+def export_file(order: Order, artifacts: Path) -> Path:
+    """Publish a Keras file as a new version of a model.
+
+    Args:
+        order: What, and as what.
+        artifacts: Folder of models; the version appears in `<artifacts>/<name>/`.
+
+    Returns:
+        The version's folder.
+
+    Raises:
+        ModelError: The file cannot be read, streamed or served as it is.
+    """
+    say(f"Exporting {order.name} from {order.file}")
+    model = load_model(order.file, allow_code=order.allow_code)
+    try:
+        ready = make_streamable(model, order)
+        version = publish(ready, order, artifacts)
+    except (CannotServe, CannotStream, ExportError) as error:
+        raise ModelError(f"{order.file}: {error}") from error
+    print_export(ready.wrapped, ready.streaming, ready.proof, version)
+    return version
+
+
+def make_streamable(model: keras.Model, order: Order) -> Streamable:
+    """Give a model a memory that travels with the call, and prove it is the same.
+
+    Raises:
+        CannotServe: Its inputs, outputs and names have no form for clients.
+        CannotStream: A layer needs events that have not come yet.
+        ModelError: The stream tells something else than the model.
+    """
+    wrapped = wrap_model(
+        model, events=order.events, labels=order.labels, task=order.task
+    )
+    streaming = stream_network(wrapped.network, wrapped.outputs)
+    return Streamable(model, wrapped, streaming, prove(model, wrapped, streaming))
+
+
+def publish(ready: Streamable, order: Order, artifacts: Path) -> Path:
+    """Export, describe and publish a model as a new version."""
+    description: dict[str, Any] = {}
+
+    def fill(version: Path) -> None:
+        description.update(export_version(ready, order, version))
+
+    def seal(version: Path, number: int) -> None:
+        write_manifest(version, order.name, number, description)
+
+    return publish_version(artifacts / order.name, fill, seal)
+
+
+def export_version(ready: Streamable, order: Order, version: Path) -> dict[str, Any]:
+    """Write all of a version but its manifest, and return what that is to say."""
+    wrapped, real = ready.wrapped, ready.proof.sequence
+    memory = export_network(
+        wrapped.network, wrapped.inputs, wrapped.outputs, version, real=real
+    )
+    programs = compile_programs(wrapped, version, real) if order.compiled else {}
+    cells = find_cells(ready.model)
+    # The same weights behind another activation are another network.
+    architecture = hashlib.sha256(ready.model.to_json().encode()).hexdigest()
+    return {
+        **describe_network(
+            wrapped.inputs,
+            wrapped.outputs,
+            cell="+".join(dict.fromkeys(name_cell(cell) for cell in cells)),
+            units=[count_units(cell) for cell in cells],
+            threshold=None,
+            memory=memory,
+            weights=wrapped.network.get_weights(),
+            architecture=[architecture],
+        ),
+        **programs,
+        "training": describe_file(order.file),
+        "metrics": [],
+        "packages": package_versions(),
+    }
+
+
+def compile_programs(wrapped: Wrapped, version: Path, real: Any) -> dict[str, Any]:
+    """Write the version's programs, and return what its manifest says of them."""
+    began = time.perf_counter()
+    with silence_native_log():
+        programs = export_programs(
+            wrapped.network, wrapped.inputs, wrapped.outputs, version, real=real
+        )
+    took = f"{time.perf_counter() - began:.1f} s"
+    say(f"programs {len(programs.entries)} compiled, {took} {programs.note}".rstrip())
+    return programs.describe()
+
+
+def describe_file(file: Path) -> dict[str, Any]:
+    """Describe where the weights are from."""
+    digest = hashlib.sha256(file.read_bytes()).hexdigest()
+    return {"source": "keras file", "file": file.name, "sha256": digest}
+
+
+def find_cells(model: keras.Model) -> list[Any]:
+    """List the cells of a model's recurrent layers."""
+    cells: list[Any] = []
+    for operation in find_operations(find_graph(model)):
+        if isinstance(operation, keras.layers.RNN):
+            stack = getattr(operation.cell, "cells", None)
+            cells += stack or [operation.cell]
+    return cells
+
+
+def name_cell(cell: Any) -> str:
+    """Name a cell as the bundled models do, or by its class."""
+    kind = type(cell).__name__
+    return CELLS.get(kind, kind)
+
+
+def count_units(cell: Any) -> int:
+    """Return the size of a cell's short-term memory."""
+    size = cell.state_size
+    return int(size if isinstance(size, int) else size[0])

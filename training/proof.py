@@ -1,0 +1,164 @@
+"""Proof that a stream tells what `model.predict` does, whatever the model.
+
+Random sequences go through the stream one event at a time, and through the model as
+its author would call it: whole. Knows no files.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
+
+import keras
+import numpy as np
+
+from models.export.examples import random_sequence
+from models.keras_graph import find_graph
+from models.ports import split_sequence
+from models.schemas import output_names
+from models.streaming import StreamingNetwork
+from models.wrapping import Wrapped
+from training.errors import ModelError
+
+# Of an output, relative to its size where that is above 1: rounding in float32 stays a
+# hundred times smaller, an operation that mixes timesteps is a thousand times larger.
+TOLERANCE = 1e-5
+ROWS, EVENTS = 3, 24
+# How far from 1 probabilities may add up.
+SUM_TOLERANCE = 1e-3
+
+Arrays = dict[str, Any]
+
+
+class Proof(NamedTuple):
+    """What was compared, and the largest difference found."""
+
+    rows: int
+    events: int
+    difference: float
+    sequence: Any
+
+
+def prove(model: keras.Model, wrapped: Wrapped, streaming: StreamingNetwork) -> Proof:
+    """Compare a stream, step by step, with the model it was made from.
+
+    Args:
+        model: As loaded. What it keeps from call to call is reset.
+        wrapped: The same, wrapped.
+        streaming: The same, streaming.
+
+    Raises:
+        ModelError: They differ, or labels stand for what is no probability.
+    """
+    rows, fixed, _ = find_shape(model)
+    rng = np.random.default_rng(0)
+    events = fixed * -(-EVENTS // fixed) if fixed and is_stateful(model) else EVENTS
+    events = events if is_stateful(model) else fixed or events
+    sequence = random_sequence(wrapped.inputs, rows, events, rng)
+    streamed = run_stream(streaming, sequence, output_names(wrapped.outputs))
+    if "labels" in wrapped.outputs:
+        check_probabilities(wrapped, streamed[wrapped.outputs["name"]])
+    largest = 0.0
+    for stop, predicted in predict_prefixes(model, wrapped, sequence):
+        for name, expected in predicted.items():
+            difference = differ(streamed[name], expected, stop)
+            largest = float(np.maximum(largest, difference))
+            if not difference <= TOLERANCE:  # a NaN is a difference too
+                raise ModelError(
+                    f"output {name!r} of the model, given {stop} events one at a time, "
+                    f"differs from model.predict of all of them by {difference:.2e}; "
+                    f"at most {TOLERANCE:.0e} is allowed. An operation of the model "
+                    "probably mixes timesteps, such as a mean over them. Nothing was "
+                    "published."
+                )
+    return Proof(rows, events, largest, sequence)
+
+
+def find_shape(model: keras.Model) -> tuple[int, int | None, Any]:
+    """Find the batch size and the timesteps a model insists on, and its graph."""
+    graph = find_graph(model)
+    first = graph.inputs[0]
+    return first.shape[0] or ROWS, first.shape[1], graph
+
+
+def is_stateful(model: keras.Model) -> bool:
+    """Tell whether a model keeps its memory from call to call."""
+    return any(getattr(layer, "stateful", False) for layer in model._flatten_layers())
+
+
+def run_stream(streaming: StreamingNetwork, sequence: Any, names: list[str]) -> Arrays:
+    """Run a stream one event at a time: outputs of shape (batch, timesteps, ...)."""
+    rows = len(sequence)
+    memory = {n: np.zeros((rows, *s), "float32") for n, s in streaming.memory.items()}
+    parts: list[Arrays] = []
+    for step in range(sequence.shape[1]):
+        event = {"sequence": sequence[:, step : step + 1]}
+        event["length"] = np.ones(rows, "int32")
+        results = streaming.advance.predict_on_batch({**event, **memory})
+        memory = {name: results[name] for name in memory}
+        parts.append({name: results[name] for name in names})
+    return {n: np.concatenate([part[n] for part in parts], axis=1) for n in names}
+
+
+def predict_prefixes(
+    model: keras.Model, wrapped: Wrapped, sequence: Any
+) -> Iterator[tuple[int, Arrays]]:
+    """Yield what the model predicts of the first events, and how many those are.
+
+    A model of any number of timesteps gets every prefix; one of a fixed number gets so
+    many at a time and, if it is stateful, keeps its memory between them.
+    """
+    _, fixed, graph = find_shape(model)
+    reset(model)
+    for stop in range(fixed or 1, sequence.shape[1] + 1, fixed or 1):
+        if not fixed:
+            reset(model)
+        part = sequence[:, stop - fixed if fixed else 0 : stop]
+        tensors = split_sequence(part, wrapped.ports, wrapped.inputs)
+        arrays = [keras.ops.convert_to_numpy(tensor) for tensor in tensors]
+        given = keras.tree.pack_sequence_as(graph._inputs_struct, arrays)
+        predicted = model.predict(given, batch_size=len(sequence), verbose=0)
+        yield stop, name_predictions(predicted, output_names(wrapped.outputs))
+
+
+def reset(model: keras.Model) -> None:
+    """Clear what a stateful model keeps."""
+    for layer in model._flatten_layers():
+        if getattr(layer, "stateful", False):
+            layer.reset_states()
+
+
+def name_predictions(predicted: Any, names: list[str]) -> Arrays:
+    """Give what a model predicted the names of the schema."""
+    if isinstance(predicted, Mapping) and len(names) > 1:
+        return {name: predicted[name] for name in names}
+    return dict(zip(names, keras.tree.flatten(predicted), strict=True))
+
+
+def differ(streamed: Any, expected: Any, stop: int) -> float:
+    """Measure the largest difference, relative to the size where that is above 1.
+
+    Args:
+        streamed: Of shape (batch, timesteps, ...).
+        expected: Of shape (batch, the last timesteps before `stop`, ...), or (batch,
+            ...) for a model with one output per sequence.
+        stop: How many events the model was given in all.
+    """
+    got = streamed[:, stop - 1]
+    if expected.ndim == streamed.ndim:
+        got = streamed[:, stop - expected.shape[1] : stop]
+    scale = max(1.0, float(np.max(np.abs(expected))))
+    return float(np.max(np.abs(got - expected))) / scale
+
+
+def check_probabilities(wrapped: Wrapped, output: Any) -> None:
+    """Refuse labels for numbers that are no probabilities."""
+    within = (output >= 0).all() and (output <= 1 + SUM_TOLERANCE).all()
+    sums = np.abs(output.sum(axis=-1) - 1) <= SUM_TOLERANCE
+    if not within or (wrapped.outputs["kind"] == "next_event" and not sums.all()):
+        raise ModelError(
+            f"the model's output runs from {output.min():.3g} to {output.max():.3g}; "
+            "labels name probabilities, from 0 to 1, and of events to come adding up "
+            'to 1. End the model with activation="softmax", or leave --labels and '
+            "--task out to serve the numbers as they are."
+        )
