@@ -1,7 +1,6 @@
 """Proof that a stream tells what `model.predict` does, whatever the model.
 
-Random sequences go through it event by event, and whole through the model. Knows no
-files.
+Random sequences go through it singly and through the model whole. Knows no files.
 """
 
 from __future__ import annotations
