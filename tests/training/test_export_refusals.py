@@ -1,0 +1,163 @@
+"""Keras files that cannot be served are refused in one sentence, nothing published."""
+
+from __future__ import annotations
+
+import pytest
+
+pytestmark = pytest.mark.tensorflow
+
+import keras  # noqa: E402
+from keras import layers  # noqa: E402
+
+from tests.training.keras_files import (  # noqa: E402
+    FEATURES,
+    NAMES,
+    export,
+    make_next_event,
+    save,
+    sequential,
+)
+from training.__main__ import main  # noqa: E402
+from training.errors import ModelError  # noqa: E402
+from training.export_keras import Order, export_file  # noqa: E402
+
+
+@keras.saving.register_keras_serializable(package="tests")
+class Average(layers.Layer):
+    """A layer nobody knows, which mixes timesteps."""
+
+    def call(self, inputs):
+        return inputs - keras.ops.mean(inputs, axis=1, keepdims=True)
+
+
+def write(folder, names):
+    path = folder / "names.txt"
+    path.write_text("\n".join(names) + "\n")
+    return str(path)
+
+
+def make_bidirectional():
+    return sequential(layers.Bidirectional(layers.LSTM(3), name="both"))
+
+
+def make_static():
+    sequence = keras.Input((None, FEATURES))
+    age = keras.Input((1,), name="age")
+    return keras.Model([sequence, age], [layers.LSTM(3)(sequence), age * 2.0])
+
+
+def make_reserved():
+    inputs = keras.Input((None, FEATURES))
+    step = layers.LSTM(3, return_sequences=True, name="step")(inputs)
+    return keras.Model(inputs, [step, layers.Dense(2, name="fine")(step)])
+
+
+def make_text():
+    names = keras.Input((None,), dtype="string")
+    index = layers.StringLookup(vocabulary=["a", "b"])(names)
+    return keras.Model(names, layers.LSTM(2)(layers.Embedding(3, 2)(index)))
+
+
+def make_sliced():
+    inputs = keras.Input((None, FEATURES))
+    hidden = layers.LSTM(3, return_sequences=True)(inputs)
+    return keras.Model(inputs, layers.Dense(1)(hidden[:, -1]))
+
+
+def make_shortened():
+    inputs = keras.Input((None, FEATURES))
+    return keras.Model(inputs, layers.LSTM(3, return_sequences=True)(inputs)[:, 1:])
+
+
+def make_summed():
+    inputs = keras.Input((None, FEATURES))
+    hidden = layers.LSTM(3, return_sequences=True)(inputs)
+    return keras.Model(inputs, keras.ops.cumsum(hidden, axis=1))
+
+
+REFUSED = {
+    "sliced": (make_sliced, [], "return_sequences=False"),
+    "shortened": (make_shortened, [], "one output per event"),
+    "summed": (make_summed, [], "mixes timesteps"),
+    "Bidirectional": (make_bidirectional, [], "'both'"),
+    "vocabulary": (make_next_event, ["--events", "3"], "3 names"),
+    "labels": (make_next_event, ["--labels", "3"], "3 labels"),
+    "logits": (lambda: sequential(layers.LSTM(3)), ["--labels", "3"], "softmax"),
+    "task": (make_next_event, ["--task", "next-event"], "--events"),
+    "mixing": (lambda: sequential(Average(), layers.GRU(3)), [], "mixes timesteps"),
+    "static": (make_static, [], "'age'"),
+    "reserved": (make_reserved, [], "'step'"),
+    "text": (make_text, [], "text"),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_what_cannot_be_served_is_refused_in_one_sentence(tmp_path, capsys, case):
+    make, options, words = REFUSED[case]
+    path = save(tmp_path, make())
+    options = [
+        write(tmp_path, NAMES[: int(option)]) if option.isdecimal() else option
+        for option in options
+    ]
+
+    status = export(path, tmp_path, *options)
+
+    error = capsys.readouterr().err
+    assert status == 2
+    assert error.startswith("error: ")
+    assert error.count("\n") == 1
+    assert words in error
+    assert not list((tmp_path / "artifacts").glob("mine/*"))
+
+
+@pytest.mark.parametrize("name", ["", "a b", "../x", "..", "ü", "x" * 65])
+def test_name_that_is_no_address_is_refused(tmp_path, capsys, name):
+    assert main(["export", str(tmp_path / "m.keras"), "--name", name]) == 2
+    assert "--name is" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "words"),
+    [
+        ("none.keras", None, "is no file"),
+        ("model.txt", b"x", "ends in .txt"),
+        ("text.keras", b"hello", "is no Keras file"),
+        ("text.h5", b"hello", "is no Keras file"),
+        ("empty.keras", b"PK\x05\x06" + bytes(18), "cannot be read by this Keras"),
+    ],
+)
+def test_what_is_no_keras_file_is_refused(tmp_path, capsys, file, content, words):
+    if content is not None:
+        (tmp_path / file).write_bytes(content)
+
+    status = export(tmp_path / file, tmp_path)
+
+    error = capsys.readouterr().err
+    assert status == 2
+    assert words in error
+    assert error.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [("a\n\nb\n", "line 2 is empty"), ("a\nb\na\n", "line 3"), ("", "is empty")],
+)
+def test_vocabulary_that_names_no_index_is_refused(tmp_path, capsys, text, words):
+    path = save(tmp_path, make_next_event())
+    (tmp_path / "words.txt").write_text(text)
+
+    status = export(path, tmp_path, "--events", str(tmp_path / "words.txt"))
+
+    assert status == 2
+    assert words in capsys.readouterr().err
+
+
+def test_unknown_class_is_named_with_a_way_out(tmp_path):
+    class Unregistered(keras.Model):
+        """Not registered anywhere."""
+
+    inputs = keras.Input((None, FEATURES))
+    path = save(tmp_path, Unregistered(inputs, layers.LSTM(3)(inputs)))
+
+    with pytest.raises(ModelError, match=r"'Unregistered'.*save keras\.Model"):
+        export_file(Order(path, "mine"), tmp_path)
