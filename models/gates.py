@@ -68,6 +68,12 @@ def learn(
 
     g = tanh(z_g); i = sigmoid(z_i); learned = i * g
 
+    Args:
+        z_i: Pre-activation of the gate, of shape (..., units).
+        z_g: Pre-activation of the candidate, of the same shape.
+        activation: Of the candidate.
+        recurrent_activation: Of the gate.
+
     Reference: Hochreiter & Schmidhuber, Long Short-Term Memory, Neural Computation
     9(8), 1997, doi 10.1162/neco.1997.9.8.1735.
     """
@@ -81,6 +87,11 @@ def forget(
     """Decide how much of the long-term memory to keep.
 
     f = sigmoid(z_f); kept = f * c_prev
+
+    Args:
+        z_f: Pre-activation of the gate, of shape (..., units).
+        c_prev: Long-term memory before the event, of the same shape.
+        recurrent_activation: Of the gate.
 
     Returns:
         The gate f and what it kept.
@@ -107,8 +118,16 @@ def use(
 
     o = sigmoid(z_o); h = o * tanh(c)
 
+    Args:
+        z_o: Pre-activation of the gate, of shape (..., units).
+        c: Long-term memory after the event, of the same shape.
+        activation: Of the memory.
+        recurrent_activation: Of the gate.
+
     Returns:
         The gate o and the short-term memory h.
+
+    Reference: Hochreiter & Schmidhuber, 1997 (their output gate), as in `learn`.
     """
     o = recurrent_activation(z_o)
     return o, o * activation(c)
@@ -119,6 +138,11 @@ def blend(z: Tensor, g: Tensor, h_prev: Tensor) -> Tensor:
 
     Keras's sign of z: 1 keeps the memory. Cho et al. (2014) write it so too; Chung et
     al. (2014) and Haiku swap the two.
+
+    Args:
+        z: The update gate itself (not a pre-activation), of shape (..., units).
+        g: The candidate, of the same shape.
+        h_prev: Short-term memory before the event, of the same shape.
 
     Reference: Cho et al., Learning Phrase Representations using RNN Encoder-Decoder,
     2014, https://arxiv.org/abs/1406.1078.

@@ -54,9 +54,15 @@ def trace_peephole(
 def trace_gru(cell: keras.layers.GRUCell, x: Tensor, states: Sequence[Tensor]) -> Trace:
     """Compute one GRU step, both variants of `reset_after`; packing z, r, g.
 
+        z = sigmoid(x W_z + h_prev U_z + b_z)                   update
+        r = sigmoid(x W_r + h_prev U_r + b_r)                   reset
+        g = tanh(x W_g + b_g + r * (h_prev U_g + d_g))          reset_after, or
+        g = tanh(x W_g + b_g + (r * h_prev) U_g)                without
+        h = z * h_prev + (1 - z) * g
+
     With `reset_after` (Keras's default) the reset gate scales the recurrent part of the
     candidate after its product with U, and that part has a bias of its own; without, it
-    scales h before the product, as in Cho et al. (2014).
+    scales h before the product, as in the third version of Cho et al. (2014).
     """
     (h_prev,) = states
     bias_x, bias_h = split_bias(cell)
