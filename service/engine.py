@@ -16,8 +16,6 @@ from service.batch import Advanced, advance_batch
 from service.catalog import Model
 from service.errors import (
     CarryoverError,
-    EarlierRowFailed,
-    SessionContended,
     StoreFull,
     StoreUnavailable,
 )
@@ -27,6 +25,7 @@ from service.memory.seal import Seal
 from service.memory.sessions import SessionKey, Sessions
 from service.rows import Outcome, Refused, Result, Row
 from service.runtime import Signature
+from service.turns import contended, earlier_row_failed, take_turns
 
 # Losing the race for so long means dozens of writers on one session, or a long row
 # among quick ones: better told than tried for ever.
@@ -138,7 +137,9 @@ class Engine:
         while pending and time.monotonic() < deadline:
             results |= self._attempt(call, pending)
             pending = {k: row for k, row in pending.items() if k not in results}
-        return results | {k: contended(row) for k, row in pending.items()}
+        return results | {
+            k: contended(row, MAX_CONTENTION_SECONDS) for k, row in pending.items()
+        }
 
     def _attempt(self, call: Call, rows: Mapping[int, Row]) -> dict[int, Result]:
         """Try rows once; those missing from the results lost a race."""
@@ -252,35 +253,3 @@ class Engine:
         if row.session is not None and not row.end:
             return outcome._replace(expires_at=record.expires_at)
         return outcome
-
-
-def take_turns(rows: Sequence[Row | Refused]) -> list[list[int]]:
-    """Sort rows into turns in which no session occurs twice; later rows wait."""
-    turns: list[list[int]] = []
-    seen: dict[str, int] = {}
-    for k, row in enumerate(rows):
-        turn = 0
-        if row.session is not None:
-            turn = seen.get(row.session, 0)
-            seen[row.session] = turn + 1
-        if turn == len(turns):
-            turns.append([])
-        turns[turn].append(k)
-    return turns
-
-
-def earlier_row_failed(session: str) -> CarryoverError:
-    """Tell that a row was held back, so that its session has no hole."""
-    return EarlierRowFailed(
-        f"an earlier row of session {session!r} in this request failed, so this one "
-        "was not applied. Mend that row, then send it and those after it again."
-    )
-
-
-def contended(row: Row) -> CarryoverError:
-    """Tell a client that others kept changing its session."""
-    return SessionContended(
-        f"session {row.session!r} was changed by other requests each time this one was "
-        f"computed, for {MAX_CONTENTION_SECONDS:g} s; nothing was stored. Send its "
-        "events from one client at a time, then repeat the request."
-    )
