@@ -17,6 +17,7 @@ import subprocess
 import sys
 import time
 import urllib.request
+from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -95,7 +96,7 @@ def run(settings: Settings) -> int:
     server = subprocess.Popen(
         [sys.executable, "-m", *COMMAND],
         start_new_session=True,
-        preexec_fn=die_with_parent,
+        preexec_fn=partial(die_with_parent, os.getpid()),
     )
     try:
         if wait_until_ready(server, settings):
@@ -110,10 +111,16 @@ def run(settings: Settings) -> int:
         return 0
 
 
-def die_with_parent() -> None:
-    """Ask Linux to stop this process when its parent is killed."""
+def die_with_parent(parent: int) -> None:
+    """Ask Linux to stop this process when its parent is killed.
+
+    Args:
+        parent: The parent's process id; it may have been killed already.
+    """
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+        if os.getppid() != parent:
+            os._exit(1)
 
 
 def interrupt(signum: int, frame: object) -> NoReturn:
