@@ -7,7 +7,7 @@ size an `Embedding` gives an index.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import keras
@@ -192,7 +192,7 @@ def sequence_of(inputs: Schema, columns: int) -> Tensor:
     return keras.Input((None, columns), dtype="float32", name="sequence")
 
 
-def show(sizes: object) -> str:
+def show(sizes: Iterable[int | None]) -> str:
     """Write a shape or sizes, None as `any`."""
-    words = ["any" if size is None else str(size) for size in sizes]  # type: ignore[attr-defined]
+    words = ["any" if size is None else str(size) for size in sizes]
     return f"({', '.join(words)})"
