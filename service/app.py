@@ -15,11 +15,12 @@ from werkzeug.routing import BaseConverter
 
 from service import access_log, error_pages
 from service.catalog import Catalog, load_catalog
-from service.engine import Engine, Lifetimes
+from service.engine import Engine
 from service.memory.seal import Seal, load_or_create_key
 from service.memory.sessions import Sessions
 from service.memory.store import open_store
 from service.settings import Settings
+from service.transition import Lifetimes
 from service.views import health, models, predict, sessions
 
 

@@ -9,63 +9,26 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import NamedTuple
 
-from service.batch import Advanced, advance_batch
+from service.batch import advance_batch
 from service.catalog import Model
 from service.errors import (
     CarryoverError,
     StoreFull,
     StoreUnavailable,
 )
-from service.memory.admission import Found, admit, check_memory, check_step
+from service.memory.admission import Found
 from service.memory.record import Session, Tombstone
 from service.memory.seal import Seal
 from service.memory.sessions import SessionKey, Sessions
-from service.rows import Outcome, Refused, Result, Row
+from service.rows import Refused, Result, Row
 from service.runtime import Signature
+from service.transition import Call, Lifetimes, Past, Step, Transitions
 from service.turns import contended, earlier_row_failed, take_turns
 
 # Losing the race for so long means dozens of writers on one session, or a long row
 # among quick ones: better told than tried for ever.
 MAX_CONTENTION_SECONDS = 10.0
-
-
-class Lifetimes(NamedTuple):
-    """Default lifetimes in seconds: an idle session's, and a sealed memory's."""
-
-    session_seconds: float
-    token_seconds: float
-
-
-@dataclass(frozen=True)
-class Call:
-    """What all rows of a request share."""
-
-    model: Model
-    tenant: str
-    signature: Signature
-
-    def key(self, session: str) -> SessionKey:
-        """Name a session among all tenants and models."""
-        return SessionKey(self.tenant, self.model.manifest.name, session)
-
-
-class Past(NamedTuple):
-    """A row's memory before it: as found in the store, and the live part of it."""
-
-    found: Found | None
-    record: Session | None
-
-
-class Step(NamedTuple):
-    """A row that was computed: what it came from, what came out, what to store."""
-
-    row: Row
-    past: Past
-    ahead: Advanced
-    record: Session
 
 
 class Engine:
@@ -86,9 +49,7 @@ class Engine:
         clock: Callable[[], float],
     ) -> None:
         self.sessions = sessions
-        self._seal = seal
-        self._lifetimes = lifetimes
-        self._clock = clock
+        self._transitions = Transitions(seal, lifetimes, clock)
 
     def advance(
         self,
@@ -152,15 +113,13 @@ class Engine:
             [rows[k].sequence for k in pasts],
             [past.record.tensors if past.record else None for past in pasts.values()],
         )
-        now = self._clock()
         steps: dict[int, Step] = {}
         for (k, past), ahead in zip(pasts.items(), advanced, strict=True):
             if isinstance(ahead, CarryoverError):
                 results[k] = ahead
             else:
-                record = self._next_record(call, rows[k], past, ahead, now)
-                steps[k] = Step(rows[k], past, ahead, record)
-        return results | self._commit(call, steps, now)
+                steps[k] = self._transitions.finish(rows[k], past, ahead)
+        return results | self._commit(call, steps)
 
     def _recall(
         self, call: Call, rows: Mapping[int, Row]
@@ -178,78 +137,29 @@ class Engine:
         pasts, results = {}, {}
         for k, row in rows.items():
             try:
-                pasts[k] = Past(found.get(k), self._admit(call, row, found.get(k)))
+                pasts[k] = self._transitions.begin(call, row, found.get(k))
             except CarryoverError as error:
                 results[k] = error
         return pasts, results
 
-    def _admit(self, call: Call, row: Row, found: Found | None) -> Session | None:
-        """Return the memory a row continues; None begins a sequence."""
-        network = call.model.fingerprint
-        if found is not None:
-            return admit(found, network=network, start=row.start, at=row.at)
-        if row.token is None:
-            check_step(0, row.at)
-            return None
-        name, now = call.model.manifest.name, self._clock()
-        record = self._seal.open(row.token, tenant=call.tenant, model=name, now=now)
-        return check_memory(record, network=network, at=row.at)
-
-    def _next_record(
-        self, call: Call, row: Row, past: Past, ahead: Advanced, now: float
-    ) -> Session:
-        """Form the record of a sequence's memory after a row."""
-        before = past.record
-        default = self._lifetimes.token_seconds
-        if row.session is not None:
-            default = self._lifetimes.session_seconds
-        idle = row.ttl_seconds or (before.idle_seconds if before else default)
-        return Session(
-            step=(before.step if before else 0) + len(row.sequence),
-            model_version=call.model.manifest.version,
-            network=call.model.fingerprint,
-            created_at=before.created_at if before else now,
-            updated_at=now,
-            expires_at=now + idle,
-            idle_seconds=idle,
-            tensors=ahead.tensors,
-        )
-
-    def _commit(
-        self, call: Call, steps: Mapping[int, Step], now: float
-    ) -> dict[int, Result]:
+    def _commit(self, call: Call, steps: Mapping[int, Step]) -> dict[int, Result]:
         """Store the sessions' memories; rows missing from the results lost a race.
 
         A store that refuses costs the rows that need it their step, and no other.
         """
+        conclude = self._transitions.conclude
         writes: dict[int, tuple[SessionKey, Found, Session | Tombstone]] = {}
         for k, step in steps.items():
             session, found = step.row.session, step.past.found
-            if session is None or found is None:
-                continue
-            ended = Tombstone("ended", step.record.step, now)
-            after = ended if step.row.end else step.record
-            writes[k] = call.key(session), found, after
+            if session is not None and found is not None:
+                writes[k] = call.key(session), found, step.after
         try:
             saved = self.sessions.save(list(writes.values()))
         except (StoreFull, StoreUnavailable) as error:
-            outcomes = {k: step for k, step in steps.items() if k not in writes}
+            others = {k: step for k, step in steps.items() if k not in writes}
             return {
                 **dict.fromkeys(writes, error),
-                **{k: self._outcome(call, step) for k, step in outcomes.items()},
+                **{k: conclude(call, step) for k, step in others.items()},
             }
         lost = {k for k, won in zip(writes, saved, strict=True) if not won}
-        return {k: self._outcome(call, s) for k, s in steps.items() if k not in lost}
-
-    def _outcome(self, call: Call, step: Step) -> Outcome:
-        """Tell what became of a row, and seal the memory its client holds."""
-        row, record = step.row, step.record
-        is_continued = record.step > len(row.sequence)
-        outcome = Outcome(step.ahead.outputs, is_continued, record.step)
-        if row.seal_memory:
-            name = call.model.manifest.name
-            token = self._seal.seal(record, tenant=call.tenant, model=name)
-            return outcome._replace(expires_at=record.expires_at, token=token)
-        if row.session is not None and not row.end:
-            return outcome._replace(expires_at=record.expires_at)
-        return outcome
+        return {k: conclude(call, s) for k, s in steps.items() if k not in lost}

@@ -6,11 +6,12 @@ import pytest
 
 from service.app import Services, create_app
 from service.catalog import Catalog
-from service.engine import Engine, Lifetimes
+from service.engine import Engine
 from service.memory.in_process import InProcessStore
 from service.memory.seal import Seal
 from service.memory.sessions import Sessions
 from service.settings import read_settings
+from service.transition import Lifetimes
 from tests.fakes import FakeClock, counting_model
 
 
