@@ -20,7 +20,7 @@ from service.memory.seal import Seal, load_or_create_key
 from service.memory.sessions import Sessions
 from service.memory.store import open_store
 from service.settings import Settings
-from service.transition import Lifetimes
+from service.transition import Lifetimes, Retention
 from service.views import health, models, predict, sessions
 
 
@@ -47,7 +47,9 @@ def build_services(
     lifetimes = Lifetimes(settings.session_idle_seconds, settings.token_seconds)
     memory = Sessions(store, clock=clock, tombstone_seconds=settings.tombstone_seconds)
     catalog = load_catalog(Path(settings.models), max_events=settings.max_events)
-    return Services(settings, catalog, Engine(memory, seal, lifetimes, clock))
+    retention = Retention(snapshots=settings.snapshots)
+    engine = Engine(memory, seal, lifetimes, clock, retention)
+    return Services(settings, catalog, engine)
 
 
 class ModelName(BaseConverter):

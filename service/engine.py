@@ -23,12 +23,13 @@ from service.memory.seal import Seal
 from service.memory.sessions import SessionKey, Sessions
 from service.rows import Refused, Result, Row
 from service.runtime import Signature
-from service.transition import Call, Lifetimes, Past, Step, Transitions
+from service.transition import Call, Lifetimes, Past, Retention, Step, Transitions
 from service.turns import contended, earlier_row_failed, take_turns
 
 # Losing the race for so long means dozens of writers on one session, or a long row
 # among quick ones: better told than tried for ever.
 MAX_CONTENTION_SECONDS = 10.0
+DEFAULT_RETENTION = Retention()
 
 
 class Engine:
@@ -39,6 +40,7 @@ class Engine:
         seal: Seals memory held by clients.
         lifetimes: Default lifetimes.
         clock: Seconds since 1970.
+        retention: What sessions keep beside their memory.
     """
 
     def __init__(
@@ -47,9 +49,10 @@ class Engine:
         seal: Seal,
         lifetimes: Lifetimes,
         clock: Callable[[], float],
+        retention: Retention = DEFAULT_RETENTION,
     ) -> None:
         self.sessions = sessions
-        self._transitions = Transitions(seal, lifetimes, clock)
+        self._transitions = Transitions(seal, lifetimes, clock, retention)
 
     def advance(
         self,

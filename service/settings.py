@@ -36,6 +36,14 @@ def positive_int(text: str) -> int:
     return value
 
 
+def natural(text: str) -> int:
+    """Read a whole number of at least 0."""
+    value = int(text)
+    if value < 0:
+        raise ValueError
+    return value
+
+
 def port(text: str) -> int:
     """Read a port number."""
     value = int(text)
@@ -69,6 +77,7 @@ def log_level(text: str) -> str:
 EXPECTED = {
     str: "text",
     log_level: "debug, info, warning or error",
+    natural: "a whole number of at least 0",
     positive_int: "a whole number of at least 1",
     port: "a whole number from 1 to 65535",
     store_address: "lmdb://PATH or memory://",
@@ -94,6 +103,13 @@ TABLE = (
         positive_seconds,
         7 * DAY,
         "How long a session that is gone answers 410 before its id is forgotten.",
+    ),
+    # Each is another copy of the memory in the record that every step rewrites.
+    Setting(
+        "snapshots",
+        natural,
+        0,
+        "How many earlier memories a session keeps, to be rewound to.",
     ),
     Setting(
         "token_key_file",
@@ -143,6 +159,7 @@ class Settings:
     memory: str
     session_idle_seconds: float
     tombstone_seconds: float
+    snapshots: int
     token_key_file: str
     token_seconds: float
     host: str

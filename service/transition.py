@@ -17,6 +17,7 @@ from service.memory.admission import Found, admit, check_memory, check_step
 from service.memory.record import Session, Tombstone
 from service.memory.seal import Seal
 from service.memory.sessions import SessionKey
+from service.memory.snapshots import Snapshot, append_snapshot
 from service.rows import Outcome, Row
 from service.runtime import Signature
 
@@ -26,6 +27,16 @@ class Lifetimes(NamedTuple):
 
     session_seconds: float
     token_seconds: float
+
+
+class Retention(NamedTuple):
+    """What a session keeps beside its memory.
+
+    Attributes:
+        snapshots: Earlier memories, to rewind it to; 0 keeps none.
+    """
+
+    snapshots: int = 0
 
 
 @dataclass(frozen=True)
@@ -78,14 +89,20 @@ class Transitions:
         seal: Seals memory held by clients.
         lifetimes: Default lifetimes.
         clock: Seconds since 1970.
+        retention: What sessions keep beside their memory.
     """
 
     def __init__(
-        self, seal: Seal, lifetimes: Lifetimes, clock: Callable[[], float]
+        self,
+        seal: Seal,
+        lifetimes: Lifetimes,
+        clock: Callable[[], float],
+        retention: Retention,
     ) -> None:
         self._seal = seal
         self._lifetimes = lifetimes
         self._clock = clock
+        self._retention = retention
 
     def begin(self, call: Call, row: Row, found: Found | None) -> Past:
         """Decide what a row continues.
@@ -128,7 +145,21 @@ class Transitions:
             idle_seconds=idle,
             tensors=ahead.tensors,
         )
+        if row.session is not None:
+            record = self._keep(record, row, before)
         return Step(row, past, ahead, record)
+
+    def _keep(self, record: Session, row: Row, before: Session | None) -> Session:
+        """Add what a session keeps beside its memory."""
+        snapshots = b""
+        if before is not None and self._retention.snapshots:
+            snapshots = append_snapshot(
+                before.snapshots,
+                Snapshot(before.step, before.tensors),
+                size=self._retention.snapshots,
+            )
+        last_event = row.sequence[-1].tobytes()
+        return record._replace(last_event=last_event, snapshots=snapshots)
 
     def conclude(self, call: Call, step: Step) -> Outcome:
         """Tell what became of a row, and seal the memory its client holds."""
