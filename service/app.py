@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 from flask import Flask
 from werkzeug.routing import BaseConverter
@@ -16,11 +17,14 @@ from werkzeug.routing import BaseConverter
 from service import access_log, error_pages
 from service.catalog import Catalog, load_catalog
 from service.engine import Engine
+from service.memory.answers import Bounds
 from service.memory.seal import Seal, load_or_create_key
 from service.memory.sessions import Sessions
 from service.memory.store import open_store
+from service.migration import Policies, Policy
+from service.retention import Retention
 from service.settings import Settings
-from service.transition import Lifetimes, Retention
+from service.transition import Lifetimes
 from service.views import health, models, predict, sessions
 
 
@@ -46,10 +50,26 @@ def build_services(
     seal = Seal([load_or_create_key(Path(settings.token_key_file))])
     lifetimes = Lifetimes(settings.session_idle_seconds, settings.token_seconds)
     memory = Sessions(store, clock=clock, tombstone_seconds=settings.tombstone_seconds)
-    catalog = load_catalog(Path(settings.models), max_events=settings.max_events)
-    retention = Retention(snapshots=settings.snapshots)
-    engine = Engine(memory, seal, lifetimes, clock, retention)
+    catalog = load_catalog(
+        Path(settings.models),
+        max_events=settings.max_events,
+        max_versions=settings.versions,
+    )
+    engine = Engine(memory, seal, lifetimes, clock, read_retention(settings), catalog)
     return Services(settings, catalog, engine)
+
+
+def read_retention(settings: Settings) -> Retention:
+    """Read what sessions keep beside their memory."""
+    answers = Bounds(
+        settings.stored_answers,
+        settings.stored_answer_bytes,
+        settings.stored_answer_seconds,
+    )
+    policies = Policies(
+        cast("Policy", settings.policy), cast("dict[str, Policy]", settings.policies)
+    )
+    return Retention(settings.snapshots, answers, settings.history_events, policies)
 
 
 class ModelName(BaseConverter):

@@ -12,7 +12,9 @@ CarryoverError
 │   ├── UnknownEvent
 │   ├── InvalidEvent
 │   ├── NonFiniteInput
-│   └── TokenInvalid
+│   ├── TokenInvalid
+│   ├── AnswerTooLarge
+│   └── IdempotencyMismatch
 ├── NotFound
 │   ├── ModelNotFound
 │   ├── VersionNotFound
@@ -26,6 +28,7 @@ CarryoverError
 │   ├── SessionLive
 │   ├── WrongNetwork
 │   ├── SessionContended
+│   ├── RequestInProgress
 │   └── EarlierRowFailed
 ├── NonFiniteResult         the network's answer is not a number; nothing was stored
 ├── CorruptRecord           stored memory fails its checksum; it is never served
@@ -129,6 +132,18 @@ class TokenInvalid(InvalidRequest):
     code = "token_invalid"
 
 
+class AnswerTooLarge(InvalidRequest):
+    """A row has an idempotency key, and its answer is too large to be kept."""
+
+    code = "answer_too_large"
+
+
+class IdempotencyMismatch(InvalidRequest):
+    """The idempotency key was used for another request to the session."""
+
+    code = "idempotency_mismatch"
+
+
 class NotFound(CarryoverError):
     """Nothing is at this address."""
 
@@ -205,6 +220,12 @@ class SessionContended(Conflict):
     """Other requests kept changing the session while this one was computed."""
 
     code = "session_contended"
+
+
+class RequestInProgress(Conflict):
+    """A request with the same idempotency key is being worked on."""
+
+    code = "request_in_progress"
 
 
 class EarlierRowFailed(Conflict):

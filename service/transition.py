@@ -1,8 +1,9 @@
 """Transitions: what a row continues from, and what it leaves behind.
 
-The rules of one row's step, free of stores and batches: which memory it may advance,
-by which network, the record that takes the memory's place, and what its client is told.
-Knows nothing of HTTP, of how rows are batched, or where records are stored.
+The rules of one row's step, free of stores and batches: whether it was answered before,
+which memory it may advance, by which network, the record that takes the memory's place,
+and what its client is told. Knows nothing of HTTP, of how rows are batched, or where
+records are stored.
 """
 
 from __future__ import annotations
@@ -12,12 +13,18 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from service.batch import Advanced
-from service.catalog import Model
-from service.memory.admission import Found, admit, check_memory, check_step
+from service.catalog import Catalog, Model
+from service.errors import WrongNetwork
+from service.memory.admission import Found, admit
+from service.memory.history import append_events
 from service.memory.record import Session, Tombstone
 from service.memory.seal import Seal
 from service.memory.sessions import SessionKey
 from service.memory.snapshots import Snapshot, append_snapshot
+from service.migration import Continuation, choose_version
+from service.past import Past, begin_with
+from service.repeats import find_answer, keep_answer
+from service.retention import Retention
 from service.rows import Outcome, Row
 from service.runtime import Signature
 
@@ -29,16 +36,6 @@ class Lifetimes(NamedTuple):
     token_seconds: float
 
 
-class Retention(NamedTuple):
-    """What a session keeps beside its memory.
-
-    Attributes:
-        snapshots: Earlier memories, to rewind it to; 0 keeps none.
-    """
-
-    snapshots: int = 0
-
-
 @dataclass(frozen=True)
 class Call:
     """What all rows of a request share."""
@@ -46,24 +43,11 @@ class Call:
     model: Model
     tenant: str
     signature: Signature
+    is_version_named: bool = False
 
     def key(self, session: str) -> SessionKey:
         """Name a session among all tenants and models."""
         return SessionKey(self.tenant, self.model.manifest.name, session)
-
-
-class Past(NamedTuple):
-    """What a row continues: as found in the store, the live part of it, and by whom.
-
-    Attributes:
-        found: What the store holds; None for a row without a session.
-        record: The memory it continues; None begins a sequence.
-        model: The version that advances it.
-    """
-
-    found: Found | None
-    record: Session | None
-    model: Model
 
 
 class Step(NamedTuple):
@@ -71,15 +55,16 @@ class Step(NamedTuple):
 
     row: Row
     past: Past
-    ahead: Advanced
+    outcome: Outcome
     record: Session
 
     @property
     def after(self) -> Session | Tombstone:
         """What takes the place of the session's record."""
+        record = self.record
         if self.row.end:
-            return Tombstone("ended", self.record.step, self.record.updated_at)
-        return self.record
+            return Tombstone("ended", record.step, record.updated_at, record.answers)
+        return record
 
 
 class Transitions:
@@ -90,6 +75,7 @@ class Transitions:
         lifetimes: Default lifetimes.
         clock: Seconds since 1970.
         retention: What sessions keep beside their memory.
+        catalog: The served models, to find other versions in.
     """
 
     def __init__(
@@ -98,13 +84,15 @@ class Transitions:
         lifetimes: Lifetimes,
         clock: Callable[[], float],
         retention: Retention,
+        catalog: Catalog,
     ) -> None:
         self._seal = seal
         self._lifetimes = lifetimes
         self._clock = clock
         self._retention = retention
+        self._catalog = catalog
 
-    def begin(self, call: Call, row: Row, found: Found | None) -> Past:
+    def begin(self, call: Call, row: Row, found: Found | None) -> Past | Outcome:
         """Decide what a row continues.
 
         Args:
@@ -112,24 +100,67 @@ class Transitions:
             row: The row.
             found: What the store holds for its session; None without a session.
 
+        Returns:
+            What to run; or the row's outcome, where it was answered before.
+
         Raises:
             CarryoverError: It may not continue; see `service.memory.admission`.
         """
-        return Past(found, self._admit(call, row, found), call.model)
+        if found is None:
+            found_or_sent = Found(0, self._open(call, row))
+        else:
+            answered = self._find_answer(call, row, found)
+            if answered is not None:
+                return answered
+            found_or_sent = found
+        chosen = self._choose(call, row, found_or_sent.record)
+        record = admit(
+            found_or_sent, network=chosen.network, start=row.start, at=row.at
+        )
+        return begin_with(chosen, row, found, record, call.model)
 
-    def _admit(self, call: Call, row: Row, found: Found | None) -> Session | None:
-        network = call.model.fingerprint
-        if found is not None:
-            return admit(found, network=network, start=row.start, at=row.at)
+    def _find_answer(self, call: Call, row: Row, found: Found) -> Outcome | None:
+        """Find the answer to a row that is a repeat, and the version that gave it."""
+        since = self._clock() - self._retention.answers.seconds
+        outcome = find_answer(row, call.signature, found, since)
+        if outcome is None:
+            return None
+        others = self._catalog.family(call.model)
+        given_by = [m for m in others if m.manifest.version == outcome.version]
+        return outcome._replace(model=given_by[0] if given_by else call.model)
+
+    def _open(self, call: Call, row: Row) -> Session | None:
+        """Open the memory a client sent, if it did."""
         if row.token is None:
-            check_step(0, row.at)
             return None
         name, now = call.model.manifest.name, self._clock()
-        record = self._seal.open(row.token, tenant=call.tenant, model=name, now=now)
-        return check_memory(record, network=network, at=row.at)
+        return self._seal.open(row.token, tenant=call.tenant, model=name, now=now)
 
-    def finish(self, row: Row, past: Past, ahead: Advanced) -> Step:
-        """Form the record of a sequence's memory after a row."""
+    def _choose(self, call: Call, row: Row, live: object) -> Continuation:
+        """Choose the version that continues a memory, if there is one."""
+        model = call.model
+        if not isinstance(live, Session) or live.network == model.fingerprint:
+            return Continuation(model, model.fingerprint)
+        try:
+            return choose_version(
+                live,
+                model,
+                self._catalog.family(model),
+                self._retention.policies.of(model.manifest.name),
+                is_version_named=call.is_version_named,
+            )
+        except WrongNetwork:
+            if not row.start:
+                raise
+            return Continuation(model, model.fingerprint)
+
+    def finish(self, call: Call, row: Row, past: Past, ahead: Advanced) -> Step:
+        """Form the record of a sequence's memory after a row, and its outcome.
+
+        Raises:
+            AnswerTooLarge: The row has an idempotency key, and a session has no room
+                for its answer; the row is not to be applied.
+        """
         before, now = past.record, self._clock()
         default = self._lifetimes.token_seconds
         if row.session is not None:
@@ -145,31 +176,67 @@ class Transitions:
             idle_seconds=idle,
             tensors=ahead.tensors,
         )
+        outcome = tell(row, past, ahead, record)
         if row.session is not None:
-            record = self._keep(record, row, before)
-        return Step(row, past, ahead, record)
+            record = self._keep(call, row, past, record, outcome)
+        return Step(row, past, outcome, record)
 
-    def _keep(self, record: Session, row: Row, before: Session | None) -> Session:
+    def _keep(
+        self, call: Call, row: Row, past: Past, record: Session, outcome: Outcome
+    ) -> Session:
         """Add what a session keeps beside its memory."""
+        before, retention, history = past.record, self._retention, b""
         snapshots = b""
-        if before is not None and self._retention.snapshots:
+        is_same = before is not None and before.network == record.network
+        if retention.snapshots and before is not None and is_same:
+            snapshot = Snapshot(before.step, before.tensors)
             snapshots = append_snapshot(
-                before.snapshots,
-                Snapshot(before.step, before.tensors),
-                size=self._retention.snapshots,
+                before.snapshots, snapshot, size=retention.snapshots
             )
-        last_event = row.sequence[-1].tobytes()
-        return record._replace(last_event=last_event, snapshots=snapshots)
+        if retention.policies.of(call.model.manifest.name) == "replay":
+            history = append_events(
+                before.history if before else None,
+                past.model.schema,
+                past.own.tobytes(),
+                max_bytes=retention.history_events * past.own[0].nbytes,
+            )
+        answers = keep_answer(
+            row,
+            call.signature,
+            past.answers,
+            outcome,
+            now=record.updated_at,
+            bounds=retention.answers,
+        )
+        return record._replace(
+            last_event=past.own[-1].tobytes(),
+            answers=answers,
+            snapshots=snapshots,
+            history=history,
+        )
 
     def conclude(self, call: Call, step: Step) -> Outcome:
         """Tell what became of a row, and seal the memory its client holds."""
-        row, record = step.row, step.record
-        is_continued = record.step > len(row.sequence)
-        outcome = Outcome(step.ahead.outputs, is_continued, record.step)
-        if row.seal_memory:
-            name = call.model.manifest.name
-            token = self._seal.seal(record, tenant=call.tenant, model=name)
-            return outcome._replace(expires_at=record.expires_at, token=token)
-        if row.session is not None and not row.end:
-            return outcome._replace(expires_at=record.expires_at)
-        return outcome
+        if not step.row.seal_memory:
+            return step.outcome
+        name = call.model.manifest.name
+        token = self._seal.seal(step.record, tenant=call.tenant, model=name)
+        return step.outcome._replace(token=token)
+
+
+def tell(row: Row, past: Past, ahead: Advanced, record: Session) -> Outcome:
+    """Form a row's outcome; the outputs of a replayed history are not the row's."""
+    outputs = ahead.outputs
+    if past.num_replayed:
+        outputs = {name: out[past.num_replayed :] for name, out in outputs.items()}
+    is_held = row.seal_memory or (row.session is not None and not row.end)
+    return Outcome(
+        outputs,
+        is_continued=record.step > len(row.sequence),
+        step=record.step,
+        expires_at=record.expires_at if is_held else None,
+        version=past.model.manifest.version,
+        migrated_from=past.migrated_from,
+        is_reset=past.is_reset,
+        model=past.model,
+    )

@@ -23,6 +23,7 @@ from service.errors import (
     TooManyRows,
     UnknownField,
 )
+from service.idempotency import Idempotency, stamp
 from service.memory.sessions import check_session_id
 from service.rows import Refused, Row
 
@@ -77,13 +78,22 @@ class Request(NamedTuple):
     rows: list[ParsedRow]
 
 
-def parse(data: bytes, model: Model, *, max_rows: int) -> Request:
+def parse(
+    data: bytes,
+    model: Model,
+    *,
+    max_rows: int,
+    explain: bool = False,
+    idempotency: Idempotency | None = None,
+) -> Request:
     """Parse the body of a predict or explain call.
 
     Args:
         data: The body.
         model: Whose events the rows hold.
         max_rows: Most rows accepted.
+        explain: Whether every timestep is to be shown.
+        idempotency: The request's key and fingerprint, if it has a key.
 
     Returns:
         The options and the rows; a bad row is refused and spoils no other.
@@ -95,7 +105,16 @@ def parse(data: bytes, model: Model, *, max_rows: int) -> Request:
     check_body(body, model.manifest, max_rows)
     threshold = model.manifest.threshold if body.threshold is None else body.threshold
     options = Options(body.returned == "last", body.top, threshold)
-    rows = [parse_row(k, raw, model) for k, raw in enumerate(body.instances)]
+    is_last_only = options.is_last_only and not explain
+    rows = [
+        parse_row(k, raw, model, is_last_only=is_last_only)
+        for k, raw in enumerate(body.instances)
+    ]
+    if idempotency is not None:
+        rows = [
+            parsed._replace(row=stamp(parsed.row, k, idempotency))
+            for k, parsed in enumerate(rows)
+        ]
     return Request(options, rows)
 
 
@@ -170,7 +189,9 @@ def unknown_field(text: str, form: type[msgspec.Struct]) -> str:
     return f"unknown field {unknown!r}.{meant} Its fields are {', '.join(known)}."
 
 
-def parse_row(position: int, raw: msgspec.Raw, model: Model) -> ParsedRow:
+def parse_row(
+    position: int, raw: msgspec.Raw, model: Model, *, is_last_only: bool
+) -> ParsedRow:
     """Parse one row; a refusal names the row, and the session it was for."""
     where = f"instances[{position}]"
     session = None
@@ -187,7 +208,7 @@ def parse_row(position: int, raw: msgspec.Raw, model: Model) -> ParsedRow:
         row = msgspec.json.decode(raw, type=ObjectRow)
         session = row.session if isinstance(row.session, str) else None
         check_row(row)
-        return ParsedRow(build_row(row, model))
+        return ParsedRow(build_row(row, model, is_last_only=is_last_only))
     except msgspec.ValidationError as error:
         return ParsedRow(Refused(wrong_form(error, where, ObjectRow)))
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
@@ -222,7 +243,7 @@ def check_row(row: ObjectRow) -> None:
         check_session_id(row.session)
 
 
-def build_row(row: ObjectRow, model: Model) -> Row:
+def build_row(row: ObjectRow, model: Model, *, is_last_only: bool) -> Row:
     """Hand a row's options and encoded events to the engine's form."""
     return Row(
         sequence=model.encoder.encode(row.sequence),
@@ -233,4 +254,6 @@ def build_row(row: ObjectRow, model: Model) -> Row:
         start=row.start,
         end=row.end,
         ttl_seconds=row.ttl_seconds,
+        is_last_only=is_last_only,
+        events=row.sequence,
     )

@@ -3,7 +3,7 @@ import json
 
 import pytest
 
-from service.artifact import MANIFEST, ArtifactError, find_newest, read_artifact
+from service.artifact import MANIFEST, ArtifactError, find_versions, read_artifact
 from service.catalog import Catalog
 from service.errors import ModelNotFound, VersionNotFound
 from tests.fakes import counting_model
@@ -39,7 +39,7 @@ def test_newest_version_is_the_largest_number(tmp_path):
     for version in (2, 10, 9):
         write_version(tmp_path / "m", version)
 
-    assert list(find_newest(tmp_path)) == [tmp_path / "m" / "10"]
+    assert list(find_versions(tmp_path, 1)) == [[tmp_path / "m" / "10"]]
 
 
 def test_hidden_and_foreign_folders_are_no_versions(tmp_path):
@@ -51,11 +51,11 @@ def test_hidden_and_foreign_folders_are_no_versions(tmp_path):
     (tmp_path / "empty").mkdir()
     (tmp_path / "note.txt").touch()
 
-    assert list(find_newest(tmp_path)) == [tmp_path / "m" / "1"]
+    assert list(find_versions(tmp_path, 2)) == [[tmp_path / "m" / "1"]]
 
 
 def test_no_folder_holds_no_models(tmp_path):
-    assert list(find_newest(tmp_path / "none")) == []
+    assert list(find_versions(tmp_path / "none", 1)) == []
 
 
 def test_artifact_has_its_manifest(tmp_path):
