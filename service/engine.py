@@ -18,7 +18,7 @@ from service.errors import (
     StoreFull,
     StoreUnavailable,
 )
-from service.in_progress import InProgress
+from service.in_progress import InProgress, has_keys
 from service.memory.admission import Found
 from service.memory.record import Session, Tombstone
 from service.memory.seal import Seal
@@ -87,8 +87,9 @@ class Engine:
             For each row its outcome, or why it was refused.
         """
         call = Call(model, tenant, signature, is_version_named)
-        name = model.manifest.name
-        with self._in_progress.claim(tenant, name, rows) as claimed:
+        if not has_keys(rows):
+            return self._advance(call, rows)
+        with self._in_progress.claim(tenant, model.manifest.name, rows) as claimed:
             return self._advance(call, claimed)
 
     def _advance(self, call: Call, rows: Sequence[Row | Refused]) -> list[Result]:
@@ -146,12 +147,12 @@ class Engine:
         versions = {id(past.model): past.model for past in pasts.values()}
         advanced: dict[int, Advanced | NonFiniteResult] = {}
         for model in versions.values():
-            own = [k for k, past in pasts.items() if past.model is model]
+            own = {k: past for k, past in pasts.items() if past.model is model}
             ahead = advance_batch(
                 model,
                 call.signature,
-                [pasts[k].sequence for k in own],
-                [pasts[k].tensors for k in own],
+                [past.sequence for past in own.values()],
+                [past.tensors for past in own.values()],
             )
             advanced |= zip(own, ahead, strict=True)
         return advanced

@@ -32,9 +32,6 @@ class InProgress:
         Yields:
             The rows; those whose key another request holds are refused.
         """
-        if not any(isinstance(row, Row) and row.key is not None for row in rows):
-            yield rows
-            return
         own: set[Name] = set()
         try:
             with self._lock:
@@ -57,6 +54,11 @@ class InProgress:
         own.add(name)
         self._names.add(name)
         return row
+
+
+def has_keys(rows: Sequence[Row | Refused]) -> bool:
+    """Tell whether any row came under an idempotency key."""
+    return any(isinstance(row, Row) and row.key is not None for row in rows)
 
 
 def in_progress(key: str) -> RequestInProgress:

@@ -92,8 +92,11 @@ def read_history(record: Session, model: Model) -> np.ndarray:
         raise cannot_replay(record, "its history was not kept whole")
     if history.schema != model.schema:
         raise cannot_replay(record, "its events were encoded by another input schema")
-    events = np.frombuffer(history.events, model.encoder.dtype)
-    return events.reshape(-1, *model.encoder.columns)
+    flat = np.frombuffer(history.events, model.encoder.dtype)
+    events = flat.reshape(-1, *model.encoder.columns)
+    if len(events) != record.step:
+        raise cannot_replay(record, f"its history has {len(events)} events")
+    return events
 
 
 def cannot_replay(record: Session, reason: str) -> WrongNetwork:

@@ -49,7 +49,9 @@ class Past(NamedTuple):
     @property
     def own(self) -> np.ndarray:
         """The row's own events, as the version takes them."""
-        return self.sequence[self.num_replayed :]
+        return (
+            self.sequence[self.num_replayed :] if self.num_replayed else self.sequence
+        )
 
     @property
     def answers(self) -> bytes:
@@ -74,27 +76,20 @@ def begin_with(
         record: The memory it continues, as admitted; None begins a sequence.
         model: The version that encoded the row's events.
     """
+    is_kept = chosen.history is None and not chosen.is_reset
+    if is_kept and chosen.model is model:
+        return Past(found, record, model, row.sequence)
     sequence = encode_for(row, chosen.model, model)
-    if record is None:
-        return Past(found, None, chosen.model, sequence)
-    if chosen.is_reset:
-        return Past(
-            found,
-            None,
-            chosen.model,
-            sequence,
-            migrated_from=record.model_version,
-            is_reset=True,
-        )
-    if chosen.history is None:
+    if record is None or is_kept:
         return Past(found, record, chosen.model, sequence)
-    return Past(
-        found,
-        record,
-        chosen.model,
-        np.concatenate([chosen.history, sequence]),
+    migrated = Past(
+        found, record, chosen.model, sequence, migrated_from=record.model_version
+    )
+    if chosen.history is None:
+        return migrated._replace(record=None, is_reset=True)
+    return migrated._replace(
+        sequence=np.concatenate([chosen.history, sequence]),
         num_replayed=len(chosen.history),
-        migrated_from=record.model_version,
     )
 
 

@@ -28,6 +28,9 @@ from service.retention import Retention
 from service.rows import Outcome, Row
 from service.runtime import Signature
 
+# The last fields of a session: what it keeps beside its memory.
+NUM_KEPT = 4
+
 
 class Lifetimes(NamedTuple):
     """Default lifetimes in seconds: an idle session's, and a sealed memory's."""
@@ -117,10 +120,18 @@ class Transitions:
         record = admit(
             found_or_sent, network=chosen.network, start=row.start, at=row.at
         )
+        if (
+            chosen.model is call.model
+            and chosen.history is None
+            and not chosen.is_reset
+        ):
+            return Past(found, record, chosen.model, row.sequence)
         return begin_with(chosen, row, found, record, call.model)
 
     def _find_answer(self, call: Call, row: Row, found: Found) -> Outcome | None:
         """Find the answer to a row that is a repeat, and the version that gave it."""
+        if row.key is None and row.at is None:
+            return None
         since = self._clock() - self._retention.answers.seconds
         outcome = find_answer(row, call.signature, found, since)
         if outcome is None:
@@ -185,8 +196,17 @@ class Transitions:
         self, call: Call, row: Row, past: Past, record: Session, outcome: Outcome
     ) -> Session:
         """Add what a session keeps beside its memory."""
-        before, retention, history = past.record, self._retention, b""
-        snapshots = b""
+        before, retention, own = past.record, self._retention, past.own
+        answers, snapshots, history = past.answers, b"", b""
+        if answers or row.key is not None or row.at is not None:
+            answers = keep_answer(
+                row,
+                call.signature,
+                answers,
+                outcome,
+                now=record.updated_at,
+                bounds=retention.answers,
+            )
         is_same = before is not None and before.network == record.network
         if retention.snapshots and before is not None and is_same:
             snapshot = Snapshot(before.step, before.tensors)
@@ -197,22 +217,12 @@ class Transitions:
             history = append_events(
                 before.history if before else None,
                 past.model.schema,
-                past.own.tobytes(),
-                max_bytes=retention.history_events * past.own[0].nbytes,
+                own.tobytes(),
+                max_bytes=retention.history_events * own[0].nbytes,
             )
-        answers = keep_answer(
-            row,
-            call.signature,
-            past.answers,
-            outcome,
-            now=record.updated_at,
-            bounds=retention.answers,
-        )
-        return record._replace(
-            last_event=past.own[-1].tobytes(),
-            answers=answers,
-            snapshots=snapshots,
-            history=history,
+        last_event = own[-1].tobytes()
+        return Session._make(
+            (*record[:-NUM_KEPT], last_event, answers, snapshots, history)
         )
 
     def conclude(self, call: Call, step: Step) -> Outcome:

@@ -53,3 +53,18 @@ def decode_history(section: bytes) -> History:
         return History(bytes(SCHEMA_BYTES), False, b"")
     schema, is_whole = HEADER.unpack_from(section)
     return History(schema, is_whole, section[HEADER.size :])
+
+
+def keep_first(section: bytes, num_kept: int, num_events: int) -> bytes:
+    """Cut a history to its first events, as rewinding a session does.
+
+    Args:
+        section: The history.
+        num_kept: How many events stay.
+        num_events: How many there are: the step the session was at.
+    """
+    history = decode_history(section)
+    if not history.is_whole or not num_events:
+        return section
+    size = len(history.events) // num_events
+    return HEADER.pack(history.schema, True) + history.events[: num_kept * size]
