@@ -25,7 +25,7 @@ from service.migration import Policies, Policy
 from service.retention import Retention
 from service.settings import Settings
 from service.transition import Lifetimes
-from service.views import health, models, predict, sessions
+from service.views import forecast, health, models, predict, sessions
 
 
 @dataclass(frozen=True)
@@ -94,7 +94,7 @@ def create_app(services: Services) -> Flask:
     app.url_map.strict_slashes = False
     app.url_map.merge_slashes = False
     app.url_map.converters |= {"model": ModelName, "session_id": SessionId}
-    for view in (predict, models, sessions, health):
+    for view in (predict, forecast, models, sessions, health):
         app.register_blueprint(view.blueprint)
     error_pages.init_app(app)
     access_log.init_app(app)

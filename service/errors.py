@@ -14,6 +14,7 @@ CarryoverError
 │   ├── NonFiniteInput
 │   ├── TokenInvalid
 │   ├── AnswerTooLarge
+│   ├── CannotForecast
 │   └── IdempotencyMismatch
 ├── NotFound
 │   ├── ModelNotFound
@@ -136,6 +137,12 @@ class AnswerTooLarge(InvalidRequest):
     """A row has an idempotency key, and its answer is too large to be kept."""
 
     code = "answer_too_large"
+
+
+class CannotForecast(InvalidRequest):
+    """The model's output is not an event it could take next."""
+
+    code = "cannot_forecast"
 
 
 class IdempotencyMismatch(InvalidRequest):

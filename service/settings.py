@@ -211,6 +211,13 @@ TABLE = (
         100_000,
         'Most events, over all rows, in one predict request with "return": "all".',
     ),
+    # A step of 32 paths takes a fraction of a millisecond, so this takes seconds.
+    Setting(
+        "max_forecast_events",
+        positive_int,
+        10_000,
+        "Most events, over all rows and paths, in one forecast request.",
+    ),
     Setting("log_level", log_level, "info", "debug, info, warning or error."),
 )
 
@@ -242,6 +249,7 @@ class Settings:
     max_events: int
     max_explained_events: int
     max_returned_events: int
+    max_forecast_events: int
     log_level: str
 
 

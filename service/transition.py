@@ -8,9 +8,11 @@ records are stored.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import NamedTuple
+
+import msgspec
 
 from service.batch import Advanced
 from service.catalog import Catalog, Model
@@ -136,9 +138,8 @@ class Transitions:
         outcome = find_answer(row, call.signature, found, since)
         if outcome is None:
             return None
-        others = self._catalog.family(call.model)
-        given_by = [m for m in others if m.manifest.version == outcome.version]
-        return outcome._replace(model=given_by[0] if given_by else call.model)
+        served = self._catalog.family(call.model)
+        return outcome._replace(model=find_version(outcome.version, call.model, served))
 
     def _open(self, call: Call, row: Row) -> Session | None:
         """Open the memory a client sent, if it did."""
@@ -250,3 +251,17 @@ def tell(row: Row, past: Past, ahead: Advanced, record: Session) -> Outcome:
         is_reset=past.is_reset,
         model=past.model,
     )
+
+
+def find_version(version: int, model: Model, served: Sequence[Model]) -> Model:
+    """Find the version that gave a stored answer.
+
+    Returns:
+        Where it is no longer served, one like the model at hand under its number: what
+        the answer says of itself stays as it was.
+    """
+    for other in served:
+        if other.manifest.version == version:
+            return other
+    manifest = msgspec.structs.replace(model.manifest, version=version)
+    return replace(model, manifest=manifest)
