@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 from flask import Flask
 from werkzeug.routing import BaseConverter
@@ -16,12 +17,15 @@ from werkzeug.routing import BaseConverter
 from service import access_log, error_pages
 from service.catalog import Catalog, load_catalog
 from service.engine import Engine
+from service.memory.answers import Bounds
 from service.memory.seal import Seal, load_or_create_key
 from service.memory.sessions import Sessions
 from service.memory.store import open_store
+from service.migration import Policies, Policy
+from service.retention import Retention
 from service.settings import Settings
 from service.transition import Lifetimes
-from service.views import health, models, predict, sessions
+from service.views import forecast, health, models, predict, sessions
 
 
 @dataclass(frozen=True)
@@ -49,12 +53,32 @@ def build_services(
     catalog = load_catalog(
         Path(settings.models),
         max_events=settings.max_events,
+        max_versions=settings.versions,
         runtime=settings.runtime,
     )
     engine = Engine(
-        memory, seal, lifetimes, clock, max_queued_rows=settings.max_queued_rows
+        memory,
+        seal,
+        lifetimes,
+        clock,
+        read_retention(settings),
+        catalog,
+        max_queued_rows=settings.max_queued_rows,
     )
     return Services(settings, catalog, engine)
+
+
+def read_retention(settings: Settings) -> Retention:
+    """Read what sessions keep beside their memory."""
+    answers = Bounds(
+        settings.stored_answers,
+        settings.stored_answer_bytes,
+        settings.stored_answer_seconds,
+    )
+    policies = Policies(
+        cast("Policy", settings.policy), cast("dict[str, Policy]", settings.policies)
+    )
+    return Retention(settings.snapshots, answers, settings.history_events, policies)
 
 
 class ModelName(BaseConverter):
@@ -79,7 +103,7 @@ def create_app(services: Services) -> Flask:
     app.url_map.strict_slashes = False
     app.url_map.merge_slashes = False
     app.url_map.converters |= {"model": ModelName, "session_id": SessionId}
-    for view in (predict, models, sessions, health):
+    for view in (predict, forecast, models, sessions, health):
         app.register_blueprint(view.blueprint)
     error_pages.init_app(app)
     access_log.init_app(app)

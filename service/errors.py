@@ -12,7 +12,10 @@ CarryoverError
 │   ├── UnknownEvent
 │   ├── InvalidEvent
 │   ├── NonFiniteInput
-│   └── TokenInvalid
+│   ├── TokenInvalid
+│   ├── AnswerTooLarge
+│   ├── CannotForecast
+│   └── IdempotencyMismatch
 ├── NotFound
 │   ├── ModelNotFound
 │   ├── VersionNotFound
@@ -26,6 +29,7 @@ CarryoverError
 │   ├── SessionLive
 │   ├── WrongNetwork
 │   ├── SessionContended
+│   ├── RequestInProgress
 │   └── EarlierRowFailed
 ├── NonFiniteResult         the network's answer is not a number; nothing was stored
 ├── CorruptRecord           stored memory fails its checksum; it is never served
@@ -131,6 +135,24 @@ class TokenInvalid(InvalidRequest):
     code = "token_invalid"
 
 
+class AnswerTooLarge(InvalidRequest):
+    """A row has an idempotency key, and its answer is too large to be kept."""
+
+    code = "answer_too_large"
+
+
+class CannotForecast(InvalidRequest):
+    """The model's output is not an event it could take next."""
+
+    code = "cannot_forecast"
+
+
+class IdempotencyMismatch(InvalidRequest):
+    """The idempotency key was used for another request to the session."""
+
+    code = "idempotency_mismatch"
+
+
 class NotFound(CarryoverError):
     """Nothing is at this address."""
 
@@ -207,6 +229,12 @@ class SessionContended(Conflict):
     """Other requests kept changing the session while this one was computed."""
 
     code = "session_contended"
+
+
+class RequestInProgress(Conflict):
+    """A request with the same idempotency key is being worked on."""
+
+    code = "request_in_progress"
 
 
 class EarlierRowFailed(Conflict):
