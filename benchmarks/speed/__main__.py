@@ -8,18 +8,12 @@ from __future__ import annotations
 import argparse
 import shutil
 import sys
-from contextlib import ExitStack
+import time
 
 from benchmarks import model
 from benchmarks.speed.bench import Bench
-from benchmarks.speed.contenders import FLASK, FLOOR, OURS, TRITON
 from benchmarks.speed.report import format_result
-from benchmarks.speed.scenarios import single_events
-
-SCENARIOS = {
-    "throughput": single_events.throughput,
-    "latency": single_events.latency,
-}
+from benchmarks.speed.scenarios import SCENARIOS
 
 
 def main() -> int:
@@ -33,11 +27,11 @@ def main() -> int:
     home = model.HOME / "run"
     shutil.rmtree(home, ignore_errors=True)
     home.mkdir(parents=True)
-    bench = Bench(home, is_quick=options.quick)
-    with ExitStack() as stack:
-        bench.start([OURS, FLASK, FLOOR] + [TRITON] * options.peers, stack)
-        for name in options.only:
-            print(format_result(SCENARIOS[name](bench)), flush=True)
+    bench = Bench(home, with_peers=options.peers, is_quick=options.quick)
+    for name in options.only:
+        began = time.perf_counter()
+        print(format_result(SCENARIOS[name](bench)))
+        print(f"({time.perf_counter() - began:.0f} s)\n", flush=True)
     for name, reason in bench.missing.items():
         print(f"{name} was not measured: {reason}")
     return 0

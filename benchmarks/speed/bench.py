@@ -1,4 +1,4 @@
-"""The running contenders, and rounds in which they take turns.
+"""Running contenders, and rounds in which they take turns.
 
 Contenders alternate, so that a machine that grows slower or faster does so for all of
 them; figures are medians of the rounds.
@@ -6,26 +6,28 @@ them; figures are medians of the rounds.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import TypeVar
 
-from benchmarks.speed.contenders import FLASK, FLOOR, OURS, Contender
+from benchmarks.speed.agreement import check_agreement
+from benchmarks.speed.contenders import Contender
 from benchmarks.speed.environments import Unavailable
 from benchmarks.speed.servers import Server, StartError
 from benchmarks.speed.wrk import Load, Run, run_wrk, write_load
 
-# Sessions per connection. The load generator visits one after another, so that the
-# requests under way are of different sessions.
+# Of each connection. The load generator visits one after another, so that the events
+# of a session are spread over time as a client's are.
 SESSIONS_PER_CONNECTION = 16
-MAX_CONNECTIONS = 16
 WARM_UP_SECONDS = 1.0
-Figures = Mapping[str, float]
+# A peer's first answer may take longer than a warm-up.
+MAX_WARM_UPS = 20
 T = TypeVar("T")
+Cases = Mapping[str, Callable[[], T]]
 
 
 @dataclass
@@ -34,67 +36,80 @@ class Bench:
 
     Args:
         home: Folder for logs, memory and loads.
+        with_peers: Whether peers that need installing are measured.
         is_quick: Whether to run one short round of each, to see that all works.
-        running: The contenders that started, by name.
-        missing: Why others did not, by name.
+        missing: Why peers were not measured, by name.
     """
 
     home: Path
+    with_peers: bool = False
     is_quick: bool = False
-    running: dict[str, tuple[Contender, Server]] = field(default_factory=dict)
     missing: dict[str, str] = field(default_factory=dict)
 
     @property
     def num_rounds(self) -> int:
-        """How often each contender is measured."""
+        """How often each case is measured."""
         return 1 if self.is_quick else 3
 
     def seconds(self, whole: float) -> float:
         """Shorten a measurement when it is only to be seen that it works."""
         return 1.0 if self.is_quick else whole
 
-    def start(self, contenders: Iterable[Contender], stack: ExitStack) -> None:
-        """Start contenders until the stack is closed; remember which could not be."""
-        for contender in contenders:
-            home = self.home / contender.name.replace(" ", "-")
-            try:
-                launch = contender.launch(home)
-                server = stack.enter_context(Server(contender.name, launch, home))
-            except (Unavailable, StartError) as error:
-                if contender in (OURS, FLASK, FLOOR):
-                    raise
-                self.missing[contender.name] = str(error)
-            else:
-                self.running[contender.name] = contender, server
+    @contextmanager
+    def running(self, *contenders: Contender) -> Iterator[dict[str, Server]]:
+        """Run contenders, each with a memory of its own and empty.
 
-    def among(self, *contenders: Contender) -> list[Contender]:
-        """Return those of some contenders that are running."""
-        return [c for c in contenders if c.name in self.running]
+        Yields:
+            The servers by name, without the peers that cannot be had.
+        """
+        with ExitStack() as stack:
+            servers = {}
+            for contender in contenders:
+                if contender.is_peer and not self.with_peers:
+                    continue
+                try:
+                    servers[contender.name] = self._start(contender, stack)
+                except (Unavailable, StartError) as error:
+                    if not contender.is_peer:
+                        raise
+                    self.missing[contender.name] = str(error)
+            yield servers
 
-    def load(self, contender: Contender) -> Load:
-        """Write a contender's requests, once."""
-        file = self.home / f"{contender.name.replace(' ', '-')}.requests"
-        num_sessions = SESSIONS_PER_CONNECTION * MAX_CONNECTIONS
+    def _start(self, contender: Contender, stack: ExitStack) -> Server:
+        home = self.new_home(contender.name)
+        server = Server(contender.name, contender.launch(home), home)
+        stack.enter_context(server)
+        check_agreement(contender, server)
+        return server
+
+    def new_home(self, name: str) -> Path:
+        """Make a folder that nothing was in."""
+        taken = len(list(self.home.iterdir()))
+        home = self.home / f"{taken}-{name.replace(' ', '-')}"
+        home.mkdir(parents=True)
+        return home
+
+    def single_events(
+        self, server: Server, contender: Contender, *, connections: int, seconds: float
+    ) -> Callable[[], Run]:
+        """Prepare to send a contender one event per request, and warm it up."""
+        num_sessions = SESSIONS_PER_CONNECTION * connections
         bodies = (contender.visits(session) for session in range(num_sessions))
-        return write_load(file, contender.path, bodies)
+        file = self.new_home("load") / "requests"
+        load = write_load(file, contender.path, bodies)
+        return self.prepare(server, load, connections=connections, seconds=seconds)
 
-    def measure(
-        self, contenders: Sequence[Contender], *, connections: int, seconds: float
-    ) -> dict[str, list[Run]]:
-        """Let contenders take turns under wrk."""
-        loads = {c.name: self.load(c) for c in contenders}
+    def prepare(
+        self, server: Server, load: Load, *, connections: int, seconds: float
+    ) -> Callable[[], Run]:
+        """Prepare to send a load, and send it for a moment."""
+        send = partial(run_wrk, server.port, load, connections=connections)
+        for _ in range(MAX_WARM_UPS):
+            if send(seconds=WARM_UP_SECONDS).requests:
+                break
+        return partial(send, seconds=self.seconds(seconds))
 
-        def run(name: str, seconds: float) -> Run:
-            port = self.running[name][1].port
-            return run_wrk(port, loads[name], connections=connections, seconds=seconds)
-
-        for name in loads:
-            run(name, WARM_UP_SECONDS)
-        return self.alternate(
-            {name: partial(run, name, self.seconds(seconds)) for name in loads}
-        )
-
-    def alternate(self, cases: Mapping[str, Callable[[], T]]) -> dict[str, list[T]]:
+    def alternate(self, cases: Cases[T]) -> dict[str, list[T]]:
         """Measure every case once a round."""
         found: dict[str, list[T]] = {name: [] for name in cases}
         for _ in range(self.num_rounds):
@@ -103,10 +118,10 @@ class Bench:
         return found
 
 
-def summarise(runs: Sequence[Run]) -> Figures:
-    """Take the median of each figure of a contender's rounds."""
+def summarise(runs: Sequence[Run]) -> dict[str, float]:
+    """Take the median of each figure of the rounds of a case."""
     return {
-        "requests/s": median(run.per_second for run in runs),
+        "requests/s": median(run.requests_per_second for run in runs),
         "median ms": median(run.p50_us for run in runs) / 1e3,
         "p99 ms": median(run.p99_us for run in runs) / 1e3,
     }

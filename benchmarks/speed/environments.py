@@ -62,8 +62,9 @@ def run_or_give_up(name: str, command: Sequence[str | Path]) -> None:
             f"{name} was not installed after {INSTALL_SECONDS:.0f} s"
         ) from None
     except subprocess.CalledProcessError as error:
-        last = error.stderr.strip().splitlines()[-1:] or ["pip failed"]
-        raise Unavailable(f"{name} cannot be installed: {last[0][:300]}") from None
+        lines = error.stderr.strip().splitlines() or ["it failed without a word"]
+        reason = next((x for x in lines if x.startswith("ERROR")), lines[-1])
+        raise Unavailable(f"{name} cannot be installed: {reason[:300]}") from None
 
 
 def site_packages(environment: Path) -> Path:

@@ -1,32 +1,44 @@
--- Sends the requests of a file, for wrk: wrk -s requests.lua URL -- PATH FILE VISITS THREADS
+-- Sends the requests of a file; wrk -s requests.lua URL -- PATH FILE VISITS THREADS
 --
--- FILE holds one body a line, VISITS lines per session: the first visit, then those
--- that follow, which are repeated for ever. A thread is one connection. It owns every
--- so many-th session and visits one after another, so that no two requests of a session
--- are ever under way at once.
+-- FILE holds one body a line, behind how many events it has. VISITS lines are a session:
+-- its first visit, then those that follow, which are repeated for ever. A thread has one
+-- connection. It owns every so many-th session and visits them in turn, so that no two
+-- requests of a session are ever under way at once.
 
-local num_threads = 0
+wrk.headers["Content-Type"] = "application/json"
+
+-- Of the main program, which sets threads up and adds their figures.
+local threads = {}
+
+-- Of each thread: `number` is its own, `answered` how many events were.
+local sessions, num_events = {}, {}
+local turn, visit = 0, 1
+local is_verified, asked = false, 0
+answered = 0
 
 function setup(thread)
-  thread:set("number", num_threads)
-  num_threads = num_threads + 1
+  thread:set("number", #threads)
+  table.insert(threads, thread)
 end
 
-local sessions, turn, visit = {}, 0, 1
-local is_verified = false
-
 function init(args)
-  local path, file, visits = args[1], args[2], tonumber(args[3])
-  local threads, lines = tonumber(args[4]), 0
-  for body in io.lines(file) do
-    local session = math.floor(lines / visits)
-    if session % threads == number then
-      local mine = math.floor(session / threads) + 1
-      sessions[mine] = sessions[mine] or {}
-      table.insert(sessions[mine], wrk.format("POST", path, nil, body))
+  local path, file, num_visits, num_threads = unpack(args)
+  local index = 0
+  for line in io.lines(file) do
+    local events, body = line:match("^(%d+) (.*)$")
+    local session = math.floor(index / num_visits)
+    if session % num_threads == number then
+      add(math.floor(session / num_threads) + 1, tonumber(events),
+        wrk.format("POST", path, nil, body))
     end
-    lines = lines + 1
+    index = index + 1
   end
+end
+
+function add(session, events, text)
+  sessions[session] = sessions[session] or {}
+  table.insert(sessions[session], text)
+  num_events[text] = events
 end
 
 function request()
@@ -39,18 +51,24 @@ function request()
   if turn > #sessions then
     turn, visit = 1, visit + 1
     if visit > #sessions[1] then
-      visit = #sessions[1] > 1 and 2 or 1
+      visit = math.min(2, #sessions[1])
     end
   end
+  -- What was asked before has been answered: there is one connection.
+  answered = answered + asked
+  asked = num_events[sessions[turn][visit]]
   return sessions[turn][visit]
 end
 
 function done(summary, latency, requests)
-  local errors = summary.errors
+  local errors, events = summary.errors, 0
+  for _, thread in ipairs(threads) do
+    events = events + thread:get("answered")
+  end
   io.write(string.format(
-    '{"requests": %d, "seconds": %.6f, "failed": %d, ' ..
+    '{"requests": %d, "events": %d, "seconds": %.6f, "failed": %d, ' ..
     '"p50_us": %d, "p90_us": %d, "p99_us": %d, "max_us": %d}\n',
-    summary.requests, summary.duration / 1e6,
+    summary.requests, events, summary.duration / 1e6,
     errors.connect + errors.read + errors.write + errors.status + errors.timeout,
     latency:percentile(50), latency:percentile(90), latency:percentile(99),
     latency.max))

@@ -5,7 +5,9 @@ Knows processes, ports and readiness; not what a contender is or does.
 
 from __future__ import annotations
 
+import contextlib
 import os
+import signal
 import socket
 import subprocess
 import time
@@ -41,7 +43,7 @@ class Launch(NamedTuple):
 
 
 class StartError(Exception):
-    """A contender ended, or was not ready in time."""
+    """A contender ended, was not ready in time, or does not answer as it should."""
 
 
 class Server:
@@ -106,7 +108,7 @@ class Server:
             except OSError:
                 time.sleep(POLL_SECONDS)  # not listening yet, or still loading
         end = self.log_path.read_text(errors="replace")[-2000:]
-        raise StartError(f"{self.name} did not start; the end of its log:\n{end}")
+        raise StartError(f"it did not start; the end of its log:\n{end}")
 
     def stop(self) -> None:
         """Ask it to stop; kill what stays."""
@@ -116,13 +118,16 @@ class Server:
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
+        # Some peers leave workers behind; all are of the session begun for them.
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
         self.log.close()
 
     def post(self, path: str, body: str, timeout: float = 60.0) -> bytes:
         """POST a body and return the answer's.
 
         Raises:
-            StartError: The answer is an error; its text tells which.
+            StartError: There is no answer, or it is an error.
         """
         url = f"http://127.0.0.1:{self.port}{path}"
         headers = {"Content-Type": "application/json"}
@@ -132,10 +137,10 @@ class Server:
                 answer: bytes = response.read()
                 return answer
         except urllib.error.HTTPError as error:
-            text = error.read()[:500].decode(errors="replace")
-            raise StartError(
-                f"{self.name}: {path} answers {error.code}: {text}"
-            ) from None
+            text = error.read()[:120].decode(errors="replace")
+            raise StartError(f"{path} answers {error.code}: {text}") from None
+        except OSError as error:
+            raise StartError(f"{path} does not answer: {error}") from None
 
 
 def free_port() -> int:
@@ -146,13 +151,13 @@ def free_port() -> int:
         return port
 
 
-def descendants(pid: int) -> list[int]:
-    """List the processes below a process, its children first."""
-    found: list[int] = []
-    for task in Path(f"/proc/{pid}/task").iterdir():
-        for child in map(int, (task / "children").read_text().split()):
-            found += [child, *descendants(child)]
-    return found
+def children(pid: int) -> list[int]:
+    """List the processes that a process started, oldest first."""
+    return [
+        int(child)
+        for task in Path(f"/proc/{pid}/task").iterdir()
+        for child in (task / "children").read_text().split()
+    ]
 
 
 def resident_megabytes(pid: int) -> float:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -40,12 +40,14 @@ class Run(NamedTuple):
 
     Args:
         requests: Answered requests.
+        events: Events in them.
         seconds: How long it ran.
         failed: Connections that broke, and answers other than 2xx and 3xx.
         p50_us: Median latency, in microseconds; the others are as named.
     """
 
     requests: int
+    events: int
     seconds: float
     failed: int
     p50_us: int
@@ -54,13 +56,30 @@ class Run(NamedTuple):
     max_us: int
 
     @property
-    def per_second(self) -> float:
+    def requests_per_second(self) -> float:
         """Answered requests per second."""
         return self.requests / self.seconds
 
+    @property
+    def events_per_second(self) -> float:
+        """Answered events per second."""
+        return self.events / self.seconds
 
-def write_load(file: Path, path: str, sessions: Iterable[Sequence[str]]) -> Load:
+
+def write_load(
+    file: Path,
+    path: str,
+    sessions: Iterable[Sequence[str]],
+    *,
+    count_events: Callable[[str], int] = lambda _: 1,
+) -> Load:
     """Write the bodies of every session, each its first visit and the following.
+
+    Args:
+        file: What to write.
+        path: Where they will be posted.
+        sessions: The bodies of each.
+        count_events: Tells how many events a body has.
 
     Raises:
         ValueError: Sessions have different numbers of visits.
@@ -69,8 +88,8 @@ def write_load(file: Path, path: str, sessions: Iterable[Sequence[str]]) -> Load
     num_visits = {len(visits) for visits in bodies}
     if len(num_visits) != 1:
         raise ValueError(f"sessions have {num_visits} visits; give each as many.")
-    file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text("".join(f"{body}\n" for visits in bodies for body in visits))
+    lines = (f"{count_events(body)} {body}\n" for visits in bodies for body in visits)
+    file.write_text("".join(lines))
     return Load(path, file, num_visits.pop())
 
 
@@ -122,6 +141,6 @@ def finish_wrk(process: subprocess.Popen[str], seconds: float) -> Run:
     if process.returncode or not last.startswith("{"):
         raise LoadError(f"wrk failed:\n{output}")
     run = Run(**json.loads(last))
-    if run.failed or not run.requests:
+    if run.failed:
         raise LoadError(f"{run.failed} of {run.requests} requests failed:\n{output}")
     return run
