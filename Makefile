@@ -9,7 +9,7 @@ BUNDLED := nature taxi
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
 .DEFAULT_GOAL := help
-.PHONY: help serve models train test test-fast check format bench bench-peers clean
+.PHONY: help serve models train test test-fast check format bench bench-peers performance profile clean
 
 help:  ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
@@ -45,6 +45,12 @@ bench: .venv/installed-dev  ## measure the service, a Flask echo and a bare WSGI
 
 bench-peers: .venv/installed-dev  ## the same with Triton and other peers, installed under .bench/
 	@$(BIN)/python -m benchmarks.speed --peers $(BENCH)
+
+performance: .venv/installed-dev  ## the same, written to docs/performance.md
+	@$(BIN)/python -m benchmarks.speed --peers --publish
+
+profile: .venv/installed-dev  ## draw where a worker's time goes: docs/images/hot-path.svg
+	@$(BIN)/python -m benchmarks.speed.profile
 
 clean:  ## remove everything that was made here: environment, models, runs, sessions
 	rm -rf .venv .bench artifacts runs var .mypy_cache .pytest_cache .ruff_cache

@@ -6,6 +6,7 @@ them; figures are medians of the rounds.
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -14,6 +15,7 @@ from pathlib import Path
 from statistics import median
 from typing import TypeVar
 
+from benchmarks.model import HOME
 from benchmarks.speed.agreement import check_agreement
 from benchmarks.speed.contenders import Contender
 from benchmarks.speed.environments import Unavailable
@@ -116,6 +118,14 @@ class Bench:
             for name, measure in cases.items():
                 found[name].append(measure())
         return found
+
+
+def new_bench(*, with_peers: bool = False, is_quick: bool = False) -> Bench:
+    """Begin with an empty folder."""
+    home = HOME / "run"
+    shutil.rmtree(home, ignore_errors=True)
+    home.mkdir(parents=True)
+    return Bench(home, with_peers, is_quick)
 
 
 def summarise(runs: Sequence[Run]) -> dict[str, float]:

@@ -161,6 +161,15 @@ FLOOR = Contender(
     session_rows,
     is_peer=False,
 )
+CANNED = Contender(
+    "canned",
+    lambda _: Launch(
+        [sys.executable, "-m", "benchmarks.speed.peers.canned", "{port}"], {}, "/"
+    ),
+    "/",
+    session_rows,
+    is_peer=False,
+)
 TRITON = Contender(
     "triton",
     lambda _: launch_triton(),

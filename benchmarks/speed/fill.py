@@ -11,16 +11,15 @@ import time
 from pathlib import Path
 
 from benchmarks.speed.contenders import session_name
-from benchmarks.speed.in_process import find_model, make_row, open_services
+from benchmarks.speed.in_process import find_model, make_row, open_services, session_key
 from service.app import Services
 from service.memory.admission import Found
 from service.memory.record import Session
-from service.memory.sessions import SessionKey
 
 # In one transaction: enough that transactions cost nothing.
 BATCH = 2_000
 NOTHING = Found(0, None)
-TEMPLATE = SessionKey("", "lstm", "template")
+TEMPLATE = session_key("template")
 
 
 def main() -> None:

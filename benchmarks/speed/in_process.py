@@ -15,6 +15,7 @@ from ai_edge_litert.interpreter import Interpreter
 from benchmarks.model import ARTIFACTS, NUM_LABELS
 from service.app import Services, build_services
 from service.catalog import Model
+from service.memory.sessions import SessionKey
 from service.rows import Row
 from service.settings import read_settings
 
@@ -40,6 +41,11 @@ def make_row(length: int, session: str | None = None) -> Row:
     return Row(sequence=sequence, session=session)
 
 
+def session_key(session: str) -> SessionKey:
+    """Name a session of that network as the store does, without a tenant."""
+    return SessionKey("", "lstm", session)
+
+
 class Program:
     """A compiled program by itself, its memory carried from call to call.
 
@@ -52,9 +58,9 @@ class Program:
         path = str(folder / f"advance_{batch}x1.tflite")
         # One thread, as a worker has one core.
         self.interpreter = Interpreter(model_path=path, num_threads=1)
+        self.interpreter.allocate_tensors()
         runner = self.interpreter.get_signature_runner("advance")
         inputs, outputs = runner.get_input_details(), runner.get_output_details()
-        self.interpreter.allocate_tensors()
         tensor = self.interpreter.tensor
         self.inputs = {name: tensor(d["index"]) for name, d in inputs.items()}
         self.outputs = {name: tensor(d["index"]) for name, d in outputs.items()}

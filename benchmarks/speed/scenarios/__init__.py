@@ -10,6 +10,7 @@ from benchmarks.speed.scenarios.bulk import bulk
 from benchmarks.speed.scenarios.engine import engine
 from benchmarks.speed.scenarios.growth import growth
 from benchmarks.speed.scenarios.lengths import interference, linear, mixed
+from benchmarks.speed.scenarios.parts import parts
 from benchmarks.speed.scenarios.single_events import latency, stateless, throughput
 from benchmarks.speed.scenarios.start import start
 from benchmarks.speed.scenarios.steady_load import tail
@@ -26,4 +27,5 @@ SCENARIOS: Mapping[str, Callable[[Bench], Result]] = {
     "growth": growth,
     "linear": linear,
     "stateless": stateless,
+    "parts": parts,
 }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from statistics import median
 from typing import Any
@@ -63,9 +63,11 @@ def interference(bench: Bench) -> Result:
         server = servers[OURS.name]
         long = write_lengths(bench, [LONGEST] * NUM_LONG)
         alone = bench.single_events(server, OURS, connections=CONNECTIONS, seconds=3)
-        runs = bench.alternate(
-            {ALONE: alone, BESIDE: partial(beside, bench, server, long, alone)}
-        )
+        cases: Mapping[str, Callable[[], Run]] = {
+            ALONE: alone,
+            BESIDE: partial(beside, bench, server, long, alone),
+        }
+        runs = bench.alternate(cases)
     rows = {name: summarise(found) for name, found in runs.items()}
     ratio = rows[BESIDE]["p99 ms"] / rows[ALONE]["p99 ms"]
     targets = [at_most("p99 of 1-event requests, beside long ones / alone", ratio, 3)]
