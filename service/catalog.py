@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -24,11 +25,16 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Model:
-    """One served version: what it promises, what runs it, what feeds it."""
+    """One served version: what it promises, what runs it, what feeds it.
+
+    Attributes:
+        prepared: What dialects work out once per model, by their own names.
+    """
 
     manifest: Manifest
     runtime: Runtime
     encoder: Encoder
+    prepared: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
 
     @property
     def fingerprint(self) -> bytes:

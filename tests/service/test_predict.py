@@ -148,7 +148,7 @@ def test_bad_row_is_refused_with_its_code_and_a_mend(predict, instance, code, wo
         (b"\xff\xfe", "invalid_json", "not JSON"),
         (b'{"instances": [["\xff"]]}', "invalid_json", "not JSON"),
         (b"[1]", "invalid_request", "Expected 'object'"),
-        (b"{}", "invalid_request", "missing required field 'instances'"),
+        (b"{}", "invalid_request", "neither instances nor inputs"),
         (b'{"instances": []}', "empty_sequence", "at least one row"),
         (b'{"instances": {}}', "invalid_request", "the body.instances"),
         (b'{"instances": [["red"]], "tpo": 1}', "unknown_field", "'tpo'"),
