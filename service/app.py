@@ -13,7 +13,7 @@ from pathlib import Path
 from flask import Flask
 from werkzeug.routing import BaseConverter
 
-from service import access_log, error_pages
+from service import access_log, any_case, error_pages
 from service.catalog import Catalog, load_catalog
 from service.engine import Engine
 from service.memory.seal import Seal, load_or_create_key
@@ -56,6 +56,12 @@ class ModelName(BaseConverter):
     regex = "[^/:]+"
 
 
+class VersionLabel(BaseConverter):
+    """A version label in an address: as a model's name."""
+
+    regex = "[^/:]+"
+
+
 class SessionId(BaseConverter):
     """A session's id in an address: anything, slashes too."""
 
@@ -71,9 +77,14 @@ def create_app(services: Services) -> Flask:
     # A session's id may begin with, end with or hold slashes, and each is another id.
     app.url_map.strict_slashes = False
     app.url_map.merge_slashes = False
-    app.url_map.converters |= {"model": ModelName, "session_id": SessionId}
+    app.url_map.converters |= {
+        "model": ModelName,
+        "label": VersionLabel,
+        "session_id": SessionId,
+    }
     for view in (predict, models, sessions, health):
         app.register_blueprint(view.blueprint)
+    any_case.init_app(app)
     error_pages.init_app(app)
     access_log.init_app(app)
     return app

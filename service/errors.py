@@ -12,12 +12,15 @@ CarryoverError
 │   ├── UnknownEvent
 │   ├── InvalidEvent
 │   ├── NonFiniteInput
-│   └── TokenInvalid
+│   ├── TokenInvalid
+│   ├── UnknownLabel
+│   └── MalformedRequest
 ├── NotFound
 │   ├── ModelNotFound
 │   ├── VersionNotFound
 │   └── SessionNotFound
 ├── MethodNotAllowed        the address takes other methods
+├── NotServed               a call of a protocol that this service leaves out
 ├── Gone                    it was here, and is no more
 │   ├── SessionGone
 │   └── TokenExpired
@@ -129,6 +132,18 @@ class TokenInvalid(InvalidRequest):
     code = "token_invalid"
 
 
+class UnknownLabel(InvalidRequest):
+    """The model has no such version label."""
+
+    code = "unknown_label"
+
+
+class MalformedRequest(InvalidRequest):
+    """Nothing under /v1 has this address."""
+
+    code = "malformed_request"
+
+
 class NotFound(CarryoverError):
     """Nothing is at this address."""
 
@@ -157,6 +172,12 @@ class MethodNotAllowed(CarryoverError):
     """The address exists, but does not take this method."""
 
     code = "method_not_allowed"
+
+
+class NotServed(CarryoverError):
+    """A call of a protocol that is otherwise spoken here."""
+
+    code = "not_served"
 
 
 class Gone(CarryoverError):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NoReturn
 
 from flask import Blueprint, Response, g, request
 from gunicorn.http.errors import ParseException
@@ -10,11 +11,15 @@ from gunicorn.http.errors import ParseException
 from service.catalog import Model
 from service.current import find_model, services
 from service.dialects import v1, v1_answer
+from service.dialects.v1_texts import servable_not_found
 from service.errors import (
     BodyTooLarge,
     CarryoverError,
     InvalidRequest,
+    ModelNotFound,
+    NotServed,
     TooManyEvents,
+    VersionNotFound,
 )
 from service.problems import JSON, TOO_LARGE, problem_response
 from service.rows import Refused, Row
@@ -25,21 +30,61 @@ blueprint = Blueprint("predict", __name__)
 PATHS = (
     "/v1/models/<model:name>:{verb}",
     "/v1/models/<model:name>/versions/<int:version>:{verb}",
+    "/v1/models/<model:name>/labels/<label:label>:{verb}",
+)
+NOT_SERVED = (
+    "{verb} takes tf.Example protocol buffers, which this service does not serve. Send "
+    "the same events to :predict; top and threshold name the labels."
 )
 
 
 @blueprint.post(PATHS[0].format(verb="predict"))
 @blueprint.post(PATHS[1].format(verb="predict"))
-def predict(name: str, version: int | None = None) -> Response:
+@blueprint.post(PATHS[2].format(verb="predict"))
+def predict(
+    name: str, version: int | None = None, label: str | None = None
+) -> Response:
     """Advance the rows and answer what the network says after them."""
-    return answer(find_model(name, version), "advance")
+    return answer(find_servable(name, version, label), "advance")
 
 
 @blueprint.post(PATHS[0].format(verb="explain"))
 @blueprint.post(PATHS[1].format(verb="explain"))
-def explain(name: str, version: int | None = None) -> Response:
+@blueprint.post(PATHS[2].format(verb="explain"))
+def explain(
+    name: str, version: int | None = None, label: str | None = None
+) -> Response:
     """Do what predict does, and show every gate and memory."""
-    return answer(find_model(name, version), "explain")
+    return answer(find_servable(name, version, label), "explain")
+
+
+@blueprint.post(PATHS[0].format(verb="classify"))
+@blueprint.post(PATHS[1].format(verb="classify"))
+@blueprint.post(PATHS[2].format(verb="classify"))
+def classify(
+    name: str, version: int | None = None, label: str | None = None
+) -> NoReturn:
+    """Refuse TensorFlow Serving's call for tf.Example, and name the one to use."""
+    raise NotServed(NOT_SERVED.format(verb="classify"))
+
+
+@blueprint.post(PATHS[0].format(verb="regress"))
+@blueprint.post(PATHS[1].format(verb="regress"))
+@blueprint.post(PATHS[2].format(verb="regress"))
+def regress(
+    name: str, version: int | None = None, label: str | None = None
+) -> NoReturn:
+    """Refuse TensorFlow Serving's call for tf.Example, and name the one to use."""
+    raise NotServed(NOT_SERVED.format(verb="regress"))
+
+
+def find_servable(name: str, version: int | None, label: str | None) -> Model:
+    """Find a model to run; where there is none, in TensorFlow Serving's words."""
+    try:
+        return find_model(name, version, label)
+    except (ModelNotFound, VersionNotFound) as error:
+        error.members["error"] = servable_not_found(name[:80], version)
+        raise
 
 
 def answer(model: Model, signature: Signature) -> Response:
