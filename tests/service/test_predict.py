@@ -2,7 +2,6 @@
 
 import pytest
 
-from service.errors import CarryoverError
 from tests.problems import assert_problem, assert_problem_body
 
 HUGE = 10**400
@@ -324,12 +323,3 @@ def test_a_defect_is_a_problem_without_its_details(client, model):
     response = client.post("/v1/models/counting:predict", json={"instances": [["red"]]})
 
     assert "secret" not in assert_problem(response, 500, "internal")["detail"]
-
-
-def test_error_classes_have_codes_of_their_own():
-    def walk(cls):
-        return [cls, *(c for child in cls.__subclasses__() for c in walk(child))]
-
-    classes = walk(CarryoverError)
-
-    assert len({cls.code for cls in classes}) == len(classes)
