@@ -21,7 +21,7 @@ from service.memory.sessions import Sessions
 from service.memory.store import open_store
 from service.settings import Settings
 from service.transition import Lifetimes
-from service.views import health, models, predict, sessions
+from service.views import documents, health, models, predict, sessions
 
 
 @dataclass(frozen=True)
@@ -82,8 +82,9 @@ def create_app(services: Services) -> Flask:
         "label": VersionLabel,
         "session_id": SessionId,
     }
-    for view in (predict, models, sessions, health):
+    for view in (predict, models, sessions, health, documents):
         app.register_blueprint(view.blueprint)
+    app.register_blueprint(documents.swagger_ui)
     any_case.init_app(app)
     error_pages.init_app(app)
     access_log.init_app(app)

@@ -53,6 +53,28 @@ class ModelList(msgspec.Struct):
     models: list[str]
 
 
+class ModelSpec(msgspec.Struct):
+    """Which model, in TensorFlow Serving's words."""
+
+    name: str
+    signature_name: str
+    version: str
+
+
+class ModelMetadata(msgspec.Struct):
+    """A model's metadata: TensorFlow Serving's, and the manifest's members."""
+
+    model_spec: ModelSpec
+    metadata: dict[str, Any]
+    name: str
+    version: int
+    task: str
+    input: dict[str, Any]
+    output: dict[str, Any]
+    memory: dict[str, list[int]]
+    memory_bytes: int
+
+
 def describe_status(name: str, versions: Iterable[int]) -> ModelStatus:
     """Tell that versions of a model are served, the newest first."""
     newest_first = sorted(versions, reverse=True)

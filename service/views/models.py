@@ -7,15 +7,25 @@ from flask import Blueprint, Response
 
 from service.catalog import Model
 from service.current import find_model, services
-from service.dialects.v1_metadata import ModelList, describe_model, describe_status
+from service.dialects.v1_metadata import (
+    ModelList,
+    ModelMetadata,
+    ModelStatus,
+    describe_model,
+    describe_status,
+)
 from service.dialects.v1_texts import no_versions
-from service.errors import ModelNotFound, VersionNotFound
+from service.errors import ModelNotFound, UnknownLabel, VersionNotFound
+from service.openapi import describes
 from service.problems import json_response
 
 blueprint = Blueprint("models", __name__, url_prefix="/v1/models")
 
+MISSING = (ModelNotFound, VersionNotFound, UnknownLabel)
+
 
 @blueprint.get("")
+@describes("models", answer=ModelList)
 def list_models() -> Response:
     """List the served models, as KServe V1 does."""
     models = ModelList(services().catalog.names())
@@ -25,6 +35,7 @@ def list_models() -> Response:
 @blueprint.get("/<model:name>")
 @blueprint.get("/<model:name>/versions/<int:version>")
 @blueprint.get("/<model:name>/labels/<label:label>")
+@describes("models", answer=ModelStatus, errors=MISSING)
 def status(name: str, version: int | None = None, label: str | None = None) -> Response:
     """Tell that a model is served, as KServe V1 and TensorFlow Serving both do."""
     model = find_described(name, version, label)
@@ -37,6 +48,7 @@ def status(name: str, version: int | None = None, label: str | None = None) -> R
 @blueprint.get("/<model:name>/metadata")
 @blueprint.get("/<model:name>/versions/<int:version>/metadata")
 @blueprint.get("/<model:name>/labels/<label:label>/metadata")
+@describes("models", answer=ModelMetadata, errors=MISSING)
 def metadata(
     name: str, version: int | None = None, label: str | None = None
 ) -> Response:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from flask import Blueprint, Response, g, request
 from gunicorn.http.errors import ParseException
@@ -11,19 +11,29 @@ from gunicorn.http.errors import ParseException
 from service.catalog import Model
 from service.current import find_model, services
 from service.dialects import v1, v1_answer
+from service.dialects.v1_forms import Body
+from service.dialects.v1_schema import Predictions, RowAnswer
 from service.dialects.v1_texts import servable_not_found
 from service.errors import (
     BodyTooLarge,
     CarryoverError,
+    Conflict,
+    CorruptRecord,
     InvalidRequest,
     ModelNotFound,
+    NonFiniteResult,
     NotServed,
+    SessionGone,
+    StoreFull,
+    TokenExpired,
     TooManyEvents,
     VersionNotFound,
 )
+from service.openapi import describes
 from service.problems import JSON, TOO_LARGE, problem_response
 from service.rows import Refused, Row
 from service.runtime import Signature
+from service.views.v1_examples import predict_examples
 
 blueprint = Blueprint("predict", __name__)
 
@@ -32,6 +42,24 @@ PATHS = (
     "/v1/models/<model:name>/versions/<int:version>:{verb}",
     "/v1/models/<model:name>/labels/<label:label>:{verb}",
 )
+ROWS: dict[str, Any] = {
+    "body": Body,
+    "body_schema": {"oneOf": [{"required": ["instances"]}, {"required": ["inputs"]}]},
+    "answer": Predictions,
+    "parts": [RowAnswer],
+    "examples": predict_examples,
+    "errors": [
+        InvalidRequest,
+        ModelNotFound,
+        VersionNotFound,
+        SessionGone,
+        TokenExpired,
+        Conflict,
+        NonFiniteResult,
+        CorruptRecord,
+        StoreFull,
+    ],
+}
 NOT_SERVED = (
     "{verb} takes tf.Example protocol buffers, which this service does not serve. Send "
     "the same events to :predict; top and threshold name the labels."
@@ -41,6 +69,7 @@ NOT_SERVED = (
 @blueprint.post(PATHS[0].format(verb="predict"))
 @blueprint.post(PATHS[1].format(verb="predict"))
 @blueprint.post(PATHS[2].format(verb="predict"))
+@describes("predict", **ROWS)
 def predict(
     name: str, version: int | None = None, label: str | None = None
 ) -> Response:
@@ -51,6 +80,7 @@ def predict(
 @blueprint.post(PATHS[0].format(verb="explain"))
 @blueprint.post(PATHS[1].format(verb="explain"))
 @blueprint.post(PATHS[2].format(verb="explain"))
+@describes("predict", **ROWS)
 def explain(
     name: str, version: int | None = None, label: str | None = None
 ) -> Response:
@@ -61,6 +91,7 @@ def explain(
 @blueprint.post(PATHS[0].format(verb="classify"))
 @blueprint.post(PATHS[1].format(verb="classify"))
 @blueprint.post(PATHS[2].format(verb="classify"))
+@describes("predict", errors=[NotServed])
 def classify(
     name: str, version: int | None = None, label: str | None = None
 ) -> NoReturn:
@@ -71,6 +102,7 @@ def classify(
 @blueprint.post(PATHS[0].format(verb="regress"))
 @blueprint.post(PATHS[1].format(verb="regress"))
 @blueprint.post(PATHS[2].format(verb="regress"))
+@describes("predict", errors=[NotServed])
 def regress(
     name: str, version: int | None = None, label: str | None = None
 ) -> NoReturn:
