@@ -39,8 +39,8 @@ class RowAnswer(msgspec.Struct):
     memory: str | UnsetType = UNSET
     expires_at: str | UnsetType = UNSET
     surprise: list[float | None] | UnsetType = UNSET
-    top: list[Choice] | list[list[Choice]] | UnsetType = UNSET
-    decided: list[str] | list[list[str]] | UnsetType = UNSET
+    top: list[Choice | list[Choice]] | UnsetType = UNSET
+    decided: list[str | list[str]] | UnsetType = UNSET
     layers: list[dict[str, list[list[float]]]] | UnsetType = UNSET
 
 
