@@ -15,6 +15,7 @@ from werkzeug.routing import Rule
 
 from service import VERSION
 from service.catalog import Catalog, Model
+from service.errors import CarryoverError, MalformedRequest, NotFound
 from service.openapi.operation import JSON, OPERATIONS, Operation
 from service.openapi.parameters import describe_path
 from service.openapi.responses import Problem, describe_responses
@@ -48,7 +49,9 @@ def build_document(app: Flask, catalog: Catalog) -> dict[str, Any]:
     paths: dict[str, dict[str, Any]] = {}
     for rule, method, view, call in calls:
         path, parameters = describe_path(rule.rule, [m.manifest.name for m in models])
+        responses = describe_responses(call, address_errors(rule), schema_of)
         described = describe_call(call, view, schema_of, models)
+        described["responses"] = responses
         described["operationId"] = name_operation(rule, method)
         described["parameters"] = parameters + described["parameters"]
         paths.setdefault(path, {})[method.lower()] = described
@@ -82,6 +85,13 @@ def list_calls(
             yield rule, method, view, OPERATIONS.get(view, Operation("other"))
 
 
+def address_errors(rule: Rule) -> set[type[CarryoverError]]:
+    """Return what an address ends in where a variable in it has no right form."""
+    if not rule.arguments:
+        return set()
+    return {MalformedRequest if rule.rule.startswith("/v1/") else NotFound}
+
+
 def describe_call(
     call: Operation,
     view: Callable[..., Any],
@@ -104,7 +114,6 @@ def describe_call(
             }
             for parameter in call.parameters
         ],
-        "responses": describe_responses(call, schema_of),
     }
     if description:
         described["description"] = re.sub(r"\s+", " ", description)

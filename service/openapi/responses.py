@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from http import HTTPStatus
 from typing import Any
 
@@ -45,7 +46,11 @@ class Problem(msgspec.Struct):
     code: str
 
 
-def describe_responses(call: Operation, schema_of: dict[int, Any]) -> dict[str, Any]:
+def describe_responses(
+    call: Operation,
+    more_errors: Iterable[type[CarryoverError]],
+    schema_of: dict[int, Any],
+) -> dict[str, Any]:
     """Describe a call's answers by status."""
     responses: dict[str, Any] = {
         "200": {
@@ -61,7 +66,7 @@ def describe_responses(call: Operation, schema_of: dict[int, Any]) -> dict[str, 
         }
     }
     by_status: dict[int, list[type[CarryoverError]]] = {}
-    for cls in sorted(call.all_errors(), key=lambda cls: cls.code):
+    for cls in sorted(call.all_errors().union(more_errors), key=lambda cls: cls.code):
         by_status.setdefault(status_of(cls("")), []).append(cls)
     for status, classes in sorted(by_status.items()):
         responses[str(status)] = describe_problem(
