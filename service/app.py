@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 from flask import Flask
 from werkzeug.routing import BaseConverter
@@ -16,12 +17,15 @@ from werkzeug.routing import BaseConverter
 from service import access_log, any_case, error_pages
 from service.catalog import Catalog, load_catalog
 from service.engine import Engine
+from service.memory.answers import Bounds
 from service.memory.seal import Seal, load_or_create_key
 from service.memory.sessions import Sessions
 from service.memory.store import open_store
+from service.migration import Policies, Policy
+from service.retention import Retention
 from service.settings import Settings
 from service.transition import Lifetimes
-from service.views import documents, health, models, predict, sessions
+from service.views import documents, forecast, health, models, predict, sessions
 
 
 @dataclass(frozen=True)
@@ -46,8 +50,26 @@ def build_services(
     seal = Seal([load_or_create_key(Path(settings.token_key_file))])
     lifetimes = Lifetimes(settings.session_idle_seconds, settings.token_seconds)
     memory = Sessions(store, clock=clock, tombstone_seconds=settings.tombstone_seconds)
-    catalog = load_catalog(Path(settings.models), max_events=settings.max_events)
-    return Services(settings, catalog, Engine(memory, seal, lifetimes, clock))
+    catalog = load_catalog(
+        Path(settings.models),
+        max_events=settings.max_events,
+        max_versions=settings.versions,
+    )
+    engine = Engine(memory, seal, lifetimes, clock, read_retention(settings), catalog)
+    return Services(settings, catalog, engine)
+
+
+def read_retention(settings: Settings) -> Retention:
+    """Read what sessions keep beside their memory."""
+    answers = Bounds(
+        settings.stored_answers,
+        settings.stored_answer_bytes,
+        settings.stored_answer_seconds,
+    )
+    policies = Policies(
+        cast("Policy", settings.policy), cast("dict[str, Policy]", settings.policies)
+    )
+    return Retention(settings.snapshots, answers, settings.history_events, policies)
 
 
 class ModelName(BaseConverter):
@@ -82,7 +104,7 @@ def create_app(services: Services) -> Flask:
         "label": VersionLabel,
         "session_id": SessionId,
     }
-    for view in (predict, models, sessions, health, documents):
+    for view in (predict, forecast, models, sessions, health, documents):
         app.register_blueprint(view.blueprint)
     app.register_blueprint(documents.swagger_ui)
     any_case.init_app(app)

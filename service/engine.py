@@ -10,25 +10,31 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 
-from service.batch import advance_batch
-from service.catalog import Model
+from service.batch import Advanced, advance_batch
+from service.catalog import Catalog, Model
 from service.errors import (
     CarryoverError,
+    NonFiniteResult,
     StoreFull,
     StoreUnavailable,
 )
+from service.in_progress import InProgress, has_keys
 from service.memory.admission import Found
 from service.memory.record import Session, Tombstone
 from service.memory.seal import Seal
 from service.memory.sessions import SessionKey, Sessions
+from service.past import Past
+from service.retention import Retention
 from service.rows import Refused, Result, Row
 from service.runtime import Signature
-from service.transition import Call, Lifetimes, Past, Step, Transitions
+from service.transition import Call, Lifetimes, Step, Transitions
 from service.turns import contended, earlier_row_failed, take_turns
 
 # Losing the race for so long means dozens of writers on one session, or a long row
 # among quick ones: better told than tried for ever.
 MAX_CONTENTION_SECONDS = 10.0
+DEFAULT_RETENTION = Retention()
+NO_CATALOG = Catalog([])
 
 
 class Engine:
@@ -39,6 +45,9 @@ class Engine:
         seal: Seals memory held by clients.
         lifetimes: Default lifetimes.
         clock: Seconds since 1970.
+        retention: What sessions keep beside their memory.
+        catalog: The served models: a row may be advanced by another version than the
+            one its request is for.
     """
 
     def __init__(
@@ -47,9 +56,12 @@ class Engine:
         seal: Seal,
         lifetimes: Lifetimes,
         clock: Callable[[], float],
+        retention: Retention = DEFAULT_RETENTION,
+        catalog: Catalog = NO_CATALOG,
     ) -> None:
         self.sessions = sessions
-        self._transitions = Transitions(seal, lifetimes, clock)
+        self._in_progress = InProgress()
+        self.transitions = Transitions(seal, lifetimes, clock, retention, catalog)
 
     def advance(
         self,
@@ -58,6 +70,7 @@ class Engine:
         *,
         tenant: str = "",
         signature: Signature = "advance",
+        is_version_named: bool = False,
     ) -> list[Result]:
         """Advance every row and commit its memory.
 
@@ -67,11 +80,23 @@ class Engine:
                 none after one that failed.
             tenant: Whom sessions and tokens belong to.
             signature: `explain` for the gates too.
+            is_version_named: Whether the client named the model's version, so that no
+                other may advance its memory.
 
         Returns:
             For each row its outcome, or why it was refused.
         """
-        call = Call(model, tenant, signature)
+        call = Call(model, tenant, signature, is_version_named)
+        if not has_keys(rows):
+            return self._advance(call, rows)
+        with self._in_progress.claim(tenant, model.manifest.name, rows) as claimed:
+            return self._advance(call, claimed)
+
+    def _advance(self, call: Call, rows: Sequence[Row | Refused]) -> list[Result]:
+        """Advance rows turn by turn.
+
+        A row waits for the earlier ones of its session.
+        """
         results: dict[int, Result] = {}
         failed: set[str | None] = set()
         for turn in take_turns(rows):
@@ -105,21 +130,32 @@ class Engine:
     def _attempt(self, call: Call, rows: Mapping[int, Row]) -> dict[int, Result]:
         """Try rows once; those missing from the results lost a race."""
         pasts, results = self._recall(call, rows)
-        if not pasts:
-            return results
-        advanced = advance_batch(
-            call.model,
-            call.signature,
-            [rows[k].sequence for k in pasts],
-            [past.record.tensors if past.record else None for past in pasts.values()],
-        )
         steps: dict[int, Step] = {}
-        for (k, past), ahead in zip(pasts.items(), advanced, strict=True):
-            if isinstance(ahead, CarryoverError):
-                results[k] = ahead
-            else:
-                steps[k] = self._transitions.finish(rows[k], past, ahead)
+        for k, ahead in self._run(call, pasts).items():
+            try:
+                if isinstance(ahead, CarryoverError):
+                    raise ahead
+                steps[k] = self.transitions.finish(call, rows[k], pasts[k], ahead)
+            except CarryoverError as error:
+                results[k] = error
         return results | self._commit(call, steps)
+
+    def _run(
+        self, call: Call, pasts: Mapping[int, Past]
+    ) -> dict[int, Advanced | NonFiniteResult]:
+        """Run rows through the versions that continue their memories."""
+        versions = {id(past.model): past.model for past in pasts.values()}
+        advanced: dict[int, Advanced | NonFiniteResult] = {}
+        for model in versions.values():
+            own = {k: past for k, past in pasts.items() if past.model is model}
+            ahead = advance_batch(
+                model,
+                call.signature,
+                [past.sequence for past in own.values()],
+                [past.tensors for past in own.values()],
+            )
+            advanced |= zip(own, ahead, strict=True)
+        return advanced
 
     def _recall(
         self, call: Call, rows: Mapping[int, Row]
@@ -132,12 +168,17 @@ class Engine:
         except StoreUnavailable as error:
             lost = dict.fromkeys(remembered, error)
             others = {k: row for k, row in rows.items() if k not in lost}
-            pasts, results = self._recall(call, others)
-            return pasts, results | lost
-        pasts, results = {}, {}
+            kept, refused = self._recall(call, others)
+            return kept, refused | lost
+        pasts: dict[int, Past] = {}
+        results: dict[int, Result] = {}
         for k, row in rows.items():
             try:
-                pasts[k] = self._transitions.begin(call, row, found.get(k))
+                begun = self.transitions.begin(call, row, found.get(k))
+                if isinstance(begun, Past):
+                    pasts[k] = begun
+                else:
+                    results[k] = begun
             except CarryoverError as error:
                 results[k] = error
         return pasts, results
@@ -147,7 +188,7 @@ class Engine:
 
         A store that refuses costs the rows that need it their step, and no other.
         """
-        conclude = self._transitions.conclude
+        conclude = self.transitions.conclude
         writes: dict[int, tuple[SessionKey, Found, Session | Tombstone]] = {}
         for k, step in steps.items():
             session, found = step.row.session, step.past.found

@@ -14,7 +14,10 @@ CarryoverError
 │   ├── NonFiniteInput
 │   ├── TokenInvalid
 │   ├── UnknownLabel
-│   └── MalformedRequest
+│   ├── MalformedRequest
+│   ├── AnswerTooLarge
+│   ├── CannotForecast
+│   └── IdempotencyMismatch
 ├── NotFound
 │   ├── ModelNotFound
 │   ├── VersionNotFound
@@ -29,6 +32,7 @@ CarryoverError
 │   ├── SessionLive
 │   ├── WrongNetwork
 │   ├── SessionContended
+│   ├── RequestInProgress
 │   └── EarlierRowFailed
 ├── NonFiniteResult         the network's answer is not a number; nothing was stored
 ├── CorruptRecord           stored memory fails its checksum; it is never served
@@ -144,6 +148,24 @@ class MalformedRequest(InvalidRequest):
     code = "malformed_request"
 
 
+class AnswerTooLarge(InvalidRequest):
+    """A row has an idempotency key, and its answer is too large to be kept."""
+
+    code = "answer_too_large"
+
+
+class CannotForecast(InvalidRequest):
+    """The model's output is not an event it could take next."""
+
+    code = "cannot_forecast"
+
+
+class IdempotencyMismatch(InvalidRequest):
+    """The idempotency key was used for another request to the session."""
+
+    code = "idempotency_mismatch"
+
+
 class NotFound(CarryoverError):
     """Nothing is at this address."""
 
@@ -226,6 +248,12 @@ class SessionContended(Conflict):
     """Other requests kept changing the session while this one was computed."""
 
     code = "session_contended"
+
+
+class RequestInProgress(Conflict):
+    """A request with the same idempotency key is being worked on."""
+
+    code = "request_in_progress"
 
 
 class EarlierRowFailed(Conflict):

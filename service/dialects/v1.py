@@ -17,24 +17,34 @@ from service.artifact import Manifest
 from service.catalog import Model
 from service.dialects.v1_careful import Form, read_carefully
 from service.dialects.v1_columns import read_columns
-from service.dialects.v1_forms import Body, Options, Request
+from service.dialects.v1_forms import Options, ParsedRow, PredictBody, Request
 from service.dialects.v1_row import parse_row
 from service.dialects.v1_wording import to_float32, wording_of
 from service.errors import EmptySequence, InvalidRequest, TooManyRows
+from service.idempotency import Idempotency, stamp
 from service.rows import Refused
 
-DECODER = msgspec.json.Decoder(Body)
+DECODER = msgspec.json.Decoder(PredictBody)
 UNREADABLE = (msgspec.MsgspecError, RecursionError, UnicodeDecodeError)
 SIGNATURE = "serving_default"
 
 
-def parse(data: bytes, model: Model, *, max_rows: int) -> Request:
+def parse(
+    data: bytes,
+    model: Model,
+    *,
+    max_rows: int,
+    explain: bool = False,
+    idempotency: Idempotency | None = None,
+) -> Request:
     """Parse the body of a predict or explain call.
 
     Args:
         data: The body.
         model: Whose events the rows hold.
         max_rows: Most rows accepted.
+        explain: Whether every timestep is to be shown.
+        idempotency: The request's key and fingerprint, if it has a key.
 
     Returns:
         The options and the rows; a bad row of `instances` is refused and spoils no
@@ -51,24 +61,32 @@ def parse(data: bytes, model: Model, *, max_rows: int) -> Request:
     else:
         forms = body.instances or []
     options = check_body(body, model)
+    field = "inputs" if options.is_columnar else "instances"
     if options.is_columnar:
-        return parse_columns(body, options, model, max_rows)
-    check_count(len(forms), max_rows)
-    return Request(options, [parse_row(k, form, model) for k, form in enumerate(forms)])
-
-
-def parse_columns(body: Body, options: Options, model: Model, max_rows: int) -> Request:
-    """Parse columns: one tensor of all rows, so that a bad row spoils them all."""
-    forms = read_columns(body.inputs, model.manifest, max_rows)
-    check_count(len(forms), max_rows, "inputs")
-    rows = [parse_row(k, form, model, "inputs") for k, form in enumerate(forms)]
-    for parsed in rows:
-        if isinstance(parsed.row, Refused):
-            raise parsed.row.error
+        forms = read_columns(body.inputs, model.manifest, max_rows)
+    check_rows(forms, max_rows, field)
+    is_last_only = options.is_last_only and not explain
+    rows = [
+        parse_row(k, form, model, field, is_last_only) for k, form in enumerate(forms)
+    ]
+    if options.is_columnar:
+        refuse_tensor(rows)
+    if idempotency is not None:
+        rows = [
+            parsed._replace(row=stamp(parsed.row, k, idempotency))
+            for k, parsed in enumerate(rows)
+        ]
     return Request(options, rows)
 
 
-def check_body(body: Body, model: Model) -> Options:
+def refuse_tensor(rows: Sequence[ParsedRow]) -> None:
+    """Refuse columns, one tensor of all rows, where any of them is bad."""
+    for parsed in rows:
+        if isinstance(parsed.row, Refused):
+            raise parsed.row.error
+
+
+def check_body(body: PredictBody, model: Model) -> Options:
     """Refuse a body that asks for what there is not; return what it asks for."""
     is_columnar = body.inputs is not UNSET
     if (body.instances is not UNSET) is is_columnar:
@@ -84,7 +102,7 @@ def check_body(body: Body, model: Model) -> Options:
     return Options(body.returned == "last", top, reached, is_columnar)
 
 
-def check_labels(body: Body, manifest: Manifest) -> None:
+def check_labels(body: PredictBody, manifest: Manifest) -> None:
     """Refuse to choose labels of a model that has none."""
     chooses_labels = body.top is not None or body.threshold is not None
     if manifest.labels is None and chooses_labels:
@@ -94,13 +112,13 @@ def check_labels(body: Body, manifest: Manifest) -> None:
         )
 
 
-def check_count(count: int, max_rows: int, field: str = "instances") -> None:
-    """Refuse no row, and more than the service accepts."""
-    if not count:
+def check_rows(rows: Sequence[object], max_rows: int, field: str = "instances") -> None:
+    """Refuse a body without rows, or with more than the service accepts."""
+    if not rows:
         raise EmptySequence(f"{field} is empty; send at least one row.")
-    if count > max_rows:
+    if len(rows) > max_rows:
         raise TooManyRows(
-            f"{field} has {count} rows; at most {max_rows} are accepted in one "
+            f"{field} has {len(rows)} rows; at most {max_rows} are accepted in one "
             "request. Send the rest in another.",
             max_rows=max_rows,
         )

@@ -11,7 +11,7 @@ import orjson
 from service.catalog import Model
 from service.dialects.v1_columns import to_columns
 from service.dialects.v1_forms import Options, ParsedRow, Request
-from service.dialects.v1_wording import Wording, wording_of
+from service.dialects.v1_wording import wording_of
 from service.errors import CarryoverError
 from service.problems import problem
 from service.rows import Outcome, Refused, Result, Row
@@ -48,9 +48,10 @@ def render(
         `labels` or `quantiles` where there are any: what the last axis of an output
         means.
     """
+    model = find_common(results, model)
     wording, options = wording_of(model), request.options
     answers = [
-        render_row(parsed, result, options, wording, explain)
+        render_row(parsed, result, options, model, explain)
         for parsed, result in zip(request.rows, results, strict=True)
     ]
     if options.is_columnar:
@@ -61,11 +62,21 @@ def render(
     return b'{"predictions":' + rows + wording.tail
 
 
+def find_common(results: Sequence[Result], model: Model) -> Model:
+    """Find the one version that advanced all rows; the request's own if several did."""
+    if len(results) == 1 and isinstance(results[0], Outcome):
+        return results[0].model or model
+    models = [r.model for r in results if isinstance(r, Outcome) and r.model]
+    if len({one.manifest.version for one in models}) == 1:
+        return models[0]
+    return model
+
+
 def render_row(
     parsed: ParsedRow,
     result: Result,
     options: Options,
-    wording: Wording,
+    common: Model,
     explain: bool,
 ) -> Any:
     """Write one row's answer: bare values, an object, or a problem document."""
@@ -74,6 +85,8 @@ def render_row(
         return problem(row.error)
     if isinstance(result, CarryoverError):
         return problem(result)
+    model = result.model or common
+    wording = wording_of(model)
     outputs, last = result.outputs, options.is_last_only
     answer: dict[str, Any] = {
         name: contiguous(outputs[name][-1] if last else outputs[name])
@@ -84,6 +97,7 @@ def render_row(
         return answer if len(answer) > 1 else main
     answer["step"] = result.step
     tell_memory(answer, parsed, row, result)
+    tell_version(answer, result, model, common)
     if "surprise" in outputs:
         answer["surprise"] = render_surprise(result)
     if wording.labels is not None:
@@ -107,6 +121,20 @@ def tell_memory(
         answer["memory"] = outcome.token
     if outcome.expires_at is not None:
         answer["expires_at"] = format_time(outcome.expires_at)
+
+
+def tell_version(
+    answer: dict[str, Any], outcome: Outcome, model: Model, common: Model
+) -> None:
+    """Tell which version advanced a row where it is not the body's, or has changed."""
+    if model is not common and model.manifest.version != common.manifest.version:
+        answer["model_version"] = str(outcome.version)
+        if model.manifest.labels != common.manifest.labels:
+            answer["labels"] = model.manifest.labels
+    if outcome.migrated_from is not None:
+        answer["migrated_from"] = str(outcome.migrated_from)
+    if outcome.is_reset:
+        answer["reset"] = True
 
 
 def contiguous(array: np.ndarray) -> np.ndarray:

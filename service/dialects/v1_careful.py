@@ -9,12 +9,12 @@ from __future__ import annotations
 import difflib
 import json
 import math
-from typing import Any
+from typing import Any, NoReturn
 
 import msgspec
 
 from service.artifact import Manifest
-from service.dialects.v1_forms import Body, ObjectRow
+from service.dialects.v1_forms import ObjectRow, PredictBody
 from service.errors import (
     CarryoverError,
     InvalidEvent,
@@ -31,7 +31,7 @@ Form = ObjectRow | list[Any] | Refused
 CHOICES = {"return": '"last" or "all"', "sequence_control_input": "0, 1 or 2"}
 
 
-def read_carefully(data: bytes, manifest: Manifest) -> tuple[Body, list[Form]]:
+def read_carefully(data: bytes, manifest: Manifest) -> tuple[PredictBody, list[Form]]:
     """Read a body, and every row by itself.
 
     Returns:
@@ -47,9 +47,9 @@ def read_carefully(data: bytes, manifest: Manifest) -> tuple[Body, list[Form]]:
         rows = document["instances"]
         document = document | {"instances": []}
     try:
-        body = msgspec.convert(document, Body)
+        body = msgspec.convert(document, PredictBody)
     except msgspec.ValidationError as error:
-        raise wrong_form(error, "the body", Body) from None
+        raise wrong_form(error, "the body", PredictBody) from None
     return body, [
         read_row(row, manifest, f"instances[{k}]") for k, row in enumerate(rows)
     ]
@@ -76,6 +76,12 @@ def load_json(data: bytes) -> Any:
         '{"instances": [["first event", "second event"]]}.',
         error=f"JSON Parse error: {reason}",
     )
+
+
+def refuse_json(data: bytes) -> NoReturn:
+    """Say why a body is not JSON; NaN and Infinity are, to some."""
+    refuse_non_finite(load_json(data), "the body")
+    raise InvalidJson("the body is not JSON; expected an object.")
 
 
 def read_row(raw: Any, manifest: Manifest, where: str) -> Form:

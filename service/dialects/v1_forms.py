@@ -43,7 +43,9 @@ class ObjectRow(msgspec.Struct, forbid_unknown_fields=True, gc=False):
     sequence_control_input: Controls | UnsetType = UNSET
 
 
-class Body(msgspec.Struct, forbid_unknown_fields=True, rename={"returned": "return"}):
+class PredictBody(
+    msgspec.Struct, forbid_unknown_fields=True, rename={"returned": "return"}
+):
     """The body of `:predict` and `:explain`: rows, or columns."""
 
     instances: list[ObjectRow | list[Any]] | UnsetType = UNSET

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from msgspec import UNSET
 
@@ -16,30 +18,38 @@ from service.rows import Refused, Row
 
 
 def parse_row(
-    position: int, form: Form, model: Model, field: str = "instances"
+    position: int, form: Form, model: Model, field: str, is_last_only: bool
 ) -> ParsedRow:
     """Parse one row; a refusal names the row, and the session it was for."""
     if isinstance(form, Refused):
         return ParsedRow(form)
     try:
         if isinstance(form, list):
-            return ParsedRow(Row(encode(form, model)), True)
-        return parse_object(form, model)
+            sequence, events = encode(form, model)
+            row = Row(sequence, is_last_only=is_last_only, events=events)
+            return ParsedRow(row, True)
+        return parse_object(form, model, is_last_only)
     except CarryoverError as error:
-        named = type(error)(f"{field}[{position}]: {error.detail}", **error.members)
+        named = name_row(error, f"{field}[{position}]")
         session = form.session if isinstance(form, ObjectRow) else UNSET
         return ParsedRow(Refused(named, session if session is not UNSET else None))
 
 
-def parse_object(row: ObjectRow, model: Model) -> ParsedRow:
+def name_row(error: CarryoverError, where: str) -> CarryoverError:
+    """Say which row an error is of."""
+    return type(error)(f"{where}: {error.detail}", **error.members)
+
+
+def parse_object(row: ObjectRow, model: Model, is_last_only: bool) -> ParsedRow:
     """Hand a row's options and encoded events to the engine's form."""
     sequence_id = None
     if row.sequence_id is not UNSET or row.sequence_control_input is not UNSET:
         sequence_id = read_sequence(row)
     check_options(row)
     memory = row.memory
+    sequence, events = encode(row.sequence, model)
     parsed = Row(
-        encode(row.sequence, model),
+        sequence,
         None if row.session is UNSET else row.session,
         None if memory is UNSET else memory,
         memory is not UNSET,
@@ -47,19 +57,25 @@ def parse_object(row: ObjectRow, model: Model) -> ParsedRow:
         row.start,
         row.end,
         row.ttl_seconds,
+        is_last_only=is_last_only,
+        events=events,
     )
     return ParsedRow(parsed, False, sequence_id)
 
 
-def encode(sequence: list[object], model: Model) -> np.ndarray:
-    """Encode a row's events, also as TensorFlow Serving's clients spell them."""
+def encode(events: list[Any], model: Model) -> tuple[np.ndarray, list[Any]]:
+    """Encode a row's events, also as TensorFlow Serving's clients spell them.
+
+    Returns:
+        The sequence, and the events in the service's own words.
+    """
     try:
-        return model.encoder.encode(sequence)
+        return model.encoder.encode(events), events
     except (InvalidEvent, UnknownEvent):
-        mended = mend(sequence)
+        mended = mend(events)
         if mended is None:
             raise
-        return model.encoder.encode(mended)
+        return model.encoder.encode(mended), mended
 
 
 def check_options(row: ObjectRow) -> None:

@@ -17,6 +17,12 @@ ROW = {
         {"type": "object", "additionalProperties": {"type": ["array", "number"]}},
     ]
 }
+FORECAST = {
+    "anyOf": [
+        {"$ref": "#/components/schemas/ForecastAnswer"},
+        {"$ref": "#/components/schemas/Problem"},
+    ]
+}
 
 
 class Choice(msgspec.Struct):
@@ -42,6 +48,10 @@ class RowAnswer(msgspec.Struct):
     top: list[Choice | list[Choice]] | UnsetType = UNSET
     decided: list[str | list[str]] | UnsetType = UNSET
     layers: list[dict[str, list[list[float]]]] | UnsetType = UNSET
+    model_version: str | UnsetType = UNSET
+    labels: list[str] | UnsetType = UNSET
+    migrated_from: str | UnsetType = UNSET
+    reset: Literal[True] | UnsetType = UNSET
 
 
 class Predictions(msgspec.Struct):
@@ -52,3 +62,29 @@ class Predictions(msgspec.Struct):
     outputs: list[Any] | dict[str, list[Any]] | UnsetType = UNSET
     labels: list[str] | UnsetType = UNSET
     quantiles: list[float] | UnsetType = UNSET
+
+
+class ForecastPath(msgspec.Struct):
+    """Events that may come next, each with its probability when it was next."""
+
+    events: list[str]
+    probabilities: list[float]
+    log_probability: float
+
+
+class ForecastAnswer(msgspec.Struct):
+    """A row's forecast: the most probable path, or samples."""
+
+    step: int
+    model_version: str
+    path: ForecastPath | UnsetType = UNSET
+    samples: list[ForecastPath] | UnsetType = UNSET
+    session: str | UnsetType = UNSET
+
+
+class Forecasts(msgspec.Struct):
+    """The answer of a forecast."""
+
+    model_version: str
+    predictions: list[Annotated[Any, Meta(extra_json_schema=FORECAST)]]
+    seed: int | UnsetType = UNSET

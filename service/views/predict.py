@@ -11,7 +11,7 @@ from gunicorn.http.errors import ParseException
 from service.catalog import Model
 from service.current import find_model, services
 from service.dialects import v1, v1_answer
-from service.dialects.v1_forms import Body
+from service.dialects.v1_forms import PredictBody
 from service.dialects.v1_schema import Predictions, RowAnswer
 from service.dialects.v1_texts import servable_not_found
 from service.errors import (
@@ -29,9 +29,10 @@ from service.errors import (
     TooManyEvents,
     VersionNotFound,
 )
-from service.openapi import describes
+from service.idempotency import Idempotency, fingerprint_request, parse_key
+from service.openapi import Parameter, describes
 from service.problems import JSON, TOO_LARGE, problem_response
-from service.rows import Refused, Row
+from service.rows import Outcome, Refused, Result, Row
 from service.runtime import Signature
 from service.views.v1_examples import predict_examples
 
@@ -42,12 +43,20 @@ PATHS = (
     "/v1/models/<model:name>/versions/<int:version>:{verb}",
     "/v1/models/<model:name>/labels/<label:label>:{verb}",
 )
+IDEMPOTENCY_KEY = Parameter(
+    "Idempotency-Key",
+    "header",
+    str,
+    "Names the request: repeated under the same key, it is answered but not applied "
+    "again. A quoted string, such as a UUID in quotes.",
+)
 ROWS: dict[str, Any] = {
-    "body": Body,
+    "body": PredictBody,
     "body_schema": {"oneOf": [{"required": ["instances"]}, {"required": ["inputs"]}]},
     "answer": Predictions,
     "parts": [RowAnswer],
     "examples": predict_examples,
+    "parameters": [IDEMPOTENCY_KEY],
     "errors": [
         InvalidRequest,
         ModelNotFound,
@@ -74,7 +83,7 @@ def predict(
     name: str, version: int | None = None, label: str | None = None
 ) -> Response:
     """Advance the rows and answer what the network says after them."""
-    return answer(find_servable(name, version, label), "advance")
+    return answer(name, version, label, "advance")
 
 
 @blueprint.post(PATHS[0].format(verb="explain"))
@@ -85,7 +94,7 @@ def explain(
     name: str, version: int | None = None, label: str | None = None
 ) -> Response:
     """Do what predict does, and show every gate and memory."""
-    return answer(find_servable(name, version, label), "explain")
+    return answer(name, version, label, "explain")
 
 
 @blueprint.post(PATHS[0].format(verb="classify"))
@@ -119,22 +128,60 @@ def find_servable(name: str, version: int | None, label: str | None) -> Model:
         raise
 
 
-def answer(model: Model, signature: Signature) -> Response:
+def answer(
+    name: str, version: int | None, label: str | None, signature: Signature
+) -> Response:
     """Parse, advance, render."""
-    settings = services().settings
-    parsed = v1.parse(read_body(), model, max_rows=settings.max_rows)
+    model = find_servable(name, version, label)
+    if label is not None:
+        version = model.manifest.version
+    settings, explain = services().settings, signature == "explain"
+    data = read_body()
+    parsed = v1.parse(
+        data,
+        model,
+        max_rows=settings.max_rows,
+        explain=explain,
+        idempotency=read_idempotency(data, signature, version),
+    )
     rows = [parsed_row.row for parsed_row in parsed.rows]
     g.rows = len(rows)
-    if signature == "explain":
+    if explain:
         limit_events(rows, settings.max_explained_events, "explained")
     elif not parsed.options.is_last_only:
         limit_events(rows, settings.max_returned_events, "returned")
-    results = services().engine.advance(model, rows, signature=signature)
+    results = services().engine.advance(
+        model, rows, signature=signature, is_version_named=version is not None
+    )
     failures = [result for result in results if isinstance(result, CarryoverError)]
     if len(failures) == len(results):
         return problem_response(*failures)
-    body = v1_answer.render(parsed, results, model, explain=signature == "explain")
-    return Response(body, mimetype=JSON)
+    body = v1_answer.render(parsed, results, model, explain=explain)
+    response = Response(body, mimetype=JSON)
+    if is_replayed(rows, results):
+        response.headers["Idempotency-Replayed"] = "true"
+    return response
+
+
+def read_idempotency(
+    data: bytes, signature: Signature, version: int | None
+) -> Idempotency | None:
+    """Read the request's idempotency key and digest what it asks for."""
+    header = request.headers.get("Idempotency-Key")
+    if header is None:
+        return None
+    fingerprint = fingerprint_request(data, signature, str(version))
+    return Idempotency(parse_key(header), fingerprint)
+
+
+def is_replayed(rows: Sequence[Row | Refused], results: Sequence[Result]) -> bool:
+    """Tell whether every row of a session had its answer from an earlier request."""
+    of_sessions = [
+        isinstance(result, Outcome) and result.is_replayed
+        for row, result in zip(rows, results, strict=True)
+        if row.session is not None
+    ]
+    return bool(of_sessions) and all(of_sessions)
 
 
 def read_body() -> bytes:

@@ -1,4 +1,4 @@
-"""Bodies of `:predict` and `:explain` that work as they stand, for any model."""
+"""Bodies that work as they stand, for any model, of the calls that advance rows."""
 
 from __future__ import annotations
 
@@ -40,3 +40,17 @@ def predict_examples(model: Model) -> dict[str, Example]:
             {"instances": [row], "return": "all", "top": 2, "threshold": 0.5},
         )
     return examples
+
+
+def forecast_examples(model: Model) -> dict[str, Example]:
+    """Show how to forecast, with a model that can be."""
+    if model.manifest.task != "next_event":
+        return {}
+    row = example_events(model.manifest, 2)
+    return {
+        "path": Example("The most probable path", {"instances": [row], "horizon": 3}),
+        "samples": Example(
+            "Three paths, the same each time",
+            {"instances": [row], "horizon": 3, "samples": 3, "seed": 7},
+        ),
+    }

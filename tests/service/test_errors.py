@@ -153,6 +153,39 @@ def problem_answer(body):
     return Response(data, body["status"], mimetype="application/problem+json")
 
 
+def send_under_key(world, *sequences):
+    rows = [{"sequence": sequence, "session": "s"} for sequence in sequences]
+    headers = {"Idempotency-Key": '"k"'}
+    return world.client.post(PREDICT, json={"instances": rows}, headers=headers)
+
+
+def reuse_key(world):
+    send_under_key(world, ["red"])
+    return send_under_key(world, ["green"])
+
+
+def ask_for_too_many_answers(world):
+    answer = send_under_key(world, *[["red"]] * 9).get_json()
+    return problem_answer(answer["predictions"][8])
+
+
+def repeat_early(world):
+    early = []
+
+    def repeat():
+        world.model.runtime.before_return = lambda: None
+        early.append(send_under_key(world, ["red"]))
+
+    world.model.runtime.before_return = repeat
+    send_under_key(world, ["red"])
+    return early[0]
+
+
+def forecast(world):
+    body = {"instances": [["red"]], "horizon": 1}
+    return world.client.post("/v1/models/counting:forecast", json=body)
+
+
 PROVOKED = {
     "internal": crash,
     "invalid_request": lambda w: w.send(b"[]"),
@@ -166,6 +199,10 @@ PROVOKED = {
     "unknown_event": lambda w: w.rows(["blue"]),
     "invalid_event": lambda w: w.rows([7]),
     "non_finite_input": lambda w: w.send(b'{"instances": [[NaN]]}'),
+    "answer_too_large": ask_for_too_many_answers,
+    "cannot_forecast": forecast,
+    "idempotency_mismatch": reuse_key,
+    "request_in_progress": repeat_early,
     "token_invalid": lambda w: w.rows({"sequence": ["red"], "memory": "x"}),
     "unknown_label": lambda w: w.get("/v1/models/counting/labels/nope"),
     "malformed_request": lambda w: w.get("/v1/models/counting:fly"),
