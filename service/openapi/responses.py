@@ -10,7 +10,7 @@ import msgspec
 
 from service.errors import CarryoverError
 from service.openapi.operation import Operation
-from service.problems import PROBLEM_JSON, status_of
+from service.problems import PROBLEM_JSON, RETRY_AFTER_SECONDS, status_of
 
 REQUEST_ID = {
     "X-Request-Id": {
@@ -84,7 +84,7 @@ def describe_problem(
     """Describe the errors of one status, each by its code."""
     lines = [f"- `{cls.code}`: {first_line(cls)}" for cls in classes]
     codes = {"properties": {"code": {"enum": [cls.code for cls in classes]}}}
-    is_busy = status == HTTPStatus.SERVICE_UNAVAILABLE
+    is_busy = any(cls in RETRY_AFTER_SECONDS for cls in classes)
     return {
         "description": "\n".join([HTTPStatus(status).phrase, "", *lines]),
         "headers": REQUEST_ID | (RETRY_AFTER if is_busy else {}),

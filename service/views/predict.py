@@ -13,7 +13,7 @@ from service.current import find_model, services
 from service.dialects import v1, v1_answer
 from service.dialects.v1_forms import PredictBody
 from service.dialects.v1_schema import Predictions, RowAnswer
-from service.dialects.v1_texts import servable_not_found
+from service.dialects.v1_texts import reword, servable_not_found
 from service.errors import (
     BodyTooLarge,
     CarryoverError,
@@ -154,6 +154,8 @@ def answer(
         model, rows, signature=signature, is_version_named=version is not None
     )
     failures = [result for result in results if isinstance(result, CarryoverError)]
+    if failures:
+        reword(parsed, results)
     if len(failures) == len(results):
         return problem_response(*failures)
     body = v1_answer.render(parsed, results, model, explain=explain)

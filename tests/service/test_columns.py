@@ -58,7 +58,16 @@ def test_sequence_begun_twice_is_a_conflict(columns):
     begin = {"sequence": [["red"]], "sequence_id": [7], "sequence_control_input": [1]}
     columns(begin)
 
-    assert_problem(columns(begin), 409, "session_live")
+    body = assert_problem(columns(begin), 409, "session_live")
+    assert body["error"] == "Sequence with provided ID already exists"
+
+
+def test_sequence_that_ended_does_not_exist(columns):
+    sequence = {"sequence": [["red"]], "sequence_id": [7]}
+    columns({**sequence, "sequence_control_input": [2]})
+
+    body = assert_problem(columns(sequence), 410, "session_gone")
+    assert body["error"] == "Sequence with provided ID does not exist"
 
 
 def test_sequence_that_starts_without_an_id_is_given_one(columns):
