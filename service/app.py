@@ -7,21 +7,32 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from flask import Flask
 from werkzeug.routing import BaseConverter
 
 from service import access_log, error_pages
-from service.catalog import Catalog, load_catalog
+from service.catalog import Catalog, load_catalog, load_model
 from service.engine import Engine
 from service.memory.seal import Seal, load_or_create_key
 from service.memory.sessions import Sessions
 from service.memory.store import open_store
+from service.repository import Repository
 from service.settings import Settings
+from service.statistics import Statistics
 from service.transition import Lifetimes
-from service.views import health, models, predict, sessions
+from service.views import (
+    health,
+    models,
+    predict,
+    sessions,
+    v2,
+    v2_models,
+    v2_repository,
+)
 
 
 @dataclass(frozen=True)
@@ -31,6 +42,8 @@ class Services:
     settings: Settings
     catalog: Catalog
     engine: Engine
+    repository: Repository | None = None
+    statistics: Statistics = field(default_factory=Statistics)
 
 
 def build_services(
@@ -47,7 +60,20 @@ def build_services(
     lifetimes = Lifetimes(settings.session_idle_seconds, settings.token_seconds)
     memory = Sessions(store, clock=clock, tombstone_seconds=settings.tombstone_seconds)
     catalog = load_catalog(Path(settings.models), max_events=settings.max_events)
-    return Services(settings, catalog, Engine(memory, seal, lifetimes, clock))
+    state = Path(settings.state)
+    return Services(
+        settings,
+        catalog,
+        Engine(memory, seal, lifetimes, clock),
+        open_repository(settings, catalog, state),
+        Statistics(state),
+    )
+
+
+def open_repository(settings: Settings, catalog: Catalog, state: Path) -> Repository:
+    """Open the repository of the settings' models."""
+    load = partial(load_model, max_events=settings.max_events)
+    return Repository(catalog, Path(settings.models), load, state=state)
 
 
 class ModelName(BaseConverter):
@@ -72,7 +98,7 @@ def create_app(services: Services) -> Flask:
     app.url_map.strict_slashes = False
     app.url_map.merge_slashes = False
     app.url_map.converters |= {"model": ModelName, "session_id": SessionId}
-    for view in (predict, models, sessions, health):
+    for view in (predict, models, sessions, health, v2, v2_models, v2_repository):
         app.register_blueprint(view.blueprint)
     error_pages.init_app(app)
     access_log.init_app(app)

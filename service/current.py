@@ -6,9 +6,12 @@ from typing import TYPE_CHECKING, cast
 
 from flask import current_app, g
 
+from service.errors import NotServed
+
 if TYPE_CHECKING:
     from service.app import Services
     from service.catalog import Model
+    from service.repository import Repository
 
 
 def services() -> Services:
@@ -25,3 +28,15 @@ def find_model(name: str, version: int | None = None) -> Model:
     """
     g.model = services().catalog.find(name, version)
     return cast("Model", g.model)
+
+
+def repository() -> Repository:
+    """Return the model repository.
+
+    Raises:
+        NotServed: The application was made without one.
+    """
+    opened = services().repository
+    if opened is None:
+        raise NotServed("this service was started without a model repository.")
+    return opened

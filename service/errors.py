@@ -12,12 +12,15 @@ CarryoverError
 │   ├── UnknownEvent
 │   ├── InvalidEvent
 │   ├── NonFiniteInput
-│   └── TokenInvalid
+│   ├── TokenInvalid
+│   ├── SequenceNotStarted
+│   └── ModelNotLoaded
 ├── NotFound
 │   ├── ModelNotFound
 │   ├── VersionNotFound
 │   └── SessionNotFound
 ├── MethodNotAllowed        the address takes other methods
+├── NotServed               a call of a protocol that this service leaves out
 ├── Gone                    it was here, and is no more
 │   ├── SessionGone
 │   └── TokenExpired
@@ -129,6 +132,18 @@ class TokenInvalid(InvalidRequest):
     code = "token_invalid"
 
 
+class SequenceNotStarted(InvalidRequest):
+    """An infer request goes on with a sequence that is not live."""
+
+    code = "sequence_not_started"
+
+
+class ModelNotLoaded(InvalidRequest):
+    """A model's folder is damaged or not of a form this service reads."""
+
+    code = "model_not_loaded"
+
+
 class NotFound(CarryoverError):
     """Nothing is at this address."""
 
@@ -157,6 +172,12 @@ class MethodNotAllowed(CarryoverError):
     """The address exists, but does not take this method."""
 
     code = "method_not_allowed"
+
+
+class NotServed(CarryoverError):
+    """A call of a protocol that is otherwise spoken here."""
+
+    code = "not_served"
 
 
 class Gone(CarryoverError):

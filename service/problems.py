@@ -30,6 +30,7 @@ STATUS: dict[type[errors.CarryoverError], HTTPStatus] = {
     errors.BodyTooLarge: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
     errors.NotFound: HTTPStatus.NOT_FOUND,
     errors.MethodNotAllowed: HTTPStatus.METHOD_NOT_ALLOWED,
+    errors.NotServed: HTTPStatus.NOT_IMPLEMENTED,
     errors.Gone: HTTPStatus.GONE,
     errors.Conflict: HTTPStatus.CONFLICT,
     errors.StoreFull: HTTPStatus.SERVICE_UNAVAILABLE,

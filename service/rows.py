@@ -24,6 +24,8 @@ class Row:
         start: Whether the session is to begin anew.
         end: Whether the session ends with this row.
         ttl_seconds: Idle lifetime asked for the session, or lifetime of the token.
+        is_strict: Whether `start` alone begins the session: without it the session must
+            be live, and with it a live one begins anew.
     """
 
     sequence: np.ndarray
@@ -34,6 +36,7 @@ class Row:
     start: bool = False
     end: bool = False
     ttl_seconds: float | None = None
+    is_strict: bool = False
 
 
 class Refused(NamedTuple):
@@ -52,6 +55,7 @@ class Outcome(NamedTuple):
         step: How many events it has absorbed in all.
         expires_at: When its memory expires, in seconds since 1970, if it can.
         token: The sealed memory, where the client holds it.
+        is_restarted: Whether the session was live and began anew.
     """
 
     outputs: dict[str, np.ndarray]
@@ -59,6 +63,7 @@ class Outcome(NamedTuple):
     step: int
     expires_at: float | None = None
     token: str | None = None
+    is_restarted: bool = False
 
 
 Result = Outcome | CarryoverError

@@ -103,7 +103,13 @@ class Transitions:
     def _admit(self, call: Call, row: Row, found: Found | None) -> Session | None:
         network = call.model.fingerprint
         if found is not None:
-            return admit(found, network=network, start=row.start, at=row.at)
+            return admit(
+                found,
+                network=network,
+                start=row.start,
+                at=row.at,
+                is_strict=row.is_strict,
+            )
         if row.token is None:
             check_step(0, row.at)
             return None
@@ -134,7 +140,13 @@ class Transitions:
         """Tell what became of a row, and seal the memory its client holds."""
         row, record = step.row, step.record
         is_continued = record.step > len(row.sequence)
-        outcome = Outcome(step.ahead.outputs, is_continued, record.step)
+        found = step.past.found
+        is_restarted = (
+            row.start and found is not None and isinstance(found.record, Session)
+        )
+        outcome = Outcome(
+            step.ahead.outputs, is_continued, record.step, is_restarted=is_restarted
+        )
         if row.seal_memory:
             name = call.model.manifest.name
             token = self._seal.seal(record, tenant=call.tenant, model=name)
