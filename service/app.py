@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import cast
 
@@ -15,17 +16,29 @@ from flask import Flask
 from werkzeug.routing import BaseConverter
 
 from service import access_log, any_case, error_pages
-from service.catalog import Catalog, load_catalog
+from service.catalog import Catalog, load_catalog, load_model
 from service.engine import Engine
 from service.memory.answers import Bounds
 from service.memory.seal import Seal, load_or_create_key
 from service.memory.sessions import Sessions
 from service.memory.store import open_store
 from service.migration import Policies, Policy
+from service.repository import Repository
 from service.retention import Retention
 from service.settings import Settings
+from service.statistics import Statistics
 from service.transition import Lifetimes
-from service.views import documents, forecast, health, models, predict, sessions
+from service.views import (
+    documents,
+    forecast,
+    health,
+    models,
+    predict,
+    sessions,
+    v2,
+    v2_models,
+    v2_repository,
+)
 
 
 @dataclass(frozen=True)
@@ -35,6 +48,8 @@ class Services:
     settings: Settings
     catalog: Catalog
     engine: Engine
+    repository: Repository | None = None
+    statistics: Statistics = field(default_factory=Statistics)
 
 
 def build_services(
@@ -56,7 +71,9 @@ def build_services(
         max_versions=settings.versions,
     )
     engine = Engine(memory, seal, lifetimes, clock, read_retention(settings), catalog)
-    return Services(settings, catalog, engine)
+    state = Path(settings.state)
+    repository = open_repository(settings, catalog, state)
+    return Services(settings, catalog, engine, repository, Statistics(state))
 
 
 def read_retention(settings: Settings) -> Retention:
@@ -70,6 +87,18 @@ def read_retention(settings: Settings) -> Retention:
         cast("Policy", settings.policy), cast("dict[str, Policy]", settings.policies)
     )
     return Retention(settings.snapshots, answers, settings.history_events, policies)
+
+
+def open_repository(settings: Settings, catalog: Catalog, state: Path) -> Repository:
+    """Open the repository of the settings' models."""
+    load = partial(load_model, max_events=settings.max_events)
+    return Repository(
+        catalog,
+        Path(settings.models),
+        load,
+        max_versions=settings.versions,
+        state=state,
+    )
 
 
 class ModelName(BaseConverter):
@@ -104,7 +133,8 @@ def create_app(services: Services) -> Flask:
         "label": VersionLabel,
         "session_id": SessionId,
     }
-    for view in (predict, forecast, models, sessions, health, documents):
+    views = (predict, forecast, models, sessions, health, documents)
+    for view in (*views, v2, v2_models, v2_repository):
         app.register_blueprint(view.blueprint)
     app.register_blueprint(documents.swagger_ui)
     any_case.init_app(app)

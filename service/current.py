@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, cast
 
 from flask import current_app, g
 
+from service.errors import NotServed
 from service.labels import find_version
 
 if TYPE_CHECKING:
     from service.app import Services
     from service.catalog import Model
+    from service.repository import Repository
 
 
 def services() -> Services:
@@ -35,3 +37,15 @@ def find_model(
         version = find_version(Path(here.settings.models), name, label)
     g.model = here.catalog.find(name, version)
     return cast("Model", g.model)
+
+
+def repository() -> Repository:
+    """Return the model repository.
+
+    Raises:
+        NotServed: The application was made without one.
+    """
+    opened = services().repository
+    if opened is None:
+        raise NotServed("this service was started without a model repository.")
+    return opened

@@ -17,7 +17,9 @@ CarryoverError
 │   ├── MalformedRequest
 │   ├── AnswerTooLarge
 │   ├── CannotForecast
-│   └── IdempotencyMismatch
+│   ├── IdempotencyMismatch
+│   ├── SequenceNotStarted
+│   └── ModelNotLoaded
 ├── NotFound
 │   ├── ModelNotFound
 │   ├── VersionNotFound
@@ -164,6 +166,18 @@ class IdempotencyMismatch(InvalidRequest):
     """The idempotency key was used for another request to the session."""
 
     code = "idempotency_mismatch"
+
+
+class SequenceNotStarted(InvalidRequest):
+    """An infer request goes on with a sequence that is not live."""
+
+    code = "sequence_not_started"
+
+
+class ModelNotLoaded(InvalidRequest):
+    """A model's folder is damaged or not of a form this service reads."""
+
+    code = "model_not_loaded"
 
 
 class NotFound(CarryoverError):

@@ -188,6 +188,12 @@ TABLE = (
         DAY,
         "How long a sealed memory can be sent back.",
     ),
+    Setting(
+        "state",
+        str,
+        "var/state",
+        "Folder in which the workers share which models are loaded, and statistics.",
+    ),
     Setting("host", str, "127.0.0.1", "Address to listen on."),
     Setting("port", port, 8080, "Port to listen on."),
     Setting("workers", positive_int, 2, "Processes; all share the sessions."),
@@ -240,6 +246,7 @@ class Settings:
     snapshots: int
     token_key_file: str
     token_seconds: float
+    state: str
     host: str
     port: int
     workers: int

@@ -47,12 +47,15 @@ def build_document(app: Flask, catalog: Catalog) -> dict[str, Any]:
     )
     schema_of = dict(zip(map(id, [Problem, *types]), schemas, strict=True))
     paths: dict[str, dict[str, Any]] = {}
+    names: set[str] = set()
     for rule, method, view, call in calls:
         path, parameters = describe_path(rule.rule, [m.manifest.name for m in models])
         responses = describe_responses(call, address_errors(rule), schema_of)
         described = describe_call(call, view, schema_of, models)
         described["responses"] = responses
-        described["operationId"] = name_operation(rule, method)
+        name = name_operation(rule, method)
+        described["operationId"] = f"{name}_of_model" if name in names else name
+        names.add(name)
         described["parameters"] = parameters + described["parameters"]
         paths.setdefault(path, {})[method.lower()] = described
     return {

@@ -43,6 +43,8 @@ class Operation:
         body_schema: What its body's schema says beyond the type.
         media_types: Of the body and of the answer.
         is_body_optional: Whether it can be called without.
+        is_answer_empty: Whether it answers nothing but its status.
+        more_answers: Media types it answers in besides, such as binary tensors.
         parts: Further types, which schemas refer to by their names.
     """
 
@@ -57,6 +59,8 @@ class Operation:
     media_types: tuple[str, str] = (JSON, JSON)
     is_body_optional: bool = False
     parts: Sequence[Any] = ()
+    is_answer_empty: bool = False
+    more_answers: Sequence[str] = ()
 
     def all_types(self) -> list[Any]:
         """Return the types of its body and answers."""

@@ -52,19 +52,7 @@ def describe_responses(
     schema_of: dict[int, Any],
 ) -> dict[str, Any]:
     """Describe a call's answers by status."""
-    responses: dict[str, Any] = {
-        "200": {
-            "description": "Done.",
-            "headers": REQUEST_ID,
-            "content": {
-                call.media_types[1]: {
-                    "schema": {"type": "object"}
-                    if call.answer is None
-                    else schema_of[id(call.answer)]
-                }
-            },
-        }
-    }
+    responses: dict[str, Any] = {"200": describe_success(call, schema_of)}
     by_status: dict[int, list[type[CarryoverError]]] = {}
     for cls in sorted(call.all_errors().union(more_errors), key=lambda cls: cls.code):
         by_status.setdefault(status_of(cls("")), []).append(cls)
@@ -76,6 +64,19 @@ def describe_responses(
         content = responses[str(status)]["content"]
         content[call.media_types[1]] = {"schema": schema_of[id(answer)]}
     return responses
+
+
+def describe_success(call: Operation, schema_of: dict[int, Any]) -> dict[str, Any]:
+    """Describe what a call answers when all went well."""
+    described: dict[str, Any] = {"description": "Done.", "headers": REQUEST_ID}
+    if not call.is_answer_empty:
+        known = {"type": "object"} if call.answer is None else None
+        schema = known or schema_of[id(call.answer)]
+        described["content"] = {
+            call.media_types[1]: {"schema": schema},
+            **{media_type: {} for media_type in call.more_answers},
+        }
+    return described
 
 
 def describe_problem(

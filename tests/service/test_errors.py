@@ -5,12 +5,15 @@ A new class in `service.errors` needs a line in `PROVOKED` and one in docs/api.m
 
 from __future__ import annotations
 
+from functools import partial
+
 import orjson
 import pytest
 from flask import Response
 
 from service.app import Services, create_app
-from service.catalog import Catalog
+from service.artifact import MANIFEST
+from service.catalog import Catalog, load_model
 from service.engine import Engine
 from service.errors import CarryoverError, Conflict, Gone, StoreFull, StoreUnavailable
 from service.memory.in_process import InProcessStore
@@ -18,6 +21,7 @@ from service.memory.seal import Seal
 from service.memory.sessions import SessionKey, Sessions
 from service.memory.store import Put
 from service.problems import RETRY_AFTER_SECONDS, status_of
+from service.repository import Repository
 from service.settings import read_settings
 from service.transition import Lifetimes
 from tests.fakes import counting_model
@@ -57,8 +61,8 @@ class FaultyStore(InProcessStore):
 class World:
     """A service, and the parts of it that can be made to fail."""
 
-    def __init__(self, clock, model):
-        self.clock, self.store = clock, FaultyStore()
+    def __init__(self, clock, model, folder):
+        self.clock, self.store, self.folder = clock, FaultyStore(), folder
         self.serve(model)
 
     def serve(self, model):
@@ -66,7 +70,9 @@ class World:
         self.model = model
         sessions = Sessions(self.store, clock=self.clock, tombstone_seconds=1000)
         engine = Engine(sessions, Seal([b"k" * 32]), Lifetimes(100, 50), self.clock)
-        services = Services(read_settings(SETTINGS), Catalog([model]), engine)
+        catalog, load = Catalog([model]), partial(load_model, max_events=50)
+        repository = Repository(catalog, self.folder, load, state=self.folder / "state")
+        services = Services(read_settings(SETTINGS), catalog, engine, repository)
         self.client = create_app(services).test_client()
 
     def rows(self, *instances, verb="predict", **body):
@@ -84,8 +90,8 @@ class World:
 
 
 @pytest.fixture
-def world(clock, model):
-    return World(clock, model)
+def world(clock, model, tmp_path):
+    return World(clock, model, tmp_path)
 
 
 def crash(world):
@@ -186,6 +192,19 @@ def forecast(world):
     return world.client.post("/v1/models/counting:forecast", json=body)
 
 
+def go_on_with_no_sequence(world):
+    tensor = {"name": "sequence", "datatype": "BYTES", "shape": [1, 1], "data": ["red"]}
+    body = {"inputs": [tensor], "parameters": {"sequence_id": 42}}
+    return world.client.post("/v2/models/counting/infer", json=body)
+
+
+def load_damaged(world):
+    manifest = world.folder / "broken" / "1" / MANIFEST
+    manifest.parent.mkdir(parents=True)
+    manifest.write_text("{}")
+    return world.client.post("/v2/repository/models/broken/load")
+
+
 PROVOKED = {
     "internal": crash,
     "invalid_request": lambda w: w.send(b"[]"),
@@ -206,6 +225,8 @@ PROVOKED = {
     "token_invalid": lambda w: w.rows({"sequence": ["red"], "memory": "x"}),
     "unknown_label": lambda w: w.get("/v1/models/counting/labels/nope"),
     "malformed_request": lambda w: w.get("/v1/models/counting:fly"),
+    "sequence_not_started": go_on_with_no_sequence,
+    "model_not_loaded": load_damaged,
     "not_found": lambda w: w.get("/nowhere"),
     "model_not_found": lambda w: w.get("/v1/models/nope"),
     "version_not_found": lambda w: w.get("/v1/models/counting/versions/9"),
