@@ -9,10 +9,10 @@ BUNDLED := nature taxi
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
 .DEFAULT_GOAL := help
-.PHONY: help serve models train test test-fast check format clean
+.PHONY: help serve models train test test-fast check format clean bench-adding
 
 help:  ## show this list
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
 
 serve: models  ## train the bundled models where missing, then serve them [PORT=8080]
 	@CARRYOVER_PORT=$(PORT) exec $(BIN)/python -m service
@@ -39,6 +39,9 @@ check: .venv/installed-dev  ## check format, lint and types; writes nothing
 format: .venv/installed-dev  ## format the code and mend what ruff can
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
+
+bench-adding: .venv/installed-dev  ## where a simple RNN stops remembering: 24 trainings
+	@$(BIN)/python -m benchmarks.adding
 
 clean:  ## remove everything that was made here: environment, models, runs, sessions
 	rm -rf .venv artifacts runs var .mypy_cache .pytest_cache .ruff_cache
