@@ -16,6 +16,7 @@ class Stream:
         length: int32 of shape (batch,).
         is_unrolled: Whether recurrent layers are laid out without a loop.
         is_explained: Whether recurrent layers tell what their gates did.
+        dtype: Of the memory.
 
     Attributes:
         before: Memory as it comes in, by name, in layer order.
@@ -24,12 +25,19 @@ class Stream:
     """
 
     def __init__(
-        self, *, mask: Tensor, length: Tensor, is_unrolled: bool, is_explained: bool
+        self,
+        *,
+        mask: Tensor,
+        length: Tensor,
+        is_unrolled: bool,
+        is_explained: bool,
+        dtype: str = "float32",
     ) -> None:
         self.mask = mask
         self.length = length
         self.is_unrolled = is_unrolled
         self.is_explained = is_explained
+        self.dtype = dtype
         self.before: dict[str, Tensor] = {}
         self.after: dict[str, Tensor] = {}
         self.traces: dict[str, Tensor] = {}
@@ -39,7 +47,7 @@ class Stream:
 
     def remember(self, name: str, shape: tuple[int, ...]) -> Tensor:
         """Make a memory tensor and return it as it comes in."""
-        self.before[name] = keras.Input(shape, dtype="float32", name=name)
+        self.before[name] = keras.Input(shape, dtype=self.dtype, name=name)
         return self.before[name]
 
     def count(self, prefix: str) -> int:

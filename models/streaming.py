@@ -44,7 +44,11 @@ class StreamingNetwork:
 
 
 def stream_network(
-    network: keras.Model, outputs: Schema, timesteps: int | None = None
+    network: keras.Model,
+    outputs: Schema,
+    timesteps: int | None = None,
+    *,
+    dtype: str = "float32",
 ) -> StreamingNetwork:
     """Give a trained network's layers a memory that travels with the call.
 
@@ -57,6 +61,7 @@ def stream_network(
             given to each arriving event (0 for the first of a sequence).
         timesteps: A fixed number of timesteps, unrolled without a loop, as compilers
             like it; None for any number.
+        dtype: Of the memory; the service's is float32.
 
     Returns:
         The streaming form, sharing the network's weights.
@@ -65,13 +70,18 @@ def stream_network(
         CannotStream: A layer needs events that have not come yet, or is of a kind that
             has no streaming form.
     """
-    advance, memory = unfold(network, outputs, timesteps, explain=False)
-    explain, _ = unfold(network, outputs, timesteps, explain=True)
+    advance, memory = unfold(network, outputs, timesteps, dtype, explain=False)
+    explain, _ = unfold(network, outputs, timesteps, dtype, explain=True)
     return StreamingNetwork(advance, explain, memory)
 
 
 def unfold(
-    network: keras.Model, outputs: Schema, timesteps: int | None, *, explain: bool
+    network: keras.Model,
+    outputs: Schema,
+    timesteps: int | None,
+    dtype: str,
+    *,
+    explain: bool,
 ) -> tuple[keras.Model, dict[str, tuple[int, ...]]]:
     """Run the network's graph again with memory as inputs and outputs."""
     (declared,) = network.inputs
@@ -84,6 +94,7 @@ def unfold(
         length=length,
         is_unrolled=timesteps is not None,
         is_explained=explain,
+        dtype=dtype,
     )
     prediction = run_graph(network, stream, sequence)
     results = {**name_outputs(prediction, outputs), **stream.traces, **stream.after}
