@@ -19,7 +19,7 @@ from keras import ops
 from models.features import Schema
 from models.forms import find_form
 from models.gates import Tensor
-from models.stream import Stream, position
+from models.stream import Regroup, Stream, position
 
 # The smallest normal float32: keeps -ln(p) finite where a probability underflows.
 SMALLEST_PROBABILITY = 1.2e-38
@@ -98,11 +98,36 @@ def unfold(
     )
     prediction = run_graph(network, stream, sequence)
     results = {**name_outputs(prediction, outputs), **stream.traces, **stream.after}
+    if explain:
+        results |= see_alone(network, stream, sequence, outputs)
     if outputs["kind"] == "next_event":
         add_surprise(stream, results, sequence, results[outputs["name"]])
     shapes = {name: tuple(m.shape[1:]) for name, m in stream.before.items()}
     inputs = {"sequence": sequence, "length": length, **stream.before}
     return keras.Model(inputs, results), shapes
+
+
+def see_alone(
+    network: keras.Model, stream: Stream, sequence: Tensor, outputs: Schema
+) -> dict[str, Tensor]:
+    """Predict from each event alone, as if nothing had come before it.
+
+    What the memory adds to a prediction is its difference from this: outputs named
+    `alone_...`, of the outputs' shapes.
+    """
+    events = ops.reshape(sequence, (-1, 1, *sequence.shape[2:]))
+    mask = position(events) > 0
+    forgetful = Stream(
+        mask=mask,
+        length=ops.cast(mask[:, 0], "int32"),
+        is_unrolled=True,
+        is_explained=False,
+        dtype=stream.dtype,
+        is_forgetful=True,
+    )
+    alone = name_outputs(run_graph(network, forgetful, events), outputs)
+    regroup = Regroup(autocast=False)
+    return {f"alone_{name}": regroup(x, sequence) for name, x in alone.items()}
 
 
 def run_graph(network: keras.Model, stream: Stream, *tensors: Tensor) -> Any:

@@ -11,6 +11,7 @@ import orjson
 
 from service.catalog import Model
 from service.dialects.v1 import Options, ParsedRow, Request
+from service.digest import digest_layer, split_prediction
 from service.errors import CarryoverError
 from service.problems import problem
 from service.rows import Outcome, Refused, Result, Row
@@ -89,6 +90,7 @@ def render_row(
         answer |= decide(chosen[schema["name"]], model.manifest.labels, options)
     if explain:
         answer["layers"] = render_layers(result.outputs)
+        answer["digest"] = render_digest(answer["layers"], result, options, schema)
     return answer
 
 
@@ -162,3 +164,25 @@ def render_layers(outputs: dict[str, np.ndarray]) -> list[dict[str, Any]]:
             }
         )
     return layers
+
+
+def render_digest(
+    layers: Sequence[dict[str, np.ndarray]],
+    result: Outcome,
+    options: Options,
+    schema: dict[str, Any],
+) -> dict[str, Any]:
+    """Sum up an explanation: its gates per layer, and where its prediction is from.
+
+    A network exported without `alone_...` outputs has no parts to tell.
+    """
+    digest: dict[str, Any] = {"layers": [digest_layer(layer) for layer in layers]}
+    name = schema["name"]
+    if f"alone_{name}" not in result.outputs:
+        return digest
+    parts = split_prediction(
+        choose(result.outputs[name], options),
+        choose(result.outputs[f"alone_{name}"], options),
+        is_probability="labels" in schema,
+    )
+    return digest | {part: contiguous(value) for part, value in parts.items()}
