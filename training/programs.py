@@ -50,8 +50,10 @@ def compile_network(
         What manifest and evaluation say.
     """
     exact = export_timed(network, dataset, version, quantize=None)
-    if not quantize or not exact.entries:
+    if not quantize:
         return Compiled(exact.describe(), "")
+    if not exact.entries:
+        return Compiled(exact.describe(), format_variants({"float32": exact}, measure))
     smaller = export_timed(network, dataset, version, quantize=quantize)
     variants = [{**entry, "quantize": quantize} for entry in smaller.entries]
     report = format_variants({"float32": exact, quantize: smaller}, measure)
