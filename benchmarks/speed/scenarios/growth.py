@@ -9,9 +9,10 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 
 from benchmarks.speed.bench import Bench, summarise
-from benchmarks.speed.contenders import OURS, launch_ours, session_rows
+from benchmarks.speed.contenders import OURS, launch_ours
 from benchmarks.speed.results import Result, at_most
 from benchmarks.speed.servers import Server
+from benchmarks.speed.wire import session_rows
 from benchmarks.speed.wrk import Run, write_load
 
 FEW = 1_000
