@@ -26,6 +26,22 @@ class ArtifactError(Exception):
     """A version's folder is damaged or of a format this service does not read."""
 
 
+class ProgramFile(msgspec.Struct, frozen=True):
+    """A compiled program of a version.
+
+    Args:
+        file: Where it is, relative to the version.
+        signature: `advance` or `explain`.
+        batch: Rows of a call.
+        timesteps: Timesteps of a call.
+    """
+
+    file: str
+    signature: str
+    batch: int
+    timesteps: int
+
+
 class Manifest(msgspec.Struct, frozen=True):
     """What training promises the service about one version of a model.
 
@@ -42,6 +58,7 @@ class Manifest(msgspec.Struct, frozen=True):
         memory: Size of each memory tensor, in the order they are stored.
         network: SHA-256 of weights and schemas; what memory is bound to.
         files: SHA-256 of every other file of the version.
+        programs: The compiled programs, if the network could be compiled.
         threshold: Probability from which a label counts as decided, if any.
         created_at: When it was exported, ISO 8601 in UTC.
         training: Configuration, seed and data of the training.
@@ -60,6 +77,7 @@ class Manifest(msgspec.Struct, frozen=True):
     memory: dict[str, list[int]]
     network: Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
     files: dict[str, str]
+    programs: list[ProgramFile] = []
     threshold: float | None = None
     created_at: str = ""
     training: dict[str, Any] = {}
@@ -79,15 +97,21 @@ class Artifact(msgspec.Struct, frozen=True):
     manifest: Manifest
 
 
-def find_newest(models: Path) -> Iterator[Path]:
-    """Yield the newest version's folder of every model under a folder."""
+def find_versions(models: Path, max_versions: int) -> Iterator[list[Path]]:
+    """Yield the newest versions' folders of every model under a folder, newest first.
+
+    Args:
+        models: The folder.
+        max_versions: How many versions of a model at most, 1 or more.
+    """
     if not models.is_dir():
         log.warning("no models: %s is no folder; export one with `make train`", models)
         return
     for model in sorted(models.iterdir()):
         versions = [v for v in list_versions(model) if (v / MANIFEST).is_file()]
         if versions:
-            yield max(versions, key=lambda version: int(version.name))
+            versions.sort(key=lambda version: int(version.name), reverse=True)
+            yield versions[:max_versions]
         elif model.is_dir() and not model.name.startswith("."):
             log.warning("skipped %s: no version in it has a %s", model, MANIFEST)
 
