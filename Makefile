@@ -9,7 +9,7 @@ BUNDLED := nature taxi
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
 .DEFAULT_GOAL := help
-.PHONY: help serve models train test test-fast fuzz-api check format bench bench-peers bench-adding performance profile clean
+.PHONY: help serve models train test test-fast fuzz-api check format bench bench-peers performance profile bench-adding clean
 
 help:  ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -55,7 +55,6 @@ performance: .venv/installed-dev  ## the same, written to docs/performance.md
 
 profile: .venv/installed-dev  ## draw where a worker's time goes: docs/images/hot-path.svg
 	@$(BIN)/python -m benchmarks.speed.profile
-
 bench-adding: .venv/installed-dev  ## where a simple RNN stops remembering: 24 trainings
 	@$(BIN)/python -m benchmarks.adding
 
