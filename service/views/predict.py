@@ -19,10 +19,12 @@ from service.errors import (
     CarryoverError,
     Conflict,
     CorruptRecord,
+    DeadlineExceeded,
     InvalidRequest,
     ModelNotFound,
     NonFiniteResult,
     NotServed,
+    Overloaded,
     SessionGone,
     StoreFull,
     TokenExpired,
@@ -67,6 +69,8 @@ ROWS: dict[str, Any] = {
         NonFiniteResult,
         CorruptRecord,
         StoreFull,
+        Overloaded,
+        DeadlineExceeded,
     ],
 }
 NOT_SERVED = (
@@ -151,7 +155,11 @@ def answer(
     elif not parsed.options.is_last_only:
         limit_events(rows, settings.max_returned_events, "returned")
     results = services().engine.advance(
-        model, rows, signature=signature, is_version_named=version is not None
+        model,
+        rows,
+        signature=signature,
+        is_version_named=version is not None,
+        timeout_seconds=settings.request_timeout_seconds,
     )
     failures = [result for result in results if isinstance(result, CarryoverError)]
     if failures:
