@@ -48,6 +48,7 @@ class RowAnswer(msgspec.Struct):
     top: list[Choice | list[Choice]] | UnsetType = UNSET
     decided: list[str | list[str]] | UnsetType = UNSET
     layers: list[dict[str, list[list[float]]]] | UnsetType = UNSET
+    digest: dict[str, Any] | UnsetType = UNSET
     model_version: str | UnsetType = UNSET
     labels: list[str] | UnsetType = UNSET
     migrated_from: str | UnsetType = UNSET
