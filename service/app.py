@@ -59,20 +59,22 @@ def build_services(
     seal = Seal([load_or_create_key(Path(settings.token_key_file))])
     lifetimes = Lifetimes(settings.session_idle_seconds, settings.token_seconds)
     memory = Sessions(store, clock=clock, tombstone_seconds=settings.tombstone_seconds)
-    catalog = load_catalog(Path(settings.models), max_events=settings.max_events)
-    state = Path(settings.state)
-    return Services(
-        settings,
-        catalog,
-        Engine(memory, seal, lifetimes, clock),
-        open_repository(settings, catalog, state),
-        Statistics(state),
+    catalog = load_catalog(
+        Path(settings.models),
+        max_events=settings.max_events,
+        runtime=settings.runtime,
     )
+    engine = Engine(
+        memory, seal, lifetimes, clock, max_queued_rows=settings.max_queued_rows
+    )
+    state = Path(settings.state)
+    repository = open_repository(settings, catalog, state)
+    return Services(settings, catalog, engine, repository, Statistics(state))
 
 
 def open_repository(settings: Settings, catalog: Catalog, state: Path) -> Repository:
     """Open the repository of the settings' models."""
-    load = partial(load_model, max_events=settings.max_events)
+    load = partial(load_model, max_events=settings.max_events, runtime=settings.runtime)
     return Repository(catalog, Path(settings.models), load, state=state)
 
 

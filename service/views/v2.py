@@ -51,7 +51,9 @@ def answer(model: Model, began: int) -> Response:
     if not parsed.memory.is_last_only:
         limit_events(parsed.rows, settings.max_returned_events, "returned")
     read = time.perf_counter_ns()
-    results = services().engine.advance(model, parsed.rows)
+    results = services().engine.advance(
+        model, parsed.rows, timeout_seconds=settings.request_timeout_seconds
+    )
     advanced = time.perf_counter_ns()
     outcomes = require_outcomes(results, parsed, model)
     response = respond(v2_answer.render(parsed, outcomes, model))
