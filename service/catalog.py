@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -26,11 +27,19 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Model:
-    """One served version: what it promises, what runs it, what feeds it."""
+    """One served version: what it promises, what runs it, what feeds it.
+
+    Attributes:
+        prepared: What dialects work out once per model, by their own names.
+    """
 
     manifest: Manifest
     runtime: Runtime
     encoder: Encoder
+    # Not an argument, so that a changed copy of a model begins with none of it.
+    prepared: dict[str, Any] = field(
+        init=False, default_factory=dict, compare=False, repr=False
+    )
 
     @cached_property
     def fingerprint(self) -> bytes:

@@ -31,8 +31,8 @@ from service.dialects.v2_parameters import (
     read_memory,
     read_wanted,
 )
+from service.dialects.v2_plan import plan_of
 from service.dialects.v2_raw import read_raw
-from service.dialects.v2_schema import list_outputs
 from service.dialects.v2_tensors import read_binary, read_json
 from service.errors import InvalidJson, InvalidRequest, NonFiniteInput
 from service.rows import Row
@@ -177,7 +177,7 @@ def read_input(form: InputForm, tail: memoryview) -> tuple[Column, memoryview]:
 
 def choose_outputs(form: Form, memory: Remembering, model: Model) -> Sequence[Wanted]:
     """Return the outputs that are asked for; all of them unless some are named."""
-    names = [tensor.name for tensor in list_outputs(model.manifest)]
+    names = plan_of(model).outputs
     is_binary = bool(read(form.parameters, "binary_data_output", False))
     if not form.outputs:
         return [Wanted(name, is_binary) for name in names]

@@ -10,6 +10,7 @@ import orjson
 
 from service.catalog import Model
 from service.dialects.v2_forms import Remembering, Request, Wanted
+from service.dialects.v2_plan import plan_of
 from service.dialects.v2_tensors import write_texts
 from service.errors import CarryoverError, SequenceNotStarted
 from service.rows import Outcome
@@ -118,14 +119,17 @@ def collect(
     """
     if name == "surprise":
         return pad([surprise_of(outcome) for outcome in outcomes], np.nan)
-    source = model.manifest.output["name"] if name == "decided" else name
+    plan = plan_of(model)
+    source = plan.main if name == "decided" else name
     outputs = [outcome.outputs[source] for outcome in outcomes]
-    if memory.is_last_only:
-        values = np.stack([output[-1] for output in outputs])
-    else:
+    if not memory.is_last_only:
         values = pad(outputs, 0)
+    elif len(outputs) == 1:
+        values = outputs[0][-1:]
+    else:
+        values = np.stack([output[-1] for output in outputs])
     if name == "decided":
-        return np.asarray(values >= np.float32(model.manifest.threshold or 0))
+        return np.asarray(values >= plan.threshold)
     return values.astype("<f4", copy=False)
 
 

@@ -30,6 +30,7 @@ KNOWN = (
     "timeout",
     "headers",
 )
+KNOWN_NAMES = frozenset(KNOWN)
 KINDS: dict[str, tuple[type, ...]] = {
     "sequence_id": (int, str),
     "sequence_start": (bool,),
@@ -53,7 +54,9 @@ def read(parameters: Mapping[str, Value], name: str, default: Value) -> Value:
     Raises:
         InvalidRequest: It is of another kind.
     """
-    value = parameters.get(name, default)
+    if name not in parameters:
+        return default
+    value = parameters[name]
     if type(value) not in KINDS[name]:
         expected = " or ".join(WORDS[kind] for kind in KINDS[name])
         raise InvalidRequest(
@@ -67,9 +70,7 @@ def check_parameters(parameters: Parameters) -> None:
 
     Others are the client's own: Triton hands them to the model, which here takes none.
     """
-    for name in parameters:
-        if name in KNOWN:
-            continue
+    for name in parameters.keys() - KNOWN_NAMES:
         if name.startswith("triton_"):
             raise InvalidRequest(
                 f"parameter {name[:80]!r} begins with triton_, which is reserved. "
