@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from typing import cast
 
 from flask import Flask
 from werkzeug.routing import BaseConverter
@@ -17,14 +18,18 @@ from werkzeug.routing import BaseConverter
 from service import access_log, error_pages
 from service.catalog import Catalog, load_catalog, load_model
 from service.engine import Engine
+from service.memory.answers import Bounds
 from service.memory.seal import Seal, load_or_create_key
 from service.memory.sessions import Sessions
 from service.memory.store import open_store
+from service.migration import Policies, Policy
 from service.repository import Repository
+from service.retention import Retention
 from service.settings import Settings
 from service.statistics import Statistics
 from service.transition import Lifetimes
 from service.views import (
+    forecast,
     health,
     models,
     predict,
@@ -62,10 +67,17 @@ def build_services(
     catalog = load_catalog(
         Path(settings.models),
         max_events=settings.max_events,
+        max_versions=settings.versions,
         runtime=settings.runtime,
     )
     engine = Engine(
-        memory, seal, lifetimes, clock, max_queued_rows=settings.max_queued_rows
+        memory,
+        seal,
+        lifetimes,
+        clock,
+        read_retention(settings),
+        catalog,
+        max_queued_rows=settings.max_queued_rows,
     )
     state = Path(settings.state)
     repository = open_repository(settings, catalog, state)
@@ -75,7 +87,26 @@ def build_services(
 def open_repository(settings: Settings, catalog: Catalog, state: Path) -> Repository:
     """Open the repository of the settings' models."""
     load = partial(load_model, max_events=settings.max_events, runtime=settings.runtime)
-    return Repository(catalog, Path(settings.models), load, state=state)
+    return Repository(
+        catalog,
+        Path(settings.models),
+        load,
+        max_versions=settings.versions,
+        state=state,
+    )
+
+
+def read_retention(settings: Settings) -> Retention:
+    """Read what sessions keep beside their memory."""
+    answers = Bounds(
+        settings.stored_answers,
+        settings.stored_answer_bytes,
+        settings.stored_answer_seconds,
+    )
+    policies = Policies(
+        cast("Policy", settings.policy), cast("dict[str, Policy]", settings.policies)
+    )
+    return Retention(settings.snapshots, answers, settings.history_events, policies)
 
 
 class ModelName(BaseConverter):
@@ -100,7 +131,16 @@ def create_app(services: Services) -> Flask:
     app.url_map.strict_slashes = False
     app.url_map.merge_slashes = False
     app.url_map.converters |= {"model": ModelName, "session_id": SessionId}
-    for view in (predict, models, sessions, health, v2, v2_models, v2_repository):
+    for view in (
+        predict,
+        forecast,
+        models,
+        sessions,
+        health,
+        v2,
+        v2_models,
+        v2_repository,
+    ):
         app.register_blueprint(view.blueprint)
     error_pages.init_app(app)
     access_log.init_app(app)

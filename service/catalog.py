@@ -5,18 +5,21 @@ Knows which models and versions there are; knows no HTTP and no sessions.
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
+from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from service.artifact import Manifest, find_newest, read_artifact
+from service.artifact import ArtifactError, Manifest, find_versions, read_artifact
 from service.errors import ModelNotFound, VersionNotFound
 from service.events import Encoder, build_encoder
+from service.memory.history import SCHEMA_BYTES
 from service.runtime import SIGNATURES, Runtime, open_runtime
 from service.settings import Choice
 
@@ -45,6 +48,12 @@ class Model:
     def fingerprint(self) -> bytes:
         """The network's fingerprint, which its memory carries."""
         return bytes.fromhex(self.manifest.network)[:FINGERPRINT_BYTES]
+
+    @cached_property
+    def schema(self) -> bytes:
+        """Digest of its input schema: where it is the same, encoded events are."""
+        schema = json.dumps(self.manifest.input, sort_keys=True).encode()
+        return blake2b(schema, digest_size=SCHEMA_BYTES).digest()
 
     @cached_property
     def memory_size(self) -> int:
@@ -103,6 +112,11 @@ class Catalog:
             )
         return sorted(versions)
 
+    def family(self, model: Model) -> list[Model]:
+        """List the served versions of a model's name, oldest first."""
+        versions = self._models.get(model.manifest.name, {})
+        return [versions[version] for version in sorted(versions)]
+
     def find(self, name: str, version: int | None = None) -> Model:
         """Find a model, in its newest version unless one is named.
 
@@ -121,15 +135,24 @@ class Catalog:
         return model
 
 
-def load_catalog(folder: Path, *, max_events: int, runtime: Choice = "auto") -> Catalog:
-    """Load the newest version of every model under a folder.
+def load_catalog(
+    folder: Path, *, max_events: int, max_versions: int, runtime: Choice = "auto"
+) -> Catalog:
+    """Load the newest versions of every model under a folder.
 
     Raises:
-        ArtifactError: A version's folder is damaged.
+        ArtifactError: The folder of a newest version is damaged. A damaged older one
+            is left out and the log says so: memories pinned to it are refused.
     """
-    return Catalog(
-        [load_model(path, max_events, runtime) for path in find_newest(folder)]
-    )
+    models: list[Model] = []
+    for newest, *older in find_versions(folder, max_versions):
+        models.append(load_model(newest, max_events, runtime))
+        for path in older:
+            try:
+                models.append(load_model(path, max_events, runtime))
+            except ArtifactError as error:
+                log.warning("skipped %s: %s", path, error)
+    return Catalog(models)
 
 
 def load_model(path: Path, max_events: int, runtime: Choice = "auto") -> Model:

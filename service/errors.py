@@ -13,6 +13,9 @@ CarryoverError
 │   ├── InvalidEvent
 │   ├── NonFiniteInput
 │   ├── TokenInvalid
+│   ├── AnswerTooLarge
+│   ├── CannotForecast
+│   ├── IdempotencyMismatch
 │   ├── SequenceNotStarted
 │   └── ModelNotLoaded
 ├── NotFound
@@ -29,6 +32,7 @@ CarryoverError
 │   ├── SessionLive
 │   ├── WrongNetwork
 │   ├── SessionContended
+│   ├── RequestInProgress
 │   └── EarlierRowFailed
 ├── NonFiniteResult         the network's answer is not a number; nothing was stored
 ├── CorruptRecord           stored memory fails its checksum; it is never served
@@ -134,6 +138,24 @@ class TokenInvalid(InvalidRequest):
     code = "token_invalid"
 
 
+class AnswerTooLarge(InvalidRequest):
+    """A row has an idempotency key, and its answer is too large to be kept."""
+
+    code = "answer_too_large"
+
+
+class CannotForecast(InvalidRequest):
+    """The model's output is not an event it could take next."""
+
+    code = "cannot_forecast"
+
+
+class IdempotencyMismatch(InvalidRequest):
+    """The idempotency key was used for another request to the session."""
+
+    code = "idempotency_mismatch"
+
+
 class SequenceNotStarted(InvalidRequest):
     """An infer request goes on with a sequence that is not live."""
 
@@ -228,6 +250,12 @@ class SessionContended(Conflict):
     """Other requests kept changing the session while this one was computed."""
 
     code = "session_contended"
+
+
+class RequestInProgress(Conflict):
+    """A request with the same idempotency key is being worked on."""
+
+    code = "request_in_progress"
 
 
 class EarlierRowFailed(Conflict):

@@ -28,6 +28,7 @@ STATUS: dict[type[errors.CarryoverError], HTTPStatus] = {
     errors.CarryoverError: HTTPStatus.INTERNAL_SERVER_ERROR,
     errors.InvalidRequest: HTTPStatus.BAD_REQUEST,
     errors.BodyTooLarge: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+    errors.IdempotencyMismatch: HTTPStatus.UNPROCESSABLE_ENTITY,
     errors.NotFound: HTTPStatus.NOT_FOUND,
     errors.MethodNotAllowed: HTTPStatus.METHOD_NOT_ALLOWED,
     errors.NotServed: HTTPStatus.NOT_IMPLEMENTED,

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import difflib
 import json
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal, NamedTuple, NoReturn
 
 import msgspec
@@ -23,6 +24,7 @@ from service.errors import (
     TooManyRows,
     UnknownField,
 )
+from service.idempotency import Idempotency, stamp
 from service.memory.sessions import check_session_id
 from service.rows import Refused, Row
 
@@ -77,13 +79,22 @@ class Request(NamedTuple):
     rows: list[ParsedRow]
 
 
-def parse(data: bytes, model: Model, *, max_rows: int) -> Request:
+def parse(
+    data: bytes,
+    model: Model,
+    *,
+    max_rows: int,
+    explain: bool = False,
+    idempotency: Idempotency | None = None,
+) -> Request:
     """Parse the body of a predict or explain call.
 
     Args:
         data: The body.
         model: Whose events the rows hold.
         max_rows: Most rows accepted.
+        explain: Whether every timestep is to be shown.
+        idempotency: The request's key and fingerprint, if it has a key.
 
     Returns:
         The options and the rows; a bad row is refused and spoils no other.
@@ -95,7 +106,16 @@ def parse(data: bytes, model: Model, *, max_rows: int) -> Request:
     check_body(body, model.manifest, max_rows)
     threshold = model.manifest.threshold if body.threshold is None else body.threshold
     options = Options(body.returned == "last", body.top, threshold)
-    rows = [parse_row(k, raw, model) for k, raw in enumerate(body.instances)]
+    is_last_only = options.is_last_only and not explain
+    rows = [
+        parse_row(k, raw, model, is_last_only=is_last_only)
+        for k, raw in enumerate(body.instances)
+    ]
+    if idempotency is not None:
+        rows = [
+            parsed._replace(row=stamp(parsed.row, k, idempotency))
+            for k, parsed in enumerate(rows)
+        ]
     return Request(options, rows)
 
 
@@ -116,19 +136,24 @@ def check_body(body: Body, manifest: Manifest, max_rows: int) -> None:
             f'Serving signature name: "{body.signature_name[:80]}" not found in '
             'signature def. Leave it out, or send "serving_default".'
         )
-    if not body.instances:
-        raise EmptySequence("instances is empty; send at least one row.")
-    if len(body.instances) > max_rows:
-        raise TooManyRows(
-            f"instances has {len(body.instances)} rows; at most {max_rows} are "
-            "accepted in one request. Send the rest in another.",
-            max_rows=max_rows,
-        )
+    check_rows(body.instances, max_rows)
     chooses_labels = body.top is not None or body.threshold is not None
     if manifest.labels is None and chooses_labels:
         raise InvalidRequest(
             f"top and threshold choose labels; {manifest.name} has none, it answers "
             f"{manifest.output['name']}. Leave them out."
+        )
+
+
+def check_rows(instances: Sequence[object], max_rows: int) -> None:
+    """Refuse a body without rows, or with more than the service accepts."""
+    if not instances:
+        raise EmptySequence("instances is empty; send at least one row.")
+    if len(instances) > max_rows:
+        raise TooManyRows(
+            f"instances has {len(instances)} rows; at most {max_rows} are "
+            "accepted in one request. Send the rest in another.",
+            max_rows=max_rows,
         )
 
 
@@ -170,7 +195,9 @@ def unknown_field(text: str, form: type[msgspec.Struct]) -> str:
     return f"unknown field {unknown!r}.{meant} Its fields are {', '.join(known)}."
 
 
-def parse_row(position: int, raw: msgspec.Raw, model: Model) -> ParsedRow:
+def parse_row(
+    position: int, raw: msgspec.Raw, model: Model, *, is_last_only: bool
+) -> ParsedRow:
     """Parse one row; a refusal names the row, and the session it was for."""
     where = f"instances[{position}]"
     session = None
@@ -187,14 +214,18 @@ def parse_row(position: int, raw: msgspec.Raw, model: Model) -> ParsedRow:
         row = msgspec.json.decode(raw, type=ObjectRow)
         session = row.session if isinstance(row.session, str) else None
         check_row(row)
-        return ParsedRow(build_row(row, model))
+        return ParsedRow(build_row(row, model, is_last_only=is_last_only))
     except msgspec.ValidationError as error:
         return ParsedRow(Refused(wrong_form(error, where, ObjectRow)))
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
         return ParsedRow(Refused(InvalidJson(f"{where} is not JSON ({error}).")))
     except CarryoverError as error:
-        named = type(error)(f"{where}: {error.detail}", **error.members)
-        return ParsedRow(Refused(named, session))
+        return ParsedRow(Refused(name_row(error, where), session))
+
+
+def name_row(error: CarryoverError, where: str) -> CarryoverError:
+    """Say which row an error is of."""
+    return type(error)(f"{where}: {error.detail}", **error.members)
 
 
 def check_row(row: ObjectRow) -> None:
@@ -222,7 +253,7 @@ def check_row(row: ObjectRow) -> None:
         check_session_id(row.session)
 
 
-def build_row(row: ObjectRow, model: Model) -> Row:
+def build_row(row: ObjectRow, model: Model, *, is_last_only: bool) -> Row:
     """Hand a row's options and encoded events to the engine's form."""
     return Row(
         sequence=model.encoder.encode(row.sequence),
@@ -233,4 +264,6 @@ def build_row(row: ObjectRow, model: Model) -> Row:
         start=row.start,
         end=row.end,
         ttl_seconds=row.ttl_seconds,
+        is_last_only=is_last_only,
+        events=row.sequence,
     )

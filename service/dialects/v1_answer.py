@@ -47,6 +47,7 @@ def render(
         A JSON object with `predictions`, one per row, and `labels` or `quantiles` where
         there are any: what the last axis of a prediction means.
     """
+    model = find_common(results, model)
     answer: dict[str, Any] = {
         "predictions": [
             render_row(parsed, result, request.options, model, explain=explain)
@@ -59,6 +60,14 @@ def render(
     if "quantiles" in model.manifest.output:
         answer["quantiles"] = model.manifest.output["quantiles"]
     return orjson.dumps(answer, option=JSON_OPTIONS)
+
+
+def find_common(results: Sequence[Result], model: Model) -> Model:
+    """Find the one version that advanced all rows; the request's own if several did."""
+    models = [r.model for r in results if isinstance(r, Outcome) and r.model]
+    if len({one.manifest.version for one in models}) == 1:
+        return models[0]
+    return model
 
 
 def render_row(
@@ -75,6 +84,7 @@ def render_row(
         return problem(row.error)
     if isinstance(result, CarryoverError):
         return problem(result)
+    common, model = model, result.model or model
     schema = model.manifest.output
     chosen = {
         name: choose(result.outputs[name], options)
@@ -83,6 +93,7 @@ def render_row(
     if parsed.is_bare and not explain:
         return chosen if "others" in schema else chosen[schema["name"]]
     answer = chosen | {"step": result.step} | render_memory(row, result)
+    answer |= render_version(result, model, common)
     if "surprise" in result.outputs:
         answer["surprise"] = render_surprise(result)
     if model.manifest.labels is not None:
@@ -108,6 +119,20 @@ def render_memory(row: Row, outcome: Outcome) -> dict[str, Any]:
         answer["memory"] = outcome.token
     if outcome.expires_at is not None:
         answer["expires_at"] = format_time(outcome.expires_at)
+    return answer
+
+
+def render_version(outcome: Outcome, model: Model, common: Model) -> dict[str, Any]:
+    """Tell which version advanced a row where it is not the body's, or has changed."""
+    answer: dict[str, Any] = {}
+    if model.manifest.version != common.manifest.version:
+        answer["model_version"] = str(outcome.version)
+        if model.manifest.labels != common.manifest.labels:
+            answer["labels"] = model.manifest.labels
+    if outcome.migrated_from is not None:
+        answer["migrated_from"] = str(outcome.migrated_from)
+    if outcome.is_reset:
+        answer["reset"] = True
     return answer
 
 

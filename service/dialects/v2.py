@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from hashlib import blake2b
 from typing import NoReturn
 
 import msgspec
@@ -35,6 +37,7 @@ from service.dialects.v2_plan import plan_of
 from service.dialects.v2_raw import read_raw
 from service.dialects.v2_tensors import read_binary, read_json
 from service.errors import InvalidJson, InvalidRequest, NonFiniteInput
+from service.idempotency import FINGERPRINT_BYTES
 from service.rows import Row
 
 DECODER = msgspec.json.Decoder(Form)
@@ -42,7 +45,13 @@ UNREADABLE = (msgspec.DecodeError, RecursionError, UnicodeDecodeError)
 
 
 def parse(
-    data: bytes, header_length: int | None, model: Model, *, max_rows: int
+    data: bytes,
+    header_length: int | None,
+    model: Model,
+    *,
+    max_rows: int,
+    key: str | None = None,
+    scope: str = "",
 ) -> Request:
     """Parse the body of an infer call.
 
@@ -52,6 +61,8 @@ def parse(
             is the one input.
         model: Whose events it holds.
         max_rows: Most rows accepted.
+        key: Idempotency key the request has beside the body, if any.
+        scope: What the address says besides the model, for the key's fingerprint.
 
     Raises:
         InvalidRequest: The body cannot be used.
@@ -61,17 +72,19 @@ def parse(
     else:
         form, columns = read_form(data, header_length)
     memory = read_memory(form.parameters)
-    sequences = encode_rows(
-        {column.name: column for column in columns}, model, max_rows=max_rows
-    )
+    named = {column.name: column for column in columns}
+    sequences = encode_rows(named, model, max_rows=max_rows)
     is_remembered = memory.session is not None or memory.token is not None
     if is_remembered and len(sequences) > 1:
         raise InvalidRequest(
             f"the request has {len(sequences)} rows and one memory; a sequence "
             "advances one row at a time. Send one row, of as many events as there are."
         )
+    outputs = choose_outputs(form, memory, model)
     rows = [build_row(sequence, memory) for sequence in sequences]
-    return Request(rows, form.id, memory, choose_outputs(form, memory, model))
+    if memory.session is not None:
+        rows = [name_row(rows[0], memory, named, outputs, memory.key or key, scope)]
+    return Request(rows, form.id, memory, outputs)
 
 
 def build_row(sequence: np.ndarray, memory: Remembering) -> Row:
@@ -86,7 +99,32 @@ def build_row(sequence: np.ndarray, memory: Remembering) -> Row:
         end=memory.end,
         ttl_seconds=memory.ttl_seconds,
         is_strict=memory.session is not None,
+        is_last_only=memory.is_last_only,
     )
+
+
+def name_row(
+    row: Row,
+    memory: Remembering,
+    columns: Mapping[str, Column],
+    outputs: Sequence[Wanted],
+    key: str | None,
+    scope: str,
+) -> Row:
+    """Give a session's row its events by name, and what tells it from others.
+
+    The fingerprint is of what is asked for, not of its form: the same request in JSON
+    and in binary, under another request id, is the same.
+    """
+    texts = columns["sequence"].values if "sequence" in columns else None
+    events = texts[: len(row.sequence)] if isinstance(texts, list) else None
+    if key is None:
+        return row if events is None else replace(row, events=events)
+    asked = [(wanted.name, wanted.num_classes) for wanted in outputs]
+    options = repr((scope, memory._replace(key=None, sequence_id=None), asked))
+    digest = blake2b(options.encode(), digest_size=FINGERPRINT_BYTES)
+    digest.update(row.sequence.tobytes())
+    return replace(row, events=events, key=key, fingerprint=digest.digest())
 
 
 def read_form(data: bytes, header_length: int | None) -> tuple[Form, list[Column]]:

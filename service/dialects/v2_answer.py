@@ -43,6 +43,10 @@ def render(request: Request, outcomes: Sequence[Outcome], model: Model) -> Answe
         outcomes: What became of each of its rows.
         model: Who answered.
     """
+    # A pinned memory may be another version's than the one that was asked.
+    model = outcomes[0].model or model
+    known = plan_of(model).outputs
+    outputs = [wanted for wanted in request.outputs if wanted.name in known]
     answer: dict[str, Any] = {
         "model_name": model.manifest.name,
         "model_version": str(model.manifest.version),
@@ -52,11 +56,10 @@ def render(request: Request, outcomes: Sequence[Outcome], model: Model) -> Answe
     answer["parameters"] = render_parameters(request, outcomes, model)
     tails: list[bytes] = []
     answer["outputs"] = [
-        render_output(wanted, request, outcomes, model, tails)
-        for wanted in request.outputs
+        render_output(wanted, request, outcomes, model, tails) for wanted in outputs
     ]
     head = orjson.dumps(answer, option=JSON_OPTIONS)
-    if not any(wanted.is_binary for wanted in request.outputs):
+    if not any(wanted.is_binary for wanted in outputs):
         return Answer(head, None)
     return Answer(b"".join([head, *tails]), len(head))
 
@@ -65,23 +68,25 @@ def render_parameters(
     request: Request, outcomes: Sequence[Outcome], model: Model
 ) -> dict[str, Any]:
     """Tell where the memory is now, and until when."""
-    memory = request.memory
     parameters: dict[str, Any] = {"model_version": str(model.manifest.version)}
     if len(outcomes) > 1:
         return parameters
-    (outcome,) = outcomes
-    parameters["step"] = outcome.step
-    if memory.sequence_id is not None:
-        parameters["sequence_id"] = memory.sequence_id
-    if memory.end:
-        parameters["sequence_end"] = True
-    if outcome.is_restarted:
-        parameters["sequence_restarted"] = True
-    if outcome.token is not None:
-        parameters["memory"] = outcome.token
-    if outcome.expires_at is not None:
-        parameters["expires_at"] = format_time(outcome.expires_at)
-    return parameters
+    return parameters | render_memory(request.memory, outcomes[0])
+
+
+def render_memory(memory: Remembering, outcome: Outcome) -> dict[str, Any]:
+    """Tell what became of the memory of a request's one row."""
+    told = {
+        "step": outcome.step,
+        "sequence_id": memory.sequence_id,
+        "sequence_end": memory.end or None,
+        "sequence_restarted": outcome.is_restarted or None,
+        "migrated_from": outcome.migrated_from and str(outcome.migrated_from),
+        "reset": outcome.is_reset or None,
+        "memory": outcome.token,
+        "expires_at": outcome.expires_at and format_time(outcome.expires_at),
+    }
+    return {name: value for name, value in told.items() if value is not None}
 
 
 def render_output(

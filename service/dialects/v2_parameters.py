@@ -10,6 +10,7 @@ from collections.abc import Mapping
 
 from service.dialects.v2_forms import Parameters, Remembering, Value, Wanted
 from service.errors import InvalidRequest, UnknownField
+from service.idempotency import parse_key
 from service.memory.sessions import check_session_id
 
 # A year, as in the native calls.
@@ -99,7 +100,7 @@ def read_memory(parameters: Parameters) -> Remembering:
         end=bool(read(parameters, "sequence_end", False)),
         at=read_at(parameters),
         ttl_seconds=read_ttl(parameters),
-        key=str(read(parameters, "idempotency_key", "")) or None,
+        key=read_key(parameters),
         token=str(read(parameters, "memory", "")) if "memory" in parameters else None,
         is_last_only=read_return(parameters),
     )
@@ -132,6 +133,13 @@ def read_at(parameters: Parameters) -> int | None:
     if not 0 <= at <= MAX_STEP:
         raise InvalidRequest(f"parameter 'at' is {str(at)[:40]}; expected 0 or more.")
     return at
+
+
+def read_key(parameters: Parameters) -> str | None:
+    """Read the idempotency key, quoted or bare as its header."""
+    if "idempotency_key" not in parameters:
+        return None
+    return parse_key(str(read(parameters, "idempotency_key", "")))
 
 
 def read_ttl(parameters: Parameters) -> float | None:

@@ -99,7 +99,7 @@ def check_step(step: int, at: int | None) -> None:
             f"the row says the memory is at step {at}; it is at step {step}. Send the "
             f'events that follow step {step}, with "at": {step}.',
             step=step,
-            at=at,
+            expected=at,
         )
 
 

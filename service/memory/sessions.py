@@ -179,7 +179,7 @@ def _read(entry: Entry | None, now: float) -> Found:
     except CorruptRecord as error:
         return Found(entry.version, error)
     if isinstance(record, Session) and now >= record.expires_at:
-        record = Tombstone("expired", record.step, record.expires_at)
+        record = Tombstone("expired", record.step, record.expires_at, record.answers)
     return Found(entry.version, record)
 
 

@@ -16,8 +16,9 @@ from service.errors import (
     InvalidRequest,
     TooManyEvents,
 )
+from service.idempotency import Idempotency, fingerprint_request, parse_key
 from service.problems import JSON, TOO_LARGE, problem_response
-from service.rows import Refused, Row
+from service.rows import Outcome, Refused, Result, Row
 from service.runtime import Signature
 
 blueprint = Blueprint("predict", __name__)
@@ -32,23 +33,30 @@ PATHS = (
 @blueprint.post(PATHS[1].format(verb="predict"))
 def predict(name: str, version: int | None = None) -> Response:
     """Advance the rows and answer what the network says after them."""
-    return answer(find_model(name, version), "advance")
+    return answer(find_model(name, version), "advance", version)
 
 
 @blueprint.post(PATHS[0].format(verb="explain"))
 @blueprint.post(PATHS[1].format(verb="explain"))
 def explain(name: str, version: int | None = None) -> Response:
     """Do what predict does, and show every gate and memory."""
-    return answer(find_model(name, version), "explain")
+    return answer(find_model(name, version), "explain", version)
 
 
-def answer(model: Model, signature: Signature) -> Response:
+def answer(model: Model, signature: Signature, version: int | None) -> Response:
     """Parse, advance, render."""
-    settings = services().settings
-    parsed = v1.parse(read_body(), model, max_rows=settings.max_rows)
+    settings, explain = services().settings, signature == "explain"
+    data = read_body()
+    parsed = v1.parse(
+        data,
+        model,
+        max_rows=settings.max_rows,
+        explain=explain,
+        idempotency=read_idempotency(data, signature, version),
+    )
     rows = [parsed_row.row for parsed_row in parsed.rows]
     g.rows = len(rows)
-    if signature == "explain":
+    if explain:
         limit_events(rows, settings.max_explained_events, "explained")
     elif not parsed.options.is_last_only:
         limit_events(rows, settings.max_returned_events, "returned")
@@ -56,13 +64,38 @@ def answer(model: Model, signature: Signature) -> Response:
         model,
         rows,
         signature=signature,
+        is_version_named=version is not None,
         timeout_seconds=settings.request_timeout_seconds,
     )
     failures = [result for result in results if isinstance(result, CarryoverError)]
     if len(failures) == len(results):
         return problem_response(*failures)
-    body = v1_answer.render(parsed, results, model, explain=signature == "explain")
-    return Response(body, mimetype=JSON)
+    body = v1_answer.render(parsed, results, model, explain=explain)
+    response = Response(body, mimetype=JSON)
+    if is_replayed(rows, results):
+        response.headers["Idempotency-Replayed"] = "true"
+    return response
+
+
+def read_idempotency(
+    data: bytes, signature: Signature, version: int | None
+) -> Idempotency | None:
+    """Read the request's idempotency key and digest what it asks for."""
+    header = request.headers.get("Idempotency-Key")
+    if header is None:
+        return None
+    fingerprint = fingerprint_request(data, signature, str(version))
+    return Idempotency(parse_key(header), fingerprint)
+
+
+def is_replayed(rows: Sequence[Row | Refused], results: Sequence[Result]) -> bool:
+    """Tell whether every row of a session had its answer from an earlier request."""
+    of_sessions = [
+        isinstance(result, Outcome) and result.is_replayed
+        for row, result in zip(rows, results, strict=True)
+        if row.session is not None
+    ]
+    return bool(of_sessions) and all(of_sessions)
 
 
 def read_body() -> bytes:

@@ -31,6 +31,7 @@ PARAMETERS = st.dictionaries(
             "return",
             "sequnce_id",
             "triton_x",
+            "idempotency_key",
             "own",
         ]
     ),

@@ -207,6 +207,68 @@ def test_step_elsewhere_is_a_conflict(infer):
     assert infer("red", sequence_id=7, at=1).status_code == 200
 
 
+def test_repeat_under_a_key_gets_the_stored_answer(infer):
+    infer("red", sequence_id=7, sequence_start=True)
+    options = {"sequence_id": 7, "idempotency_key": "k-1"}
+    first = infer("green", **options)
+
+    again = infer("green", **options)
+
+    assert again.data == first.data
+    assert again.headers["Idempotency-Replayed"] == "true"
+    assert infer("red", sequence_id=7).get_json()["parameters"]["step"] == 3
+
+
+def test_repeat_may_have_another_form_and_id(client, infer):
+    options = {"sequence_id": 7, "sequence_start": True}
+    first = infer("red", "green", id="a", idempotency_key="k-1", **options)
+    data, headers = binary_body("red", "green", binary_data_output=True, **options)
+
+    headers |= {"Idempotency-Key": '"k-1"'}
+    again = client.post(INFER, data=data, headers=headers)
+
+    assert again.headers["Idempotency-Replayed"] == "true"
+    expected = outputs_of(first)["probabilities"]
+    assert outputs_of(again)["probabilities"].tobytes() == expected.tobytes()
+
+
+def test_restart_is_told_again_to_its_repeat(infer):
+    infer("red", sequence_id=7, sequence_start=True)
+    options = {"sequence_id": 7, "sequence_start": True, "idempotency_key": "k-1"}
+
+    first = infer("green", **options)
+    again = infer("green", **options)
+
+    assert first.get_json()["parameters"]["sequence_restarted"] is True
+    assert again.data == first.data
+
+
+@pytest.mark.parametrize(
+    ("names", "options"),
+    [
+        (["red"], {}),
+        (["green"], {"sequence_end": True}),
+        (["green"], {"return": "all"}),
+        (["green"], {"outputs": [{"name": "decided"}]}),
+    ],
+)
+def test_another_request_under_a_key_is_refused(infer, names, options):
+    infer("red", sequence_id=7, sequence_start=True)
+    key = {"sequence_id": 7, "idempotency_key": "k-1"}
+    infer("green", **key)
+
+    response = infer(*names, **key, **options)
+
+    assert_problem(response, 422, "idempotency_mismatch")
+
+
+def test_repeat_at_the_same_step_gets_the_stored_answer(infer):
+    infer("red", sequence_id=7, sequence_start=True, at=0)
+    first = infer("green", sequence_id=7, at=1)
+
+    assert infer("green", sequence_id=7, at=1).data == first.data
+
+
 def test_ttl_is_the_sequences_idle_time(infer, clock):
     infer("red", sequence_id=7, sequence_start=True, ttl_seconds=5)
     clock.advance(5)
@@ -367,6 +429,8 @@ def test_what_the_client_calls_its_own_is_ignored(infer):
         ({"sequence_id": 1, "at": -1}, 400, "invalid_request", "'at'"),
         ({"sequence_id": 1, "ttl_seconds": 0}, 400, "invalid_request", "ttl_seconds"),
         ({"sequence_id": 1, "ttl_seconds": 1e9}, 400, "invalid_request", "ttl"),
+        ({"idempotency_key": ""}, 400, "invalid_request", "Idempotency-Key"),
+        ({"idempotency_key": 5}, 400, "invalid_request", "expected text"),
         ({"memory": "not a token"}, 400, "token_invalid", "token"),
         ({"sequnce_id": 1}, 400, "unknown_field", "Did you mean 'sequence_id'?"),
         ({"triton_x": 1}, 400, "invalid_request", "reserved"),

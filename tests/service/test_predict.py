@@ -214,7 +214,7 @@ def test_at_elsewhere_than_the_session_is_a_conflict(predict):
 
     body = assert_problem(predict(row(session="s", at=0)), 409, "step_conflict")
 
-    assert (body["step"], body["at"]) == (1, 0)
+    assert (body["step"], body["expected"]) == (1, 0)
 
 
 def test_at_the_right_step_is_accepted(predict):
