@@ -104,6 +104,23 @@ def test_integer_and_string_name_the_same_sequence(client, server):
     assert native.json()["predictions"][0]["step"] == 3
 
 
+def test_repeat_under_an_idempotency_key_is_applied_once(client):
+    sequence_id = uuid4().hex
+    infer(client, "open", sequence_id=sequence_id, sequence_start=True)
+    options = {
+        "sequence_id": sequence_id,
+        "parameters": {"idempotency_key": uuid4().hex},
+    }
+
+    answers = [infer(client, "wait", **options) for _ in range(MANY)]
+
+    first, *others = [answer.as_numpy("probabilities").tobytes() for answer in answers]
+    assert set(others) == {first}
+    assert {parameters_of(answer)["step"] for answer in answers} == {2}
+    after = infer(client, "solve", sequence_id=sequence_id)
+    assert parameters_of(after)["step"] == 3
+
+
 def test_several_outputs_each_in_its_form(client):
     outputs = [
         triton.InferRequestedOutput("surprise", binary_data=False),

@@ -8,7 +8,13 @@ import zlib
 import numpy as np
 import pytest
 
+from service.app import Services, create_app
+from service.catalog import Catalog
 from service.dialects.v2_tensors import write_texts
+from service.engine import Engine
+from service.memory.seal import Seal
+from service.transition import Lifetimes
+from tests.fakes import FakeClock, counting_model
 from tests.problems import assert_problem
 
 INFER = "/v2/models/counting/infer"
@@ -612,3 +618,26 @@ def test_statistics_count_what_was_answered_and_refused(client, infer):
 def test_settings_of_triton_are_not_served(client, path):
     assert_problem(client.get(path), 501, "not_served")
     assert_problem(client.post(path, json={}), 501, "not_served")
+
+
+def test_pinned_sequence_is_answered_by_the_version_it_began_with(engine, services):
+    old, new = counting_model(), counting_model(version=2, network="cd" * 32)
+    catalog = Catalog([old])
+    engine = Engine(
+        engine.sessions,
+        Seal([b"k" * 32]),
+        Lifetimes(100, 50),
+        FakeClock(),
+        catalog=catalog,
+    )
+    client = create_app(Services(services.settings, catalog, engine)).test_client()
+    start = body("red", sequence_id=7, sequence_start=True)
+    client.post(INFER, json=start)
+    catalog.replace("counting", [old, new])
+
+    pinned = client.post(INFER, json=body("red", sequence_id=7)).get_json()
+    begun = client.post(INFER, json=start).get_json()
+
+    assert (pinned["model_version"], pinned["parameters"]["step"]) == ("1", 2)
+    assert (begun["model_version"], begun["parameters"]["step"]) == ("2", 1)
+    assert begun["parameters"]["sequence_restarted"] is True
