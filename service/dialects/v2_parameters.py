@@ -8,7 +8,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Mapping
 
-from service.dialects.v2_forms import Parameters, Remembering, Value, Wanted
+from service.dialects.v2_forms import Parameters, Remembering, Value
 from service.errors import InvalidRequest, UnknownField
 from service.idempotency import parse_key
 from service.memory.sessions import check_session_id
@@ -32,6 +32,8 @@ KNOWN = (
     "headers",
 )
 KNOWN_NAMES = frozenset(KNOWN)
+# What tritonclient sends with a sequence.
+SEQUENCE = frozenset(KNOWN[:4])
 KINDS: dict[str, tuple[type, ...]] = {
     "sequence_id": (int, str),
     "sequence_start": (bool,),
@@ -94,16 +96,19 @@ def read_memory(parameters: Parameters) -> Remembering:
     check_parameters(parameters)
     sequence_id = read_sequence_id(parameters)
     memory = Remembering(
-        sequence_id=sequence_id,
-        session=None if sequence_id is None else str(sequence_id),
+        sequence_id,
+        None if sequence_id is None else str(sequence_id),
         start=bool(read(parameters, "sequence_start", False)),
         end=bool(read(parameters, "sequence_end", False)),
-        at=read_at(parameters),
-        ttl_seconds=read_ttl(parameters),
-        key=read_key(parameters),
-        token=str(read(parameters, "memory", "")) if "memory" in parameters else None,
-        is_last_only=read_return(parameters),
     )
+    if not SEQUENCE.issuperset(parameters):
+        memory = memory._replace(
+            at=read_at(parameters),
+            ttl_seconds=read_ttl(parameters),
+            key=read_key(parameters),
+            token=read_token(parameters),
+            is_last_only=read_return(parameters),
+        )
     check_memory(memory)
     return memory
 
@@ -140,6 +145,11 @@ def read_key(parameters: Parameters) -> str | None:
     if "idempotency_key" not in parameters:
         return None
     return parse_key(str(read(parameters, "idempotency_key", "")))
+
+
+def read_token(parameters: Parameters) -> str | None:
+    """Read the sealed memory; empty to begin with one."""
+    return str(read(parameters, "memory", "")) if "memory" in parameters else None
 
 
 def read_ttl(parameters: Parameters) -> float | None:
@@ -183,24 +193,3 @@ def check_memory(memory: Remembering) -> None:
             "at and ttl_seconds belong to a memory, and the request has none. Add a "
             "sequence_id or a memory, or leave them out."
         )
-
-
-def read_wanted(name: str, parameters: Parameters, *, is_binary: bool) -> Wanted:
-    """Read in which form an output is wanted."""
-    if "shared_memory_region" in parameters:
-        raise no_shared_memory(name)
-    num_classes = int(read(parameters, "classification", 0))
-    if num_classes < 0:
-        raise InvalidRequest(
-            f"classification of output {name!r} is {num_classes}; expected 1 or more."
-        )
-    is_binary = bool(read(parameters, "binary_data", is_binary))
-    return Wanted(name, is_binary, num_classes)
-
-
-def no_shared_memory(name: str) -> InvalidRequest:
-    """Return the error of a tensor in shared memory."""
-    return InvalidRequest(
-        f"tensor {name[:80]!r} is in shared memory, which this service does not read. "
-        "Send its data in the request."
-    )
