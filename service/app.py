@@ -15,7 +15,7 @@ from typing import cast
 from flask import Flask
 from werkzeug.routing import BaseConverter
 
-from service import access_log, error_pages
+from service import access_log, any_case, error_pages
 from service.catalog import Catalog, load_catalog, load_model
 from service.engine import Engine
 from service.memory.answers import Bounds
@@ -29,6 +29,7 @@ from service.settings import Settings
 from service.statistics import Statistics
 from service.transition import Lifetimes
 from service.views import (
+    documents,
     forecast,
     health,
     models,
@@ -84,18 +85,6 @@ def build_services(
     return Services(settings, catalog, engine, repository, Statistics(state))
 
 
-def open_repository(settings: Settings, catalog: Catalog, state: Path) -> Repository:
-    """Open the repository of the settings' models."""
-    load = partial(load_model, max_events=settings.max_events, runtime=settings.runtime)
-    return Repository(
-        catalog,
-        Path(settings.models),
-        load,
-        max_versions=settings.versions,
-        state=state,
-    )
-
-
 def read_retention(settings: Settings) -> Retention:
     """Read what sessions keep beside their memory."""
     answers = Bounds(
@@ -109,8 +98,26 @@ def read_retention(settings: Settings) -> Retention:
     return Retention(settings.snapshots, answers, settings.history_events, policies)
 
 
+def open_repository(settings: Settings, catalog: Catalog, state: Path) -> Repository:
+    """Open the repository of the settings' models."""
+    load = partial(load_model, max_events=settings.max_events, runtime=settings.runtime)
+    return Repository(
+        catalog,
+        Path(settings.models),
+        load,
+        max_versions=settings.versions,
+        state=state,
+    )
+
+
 class ModelName(BaseConverter):
     """A model's name in an address: no slash, and no colon, which begins the verb."""
+
+    regex = "[^/:]+"
+
+
+class VersionLabel(BaseConverter):
+    """A version label in an address: as a model's name."""
 
     regex = "[^/:]+"
 
@@ -130,18 +137,16 @@ def create_app(services: Services) -> Flask:
     # A session's id may begin with, end with or hold slashes, and each is another id.
     app.url_map.strict_slashes = False
     app.url_map.merge_slashes = False
-    app.url_map.converters |= {"model": ModelName, "session_id": SessionId}
-    for view in (
-        predict,
-        forecast,
-        models,
-        sessions,
-        health,
-        v2,
-        v2_models,
-        v2_repository,
-    ):
+    app.url_map.converters |= {
+        "model": ModelName,
+        "label": VersionLabel,
+        "session_id": SessionId,
+    }
+    views = (predict, forecast, models, sessions, health, documents)
+    for view in (*views, v2, v2_models, v2_repository):
         app.register_blueprint(view.blueprint)
+    app.register_blueprint(documents.swagger_ui)
+    any_case.init_app(app)
     error_pages.init_app(app)
     access_log.init_app(app)
     return app

@@ -13,6 +13,8 @@ CarryoverError
 │   ├── InvalidEvent
 │   ├── NonFiniteInput
 │   ├── TokenInvalid
+│   ├── UnknownLabel
+│   ├── MalformedRequest
 │   ├── AnswerTooLarge
 │   ├── CannotForecast
 │   ├── IdempotencyMismatch
@@ -136,6 +138,18 @@ class TokenInvalid(InvalidRequest):
     """A memory token is not one this service sealed for this model."""
 
     code = "token_invalid"
+
+
+class UnknownLabel(InvalidRequest):
+    """The model has no such version label."""
+
+    code = "unknown_label"
+
+
+class MalformedRequest(InvalidRequest):
+    """Nothing under /v1 has this address."""
+
+    code = "malformed_request"
 
 
 class AnswerTooLarge(InvalidRequest):

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import msgspec
 import numpy as np
 
 from service.errors import CarryoverError, EmptySequence, SequenceTooLong
@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from service.catalog import Model
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+# A struct, not a dataclass: thousands are made a second, each in a seventh of the time.
+class Row(msgspec.Struct, frozen=True, eq=False):
     """One sequence to advance, and the memory it continues.
 
     Args:

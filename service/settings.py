@@ -198,12 +198,6 @@ TABLE = (
         "How long a sealed memory can be sent back.",
     ),
     Setting(
-        "state",
-        str,
-        "var/state",
-        "Folder in which the workers share which models are loaded, and statistics.",
-    ),
-    Setting(
         "runtime",
         runtime_choice,
         "auto",
@@ -222,6 +216,12 @@ TABLE = (
         positive_int,
         16_384,
         "Rows a worker takes in at a time; more are answered 503.",
+    ),
+    Setting(
+        "state",
+        str,
+        "var/state",
+        "Folder in which the workers share which models are loaded, and statistics.",
     ),
     Setting("host", str, "127.0.0.1", "Address to listen on."),
     Setting("port", port, 8080, "Port to listen on."),
@@ -274,10 +274,10 @@ class Settings:
     snapshots: int
     token_key_file: str
     token_seconds: float
-    state: str
     runtime: Choice
     request_timeout_seconds: float
     max_queued_rows: int
+    state: str
     host: str
     port: int
     workers: int

@@ -247,7 +247,6 @@ def tell(row: Row, past: Past, ahead: Advanced, record: Session) -> Outcome:
     if past.num_replayed:
         outputs = {name: out[past.num_replayed :] for name, out in outputs.items()}
     is_held = row.seal_memory or (row.session is not None and not row.end)
-    found = None if past.found is None else past.found.record
     return Outcome(
         outputs,
         is_continued=record.step > len(row.sequence),
@@ -256,8 +255,10 @@ def tell(row: Row, past: Past, ahead: Advanced, record: Session) -> Outcome:
         version=past.model.manifest.version,
         migrated_from=past.migrated_from,
         is_reset=past.is_reset,
-        is_restarted=row.start and isinstance(found, Session),
         model=past.model,
+        is_restarted=row.start
+        and past.found is not None
+        and isinstance(past.found.record, Session),
     )
 
 

@@ -12,13 +12,16 @@ from service.compression import COMPRESS, choose_coding, decompress
 from service.current import find_model, services
 from service.dialects import v2, v2_answer
 from service.dialects.v2_answer import Answer
-from service.dialects.v2_forms import Request
+from service.dialects.v2_described import InferAnswer
+from service.dialects.v2_forms import Form, Request
 from service.errors import CarryoverError, InvalidRequest
 from service.idempotency import parse_key
+from service.openapi import describes
 from service.problems import JSON
 from service.rows import Outcome, Result
 from service.statistics import Times
-from service.views.predict import is_replayed, limit_events, read_body
+from service.views.predict import ROWS, is_replayed, limit_events, read_body
+from service.views.v2_examples import infer_examples
 
 HEADER_LENGTH = "Inference-Header-Content-Length"
 BINARY = "application/octet-stream"
@@ -29,6 +32,14 @@ blueprint = Blueprint("v2", __name__, url_prefix="/v2")
 
 @blueprint.post("/models/<model:name>/infer")
 @blueprint.post("/models/<model:name>/versions/<int:version>/infer")
+@describes(
+    "inference",
+    body=Form,
+    answer=InferAnswer,
+    more_answers=[BINARY],
+    errors=ROWS["errors"],
+    examples=infer_examples,
+)
 def infer(name: str, version: int | None = None) -> Response:
     """Advance rows, in JSON or binary tensors, and the sequence they belong to."""
     began = time.perf_counter_ns()

@@ -10,20 +10,31 @@ from typing import Any
 
 from flask import Blueprint, Response
 
+from service import VERSION
 from service.current import find_model, services
+from service.dialects.v2_described import (
+    InferMetadata,
+    ModelConfiguration,
+    ModelReady,
+    ModelStatistics,
+    ServerMetadata,
+)
 from service.dialects.v2_metadata import (
     describe_config,
     describe_model,
     describe_server,
 )
+from service.errors import ModelNotFound, VersionNotFound
+from service.openapi import describes
 from service.problems import json_response
 
-VERSION = "0.1.0"
+MISSING = (ModelNotFound, VersionNotFound)
 
 blueprint = Blueprint("v2_models", __name__, url_prefix="/v2")
 
 
 @blueprint.get("")
+@describes("inference", answer=ServerMetadata)
 def server() -> Response:
     """Describe the server and the extensions it speaks."""
     return json_response(describe_server(VERSION))
@@ -31,6 +42,7 @@ def server() -> Response:
 
 @blueprint.get("/models/<model:name>")
 @blueprint.get("/models/<model:name>/versions/<int:version>")
+@describes("inference", answer=InferMetadata, errors=MISSING)
 def metadata(name: str, version: int | None = None) -> Response:
     """Describe a model's input and output tensors."""
     model = find_model(name, version)
@@ -40,6 +52,7 @@ def metadata(name: str, version: int | None = None) -> Response:
 
 @blueprint.get("/models/<model:name>/ready")
 @blueprint.get("/models/<model:name>/versions/<int:version>/ready")
+@describes("inference", answer=ModelReady, errors=MISSING)
 def ready(name: str, version: int | None = None) -> Response:
     """Tell that a model is served; 404 where it is not."""
     model = find_model(name, version)
@@ -48,6 +61,7 @@ def ready(name: str, version: int | None = None) -> Response:
 
 @blueprint.get("/models/<model:name>/config")
 @blueprint.get("/models/<model:name>/versions/<int:version>/config")
+@describes("inference", answer=ModelConfiguration, errors=MISSING)
 def config(name: str, version: int | None = None) -> Response:
     """Describe a model as Triton's model configuration would."""
     settings = services().settings
@@ -61,6 +75,7 @@ def config(name: str, version: int | None = None) -> Response:
 
 @blueprint.get("/models/<model:name>/stats")
 @blueprint.get("/models/<model:name>/versions/<int:version>/stats")
+@describes("inference", answer=ModelStatistics, errors=MISSING)
 def model_statistics(name: str, version: int | None = None) -> Response:
     """Count the infer calls of a model, over all workers since the service started."""
     versions = services().catalog.versions(name)
@@ -70,6 +85,7 @@ def model_statistics(name: str, version: int | None = None) -> Response:
 
 
 @blueprint.get("/models/stats")
+@describes("inference", answer=ModelStatistics)
 def statistics() -> Response:
     """Count the infer calls of every model that is served."""
     catalog = services().catalog

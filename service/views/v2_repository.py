@@ -8,11 +8,16 @@ import msgspec
 from flask import Blueprint, Response
 
 from service.current import repository
-from service.errors import InvalidJson, InvalidRequest, NotServed
+from service.dialects.v2_described import IndexEntry
+from service.errors import InvalidJson, InvalidRequest, ModelNotFound, NotServed
+from service.openapi import describes
 from service.problems import json_response
 from service.views.predict import read_body
 
 Form = TypeVar("Form", bound=msgspec.Struct)
+
+UNREADABLE = (InvalidRequest, NotServed)
+INDEX = list[IndexEntry]
 
 blueprint = Blueprint("v2_repository", __name__, url_prefix="/v2")
 
@@ -30,6 +35,9 @@ class LoadForm(msgspec.Struct):
 
 
 @blueprint.post("/repository/index")
+@describes(
+    "inference", body=IndexForm, is_body_optional=True, answer=INDEX, errors=UNREADABLE
+)
 def index() -> Response:
     """List the versions in the folder of models, and which of them are served."""
     is_ready_only = read_form(IndexForm).ready
@@ -47,6 +55,13 @@ def index() -> Response:
 
 
 @blueprint.post("/repository/models/<model:name>/load")
+@describes(
+    "inference",
+    body=LoadForm,
+    is_body_optional=True,
+    is_answer_empty=True,
+    errors=[*UNREADABLE, ModelNotFound],
+)
 def load(name: str) -> Response:
     """Serve the newest version of a model, in all workers."""
     given = sorted(read_form(LoadForm).parameters)
@@ -60,6 +75,13 @@ def load(name: str) -> Response:
 
 
 @blueprint.post("/repository/models/<model:name>/unload")
+@describes(
+    "inference",
+    body=LoadForm,
+    is_body_optional=True,
+    is_answer_empty=True,
+    errors=[*UNREADABLE, ModelNotFound],
+)
 def unload(name: str) -> Response:
     """Stop serving a model, in all workers, until it is loaded again."""
     read_form(LoadForm)
@@ -69,6 +91,7 @@ def unload(name: str) -> Response:
 
 @blueprint.get("/trace/setting")
 @blueprint.get("/models/<model:name>/trace/setting")
+@describes("inference", errors=[NotServed])
 def trace_setting(name: str = "") -> NoReturn:
     """Refuse Triton's trace settings: requests are logged one line each."""
     raise not_served("trace settings", "The log has one line for each request.")
@@ -76,18 +99,21 @@ def trace_setting(name: str = "") -> NoReturn:
 
 @blueprint.post("/trace/setting")
 @blueprint.post("/models/<model:name>/trace/setting")
+@describes("inference", errors=[NotServed])
 def set_trace_setting(name: str = "") -> NoReturn:
     """Refuse Triton's trace settings: requests are logged one line each."""
     raise not_served("trace settings", "The log has one line for each request.")
 
 
 @blueprint.get("/logging")
+@describes("inference", errors=[NotServed])
 def log_setting() -> NoReturn:
     """Refuse Triton's log settings: the log has a setting of the service."""
     raise not_served("log settings", "Start the service with CARRYOVER_LOG_LEVEL.")
 
 
 @blueprint.post("/logging")
+@describes("inference", errors=[NotServed])
 def set_log_setting() -> NoReturn:
     """Refuse Triton's log settings: the log has a setting of the service."""
     raise not_served("log settings", "Start the service with CARRYOVER_LOG_LEVEL.")
