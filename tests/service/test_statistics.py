@@ -2,7 +2,7 @@
 
 import os
 
-from service.statistics import MAX_BATCH, Statistics, Times
+from service.statistics import MAX_BATCH, Statistics, Times, name_process
 
 
 def test_counts_of_all_workers_are_added_up(tmp_path):
@@ -58,14 +58,20 @@ def test_batches_beyond_the_largest_are_counted_with_it():
     assert told["batch_stats"][0]["batch_size"] == MAX_BATCH
 
 
-def test_ended_runs_are_cleared_away(tmp_path):
-    (tmp_path / "statistics" / "4194305").mkdir(parents=True)  # beyond any process id
+def test_runs_that_ended_are_cleared_away(tmp_path):
+    runs = tmp_path / "statistics"
+    for ended in ("4194305-7", f"{os.getppid()}-7"):  # no process; one begun at 7
+        (runs / ended).mkdir(parents=True)
+        (runs / ended / "m-1-5").touch()
+    other = runs / name_process(1)
+    other.mkdir()
 
     Statistics(tmp_path)
 
-    assert [run.name for run in (tmp_path / "statistics").iterdir()] == [
-        str(os.getppid())
-    ]
+    assert {run.name for run in runs.iterdir()} == {
+        name_process(1),
+        name_process(os.getppid()),
+    }
 
 
 def test_time_of_the_last_call_is_the_latest(tmp_path):

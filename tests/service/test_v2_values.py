@@ -5,6 +5,7 @@ import pytest
 
 from service.artifact import Manifest
 from service.catalog import Model
+from service.dialects.v2 import parse
 from service.dialects.v2_events import encode_rows
 from service.dialects.v2_forms import InputForm
 from service.dialects.v2_tensors import read_binary, read_json, write_texts
@@ -261,3 +262,32 @@ def test_json_data_may_be_flat_or_nested(data):
 def test_binary_data_that_do_not_fit_their_shape_are_refused(datatype, shape, data):
     with pytest.raises(InvalidRequest):
         read_binary(InputForm("x", shape, datatype), memoryview(data))
+
+
+@pytest.mark.parametrize(
+    ("schema", "body", "sequence"),
+    [
+        ({"kind": "vector", "size": 2}, np.arange(4, dtype="<f4"), [[0, 1], [2, 3]]),
+        ({"kind": "index", "size": 9}, np.array([8, 0], "<i4"), [8, 0]),
+    ],
+    ids=["vectors", "indices"],
+)
+def test_raw_body_of_numbers_is_one_row(schema, body, sequence):
+    request = parse(body.tobytes(), 0, build_model(schema), max_rows=1)
+
+    assert [row.sequence.tolist() for row in request.rows] == [sequence]
+    assert all(wanted.is_binary for wanted in request.outputs)
+
+
+@pytest.mark.parametrize(
+    ("schema", "body"),
+    [
+        ({"kind": "vector", "size": 2}, b"\0" * 9),
+        ({"kind": "vector", "size": 2}, b""),
+        ({"kind": "record", "fields": FIELDS}, b"\0" * 8),
+        ({"kind": "event", "vocabulary": ["red"]}, b"\xff"),
+    ],
+)
+def test_raw_body_that_is_no_row_is_refused(schema, body):
+    with pytest.raises(InvalidRequest):
+        parse(body, 0, build_model(schema), max_rows=1)
