@@ -42,7 +42,7 @@ def encode_rows(
         InvalidRequest: The tensors are not the model's, or hold other events.
     """
     plan = plan_of(model)
-    if columns.keys() != set(plan.names):
+    if columns.keys() != plan.required:
         check_names(columns, plan.names, model.manifest.name)
     batch, timesteps = check_shapes(columns, plan)
     if batch > max_rows:

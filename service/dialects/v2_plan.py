@@ -23,6 +23,7 @@ class Plan(NamedTuple):
     Attributes:
         fields: The schema of each input tensor.
         names: Their names.
+        required: The same, as a set.
         sizes: Their shapes behind batch and timesteps.
         indices: Of each, its names to their indices; empty where it has none.
         outputs: The names of the outputs.
@@ -32,6 +33,7 @@ class Plan(NamedTuple):
 
     fields: Sequence[Field]
     names: Sequence[str]
+    required: frozenset[str]
     sizes: Sequence[tuple[int, ...]]
     indices: Sequence[Index]
     outputs: Sequence[str]
@@ -51,9 +53,11 @@ def prepare(model: Model) -> Plan:
     """Work out what does not change from request to request."""
     manifest = model.manifest
     fields = field_schemas(manifest)
+    names = [field["name"] for field in fields]
     return Plan(
         fields=fields,
-        names=[field["name"] for field in fields],
+        names=names,
+        required=frozenset(names),
         sizes=[(f["size"],) if f["type"] == "vector" else () for f in fields],
         indices=[index_of(field, model) for field in fields],
         outputs=[tensor.name for tensor in list_outputs(manifest)],
