@@ -14,7 +14,7 @@ from typing import cast
 from flask import Flask
 from werkzeug.routing import BaseConverter
 
-from service import access_log, error_pages
+from service import access_log, authentication, error_pages
 from service.catalog import Catalog, load_catalog
 from service.engine import Engine
 from service.memory.answers import Bounds
@@ -24,6 +24,7 @@ from service.memory.store import open_store
 from service.migration import Policies, Policy
 from service.retention import Retention
 from service.settings import Settings
+from service.tenants import Tenants, load_tenants
 from service.transition import Lifetimes
 from service.views import health, models, predict, sessions
 
@@ -35,6 +36,7 @@ class Services:
     settings: Settings
     catalog: Catalog
     engine: Engine
+    tenants: Tenants = Tenants(None)  # noqa: RUF009, it is immutable
 
 
 def build_services(
@@ -43,7 +45,8 @@ def build_services(
     """Open the store, load the key and the models.
 
     Raises:
-        ValueError: The memory's address or the key file cannot be used.
+        ValueError: The memory's address, the key file or the API keys file cannot be
+            used.
         service.artifact.ArtifactError: A model's folder is damaged.
     """
     store = open_store(settings.memory)
@@ -56,7 +59,8 @@ def build_services(
         max_versions=settings.versions,
     )
     engine = Engine(memory, seal, lifetimes, clock, read_retention(settings), catalog)
-    return Services(settings, catalog, engine)
+    tenants = load_tenants(settings.api_keys_file)
+    return Services(settings, catalog, engine, tenants)
 
 
 def read_retention(settings: Settings) -> Retention:
@@ -98,4 +102,5 @@ def create_app(services: Services) -> Flask:
         app.register_blueprint(view.blueprint)
     error_pages.init_app(app)
     access_log.init_app(app)
+    authentication.init_app(app)
     return app

@@ -15,6 +15,7 @@ CarryoverError
 │   ├── TokenInvalid
 │   ├── AnswerTooLarge
 │   └── IdempotencyMismatch
+├── Unauthorized            the request presents no API key, or an unknown one
 ├── NotFound
 │   ├── ModelNotFound
 │   ├── VersionNotFound
@@ -142,6 +143,12 @@ class IdempotencyMismatch(InvalidRequest):
     """The idempotency key was used for another request to the session."""
 
     code = "idempotency_mismatch"
+
+
+class Unauthorized(CarryoverError):
+    """The request has no API key, or one the service does not know."""
+
+    code = "unauthorized"
 
 
 class NotFound(CarryoverError):

@@ -16,6 +16,7 @@ from service import errors
 
 JSON = "application/json"
 PROBLEM_JSON = "application/problem+json"
+CHALLENGE = 'Bearer realm="carryover"'
 TOO_LARGE = (
     "the body is longer than {limit} bytes. Split the rows over several requests; "
     "sessions carry the memory across them."
@@ -29,6 +30,7 @@ STATUS: dict[type[errors.CarryoverError], HTTPStatus] = {
     errors.InvalidRequest: HTTPStatus.BAD_REQUEST,
     errors.BodyTooLarge: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
     errors.IdempotencyMismatch: HTTPStatus.UNPROCESSABLE_ENTITY,
+    errors.Unauthorized: HTTPStatus.UNAUTHORIZED,
     errors.NotFound: HTTPStatus.NOT_FOUND,
     errors.MethodNotAllowed: HTTPStatus.METHOD_NOT_ALLOWED,
     errors.Gone: HTTPStatus.GONE,
@@ -71,6 +73,8 @@ def problem_response(*failures: errors.CarryoverError) -> Response:
         body["rows"] = [problem(failure) for failure in failures]
     response = json_response(body, status, PROBLEM_JSON)
     g.code = failures[0].code
+    if status == HTTPStatus.UNAUTHORIZED:
+        response.headers["WWW-Authenticate"] = CHALLENGE
     if status == HTTPStatus.SERVICE_UNAVAILABLE:
         response.headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
     return response

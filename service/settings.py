@@ -188,6 +188,13 @@ TABLE = (
         DAY,
         "How long a sealed memory can be sent back.",
     ),
+    Setting(
+        "api_keys_file",
+        str,
+        "",
+        "File of API keys, `tenant: SHA-256` a line (`python -m service key TENANT`); "
+        "without one everybody is one tenant.",
+    ),
     Setting("host", str, "127.0.0.1", "Address to listen on."),
     Setting("port", port, 8080, "Port to listen on."),
     Setting("workers", positive_int, 2, "Processes; all share the sessions."),
@@ -233,6 +240,7 @@ class Settings:
     snapshots: int
     token_key_file: str
     token_seconds: float
+    api_keys_file: str
     host: str
     port: int
     workers: int
@@ -289,6 +297,6 @@ def describe_settings() -> str:
     lines = ["| setting | default | meaning |", "|---|---|---|"]
     for name, _, default, text in TABLE:
         shown = f"{default:g}" if isinstance(default, float) else default
-        cell = "" if default == {} else f"`{shown}`"
+        cell = "" if default in ({}, "") else f"`{shown}`"
         lines.append(f"| `{PREFIX}{name.upper()}` | {cell} | {text} |")
     return "\n".join(lines)

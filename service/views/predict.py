@@ -8,7 +8,7 @@ from flask import Blueprint, Response, g, request
 from gunicorn.http.errors import ParseException
 
 from service.catalog import Model
-from service.current import find_model, services
+from service.current import find_model, services, tenant
 from service.dialects import v1, v1_answer
 from service.errors import (
     BodyTooLarge,
@@ -61,7 +61,11 @@ def answer(model: Model, signature: Signature, version: int | None) -> Response:
     elif not parsed.options.is_last_only:
         limit_events(rows, settings.max_returned_events, "returned")
     results = services().engine.advance(
-        model, rows, signature=signature, is_version_named=version is not None
+        model,
+        rows,
+        tenant=tenant(),
+        signature=signature,
+        is_version_named=version is not None,
     )
     failures = [result for result in results if isinstance(result, CarryoverError)]
     if len(failures) == len(results):

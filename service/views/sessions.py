@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from flask import Blueprint, Response
 
-from service.current import find_model, services
+from service.current import find_model, services, tenant
 from service.memory.sessions import SessionKey, check_session_id
 from service.problems import json_response
 from service.times import format_time
@@ -18,7 +18,7 @@ def find_key(name: str, session: str) -> SessionKey:
     """Name a session of a served model."""
     check_session_id(session)
     find_model(name)
-    return SessionKey("", name, session)
+    return SessionKey(tenant(), name, session)
 
 
 @blueprint.get("/<session_id:session>")
