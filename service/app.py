@@ -26,7 +26,14 @@ from service.retention import Retention
 from service.settings import Settings
 from service.tenants import Tenants, load_tenants
 from service.transition import Lifetimes
-from service.views import health, models, predict, sessions
+from service.views import (
+    health,
+    models,
+    predict,
+    session_changes,
+    session_memory,
+    sessions,
+)
 
 
 @dataclass(frozen=True)
@@ -51,7 +58,11 @@ def build_services(
     """
     store = open_store(settings.memory)
     seal = Seal([load_or_create_key(Path(settings.token_key_file))])
-    lifetimes = Lifetimes(settings.session_idle_seconds, settings.token_seconds)
+    lifetimes = Lifetimes(
+        settings.session_idle_seconds,
+        settings.token_seconds,
+        settings.model_idle_seconds,
+    )
     memory = Sessions(store, clock=clock, tombstone_seconds=settings.tombstone_seconds)
     catalog = load_catalog(
         Path(settings.models),
@@ -98,7 +109,8 @@ def create_app(services: Services) -> Flask:
     app.url_map.strict_slashes = False
     app.url_map.merge_slashes = False
     app.url_map.converters |= {"model": ModelName, "session_id": SessionId}
-    for view in (predict, models, sessions, health):
+    views = (predict, models, sessions, session_changes, session_memory, health)
+    for view in views:
         app.register_blueprint(view.blueprint)
     error_pages.init_app(app)
     access_log.init_app(app)

@@ -12,7 +12,10 @@ CarryoverError
 │   ├── UnknownEvent
 │   ├── InvalidEvent
 │   ├── NonFiniteInput
+│   ├── InvalidMemory
 │   ├── TokenInvalid
+│   ├── TokenForeign
+│   ├── PlainMemoryRefused
 │   ├── AnswerTooLarge
 │   └── IdempotencyMismatch
 ├── Unauthorized            the request presents no API key, or an unknown one
@@ -28,9 +31,13 @@ CarryoverError
 │   ├── StepConflict
 │   ├── SessionLive
 │   ├── WrongNetwork
+│   ├── SnapshotUnavailable
+│   ├── TokenReplayed
 │   ├── SessionContended
 │   ├── RequestInProgress
 │   └── EarlierRowFailed
+├── PreconditionFailed      the session is in another state than the request is for
+├── PreconditionRequired    the request does not say which state it is for
 ├── NonFiniteResult         the network's answer is not a number; nothing was stored
 ├── CorruptRecord           stored memory fails its checksum; it is never served
 ├── StoreFull               the store takes no new sessions; nothing was evicted
@@ -133,6 +140,24 @@ class TokenInvalid(InvalidRequest):
     code = "token_invalid"
 
 
+class TokenForeign(InvalidRequest):
+    """The memory token is genuine, but of another of the caller's models."""
+
+    code = "token_foreign"
+
+
+class InvalidMemory(InvalidRequest):
+    """A memory sent in the open has other tensors, shapes or numbers than expected."""
+
+    code = "invalid_memory"
+
+
+class PlainMemoryRefused(InvalidRequest):
+    """The service does not show, or does not accept, client-held memory in the open."""
+
+    code = "plain_memory_refused"
+
+
 class AnswerTooLarge(InvalidRequest):
     """A row has an idempotency key, and its answer is too large to be kept."""
 
@@ -223,6 +248,18 @@ class WrongNetwork(Conflict):
     code = "wrong_network"
 
 
+class SnapshotUnavailable(Conflict):
+    """The session keeps no memory of the step it is to be rewound to."""
+
+    code = "snapshot_unavailable"
+
+
+class TokenReplayed(Conflict):
+    """A later token of the same sequence was given out; this one is out of date."""
+
+    code = "token_replayed"
+
+
 class SessionContended(Conflict):
     """Other requests kept changing the session while this one was computed."""
 
@@ -239,6 +276,18 @@ class EarlierRowFailed(Conflict):
     """An earlier row of the same session in this request failed."""
 
     code = "earlier_row_failed"
+
+
+class PreconditionFailed(CarryoverError):
+    """The session is in another state than the request says it must be in."""
+
+    code = "precondition_failed"
+
+
+class PreconditionRequired(CarryoverError):
+    """The session is live, and the request does not say which state it replaces."""
+
+    code = "precondition_required"
 
 
 class NonFiniteResult(CarryoverError):

@@ -84,6 +84,14 @@ def policies(text: str) -> dict[str, str]:
     return {name.strip(): policy(chosen.strip()) for name, _, chosen in pairs}
 
 
+def seconds_by_model(text: str) -> dict[str, float]:
+    """Read durations of models, `name=seconds` parted by commas."""
+    pairs = [part.partition("=") for part in text.split(",") if part]
+    if not all(name and equals for name, equals, _ in pairs):
+        raise ValueError
+    return {name.strip(): positive_seconds(value) for name, _, value in pairs}
+
+
 def log_level(text: str) -> str:
     """Read the name of a log level."""
     if text not in ("debug", "info", "warning", "error"):
@@ -94,6 +102,7 @@ def log_level(text: str) -> str:
 EXPECTED = {
     policy: "pin, replay, reset or refuse",
     policies: "model=policy pairs with commas between: nature=replay,taxi=reset",
+    seconds_by_model: "model=seconds pairs with commas between: nature=3600,taxi=600",
     str: "text",
     log_level: "debug, info, warning or error",
     natural: "a whole number of at least 0",
@@ -142,6 +151,12 @@ TABLE = (
         positive_seconds,
         DAY,
         "A session no event reaches for this long expires.",
+    ),
+    Setting(
+        "model_idle_seconds",
+        seconds_by_model,
+        {},
+        "The same for single models: nature=3600,taxi=600.",
     ),
     Setting(
         "tombstone_seconds",
@@ -233,6 +248,7 @@ class Settings:
     history_events: int
     memory: str
     session_idle_seconds: float
+    model_idle_seconds: Mapping[str, float]
     tombstone_seconds: float
     stored_answers: int
     stored_answer_bytes: int

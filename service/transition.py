@@ -8,8 +8,9 @@ records are stored.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import NamedTuple
 
 from service.batch import Advanced
@@ -33,10 +34,21 @@ NUM_KEPT = 4
 
 
 class Lifetimes(NamedTuple):
-    """Default lifetimes in seconds: an idle session's, and a sealed memory's."""
+    """Default lifetimes in seconds.
+
+    Attributes:
+        session_seconds: An idle session's.
+        token_seconds: A sealed memory's.
+        models: An idle session's by model, where it differs.
+    """
 
     session_seconds: float
     token_seconds: float
+    models: Mapping[str, float] = MappingProxyType({})
+
+    def of(self, model: str) -> float:
+        """Return an idle session's lifetime for a model."""
+        return self.models.get(model, self.session_seconds)
 
 
 @dataclass(frozen=True)
@@ -175,7 +187,7 @@ class Transitions:
         before, now = past.record, self._clock()
         default = self._lifetimes.token_seconds
         if row.session is not None:
-            default = self._lifetimes.session_seconds
+            default = self._lifetimes.of(call.model.manifest.name)
         idle = row.ttl_seconds or (before.idle_seconds if before else default)
         record = Session(
             step=(before.step if before else 0) + len(row.sequence),
