@@ -9,10 +9,10 @@ BUNDLED := nature taxi
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
 .DEFAULT_GOAL := help
-.PHONY: help serve models train test test-fast check format clean
+.PHONY: help serve models train test test-fast test-memory check format clean
 
 help:  ## show this list
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
 
 serve: models  ## train the bundled models where missing, then serve them [PORT=8080]
 	@CARRYOVER_PORT=$(PORT) exec $(BIN)/python -m service
@@ -30,6 +30,9 @@ test: .venv/installed-dev models  ## run the whole test suite
 
 test-fast: .venv/installed-dev  ## run the tests that need no TensorFlow
 	@$(BIN)/python -m pytest -m "not tensorflow and not server and not container"
+
+test-memory: .venv/installed-dev  ## drive random lives of sessions for longer [EXAMPLES=2000]
+	@EXAMPLES=$(or $(EXAMPLES),2000) $(BIN)/python -m pytest tests/service/memory/test_stateful.py
 
 check: .venv/installed-dev  ## check format, lint and types; writes nothing
 	@$(BIN)/ruff format --check .

@@ -18,7 +18,9 @@ from service import access_log, authentication, error_pages
 from service.catalog import Catalog, load_catalog
 from service.engine import Engine
 from service.memory.answers import Bounds
-from service.memory.seal import Seal, load_or_create_key
+from service.memory.chains import Chains
+from service.memory.key_file import load_or_create_keys
+from service.memory.seal import Seal
 from service.memory.sessions import Sessions
 from service.memory.store import open_store
 from service.migration import Policies, Policy
@@ -27,6 +29,7 @@ from service.settings import Settings
 from service.tenants import Tenants, load_tenants
 from service.transition import Lifetimes
 from service.views import (
+    forecast,
     health,
     models,
     predict,
@@ -57,13 +60,14 @@ def build_services(
         service.artifact.ArtifactError: A model's folder is damaged.
     """
     store = open_store(settings.memory)
-    seal = Seal([load_or_create_key(Path(settings.token_key_file))])
     lifetimes = Lifetimes(
         settings.session_idle_seconds,
         settings.token_seconds,
         settings.model_idle_seconds,
     )
     memory = Sessions(store, clock=clock, tombstone_seconds=settings.tombstone_seconds)
+    chains = Chains(memory) if settings.token_anti_rollback == "on" else None
+    seal = Seal(load_or_create_keys(Path(settings.token_key_file)), chains)
     catalog = load_catalog(
         Path(settings.models),
         max_events=settings.max_events,
@@ -109,7 +113,15 @@ def create_app(services: Services) -> Flask:
     app.url_map.strict_slashes = False
     app.url_map.merge_slashes = False
     app.url_map.converters |= {"model": ModelName, "session_id": SessionId}
-    views = (predict, models, sessions, session_changes, session_memory, health)
+    views = (
+        predict,
+        forecast,
+        models,
+        sessions,
+        session_changes,
+        session_memory,
+        health,
+    )
     for view in views:
         app.register_blueprint(view.blueprint)
     error_pages.init_app(app)

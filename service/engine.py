@@ -61,7 +61,7 @@ class Engine:
     ) -> None:
         self.sessions = sessions
         self._in_progress = InProgress()
-        self._transitions = Transitions(seal, lifetimes, clock, retention, catalog)
+        self.transitions = Transitions(seal, lifetimes, clock, retention, catalog)
 
     def advance(
         self,
@@ -135,7 +135,7 @@ class Engine:
             try:
                 if isinstance(ahead, CarryoverError):
                     raise ahead
-                steps[k] = self._transitions.finish(call, rows[k], pasts[k], ahead)
+                steps[k] = self.transitions.finish(call, rows[k], pasts[k], ahead)
             except CarryoverError as error:
                 results[k] = error
         return results | self._commit(call, steps)
@@ -174,7 +174,7 @@ class Engine:
         results: dict[int, Result] = {}
         for k, row in rows.items():
             try:
-                begun = self._transitions.begin(call, row, found.get(k))
+                begun = self.transitions.begin(call, row, found.get(k))
                 if isinstance(begun, Past):
                     pasts[k] = begun
                 else:
@@ -188,7 +188,7 @@ class Engine:
 
         A store that refuses costs the rows that need it their step, and no other.
         """
-        conclude = self._transitions.conclude
+        conclude = self.transitions.conclude
         writes: dict[int, tuple[SessionKey, Found, Session | Tombstone]] = {}
         for k, step in steps.items():
             session, found = step.row.session, step.past.found

@@ -17,6 +17,7 @@ CarryoverError
 │   ├── TokenForeign
 │   ├── PlainMemoryRefused
 │   ├── AnswerTooLarge
+│   ├── CannotForecast
 │   └── IdempotencyMismatch
 ├── Unauthorized            the request presents no API key, or an unknown one
 ├── NotFound
@@ -162,6 +163,12 @@ class AnswerTooLarge(InvalidRequest):
     """A row has an idempotency key, and its answer is too large to be kept."""
 
     code = "answer_too_large"
+
+
+class CannotForecast(InvalidRequest):
+    """The model's output is not an event it could take next."""
+
+    code = "cannot_forecast"
 
 
 class IdempotencyMismatch(InvalidRequest):

@@ -92,6 +92,20 @@ def seconds_by_model(text: str) -> dict[str, float]:
     return {name.strip(): positive_seconds(value) for name, _, value in pairs}
 
 
+def on_or_off(text: str) -> str:
+    """Read on or off."""
+    if text not in ("on", "off"):
+        raise ValueError
+    return text
+
+
+def plain_memory(text: str) -> str:
+    """Read what is allowed of client-held memory in the open."""
+    if text not in ("off", "show", "accept"):
+        raise ValueError
+    return text
+
+
 def log_level(text: str) -> str:
     """Read the name of a log level."""
     if text not in ("debug", "info", "warning", "error"):
@@ -103,6 +117,8 @@ EXPECTED = {
     policy: "pin, replay, reset or refuse",
     policies: "model=policy pairs with commas between: nature=replay,taxi=reset",
     seconds_by_model: "model=seconds pairs with commas between: nature=3600,taxi=600",
+    on_or_off: "on or off",
+    plain_memory: "off, show or accept",
     str: "text",
     log_level: "debug, info, warning or error",
     natural: "a whole number of at least 0",
@@ -194,14 +210,27 @@ TABLE = (
         "token_key_file",
         str,
         "var/token.key",
-        "Key that seals client-held memory; created where missing. All replicas "
-        "need the same.",
+        "File or directory of the keys that seal client-held memory, the last one "
+        "sealing; created where missing. All replicas need the same.",
     ),
     Setting(
         "token_seconds",
         positive_seconds,
         DAY,
         "How long a sealed memory can be sent back.",
+    ),
+    # A transaction more for each such row: refusing costs keeping.
+    Setting(
+        "token_anti_rollback",
+        on_or_off,
+        "off",
+        "on: a sealed memory older than the newest of its sequence is refused.",
+    ),
+    Setting(
+        "plain_memory",
+        plain_memory,
+        "show",
+        "Client-held memory in the open: off, show (not taken back) or accept.",
     ),
     Setting(
         "api_keys_file",
@@ -233,6 +262,13 @@ TABLE = (
         100_000,
         'Most events, over all rows, in one predict request with "return": "all".',
     ),
+    # A step of 32 paths takes a fraction of a millisecond, so this takes seconds.
+    Setting(
+        "max_forecast_events",
+        positive_int,
+        10_000,
+        "Most events, over all rows and paths, in one forecast request.",
+    ),
     Setting("log_level", log_level, "info", "debug, info, warning or error."),
 )
 
@@ -256,6 +292,8 @@ class Settings:
     snapshots: int
     token_key_file: str
     token_seconds: float
+    token_anti_rollback: str
+    plain_memory: str
     api_keys_file: str
     host: str
     port: int
@@ -266,6 +304,7 @@ class Settings:
     max_events: int
     max_explained_events: int
     max_returned_events: int
+    max_forecast_events: int
     log_level: str
 
 

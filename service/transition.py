@@ -8,25 +8,27 @@ records are stored.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import NamedTuple
 
+import msgspec
+
 from service.batch import Advanced
 from service.catalog import Catalog, Model
-from service.errors import WrongNetwork
+from service.errors import CarryoverError, WrongNetwork
 from service.memory.admission import Found, admit
 from service.memory.history import append_events
 from service.memory.record import Session, Tombstone
-from service.memory.seal import Seal
+from service.memory.seal import Opened, Seal
 from service.memory.sessions import SessionKey
 from service.memory.snapshots import Snapshot, append_snapshot
 from service.migration import Continuation, choose_version
 from service.past import Past, begin_with
 from service.repeats import find_answer, keep_answer
 from service.retention import Retention
-from service.rows import Outcome, Row
+from service.rows import Outcome, Result, Row
 from service.runtime import Signature
 
 # The last fields of a session: what it keeps beside its memory.
@@ -121,8 +123,10 @@ class Transitions:
         Raises:
             CarryoverError: It may not continue; see `service.memory.admission`.
         """
+        opened: Opened | None = None
         if found is None:
-            found_or_sent = Found(0, self._open(call, row))
+            opened = self._open(call, row)
+            found_or_sent = Found(0, opened.record if opened else None)
         else:
             answered = self._find_answer(call, row, found)
             if answered is not None:
@@ -137,8 +141,10 @@ class Transitions:
             and chosen.history is None
             and not chosen.is_reset
         ):
-            return Past(found, record, chosen.model, row.sequence)
-        return begin_with(chosen, row, found, record, call.model)
+            return Past(found, record, chosen.model, row.sequence, opened=opened)
+        past = begin_with(chosen, row, found, record, call.model)
+        # A sequence that begins anew begins another chain of tokens.
+        return past._replace(opened=None if past.is_reset else opened)
 
     def _find_answer(self, call: Call, row: Row, found: Found) -> Outcome | None:
         """Find the answer to a row that is a repeat, and the version that gave it."""
@@ -148,16 +154,18 @@ class Transitions:
         outcome = find_answer(row, call.signature, found, since)
         if outcome is None:
             return None
-        others = self._catalog.family(call.model)
-        given_by = [m for m in others if m.manifest.version == outcome.version]
-        return outcome._replace(model=given_by[0] if given_by else call.model)
+        served = self._catalog.family(call.model)
+        return outcome._replace(model=find_version(outcome.version, call.model, served))
 
-    def _open(self, call: Call, row: Row) -> Session | None:
+    def _open(self, call: Call, row: Row) -> Opened | None:
         """Open the memory a client sent, if it did."""
         if row.token is None:
             return None
         name, now = call.model.manifest.name, self._clock()
-        return self._seal.open(row.token, tenant=call.tenant, model=name, now=now)
+        use = self._seal.name_use(row.token, row.sequence.tobytes())
+        return self._seal.open(
+            row.token, tenant=call.tenant, model=name, now=now, use=use
+        )
 
     def _choose(self, call: Call, row: Row, live: object) -> Continuation:
         """Choose the version that continues a memory, if there is one."""
@@ -237,12 +245,27 @@ class Transitions:
             (*record[:-NUM_KEPT], last_event, answers, snapshots, history)
         )
 
-    def conclude(self, call: Call, step: Step) -> Outcome:
-        """Tell what became of a row, and seal the memory its client holds."""
-        if not step.row.seal_memory:
+    def conclude(self, call: Call, step: Step) -> Result:
+        """Tell what became of a row, and seal the memory its client holds.
+
+        Returns:
+            The row's outcome; or the error that it has no token, where another use of
+            the one it came with was faster.
+        """
+        row = step.row
+        if not row.seal_memory:
             return step.outcome
-        name = call.model.manifest.name
-        token = self._seal.seal(step.record, tenant=call.tenant, model=name)
+        use = self._seal.name_use(row.token, row.sequence.tobytes())
+        try:
+            token = self._seal.seal(
+                step.record,
+                tenant=call.tenant,
+                model=call.model.manifest.name,
+                before=step.past.opened,
+                use=use,
+            )
+        except CarryoverError as error:
+            return error
         return step.outcome._replace(token=token)
 
 
@@ -262,3 +285,17 @@ def tell(row: Row, past: Past, ahead: Advanced, record: Session) -> Outcome:
         is_reset=past.is_reset,
         model=past.model,
     )
+
+
+def find_version(version: int, model: Model, served: Sequence[Model]) -> Model:
+    """Find the version that gave a stored answer.
+
+    Returns:
+        Where it is no longer served, one like the model at hand under its number: what
+        the answer says of itself stays as it was.
+    """
+    for other in served:
+        if other.manifest.version == version:
+            return other
+    manifest = msgspec.structs.replace(model.manifest, version=version)
+    return replace(model, manifest=manifest)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import difflib
 import json
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal, NamedTuple, NoReturn
 
 import msgspec
@@ -135,19 +136,24 @@ def check_body(body: Body, manifest: Manifest, max_rows: int) -> None:
             f'Serving signature name: "{body.signature_name[:80]}" not found in '
             'signature def. Leave it out, or send "serving_default".'
         )
-    if not body.instances:
-        raise EmptySequence("instances is empty; send at least one row.")
-    if len(body.instances) > max_rows:
-        raise TooManyRows(
-            f"instances has {len(body.instances)} rows; at most {max_rows} are "
-            "accepted in one request. Send the rest in another.",
-            max_rows=max_rows,
-        )
+    check_rows(body.instances, max_rows)
     chooses_labels = body.top is not None or body.threshold is not None
     if manifest.labels is None and chooses_labels:
         raise InvalidRequest(
             f"top and threshold choose labels; {manifest.name} has none, it answers "
             f"{manifest.output['name']}. Leave them out."
+        )
+
+
+def check_rows(instances: Sequence[object], max_rows: int) -> None:
+    """Refuse a body without rows, or with more than the service accepts."""
+    if not instances:
+        raise EmptySequence("instances is empty; send at least one row.")
+    if len(instances) > max_rows:
+        raise TooManyRows(
+            f"instances has {len(instances)} rows; at most {max_rows} are "
+            "accepted in one request. Send the rest in another.",
+            max_rows=max_rows,
         )
 
 
@@ -214,8 +220,12 @@ def parse_row(
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
         return ParsedRow(Refused(InvalidJson(f"{where} is not JSON ({error}).")))
     except CarryoverError as error:
-        named = type(error)(f"{where}: {error.detail}", **error.members)
-        return ParsedRow(Refused(named, session))
+        return ParsedRow(Refused(name_row(error, where), session))
+
+
+def name_row(error: CarryoverError, where: str) -> CarryoverError:
+    """Say which row an error is of."""
+    return type(error)(f"{where}: {error.detail}", **error.members)
 
 
 def check_row(row: ObjectRow) -> None:

@@ -65,7 +65,7 @@ def render(
 def find_common(results: Sequence[Result], model: Model) -> Model:
     """Find the one version that advanced all rows; the request's own if several did."""
     models = [r.model for r in results if isinstance(r, Outcome) and r.model]
-    if models and all(other is models[0] for other in models):
+    if len({one.manifest.version for one in models}) == 1:
         return models[0]
     return model
 
@@ -125,7 +125,7 @@ def render_memory(row: Row, outcome: Outcome) -> dict[str, Any]:
 def render_version(outcome: Outcome, model: Model, common: Model) -> dict[str, Any]:
     """Tell which version advanced a row where it is not the body's, or has changed."""
     answer: dict[str, Any] = {}
-    if model is not common:
+    if model.manifest.version != common.manifest.version:
         answer["model_version"] = str(outcome.version)
         if model.manifest.labels != common.manifest.labels:
             answer["labels"] = model.manifest.labels

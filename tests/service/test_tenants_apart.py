@@ -51,6 +51,12 @@ CALLS = {
     "predict start": ("POST", PREDICT, {}, row("{id}", start=True)),
     "predict end": ("POST", PREDICT, {}, row("{id}", end=True)),
     "predict key": ("POST", PREDICT, {"Idempotency-Key": '"k"'}, row("{id}")),
+    "forecast": (
+        "POST",
+        "/v1/models/counting:forecast",
+        {},
+        row("{id}") | {"horizon": 2},
+    ),
     "explain": ("POST", "/v1/models/counting:explain", {}, row("{id}")),
 }
 
