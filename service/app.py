@@ -7,28 +7,32 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import cast
 
 from flask import Flask
 from werkzeug.routing import BaseConverter
 
-from service import access_log, authentication, error_pages
-from service.catalog import Catalog, load_catalog
+from service import access_log, any_case, authentication, error_pages
+from service.catalog import Catalog, load_catalog, load_model
 from service.engine import Engine
 from service.memory.answers import Bounds
 from service.memory.chains import Chains
 from service.memory.key_file import load_or_create_keys
-from service.memory.seal import Seal
+from service.memory.seal import Plain, Seal
 from service.memory.sessions import Sessions
 from service.memory.store import open_store
 from service.migration import Policies, Policy
+from service.repository import Repository
 from service.retention import Retention
 from service.settings import Settings
+from service.statistics import Statistics
 from service.tenants import Tenants, load_tenants
 from service.transition import Lifetimes
 from service.views import (
+    documents,
     forecast,
     health,
     models,
@@ -36,6 +40,9 @@ from service.views import (
     session_changes,
     session_memory,
     sessions,
+    v2,
+    v2_models,
+    v2_repository,
 )
 
 
@@ -46,6 +53,8 @@ class Services:
     settings: Settings
     catalog: Catalog
     engine: Engine
+    repository: Repository | None = None
+    statistics: Statistics = field(default_factory=Statistics)
     tenants: Tenants = Tenants(None)  # noqa: RUF009, it is immutable
 
 
@@ -67,15 +76,22 @@ def build_services(
     )
     memory = Sessions(store, clock=clock, tombstone_seconds=settings.tombstone_seconds)
     chains = Chains(memory) if settings.token_anti_rollback == "on" else None
-    seal = Seal(load_or_create_keys(Path(settings.token_key_file)), chains)
+    seal = Seal(
+        load_or_create_keys(Path(settings.token_key_file)),
+        chains,
+        cast("Plain", settings.plain_memory),
+    )
     catalog = load_catalog(
         Path(settings.models),
         max_events=settings.max_events,
         max_versions=settings.versions,
     )
     engine = Engine(memory, seal, lifetimes, clock, read_retention(settings), catalog)
+    state = Path(settings.state)
+    repository = open_repository(settings, catalog, state)
     tenants = load_tenants(settings.api_keys_file)
-    return Services(settings, catalog, engine, tenants)
+    statistics = Statistics(state)
+    return Services(settings, catalog, engine, repository, statistics, tenants)
 
 
 def read_retention(settings: Settings) -> Retention:
@@ -91,8 +107,26 @@ def read_retention(settings: Settings) -> Retention:
     return Retention(settings.snapshots, answers, settings.history_events, policies)
 
 
+def open_repository(settings: Settings, catalog: Catalog, state: Path) -> Repository:
+    """Open the repository of the settings' models."""
+    load = partial(load_model, max_events=settings.max_events)
+    return Repository(
+        catalog,
+        Path(settings.models),
+        load,
+        max_versions=settings.versions,
+        state=state,
+    )
+
+
 class ModelName(BaseConverter):
     """A model's name in an address: no slash, and no colon, which begins the verb."""
+
+    regex = "[^/:]+"
+
+
+class VersionLabel(BaseConverter):
+    """A version label in an address: as a model's name."""
 
     regex = "[^/:]+"
 
@@ -112,7 +146,11 @@ def create_app(services: Services) -> Flask:
     # A session's id may begin with, end with or hold slashes, and each is another id.
     app.url_map.strict_slashes = False
     app.url_map.merge_slashes = False
-    app.url_map.converters |= {"model": ModelName, "session_id": SessionId}
+    app.url_map.converters |= {
+        "model": ModelName,
+        "label": VersionLabel,
+        "session_id": SessionId,
+    }
     views = (
         predict,
         forecast,
@@ -121,9 +159,12 @@ def create_app(services: Services) -> Flask:
         session_changes,
         session_memory,
         health,
+        documents,
     )
-    for view in views:
+    for view in (*views, v2, v2_models, v2_repository):
         app.register_blueprint(view.blueprint)
+    app.register_blueprint(documents.swagger_ui)
+    any_case.init_app(app)
     error_pages.init_app(app)
     access_log.init_app(app)
     authentication.init_app(app)

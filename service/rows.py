@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import msgspec
 import numpy as np
 
 from service.errors import CarryoverError, EmptySequence, SequenceTooLong
 
 if TYPE_CHECKING:
     from service.catalog import Model
+    from service.memory_document import MemoryDocument
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+# A struct, not a dataclass: thousands are made a second, each in a seventh of the time.
+class Row(msgspec.Struct, frozen=True, eq=False):
     """One sequence to advance, and the memory it continues.
 
     Args:
@@ -34,6 +35,10 @@ class Row:
             be computed, but a stored answer keeps no more.
         events: The events as the client wrote them, for a version of the model that
             takes others; None where they came as numbers.
+        plain: Memory the client sent back in the open, if any.
+        is_plain: Whether the client wants it so: the outcome has it, and no token.
+        is_strict: Whether `start` alone begins the session: without it the session must
+            be live, and with it a live one begins anew.
     """
 
     sequence: np.ndarray
@@ -49,6 +54,9 @@ class Row:
     position: int = 0
     is_last_only: bool = False
     events: Sequence[Any] | None = None
+    plain: MemoryDocument | None = None
+    is_plain: bool = False
+    is_strict: bool = False
 
 
 class Refused(NamedTuple):
@@ -73,6 +81,8 @@ class Outcome(NamedTuple):
         is_reset: Whether that memory was dropped, and the sequence began anew.
         is_replayed: Whether this is the stored answer to an earlier request.
         model: That version; None where it is no longer served.
+        plain: The memory in the open, where the client holds it so.
+        is_restarted: Whether the session was live and began anew.
     """
 
     outputs: dict[str, np.ndarray]
@@ -85,6 +95,8 @@ class Outcome(NamedTuple):
     is_reset: bool = False
     is_replayed: bool = False
     model: Model | None = None
+    plain: MemoryDocument | None = None
+    is_restarted: bool = False
 
 
 Result = Outcome | CarryoverError

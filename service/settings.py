@@ -239,6 +239,12 @@ TABLE = (
         "File of API keys, `tenant: SHA-256` a line (`python -m service key TENANT`); "
         "without one everybody is one tenant.",
     ),
+    Setting(
+        "state",
+        str,
+        "var/state",
+        "Folder in which the workers share which models are loaded, and statistics.",
+    ),
     Setting("host", str, "127.0.0.1", "Address to listen on."),
     Setting("port", port, 8080, "Port to listen on."),
     Setting("workers", positive_int, 2, "Processes; all share the sessions."),
@@ -295,6 +301,7 @@ class Settings:
     token_anti_rollback: str
     plain_memory: str
     api_keys_file: str
+    state: str
     host: str
     port: int
     workers: int

@@ -18,12 +18,14 @@ import msgspec
 from service.batch import Advanced
 from service.catalog import Catalog, Model
 from service.errors import CarryoverError, WrongNetwork
+from service.memory import changes
 from service.memory.admission import Found, admit
 from service.memory.history import append_events
 from service.memory.record import Session, Tombstone
 from service.memory.seal import Opened, Seal
 from service.memory.sessions import SessionKey
 from service.memory.snapshots import Snapshot, append_snapshot
+from service.memory_document import read_memory, show_memory
 from service.migration import Continuation, choose_version
 from service.past import Past, begin_with
 from service.repeats import find_answer, keep_answer
@@ -125,8 +127,12 @@ class Transitions:
         """
         opened: Opened | None = None
         if found is None:
+            self._seal.check_plain(
+                is_sent=row.plain is not None, is_wanted=row.is_plain
+            )
             opened = self._open(call, row)
-            found_or_sent = Found(0, opened.record if opened else None)
+            sent = opened.record if opened else self._read_plain(call, row)
+            found_or_sent = Found(0, sent)
         else:
             answered = self._find_answer(call, row, found)
             if answered is not None:
@@ -134,7 +140,11 @@ class Transitions:
             found_or_sent = found
         chosen = self._choose(call, row, found_or_sent.record)
         record = admit(
-            found_or_sent, network=chosen.network, start=row.start, at=row.at
+            found_or_sent,
+            network=chosen.network,
+            start=row.start,
+            at=row.at,
+            is_strict=row.is_strict,
         )
         if (
             chosen.model is call.model
@@ -165,6 +175,17 @@ class Transitions:
         use = self._seal.name_use(row.token, row.sequence.tobytes())
         return self._seal.open(
             row.token, tenant=call.tenant, model=name, now=now, use=use
+        )
+
+    def _read_plain(self, call: Call, row: Row) -> Session | None:
+        """Read the memory a client sent in the open, if it did."""
+        if row.plain is None:
+            return None
+        name = call.model.manifest.name
+        family = self._catalog.family(call.model) or [call.model]
+        memory = read_memory(row.plain, name, family)
+        return changes.replace(
+            None, memory, self._clock(), self._lifetimes.token_seconds
         )
 
     def _choose(self, call: Call, row: Row, live: object) -> Continuation:
@@ -255,6 +276,10 @@ class Transitions:
         row = step.row
         if not row.seal_memory:
             return step.outcome
+        if row.is_plain:
+            last_event = step.past.own[-1].tobytes()
+            record = step.record._replace(last_event=last_event)
+            return step.outcome._replace(plain=show_memory(record, step.past.model))
         use = self._seal.name_use(row.token, row.sequence.tobytes())
         try:
             token = self._seal.seal(
@@ -274,7 +299,9 @@ def tell(row: Row, past: Past, ahead: Advanced, record: Session) -> Outcome:
     outputs = ahead.outputs
     if past.num_replayed:
         outputs = {name: out[past.num_replayed :] for name, out in outputs.items()}
-    is_held = row.seal_memory or (row.session is not None and not row.end)
+    # What is in the open does not expire: nothing would hold the client to it.
+    is_sealed = row.seal_memory and not row.is_plain
+    is_held = is_sealed or (row.session is not None and not row.end)
     return Outcome(
         outputs,
         is_continued=record.step > len(row.sequence),
@@ -284,6 +311,9 @@ def tell(row: Row, past: Past, ahead: Advanced, record: Session) -> Outcome:
         migrated_from=past.migrated_from,
         is_reset=past.is_reset,
         model=past.model,
+        is_restarted=row.start
+        and past.found is not None
+        and isinstance(past.found.record, Session),
     )
 
 

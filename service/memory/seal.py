@@ -21,15 +21,22 @@ from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Sequence
 from hashlib import blake2b
 from struct import Struct
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCMSIV
 
-from service.errors import CorruptRecord, TokenExpired, TokenForeign, TokenInvalid
+from service.errors import (
+    CorruptRecord,
+    PlainMemoryRefused,
+    TokenExpired,
+    TokenForeign,
+    TokenInvalid,
+)
 from service.memory.chains import Chains
 from service.memory.record import Session, decode, encode
 
+Plain = Literal["off", "show", "accept"]
 PREFIX = "cm2."
 KEY_BYTES = 32
 NONCE_BYTES = 12
@@ -53,12 +60,19 @@ class Seal:
             by putting the new one in front.
         chains: Where the newest step of each chain is kept, so that older tokens are
             refused; None keeps none.
+        plain: What is allowed of memory that is not sealed: nothing (`off`), to show
+            it, or to accept it back too.
 
     Raises:
         ValueError: There is no key, or one has another length.
     """
 
-    def __init__(self, keys: Sequence[bytes], chains: Chains | None = None) -> None:
+    def __init__(
+        self,
+        keys: Sequence[bytes],
+        chains: Chains | None = None,
+        plain: Plain = "show",
+    ) -> None:
         lengths = [len(key) for key in keys]
         if not keys or any(length != KEY_BYTES for length in lengths):
             raise ValueError(
@@ -67,6 +81,7 @@ class Seal:
             )
         self._ciphers = [AESGCMSIV(key) for key in keys]
         self._chains = chains
+        self._plain = plain
 
     def seal(
         self,
@@ -133,6 +148,25 @@ class Seal:
         if self._chains is not None:
             self._chains.check(chain, record.step, use, tenant=tenant, model=model)
         return Opened(chain, record)
+
+    def check_plain(self, *, is_sent: bool, is_wanted: bool) -> None:
+        """Refuse memory in the open where it is not allowed.
+
+        Raises:
+            PlainMemoryRefused: The client sent some, or wants some, and may not.
+        """
+        if is_sent and self._plain != "accept":
+            raise PlainMemoryRefused(
+                "the row's memory is in the open, where anybody can change it; this "
+                'service takes sealed memory only. Send the token, or "memory": null, '
+                "or run the service with CARRYOVER_PLAIN_MEMORY=accept."
+            )
+        if is_wanted and self._plain == "off":
+            raise PlainMemoryRefused(
+                'the body says "memory_format": "plain"; this service seals all memory '
+                "that clients hold. Leave it out, or run the service with "
+                "CARRYOVER_PLAIN_MEMORY=show."
+            )
 
     def name_use(self, token: str | None, events: bytes) -> bytes:
         """Digest a token and what it is used for; empty where no chains are kept."""

@@ -114,6 +114,11 @@ class Sessions:
 
     def _load(self, keys: Sequence[SessionKey]) -> tuple[list[Found], float]:
         """Return what is known of each session, and at which instant it was so."""
+        if not keys:
+            return (
+                [],
+                self._clock(),
+            )  # rows without sessions do without a store, even one that fails
         entries = self._store.fetch([key.encode() for key in keys])
         now = self._clock()
         return [_read(entry, now) for entry in entries], now

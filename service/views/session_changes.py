@@ -13,14 +13,28 @@ from flask import Blueprint, Response
 
 from service.conditions import read_condition, read_query
 from service.current import services
-from service.errors import InvalidJson, InvalidRequest, UnknownField
+from service.errors import (
+    Conflict,
+    CorruptRecord,
+    InvalidJson,
+    InvalidRequest,
+    StoreFull,
+    UnknownField,
+)
 from service.memory import changes
 from service.memory.admission import Found
 from service.memory.record import Session
 from service.memory.sessions import check_session_id, live
 from service.memory_document import Seconds, Step
+from service.openapi import describes
 from service.views.predict import read_body
-from service.views.sessions import answer_state, find_key
+from service.views.sessions import (
+    IF_MATCH,
+    MISSING,
+    SessionState,
+    answer_state,
+    find_key,
+)
 
 blueprint = Blueprint(
     "session_changes", __name__, url_prefix="/v1/models/<model:name>/sessions"
@@ -51,6 +65,15 @@ Form = TypeVar("Form", bound=msgspec.Struct)
 
 
 @blueprint.post("/<session_id:session>:fork")
+@describes(
+    "sessions",
+    body=Fork,
+    answer=SessionState,
+    statuses=(201,),
+    is_body_optional=False,
+    errors=[*MISSING, Conflict, CorruptRecord, StoreFull],
+    parameters=[IF_MATCH],
+)
 def fork(name: str, session: str) -> Response:
     """Begin another session with this one's memory."""
     key, condition, form = find_key(name, session), read_condition(), read_form(Fork)
@@ -69,6 +92,15 @@ def fork(name: str, session: str) -> Response:
 
 
 @blueprint.post("/<session_id:session>:rewind")
+@describes(
+    "sessions",
+    body=Rewind,
+    answer=SessionState,
+    statuses=(200,),
+    is_body_optional=False,
+    errors=[*MISSING, Conflict, CorruptRecord],
+    parameters=[IF_MATCH],
+)
 def rewind(name: str, session: str) -> Response:
     """Put a session back to one of the memories it keeps."""
     key, condition, form = find_key(name, session), read_condition(), read_form(Rewind)
@@ -82,6 +114,15 @@ def rewind(name: str, session: str) -> Response:
 
 
 @blueprint.post("/<session_id:session>:touch")
+@describes(
+    "sessions",
+    body=Touch,
+    answer=SessionState,
+    statuses=(200,),
+    is_body_optional=True,
+    errors=[*MISSING, Conflict, CorruptRecord],
+    parameters=[IF_MATCH],
+)
 def touch(name: str, session: str) -> Response:
     """Postpone a session's expiry."""
     key, condition, form = find_key(name, session), read_condition(), read_form(Touch)

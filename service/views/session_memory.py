@@ -6,6 +6,8 @@ tells: `.../x/memory` is the memory of `x`, `.../x%2Fmemory` is the session `x/m
 
 from __future__ import annotations
 
+from typing import Literal
+
 from flask import Blueprint, Response, request
 
 from service.conditions import (
@@ -15,12 +17,24 @@ from service.conditions import (
     read_query,
 )
 from service.current import services
+from service.errors import (
+    Conflict,
+    CorruptRecord,
+    PreconditionRequired,
+    StoreFull,
+    WrongNetwork,
+)
 from service.etags import FORM_MARK, tag_of
 from service.memory import changes
 from service.memory.admission import Found, wrong_network
 from service.memory.record import Session, Tombstone
 from service.memory.sessions import live
-from service.memory_document import find_maker, read_memory, show_memory
+from service.memory_document import (
+    MemoryDocument,
+    find_maker,
+    read_memory,
+    show_memory,
+)
 from service.memory_forms import (
     JSON,
     SAFETENSORS,
@@ -29,6 +43,7 @@ from service.memory_forms import (
     write_json,
     write_safetensors,
 )
+from service.openapi import Parameter, describes
 from service.views import sessions
 from service.views.predict import read_body
 
@@ -42,6 +57,12 @@ blueprint = Blueprint(
 
 
 @blueprint.get("/<session_id:session>/memory")
+@describes(
+    "sessions",
+    answer=MemoryDocument,
+    more_answers=[SAFETENSORS],
+    errors=[*sessions.MISSING, CorruptRecord, WrongNetwork],
+)
 def export(name: str, session: str) -> Response:
     """Lay a session's memory open, as JSON or as a safetensors file."""
     if is_part_of_id(request.environ.get(RAW_PATH, "")):
@@ -71,6 +92,23 @@ def is_part_of_id(raw_uri: str) -> bool:
 
 
 @blueprint.put("/<session_id:session>/memory")
+@describes(
+    "sessions",
+    body=MemoryDocument,
+    answer=sessions.SessionState,
+    statuses=(200, 201),
+    errors=[
+        *sessions.MISSING,
+        Conflict,
+        CorruptRecord,
+        PreconditionRequired,
+        StoreFull,
+    ],
+    parameters=[
+        sessions.IF_MATCH,
+        Parameter("start", "query", Literal["true", "false"], "As in a row."),
+    ],
+)
 def import_(name: str, session: str) -> Response:
     """Begin a session with a memory, or replace the memory of a live one."""
     key, condition = sessions.find_key(name, session), read_condition()

@@ -2,15 +2,29 @@
 
 from __future__ import annotations
 
+from typing import Any, Literal
+
+import msgspec
 from flask import Blueprint, Response
+from msgspec import UNSET, UnsetType
 
 from service.conditions import answer_unless_known, read_condition, read_query
 from service.current import find_model, services, tenant
-from service.errors import InvalidRequest
+from service.errors import (
+    CarryoverError,
+    Conflict,
+    CorruptRecord,
+    InvalidRequest,
+    ModelNotFound,
+    PreconditionFailed,
+    SessionGone,
+    SessionNotFound,
+)
 from service.etags import tag_of
 from service.memory.admission import Found
 from service.memory.record import Session
 from service.memory.sessions import SessionKey, check_session_id, live
+from service.openapi import Parameter, describes
 from service.problems import json_response
 from service.session_list import MAX_PAGE, list_page
 from service.session_state import describe_session
@@ -18,6 +32,67 @@ from service.session_state import describe_session
 blueprint = Blueprint(
     "sessions", __name__, url_prefix="/v1/models/<model:name>/sessions"
 )
+
+
+MISSING: tuple[type[CarryoverError], ...] = (
+    InvalidRequest,
+    ModelNotFound,
+    SessionNotFound,
+    SessionGone,
+    PreconditionFailed,
+)
+IF_MATCH = Parameter(
+    "If-Match", "header", str, "The call is for the state with this ETag only."
+)
+
+
+class SessionSummary(msgspec.Struct, kw_only=True):
+    """Where a session is; of one that cannot be read, only its problem."""
+
+    session: str
+    model: str | UnsetType = UNSET
+    model_version: str | UnsetType = UNSET
+    step: int | UnsetType = UNSET
+    created_at: str | UnsetType = UNSET
+    updated_at: str | UnsetType = UNSET
+    expires_at: str | UnsetType = UNSET
+    idle_seconds: float | UnsetType = UNSET
+    memory_bytes: int | UnsetType = UNSET
+    record_bytes: int | UnsetType = UNSET
+    problem: dict[str, Any] | UnsetType = UNSET
+
+
+class SessionPage(msgspec.Struct):
+    """Some sessions, and the cursor of the next page."""
+
+    sessions: list[SessionSummary]
+    after: str | None
+
+
+class SessionState(msgspec.Struct):
+    """All there is to tell of a live session."""
+
+    session: str
+    model: str
+    model_version: str
+    step: int
+    created_at: str
+    updated_at: str
+    expires_at: str
+    idle_seconds: float
+    memory_bytes: int
+    record_bytes: int
+    last_event: Any
+    norms: dict[str, float] | None
+    rewind_steps: list[int]
+
+
+class DeletedSession(msgspec.Struct):
+    """A session that was deleted, and at which step, where that could be read."""
+
+    session: str
+    deleted: Literal[True]
+    step: int | None
 
 
 def find_key(name: str, session: str) -> SessionKey:
@@ -28,6 +103,16 @@ def find_key(name: str, session: str) -> SessionKey:
 
 
 @blueprint.get("")
+@describes(
+    "sessions",
+    answer=SessionPage,
+    errors=[InvalidRequest, ModelNotFound],
+    parameters=[
+        Parameter("prefix", "query", str, "What their ids begin with."),
+        Parameter("after", "query", str, "The cursor the page before answered."),
+        Parameter("limit", "query", int, "Most sessions of a page, 1 to 1000."),
+    ],
+)
 def list_sessions(name: str) -> Response:
     """List the live sessions of a model, a page at a time."""
     query = read_query("prefix", "after", "limit")
@@ -49,6 +134,7 @@ def list_sessions(name: str) -> Response:
 
 
 @blueprint.get("/<session_id:session>")
+@describes("sessions", answer=SessionState, errors=[*MISSING, CorruptRecord])
 def show(name: str, session: str) -> Response:
     """Tell where a session is; 404 where none was ever, 410 where it is gone."""
     key = find_key(name, session)
@@ -59,6 +145,12 @@ def show(name: str, session: str) -> Response:
 
 
 @blueprint.delete("/<session_id:session>")
+@describes(
+    "sessions",
+    answer=DeletedSession,
+    errors=[*MISSING, Conflict],
+    parameters=[IF_MATCH],
+)
 def delete(name: str, session: str) -> Response:
     """Forget a session's memory; its id answers 410 from now on."""
     key, condition = find_key(name, session), read_condition()
