@@ -85,8 +85,17 @@ def build_services(
         Path(settings.models),
         max_events=settings.max_events,
         max_versions=settings.versions,
+        runtime=settings.runtime,
     )
-    engine = Engine(memory, seal, lifetimes, clock, read_retention(settings), catalog)
+    engine = Engine(
+        memory,
+        seal,
+        lifetimes,
+        clock,
+        read_retention(settings),
+        catalog,
+        max_queued_rows=settings.max_queued_rows,
+    )
     state = Path(settings.state)
     repository = open_repository(settings, catalog, state)
     tenants = load_tenants(settings.api_keys_file)
@@ -109,7 +118,7 @@ def read_retention(settings: Settings) -> Retention:
 
 def open_repository(settings: Settings, catalog: Catalog, state: Path) -> Repository:
     """Open the repository of the settings' models."""
-    load = partial(load_model, max_events=settings.max_events)
+    load = partial(load_model, max_events=settings.max_events, runtime=settings.runtime)
     return Repository(
         catalog,
         Path(settings.models),

@@ -28,6 +28,7 @@ RETRY_AFTER_SECONDS: dict[type[errors.CarryoverError], int] = {
     errors.StoreUnavailable: 30,
     errors.RequestInProgress: 1,
     errors.SessionContended: 1,
+    errors.Overloaded: 1,
 }
 
 # The most specific class wins: a class without a row has its parent's status.
@@ -45,6 +46,8 @@ STATUS: dict[type[errors.CarryoverError], HTTPStatus] = {
     errors.NotServed: HTTPStatus.NOT_IMPLEMENTED,
     errors.Gone: HTTPStatus.GONE,
     errors.Conflict: HTTPStatus.CONFLICT,
+    errors.Overloaded: HTTPStatus.SERVICE_UNAVAILABLE,
+    errors.DeadlineExceeded: HTTPStatus.GATEWAY_TIMEOUT,
     errors.StoreFull: HTTPStatus.SERVICE_UNAVAILABLE,
     errors.StoreUnavailable: HTTPStatus.SERVICE_UNAVAILABLE,
 }

@@ -15,7 +15,6 @@ from typing import NamedTuple
 
 import msgspec
 
-from service.batch import Advanced
 from service.catalog import Catalog, Model
 from service.errors import CarryoverError, WrongNetwork
 from service.memory import changes
@@ -30,7 +29,7 @@ from service.migration import Continuation, choose_version
 from service.past import Past, begin_with
 from service.repeats import find_answer, keep_answer
 from service.retention import Retention
-from service.rows import Outcome, Result, Row
+from service.rows import Advanced, Outcome, Result, Row
 from service.runtime import Signature
 
 # The last fields of a session: what it keeps beside its memory.

@@ -19,10 +19,12 @@ from service.errors import (
     CarryoverError,
     Conflict,
     CorruptRecord,
+    DeadlineExceeded,
     InvalidRequest,
     ModelNotFound,
     NonFiniteResult,
     NotServed,
+    Overloaded,
     SessionGone,
     StoreFull,
     TokenExpired,
@@ -67,6 +69,8 @@ ROWS: dict[str, Any] = {
         NonFiniteResult,
         CorruptRecord,
         StoreFull,
+        Overloaded,
+        DeadlineExceeded,
     ],
 }
 NOT_SERVED = (
@@ -156,6 +160,7 @@ def answer(
         tenant=tenant(),
         signature=signature,
         is_version_named=version is not None,
+        timeout_seconds=settings.request_timeout_seconds,
     )
     failures = [result for result in results if isinstance(result, CarryoverError)]
     if failures:

@@ -69,15 +69,22 @@ class World:
         self.clock, self.store, self.folder = clock, FaultyStore(), folder
         self.serve(model)
 
-    def serve(self, model, keys=None):
+    def serve(self, model, keys=None, *, max_queued_rows=100, timeout_seconds=30):
         """Serve a model over the same memory."""
         self.model = model
         sessions = Sessions(self.store, clock=self.clock, tombstone_seconds=1000)
-        seal = Seal([b"k" * 32], Chains(sessions))
-        engine = Engine(sessions, seal, Lifetimes(100, 50), self.clock)
+        engine = Engine(
+            sessions,
+            Seal([b"k" * 32], Chains(sessions)),
+            Lifetimes(100, 50),
+            self.clock,
+            max_queued_rows=max_queued_rows,
+        )
+        name = "CARRYOVER_REQUEST_TIMEOUT_SECONDS"
+        chosen = {**SETTINGS, name: str(timeout_seconds)}
         catalog, load = Catalog([model]), partial(load_model, max_events=50)
         repository = Repository(catalog, self.folder, load, state=self.folder / "state")
-        settings, tenants = read_settings(SETTINGS), Tenants(keys)
+        settings, tenants = read_settings(chosen), Tenants(keys)
         services = Services(settings, catalog, engine, repository, tenants=tenants)
         self.client = create_app(services).test_client()
 
@@ -117,6 +124,16 @@ def expire_token(world):
     return world.rows(
         {"sequence": ["red"], "memory": answer["predictions"][0]["memory"]}
     )
+
+
+def overload(world):
+    world.serve(world.model, max_queued_rows=1)
+    return world.rows(["red"], ["red"])
+
+
+def run_out_of_time(world):
+    world.serve(world.model, timeout_seconds=1e-9)
+    return world.rows(["red"])
 
 
 def replace_network(world):
@@ -291,6 +308,8 @@ PROVOKED = {
     "earlier_row_failed": hold_back,
     "non_finite": lambda w: w.rows(["poison"]),
     "corrupt_record": corrupt,
+    "overloaded": overload,
+    "deadline_exceeded": run_out_of_time,
     "store_full": fail_with(StoreFull("the store is full.")),
     "store_unavailable": fail_with(StoreUnavailable("the disk is gone.")),
 }
