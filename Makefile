@@ -9,10 +9,10 @@ BUNDLED := nature taxi
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
 .DEFAULT_GOAL := help
-.PHONY: help serve models train test test-fast test-memory fuzz-api check format bench bench-peers performance profile clean
+.PHONY: help serve models train test test-fast test-memory fuzz-api check format bench bench-peers performance profile bench-adding clean
 
 help:  ## show this list
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
 
 serve: models  ## train the bundled models where missing, then serve them [PORT=8080]
 	@CARRYOVER_PORT=$(PORT) exec $(BIN)/python -m service
@@ -58,6 +58,8 @@ performance: .venv/installed-dev  ## the same, written to docs/performance.md
 
 profile: .venv/installed-dev  ## draw where a worker's time goes: docs/images/hot-path.svg
 	@$(BIN)/python -m benchmarks.speed.profile
+bench-adding: .venv/installed-dev  ## where a simple RNN stops remembering: 24 trainings
+	@$(BIN)/python -m benchmarks.adding
 
 clean:  ## remove everything that was made here: environment, models, runs, sessions
 	rm -rf .venv .bench artifacts runs var .mypy_cache .pytest_cache .ruff_cache

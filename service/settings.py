@@ -249,12 +249,6 @@ TABLE = (
         "without one everybody is one tenant.",
     ),
     Setting(
-        "state",
-        str,
-        "var/state",
-        "Folder in which the workers share which models are loaded, and statistics.",
-    ),
-    Setting(
         "runtime",
         runtime_choice,
         "auto",
@@ -273,6 +267,12 @@ TABLE = (
         positive_int,
         16_384,
         "Rows a worker takes in at a time; more are answered 503.",
+    ),
+    Setting(
+        "state",
+        str,
+        "var/state",
+        "Folder in which the workers share which models are loaded, and statistics.",
     ),
     Setting("host", str, "127.0.0.1", "Address to listen on."),
     Setting("port", port, 8080, "Port to listen on."),
@@ -329,10 +329,10 @@ class Settings:
     token_anti_rollback: str
     plain_memory: str
     api_keys_file: str
-    state: str
     runtime: Choice
     request_timeout_seconds: float
     max_queued_rows: int
+    state: str
     host: str
     port: int
     workers: int

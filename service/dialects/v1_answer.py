@@ -12,6 +12,7 @@ from service.catalog import Model
 from service.dialects.v1_columns import to_columns
 from service.dialects.v1_forms import Options, ParsedRow, Request
 from service.dialects.v1_wording import wording_of
+from service.digest import digest_layer, split_prediction
 from service.errors import CarryoverError
 from service.memory_forms import to_object
 from service.problems import problem
@@ -105,6 +106,7 @@ def render_row(
         decide(answer, main, wording.labels, options)
     if explain:
         answer["layers"] = render_layers(outputs)
+        answer["digest"] = render_digest(answer["layers"], result, options, model)
     return answer
 
 
@@ -208,3 +210,27 @@ def render_layers(outputs: dict[str, np.ndarray]) -> list[dict[str, Any]]:
             }
         )
     return layers
+
+
+def render_digest(
+    layers: Sequence[dict[str, np.ndarray]],
+    result: Outcome,
+    options: Options,
+    model: Model,
+) -> dict[str, Any]:
+    """Sum up an explanation: its gates per layer, and where its prediction is from.
+
+    A network exported without `alone_...` outputs has no parts to tell.
+    """
+    digest: dict[str, Any] = {"layers": [digest_layer(layer) for layer in layers]}
+    wording = wording_of(model)
+    name, outputs = wording.names[0], result.outputs
+    if f"alone_{name}" not in outputs:
+        return digest
+    at = -1 if options.is_last_only else slice(None)
+    parts = split_prediction(
+        outputs[name][at],
+        outputs[f"alone_{name}"][at],
+        is_probability=wording.labels is not None,
+    )
+    return digest | {part: contiguous(value) for part, value in parts.items()}
