@@ -5,6 +5,7 @@ Knows how the parts fit together; each call's own work is in `service.views`.
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -26,6 +27,8 @@ from service.retention import Retention
 from service.settings import Settings
 from service.transition import Lifetimes
 from service.views import forecast, health, models, predict, sessions
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -55,6 +58,8 @@ def build_services(
         max_events=settings.max_events,
         max_versions=settings.versions,
     )
+    for name in sorted(settings.policies.keys() - set(catalog.names())):
+        log.warning("CARRYOVER_POLICIES names %s, which is not served", name)
     engine = Engine(memory, seal, lifetimes, clock, read_retention(settings), catalog)
     return Services(settings, catalog, engine)
 
