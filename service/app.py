@@ -57,10 +57,19 @@ def build_services(
         Path(settings.models),
         max_events=settings.max_events,
         max_versions=settings.versions,
+        runtime=settings.runtime,
+    )
+    engine = Engine(
+        memory,
+        seal,
+        lifetimes,
+        clock,
+        read_retention(settings),
+        catalog,
+        max_queued_rows=settings.max_queued_rows,
     )
     for name in sorted(settings.policies.keys() - set(catalog.names())):
         log.warning("CARRYOVER_POLICIES names %s, which is not served", name)
-    engine = Engine(memory, seal, lifetimes, clock, read_retention(settings), catalog)
     return Services(settings, catalog, engine)
 
 

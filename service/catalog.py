@@ -20,6 +20,7 @@ from service.errors import ModelNotFound, VersionNotFound
 from service.events import Encoder, build_encoder
 from service.memory.history import SCHEMA_BYTES
 from service.runtime import SIGNATURES, Runtime, open_runtime
+from service.settings import Choice
 
 # Sessions and tokens carry this much of the SHA-256: no two networks will share it.
 FINGERPRINT_BYTES = 16
@@ -45,10 +46,15 @@ class Model:
         schema = json.dumps(self.manifest.input, sort_keys=True).encode()
         return blake2b(schema, digest_size=SCHEMA_BYTES).digest()
 
-    @property
+    @cached_property
     def memory_size(self) -> int:
         """Numbers in one sequence's memory."""
         return sum(int(np.prod(shape)) for shape in self.manifest.memory.values())
+
+    @cached_property
+    def no_memory(self) -> bytes:
+        """The memory of a sequence that has not begun, as stored."""
+        return bytes(4 * self.memory_size)
 
 
 class Catalog:
@@ -104,7 +110,9 @@ class Catalog:
         return self._models[name][chosen]
 
 
-def load_catalog(folder: Path, *, max_events: int, max_versions: int) -> Catalog:
+def load_catalog(
+    folder: Path, *, max_events: int, max_versions: int, runtime: Choice = "auto"
+) -> Catalog:
     """Load the newest versions of every model under a folder.
 
     Raises:
@@ -113,23 +121,29 @@ def load_catalog(folder: Path, *, max_events: int, max_versions: int) -> Catalog
     """
     models: list[Model] = []
     for newest, *older in find_versions(folder, max_versions):
-        models.append(load_model(newest, max_events))
+        models.append(load_model(newest, max_events, runtime))
         for path in older:
             try:
-                models.append(load_model(path, max_events))
+                models.append(load_model(path, max_events, runtime))
             except ArtifactError as error:
                 log.warning("skipped %s: %s", path, error)
     return Catalog(models)
 
 
-def load_model(path: Path, max_events: int) -> Model:
+def load_model(path: Path, max_events: int, runtime: Choice = "auto") -> Model:
     """Load one version."""
     artifact = read_artifact(path)
     manifest = artifact.manifest
     encoder = build_encoder(manifest.input, max_events=max_events)
-    model = Model(manifest, open_runtime(path), encoder)
+    model = Model(manifest, open_runtime(artifact, runtime), encoder)
     warm_up(model)
-    log.info("loaded %s version %d from %s", manifest.name, manifest.version, path)
+    log.info(
+        "loaded %s version %d from %s, run by %s",
+        manifest.name,
+        manifest.version,
+        path,
+        model.runtime.name,
+    )
     return model
 
 

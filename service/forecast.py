@@ -13,10 +13,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from service.batch import advance_batch, split_memory, unpack
+from service.batch import advance_batch, split_memory
 from service.catalog import Model
 from service.engine import Engine
 from service.errors import CannotForecast, CarryoverError, EmptySequence
+from service.loop import look_up
 from service.memory.admission import check_step
 from service.past import Past
 from service.paths import Path, Plan, extend
@@ -131,6 +132,7 @@ def walk(
     for distance in range(plan.horizon):
         for k in paths:
             paths[k] = extend(paths[k], plan, generators[k])
+        look_up()  # other requests need not wait for the whole path
         if distance + 1 < plan.horizon:
             failed = advance_paths(model, paths)
             results |= failed
@@ -174,7 +176,7 @@ def begin_paths(
 def read_expected(model: Model, tensors: bytes | None) -> np.ndarray:
     """Read from a memory what was told of the event to come."""
     layout = model.manifest.memory
-    packed = unpack([tensors], model.memory_size)
+    packed = np.frombuffer(tensors or model.no_memory, "<f4")[None]
     expected: np.ndarray = split_memory(packed, layout)[EXPECTED][0]
     return expected
 

@@ -14,7 +14,6 @@ from typing import NamedTuple
 
 import msgspec
 
-from service.batch import Advanced
 from service.catalog import Catalog, Model
 from service.errors import WrongNetwork
 from service.memory.admission import Found, admit
@@ -27,7 +26,7 @@ from service.migration import Continuation, choose_version
 from service.past import Past, begin_with
 from service.repeats import find_answer, keep_answer
 from service.retention import Retention
-from service.rows import Outcome, Row
+from service.rows import Advanced, Outcome, Row
 from service.runtime import Signature
 
 # The last fields of a session: what it keeps beside its memory.

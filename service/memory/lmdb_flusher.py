@@ -10,6 +10,8 @@ import threading
 
 import lmdb
 
+from service.loop import offload
+
 logger = logging.getLogger(__name__)
 
 FLUSH_SECONDS = 1.0
@@ -43,7 +45,7 @@ class LmdbFlusher:
         # Before the flush: what is committed during it waits for the next one.
         self.is_due = False
         try:
-            self._env.sync(True)
+            offload(self._env.sync, True)
         except lmdb.Error as error:
             self.is_due = True
             logger.error("cannot flush the store at %s: %s", self._env.path(), error)

@@ -61,7 +61,11 @@ def answer(model: Model, signature: Signature, version: int | None) -> Response:
     elif not parsed.options.is_last_only:
         limit_events(rows, settings.max_returned_events, "returned")
     results = services().engine.advance(
-        model, rows, signature=signature, is_version_named=version is not None
+        model,
+        rows,
+        signature=signature,
+        is_version_named=version is not None,
+        timeout_seconds=settings.request_timeout_seconds,
     )
     failures = [result for result in results if isinstance(result, CarryoverError)]
     if len(failures) == len(results):

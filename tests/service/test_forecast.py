@@ -11,6 +11,7 @@ from service.catalog import Catalog, Model
 from service.engine import Engine
 from service.events import build_encoder
 from service.memory.seal import Seal
+from service.runtime import Plan as CallPlan
 from service.settings import read_settings
 from service.transition import Lifetimes
 from tests.fakes import counting_model
@@ -25,6 +26,11 @@ TOLERANCE = 1e-6  # float32 probabilities
 
 class MarkovRuntime:
     """A network of second order: it remembers the last event and what it expects."""
+
+    name = "markov"
+
+    def plan(self, signature, remaining):
+        return CallPlan(len(remaining), min(remaining))
 
     def run(self, signature, tensors):
         sequence = tensors["sequence"]

@@ -281,15 +281,19 @@ def test_more_rows_of_a_session_than_answers_are_kept_are_not_applied(send, clie
 
 def test_repeat_while_the_first_runs_is_told_so(send, client, model):
     early = []
+    other = threading.Thread(
+        target=lambda: early.append(send(row("red"), key="another"))
+    )
 
     def repeat():
         model.runtime.before_return = lambda: None
         early.append(send(row("red"), row("red", session="t")))
-        early.append(send(row("red"), key="another"))
+        other.start()
 
     model.runtime.before_return = repeat
 
     first = send(row("red"), row("red", session="t"))
+    other.join()
 
     body = assert_problem(early[0], 409, "request_in_progress")
     assert len(body["rows"]) == 2

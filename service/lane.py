@@ -1,0 +1,73 @@
+"""A lane: the jobs that one network advances, and which of them go next.
+
+At each call the runtime says how many jobs it takes and how far; they come from the
+front, and those that have events left go to the back. So none waits for longer than
+the others take one call each, and a long sequence holds up no short one.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from itertools import islice
+
+from service.batch import MAX_PLANNED_ROWS, advance_runs, non_finite
+from service.catalog import Model
+from service.errors import CarryoverError, DeadlineExceeded
+from service.job import Job
+from service.runtime import Signature
+
+
+class Lane:
+    """The jobs of one model and signature.
+
+    Args:
+        model: The network.
+        signature: `advance`, or `explain` for the gates too.
+    """
+
+    def __init__(self, model: Model, signature: Signature) -> None:
+        self._model = model
+        self._signature = signature
+        self._jobs: deque[Job] = deque()
+
+    def __len__(self) -> int:
+        return len(self._jobs)
+
+    def join(self, job: Job) -> None:
+        """Let a job take part from the next call on."""
+        self._jobs.append(job)
+
+    def run(self) -> tuple[list[Job], list[tuple[Job, CarryoverError]]]:
+        """Make one call of the network.
+
+        Returns:
+            The jobs that came to their end, and those that failed, and why.
+        """
+        front = islice(self._jobs, MAX_PLANNED_ROWS)
+        remaining = [job.run.remaining for job in front]
+        num_jobs, timesteps = self._model.runtime.plan(self._signature, remaining)
+        jobs = [self._jobs.popleft() for _ in range(num_jobs)]
+        runs = [job.run for job in jobs]
+        bad = advance_runs(self._model, self._signature, runs, timesteps)
+        finished: list[Job] = []
+        failed: list[tuple[Job, CarryoverError]] = []
+        now = time.monotonic()
+        for k, job in enumerate(jobs):
+            if k in bad:
+                failed.append((job, non_finite()))
+            elif not job.run.remaining:
+                finished.append(job)
+            elif job.deadline <= now:
+                failed.append((job, too_late(now - job.began)))
+            else:
+                self._jobs.append(job)
+        return finished, failed
+
+
+def too_late(seconds: float) -> DeadlineExceeded:
+    """Return the error of a row that was given up."""
+    return DeadlineExceeded(
+        f"the row had not come to its end after {seconds:.1f} s and was given up; its "
+        "memory is as it was. Send it again, or fewer events at a time."
+    )
