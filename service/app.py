@@ -8,25 +8,38 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import cast
 
 from flask import Flask
 from werkzeug.routing import BaseConverter
 
-from service import access_log, error_pages
-from service.catalog import Catalog, load_catalog
+from service import access_log, any_case, error_pages
+from service.catalog import Catalog, load_catalog, load_model
 from service.engine import Engine
 from service.memory.answers import Bounds
 from service.memory.seal import Seal, load_or_create_key
 from service.memory.sessions import Sessions
 from service.memory.store import open_store
 from service.migration import Policies, Policy
+from service.repository import Repository
 from service.retention import Retention
 from service.settings import Settings
+from service.statistics import Statistics
 from service.transition import Lifetimes
-from service.views import forecast, health, models, predict, sessions
+from service.views import (
+    documents,
+    forecast,
+    health,
+    models,
+    predict,
+    sessions,
+    v2,
+    v2_models,
+    v2_repository,
+)
 
 log = logging.getLogger(__name__)
 
@@ -38,6 +51,8 @@ class Services:
     settings: Settings
     catalog: Catalog
     engine: Engine
+    repository: Repository | None = None
+    statistics: Statistics = field(default_factory=Statistics)
 
 
 def build_services(
@@ -70,7 +85,9 @@ def build_services(
     )
     for name in sorted(settings.policies.keys() - set(catalog.names())):
         log.warning("CARRYOVER_POLICIES names %s, which is not served", name)
-    return Services(settings, catalog, engine)
+    state = Path(settings.state)
+    repository = open_repository(settings, catalog, state)
+    return Services(settings, catalog, engine, repository, Statistics(state))
 
 
 def read_retention(settings: Settings) -> Retention:
@@ -86,8 +103,26 @@ def read_retention(settings: Settings) -> Retention:
     return Retention(settings.snapshots, answers, settings.history_events, policies)
 
 
+def open_repository(settings: Settings, catalog: Catalog, state: Path) -> Repository:
+    """Open the repository of the settings' models."""
+    load = partial(load_model, max_events=settings.max_events, runtime=settings.runtime)
+    return Repository(
+        catalog,
+        Path(settings.models),
+        load,
+        max_versions=settings.versions,
+        state=state,
+    )
+
+
 class ModelName(BaseConverter):
     """A model's name in an address: no slash, and no colon, which begins the verb."""
+
+    regex = "[^/:]+"
+
+
+class VersionLabel(BaseConverter):
+    """A version label in an address: as a model's name."""
 
     regex = "[^/:]+"
 
@@ -107,9 +142,16 @@ def create_app(services: Services) -> Flask:
     # A session's id may begin with, end with or hold slashes, and each is another id.
     app.url_map.strict_slashes = False
     app.url_map.merge_slashes = False
-    app.url_map.converters |= {"model": ModelName, "session_id": SessionId}
-    for view in (predict, forecast, models, sessions, health):
+    app.url_map.converters |= {
+        "model": ModelName,
+        "label": VersionLabel,
+        "session_id": SessionId,
+    }
+    views = (predict, forecast, models, sessions, health, documents)
+    for view in (*views, v2, v2_models, v2_repository):
         app.register_blueprint(view.blueprint)
+    app.register_blueprint(documents.swagger_ui)
+    any_case.init_app(app)
     error_pages.init_app(app)
     access_log.init_app(app)
     return app

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
 from functools import cached_property
 from hashlib import blake2b
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -29,11 +30,19 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Model:
-    """One served version: what it promises, what runs it, what feeds it."""
+    """One served version: what it promises, what runs it, what feeds it.
+
+    Attributes:
+        prepared: What dialects work out once per model, by their own names.
+    """
 
     manifest: Manifest
     runtime: Runtime
     encoder: Encoder
+    # Not an argument, so that a changed copy of a model begins with none of it.
+    prepared: dict[str, Any] = field(
+        init=False, default_factory=dict, compare=False, repr=False
+    )
 
     @cached_property
     def fingerprint(self) -> bytes:
@@ -69,9 +78,23 @@ class Catalog:
         for model in models:
             versions = self._models.setdefault(model.manifest.name, {})
             versions[model.manifest.version] = model
+        # Called before the catalog is looked into: others may have changed what is
+        # to be served.
+        self.watch: Callable[[], None] = lambda: None
+
+    def replace(self, name: str, models: Iterable[Model]) -> None:
+        """Serve these versions of a model from now on; none of them unloads it."""
+        versions = {model.manifest.version: model for model in models}
+        others = {n: served for n, served in self._models.items() if n != name}
+        self._models = {**others, name: versions} if versions else others
+
+    def loaded(self, name: str) -> dict[int, Model]:
+        """Return the versions of a model that this process holds, without a watch."""
+        return dict(self._models.get(name, {}))
 
     def names(self) -> list[str]:
         """List the served models."""
+        self.watch()
         return sorted(self._models)
 
     def versions(self, name: str) -> list[int]:
@@ -80,13 +103,14 @@ class Catalog:
         Raises:
             ModelNotFound: No such model is served.
         """
-        if name not in self._models:
+        self.watch()
+        if not (versions := self.loaded(name)):
             served = ", ".join(self.names()) or "none"
             raise ModelNotFound(
                 f"model {name[:80]!r} is not served here; the served models are: "
                 f"{served}."
             )
-        return sorted(self._models[name])
+        return sorted(versions)
 
     def family(self, model: Model) -> list[Model]:
         """List the served versions of a model's name, oldest first."""
@@ -102,12 +126,13 @@ class Catalog:
         """
         versions = self.versions(name)
         chosen = versions[-1] if version is None else version
-        if chosen not in versions:
+        model = self.loaded(name).get(chosen)
+        if model is None:
             raise VersionNotFound(
                 f"model {name!r} is not served in version {version}; it is in version "
                 f"{', '.join(map(str, versions))}."
             )
-        return self._models[name][chosen]
+        return model
 
 
 def load_catalog(

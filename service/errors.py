@@ -13,14 +13,19 @@ CarryoverError
 │   ├── InvalidEvent
 │   ├── NonFiniteInput
 │   ├── TokenInvalid
+│   ├── UnknownLabel
+│   ├── MalformedRequest
 │   ├── AnswerTooLarge
 │   ├── CannotForecast
-│   └── IdempotencyMismatch
+│   ├── IdempotencyMismatch
+│   ├── SequenceNotStarted
+│   └── ModelNotLoaded
 ├── NotFound
 │   ├── ModelNotFound
 │   ├── VersionNotFound
 │   └── SessionNotFound
 ├── MethodNotAllowed        the address takes other methods
+├── NotServed               a call of a protocol that this service leaves out
 ├── Gone                    it was here, and is no more
 │   ├── SessionGone
 │   └── TokenExpired
@@ -135,6 +140,18 @@ class TokenInvalid(InvalidRequest):
     code = "token_invalid"
 
 
+class UnknownLabel(InvalidRequest):
+    """The model has no such version label."""
+
+    code = "unknown_label"
+
+
+class MalformedRequest(InvalidRequest):
+    """Nothing under /v1 has this address."""
+
+    code = "malformed_request"
+
+
 class AnswerTooLarge(InvalidRequest):
     """A row has an idempotency key, and its answer is too large to be kept."""
 
@@ -151,6 +168,18 @@ class IdempotencyMismatch(InvalidRequest):
     """The idempotency key was used for another request to the session."""
 
     code = "idempotency_mismatch"
+
+
+class SequenceNotStarted(InvalidRequest):
+    """An infer request goes on with a sequence that is not live."""
+
+    code = "sequence_not_started"
+
+
+class ModelNotLoaded(InvalidRequest):
+    """A model's folder is damaged or not of a form this service reads."""
+
+    code = "model_not_loaded"
 
 
 class NotFound(CarryoverError):
@@ -181,6 +210,12 @@ class MethodNotAllowed(CarryoverError):
     """The address exists, but does not take this method."""
 
     code = "method_not_allowed"
+
+
+class NotServed(CarryoverError):
+    """A call of a protocol that is otherwise spoken here."""
+
+    code = "not_served"
 
 
 class Gone(CarryoverError):

@@ -8,10 +8,10 @@ nothing: the memories it makes are dropped.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
+from msgspec.structs import replace
 
 from service.batch import advance_batch, split_memory
 from service.catalog import Model

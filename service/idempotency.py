@@ -8,11 +8,11 @@ tells a repeat from another request under the same key. Knows no HTTP and no sto
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 from hashlib import blake2b
 from typing import NamedTuple
 
 import msgspec
+from msgspec.structs import replace
 
 from service.errors import InvalidRequest
 from service.rows import Refused, Row

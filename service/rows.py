@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import msgspec
 import numpy as np
 
 from service.errors import CarryoverError, EmptySequence, SequenceTooLong
@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from service.catalog import Model
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+# A struct, not a dataclass: thousands are made a second, each in a seventh of the time.
+class Row(msgspec.Struct, frozen=True, eq=False):
     """One sequence to advance, and the memory it continues.
 
     Args:
@@ -34,6 +34,8 @@ class Row:
             be computed, but a stored answer keeps no more.
         events: The events as the client wrote them, for a version of the model that
             takes others; None where they came as numbers.
+        is_strict: Whether `start` alone begins the session: without it the session must
+            be live, and with it a live one begins anew.
     """
 
     sequence: np.ndarray
@@ -49,6 +51,7 @@ class Row:
     position: int = 0
     is_last_only: bool = False
     events: Sequence[Any] | None = None
+    is_strict: bool = False
 
 
 class Refused(NamedTuple):
@@ -80,6 +83,7 @@ class Outcome(NamedTuple):
         is_reset: Whether that memory was dropped, and the sequence began anew.
         is_replayed: Whether this is the stored answer to an earlier request.
         model: That version; None where it is no longer served.
+        is_restarted: Whether the session was live and began anew.
     """
 
     outputs: dict[str, np.ndarray]
@@ -92,6 +96,7 @@ class Outcome(NamedTuple):
     is_reset: bool = False
     is_replayed: bool = False
     model: Model | None = None
+    is_restarted: bool = False
 
 
 Result = Outcome | CarryoverError

@@ -217,6 +217,12 @@ TABLE = (
         16_384,
         "Rows a worker takes in at a time; more are answered 503.",
     ),
+    Setting(
+        "state",
+        str,
+        "var/state",
+        "Folder in which the workers share which models are loaded, and statistics.",
+    ),
     Setting("host", str, "127.0.0.1", "Address to listen on."),
     Setting("port", port, 8080, "Port to listen on."),
     Setting("workers", positive_int, 2, "Processes; all share the sessions."),
@@ -271,6 +277,7 @@ class Settings:
     runtime: Choice
     request_timeout_seconds: float
     max_queued_rows: int
+    state: str
     host: str
     port: int
     workers: int

@@ -119,7 +119,11 @@ class Transitions:
             found_or_sent = found
         chosen = self._choose(call, row, found_or_sent.record)
         record = admit(
-            found_or_sent, network=chosen.network, start=row.start, at=row.at
+            found_or_sent,
+            network=chosen.network,
+            start=row.start,
+            at=row.at,
+            is_strict=row.is_strict,
         )
         if (
             chosen.model is call.model
@@ -249,6 +253,9 @@ def tell(row: Row, past: Past, ahead: Advanced, record: Session) -> Outcome:
         migrated_from=past.migrated_from,
         is_reset=past.is_reset,
         model=past.model,
+        is_restarted=row.start
+        and past.found is not None
+        and isinstance(past.found.record, Session),
     )
 
 

@@ -7,6 +7,7 @@ writes it to `docs/`, and only a whole run with peers.
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 import time
 
@@ -24,6 +25,8 @@ from benchmarks.speed.wrk import LoadError
 def main() -> int:
     """Run the scenarios asked for."""
     options = parse_options()
+    # As Ctrl-C does: through every `with`, so that no contender is left running.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     machine = describe_machine()
     model.main()
     bench = new_bench(with_peers=options.peers, is_quick=options.quick)

@@ -11,14 +11,11 @@ import numpy as np
 import orjson
 
 from service.catalog import Model
-from service.dialects.v1 import (
-    Count,
-    check_rows,
-    name_row,
-    refuse_json,
-    wrong_form,
-)
+from service.dialects.v1 import check_rows
 from service.dialects.v1_answer import JSON_OPTIONS
+from service.dialects.v1_careful import refuse_json, wrong_form
+from service.dialects.v1_forms import Count
+from service.dialects.v1_row import name_row
 from service.errors import CarryoverError, InvalidRequest, TooManyEvents
 from service.forecast import Forecast
 from service.memory.sessions import check_session_id
@@ -33,7 +30,7 @@ MAX_SEED = 2**53
 DEFAULT_BEAMS = 16
 
 
-class Body(msgspec.Struct, forbid_unknown_fields=True):
+class ForecastBody(msgspec.Struct, forbid_unknown_fields=True):
     """The body of `:forecast`."""
 
     instances: list[msgspec.Raw]
@@ -72,11 +69,11 @@ def parse(data: bytes, model: Model, *, max_rows: int, max_events: int) -> Reque
         InvalidRequest: The body as a whole cannot be used.
     """
     try:
-        body = msgspec.json.decode(data, type=Body)
+        body = msgspec.json.decode(data, type=ForecastBody)
     except msgspec.ValidationError as error:
-        raise wrong_form(error, "the body", Body) from None
-    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
-        refuse_json(data, "it is empty" if not data else str(error)[:120])
+        raise wrong_form(error, "the body", ForecastBody) from None
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+        refuse_json(data)
     check_rows(body.instances, max_rows)
     plan = build_plan(body)
     num_events = len(body.instances) * plan.num_paths * plan.horizon
@@ -91,7 +88,7 @@ def parse(data: bytes, model: Model, *, max_rows: int, max_events: int) -> Reque
     return Request(plan, rows)
 
 
-def build_plan(body: Body) -> Plan:
+def build_plan(body: ForecastBody) -> Plan:
     """Read what is asked for; samples without a seed get one, which the answer names.
 
     Raises:

@@ -114,7 +114,9 @@ COUNTING = {
 @pytest.fixture
 def load(tmp_path, monkeypatch):
     """Load a folder whose networks all count, as far as their manifests let them."""
-    monkeypatch.setattr("service.catalog.open_runtime", lambda *_: CountingRuntime())
+    monkeypatch.setattr(
+        "service.catalog.open_runtime", lambda path, _: CountingRuntime()
+    )
     return lambda limit: load_catalog(tmp_path, max_events=9, max_versions=limit)
 
 
