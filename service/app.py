@@ -5,6 +5,7 @@ Knows how the parts fit together; each call's own work is in `service.views`.
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -44,6 +45,8 @@ from service.views import (
     v2_models,
     v2_repository,
 )
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -96,6 +99,8 @@ def build_services(
         catalog,
         max_queued_rows=settings.max_queued_rows,
     )
+    for name in sorted(settings.policies.keys() - set(catalog.names())):
+        log.warning("CARRYOVER_POLICIES names %s, which is not served", name)
     state = Path(settings.state)
     repository = open_repository(settings, catalog, state)
     tenants = load_tenants(settings.api_keys_file)
