@@ -5,14 +5,18 @@ import json
 from dataclasses import replace
 from hashlib import sha256
 
+import msgspec
+import numpy as np
 import pytest
 
 from service.app import create_app
 from service.tenants import Tenants
+from tests.fakes import CountingRuntime
 from tests.problems import assert_problem
 from tests.service.test_session_list import PATH as SESSIONS
 
 PREDICT = "/v1/models/counting:predict"
+INFER = "/v2/models/counting/infer"
 ACME, UMBRELLA = {"X-API-Key": "key-a"}, {"X-API-Key": "key-u"}
 TENANTS = Tenants(
     {
@@ -25,6 +29,11 @@ MEMORY = {"network": "ab" * 16, "step": 9, "memory": {"short_term_0": [9, 0, 0]}
 
 def row(session, **options):
     return {"instances": [{"sequence": ["red"], "session": session, **options}]}
+
+
+def infer(**parameters):
+    tensor = {"name": "sequence", "datatype": "BYTES", "shape": [1, 1], "data": ["red"]}
+    return {"inputs": [tensor], "parameters": {"sequence_id": "{id}", **parameters}}
 
 
 # Of every call, and of every way it can meet a session: method, address, headers, body.
@@ -57,8 +66,27 @@ CALLS = {
         {},
         row("{id}") | {"horizon": 2},
     ),
+    "infer": ("POST", INFER, {}, infer()),
+    "infer start": ("POST", INFER, {}, infer(sequence_start=True)),
+    "infer end": ("POST", INFER, {}, infer(sequence_end=True)),
     "explain": ("POST", "/v1/models/counting:explain", {}, row("{id}")),
 }
+
+
+@pytest.fixture
+def model(model):
+    """The counting model, as one that can forecast."""
+    output = model.manifest.output | {"kind": "next_event"}
+    manifest = msgspec.structs.replace(model.manifest, output=output)
+    return replace(model, manifest=manifest, runtime=SurprisedRuntime())
+
+
+class SurprisedRuntime(CountingRuntime):
+    """As models that can forecast have it: with a surprise for each event."""
+
+    def run(self, signature, tensors):
+        surprise = np.zeros(tensors["sequence"].shape, "float32")
+        return super().run(signature, tensors) | {"surprise": surprise}
 
 
 @pytest.fixture
@@ -177,3 +205,14 @@ def test_session_list_is_the_tenants_own(client):
     listed = client.get(SESSIONS, headers=UMBRELLA).get_json()["sessions"]
 
     assert [one["session"] for one in listed] == ["b"]
+
+
+@pytest.mark.parametrize("call", CALLS)
+def test_owner_is_answered_otherwise(client, services, call):
+    """The calls above do meet the session: whom it belongs to sees that it is there."""
+    client.post(PREDICT, json=row("mine"), headers=UMBRELLA)
+    live(client, services)
+
+    foreign, own = (send(client, call, headers) for headers in (UMBRELLA, ACME))
+
+    assert own != foreign
