@@ -37,6 +37,7 @@ from service.views import (
     forecast,
     health,
     models,
+    operations,
     predict,
     session_changes,
     session_memory,
@@ -173,6 +174,7 @@ def create_app(services: Services) -> Flask:
         session_changes,
         session_memory,
         health,
+        operations,
         documents,
     )
     for view in (*views, v2, v2_models, v2_repository):

@@ -262,9 +262,12 @@ class Engine:
         refusal, saved = self._save([(job, steps[job]) for job in stored])
         won = dict(zip(stored, saved, strict=True))
         for job, step in steps.items():
+            outcome = won.get(job, True)
             if job.key is not None and refusal:
                 self._settle(job, refusal)
-            elif won.get(job, True):
+            elif isinstance(outcome, StoreFull):  # it would begin; others go on
+                self._settle(job, outcome)
+            elif outcome:
                 self._settle(job, self.transitions.conclude(job.call, step))
             else:
                 self._retry(job)
@@ -281,7 +284,7 @@ class Engine:
 
     def _save(
         self, steps: Sequence[tuple[Job, Step]]
-    ) -> tuple[CarryoverError | None, list[bool]]:
+    ) -> tuple[CarryoverError | None, list[bool | StoreFull]]:
         """Store what sessions come to.
 
         Returns:

@@ -69,23 +69,16 @@ class World:
         self.clock, self.store, self.folder = clock, FaultyStore(), folder
         self.serve(model)
 
-    def serve(self, model, keys=None, *, max_queued_rows=100, timeout_seconds=30):
+    def serve(self, model, settings=SETTINGS, keys=None, **limits):
         """Serve a model over the same memory."""
         self.model = model
         sessions = Sessions(self.store, clock=self.clock, tombstone_seconds=1000)
-        engine = Engine(
-            sessions,
-            Seal([b"k" * 32], Chains(sessions)),
-            Lifetimes(100, 50),
-            self.clock,
-            max_queued_rows=max_queued_rows,
-        )
-        name = "CARRYOVER_REQUEST_TIMEOUT_SECONDS"
-        chosen = {**SETTINGS, name: str(timeout_seconds)}
+        seal, lifetimes = Seal([b"k" * 32], Chains(sessions)), Lifetimes(100, 50)
+        engine = Engine(sessions, seal, lifetimes, self.clock, **limits)
         catalog, load = Catalog([model]), partial(load_model, max_events=50)
         repository = Repository(catalog, self.folder, load, state=self.folder / "state")
-        settings, tenants = read_settings(chosen), Tenants(keys)
-        services = Services(settings, catalog, engine, repository, tenants=tenants)
+        read, tenants = read_settings(settings), Tenants(keys)
+        services = Services(read, catalog, engine, repository, tenants=tenants)
         self.client = create_app(services).test_client()
 
     def rows(self, *instances, verb="predict", **body):
@@ -221,6 +214,11 @@ def go_on_with_no_sequence(world):
     return world.client.post("/v2/models/counting/infer", json=body)
 
 
+def run_late(world):
+    world.serve(world.model, {"CARRYOVER_REQUEST_TIMEOUT_SECONDS": "1e-9"})
+    return world.row()
+
+
 def load_damaged(world):
     manifest = world.folder / "broken" / "1" / MANIFEST
     manifest.parent.mkdir(parents=True)
@@ -258,7 +256,7 @@ def change(verb, **fields):
 
 
 def send_without_a_key(world):
-    world.serve(world.model, {})
+    world.serve(world.model, keys={})
     return world.row()
 
 
@@ -309,7 +307,7 @@ PROVOKED = {
     "non_finite": lambda w: w.rows(["poison"]),
     "corrupt_record": corrupt,
     "overloaded": overload,
-    "deadline_exceeded": run_out_of_time,
+    "deadline_exceeded": run_late,
     "store_full": fail_with(StoreFull("the store is full.")),
     "store_unavailable": fail_with(StoreUnavailable("the disk is gone.")),
 }
