@@ -33,6 +33,7 @@ from service.statistics import Statistics
 from service.tenants import Tenants, load_tenants
 from service.transition import Lifetimes
 from service.views import (
+    classify,
     documents,
     forecast,
     health,
@@ -168,6 +169,7 @@ def create_app(services: Services) -> Flask:
     }
     views = (
         predict,
+        classify,
         forecast,
         models,
         sessions,
