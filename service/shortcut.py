@@ -89,7 +89,8 @@ class Shortcut:
         services = self._services
         try:
             key = environ.get("HTTP_IDEMPOTENCY_KEY")
-            asked = Asked(model, "advance", "", None, key)
+            tenant = services.tenants.identify(environ)
+            asked = Asked(model, "advance", tenant, None, key)
             data = read_body(environ, services.settings.max_body_bytes)
             return predicting.predict(services.engine, services.settings, asked, data)
         except CarryoverError as error:

@@ -9,7 +9,7 @@ from flask import Blueprint, Response, g, request
 
 from service.catalog import Model
 from service.compression import COMPRESS, choose_coding, decompress
-from service.current import find_model, services
+from service.current import find_model, services, tenant
 from service.dialects import v2, v2_answer
 from service.dialects.v2_answer import Answer
 from service.dialects.v2_described import InferAnswer
@@ -72,6 +72,7 @@ def answer(model: Model, version: int | None, began: int) -> Response:
     results = services().engine.advance(
         model,
         parsed.rows,
+        tenant=tenant(),
         is_version_named=version is not None,
         timeout_seconds=settings.request_timeout_seconds,
     )
