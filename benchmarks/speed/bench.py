@@ -29,13 +29,11 @@ WARM_UP_SECONDS = 1.0
 # A peer's first answer may take longer than a warm-up.
 MAX_WARM_UPS = 20
 T = TypeVar("T")
+Cases = Mapping[str, Callable[[], T]]
 
 
 class NothingAnswered(LoadError):
     """A run was over before the first answer."""
-
-
-Cases = Mapping[str, Callable[[], T]]
 
 
 @dataclass
