@@ -18,7 +18,7 @@ from service.catalog import Catalog, load_catalog
 from service.engine import Engine
 from service.memory.seal import Seal, load_or_create_key
 from service.memory.sessions import Sessions
-from service.memory.store import open_store
+from service.memory.store import Capacity, open_store
 from service.settings import Settings
 from service.transition import Lifetimes
 from service.views import health, models, predict, sessions
@@ -42,7 +42,8 @@ def build_services(
         ValueError: The memory's address or the key file cannot be used.
         service.artifact.ArtifactError: A model's folder is damaged.
     """
-    store = open_store(settings.memory)
+    capacity = Capacity(settings.max_sessions, settings.max_memory_bytes)
+    store = open_store(settings.memory, capacity)
     seal = Seal([load_or_create_key(Path(settings.token_key_file))])
     lifetimes = Lifetimes(settings.session_idle_seconds, settings.token_seconds)
     memory = Sessions(store, clock=clock, tombstone_seconds=settings.tombstone_seconds)

@@ -161,5 +161,9 @@ class Engine:
                 **dict.fromkeys(writes, error),
                 **{k: conclude(call, step) for k, step in others.items()},
             }
-        lost = {k for k, won in zip(writes, saved, strict=True) if not won}
-        return {k: conclude(call, s) for k, s in steps.items() if k not in lost}
+        unsaved = {k: s for k, s in zip(writes, saved, strict=True) if s is not True}
+        results: dict[int, Result] = {
+            k: conclude(call, s) for k, s in steps.items() if k not in unsaved
+        }
+        refused = {k: s for k, s in unsaved.items() if isinstance(s, StoreFull)}
+        return results | refused

@@ -6,6 +6,7 @@ unknown `CARRYOVER_*` name stops the start and names both key and value.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -36,6 +37,14 @@ def positive_int(text: str) -> int:
     return value
 
 
+def whole_number(text: str) -> int:
+    """Read a whole number of at least 0."""
+    value = int(text)
+    if value < 0:
+        raise ValueError
+    return value
+
+
 def port(text: str) -> int:
     """Read a port number."""
     value = int(text)
@@ -46,7 +55,7 @@ def port(text: str) -> int:
 
 def store_address(text: str) -> str:
     """Read the address of a store; the store itself checks the rest."""
-    if not text.startswith(("lmdb://", "memory://")):
+    if not text.startswith(("lmdb://", "memory://", "redis://", "rediss://")):
         raise ValueError
     return text
 
@@ -71,7 +80,8 @@ EXPECTED = {
     log_level: "debug, info, warning or error",
     positive_int: "a whole number of at least 1",
     port: "a whole number from 1 to 65535",
-    store_address: "lmdb://PATH or memory://",
+    store_address: "lmdb://PATH, redis://HOST, rediss://HOST or memory://",
+    whole_number: "a whole number; 0 for no limit",
     positive_seconds: "a number of seconds above 0",
 }
 
@@ -81,7 +91,21 @@ TABLE = (
         "memory",
         store_address,
         "lmdb://var/memory",
-        "Where sessions live: lmdb://PATH, or memory:// (one process, for tests).",
+        "Where sessions live: lmdb://PATH, redis://HOST, rediss://HOST, or memory:// "
+        "(one process, for tests); see docs/stores.md.",
+    ),
+    Setting(
+        "max_sessions",
+        whole_number,
+        0,
+        "Beyond so many sessions, gone ones included until they are forgotten, new "
+        "ones are refused; 0: no limit.",
+    ),
+    Setting(
+        "max_memory_bytes",
+        whole_number,
+        0,
+        "Beyond so many bytes in the store, new sessions are refused; 0: no limit.",
     ),
     Setting(
         "session_idle_seconds",
@@ -141,6 +165,8 @@ class Settings:
 
     models: str
     memory: str
+    max_sessions: int
+    max_memory_bytes: int
     session_idle_seconds: float
     tombstone_seconds: float
     token_key_file: str
@@ -168,7 +194,7 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
     for key in sorted(environ):
         if key.startswith(PREFIX) and key not in known:
             raise SettingError(
-                f"{key}={environ[key]!r} is no setting; the settings are "
+                f"{key}={shown(environ[key])!r} is no setting; the settings are "
                 f"{', '.join(sorted(known))}."
             )
     settings = Settings(**{s.name: read_one(s, environ) for s in TABLE})
@@ -190,9 +216,14 @@ def read_one(setting: Setting, environ: Mapping[str, str]) -> Any:
         return setting.read(environ[key])
     except ValueError:
         raise SettingError(
-            f"{key} has value {environ[key]!r}; expected {EXPECTED[setting.read]}, "
-            f"such as {setting.default}."
+            f"{key} has value {shown(environ[key])!r}; expected "
+            f"{EXPECTED[setting.read]}, such as {setting.default}."
         ) from None
+
+
+def shown(value: str) -> str:
+    """Hide what stands before an @: an address may hold a password."""
+    return re.sub(r"(^|//)[^/]*@", r"\1***@", value)
 
 
 def describe_settings() -> str:
