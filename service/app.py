@@ -47,8 +47,15 @@ def build_services(
     seal = Seal([load_or_create_key(Path(settings.token_key_file))])
     lifetimes = Lifetimes(settings.session_idle_seconds, settings.token_seconds)
     memory = Sessions(store, clock=clock, tombstone_seconds=settings.tombstone_seconds)
-    catalog = load_catalog(Path(settings.models), max_events=settings.max_events)
-    return Services(settings, catalog, Engine(memory, seal, lifetimes, clock))
+    catalog = load_catalog(
+        Path(settings.models),
+        max_events=settings.max_events,
+        runtime=settings.runtime,
+    )
+    engine = Engine(
+        memory, seal, lifetimes, clock, max_queued_rows=settings.max_queued_rows
+    )
+    return Services(settings, catalog, engine)
 
 
 class ModelName(BaseConverter):

@@ -26,6 +26,22 @@ class ArtifactError(Exception):
     """A version's folder is damaged or of a format this service does not read."""
 
 
+class ProgramFile(msgspec.Struct, frozen=True):
+    """A compiled program of a version.
+
+    Args:
+        file: Where it is, relative to the version.
+        signature: `advance` or `explain`.
+        batch: Rows of a call.
+        timesteps: Timesteps of a call.
+    """
+
+    file: str
+    signature: str
+    batch: int
+    timesteps: int
+
+
 class Manifest(msgspec.Struct, frozen=True):
     """What training promises the service about one version of a model.
 
@@ -42,6 +58,7 @@ class Manifest(msgspec.Struct, frozen=True):
         memory: Size of each memory tensor, in the order they are stored.
         network: SHA-256 of weights and schemas; what memory is bound to.
         files: SHA-256 of every other file of the version.
+        programs: The compiled programs, if the network could be compiled.
         threshold: Probability from which a label counts as decided, if any.
         created_at: When it was exported, ISO 8601 in UTC.
         training: Configuration, seed and data of the training.
@@ -60,6 +77,7 @@ class Manifest(msgspec.Struct, frozen=True):
     memory: dict[str, list[int]]
     network: Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
     files: dict[str, str]
+    programs: list[ProgramFile] = []
     threshold: float | None = None
     created_at: str = ""
     training: dict[str, Any] = {}

@@ -1,134 +1,104 @@
-"""One batch through the network: rows and their memories in, outputs and memories out.
+"""One call of a network: the next timesteps of several jobs, whatever their lengths.
 
-Rows of any length share a batch: it advances in chunks of timesteps, and a row leaves
-when its events are used up. Knows no sessions and no store.
+Gathers events and memories, runs the program, hands outputs and memories back. Knows
+neither sessions nor stores, and not which jobs come next: `service.lane` does.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from collections.abc import Sequence
+from itertools import accumulate, pairwise
 
 import numpy as np
 
 from service.catalog import Model
-from service.errors import NonFiniteResult
+from service.job import Job
 from service.runtime import Signature
 
-# Bounds what a batch holds at a time: of 1,000 rows of which one is long, the long one
-# advances with few others, and its first 256 timesteps before the rest.
-CHUNK_TIMESTEPS = 256
-MAX_CELLS = 4096
 
-
-class Advanced(NamedTuple):
-    """A row's outputs, of shape (timesteps, ...) each, and its memory as stored."""
-
-    outputs: dict[str, np.ndarray]
-    tensors: bytes
-
-
-def advance_batch(
-    model: Model,
-    signature: Signature,
-    sequences: Sequence[np.ndarray],
-    memories: Sequence[bytes | None],
-) -> list[Advanced | NonFiniteResult]:
-    """Advance rows together.
+def advance_jobs(
+    model: Model, signature: Signature, jobs: Sequence[Job], timesteps: int
+) -> list[Job]:
+    """Advance jobs together by up to so many timesteps each.
 
     Args:
         model: The network.
         signature: `advance`, or `explain` for the gates too.
-        sequences: Encoded events per row, each of shape (timesteps[, columns]).
-        memories: Memory per row as stored: float32, little-endian, in the manifest's
-            order; None for a sequence that has not begun.
+        jobs: Whose next events to absorb; each has at least one left.
+        timesteps: Most of them a job takes; one with fewer left takes those.
 
     Returns:
-        For each row what came out, or `NonFiniteResult` where that is not a number.
+        The jobs whose outputs or memory are not finite numbers; they did not advance.
     """
-    memory = unpack(memories, model.memory_size)
-    parts: list[list[dict[str, np.ndarray]]] = [[] for _ in sequences]
-    longest = max(len(sequence) for sequence in sequences)
-    for start in range(0, longest, CHUNK_TIMESTEPS):
-        chunks = [sequence[start : start + CHUNK_TIMESTEPS] for sequence in sequences]
-        for group in group_by_length([len(chunk) for chunk in chunks]):
-            rows = [chunks[k] for k in group]
-            outputs, memory[group] = run_chunk(model, signature, rows, memory[group])
-            for position, k in enumerate(group):
-                # Copies: a slice would keep the whole padded batch alive.
-                own = np.s_[position, : len(rows[position])]
-                parts[k].append({n: v[own].copy() for n, v in outputs.items()})
-    return [finish(rows, memory[k]) for k, rows in enumerate(parts)]
+    lengths = [min(job.remaining, timesteps) for job in jobs]
+    results = model.runtime.run(
+        signature,
+        {
+            "sequence": gather_events(jobs, lengths),
+            "length": np.array(lengths, np.int32),
+            **split_memory(gather_memory(model, jobs), model.manifest.memory),
+        },
+    )
+    after = [results.pop(name) for name in model.manifest.memory]
+    packed = np.concatenate([part.reshape(len(jobs), -1) for part in after], axis=1)
+    bad = find_bad([packed, *results.values()], lengths)
+    content, size = packed.tobytes(), 4 * model.memory_size
+    for k, job in enumerate(jobs):
+        if k not in bad:
+            job.take(results, k, lengths[k], content[k * size : (k + 1) * size])
+    return [jobs[k] for k in sorted(bad)]
 
 
-def group_by_length(lengths: Sequence[int]) -> Iterator[list[int]]:
-    """Yield rows that advance together, longest first; rows used up are left out.
+def gather_events(jobs: Sequence[Job], lengths: Sequence[int]) -> np.ndarray:
+    """Stack the jobs' next events, zeros behind the shorter ones.
 
-    A group grows while padding it to its longest row stays within `MAX_CELLS`.
+    Returns:
+        Of shape (batch, timesteps) or (batch, timesteps, columns).
     """
-    order = sorted((k for k, n in enumerate(lengths) if n), key=lambda k: -lengths[k])
-    while order:
-        size = max(1, MAX_CELLS // lengths[order[0]])
-        yield order[:size]
-        order = order[size:]
-
-
-def run_chunk(
-    model: Model, signature: Signature, chunk: Sequence[np.ndarray], memory: np.ndarray
-) -> tuple[dict[str, np.ndarray], np.ndarray]:
-    """Run one padded chunk and return its outputs and the packed memory after it."""
-    layout = model.manifest.memory
-    tensors = {
-        "sequence": pad(chunk),
-        "length": np.array([len(row) for row in chunk], np.int32),
-        **split_memory(memory, layout),
-    }
-    results = model.runtime.run(signature, tensors)
-    after = [results.pop(name).reshape(len(chunk), -1) for name in layout]
-    return results, np.concatenate(after, axis=1)
-
-
-def pad(rows: Sequence[np.ndarray]) -> np.ndarray:
-    """Stack rows of different lengths, zeros behind the shorter ones."""
-    longest = max(len(row) for row in rows)
-    padded = np.zeros((len(rows), longest, *rows[0].shape[1:]), rows[0].dtype)
-    for k, row in enumerate(rows):
-        padded[k, : len(row)] = row
+    parts = [
+        job.row.sequence[job.position : job.position + length]
+        for job, length in zip(jobs, lengths, strict=True)
+    ]
+    longest = max(lengths)
+    if min(lengths) == longest:
+        return np.concatenate(parts).reshape(len(jobs), longest, *parts[0].shape[1:])
+    padded = np.zeros((len(jobs), longest, *parts[0].shape[1:]), parts[0].dtype)
+    for k, part in enumerate(parts):
+        padded[k, : len(part)] = part
     return padded
 
 
-def unpack(memories: Sequence[bytes | None], size: int) -> np.ndarray:
-    """Lay stored memories side by side, float32 of shape (batch, size)."""
-    packed = np.zeros((len(memories), size), "<f4")
-    for k, tensors in enumerate(memories):
-        if tensors is not None:
-            packed[k] = np.frombuffer(tensors, "<f4")
-    return packed
+def gather_memory(model: Model, jobs: Sequence[Job]) -> np.ndarray:
+    """Lay the jobs' memories one below the other, float32 of shape (batch, size)."""
+    content = b"".join([job.memory or model.no_memory for job in jobs])
+    return np.frombuffer(content, "<f4").reshape(len(jobs), -1)
 
 
 def split_memory(
     packed: np.ndarray, layout: dict[str, list[int]]
 ) -> dict[str, np.ndarray]:
     """Cut packed memories into the network's tensors."""
-    tensors: dict[str, np.ndarray] = {}
-    start = 0
-    for name, shape in layout.items():
-        stop = start + int(np.prod(shape))
-        tensors[name] = packed[:, start:stop].reshape(len(packed), *shape)
-        start = stop
-    return tensors
-
-
-def finish(
-    parts: Sequence[dict[str, np.ndarray]], memory: np.ndarray
-) -> Advanced | NonFiniteResult:
-    """Join a row's chunks, unless something in it is not a number."""
-    outputs = {
-        name: np.concatenate([part[name] for part in parts]) for name in parts[0]
+    sizes = [int(np.prod(shape)) for shape in layout.values()]
+    bounds = pairwise(accumulate(sizes, initial=0))
+    return {
+        name: packed[:, start:stop].reshape(len(packed), *shape)
+        for (name, shape), (start, stop) in zip(layout.items(), bounds, strict=True)
     }
-    if all(np.isfinite(value).all() for value in (*outputs.values(), memory)):
-        return Advanced(outputs, memory.tobytes())
-    return NonFiniteResult(
-        "the network's answer is not a finite number; the step was not taken and the "
-        "memory is as it was. Check the events for extreme values."
-    )
+
+
+def find_bad(arrays: Sequence[np.ndarray], lengths: Sequence[int]) -> set[int]:
+    """Find the rows in which something is not a finite number.
+
+    Args:
+        arrays: Outputs of shape (batch, timesteps, ...) and memories (batch, size).
+        lengths: How many timesteps of each row count; the rest is padding.
+    """
+    if all(np.isfinite(array).all() for array in arrays):
+        return set()
+    memory, *outputs = arrays
+    return {
+        k
+        for k, length in enumerate(lengths)
+        if not np.isfinite(memory[k]).all()
+        or not all(np.isfinite(output[k, :length]).all() for output in outputs)
+    }

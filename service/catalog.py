@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from service.artifact import Manifest, find_newest, read_artifact
 from service.errors import ModelNotFound, VersionNotFound
 from service.events import Encoder, build_encoder
 from service.runtime import SIGNATURES, Runtime, open_runtime
+from service.settings import Choice
 
 # Sessions and tokens carry this much of the SHA-256: no two networks will share it.
 FINGERPRINT_BYTES = 16
@@ -30,15 +32,20 @@ class Model:
     runtime: Runtime
     encoder: Encoder
 
-    @property
+    @cached_property
     def fingerprint(self) -> bytes:
         """The network's fingerprint, which its memory carries."""
         return bytes.fromhex(self.manifest.network)[:FINGERPRINT_BYTES]
 
-    @property
+    @cached_property
     def memory_size(self) -> int:
         """Numbers in one sequence's memory."""
         return sum(int(np.prod(shape)) for shape in self.manifest.memory.values())
+
+    @cached_property
+    def no_memory(self) -> bytes:
+        """The memory of a sequence that has not begun, as stored."""
+        return bytes(4 * self.memory_size)
 
 
 class Catalog:
@@ -89,23 +96,31 @@ class Catalog:
         return self._models[name][chosen]
 
 
-def load_catalog(folder: Path, *, max_events: int) -> Catalog:
+def load_catalog(folder: Path, *, max_events: int, runtime: Choice = "auto") -> Catalog:
     """Load the newest version of every model under a folder.
 
     Raises:
         ArtifactError: A version's folder is damaged.
     """
-    return Catalog([load_model(path, max_events) for path in find_newest(folder)])
+    return Catalog(
+        [load_model(path, max_events, runtime) for path in find_newest(folder)]
+    )
 
 
-def load_model(path: Path, max_events: int) -> Model:
+def load_model(path: Path, max_events: int, runtime: Choice = "auto") -> Model:
     """Load one version."""
     artifact = read_artifact(path)
     manifest = artifact.manifest
     encoder = build_encoder(manifest.input, max_events=max_events)
-    model = Model(manifest, open_runtime(path), encoder)
+    model = Model(manifest, open_runtime(artifact, runtime), encoder)
     warm_up(model)
-    log.info("loaded %s version %d from %s", manifest.name, manifest.version, path)
+    log.info(
+        "loaded %s version %d from %s, run by %s",
+        manifest.name,
+        manifest.version,
+        path,
+        model.runtime.name,
+    )
     return model
 
 

@@ -1,34 +1,48 @@
-"""The engine: fetch memory, advance, commit. One request's rows in, outcomes out.
+"""The engine: cells are batched, not requests.
 
-Rows are independent: each ends in an outcome or in its own error. Memory advances only
-with a compare-and-set on the version it was read at; a row that lost the race is
-computed again on the winner's memory. Knows nothing of HTTP or JSON.
+Rows of all requests meet in a queue. A tick takes what is queued, fetches all memories
+in one transaction, makes a few calls of the network, and commits the memories of the
+rows that came to their end in one transaction. Rows of any length join and leave
+between ticks. Memory advances only with a compare-and-set on the version it was read
+at; a row that lost the race starts over on the winner's memory. Knows nothing of HTTP
+or JSON.
+
+Rows are independent: each ends in an outcome or in its own error. Rows of one session
+are applied one after another, in the order they were queued.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Sequence
 
-from service.batch import advance_batch
 from service.catalog import Model
 from service.errors import (
     CarryoverError,
+    Overloaded,
     StoreFull,
     StoreUnavailable,
 )
+from service.job import Job, Submission
+from service.lane import Lane, too_late
 from service.memory.admission import Found
-from service.memory.record import Session, Tombstone
 from service.memory.seal import Seal
 from service.memory.sessions import SessionKey, Sessions
 from service.rows import Refused, Result, Row
 from service.runtime import Signature
-from service.transition import Call, Lifetimes, Past, Step, Transitions
+from service.ticker import Ticker
+from service.transition import Call, Lifetimes, Step, Transitions
 from service.turns import contended, earlier_row_failed, take_turns
 
 # Losing the race for so long means dozens of writers on one session, or a long row
 # among quick ones: better told than tried for ever.
 MAX_CONTENTION_SECONDS = 10.0
+# A tick computes for so long at most before it looks for new arrivals, unless one
+# call takes longer: a fraction of what a request takes by itself.
+TICK_SECONDS = 0.0003
+# Rows that one tick takes in: more would hold up the first of them for milliseconds.
+MAX_ARRIVALS = 256
 
 
 class Engine:
@@ -39,6 +53,7 @@ class Engine:
         seal: Seals memory held by clients.
         lifetimes: Default lifetimes.
         clock: Seconds since 1970.
+        max_queued_rows: How many rows may wait or be under way at once.
     """
 
     def __init__(
@@ -47,9 +62,18 @@ class Engine:
         seal: Seal,
         lifetimes: Lifetimes,
         clock: Callable[[], float],
+        *,
+        max_queued_rows: int = 16_384,
     ) -> None:
         self.sessions = sessions
         self._transitions = Transitions(seal, lifetimes, clock)
+        self._max_queued_rows = max_queued_rows
+        self._num_rows = 0
+        self._queue: deque[Job] = deque()
+        self._open: set[Job] = set()
+        self._busy: set[SessionKey | None] = set()
+        self._lanes: dict[tuple[int, Signature], Lane] = {}
+        self._ticker = Ticker(self._tick)
 
     def advance(
         self,
@@ -58,6 +82,7 @@ class Engine:
         *,
         tenant: str = "",
         signature: Signature = "advance",
+        timeout_seconds: float = float("inf"),
     ) -> list[Result]:
         """Advance every row and commit its memory.
 
@@ -67,103 +92,193 @@ class Engine:
                 none after one that failed.
             tenant: Whom sessions and tokens belong to.
             signature: `explain` for the gates too.
+            timeout_seconds: Rows that have not come to their end by then are given
+                up, their memory unchanged.
 
         Returns:
             For each row its outcome, or why it was refused.
         """
         call = Call(model, tenant, signature)
-        results: dict[int, Result] = {}
-        failed: set[str | None] = set()
-        for turn in take_turns(rows):
-            results |= self._advance_turn(call, {k: rows[k] for k in turn}, failed)
-            failed |= {
-                rows[k].session for k in turn if isinstance(results[k], CarryoverError)
-            }
-        return [results[k] for k in range(len(rows))]
+        deadline = time.monotonic() + timeout_seconds
+        self._reserve(len(rows))
+        try:
+            results: dict[int, Result] = {}
+            for turn in take_turns(rows):
+                self._advance_turn(call, rows, turn, results, deadline)
+            return [results[k] for k in range(len(rows))]
+        finally:
+            self._num_rows -= len(rows)
+
+    def _reserve(self, num_rows: int) -> None:
+        if self._num_rows + num_rows > self._max_queued_rows:
+            raise Overloaded(
+                f"{self._num_rows} rows are under way here; with these {num_rows} it "
+                f"would be more than {self._max_queued_rows}. Nothing was applied; "
+                "send the request again in a second.",
+                max_queued_rows=self._max_queued_rows,
+            )
+        self._num_rows += num_rows
 
     def _advance_turn(
-        self, call: Call, rows: Mapping[int, Row | Refused], failed: set[str | None]
-    ) -> dict[int, Result]:
+        self,
+        call: Call,
+        rows: Sequence[Row | Refused],
+        turn: Sequence[int],
+        results: dict[int, Result],
+        deadline: float,
+    ) -> None:
         """Advance rows of different sessions until each has its result."""
-        results: dict[int, Result] = {}
-        pending: dict[int, Row] = {}
-        for k, row in rows.items():
+        failed = {
+            rows[k].session
+            for k, result in results.items()
+            if isinstance(result, CarryoverError)
+        }
+        submission = Submission()
+        jobs: dict[int, Job] = {}
+        for k in turn:
+            row = rows[k]
             if isinstance(row, Refused):
                 results[k] = row.error
             elif row.session is not None and row.session in failed:
                 results[k] = earlier_row_failed(row.session)
             else:
-                pending[k] = row
-        deadline = time.monotonic() + MAX_CONTENTION_SECONDS
-        while pending and time.monotonic() < deadline:
-            results |= self._attempt(call, pending)
-            pending = {k: row for k, row in pending.items() if k not in results}
-        return results | {
-            k: contended(row, MAX_CONTENTION_SECONDS) for k, row in pending.items()
-        }
+                jobs[k] = Job(call, row, submission, deadline)
+        self._open.update(jobs.values())
+        self._queue.extend(jobs.values())
+        self._ticker.complete(submission)
+        results |= {k: job.result for k, job in jobs.items() if job.result}
 
-    def _attempt(self, call: Call, rows: Mapping[int, Row]) -> dict[int, Result]:
-        """Try rows once; those missing from the results lost a race."""
-        pasts, results = self._recall(call, rows)
-        if not pasts:
-            return results
-        advanced = advance_batch(
-            call.model,
-            call.signature,
-            [rows[k].sequence for k in pasts],
-            [past.record.tensors if past.record else None for past in pasts.values()],
-        )
-        steps: dict[int, Step] = {}
-        for (k, past), ahead in zip(pasts.items(), advanced, strict=True):
-            if isinstance(ahead, CarryoverError):
-                results[k] = ahead
-            else:
-                steps[k] = self._transitions.finish(rows[k], past, ahead)
-        return results | self._commit(call, steps)
-
-    def _recall(
-        self, call: Call, rows: Mapping[int, Row]
-    ) -> tuple[dict[int, Past], dict[int, Result]]:
-        """Find each row's memory, or why it cannot continue."""
-        remembered = [k for k, row in rows.items() if row.session is not None]
-        keys = [call.key(str(rows[k].session)) for k in remembered]
+    def _tick(self) -> None:
+        """Take in what is queued, compute a while, commit what is finished."""
+        is_whole = False
         try:
-            found = dict(zip(remembered, self.sessions.load(keys), strict=True))
-        except StoreUnavailable as error:
-            lost = dict.fromkeys(remembered, error)
-            others = {k: row for k, row in rows.items() if k not in lost}
-            pasts, results = self._recall(call, others)
-            return pasts, results | lost
-        pasts, results = {}, {}
-        for k, row in rows.items():
-            try:
-                pasts[k] = self._transitions.begin(call, row, found.get(k))
-            except CarryoverError as error:
-                results[k] = error
-        return pasts, results
+            self._admit(self._take())
+            self._commit(self._compute())
+            is_whole = True
+        finally:
+            if not is_whole:
+                self._fail_all()
 
-    def _commit(self, call: Call, steps: Mapping[int, Step]) -> dict[int, Result]:
-        """Store the sessions' memories; rows missing from the results lost a race.
+    def _take(self) -> list[Job]:
+        """Take jobs off the queue, at most one of each session.
 
-        A store that refuses costs the rows that need it their step, and no other.
+        Those whose clients no longer wait are given up before they cost anything.
         """
-        conclude = self._transitions.conclude
-        writes: dict[int, tuple[SessionKey, Found, Session | Tombstone]] = {}
-        for k, step in steps.items():
-            session, found = step.row.session, step.past.found
-            if session is not None and found is not None:
-                writes[k] = call.key(session), found, step.after
+        taken: list[Job] = []
+        held: list[Job] = []
+        now = time.monotonic()
+        while self._queue and len(taken) < MAX_ARRIVALS:
+            job = self._queue.popleft()
+            if job.deadline <= now:
+                self._settle(job, too_late(now - job.began))
+            elif job.key in self._busy:
+                held.append(job)
+            else:
+                if job.key is not None:
+                    self._busy.add(job.key)
+                taken.append(job)
+        self._queue.extendleft(reversed(held))
+        return taken
+
+    def _admit(self, jobs: Sequence[Job]) -> None:
+        """Find the jobs' memories and let them join, or settle why they cannot."""
+        keys = [job.key for job in jobs if job.key is not None]
         try:
-            saved = self.sessions.save(list(writes.values()))
+            found = iter(self.sessions.load(keys) if keys else [])
+        except StoreUnavailable as error:
+            for job in jobs:
+                if job.key is not None:
+                    self._settle(job, error)
+            jobs, found = [job for job in jobs if job.key is None], iter(())
+        for job in jobs:
+            self._begin(job, next(found) if job.key is not None else None)
+
+    def _begin(self, job: Job, found: Found | None) -> None:
+        try:
+            past = self._transitions.begin(job.call, job.row, found)
+        except CarryoverError as error:
+            self._settle(job, error)
+            return
+        job.begin(past)
+        name = id(past.model), job.call.signature
+        if name not in self._lanes:
+            self._lanes[name] = Lane(past.model, job.call.signature)
+        self._lanes[name].join(job)
+
+    def _compute(self) -> list[Job]:
+        """Make calls until some job is finished or the tick's time is over.
+
+        Returns:
+            The jobs that came to their end.
+        """
+        finished: list[Job] = []
+        stop_at = time.monotonic() + TICK_SECONDS
+        while self._lanes and not finished and time.monotonic() < stop_at:
+            for name, lane in list(self._lanes.items()):
+                ended, failed = lane.run()
+                finished += ended
+                for job, error in failed:
+                    self._settle(job, error)
+                if not lane:
+                    del self._lanes[name]
+        return finished
+
+    def _commit(self, jobs: Sequence[Job]) -> None:
+        """Store the sessions' memories in one transaction, and settle the jobs.
+
+        A store that refuses costs the rows that need it their step, and no other. A
+        job that lost the race goes back to the front of the queue.
+        """
+        steps: list[tuple[Job, Step]] = []
+        writes = []
+        for job in jobs:
+            step = self._transitions.finish(job.row, job.past, job.ahead())
+            steps.append((job, step))
+            if job.key is not None and step.past.found is not None:
+                writes.append((job.key, step.past.found, step.after))
+        try:
+            saved = iter(self.sessions.save(writes) if writes else [])
         except (StoreFull, StoreUnavailable) as error:
-            others = {k: step for k, step in steps.items() if k not in writes}
-            return {
-                **dict.fromkeys(writes, error),
-                **{k: conclude(call, step) for k, step in others.items()},
-            }
-        unsaved = {k: s for k, s in zip(writes, saved, strict=True) if s is not True}
-        results: dict[int, Result] = {
-            k: conclude(call, s) for k, s in steps.items() if k not in unsaved
-        }
-        refused = {k: s for k, s in unsaved.items() if isinstance(s, StoreFull)}
-        return results | refused
+            for job, _ in steps:
+                if job.key is not None:
+                    self._settle(job, error)
+            steps, saved = [(j, s) for j, s in steps if j.key is None], iter(())
+        for job, step in steps:
+            self._conclude(job, step, job.key is None or next(saved))
+
+    def _conclude(self, job: Job, step: Step, won: bool | StoreFull) -> None:
+        if isinstance(won, StoreFull):  # it would begin a session; others go on
+            self._settle(job, won)
+        elif won:
+            self._settle(job, self._transitions.conclude(job.call, step))
+        else:
+            self._retry(job)
+
+    def _retry(self, job: Job) -> None:
+        """Start a job over that lost the race, unless it has for too long."""
+        if time.monotonic() - job.began > MAX_CONTENTION_SECONDS:
+            self._settle(job, contended(job.row, MAX_CONTENTION_SECONDS))
+            return
+        self._busy.discard(job.key)
+        self._queue.appendleft(job)
+
+    def _fail_all(self) -> None:
+        """Settle every job after a defect, so that no caller waits for ever."""
+        self._lanes.clear()
+        self._queue.clear()
+        for job in list(self._open):
+            self._settle(job, broken())
+
+    def _settle(self, job: Job, result: Result) -> None:
+        self._busy.discard(job.key)
+        self._open.discard(job)
+        job.result = result
+        job.submission.settle_one()
+
+
+def broken() -> CarryoverError:
+    """Return the error of a row that a defect of the service left behind."""
+    return CarryoverError(
+        "the service failed in a way it should not have; the session is where it was "
+        "or past the row: ask GET /v1/models/<model>/sessions/<id>."
+    )

@@ -29,6 +29,8 @@ CarryoverError
 │   └── EarlierRowFailed
 ├── NonFiniteResult         the network's answer is not a number; nothing was stored
 ├── CorruptRecord           stored memory fails its checksum; it is never served
+├── Overloaded              more rows are waiting than the service takes
+├── DeadlineExceeded        the row took too long; its memory is as it was
 ├── StoreFull               the store takes no new sessions; nothing was evicted
 └── StoreUnavailable        the store cannot be read or written now
 
@@ -223,6 +225,18 @@ class CorruptRecord(CarryoverError):
     """Stored memory fails its checksum or has an unknown format."""
 
     code = "corrupt_record"
+
+
+class Overloaded(CarryoverError):
+    """More rows are waiting than the service takes; nothing was applied."""
+
+    code = "overloaded"
+
+
+class DeadlineExceeded(CarryoverError):
+    """The row was not done within the request's time; its memory is as it was."""
+
+    code = "deadline_exceeded"
 
 
 class StoreFull(CarryoverError):

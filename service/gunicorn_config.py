@@ -10,9 +10,12 @@ _settings = read_settings(os.environ)
 
 bind = f"{_settings.host}:{_settings.port}"
 workers = _settings.workers
-worker_class = "gthread"
-threads = _settings.threads
-# Each worker loads TensorFlow by itself, after the fork.
+# One event loop a worker: what arrives together is advanced together, and a client that
+# sends slowly holds a greenlet, not a thread. gevent's own HTTP server, because it
+# parses faster than gunicorn's (docs/performance.md).
+worker_class = "gevent_pywsgi"
+worker_connections = _settings.connections
+# Each worker opens its own store and runtimes, after the fork.
 preload_app = False
 # A worker that answers nothing for this long is replaced; loading takes seconds.
 timeout = 120

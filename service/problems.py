@@ -32,6 +32,8 @@ STATUS: dict[type[errors.CarryoverError], HTTPStatus] = {
     errors.MethodNotAllowed: HTTPStatus.METHOD_NOT_ALLOWED,
     errors.Gone: HTTPStatus.GONE,
     errors.Conflict: HTTPStatus.CONFLICT,
+    errors.Overloaded: HTTPStatus.SERVICE_UNAVAILABLE,
+    errors.DeadlineExceeded: HTTPStatus.GATEWAY_TIMEOUT,
     errors.StoreFull: HTTPStatus.SERVICE_UNAVAILABLE,
     errors.StoreUnavailable: HTTPStatus.SERVICE_UNAVAILABLE,
 }

@@ -43,6 +43,13 @@ class Refused(NamedTuple):
     session: str | None = None
 
 
+class Advanced(NamedTuple):
+    """A row's outputs, of shape (timesteps, ...) each, and its memory as stored."""
+
+    outputs: dict[str, np.ndarray]
+    tensors: bytes
+
+
 class Outcome(NamedTuple):
     """What became of a row.
 

@@ -1,29 +1,51 @@
 """What the engine asks of a runtime: one pure function, and no state.
 
-The seam between the service and whatever runs the network. TensorFlow, the reference,
-is imported only when a runtime is opened.
+The seam between the service and whatever runs the network: programs compiled with
+LiteRT where the artifact has them, else the SavedModel by TensorFlow, the reference.
+Either is imported only when a runtime is opened.
 """
 
 from __future__ import annotations
 
+import logging
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from pathlib import Path
-from typing import Literal, Protocol, get_args
+from typing import Literal, NamedTuple, Protocol, get_args
 
 import numpy as np
+
+from service.artifact import Artifact, ArtifactError
+from service.settings import Choice
 
 Tensors = Mapping[str, np.ndarray]
 Signature = Literal["advance", "explain"]
 SIGNATURES: tuple[Signature, ...] = get_args(Signature)
+log = logging.getLogger(__name__)
+
+
+class Plan(NamedTuple):
+    """What the next call takes: so many rows, each by at most so many timesteps."""
+
+    num_rows: int
+    timesteps: int
 
 
 class Runtime(Protocol):
     """Runs one version of a network. Safe to call from several threads at once."""
 
+    name: str
+
+    def plan(self, signature: Signature, remaining: Sequence[int]) -> Plan:
+        """Choose the next call for the rows that wait.
+
+        Args:
+            signature: What to run.
+            remaining: Events left of each row, 1 or more, longest wait first.
+        """
+
     def run(self, signature: Signature, tensors: Tensors) -> dict[str, np.ndarray]:
-        """Advance a batch.
+        """Advance a batch as planned.
 
         Args:
             signature: `advance`, or `explain` for the gates too.
@@ -36,12 +58,42 @@ class Runtime(Protocol):
         """
 
 
-def open_runtime(path: Path) -> Runtime:
-    """Open the runtime of an exported version."""
-    with mute_native_log():
-        from service.tensorflow_runtime import TensorFlowRuntime
+def open_runtime(artifact: Artifact, choice: Choice = "auto") -> Runtime:
+    """Open the runtime of an exported version.
 
-    return TensorFlowRuntime(path)
+    Args:
+        artifact: The version on disk.
+        choice: `litert` or `tensorflow`; `auto` takes the programs where there are
+            any that pass their check.
+
+    Raises:
+        ArtifactError: The chosen runtime cannot run this version.
+    """
+    if choice == "tensorflow" or (choice == "auto" and not artifact.manifest.programs):
+        return open_tensorflow(artifact)
+    from service.litert_runtime import LiteRTRuntime
+
+    try:
+        return LiteRTRuntime(artifact)
+    except ArtifactError as error:
+        if choice == "litert":
+            raise
+        log.warning("%s; TensorFlow runs it instead", error)
+        return open_tensorflow(artifact)
+
+
+def open_tensorflow(artifact: Artifact) -> Runtime:
+    """Open the SavedModel, if TensorFlow is installed."""
+    try:
+        with mute_native_log():
+            from service.tensorflow_runtime import TensorFlowRuntime
+    except ImportError as error:
+        raise ArtifactError(
+            f"{artifact.path} has no compiled programs and TensorFlow is not installed "
+            "to run its SavedModel. Install the tensorflow of requirements.txt, or "
+            "export a network that compiles."
+        ) from error
+    return TensorFlowRuntime(artifact.path)
 
 
 @contextmanager

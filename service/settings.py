@@ -9,9 +9,10 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple, cast, get_args
 
 PREFIX = "CARRYOVER_"
+Choice = Literal["auto", "litert", "tensorflow"]
 DAY = 86_400.0
 MAX_PORT = 65_535
 
@@ -75,7 +76,15 @@ def log_level(text: str) -> str:
     return text
 
 
+def runtime_choice(text: str) -> Choice:
+    """Read the name of a runtime."""
+    if text not in get_args(Choice):
+        raise ValueError
+    return cast("Choice", text)
+
+
 EXPECTED = {
+    runtime_choice: "auto, litert or tensorflow",
     str: "text",
     log_level: "debug, info, warning or error",
     positive_int: "a whole number of at least 1",
@@ -132,11 +141,30 @@ TABLE = (
         DAY,
         "How long a sealed memory can be sent back.",
     ),
+    Setting(
+        "runtime",
+        runtime_choice,
+        "auto",
+        "litert runs compiled programs, tensorflow the SavedModel; auto: litert where "
+        "a model has programs.",
+    ),
+    Setting(
+        "request_timeout_seconds",
+        positive_seconds,
+        30.0,
+        "A row not done by then is given up, its memory unchanged.",
+    ),
+    # A row of one event takes 20 microseconds when many wait: a third of a second.
+    Setting(
+        "max_queued_rows",
+        positive_int,
+        16_384,
+        "Rows a worker takes in at a time; more are answered 503.",
+    ),
     Setting("host", str, "127.0.0.1", "Address to listen on."),
     Setting("port", port, 8080, "Port to listen on."),
     Setting("workers", positive_int, 2, "Processes; all share the sessions."),
-    # A client that sends slowly holds a thread; threads waiting cost little.
-    Setting("threads", positive_int, 16, "Requests a worker handles at a time."),
+    Setting("connections", positive_int, 2000, "Connections a worker holds at a time."),
     # 4 MiB holds half a million short events: a retry of a day's log in one request.
     Setting("max_body_bytes", positive_int, 4 * 2**20, "Longest request body."),
     Setting("max_rows", positive_int, 1024, "Most rows in one request."),
@@ -171,10 +199,13 @@ class Settings:
     tombstone_seconds: float
     token_key_file: str
     token_seconds: float
+    runtime: Choice
+    request_timeout_seconds: float
+    max_queued_rows: int
     host: str
     port: int
     workers: int
-    threads: int
+    connections: int
     max_body_bytes: int
     max_rows: int
     max_events: int

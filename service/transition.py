@@ -11,13 +11,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from service.batch import Advanced
 from service.catalog import Model
 from service.memory.admission import Found, admit, check_memory, check_step
 from service.memory.record import Session, Tombstone
 from service.memory.seal import Seal
 from service.memory.sessions import SessionKey
-from service.rows import Outcome, Row
+from service.rows import Advanced, Outcome, Row
 from service.runtime import Signature
 
 

@@ -7,6 +7,7 @@ import numpy as np
 from service.artifact import Manifest
 from service.catalog import Model
 from service.events import build_encoder
+from service.runtime import Plan
 
 
 class FakeClock:
@@ -33,11 +34,15 @@ class CountingRuntime:
     vocabulary) makes them not a number. Its gates are constants.
     """
 
+    name = "counting"
     VOCABULARY = ("red", "green", "poison")
 
     def __init__(self) -> None:
         self.calls = 0
         self.before_return = lambda: None
+
+    def plan(self, signature, remaining):
+        return Plan(len(remaining), min(remaining))
 
     def run(self, signature, tensors):
         self.calls += 1

@@ -9,7 +9,8 @@ the disk before the pages below it; every record carries a checksum, so damage i
 refused, never served.
 
 Durability of the disk: `sync=True`, one fsync a transaction, so that what a commit
-returned survives a crash of the operating system. The thread is blocked meanwhile.
+returned survives a crash of the operating system. It takes milliseconds, under gevent
+on its thread pool.
 
 Not `writemap=True`, which would halve the cost of a commit: a full disk would then kill
 the process (SIGBUS) instead of refusing a write, and a stray write in the process could
@@ -31,6 +32,7 @@ from typing import TypeAlias, TypeVar
 import lmdb
 
 from service.errors import StoreFull
+from service.loop import offload
 from service.memory.lmdb_errors import store_full, translate
 from service.memory.lmdb_flusher import LmdbFlusher
 
@@ -106,6 +108,12 @@ class LmdbEnvironment:
             StoreFull: The disk or the map is full; nothing was stored.
             StoreUnavailable: LMDB cannot write; the log says why.
         """
+        if self._is_durable:  # an fsync would hold up the event loop
+            stored: T = offload(self._write, work)
+            return stored
+        return self._write(work)
+
+    def _write(self, work: Callable[[WriteTransaction], T]) -> T:
         with self._writing:
             try:
                 return self._attempt(work)

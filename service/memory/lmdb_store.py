@@ -59,7 +59,7 @@ class LmdbStore:
         capacity: Beyond which it refuses new entries; exact with any number of
             processes. Bytes are those of the pages in use.
         durable: Whether a commit is on the disk when it returns; that takes the
-            time of an fsync, some milliseconds, during which the thread is blocked.
+            time of an fsync, some milliseconds.
         map_bytes: Address range to begin with; it doubles when full.
         max_map_bytes: Where it stops growing and refuses new entries.
 

@@ -52,7 +52,12 @@ def answer(model: Model, signature: Signature) -> Response:
         limit_events(rows, settings.max_explained_events, "explained")
     elif not parsed.options.is_last_only:
         limit_events(rows, settings.max_returned_events, "returned")
-    results = services().engine.advance(model, rows, signature=signature)
+    results = services().engine.advance(
+        model,
+        rows,
+        signature=signature,
+        timeout_seconds=settings.request_timeout_seconds,
+    )
     failures = [result for result in results if isinstance(result, CarryoverError)]
     if len(failures) == len(results):
         return problem_response(*failures)

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from service.engine import Engine
 from service.errors import (
     EarlierRowFailed,
     NonFiniteResult,
@@ -11,24 +12,34 @@ from service.errors import (
     UnknownEvent,
     WrongNetwork,
 )
+from service.memory.seal import Seal
 from service.memory.sessions import SessionKey
 from service.rows import Refused, Row
+from service.transition import Lifetimes
 from tests.fakes import counting_model
 
 RED, GREEN, POISON = 0, 1, 2
 KEY = SessionKey("", "counting", "s")
 
 
+@pytest.fixture
+def rival(engine, clock):
+    """Another worker's engine over the same sessions."""
+    return Engine(engine.sessions, Seal([b"k" * 32]), Lifetimes(100, 50), clock)
+
+
 def row(*events, **options):
     return Row(np.array(events, "int32"), **options)
 
 
-def test_a_row_that_lost_the_race_is_computed_on_the_winners_memory(engine, model):
+def test_a_row_that_lost_the_race_is_computed_on_the_winners_memory(
+    engine, rival, model
+):
     engine.advance(model, [row(RED, session="s")])
 
     def be_overtaken():
         model.runtime.before_return = lambda: None
-        engine.advance(model, [row(GREEN, GREEN, session="s")])
+        rival.advance(model, [row(GREEN, GREEN, session="s")])
 
     model.runtime.before_return = be_overtaken
 
@@ -38,10 +49,10 @@ def test_a_row_that_lost_the_race_is_computed_on_the_winners_memory(engine, mode
     assert outcome.outputs["probabilities"][-1].tolist() == [0.5, 0.5, 0.0]
 
 
-def test_only_the_rows_that_lost_are_computed_again(engine, model):
+def test_only_the_rows_that_lost_are_computed_again(engine, rival, model):
     def be_overtaken():
         model.runtime.before_return = lambda: None
-        engine.advance(model, [row(GREEN, session="s")])
+        rival.advance(model, [row(GREEN, session="s")])
 
     model.runtime.before_return = be_overtaken
 
@@ -52,12 +63,14 @@ def test_only_the_rows_that_lost_are_computed_again(engine, model):
     assert (lost.step, won.step) == (2, 1)
 
 
-def test_a_session_that_never_stands_still_is_contended(engine, model, monkeypatch):
+def test_a_session_that_never_stands_still_is_contended(
+    engine, rival, model, monkeypatch
+):
     monkeypatch.setattr("service.engine.MAX_CONTENTION_SECONDS", 0.1)
     others = counting_model()
 
     def overtake():
-        engine.advance(others, [row(GREEN, session="s")])
+        rival.advance(others, [row(GREEN, session="s")])
 
     model.runtime.before_return = overtake
 

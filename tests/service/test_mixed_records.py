@@ -7,6 +7,7 @@ from service.app import Services, create_app
 from service.artifact import Manifest
 from service.catalog import Catalog, Model
 from service.events import build_encoder
+from service.runtime import Plan
 from service.settings import read_settings
 from tests.problems import assert_problem
 
@@ -29,6 +30,11 @@ RAIN, SUN = {"weather": "rain", "guests": 3}, {"weather": "sun", "guests": 4}
 
 class SummingRuntime:
     """Memory sums guests; the quantiles are the sum, one more per step and level."""
+
+    name = "summing"
+
+    def plan(self, signature, remaining):
+        return Plan(len(remaining), min(remaining))
 
     def run(self, signature, tensors):
         sequence, memory = tensors["sequence"], tensors["short_term_0"]

@@ -39,13 +39,15 @@ store.close()
 
 
 @pytest.mark.parametrize(
-    "kind", ["lmdb", pytest.param("valkey", marks=pytest.mark.redis)]
+    "kind", ["lmdb", "durable", pytest.param("valkey", marks=pytest.mark.redis)]
 )
 def test_greenlets_share_a_store(
     tmp_path: Path, request: pytest.FixtureRequest, kind: str
 ) -> None:
     url = f"lmdb://{tmp_path}/store"
-    if kind != "lmdb":
+    if kind == "durable":
+        url += "?durability=disk"
+    elif kind != "lmdb":
         server_url: Callable[[str], str] = request.getfixturevalue("server_url")
         url = f"{server_url(kind)}?prefix=gevent&connections=4"
 

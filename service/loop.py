@@ -1,0 +1,53 @@
+"""How to give way: to other requests, to the network, and from what blocks.
+
+Under gevent one thread serves all requests of a worker, and a request gives way only
+where it says so; under threads there is nothing to say. The rest of the service calls
+these functions and does not know which of the two serves it.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+T = TypeVar("T")
+
+# gevent's highest priority: an idle watcher of it runs after one look at the sockets,
+# whatever they bring.
+IDLE_PRIORITY = 2
+
+
+def is_gevent() -> bool:
+    """Tell whether this process serves its requests with gevent."""
+    monkey = sys.modules.get("gevent.monkey")
+    return monkey is not None and bool(monkey.is_module_patched("threading"))
+
+
+def give_way() -> None:
+    """Let the requests that are ready go on until each waits for something.
+
+    Costs a turn of the event loop's queue, some microseconds, and does not wait for
+    the network. What was readable in this turn of the loop has been parsed and queued
+    when it returns.
+    """
+    time.sleep(0)  # gevent's own under gevent
+
+
+def look_up() -> None:
+    """Let the event loop look at its sockets once, without waiting for them."""
+    if is_gevent():
+        sys.modules["gevent"].idle(IDLE_PRIORITY)
+
+
+def offload(work: Callable[..., T], *arguments: object) -> T:
+    """Run what blocks for long where it holds up no other request, and wait for it.
+
+    On gevent's thread pool under gevent; right here under threads.
+    """
+    if not is_gevent():
+        return work(*arguments)
+    pool = sys.modules["gevent"].get_hub().threadpool
+    result: T = pool.apply(work, arguments)
+    return result
