@@ -9,7 +9,7 @@ BUNDLED := nature taxi
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
 .DEFAULT_GOAL := help
-.PHONY: help serve models train test test-fast check format clean
+.PHONY: help serve models train test test-fast bench-memory check format clean
 
 help:  ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -30,6 +30,9 @@ test: .venv/installed-dev models  ## run the whole test suite
 
 test-fast: .venv/installed-dev  ## run the tests that need no TensorFlow
 	@$(BIN)/python -m pytest -m "not tensorflow and not server and not container"
+
+bench-memory: .venv/installed-dev  ## measure the stores, five minutes [BENCH="--publish"]
+	@$(BIN)/python -m benchmarks.memory $(BENCH)
 
 check: .venv/installed-dev  ## check format, lint and types; writes nothing
 	@$(BIN)/ruff format --check .

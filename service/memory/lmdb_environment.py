@@ -108,12 +108,6 @@ class LmdbEnvironment:
             StoreFull: The disk or the map is full; nothing was stored.
             StoreUnavailable: LMDB cannot write; the log says why.
         """
-        if self._is_durable:  # an fsync would hold up the event loop
-            stored: T = offload(self._write, work)
-            return stored
-        return self._write(work)
-
-    def _write(self, work: Callable[[WriteTransaction], T]) -> T:
         with self._writing:
             try:
                 return self._attempt(work)
@@ -132,9 +126,11 @@ class LmdbEnvironment:
     def _attempt(self, work: Callable[[WriteTransaction], T]) -> T:
         while True:
             try:
-                with self._env.begin(write=True, buffers=True) as txn:
-                    result = work(txn)
-                self._flusher.is_due = not self._is_durable
+                if self._is_durable:  # an fsync would hold up the event loop
+                    stored: T = offload(self._transact, work)
+                    return stored
+                result = self._transact(work)
+                self._flusher.is_due = True
                 return result
             except lmdb.MapFullError as error:
                 self._grow(error)
@@ -142,6 +138,10 @@ class LmdbEnvironment:
                 self._resize(0)
             except lmdb.Error as error:
                 raise translate(error, self._path) from error
+
+    def _transact(self, work: Callable[[WriteTransaction], T]) -> T:
+        with self._env.begin(write=True, buffers=True) as txn:
+            return work(txn)
 
     def _grow(self, error: lmdb.Error) -> None:
         map_bytes = self._env.info()["map_size"]

@@ -86,8 +86,8 @@ class RedisClient:
         """Return the replies of scripts, all run even if one fails.
 
         Returns:
-            For each its reply; None where the server had no memory for it, though it
-            had for another.
+            For each its reply; the error where the server had no memory for it,
+            though it had for another.
 
         Raises:
             StoreFull: The server has no memory for any of them.
@@ -105,7 +105,7 @@ class RedisClient:
         others = [error for error in failures if not isinstance(error, NO_MEMORY)]
         if others or (failures and len(failures) == len(replies)):
             raise self._translate((others or failures)[0])
-        return [None if isinstance(r, Exception) else r for r in replies]
+        return [self._translate(r) if isinstance(r, NO_MEMORY) else r for r in replies]
 
     def info(self, section: str) -> list[dict[str, Any]]:
         """Return a section of what the server, or each primary node, tells of itself.
@@ -128,6 +128,8 @@ class RedisClient:
             self._client.close()
 
     def _send(self, commands: Sequence[Command]) -> list[Any]:
+        if not commands:
+            return []
         try:
             client = self._connect()
             if isinstance(client, RedisCluster):
@@ -160,10 +162,9 @@ class RedisClient:
         """Return what to raise in an error's place; what it was is logged."""
         if isinstance(error, NO_MEMORY):
             return StoreFull(
-                "the memory store's server has reached its maxmemory; nothing new is "
-                "stored, and what was stored can be read. Delete sessions, give the "
-                "server more memory, or set CARRYOVER_MAX_MEMORY_BYTES below it, so "
-                "that live sessions can go on."
+                "the memory store's server has reached its maxmemory; no new session "
+                "was begun, and live ones go on. Delete sessions, or give the server "
+                "more memory."
             )
         # Errors of the library name commands and values; their first words suffice.
         shown = f"{type(error).__name__}: {str(error)[:200]}"

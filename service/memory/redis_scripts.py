@@ -36,7 +36,9 @@ def _script(text: str) -> Script:
 
 
 # Returns 1 where stored, 0 where the key is at another version. The indexes change
-# only when an entry begins, or is to be forgotten earlier than they know.
+# only when an entry begins, or is to be forgotten earlier than they know. ZREM of no
+# key: a script that has written something may go on writing at maxmemory, so live
+# sessions advance, and end, where no new one may begin.
 COMMIT = _script("""
 local entry, keys, due = KEYS[1], KEYS[2], KEYS[3]
 local expected, record, name, forget_at, expire = unpack(ARGV)
@@ -48,10 +50,13 @@ if version ~= expected then
   end
   return 0
 end
-if held == '' then
+if held ~= '' then
+  redis.call('ZREM', keys, '')
+else
   redis.call('ZADD', keys, 0, name)
   redis.call('ZADD', due, forget_at, name)
-elseif struct.unpack('>d', string.sub(record, 17, 24))
+end
+if held ~= '' and struct.unpack('>d', string.sub(record, 17, 24))
     < struct.unpack('>d', string.sub(held, 17, 24)) then
   redis.call('ZADD', due, 'LT', forget_at, name)
 end
@@ -69,6 +74,7 @@ local entry, keys, due = KEYS[1], KEYS[2], KEYS[3]
 local name, now = unpack(ARGV)
 local held = redis.call('GETRANGE', entry, 16, 23)
 if held ~= '' then
+  redis.call('ZREM', due, name)
   local forget_at = struct.unpack('>d', held)
   if forget_at > struct.unpack('>d', now) then
     redis.call('ZADD', due, string.format('%.17g', forget_at), name)

@@ -18,7 +18,7 @@ import os
 from collections.abc import Sequence
 from zlib import crc32
 
-from service.errors import StoreUnavailable
+from service.errors import StoreFull, StoreUnavailable
 from service.memory.redis_address import RedisAddress
 from service.memory.redis_capacity import RedisCapacity
 from service.memory.redis_client import KEEPING, Call, Command, RedisClient
@@ -78,17 +78,13 @@ class RedisStore:
         replies = self._client.run([Command(key, ("GET", key)) for key in entries])
         return [_entry(reply) for reply in replies]
 
-    def commit(self, puts: Sequence[Put]) -> list[bool]:
+    def commit(self, puts: Sequence[Put]) -> list[bool | StoreFull]:
         """Store, in one round trip, each put whose key is at the expected version."""
         check_puts(puts)
-        if not puts:
-            return []
         self._capacity.admit([put for put in puts if not put.expected])
         writer = os.urandom(WRITER_BYTES)
         replies = self._client.call([self._commit(put, writer) for put in puts])
-        # None, no memory: refused like a race lost, and next time by an error. What of
-        # the batch was stored has its answer.
-        return [reply == 1 for reply in replies]
+        return [r if isinstance(r, StoreFull) else r == 1 for r in replies]
 
     def _commit(self, put: Put, writer: bytes) -> Call:
         key, expected, value, forget_at = put
@@ -127,7 +123,7 @@ class RedisStore:
             keys = self._list_due(now, min(FORGET_CHUNK, limit - forgotten))
             time = SECONDS.pack(now)
             calls = [Call(FORGET, self._keys(key), (key, time)) for key in keys]
-            forgotten += sum(self._client.call(calls)) if calls else 0
+            forgotten += sum(reply == 1 for reply in self._client.call(calls))
             more = bool(keys)
         self._capacity.forget()
         return forgotten

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
+from service.errors import StoreFull
 from service.memory.store_url import choose, redact, split_options
 
 # LMDB takes keys of up to 511 bytes, and the expiry index prefixes 8. A round limit
@@ -65,11 +66,12 @@ class Store(Protocol):
         """
         ...
 
-    def commit(self, puts: Sequence[Put]) -> list[bool]:
+    def commit(self, puts: Sequence[Put]) -> Sequence[bool | StoreFull]:
         """Store, in one transaction, each put whose key is at the expected version.
 
         Returns:
-            For each put, whether it was stored. One refused put spoils no other.
+            For each put, whether it was stored; the error where there was no room for
+            it but for another. One refused put spoils no other.
 
         Raises:
             ValueError: Two puts name the same key, or a key has a wrong length.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -16,6 +17,7 @@ from service.memory.redis_client import RedisClient
 from service.memory.redis_store import RedisStore
 from service.memory.store import Capacity, Entry, Put, Store, open_store
 from tests.redis_servers import RedisServer, decrypting, make_certificate, running
+from tests.servers import ROOT
 
 pytestmark = pytest.mark.redis
 LATER = 4_000_000_000.0
@@ -121,8 +123,31 @@ def test_full_server_refuses_new_entries_and_stays_readable(
     found = store.scan(b"", b"", 1_000)
     assert [key for key, _ in found] == [b"%03d" % i for i in range(len(found))]
     assert len(found) > 50
+    mixed = [Put(b"000", 1, bytes(20_000), LATER), Put(b"new", 0, b"", LATER)]
+    advanced, refused = store.commit(mixed)
+    assert advanced is True
+    assert isinstance(refused, StoreFull)
+    assert store.commit([Put(b"000", 2, b"tombstone", 1e12)]) == [True]
     assert store.forget(LATER, 20) == 20
     assert store.commit([Put(b"new", 0, b"", LATER)]) == [True]
+
+
+def test_documented_commands_are_enough(server: RedisServer) -> None:
+    text = (ROOT / "docs" / "stores.md").read_text()
+    listed = text.partition("these commands is enough:")[2].partition(".")[0]
+    names = [name.lower().replace(" ", "|") for name in re.findall("`(.*?)`", listed)]
+    with redis.Redis(port=server.port) as admin:
+        rules = ["on", ">pw", "~carryover:*", *(f"+{name}" for name in names)]
+        admin.execute_command("ACL", "SETUSER", "service", *rules)
+    store = open_store(f"redis://service:pw@127.0.0.1:{server.port}")
+
+    assert store.commit([Put(b"a", 0, b"1", LATER), Put(b"b", 0, b"2", LATER)])
+    assert store.commit([Put(b"a", 1, b"1", 9.0 + LATER)]) == [True]
+
+    assert store.scan(b"", b"", 10) == [(b"a", Entry(2, b"1")), (b"b", Entry(1, b"2"))]
+    assert store.forget(LATER, 10) == 1
+    assert store.count() == 1
+    store.close()
 
 
 def test_server_that_evicts_is_refused(server: RedisServer) -> None:

@@ -1,0 +1,66 @@
+"""Writes what was measured: a table in the documentation, and a plot.
+
+It measures nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import matplotlib
+
+from benchmarks.memory.measure import Result
+
+matplotlib.use("Agg")
+
+from matplotlib import pyplot
+
+DOCUMENT = Path("docs/memory-benchmarks.md")
+PLOT = Path("docs/images/memory-benchmarks.png")
+BEGIN, END = "<!-- measured -->", "<!-- end -->"
+
+
+def tabulate(results: Sequence[Result], machine: str) -> str:
+    """Write the results as Markdown: median / p99, microseconds per session."""
+    names = list(results[0].timings)
+    head = ["store", "sessions", *names, "disk", "RAM"]
+    lines = [machine, "", f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
+    for kind, count, timings, disk, ram in results:
+        cells = [f"{t.median:,.1f} / {t.p99:,.1f}" for t in timings.values()]
+        sizes = ["-" if size is None else f"{size:,.0f}" for size in (disk, ram)]
+        lines.append(f"| {' | '.join([kind, f'{count:,}', *cells, *sizes])} |")
+    return "\n".join(lines)
+
+
+def publish(results: Sequence[Result], machine: str) -> None:
+    """Put table and plot into the documentation."""
+    text = DOCUMENT.read_text()
+    head, _, rest = text.partition(BEGIN)
+    _, _, tail = rest.partition(END)
+    table = tabulate(results, machine)
+    DOCUMENT.write_text(f"{head}{BEGIN}\n{table}\n{END}{tail}")
+    draw(results)
+
+
+def draw(results: Sequence[Result]) -> None:
+    """Draw the median step, and the bytes per session, by size."""
+    figure, (times, sizes) = pyplot.subplots(1, 2, figsize=(10, 4), layout="tight")
+    for kind in dict.fromkeys(result.kind for result in results):
+        mine = [result for result in results if result.kind == kind]
+        counts = [result.sessions for result in mine]
+        [line] = times.plot(
+            counts, [r.timings["step of 1"].median for r in mine], "o-", label=kind
+        )
+        color = line.get_color()
+        times.plot(
+            counts, [r.timings["step of 16"].median for r in mine], "o--", color=color
+        )
+        sizes.plot(counts, [r.disk or r.ram or 0 for r in mine], "o-", color=color)
+    times.set(xscale="log", yscale="log", xlabel="sessions", ylabel="microseconds")
+    times.set_title("one step: alone (line), in a batch of 16 (dashed)", fontsize=10)
+    times.legend()
+    sizes.set(xscale="log", xlabel="sessions", ylabel="bytes", ylim=(0, 4000))
+    sizes.set_title("bytes per session, on disk (LMDB) or in RAM", fontsize=10)
+    PLOT.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(PLOT, dpi=100)
