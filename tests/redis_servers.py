@@ -94,13 +94,24 @@ def running(kind: str, *options: str) -> Iterator[RedisServer]:
 
 
 @contextlib.contextmanager
-def running_cluster(kind: str) -> Iterator[str]:
-    """Run a cluster of three primary nodes and yield its URL."""
-    options = ("--cluster-enabled", "yes", "--cluster-node-timeout", "2000")
+def running_nodes(kind: str) -> Iterator[list[RedisServer]]:
+    """Run a cluster of three primary nodes."""
+    # A node that is lost costs its slots, not the others.
+    options = (
+        *("--cluster-enabled", "yes", "--cluster-node-timeout", "2000"),
+        *("--cluster-require-full-coverage", "no"),
+    )
     with contextlib.ExitStack() as stack:
         nodes = [stack.enter_context(running_low(kind, *options)) for _ in range(3)]
         join(nodes)
-        yield f"redis://127.0.0.1:{nodes[0].port}?cluster=true"
+        yield nodes
+
+
+@contextlib.contextmanager
+def running_cluster(kind: str) -> Iterator[str]:
+    """Run a cluster of three primary nodes and yield its URL."""
+    with running_nodes(kind) as nodes:
+        yield f"{nodes[0].url}?cluster=true"
 
 
 @contextlib.contextmanager
