@@ -42,6 +42,7 @@ ENV PATH=/opt/venv/bin:$PATH \
     CARRYOVER_PORT=8080 \
     CARRYOVER_MODELS=/models \
     CARRYOVER_MEMORY=lmdb:///data/memory \
+    CARRYOVER_STATE=/data/state \
     CARRYOVER_TOKEN_KEY_FILE=/data/token.key
 
 WORKDIR /app

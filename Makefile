@@ -9,10 +9,10 @@ BUNDLED := nature taxi
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
 .DEFAULT_GOAL := help
-.PHONY: help serve models train test test-fast bench-memory check format clean
+.PHONY: help serve models train test test-fast fuzz-api check format bench bench-peers bench-memory performance profile bench-adding clean
 
 help:  ## show this list
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
 
 serve: models  ## train the bundled models where missing, then serve them [PORT=8080]
 	@CARRYOVER_PORT=$(PORT) exec $(BIN)/python -m service
@@ -29,7 +29,11 @@ test: .venv/installed-dev models  ## run the whole test suite
 	@$(BIN)/python -m pytest
 
 test-fast: .venv/installed-dev  ## run the tests that need no TensorFlow
-	@$(BIN)/python -m pytest -m "not tensorflow and not server and not container"
+	@$(BIN)/python -m pytest -m "not tensorflow and not server and not container and not slow"
+
+fuzz-api: .venv/installed-dev  ## make up requests from /openapi.json and check the answers [SECONDS=600]
+	@FUZZ_SECONDS=$(or $(SECONDS),600) FUZZ_EXAMPLES=1000 FUZZ_SEED=$$(date +%s) \
+	  $(BIN)/python -m pytest tests/service/test_api_fuzz.py
 
 bench-memory: .venv/installed-dev  ## measure the stores, five minutes [BENCH="--publish"]
 	@$(BIN)/python -m benchmarks.memory $(BENCH)
@@ -43,8 +47,22 @@ format: .venv/installed-dev  ## format the code and mend what ruff can
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 
+bench: .venv/installed-dev  ## measure the service, a Flask echo and a bare WSGI function [BENCH=--quick]
+	@$(BIN)/python -m benchmarks.speed $(BENCH)
+
+bench-peers: .venv/installed-dev  ## the same with Triton and other peers, installed under .bench/
+	@$(BIN)/python -m benchmarks.speed --peers $(BENCH)
+
+performance: .venv/installed-dev  ## the same, written to docs/performance.md
+	@$(BIN)/python -m benchmarks.speed --peers --publish
+
+profile: .venv/installed-dev  ## draw where a worker's time goes: docs/images/hot-path.svg
+	@$(BIN)/python -m benchmarks.speed.profile
+bench-adding: .venv/installed-dev  ## where a simple RNN stops remembering: 24 trainings
+	@$(BIN)/python -m benchmarks.adding
+
 clean:  ## remove everything that was made here: environment, models, runs, sessions
-	rm -rf .venv artifacts runs var .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .venv .bench artifacts runs var .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 .venv/installed: requirements.txt

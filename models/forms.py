@@ -84,11 +84,14 @@ def advance_cell(
         return_state=True,
         unroll=stream.is_unrolled,
         zero_output_for_mask=layer.zero_output_for_mask,
+        dtype=cell.dtype_policy,
     )
     output, *after = remembering(hidden, initial_state=before, mask=mask)
     stream.after.update(zip(names, after, strict=True))
     if stream.is_explained:
-        add_trace(TracingCell(cell), stream, hidden, before, mask)
+        add_trace(
+            TracingCell(cell, dtype=cell.dtype_policy), stream, hidden, before, mask
+        )
     if layer.zero_output_for_mask:
         return output
     # Keras repeats the last output where the mask is false, but before the first event
@@ -106,7 +109,12 @@ def add_trace(
 ) -> None:
     """Run a cell's readable twin beside it, on the same events and memory."""
     index = stream.count("short_term_") - 1
-    tracing = keras.layers.RNN(cell, return_sequences=True, unroll=stream.is_unrolled)
+    tracing = keras.layers.RNN(
+        cell,
+        return_sequences=True,
+        unroll=stream.is_unrolled,
+        dtype=cell.dtype_policy,
+    )
     packed = tracing(hidden, initial_state=list(before), mask=mask)
     parts = ops.split(packed, len(cell.names), axis=-1)
     stream.traces.update(
@@ -127,7 +135,7 @@ def advance_convolution(
     # The `reach` inputs before the first timestep of padding.
     last = stream.length[:, None] + ops.arange(reach, dtype="int32")[None]
     stream.after[name] = ops.take_along_axis(joined, last[..., None], axis=1)
-    return Convolve(layer)(joined)
+    return Convolve(layer, dtype=layer.dtype_policy)(joined)
 
 
 class Convolve(keras.layers.Layer):

@@ -18,7 +18,7 @@ from models.ports import CannotServe
 Visit = Callable[[Any, Sequence[Any]], None]
 # Names the stream gives to tensors of its own.
 TAKEN = re.compile(
-    r"sequence|length|expected|surprise|((trace_)?(short|long)_term|buffer|"
+    r"sequence|length|expected|surprise|alone_.*|((trace_)?(short|long)_term|buffer|"
     r"previous_time|learn|candidate|forget|use|update|reset)_\d+"
 )
 # Numbers behind names that Keras could reach by counting.

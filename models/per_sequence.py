@@ -54,7 +54,7 @@ class PerTimestep(keras.layers.Layer):
     """
 
     def __init__(self, operation: Any, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
+        super().__init__(autocast=False, **kwargs)  # the operation casts, if any
         self.operation = operation
 
     def call(self, *args: Any, **kwargs: Any) -> Any:

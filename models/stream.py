@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+from typing import Any
+
 import keras
 from keras import ops
 
@@ -16,6 +19,8 @@ class Stream:
         length: int32 of shape (batch,).
         is_unrolled: Whether recurrent layers are laid out without a loop.
         is_explained: Whether recurrent layers tell what their gates did.
+        dtype: Of the memory.
+        is_forgetful: Whether every call begins with an empty memory.
 
     Attributes:
         before: Memory as it comes in, by name, in layer order.
@@ -24,12 +29,21 @@ class Stream:
     """
 
     def __init__(
-        self, *, mask: Tensor, length: Tensor, is_unrolled: bool, is_explained: bool
+        self,
+        *,
+        mask: Tensor,
+        length: Tensor,
+        is_unrolled: bool,
+        is_explained: bool,
+        dtype: str = "float32",
+        is_forgetful: bool = False,
     ) -> None:
         self.mask = mask
         self.length = length
         self.is_unrolled = is_unrolled
         self.is_explained = is_explained
+        self.dtype = dtype
+        self.is_forgetful = is_forgetful
         self.before: dict[str, Tensor] = {}
         self.after: dict[str, Tensor] = {}
         self.traces: dict[str, Tensor] = {}
@@ -39,8 +53,17 @@ class Stream:
 
     def remember(self, name: str, shape: tuple[int, ...]) -> Tensor:
         """Make a memory tensor and return it as it comes in."""
-        self.before[name] = keras.Input(shape, dtype="float32", name=name)
+        if self.is_forgetful:
+            self.before[name] = self.forget(shape)
+        else:
+            self.before[name] = keras.Input(shape, dtype=self.dtype, name=name)
         return self.before[name]
+
+    def forget(self, shape: tuple[int, ...]) -> Tensor:
+        """Make an empty memory for every row."""
+        empty = ops.zeros((1, math.prod(shape)), dtype=self.dtype)
+        rows = ops.cast(self.length, self.dtype)[:, None] * empty
+        return ops.reshape(rows, (-1, *shape))
 
     def count(self, prefix: str) -> int:
         """Count the memory tensors whose name begins so."""
@@ -56,3 +79,26 @@ def position(sequence: Tensor) -> Tensor:
     while len(column.shape) > 2:
         column = column[..., 0]
     return ops.cumsum(ops.ones_like(column, dtype="int32"), axis=1)
+
+
+class Regroup(keras.layers.Layer):
+    """Gives timesteps that were rows of their own back to their rows.
+
+    Call arguments:
+        inputs: Of shape (batch * timesteps, 1, ...).
+        sequence: Of shape (batch, timesteps[, ...]); only its shape is used.
+
+    Output shape:
+        (batch, timesteps, ...).
+    """
+
+    def call(self, inputs: Tensor, sequence: Tensor) -> Tensor:
+        """Reshape, by sizes that are known when it runs."""
+        batch, timesteps = ops.shape(sequence)[:2]
+        return ops.reshape(inputs, (batch, timesteps, *inputs.shape[2:]))
+
+    def compute_output_shape(
+        self, inputs_shape: tuple[Any, ...], sequence_shape: tuple[Any, ...]
+    ) -> tuple[Any, ...]:
+        """Return (batch, timesteps, ...)."""
+        return (*sequence_shape[:2], *inputs_shape[2:])

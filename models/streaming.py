@@ -19,7 +19,7 @@ from keras import ops
 from models.features import Schema
 from models.forms import find_form
 from models.gates import Tensor
-from models.stream import Stream, position
+from models.stream import Regroup, Stream, position
 
 # The smallest normal float32: keeps -ln(p) finite where a probability underflows.
 SMALLEST_PROBABILITY = 1.2e-38
@@ -44,7 +44,11 @@ class StreamingNetwork:
 
 
 def stream_network(
-    network: keras.Model, outputs: Schema, timesteps: int | None = None
+    network: keras.Model,
+    outputs: Schema,
+    timesteps: int | None = None,
+    *,
+    dtype: str = "float32",
 ) -> StreamingNetwork:
     """Give a trained network's layers a memory that travels with the call.
 
@@ -57,6 +61,7 @@ def stream_network(
             given to each arriving event (0 for the first of a sequence).
         timesteps: A fixed number of timesteps, unrolled without a loop, as compilers
             like it; None for any number.
+        dtype: Of the memory; the service's is float32.
 
     Returns:
         The streaming form, sharing the network's weights.
@@ -65,13 +70,18 @@ def stream_network(
         CannotStream: A layer needs events that have not come yet, or is of a kind that
             has no streaming form.
     """
-    advance, memory = unfold(network, outputs, timesteps, explain=False)
-    explain, _ = unfold(network, outputs, timesteps, explain=True)
+    advance, memory = unfold(network, outputs, timesteps, dtype, explain=False)
+    explain, _ = unfold(network, outputs, timesteps, dtype, explain=True)
     return StreamingNetwork(advance, explain, memory)
 
 
 def unfold(
-    network: keras.Model, outputs: Schema, timesteps: int | None, *, explain: bool
+    network: keras.Model,
+    outputs: Schema,
+    timesteps: int | None,
+    dtype: str,
+    *,
+    explain: bool,
 ) -> tuple[keras.Model, dict[str, tuple[int, ...]]]:
     """Run the network's graph again with memory as inputs and outputs."""
     (declared,) = network.inputs
@@ -84,14 +94,40 @@ def unfold(
         length=length,
         is_unrolled=timesteps is not None,
         is_explained=explain,
+        dtype=dtype,
     )
     prediction = run_graph(network, stream, sequence)
     results = {**name_outputs(prediction, outputs), **stream.traces, **stream.after}
+    if explain:
+        results |= see_alone(network, stream, sequence, outputs)
     if outputs["kind"] == "next_event":
         add_surprise(stream, results, sequence, results[outputs["name"]])
     shapes = {name: tuple(m.shape[1:]) for name, m in stream.before.items()}
     inputs = {"sequence": sequence, "length": length, **stream.before}
     return keras.Model(inputs, results), shapes
+
+
+def see_alone(
+    network: keras.Model, stream: Stream, sequence: Tensor, outputs: Schema
+) -> dict[str, Tensor]:
+    """Predict from each event alone, as if nothing had come before it.
+
+    What the memory adds to a prediction is its difference from this: outputs named
+    `alone_...`, of the outputs' shapes.
+    """
+    events = ops.reshape(sequence, (-1, 1, *sequence.shape[2:]))
+    mask = position(events) > 0
+    forgetful = Stream(
+        mask=mask,
+        length=ops.cast(mask[:, 0], "int32"),
+        is_unrolled=True,
+        is_explained=False,
+        dtype=stream.dtype,
+        is_forgetful=True,
+    )
+    alone = name_outputs(run_graph(network, forgetful, events), outputs)
+    regroup = Regroup(autocast=False)
+    return {f"alone_{name}": regroup(x, sequence) for name, x in alone.items()}
 
 
 def run_graph(network: keras.Model, stream: Stream, *tensors: Tensor) -> Any:

@@ -26,7 +26,7 @@ from models.schemas import Schema
 
 # What an answer's fields mean already.
 ANSWER_FIELDS = {"step", "session", "memory", "ended", "expires_at", "top", "decided"}
-ANSWER_FIELDS |= {"layers", "labels"}
+ANSWER_FIELDS |= {"layers", "labels", "digest"}
 
 
 @dataclass(frozen=True)

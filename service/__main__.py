@@ -21,7 +21,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
 
-from service.artifact import find_newest
+from service.artifact import find_versions
 from service.settings import SettingError, Settings, describe_settings, read_settings
 
 COMMAND = ("gunicorn", "-c", "python:service.gunicorn_config", "service.wsgi:app")
@@ -60,7 +60,7 @@ def check_models(settings: Settings) -> None:
         SettingError: No folder under `models` holds a version.
     """
     logging.basicConfig(level=logging.ERROR)  # one sentence is enough
-    if not list(find_newest(Path(settings.models))):
+    if not list(find_versions(Path(settings.models), 1)):
         raise SettingError(
             f"no model is in CARRYOVER_MODELS={settings.models!r}. Train one: make "
             "train CONFIG=training/configs/nature.toml"

@@ -11,6 +11,7 @@ import orjson
 from flask import Flask, Response, g, request
 
 from service.times import format_time
+from service.traceparent import parse_traceparent
 
 log = logging.getLogger(__name__)
 
@@ -48,6 +49,11 @@ def finish(response: Response) -> Response:
         "code": g.get("code"),
         "milliseconds": round(1000 * (time.perf_counter() - g.began), 3),
     }
+    if (given := request.headers.get("traceparent")) and (
+        trace := parse_traceparent(given)
+    ):
+        line |= {"trace_id": trace.trace_id, "parent_id": trace.parent_id}
+        response.headers["traceparent"] = given.strip()
     # A supervisor asks for health every few seconds; only bad news is worth a line.
     is_routine = request.path.startswith("/v2/health") and response.status_code < 400
     log.log(logging.DEBUG if is_routine else logging.INFO, orjson.dumps(line).decode())

@@ -7,21 +7,38 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
+from typing import cast
 
 from flask import Flask
 from werkzeug.routing import BaseConverter
 
-from service import access_log, error_pages
-from service.catalog import Catalog, load_catalog
+from service import access_log, any_case, error_pages
+from service.catalog import Catalog, load_catalog, load_model
 from service.engine import Engine
+from service.memory.answers import Bounds
 from service.memory.seal import Seal, load_or_create_key
 from service.memory.sessions import Sessions
 from service.memory.store import Capacity, open_store
+from service.migration import Policies, Policy
+from service.repository import Repository
+from service.retention import Retention
 from service.settings import Settings
+from service.statistics import Statistics
 from service.transition import Lifetimes
-from service.views import health, models, predict, sessions
+from service.views import (
+    documents,
+    forecast,
+    health,
+    models,
+    predict,
+    sessions,
+    v2,
+    v2_models,
+    v2_repository,
+)
 
 
 @dataclass(frozen=True)
@@ -31,6 +48,8 @@ class Services:
     settings: Settings
     catalog: Catalog
     engine: Engine
+    repository: Repository | None = None
+    statistics: Statistics = field(default_factory=Statistics)
 
 
 def build_services(
@@ -50,16 +69,56 @@ def build_services(
     catalog = load_catalog(
         Path(settings.models),
         max_events=settings.max_events,
+        max_versions=settings.versions,
         runtime=settings.runtime,
     )
     engine = Engine(
-        memory, seal, lifetimes, clock, max_queued_rows=settings.max_queued_rows
+        memory,
+        seal,
+        lifetimes,
+        clock,
+        read_retention(settings),
+        catalog,
+        max_queued_rows=settings.max_queued_rows,
     )
-    return Services(settings, catalog, engine)
+    state = Path(settings.state)
+    repository = open_repository(settings, catalog, state)
+    return Services(settings, catalog, engine, repository, Statistics(state))
+
+
+def read_retention(settings: Settings) -> Retention:
+    """Read what sessions keep beside their memory."""
+    answers = Bounds(
+        settings.stored_answers,
+        settings.stored_answer_bytes,
+        settings.stored_answer_seconds,
+    )
+    policies = Policies(
+        cast("Policy", settings.policy), cast("dict[str, Policy]", settings.policies)
+    )
+    return Retention(settings.snapshots, answers, settings.history_events, policies)
+
+
+def open_repository(settings: Settings, catalog: Catalog, state: Path) -> Repository:
+    """Open the repository of the settings' models."""
+    load = partial(load_model, max_events=settings.max_events, runtime=settings.runtime)
+    return Repository(
+        catalog,
+        Path(settings.models),
+        load,
+        max_versions=settings.versions,
+        state=state,
+    )
 
 
 class ModelName(BaseConverter):
     """A model's name in an address: no slash, and no colon, which begins the verb."""
+
+    regex = "[^/:]+"
+
+
+class VersionLabel(BaseConverter):
+    """A version label in an address: as a model's name."""
 
     regex = "[^/:]+"
 
@@ -79,9 +138,16 @@ def create_app(services: Services) -> Flask:
     # A session's id may begin with, end with or hold slashes, and each is another id.
     app.url_map.strict_slashes = False
     app.url_map.merge_slashes = False
-    app.url_map.converters |= {"model": ModelName, "session_id": SessionId}
-    for view in (predict, models, sessions, health):
+    app.url_map.converters |= {
+        "model": ModelName,
+        "label": VersionLabel,
+        "session_id": SessionId,
+    }
+    views = (predict, forecast, models, sessions, health, documents)
+    for view in (*views, v2, v2_models, v2_repository):
         app.register_blueprint(view.blueprint)
+    app.register_blueprint(documents.swagger_ui)
+    any_case.init_app(app)
     error_pages.init_app(app)
     access_log.init_app(app)
     return app

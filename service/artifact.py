@@ -97,15 +97,21 @@ class Artifact(msgspec.Struct, frozen=True):
     manifest: Manifest
 
 
-def find_newest(models: Path) -> Iterator[Path]:
-    """Yield the newest version's folder of every model under a folder."""
+def find_versions(models: Path, max_versions: int) -> Iterator[list[Path]]:
+    """Yield the newest versions' folders of every model under a folder, newest first.
+
+    Args:
+        models: The folder.
+        max_versions: How many versions of a model at most, 1 or more.
+    """
     if not models.is_dir():
         log.warning("no models: %s is no folder; export one with `make train`", models)
         return
     for model in sorted(models.iterdir()):
         versions = [v for v in list_versions(model) if (v / MANIFEST).is_file()]
         if versions:
-            yield max(versions, key=lambda version: int(version.name))
+            versions.sort(key=lambda version: int(version.name), reverse=True)
+            yield versions[:max_versions]
         elif model.is_dir() and not model.name.startswith("."):
             log.warning("skipped %s: no version in it has a %s", model, MANIFEST)
 

@@ -1,77 +1,121 @@
-"""One call of a network: the next timesteps of several jobs, whatever their lengths.
+"""One call of a network: the next timesteps of several runs, whatever their lengths.
 
 Gathers events and memories, runs the program, hands outputs and memories back. Knows
-neither sessions nor stores, and not which jobs come next: `service.lane` does.
+neither sessions nor stores, nor which runs come next in a tick: `service.lane` does.
 """
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Sequence
-from itertools import accumulate, pairwise
+from itertools import accumulate, islice, pairwise
 
 import numpy as np
 
 from service.catalog import Model
-from service.job import Job
+from service.errors import NonFiniteResult
+from service.rows import Advanced
+from service.run import Run
 from service.runtime import Signature
 
+# A runtime sees so many rows at most when it plans a call; no call takes more.
+MAX_PLANNED_ROWS = 1024
 
-def advance_jobs(
-    model: Model, signature: Signature, jobs: Sequence[Job], timesteps: int
-) -> list[Job]:
-    """Advance jobs together by up to so many timesteps each.
+
+def advance_runs(
+    model: Model, signature: Signature, runs: Sequence[Run], timesteps: int
+) -> set[int]:
+    """Advance runs together by up to so many timesteps each.
 
     Args:
         model: The network.
         signature: `advance`, or `explain` for the gates too.
-        jobs: Whose next events to absorb; each has at least one left.
-        timesteps: Most of them a job takes; one with fewer left takes those.
+        runs: Whose next events to absorb; each has at least one left.
+        timesteps: Most of them a run takes; one with fewer left takes those.
 
     Returns:
-        The jobs whose outputs or memory are not finite numbers; they did not advance.
+        Positions of the runs whose outputs or memory are not finite numbers; those
+        did not advance.
     """
-    lengths = [min(job.remaining, timesteps) for job in jobs]
+    lengths = [min(run.remaining, timesteps) for run in runs]
     results = model.runtime.run(
         signature,
         {
-            "sequence": gather_events(jobs, lengths),
+            "sequence": gather_events(runs, lengths),
             "length": np.array(lengths, np.int32),
-            **split_memory(gather_memory(model, jobs), model.manifest.memory),
+            **split_memory(gather_memory(model, runs), model.manifest.memory),
         },
     )
     after = [results.pop(name) for name in model.manifest.memory]
-    packed = np.concatenate([part.reshape(len(jobs), -1) for part in after], axis=1)
+    packed = np.concatenate([part.reshape(len(runs), -1) for part in after], axis=1)
     bad = find_bad([packed, *results.values()], lengths)
     content, size = packed.tobytes(), 4 * model.memory_size
-    for k, job in enumerate(jobs):
+    for k, run in enumerate(runs):
         if k not in bad:
-            job.take(results, k, lengths[k], content[k * size : (k + 1) * size])
-    return [jobs[k] for k in sorted(bad)]
+            run.take(results, k, lengths[k], content[k * size : (k + 1) * size])
+    return bad
 
 
-def gather_events(jobs: Sequence[Job], lengths: Sequence[int]) -> np.ndarray:
-    """Stack the jobs' next events, zeros behind the shorter ones.
+def advance_batch(
+    model: Model,
+    signature: Signature,
+    sequences: Sequence[np.ndarray],
+    memories: Sequence[bytes | None],
+) -> list[Advanced | NonFiniteResult]:
+    """Advance sequences to their ends, together.
+
+    Args:
+        model: The network.
+        signature: `advance`, or `explain` for the gates too.
+        sequences: Encoded events of each, of shape (timesteps[, columns]).
+        memories: Memory of each as stored; None for one that has not begun.
+
+    Returns:
+        For each what came out, or why that is nothing to go on with.
+    """
+    runs = [Run(s, m) for s, m in zip(sequences, memories, strict=True)]
+    waiting, failed = deque(runs), set[Run]()
+    while waiting:
+        remaining = [run.remaining for run in islice(waiting, MAX_PLANNED_ROWS)]
+        num_rows, timesteps = model.runtime.plan(signature, remaining)
+        taken = [waiting.popleft() for _ in range(num_rows)]
+        bad = advance_runs(model, signature, taken, timesteps)
+        failed |= {taken[k] for k in bad}
+        waiting.extend(run for run in taken if run.remaining and run not in failed)
+    return [non_finite() if run in failed else run.ahead() for run in runs]
+
+
+def non_finite() -> NonFiniteResult:
+    """Return the error of a step that led to no number."""
+    return NonFiniteResult(
+        "the network's answer is not a finite number; the step was not taken and the "
+        "memory is as it was. Check the events for extreme values."
+    )
+
+
+def gather_events(runs: Sequence[Run], lengths: Sequence[int]) -> np.ndarray:
+    """Stack the runs' next events, zeros behind the shorter ones.
 
     Returns:
         Of shape (batch, timesteps) or (batch, timesteps, columns).
     """
     parts = [
-        job.row.sequence[job.position : job.position + length]
-        for job, length in zip(jobs, lengths, strict=True)
+        run.sequence[run.position : run.position + length]
+        for run, length in zip(runs, lengths, strict=True)
     ]
     longest = max(lengths)
     if min(lengths) == longest:
-        return np.concatenate(parts).reshape(len(jobs), longest, *parts[0].shape[1:])
-    padded = np.zeros((len(jobs), longest, *parts[0].shape[1:]), parts[0].dtype)
+        return np.concatenate(parts).reshape(len(runs), longest, *parts[0].shape[1:])
+    padded = np.zeros((len(runs), longest, *parts[0].shape[1:]), parts[0].dtype)
     for k, part in enumerate(parts):
         padded[k, : len(part)] = part
     return padded
 
 
-def gather_memory(model: Model, jobs: Sequence[Job]) -> np.ndarray:
-    """Lay the jobs' memories one below the other, float32 of shape (batch, size)."""
-    content = b"".join([job.memory or model.no_memory for job in jobs])
-    return np.frombuffer(content, "<f4").reshape(len(jobs), -1)
+def gather_memory(model: Model, runs: Sequence[Run]) -> np.ndarray:
+    """Lay the runs' memories one below the other, float32 of shape (batch, size)."""
+    content = b"".join([run.memory or model.no_memory for run in runs])
+    return np.frombuffer(content, "<f4").reshape(len(runs), -1)
 
 
 def split_memory(

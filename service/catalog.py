@@ -5,17 +5,21 @@ Knows which models and versions there are; knows no HTTP and no sessions.
 
 from __future__ import annotations
 
+import json
 import logging
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
 from functools import cached_property
+from hashlib import blake2b
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from service.artifact import Manifest, find_newest, read_artifact
+from service.artifact import ArtifactError, Manifest, find_versions, read_artifact
 from service.errors import ModelNotFound, VersionNotFound
 from service.events import Encoder, build_encoder
+from service.memory.history import SCHEMA_BYTES
 from service.runtime import SIGNATURES, Runtime, open_runtime
 from service.settings import Choice
 
@@ -26,16 +30,30 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Model:
-    """One served version: what it promises, what runs it, what feeds it."""
+    """One served version: what it promises, what runs it, what feeds it.
+
+    Attributes:
+        prepared: What dialects work out once per model, by their own names.
+    """
 
     manifest: Manifest
     runtime: Runtime
     encoder: Encoder
+    # Not an argument, so that a changed copy of a model begins with none of it.
+    prepared: dict[str, Any] = field(
+        init=False, default_factory=dict, compare=False, repr=False
+    )
 
     @cached_property
     def fingerprint(self) -> bytes:
         """The network's fingerprint, which its memory carries."""
         return bytes.fromhex(self.manifest.network)[:FINGERPRINT_BYTES]
+
+    @cached_property
+    def schema(self) -> bytes:
+        """Digest of its input schema: where it is the same, encoded events are."""
+        schema = json.dumps(self.manifest.input, sort_keys=True).encode()
+        return blake2b(schema, digest_size=SCHEMA_BYTES).digest()
 
     @cached_property
     def memory_size(self) -> int:
@@ -60,9 +78,23 @@ class Catalog:
         for model in models:
             versions = self._models.setdefault(model.manifest.name, {})
             versions[model.manifest.version] = model
+        # Called before the catalog is looked into: others may have changed what is
+        # to be served.
+        self.watch: Callable[[], None] = lambda: None
+
+    def replace(self, name: str, models: Iterable[Model]) -> None:
+        """Serve these versions of a model from now on; none of them unloads it."""
+        versions = {model.manifest.version: model for model in models}
+        others = {n: served for n, served in self._models.items() if n != name}
+        self._models = {**others, name: versions} if versions else others
+
+    def loaded(self, name: str) -> dict[int, Model]:
+        """Return the versions of a model that this process holds, without a watch."""
+        return dict(self._models.get(name, {}))
 
     def names(self) -> list[str]:
         """List the served models."""
+        self.watch()
         return sorted(self._models)
 
     def versions(self, name: str) -> list[int]:
@@ -71,13 +103,19 @@ class Catalog:
         Raises:
             ModelNotFound: No such model is served.
         """
-        if name not in self._models:
+        self.watch()
+        if not (versions := self.loaded(name)):
             served = ", ".join(self.names()) or "none"
             raise ModelNotFound(
                 f"model {name[:80]!r} is not served here; the served models are: "
                 f"{served}."
             )
-        return sorted(self._models[name])
+        return sorted(versions)
+
+    def family(self, model: Model) -> list[Model]:
+        """List the served versions of a model's name, oldest first."""
+        versions = self._models.get(model.manifest.name, {})
+        return [versions[version] for version in sorted(versions)]
 
     def find(self, name: str, version: int | None = None) -> Model:
         """Find a model, in its newest version unless one is named.
@@ -88,23 +126,33 @@ class Catalog:
         """
         versions = self.versions(name)
         chosen = versions[-1] if version is None else version
-        if chosen not in versions:
+        model = self.loaded(name).get(chosen)
+        if model is None:
             raise VersionNotFound(
                 f"model {name!r} is not served in version {version}; it is in version "
                 f"{', '.join(map(str, versions))}."
             )
-        return self._models[name][chosen]
+        return model
 
 
-def load_catalog(folder: Path, *, max_events: int, runtime: Choice = "auto") -> Catalog:
-    """Load the newest version of every model under a folder.
+def load_catalog(
+    folder: Path, *, max_events: int, max_versions: int, runtime: Choice = "auto"
+) -> Catalog:
+    """Load the newest versions of every model under a folder.
 
     Raises:
-        ArtifactError: A version's folder is damaged.
+        ArtifactError: The folder of a newest version is damaged. A damaged older one
+            is left out and the log says so: memories pinned to it are refused.
     """
-    return Catalog(
-        [load_model(path, max_events, runtime) for path in find_newest(folder)]
-    )
+    models: list[Model] = []
+    for newest, *older in find_versions(folder, max_versions):
+        models.append(load_model(newest, max_events, runtime))
+        for path in older:
+            try:
+                models.append(load_model(path, max_events, runtime))
+            except ArtifactError as error:
+                log.warning("skipped %s: %s", path, error)
+    return Catalog(models)
 
 
 def load_model(path: Path, max_events: int, runtime: Choice = "auto") -> Model:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from flask import current_app, g
 
+from service.errors import NotServed
+from service.labels import find_version
+
 if TYPE_CHECKING:
     from service.app import Services
     from service.catalog import Model
+    from service.repository import Repository
 
 
 def services() -> Services:
@@ -16,12 +21,31 @@ def services() -> Services:
     return cast("Services", current_app.extensions["carryover"])
 
 
-def find_model(name: str, version: int | None = None) -> Model:
+def find_model(
+    name: str, version: int | None = None, label: str | None = None
+) -> Model:
     """Find a served model, and note it for the log.
 
     Raises:
         ModelNotFound: No such model is served.
         VersionNotFound: The model is served, but not in this version.
+        UnknownLabel: It has no such version label.
     """
-    g.model = services().catalog.find(name, version)
+    here = services()
+    if label is not None:
+        here.catalog.versions(name)  # only a served model has a folder to look into
+        version = find_version(Path(here.settings.models), name, label)
+    g.model = here.catalog.find(name, version)
     return cast("Model", g.model)
+
+
+def repository() -> Repository:
+    """Return the model repository.
+
+    Raises:
+        NotServed: The application was made without one.
+    """
+    opened = services().repository
+    if opened is None:
+        raise NotServed("this service was started without a model repository.")
+    return opened

@@ -17,18 +17,21 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 
-from service.catalog import Model
+from service.catalog import Catalog, Model
 from service.errors import (
     CarryoverError,
     Overloaded,
     StoreFull,
     StoreUnavailable,
 )
+from service.in_progress import InProgress, has_keys
 from service.job import Job, Submission
 from service.lane import Lane, too_late
 from service.memory.admission import Found
 from service.memory.seal import Seal
 from service.memory.sessions import SessionKey, Sessions
+from service.past import Past
+from service.retention import Retention
 from service.rows import Refused, Result, Row
 from service.runtime import Signature
 from service.ticker import Ticker
@@ -43,6 +46,8 @@ MAX_CONTENTION_SECONDS = 10.0
 TICK_SECONDS = 0.0003
 # Rows that one tick takes in: more would hold up the first of them for milliseconds.
 MAX_ARRIVALS = 256
+DEFAULT_RETENTION = Retention()
+NO_CATALOG = Catalog([])
 
 
 class Engine:
@@ -53,6 +58,9 @@ class Engine:
         seal: Seals memory held by clients.
         lifetimes: Default lifetimes.
         clock: Seconds since 1970.
+        retention: What sessions keep beside their memory.
+        catalog: The served models: a row may be advanced by another version than the
+            one its request is for.
         max_queued_rows: How many rows may wait or be under way at once.
     """
 
@@ -62,11 +70,14 @@ class Engine:
         seal: Seal,
         lifetimes: Lifetimes,
         clock: Callable[[], float],
+        retention: Retention = DEFAULT_RETENTION,
+        catalog: Catalog = NO_CATALOG,
         *,
         max_queued_rows: int = 16_384,
     ) -> None:
         self.sessions = sessions
-        self._transitions = Transitions(seal, lifetimes, clock)
+        self.transitions = Transitions(seal, lifetimes, clock, retention, catalog)
+        self._in_progress = InProgress()
         self._max_queued_rows = max_queued_rows
         self._num_rows = 0
         self._queue: deque[Job] = deque()
@@ -82,6 +93,7 @@ class Engine:
         *,
         tenant: str = "",
         signature: Signature = "advance",
+        is_version_named: bool = False,
         timeout_seconds: float = float("inf"),
     ) -> list[Result]:
         """Advance every row and commit its memory.
@@ -92,22 +104,36 @@ class Engine:
                 none after one that failed.
             tenant: Whom sessions and tokens belong to.
             signature: `explain` for the gates too.
+            is_version_named: Whether the client named the model's version, so that no
+                other may advance its memory.
             timeout_seconds: Rows that have not come to their end by then are given
                 up, their memory unchanged.
 
         Returns:
             For each row its outcome, or why it was refused.
         """
-        call = Call(model, tenant, signature)
+        call = Call(model, tenant, signature, is_version_named)
         deadline = time.monotonic() + timeout_seconds
         self._reserve(len(rows))
         try:
-            results: dict[int, Result] = {}
-            for turn in take_turns(rows):
-                self._advance_turn(call, rows, turn, results, deadline)
-            return [results[k] for k in range(len(rows))]
+            if not has_keys(rows):
+                return self._advance(call, rows, deadline)
+            with self._in_progress.claim(tenant, model.manifest.name, rows) as claimed:
+                return self._advance(call, claimed, deadline)
         finally:
             self._num_rows -= len(rows)
+
+    def _advance(
+        self, call: Call, rows: Sequence[Row | Refused], deadline: float
+    ) -> list[Result]:
+        """Advance rows turn by turn.
+
+        A row waits for the earlier ones of its session.
+        """
+        results: dict[int, Result] = {}
+        for turn in take_turns(rows):
+            self._advance_turn(call, rows, turn, results, deadline)
+        return [results[k] for k in range(len(rows))]
 
     def _reserve(self, num_rows: int) -> None:
         if self._num_rows + num_rows > self._max_queued_rows:
@@ -195,9 +221,12 @@ class Engine:
 
     def _begin(self, job: Job, found: Found | None) -> None:
         try:
-            past = self._transitions.begin(job.call, job.row, found)
+            past = self.transitions.begin(job.call, job.row, found)
         except CarryoverError as error:
             self._settle(job, error)
+            return
+        if not isinstance(past, Past):
+            self._settle(job, past)
             return
         job.begin(past)
         name = id(past.model), job.call.signature
@@ -226,33 +255,51 @@ class Engine:
     def _commit(self, jobs: Sequence[Job]) -> None:
         """Store the sessions' memories in one transaction, and settle the jobs.
 
-        A store that refuses costs the rows that need it their step, and no other. A
-        job that lost the race goes back to the front of the queue.
+        A job that lost the race goes back to the front of the queue.
         """
-        steps: list[tuple[Job, Step]] = []
-        writes = []
-        for job in jobs:
-            step = self._transitions.finish(job.row, job.past, job.ahead())
-            steps.append((job, step))
-            if job.key is not None and step.past.found is not None:
-                writes.append((job.key, step.past.found, step.after))
-        try:
-            saved = iter(self.sessions.save(writes) if writes else [])
-        except (StoreFull, StoreUnavailable) as error:
-            for job, _ in steps:
-                if job.key is not None:
-                    self._settle(job, error)
-            steps, saved = [(j, s) for j, s in steps if j.key is None], iter(())
-        for job, step in steps:
-            self._conclude(job, step, job.key is None or next(saved))
+        steps = self._finish(jobs)
+        stored = [job for job in steps if job.key is not None]
+        refusal, saved = self._save([(job, steps[job]) for job in stored])
+        won = dict(zip(stored, saved, strict=True))
+        for job, step in steps.items():
+            outcome = won.get(job, True)
+            if job.key is not None and refusal:
+                self._settle(job, refusal)
+            elif isinstance(outcome, StoreFull):  # it would begin; others go on
+                self._settle(job, outcome)
+            elif outcome:
+                self._settle(job, self.transitions.conclude(job.call, step))
+            else:
+                self._retry(job)
 
-    def _conclude(self, job: Job, step: Step, won: bool | StoreFull) -> None:
-        if isinstance(won, StoreFull):  # it would begin a session; others go on
-            self._settle(job, won)
-        elif won:
-            self._settle(job, self._transitions.conclude(job.call, step))
-        else:
-            self._retry(job)
+    def _finish(self, jobs: Sequence[Job]) -> dict[Job, Step]:
+        steps: dict[Job, Step] = {}
+        for job in jobs:
+            try:
+                ahead = job.run.ahead()
+                steps[job] = self.transitions.finish(job.call, job.row, job.past, ahead)
+            except CarryoverError as error:
+                self._settle(job, error)
+        return steps
+
+    def _save(
+        self, steps: Sequence[tuple[Job, Step]]
+    ) -> tuple[CarryoverError | None, list[bool | StoreFull]]:
+        """Store what sessions come to.
+
+        Returns:
+            Why the store refused, if it did: that costs the rows that need it their
+            step, and no other. And for each step whether it won.
+        """
+        writes = [
+            (job.key, step.past.found, step.after)
+            for job, step in steps
+            if job.key is not None and step.past.found is not None
+        ]
+        try:
+            return None, self.sessions.save(writes) if writes else []
+        except (StoreFull, StoreUnavailable) as error:
+            return error, [False] * len(writes)
 
     def _retry(self, job: Job) -> None:
         """Start a job over that lost the race, unless it has for too long."""

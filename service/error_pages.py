@@ -14,6 +14,7 @@ from werkzeug.exceptions import (
 
 from service import errors
 from service.current import services
+from service.dialects.v1_texts import malformed_request
 from service.problems import TOO_LARGE, problem_response
 
 log = logging.getLogger(__name__)
@@ -37,19 +38,29 @@ def show_http_error(error: HTTPException) -> Response:
 def translate(error: HTTPException) -> errors.CarryoverError:
     """Find the service's error for one of Flask's."""
     if isinstance(error, NotFound):
-        return errors.NotFound(
-            f"nothing is at {request.path[:200]}. The calls are listed in the README; "
-            "predictions are at POST /v1/models/<model>:predict."
-        )
+        return translate_not_found()
     if isinstance(error, MethodNotAllowed):
         methods = ", ".join(error.valid_methods or ())
         return errors.MethodNotAllowed(
-            f"{request.path[:200]} does not take {request.method}; it takes {methods}."
+            f"{request.path[:200]} does not take {request.method}; it takes {methods}.",
+            error=malformed_request(request.method, request.path[:200]),
         )
     if isinstance(error, RequestEntityTooLarge):
         limit = services().settings.max_body_bytes
         return errors.BodyTooLarge(TOO_LARGE.format(limit=limit), max_body_bytes=limit)
     return errors.InvalidRequest(f"the request cannot be read: {error.description}")
+
+
+def translate_not_found() -> errors.CarryoverError:
+    """Find the error for an address of nothing; under /v1, TensorFlow Serving's."""
+    detail = (
+        f"nothing is at {request.path[:200]}. The calls are listed at /docs; "
+        "predictions are at POST /v1/models/<model>:predict."
+    )
+    if request.path.startswith("/v1/"):
+        text = malformed_request(request.method, request.path[:200])
+        return errors.MalformedRequest(detail, error=text)
+    return errors.NotFound(detail)
 
 
 def show_crash(error: Exception) -> Response:

@@ -12,12 +12,20 @@ CarryoverError
 │   ├── UnknownEvent
 │   ├── InvalidEvent
 │   ├── NonFiniteInput
-│   └── TokenInvalid
+│   ├── TokenInvalid
+│   ├── UnknownLabel
+│   ├── MalformedRequest
+│   ├── AnswerTooLarge
+│   ├── CannotForecast
+│   ├── IdempotencyMismatch
+│   ├── SequenceNotStarted
+│   └── ModelNotLoaded
 ├── NotFound
 │   ├── ModelNotFound
 │   ├── VersionNotFound
 │   └── SessionNotFound
 ├── MethodNotAllowed        the address takes other methods
+├── NotServed               a call of a protocol that this service leaves out
 ├── Gone                    it was here, and is no more
 │   ├── SessionGone
 │   └── TokenExpired
@@ -26,6 +34,7 @@ CarryoverError
 │   ├── SessionLive
 │   ├── WrongNetwork
 │   ├── SessionContended
+│   ├── RequestInProgress
 │   └── EarlierRowFailed
 ├── NonFiniteResult         the network's answer is not a number; nothing was stored
 ├── CorruptRecord           stored memory fails its checksum; it is never served
@@ -131,6 +140,48 @@ class TokenInvalid(InvalidRequest):
     code = "token_invalid"
 
 
+class UnknownLabel(InvalidRequest):
+    """The model has no such version label."""
+
+    code = "unknown_label"
+
+
+class MalformedRequest(InvalidRequest):
+    """Nothing under /v1 has this address."""
+
+    code = "malformed_request"
+
+
+class AnswerTooLarge(InvalidRequest):
+    """A row has an idempotency key, and its answer is too large to be kept."""
+
+    code = "answer_too_large"
+
+
+class CannotForecast(InvalidRequest):
+    """The model's output is not an event it could take next."""
+
+    code = "cannot_forecast"
+
+
+class IdempotencyMismatch(InvalidRequest):
+    """The idempotency key was used for another request to the session."""
+
+    code = "idempotency_mismatch"
+
+
+class SequenceNotStarted(InvalidRequest):
+    """An infer request goes on with a sequence that is not live."""
+
+    code = "sequence_not_started"
+
+
+class ModelNotLoaded(InvalidRequest):
+    """A model's folder is damaged or not of a form this service reads."""
+
+    code = "model_not_loaded"
+
+
 class NotFound(CarryoverError):
     """Nothing is at this address."""
 
@@ -159,6 +210,12 @@ class MethodNotAllowed(CarryoverError):
     """The address exists, but does not take this method."""
 
     code = "method_not_allowed"
+
+
+class NotServed(CarryoverError):
+    """A call of a protocol that is otherwise spoken here."""
+
+    code = "not_served"
 
 
 class Gone(CarryoverError):
@@ -207,6 +264,12 @@ class SessionContended(Conflict):
     """Other requests kept changing the session while this one was computed."""
 
     code = "session_contended"
+
+
+class RequestInProgress(Conflict):
+    """A request with the same idempotency key is being worked on."""
+
+    code = "request_in_progress"
 
 
 class EarlierRowFailed(Conflict):

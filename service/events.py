@@ -33,10 +33,12 @@ class Encoder(Protocol):
     Attributes:
         dtype: Type of the sequence.
         columns: Shape of one event in it: () or (columns,).
+        max_events: Most events of one row.
     """
 
     dtype: type[np.generic]
     columns: tuple[int, ...]
+    max_events: int
 
     def encode(self, sequence: Sequence[Any]) -> np.ndarray:
         """Return an array of shape (timesteps,) or (timesteps, columns)."""

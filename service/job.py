@@ -5,14 +5,11 @@ from __future__ import annotations
 import threading
 import time
 
-import numpy as np
-
 from service.memory.sessions import SessionKey
-from service.rows import Advanced, Result, Row
-from service.transition import Call, Past
-
-# By name, outputs of shape (batch, timesteps, ...).
-Outputs = dict[str, np.ndarray]
+from service.past import Past
+from service.rows import Result, Row
+from service.run import Run
+from service.transition import Call
 
 
 class Submission:
@@ -61,33 +58,31 @@ class Job:
     Attributes:
         key: Names its session; None without one.
         past: What it continues; set by `begin`.
-        memory: The memory it has come to, as stored; None for one that has not begun.
-        position: How many of its events are absorbed.
+        run: How far it has come; set by `begin`.
         result: Its outcome or error, at the end.
     """
 
-    past: Past  # from `begin` on
+    past: Past
+    run: Run
 
     __slots__ = (
-        "_parts",
         "began",
         "call",
         "deadline",
         "key",
-        "memory",
         "past",
-        "position",
         "result",
         "row",
+        "run",
         "submission",
     )
 
     def __init__(
         self, call: Call, row: Row, submission: Submission, deadline: float
     ) -> None:
+        submission.num_pending += 1
         self.call = call
         self.row = row
-        submission.num_pending += 1
         self.submission = submission
         self.deadline = deadline
         self.began = time.monotonic()
@@ -95,38 +90,8 @@ class Job:
         if row.session is not None:
             self.key = call.key(row.session)
         self.result: Result | None = None
-        self.memory: bytes | None = None
-        self.position = 0
-        self._parts: list[tuple[Outputs, int, int]] = []
 
     def begin(self, past: Past) -> None:
         """Start, or start over, from a memory."""
         self.past = past
-        self.memory = past.record.tensors if past.record else None
-        self.position = 0
-        self._parts = []
-
-    @property
-    def remaining(self) -> int:
-        """How many events are left."""
-        return len(self.row.sequence) - self.position
-
-    def take(self, outputs: Outputs, index: int, length: int, memory: bytes) -> None:
-        """Go on by `length` events: row `index` of a batch's outputs is this job's."""
-        self._parts.append((outputs, index, length))
-        self.position += length
-        self.memory = memory
-
-    def ahead(self) -> Advanced:
-        """Return what it came to: outputs of all its timesteps, and the memory."""
-        return Advanced(self._outputs(), self.memory or b"")
-
-    def _outputs(self) -> Outputs:
-        if len(self._parts) == 1:
-            outputs, index, length = self._parts[0]
-            return {name: value[index, :length] for name, value in outputs.items()}
-        names = self._parts[0][0]
-        return {
-            name: np.concatenate([o[name][k, :n] for o, k, n in self._parts])
-            for name in names
-        }
+        self.run = Run(past.sequence, past.tensors)

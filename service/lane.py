@@ -11,14 +11,11 @@ import time
 from collections import deque
 from itertools import islice
 
-from service.batch import advance_jobs
+from service.batch import MAX_PLANNED_ROWS, advance_runs, non_finite
 from service.catalog import Model
-from service.errors import CarryoverError, DeadlineExceeded, NonFiniteResult
+from service.errors import CarryoverError, DeadlineExceeded
 from service.job import Job
 from service.runtime import Signature
-
-# A runtime sees so many rows at most when it plans a call; no call takes more.
-MAX_PLANNED_ROWS = 1024
 
 
 class Lane:
@@ -48,17 +45,18 @@ class Lane:
             The jobs that came to their end, and those that failed, and why.
         """
         front = islice(self._jobs, MAX_PLANNED_ROWS)
-        remaining = [job.remaining for job in front]
+        remaining = [job.run.remaining for job in front]
         num_jobs, timesteps = self._model.runtime.plan(self._signature, remaining)
         jobs = [self._jobs.popleft() for _ in range(num_jobs)]
-        bad = advance_jobs(self._model, self._signature, jobs, timesteps)
-        failed: list[tuple[Job, CarryoverError]] = [(job, non_finite()) for job in bad]
+        runs = [job.run for job in jobs]
+        bad = advance_runs(self._model, self._signature, runs, timesteps)
         finished: list[Job] = []
+        failed: list[tuple[Job, CarryoverError]] = []
         now = time.monotonic()
-        for job in jobs:
-            if job in bad:
-                continue
-            if not job.remaining:
+        for k, job in enumerate(jobs):
+            if k in bad:
+                failed.append((job, non_finite()))
+            elif not job.run.remaining:
                 finished.append(job)
             elif job.deadline <= now:
                 failed.append((job, too_late(now - job.began)))
@@ -72,12 +70,4 @@ def too_late(seconds: float) -> DeadlineExceeded:
     return DeadlineExceeded(
         f"the row had not come to its end after {seconds:.1f} s and was given up; its "
         "memory is as it was. Send it again, or fewer events at a time."
-    )
-
-
-def non_finite() -> NonFiniteResult:
-    """Return the error of a step that led to no number."""
-    return NonFiniteResult(
-        "the network's answer is not a finite number; the step was not taken and the "
-        "memory is as it was. Check the events for extreme values."
     )

@@ -8,8 +8,8 @@ these functions and does not know which of the two serves it.
 from __future__ import annotations
 
 import sys
-import time
 from collections.abc import Callable
+from functools import cache
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -19,6 +19,7 @@ T = TypeVar("T")
 IDLE_PRIORITY = 2
 
 
+@cache
 def is_gevent() -> bool:
     """Tell whether this process serves its requests with gevent."""
     monkey = sys.modules.get("gevent.monkey")
@@ -32,7 +33,8 @@ def give_way() -> None:
     the network. What was readable in this turn of the loop has been parsed and queued
     when it returns.
     """
-    time.sleep(0)  # gevent's own under gevent
+    if is_gevent():
+        sys.modules["gevent"].sleep(0)
 
 
 def look_up() -> None:

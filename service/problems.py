@@ -20,16 +20,24 @@ TOO_LARGE = (
     "the body is longer than {limit} bytes. Split the rows over several requests; "
     "sessions carry the memory across them."
 )
-# When a store that refused is worth another try: it is swept every half minute.
-RETRY_AFTER_SECONDS = 30
+# When another try is worth it: a store that refused is swept every half minute, other
+# requests to a session take milliseconds.
+RETRY_AFTER_SECONDS: dict[type[errors.CarryoverError], int] = {
+    errors.StoreFull: 30,
+    errors.StoreUnavailable: 30,
+    errors.RequestInProgress: 1,
+    errors.SessionContended: 1,
+}
 
 # The most specific class wins: a class without a row has its parent's status.
 STATUS: dict[type[errors.CarryoverError], HTTPStatus] = {
     errors.CarryoverError: HTTPStatus.INTERNAL_SERVER_ERROR,
     errors.InvalidRequest: HTTPStatus.BAD_REQUEST,
     errors.BodyTooLarge: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+    errors.IdempotencyMismatch: HTTPStatus.UNPROCESSABLE_ENTITY,
     errors.NotFound: HTTPStatus.NOT_FOUND,
     errors.MethodNotAllowed: HTTPStatus.METHOD_NOT_ALLOWED,
+    errors.NotServed: HTTPStatus.NOT_IMPLEMENTED,
     errors.Gone: HTTPStatus.GONE,
     errors.Conflict: HTTPStatus.CONFLICT,
     errors.Overloaded: HTTPStatus.SERVICE_UNAVAILABLE,
@@ -72,8 +80,8 @@ def problem_response(*failures: errors.CarryoverError) -> Response:
         body["rows"] = [problem(failure) for failure in failures]
     response = json_response(body, status, PROBLEM_JSON)
     g.code = failures[0].code
-    if status == HTTPStatus.SERVICE_UNAVAILABLE:
-        response.headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
+    if seconds := RETRY_AFTER_SECONDS.get(type(failures[0])):
+        response.headers["Retry-After"] = str(seconds)
     return response
 
 

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+import msgspec
 import numpy as np
 
 from service.errors import CarryoverError, EmptySequence, SequenceTooLong
 
+if TYPE_CHECKING:
+    from service.catalog import Model
 
-@dataclass(frozen=True, slots=True)
-class Row:
+
+# A struct, not a dataclass: thousands are made a second, each in a seventh of the time.
+class Row(msgspec.Struct, frozen=True, eq=False):
     """One sequence to advance, and the memory it continues.
 
     Args:
@@ -24,6 +27,15 @@ class Row:
         start: Whether the session is to begin anew.
         end: Whether the session ends with this row.
         ttl_seconds: Idle lifetime asked for the session, or lifetime of the token.
+        key: Idempotency key of the request, for a row of a session, if it has one.
+        fingerprint: 16-byte digest of the request under that key.
+        position: Which row of the request it is.
+        is_last_only: Whether outputs are wanted for the last timestep only; more may
+            be computed, but a stored answer keeps no more.
+        events: The events as the client wrote them, for a version of the model that
+            takes others; None where they came as numbers.
+        is_strict: Whether `start` alone begins the session: without it the session must
+            be live, and with it a live one begins anew.
     """
 
     sequence: np.ndarray
@@ -34,6 +46,12 @@ class Row:
     start: bool = False
     end: bool = False
     ttl_seconds: float | None = None
+    key: str | None = None
+    fingerprint: bytes = b""
+    position: int = 0
+    is_last_only: bool = False
+    events: Sequence[Any] | None = None
+    is_strict: bool = False
 
 
 class Refused(NamedTuple):
@@ -59,6 +77,13 @@ class Outcome(NamedTuple):
         step: How many events it has absorbed in all.
         expires_at: When its memory expires, in seconds since 1970, if it can.
         token: The sealed memory, where the client holds it.
+        version: The model version that advanced it.
+        migrated_from: The version that made its memory before, where another one has
+            taken it over with this row.
+        is_reset: Whether that memory was dropped, and the sequence began anew.
+        is_replayed: Whether this is the stored answer to an earlier request.
+        model: That version; None where it is no longer served.
+        is_restarted: Whether the session was live and began anew.
     """
 
     outputs: dict[str, np.ndarray]
@@ -66,6 +91,12 @@ class Outcome(NamedTuple):
     step: int
     expires_at: float | None = None
     token: str | None = None
+    version: int = 0
+    migrated_from: int | None = None
+    is_reset: bool = False
+    is_replayed: bool = False
+    model: Model | None = None
+    is_restarted: bool = False
 
 
 Result = Outcome | CarryoverError

@@ -14,6 +14,8 @@ from typing import Any, Literal, NamedTuple, cast, get_args
 PREFIX = "CARRYOVER_"
 Choice = Literal["auto", "litert", "tensorflow"]
 DAY = 86_400.0
+# Of `service.migration`, which imports the networks' side; a test holds the two equal.
+POLICIES = ("pin", "replay", "reset", "refuse")
 MAX_PORT = 65_535
 
 
@@ -38,7 +40,7 @@ def positive_int(text: str) -> int:
     return value
 
 
-def whole_number(text: str) -> int:
+def natural(text: str) -> int:
     """Read a whole number of at least 0."""
     value = int(text)
     if value < 0:
@@ -69,6 +71,21 @@ def positive_seconds(text: str) -> float:
     return value
 
 
+def policy(text: str) -> str:
+    """Read the name of a policy for new versions."""
+    if text not in POLICIES:
+        raise ValueError
+    return text
+
+
+def policies(text: str) -> dict[str, str]:
+    """Read policies of models, `name=policy` parted by commas."""
+    pairs = [part.partition("=") for part in text.split(",") if part]
+    if not all(name and equals for name, equals, _ in pairs):
+        raise ValueError
+    return {name.strip(): policy(chosen.strip()) for name, _, chosen in pairs}
+
+
 def log_level(text: str) -> str:
     """Read the name of a log level."""
     if text not in ("debug", "info", "warning", "error"):
@@ -85,17 +102,45 @@ def runtime_choice(text: str) -> Choice:
 
 EXPECTED = {
     runtime_choice: "auto, litert or tensorflow",
+    policy: "pin, replay, reset or refuse",
+    policies: "model=policy pairs with commas between: nature=replay,taxi=reset",
     str: "text",
     log_level: "debug, info, warning or error",
+    natural: "a whole number of at least 0",
     positive_int: "a whole number of at least 1",
     port: "a whole number from 1 to 65535",
     store_address: "lmdb://PATH, redis://HOST, rediss://HOST or memory://",
-    whole_number: "a whole number; 0 for no limit",
     positive_seconds: "a number of seconds above 0",
 }
 
 TABLE = (
     Setting("models", str, "artifacts", "Folder of models, <name>/<version>/ each."),
+    Setting(
+        "versions",
+        positive_int,
+        2,
+        "How many versions of a model are served, the newest first.",
+    ),
+    Setting(
+        "policy",
+        policy,
+        "pin",
+        "What becomes of a memory when a new version is served: pin, replay, reset or "
+        "refuse.",
+    ),
+    Setting(
+        "policies",
+        policies,
+        {},
+        "The same for single models: nature=replay,taxi=reset.",
+    ),
+    # Four kilobytes for a model of events, rewritten with each step.
+    Setting(
+        "history_events",
+        positive_int,
+        1000,
+        "Longest session that can be replayed; kept for models with that policy only.",
+    ),
     Setting(
         "memory",
         store_address,
@@ -105,14 +150,14 @@ TABLE = (
     ),
     Setting(
         "max_sessions",
-        whole_number,
+        natural,
         0,
         "Beyond so many sessions, gone ones included until they are forgotten, new "
         "ones are refused; 0: no limit.",
     ),
     Setting(
         "max_memory_bytes",
-        whole_number,
+        natural,
         0,
         "Beyond so many bytes in the store, new sessions are refused; 0: no limit.",
     ),
@@ -127,6 +172,32 @@ TABLE = (
         positive_seconds,
         7 * DAY,
         "How long a session that is gone answers 410 before its id is forgotten.",
+    ),
+    # Enough for a client that repeats its last few requests after a lost connection.
+    Setting(
+        "stored_answers",
+        positive_int,
+        8,
+        "How many answers a session keeps to repeat them to the same request.",
+    ),
+    Setting(
+        "stored_answer_bytes",
+        positive_int,
+        65_536,
+        "Most bytes of them in one session.",
+    ),
+    Setting(
+        "stored_answer_seconds",
+        positive_seconds,
+        DAY,
+        "How long an answer can be repeated, while its session is known.",
+    ),
+    # Each is another copy of the memory in the record that every step rewrites.
+    Setting(
+        "snapshots",
+        natural,
+        0,
+        "How many earlier memories a session keeps, to be rewound to.",
     ),
     Setting(
         "token_key_file",
@@ -161,6 +232,12 @@ TABLE = (
         16_384,
         "Rows a worker takes in at a time; more are answered 503.",
     ),
+    Setting(
+        "state",
+        str,
+        "var/state",
+        "Folder in which the workers share which models are loaded, and statistics.",
+    ),
     Setting("host", str, "127.0.0.1", "Address to listen on."),
     Setting("port", port, 8080, "Port to listen on."),
     Setting("workers", positive_int, 2, "Processes; all share the sessions."),
@@ -183,6 +260,13 @@ TABLE = (
         100_000,
         'Most events, over all rows, in one predict request with "return": "all".',
     ),
+    # A step of 32 paths takes a fraction of a millisecond, so this takes seconds.
+    Setting(
+        "max_forecast_events",
+        positive_int,
+        10_000,
+        "Most events, over all rows and paths, in one forecast request.",
+    ),
     Setting("log_level", log_level, "info", "debug, info, warning or error."),
 )
 
@@ -192,16 +276,25 @@ class Settings:
     """The settings, read and checked; see `TABLE` for what each means."""
 
     models: str
+    versions: int
+    policy: str
+    policies: Mapping[str, str]
+    history_events: int
     memory: str
     max_sessions: int
     max_memory_bytes: int
     session_idle_seconds: float
     tombstone_seconds: float
+    stored_answers: int
+    stored_answer_bytes: int
+    stored_answer_seconds: float
+    snapshots: int
     token_key_file: str
     token_seconds: float
     runtime: Choice
     request_timeout_seconds: float
     max_queued_rows: int
+    state: str
     host: str
     port: int
     workers: int
@@ -211,6 +304,7 @@ class Settings:
     max_events: int
     max_explained_events: int
     max_returned_events: int
+    max_forecast_events: int
     log_level: str
 
 
@@ -246,9 +340,11 @@ def read_one(setting: Setting, environ: Mapping[str, str]) -> Any:
     try:
         return setting.read(environ[key])
     except ValueError:
+        example = "" if setting.default == {} else f", such as {setting.default}"
         raise SettingError(
             f"{key} has value {shown(environ[key])!r}; expected "
-            f"{EXPECTED[setting.read]}, such as {setting.default}."
+            f"{EXPECTED[setting.read]}"
+            f"{example}."
         ) from None
 
 
@@ -262,5 +358,6 @@ def describe_settings() -> str:
     lines = ["| setting | default | meaning |", "|---|---|---|"]
     for name, _, default, text in TABLE:
         shown = f"{default:g}" if isinstance(default, float) else default
-        lines.append(f"| `{PREFIX}{name.upper()}` | `{shown}` | {text} |")
+        cell = "" if default == {} else f"`{shown}`"
+        lines.append(f"| `{PREFIX}{name.upper()}` | {cell} | {text} |")
     return "\n".join(lines)

@@ -1,23 +1,36 @@
 """Transitions: what a row continues from, and what it leaves behind.
 
-The rules of one row's step, free of stores and batches: which memory it may advance,
-by which network, the record that takes the memory's place, and what its client is told.
-Knows nothing of HTTP, of how rows are batched, or where records are stored.
+The rules of one row's step, free of stores and batches: whether it was answered before,
+which memory it may advance, by which network, the record that takes the memory's place,
+and what its client is told. Knows nothing of HTTP, of how rows are batched, or where
+records are stored.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
-from service.catalog import Model
-from service.memory.admission import Found, admit, check_memory, check_step
+import msgspec
+
+from service.catalog import Catalog, Model
+from service.errors import WrongNetwork
+from service.memory.admission import Found, admit
+from service.memory.history import append_events
 from service.memory.record import Session, Tombstone
 from service.memory.seal import Seal
 from service.memory.sessions import SessionKey
+from service.memory.snapshots import Snapshot, append_snapshot
+from service.migration import Continuation, choose_version
+from service.past import Past, begin_with
+from service.repeats import find_answer, keep_answer
+from service.retention import Retention
 from service.rows import Advanced, Outcome, Row
 from service.runtime import Signature
+
+# The last fields of a session: what it keeps beside its memory.
+NUM_KEPT = 4
 
 
 class Lifetimes(NamedTuple):
@@ -34,24 +47,11 @@ class Call:
     model: Model
     tenant: str
     signature: Signature
+    is_version_named: bool = False
 
     def key(self, session: str) -> SessionKey:
         """Name a session among all tenants and models."""
         return SessionKey(self.tenant, self.model.manifest.name, session)
-
-
-class Past(NamedTuple):
-    """What a row continues: as found in the store, the live part of it, and by whom.
-
-    Attributes:
-        found: What the store holds; None for a row without a session.
-        record: The memory it continues; None begins a sequence.
-        model: The version that advances it.
-    """
-
-    found: Found | None
-    record: Session | None
-    model: Model
 
 
 class Step(NamedTuple):
@@ -59,15 +59,16 @@ class Step(NamedTuple):
 
     row: Row
     past: Past
-    ahead: Advanced
+    outcome: Outcome
     record: Session
 
     @property
     def after(self) -> Session | Tombstone:
         """What takes the place of the session's record."""
+        record = self.record
         if self.row.end:
-            return Tombstone("ended", self.record.step, self.record.updated_at)
-        return self.record
+            return Tombstone("ended", record.step, record.updated_at, record.answers)
+        return record
 
 
 class Transitions:
@@ -77,16 +78,25 @@ class Transitions:
         seal: Seals memory held by clients.
         lifetimes: Default lifetimes.
         clock: Seconds since 1970.
+        retention: What sessions keep beside their memory.
+        catalog: The served models, to find other versions in.
     """
 
     def __init__(
-        self, seal: Seal, lifetimes: Lifetimes, clock: Callable[[], float]
+        self,
+        seal: Seal,
+        lifetimes: Lifetimes,
+        clock: Callable[[], float],
+        retention: Retention,
+        catalog: Catalog,
     ) -> None:
         self._seal = seal
         self._lifetimes = lifetimes
         self._clock = clock
+        self._retention = retention
+        self._catalog = catalog
 
-    def begin(self, call: Call, row: Row, found: Found | None) -> Past:
+    def begin(self, call: Call, row: Row, found: Found | None) -> Past | Outcome:
         """Decide what a row continues.
 
         Args:
@@ -94,24 +104,78 @@ class Transitions:
             row: The row.
             found: What the store holds for its session; None without a session.
 
+        Returns:
+            What to run; or the row's outcome, where it was answered before.
+
         Raises:
             CarryoverError: It may not continue; see `service.memory.admission`.
         """
-        return Past(found, self._admit(call, row, found), call.model)
+        if found is None:
+            found_or_sent = Found(0, self._open(call, row))
+        else:
+            answered = self._find_answer(call, row, found)
+            if answered is not None:
+                return answered
+            found_or_sent = found
+        chosen = self._choose(call, row, found_or_sent.record)
+        record = admit(
+            found_or_sent,
+            network=chosen.network,
+            start=row.start,
+            at=row.at,
+            is_strict=row.is_strict,
+        )
+        if (
+            chosen.model is call.model
+            and chosen.history is None
+            and not chosen.is_reset
+        ):
+            return Past(found, record, chosen.model, row.sequence)
+        return begin_with(chosen, row, found, record, call.model)
 
-    def _admit(self, call: Call, row: Row, found: Found | None) -> Session | None:
-        network = call.model.fingerprint
-        if found is not None:
-            return admit(found, network=network, start=row.start, at=row.at)
+    def _find_answer(self, call: Call, row: Row, found: Found) -> Outcome | None:
+        """Find the answer to a row that is a repeat, and the version that gave it."""
+        if row.key is None and row.at is None:
+            return None
+        since = self._clock() - self._retention.answers.seconds
+        outcome = find_answer(row, call.signature, found, since)
+        if outcome is None:
+            return None
+        served = self._catalog.family(call.model)
+        return outcome._replace(model=find_version(outcome.version, call.model, served))
+
+    def _open(self, call: Call, row: Row) -> Session | None:
+        """Open the memory a client sent, if it did."""
         if row.token is None:
-            check_step(0, row.at)
             return None
         name, now = call.model.manifest.name, self._clock()
-        record = self._seal.open(row.token, tenant=call.tenant, model=name, now=now)
-        return check_memory(record, network=network, at=row.at)
+        return self._seal.open(row.token, tenant=call.tenant, model=name, now=now)
 
-    def finish(self, row: Row, past: Past, ahead: Advanced) -> Step:
-        """Form the record of a sequence's memory after a row."""
+    def _choose(self, call: Call, row: Row, live: object) -> Continuation:
+        """Choose the version that continues a memory, if there is one."""
+        model = call.model
+        if not isinstance(live, Session) or live.network == model.fingerprint:
+            return Continuation(model, model.fingerprint)
+        try:
+            return choose_version(
+                live,
+                model,
+                self._catalog.family(model),
+                self._retention.policies.of(model.manifest.name),
+                is_version_named=call.is_version_named,
+            )
+        except WrongNetwork:
+            if not row.start:
+                raise
+            return Continuation(model, model.fingerprint)
+
+    def finish(self, call: Call, row: Row, past: Past, ahead: Advanced) -> Step:
+        """Form the record of a sequence's memory after a row, and its outcome.
+
+        Raises:
+            AnswerTooLarge: The row has an idempotency key, and a session has no room
+                for its answer; the row is not to be applied.
+        """
         before, now = past.record, self._clock()
         default = self._lifetimes.token_seconds
         if row.session is not None:
@@ -127,17 +191,83 @@ class Transitions:
             idle_seconds=idle,
             tensors=ahead.tensors,
         )
-        return Step(row, past, ahead, record)
+        outcome = tell(row, past, ahead, record)
+        if row.session is not None:
+            record = self._keep(call, row, past, record, outcome)
+        return Step(row, past, outcome, record)
+
+    def _keep(
+        self, call: Call, row: Row, past: Past, record: Session, outcome: Outcome
+    ) -> Session:
+        """Add what a session keeps beside its memory."""
+        before, retention, own = past.record, self._retention, past.own
+        answers, snapshots, history = past.answers, b"", b""
+        if answers or row.key is not None or row.at is not None:
+            answers = keep_answer(
+                row,
+                call.signature,
+                answers,
+                outcome,
+                now=record.updated_at,
+                bounds=retention.answers,
+            )
+        is_same = before is not None and before.network == record.network
+        if retention.snapshots and before is not None and is_same:
+            snapshot = Snapshot(before.step, before.tensors)
+            snapshots = append_snapshot(
+                before.snapshots, snapshot, size=retention.snapshots
+            )
+        if retention.policies.of(call.model.manifest.name) == "replay":
+            history = append_events(
+                before.history if before else None,
+                past.model.schema,
+                own.tobytes(),
+                max_bytes=retention.history_events * own[0].nbytes,
+            )
+        last_event = own[-1].tobytes()
+        return Session._make(
+            (*record[:-NUM_KEPT], last_event, answers, snapshots, history)
+        )
 
     def conclude(self, call: Call, step: Step) -> Outcome:
         """Tell what became of a row, and seal the memory its client holds."""
-        row, record = step.row, step.record
-        is_continued = record.step > len(row.sequence)
-        outcome = Outcome(step.ahead.outputs, is_continued, record.step)
-        if row.seal_memory:
-            name = call.model.manifest.name
-            token = self._seal.seal(record, tenant=call.tenant, model=name)
-            return outcome._replace(expires_at=record.expires_at, token=token)
-        if row.session is not None and not row.end:
-            return outcome._replace(expires_at=record.expires_at)
-        return outcome
+        if not step.row.seal_memory:
+            return step.outcome
+        name = call.model.manifest.name
+        token = self._seal.seal(step.record, tenant=call.tenant, model=name)
+        return step.outcome._replace(token=token)
+
+
+def tell(row: Row, past: Past, ahead: Advanced, record: Session) -> Outcome:
+    """Form a row's outcome; the outputs of a replayed history are not the row's."""
+    outputs = ahead.outputs
+    if past.num_replayed:
+        outputs = {name: out[past.num_replayed :] for name, out in outputs.items()}
+    is_held = row.seal_memory or (row.session is not None and not row.end)
+    return Outcome(
+        outputs,
+        is_continued=record.step > len(row.sequence),
+        step=record.step,
+        expires_at=record.expires_at if is_held else None,
+        version=past.model.manifest.version,
+        migrated_from=past.migrated_from,
+        is_reset=past.is_reset,
+        model=past.model,
+        is_restarted=row.start
+        and past.found is not None
+        and isinstance(past.found.record, Session),
+    )
+
+
+def find_version(version: int, model: Model, served: Sequence[Model]) -> Model:
+    """Find the version that gave a stored answer.
+
+    Returns:
+        Where it is no longer served, one like the model at hand under its number: what
+        the answer says of itself stays as it was.
+    """
+    for other in served:
+        if other.manifest.version == version:
+            return other
+    manifest = msgspec.structs.replace(model.manifest, version=version)
+    return replace(model, manifest=manifest)

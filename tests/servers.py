@@ -34,6 +34,7 @@ class Server:
             "models": models,
             "memory": f"lmdb://{home}/memory",
             "token_key_file": home / "token.key",
+            "state": home / "state",
             "port": self.port,
             **settings,
         }

@@ -13,6 +13,7 @@ import math
 import re
 import types
 from collections.abc import Callable, Collection, Mapping
+from itertools import pairwise
 from typing import (
     Annotated,
     Any,
@@ -89,6 +90,18 @@ def each(rule: Rule) -> Rule:
     return Rule(f"(at least one), each {rule.words}", accepts)
 
 
+def distinct(values: Any) -> bool:
+    """Tell a list that names nothing twice."""
+    return len(set(values)) == len(values)
+
+
+ONCE = Rule("and none twice", distinct)
+RISING = Rule(
+    "and each greater than the one before",
+    lambda values: all(low < high for low, high in pairwise(values)),
+)
+
+
 def matching(pattern: str, words: str) -> Rule:
     """Accept text that matches a regular expression as a whole."""
     return Rule(words, lambda value: re.fullmatch(pattern, value) is not None)
@@ -104,15 +117,22 @@ def is_number(value: object) -> bool:
     return is_integer(value) or (isinstance(value, float) and math.isfinite(value))
 
 
+def list_of(words: str, accepts: Callable[[Any], bool]) -> Rule:
+    """Accept a list whose every item is of one kind."""
+    return Rule(
+        f"a list of {words}",
+        lambda value: isinstance(value, list) and all(map(accepts, value)),
+    )
+
+
 KINDS: Mapping[Any, Rule] = {
     int: Rule("a whole number", is_integer),
     float: Rule("a number", is_number),
     bool: Rule("true or false", lambda value: isinstance(value, bool)),
     str: Rule("text", lambda value: isinstance(value, str)),
-    tuple[int, ...]: Rule(
-        "a list of whole numbers",
-        lambda value: isinstance(value, list) and all(map(is_integer, value)),
-    ),
+    tuple[int, ...]: list_of("whole numbers", is_integer),
+    tuple[float, ...]: list_of("numbers", is_number),
+    tuple[str, ...]: list_of("words", lambda value: isinstance(value, str)),
     dict[str, int]: Rule(
         "a table of whole numbers",
         lambda value: isinstance(value, dict) and all(map(is_integer, value.values())),

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import matplotlib
 
-from benchmarks.memory.measure import Result
+from benchmarks.memory.measure import Result, Timing
+from benchmarks.memory.places import KINDS
 
 matplotlib.use("Agg")
 
@@ -34,13 +35,40 @@ def tabulate(results: Sequence[Result], machine: str) -> str:
 
 
 def publish(results: Sequence[Result], machine: str) -> None:
-    """Put table and plot into the documentation."""
+    """Put table and plot into the documentation; stores not measured keep theirs."""
     text = DOCUMENT.read_text()
     head, _, rest = text.partition(BEGIN)
-    _, _, tail = rest.partition(END)
-    table = tabulate(results, machine)
+    table, _, tail = rest.partition(END)
+    kinds = {result.kind for result in results}
+    kept = [result for result in read_table(table) if result.kind not in kinds]
+    merged = sorted([*kept, *results], key=lambda r: (KINDS.index(r.kind), r.sessions))
+    table = tabulate(merged, machine)
     DOCUMENT.write_text(f"{head}{BEGIN}\n{table}\n{END}{tail}")
-    draw(results)
+    draw(merged)
+
+
+def read_table(table: str) -> list[Result]:
+    """Read back what `tabulate` wrote."""
+    rows = [
+        [cell.strip().replace(",", "") for cell in line.strip("|").split("|")]
+        for line in table.splitlines()
+        if line.startswith("| ")
+    ]
+    if not rows:
+        return []
+    (_, _, *names, _, _), *rest = rows
+    return [_read_row(names, row) for row in rest]
+
+
+def _read_row(names: list[str], row: list[str]) -> Result:
+    kind, sessions, *cells = row
+    *times, disk, ram = cells
+    timings = {
+        name: Timing(*(float(number) for number in cell.split(" / ")))
+        for name, cell in zip(names, times, strict=True)
+    }
+    sizes = [None if size == "-" else float(size) for size in (disk, ram)]
+    return Result(kind, int(sessions), timings, *sizes)
 
 
 def draw(results: Sequence[Result]) -> None:

@@ -15,12 +15,10 @@ import keras
 import numpy as np
 
 from models.export.comparison import (
-    Call,
-    advance,
-    begin,
     check_differences,
+    check_errors,
     compare_programs,
-    load_program,
+    compare_with_truth,
 )
 from models.export.compilation import (
     FORMS,
@@ -29,6 +27,7 @@ from models.export.compilation import (
     Program,
     compile_programs,
 )
+from models.export.running import Call, Distance, advance, begin, load_program, merge
 from models.features import Schema
 
 # How weights can be stored smaller, and what the files are called.
@@ -51,17 +50,31 @@ class Programs(NamedTuple):
         note: Why there are none, or nothing.
         predict: From sequences (batch, timesteps[, columns]) to outputs per timestep,
             by the programs themselves; None where there are none.
+        errors: Where float32 is too coarse to compare in: how far the outputs of
+            programs and of the SavedModel are from the network in float64.
     """
 
     entries: Sequence[Mapping[str, Any]]
     difference: float = 0.0
     note: str = ""
     predict: Callable[[Any], Any] | None = None
+    errors: tuple[Distance, Distance] | None = None
 
     def describe(self) -> dict[str, Any]:
         """Return what the manifest says."""
-        note = {"programs_note": self.note} if self.note else {}
-        return {"programs": list(self.entries), **note}
+        if self.note:
+            return {"programs": list(self.entries), "programs_note": self.note}
+        described: dict[str, Any] = {
+            "programs": list(self.entries),
+            "programs_difference": self.difference,
+        }
+        kinds = ("programs_error", "saved_model_error")
+        for kind, error in zip(kinds, self.errors or (), strict=False):
+            described[kind] = {
+                "root_mean_square": error.root_mean_square,
+                "largest": error.largest,
+            }
+        return described
 
 
 def export_programs(
@@ -94,14 +107,51 @@ def export_programs(
     try:
         programs = list(compile_programs(network, outputs, forms, quantize=quantize))
         differences = compare_programs(version, programs, inputs, outputs, real=real)
+        errors = None
         if not quantize:
-            check_differences(differences, outputs["name"])
+            errors = prove_programs(
+                network, inputs, outputs, version, programs, differences, real
+            )
     except CannotCompile as error:
         return Programs([], note=str(error))
     ending = f".{quantize}.tflite" if quantize else ".tflite"
     entries = [write_program(p, version, ending) for p in programs]
     predict = predict_with_programs(programs, outputs["name"])
-    return Programs(entries, differences[outputs["name"]], predict=predict)
+    difference = differences[outputs["name"]]
+    return Programs(entries, difference, predict=predict, errors=errors)
+
+
+def prove_programs(
+    network: keras.Model,
+    inputs: Schema,
+    outputs: Schema,
+    version: Path,
+    programs: Sequence[Program],
+    differences: Mapping[str, float],
+    real: Any,
+) -> tuple[Distance, Distance] | None:
+    """Let the differences from the SavedModel decide, or else the truth.
+
+    Returns:
+        Errors of the output of programs and SavedModel where they had to be measured.
+
+    Raises:
+        CannotCompile: The programs compute something else.
+    """
+    name = outputs["name"]
+    try:
+        check_differences(differences, name)
+    except CannotCompile as error:
+        try:
+            errors = compare_with_truth(
+                version, network, programs, inputs, outputs, real=real
+            )
+        except (TypeError, ValueError):
+            # Keras cannot widen it, so that nothing speaks for the programs.
+            raise error from None
+        check_errors(errors, name)
+        return merge(errors.programs)[name], errors.saved_model[name]
+    return None
 
 
 def write_program(program: Program, version: Path, ending: str) -> dict[str, Any]:

@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import compress
 from typing import Any
 
 import numpy as np
 import orjson
 
 from service.catalog import Model
-from service.dialects.v1 import Options, ParsedRow, Request
+from service.dialects.v1_columns import to_columns
+from service.dialects.v1_forms import Options, ParsedRow, Request
+from service.dialects.v1_wording import wording_of
+from service.digest import digest_layer, split_prediction
 from service.errors import CarryoverError
 from service.problems import problem
 from service.rows import Outcome, Refused, Result, Row
 from service.times import format_time
 
-# A line end, so that a shell's prompt does not stick to the answer.
-JSON_OPTIONS = orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_APPEND_NEWLINE
+JSON_OPTIONS = orjson.OPT_SERIALIZE_NUMPY
 # What `explain` shows of a layer, in the order of the lesson; the names carry the
 # layer's number behind an underscore.
 TRACES = {
@@ -44,29 +45,39 @@ def render(
         explain: Whether gates and memories are part of the answer.
 
     Returns:
-        A JSON object with `predictions`, one per row, and `labels` or `quantiles` where
-        there are any: what the last axis of a prediction means.
+        A JSON object with `predictions`, one per row, or `outputs`, by name, and
+        `labels` or `quantiles` where there are any: what the last axis of an output
+        means.
     """
-    answer: dict[str, Any] = {
-        "predictions": [
-            render_row(parsed, result, request.options, model, explain=explain)
-            for parsed, result in zip(request.rows, results, strict=True)
-        ],
-        "model_version": str(model.manifest.version),
-    }
-    if model.manifest.labels is not None:
-        answer["labels"] = model.manifest.labels
-    if "quantiles" in model.manifest.output:
-        answer["quantiles"] = model.manifest.output["quantiles"]
-    return orjson.dumps(answer, option=JSON_OPTIONS)
+    model = find_common(results, model)
+    wording, options = wording_of(model), request.options
+    answers = [
+        render_row(parsed, result, options, model, explain)
+        for parsed, result in zip(request.rows, results, strict=True)
+    ]
+    if options.is_columnar:
+        failed = [isinstance(result, CarryoverError) for result in results]
+        outputs = orjson.dumps(to_columns(answers, failed), option=JSON_OPTIONS)
+        return b'{"outputs":' + outputs + wording.tail
+    rows = orjson.dumps(answers, option=JSON_OPTIONS)
+    return b'{"predictions":' + rows + wording.tail
+
+
+def find_common(results: Sequence[Result], model: Model) -> Model:
+    """Find the one version that advanced all rows; the request's own if several did."""
+    if len(results) == 1 and isinstance(results[0], Outcome):
+        return results[0].model or model
+    models = [r.model for r in results if isinstance(r, Outcome) and r.model]
+    if len({one.manifest.version for one in models}) == 1:
+        return models[0]
+    return model
 
 
 def render_row(
     parsed: ParsedRow,
     result: Result,
     options: Options,
-    model: Model,
-    *,
+    common: Model,
     explain: bool,
 ) -> Any:
     """Write one row's answer: bare values, an object, or a problem document."""
@@ -75,45 +86,63 @@ def render_row(
         return problem(row.error)
     if isinstance(result, CarryoverError):
         return problem(result)
-    schema = model.manifest.output
-    chosen = {
-        name: choose(result.outputs[name], options)
-        for name in (schema["name"], *schema.get("others", ()))
+    model = result.model or common
+    wording = wording_of(model)
+    outputs, last = result.outputs, options.is_last_only
+    answer: dict[str, Any] = {
+        name: contiguous(outputs[name][-1] if last else outputs[name])
+        for name in wording.names
     }
+    main = answer[wording.names[0]]
     if parsed.is_bare and not explain:
-        return chosen if "others" in schema else chosen[schema["name"]]
-    answer = chosen | {"step": result.step} | render_memory(row, result)
-    if "surprise" in result.outputs:
+        return answer if len(answer) > 1 else main
+    answer["step"] = result.step
+    tell_memory(answer, parsed, row, result)
+    tell_version(answer, result, model, common)
+    if "surprise" in outputs:
         answer["surprise"] = render_surprise(result)
-    if model.manifest.labels is not None:
-        answer |= decide(chosen[schema["name"]], model.manifest.labels, options)
+    if wording.labels is not None:
+        decide(answer, main, wording.labels, options)
     if explain:
-        answer["layers"] = render_layers(result.outputs)
+        answer["layers"] = render_layers(outputs)
+        answer["digest"] = render_digest(answer["layers"], result, options, model)
     return answer
 
 
-def choose(output: np.ndarray, options: Options) -> np.ndarray:
-    """Take the last timestep's output or all, as asked for."""
-    return contiguous(output[-1] if options.is_last_only else output)
-
-
-def render_memory(row: Row, outcome: Outcome) -> dict[str, Any]:
+def tell_memory(
+    answer: dict[str, Any], parsed: ParsedRow, row: Row, outcome: Outcome
+) -> None:
     """Tell where the memory is now, and until when."""
-    answer: dict[str, Any] = {}
     if row.session is not None:
         answer["session"] = row.session
+    if parsed.sequence_id is not None:
+        answer["sequence_id"] = parsed.sequence_id
     if row.end:
         answer["ended"] = True
     if outcome.token is not None:
         answer["memory"] = outcome.token
     if outcome.expires_at is not None:
         answer["expires_at"] = format_time(outcome.expires_at)
-    return answer
+
+
+def tell_version(
+    answer: dict[str, Any], outcome: Outcome, model: Model, common: Model
+) -> None:
+    """Tell which version advanced a row where it is not the body's, or has changed."""
+    if model is not common and model.manifest.version != common.manifest.version:
+        answer["model_version"] = str(outcome.version)
+        if model.manifest.labels != common.manifest.labels:
+            answer["labels"] = model.manifest.labels
+    if outcome.migrated_from is not None:
+        answer["migrated_from"] = str(outcome.migrated_from)
+    if outcome.is_reset:
+        answer["reset"] = True
 
 
 def contiguous(array: np.ndarray) -> np.ndarray:
     """Lay an array out as orjson takes it; a number stays a number."""
-    return np.ascontiguousarray(array) if array.ndim else array
+    # A number has no axis, and is laid out as it is; most arrays are contiguous.
+    return array if array.flags.c_contiguous else np.ascontiguousarray(array)
 
 
 def render_surprise(outcome: Outcome) -> list[float | None]:
@@ -126,27 +155,43 @@ def render_surprise(outcome: Outcome) -> list[float | None]:
 
 
 def decide(
-    probabilities: np.ndarray, labels: Sequence[str], options: Options
-) -> dict[str, Any]:
+    answer: dict[str, Any],
+    probabilities: np.ndarray,
+    labels: Sequence[str],
+    options: Options,
+) -> None:
     """Name the most probable labels, and those that reach the threshold.
 
-    Returns:
-        `top` and `decided` where asked for: one list, or one per timestep.
+    `top` and `decided`, where asked for, are one list, or one per timestep.
     """
-    rows = np.atleast_2d(probabilities)
-    answer: dict[str, list[Any]] = {}
+    is_one = probabilities.ndim == 1
     if options.top is not None:
+        rows = probabilities[None] if is_one else probabilities
         best = np.argsort(-rows, axis=-1, kind="stable")[:, : options.top]
-        answer["top"] = [
+        top = [
             [{"label": labels[k], "probability": row[k]} for k in order]
             for row, order in zip(rows, best.tolist(), strict=True)
         ]
-    if options.threshold is not None:
-        passed = (rows >= options.threshold).tolist()
-        answer["decided"] = [list(compress(labels, row)) for row in passed]
-    if probabilities.ndim == 2:
-        return answer
-    return {name: steps[0] for name, steps in answer.items()}
+        answer["top"] = top[0] if is_one else top
+    reached = options.threshold
+    if reached is not None:
+        values = probabilities.tolist()
+        answer["decided"] = (
+            name_reached(values, labels, reached)
+            if is_one
+            else [name_reached(row, labels, reached) for row in values]
+        )
+
+
+def name_reached(
+    values: Sequence[float], labels: Sequence[str], threshold: float
+) -> list[str]:
+    """Name the labels whose probability reaches a threshold."""
+    if max(values) < threshold:
+        return []
+    return [
+        label for label, value in zip(labels, values, strict=True) if value >= threshold
+    ]
 
 
 def render_layers(outputs: dict[str, np.ndarray]) -> list[dict[str, Any]]:
@@ -162,3 +207,27 @@ def render_layers(outputs: dict[str, np.ndarray]) -> list[dict[str, Any]]:
             }
         )
     return layers
+
+
+def render_digest(
+    layers: Sequence[dict[str, np.ndarray]],
+    result: Outcome,
+    options: Options,
+    model: Model,
+) -> dict[str, Any]:
+    """Sum up an explanation: its gates per layer, and where its prediction is from.
+
+    A network exported without `alone_...` outputs has no parts to tell.
+    """
+    digest: dict[str, Any] = {"layers": [digest_layer(layer) for layer in layers]}
+    wording = wording_of(model)
+    name, outputs = wording.names[0], result.outputs
+    if f"alone_{name}" not in outputs:
+        return digest
+    at = -1 if options.is_last_only else slice(None)
+    parts = split_prediction(
+        outputs[name][at],
+        outputs[f"alone_{name}"][at],
+        is_probability=wording.labels is not None,
+    )
+    return digest | {part: contiguous(value) for part, value in parts.items()}

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from service.errors import (
     CorruptRecord,
+    SequenceNotStarted,
     SessionGone,
     SessionLive,
     StepConflict,
@@ -31,7 +32,12 @@ class Found(NamedTuple):
 
 
 def admit(
-    found: Found, *, network: bytes, start: bool, at: int | None
+    found: Found,
+    *,
+    network: bytes,
+    start: bool,
+    at: int | None,
+    is_strict: bool = False,
 ) -> Session | None:
     """Decide whether a row may advance a session, and from which memory.
 
@@ -40,6 +46,7 @@ def admit(
         network: Fingerprint of the network that would advance it.
         start: Whether the row asks for a new session.
         at: The step the client believes the session is at; None if it does not say.
+        is_strict: Whether `start` alone begins it, and begins a live one anew.
 
     Returns:
         The live session; None where a new one may start.
@@ -50,8 +57,15 @@ def admit(
         StepConflict: It is at another step than `at`; 0 where a new one may start.
         WrongNetwork: Other weights made it and the row does not say `start`.
         CorruptRecord: It cannot be read and the row does not say `start`.
+        SequenceNotStarted: The row is strict, does not say `start`, and the session is
+            not live.
     """
     record = found.record
+    if is_strict and start:
+        check_step(0, at)
+        return None
+    if is_strict and (record is None or isinstance(record, Tombstone)):
+        raise not_started(record)
     if isinstance(record, Session) and not (start and record.network != network):
         if start:
             raise still_live(record)
@@ -85,7 +99,7 @@ def check_step(step: int, at: int | None) -> None:
             f"the row says the memory is at step {at}; it is at step {step}. Send the "
             f'events that follow step {step}, with "at": {step}.',
             step=step,
-            at=at,
+            expected=at,
         )
 
 
@@ -107,6 +121,20 @@ def wrong_network(record: Session) -> WrongNetwork:
         "it.",
         step=record.step,
         model_version=str(record.model_version),
+    )
+
+
+def not_started(record: Tombstone | None) -> SequenceNotStarted:
+    """Return the error of a sequence that goes on without having begun."""
+    mend = "Begin it with sequence_start."
+    if record is None:
+        return SequenceNotStarted(f"the sequence has not begun. {mend}")
+    at = format_time(record.at)
+    return SequenceNotStarted(
+        f"the sequence {PAST[record.reason]} at {at}, at step {record.step}. {mend}",
+        reason=record.reason,
+        step=record.step,
+        at=at,
     )
 
 

@@ -1,29 +1,38 @@
 """The stored form of a session's memory and of what is left of it when it is gone.
 
 A record is a CRC-32 of all that follows it, a format and a kind byte, fixed fields
-and, for a session, its memory tensors; little-endian, no pickle. It does not know
-which tensors a network has: they are bytes in the order of the artifact.
+and, for a session, its memory tensors; little-endian, no pickle. Behind them stand
+sections few sessions have: absent, they take no byte, and they are decoded only by who
+needs them (`answers`, `snapshots`, `history`). It does not know which tensors a
+network has, nor what is in a section: they are bytes.
 """
 
 from __future__ import annotations
 
 import zlib
-from dataclasses import dataclass
-from struct import Struct
-from typing import Literal
+from struct import Struct, pack, unpack_from
+from typing import Literal, NamedTuple
 
 from service.errors import CorruptRecord
 
-FORMAT = 1
+FORMAT = 2
+# Written by releases before the sections; read, never written.
+FORMAT_1 = 1
 CHECKSUM = Struct("<I")
 PREFIX = Struct("<BB")  # format, kind
 BODY_AT = CHECKSUM.size + PREFIX.size
 
 SESSION, TOMBSTONE = 0, 1
-# step, model_version, network, created_at, updated_at, expires_at, idle_seconds
-SESSION_FIELDS = Struct("<QQ16sdddd")
+# step, model_version, network, created_at, updated_at, expires_at, idle_seconds, and
+# of format 2: size of the last event, which sections there are
+SESSION_FIELDS = Struct("<QQ16sddddIB")
+SESSION_FIELDS_1 = Struct("<QQ16sdddd")
 TENSORS_AT = BODY_AT + SESSION_FIELDS.size
 TOMBSTONE_FIELDS = Struct("<BQd")  # index of the reason, step, at
+TOMBSTONE_AT = BODY_AT + TOMBSTONE_FIELDS.size
+NUM_SECTIONS = 3
+NO_SECTIONS: tuple[bytes, ...] = (b"",) * NUM_SECTIONS
+SECTION_SIZE_BYTES = 4
 
 NETWORK_BYTES = 16
 FLOAT32_BYTES = 4
@@ -33,8 +42,9 @@ Reason = Literal["expired", "ended", "deleted"]
 REASONS: tuple[Reason, ...] = ("expired", "ended", "deleted")
 
 
-@dataclass(frozen=True, slots=True)
-class Session:
+# Named tuples, not dataclasses: a frozen dataclass takes three times as long to make,
+# and each step makes two.
+class Session(NamedTuple):
     """A live session's memory.
 
     Attributes:
@@ -47,6 +57,11 @@ class Session:
         idle_seconds: Idle time-to-live chosen for this session.
         tensors: The memory tensors, float32 little-endian, one after another in the
             artifact's order.
+        last_event: The newest event as the network takes it: int32 or float32,
+            little-endian; empty where none is known.
+        answers: Stored answers, as `answers` encodes them; empty for none.
+        snapshots: Earlier memories of the same network, as `snapshots` encodes them.
+        history: The events absorbed, as `history` encodes them.
     """
 
     step: int
@@ -57,21 +72,26 @@ class Session:
     expires_at: float
     idle_seconds: float
     tensors: bytes
+    last_event: bytes = b""
+    answers: bytes = b""
+    snapshots: bytes = b""
+    history: bytes = b""
 
 
-@dataclass(frozen=True, slots=True)
-class Tombstone:
+class Tombstone(NamedTuple):
     """What is remembered of a session that is gone.
 
     Attributes:
         reason: Why it is gone.
         step: The step it was at.
         at: When it went, in seconds since the epoch.
+        answers: Its stored answers, so that the request that ended it can be repeated.
     """
 
     reason: Reason
     step: int
     at: float
+    answers: bytes = b""
 
 
 def encode(record: Session | Tombstone) -> bytes:
@@ -85,27 +105,28 @@ def encode(record: Session | Tombstone) -> bytes:
     else:
         reason = REASONS.index(record.reason)
         fields = TOMBSTONE_FIELDS.pack(reason, record.step, record.at)
-        payload = PREFIX.pack(FORMAT, TOMBSTONE) + fields
+        payload = PREFIX.pack(FORMAT, TOMBSTONE) + fields + record.answers
     return CHECKSUM.pack(zlib.crc32(payload)) + payload
 
 
 def _encode_session(session: Session) -> bytes:
-    if len(session.network) != NETWORK_BYTES or len(session.tensors) % FLOAT32_BYTES:
+    *fields, tensors, event, answers, snapshots, history = session
+    if len(session.network) != NETWORK_BYTES or len(tensors) % FLOAT32_BYTES:
         raise ValueError(
             f"The fingerprint has {len(session.network)} bytes and the tensors "
-            f"{len(session.tensors)}; expected {NETWORK_BYTES}, and a multiple of "
+            f"{len(tensors)}; expected {NETWORK_BYTES}, and a multiple of "
             f"{FLOAT32_BYTES}. Pass the tensors as float32."
         )
-    fields = SESSION_FIELDS.pack(
-        session.step,
-        session.model_version,
-        session.network,
-        session.created_at,
-        session.updated_at,
-        session.expires_at,
-        session.idle_seconds,
-    )
-    return b"".join((PREFIX.pack(FORMAT, SESSION), fields, session.tensors))
+    prefix = PREFIX.pack(FORMAT, SESSION)
+    if not (answers or snapshots or history):
+        packed = SESSION_FIELDS.pack(*fields, len(event), 0)
+        return b"".join((prefix, packed, tensors, event))
+    sections = (answers, snapshots, history)
+    present = sum(1 << k for k, section in enumerate(sections) if section)
+    packed = SESSION_FIELDS.pack(*fields, len(event), present)
+    lengths = [len(section) for section in sections if section]
+    sizes = pack(f"<{len(lengths)}I", *lengths)
+    return b"".join((prefix, packed, sizes, tensors, event, *sections))
 
 
 def decode(value: bytes) -> Session | Tombstone:
@@ -119,29 +140,63 @@ def decode(value: bytes) -> Session | Tombstone:
     if zlib.crc32(memoryview(value)[CHECKSUM.size :]) != CHECKSUM.unpack_from(value)[0]:
         raise _corrupt("its checksum does not match its content")
     form, kind = PREFIX.unpack_from(value, CHECKSUM.size)
-    if (form, kind) == (FORMAT, SESSION):
+    if kind == SESSION and form == FORMAT:
         return _decode_session(value)
-    if (form, kind) == (FORMAT, TOMBSTONE):
+    if kind == SESSION and form == FORMAT_1:
+        return _decode_session_1(value)
+    if kind == TOMBSTONE and form in (FORMAT, FORMAT_1):
         return _decode_tombstone(value)
     raise _corrupt(f"it has format {form} and kind {kind}, unknown to this release")
 
 
 def _decode_session(value: bytes) -> Session:
-    num_tensor_bytes = len(value) - TENSORS_AT
-    if num_tensor_bytes < 0 or num_tensor_bytes % FLOAT32_BYTES:
+    if len(value) < TENSORS_AT:
         raise _corrupt(f"no session has {len(value)} bytes")
-    fields: tuple[int, int, bytes, float, float, float, float]
-    fields = SESSION_FIELDS.unpack_from(value, BODY_AT)
-    return Session(*fields, tensors=value[TENSORS_AT:])
+    *fields, num_event_bytes, present = SESSION_FIELDS.unpack_from(value, BODY_AT)
+    start, stop = TENSORS_AT, len(value)
+    sections = NO_SECTIONS
+    if present:
+        start, stop, sections = _cut_sections(value, present)
+    stop -= num_event_bytes
+    if stop < start or (stop - start) % FLOAT32_BYTES:
+        raise _corrupt(f"no session has {len(value)} bytes")
+    event = value[stop : stop + num_event_bytes]
+    return Session._make((*fields, value[start:stop], event, *sections))
+
+
+def _cut_sections(value: bytes, present: int) -> tuple[int, int, tuple[bytes, ...]]:
+    """Find where the tensors begin and the last event ends, and cut what follows."""
+    if present >> NUM_SECTIONS:
+        raise _corrupt(f"it has sections {present:#b}, unknown to this release")
+    num_present = present.bit_count()
+    start = TENSORS_AT + SECTION_SIZE_BYTES * num_present
+    if len(value) < start:
+        raise _corrupt(f"no session has {len(value)} bytes")
+    stored = iter(unpack_from(f"<{num_present}I", value, TENSORS_AT))
+    sizes = [next(stored) if present >> k & 1 else 0 for k in range(NUM_SECTIONS)]
+    stop = position = len(value) - sum(sizes)
+    sections = []
+    for size in sizes:
+        sections.append(value[position : position + size])
+        position += size
+    return start, stop, tuple(sections)
+
+
+def _decode_session_1(value: bytes) -> Session:
+    start = BODY_AT + SESSION_FIELDS_1.size
+    if len(value) < start or (len(value) - start) % FLOAT32_BYTES:
+        raise _corrupt(f"no session has {len(value)} bytes")
+    fields = SESSION_FIELDS_1.unpack_from(value, BODY_AT)
+    return Session._make((*fields, value[start:], b"", *NO_SECTIONS))
 
 
 def _decode_tombstone(value: bytes) -> Tombstone:
-    if len(value) != BODY_AT + TOMBSTONE_FIELDS.size:
+    if len(value) < TOMBSTONE_AT:
         raise _corrupt(f"no tombstone has {len(value)} bytes")
     reason, step, at = TOMBSTONE_FIELDS.unpack_from(value, BODY_AT)
     if reason >= len(REASONS):
         raise _corrupt(f"reason {reason} is unknown to this release")
-    return Tombstone(REASONS[reason], step, at)
+    return Tombstone(REASONS[reason], step, at, value[TOMBSTONE_AT:])
 
 
 def _corrupt(what: str) -> CorruptRecord:

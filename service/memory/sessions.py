@@ -100,6 +100,8 @@ class Sessions:
 
     def load(self, keys: Sequence[SessionKey]) -> list[Found]:
         """Return what is known of each session; a corrupt one spoils no other."""
+        if not keys:
+            return []  # rows without sessions do without a store, even one that fails
         entries = self._store.fetch([key.encode() for key in keys])
         now = self._clock()
         return [_read(entry, now) for entry in entries]
@@ -188,7 +190,7 @@ def _read(entry: Entry | None, now: float) -> Found:
     except CorruptRecord as error:
         return Found(entry.version, error)
     if isinstance(record, Session) and now >= record.expires_at:
-        record = Tombstone("expired", record.step, record.expires_at)
+        record = Tombstone("expired", record.step, record.expires_at, record.answers)
     return Found(entry.version, record)
 
 

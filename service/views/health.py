@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import msgspec
 from flask import Blueprint, Response
 
 from service.current import services
 from service.memory.sessions import SessionKey
+from service.openapi import describes
 from service.problems import json_response
 
 # No session can have this id; looking for it shows that the store answers.
@@ -14,13 +16,28 @@ PROBE = SessionKey("", "", "")
 blueprint = Blueprint("health", __name__, url_prefix="/v2/health")
 
 
+class Live(msgspec.Struct):
+    """The process answers."""
+
+    live: bool
+
+
+class Ready(msgspec.Struct):
+    """Whether requests can be served, and by how many models."""
+
+    ready: bool
+    models: int
+
+
 @blueprint.get("/live")
+@describes("operations", answer=Live)
 def live() -> Response:
     """Tell that the process answers."""
     return json_response({"live": True})
 
 
 @blueprint.get("/ready")
+@describes("operations", answer=Ready, other_answers={503: Ready})
 def ready() -> Response:
     """Tell whether models are loaded and the store answers; 503 if not."""
     num_models = len(services().catalog.names())

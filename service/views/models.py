@@ -2,52 +2,64 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import msgspec
 from flask import Blueprint, Response
 
 from service.catalog import Model
 from service.current import find_model, services
+from service.dialects.v1_metadata import (
+    ModelList,
+    ModelMetadata,
+    ModelStatus,
+    describe_model,
+    describe_status,
+)
+from service.dialects.v1_texts import no_versions
+from service.errors import ModelNotFound, UnknownLabel, VersionNotFound
+from service.openapi import describes
 from service.problems import json_response
 
 blueprint = Blueprint("models", __name__, url_prefix="/v1/models")
 
+MISSING = (ModelNotFound, VersionNotFound, UnknownLabel)
+
 
 @blueprint.get("")
+@describes("models", answer=ModelList)
 def list_models() -> Response:
     """List the served models, as KServe V1 does."""
-    return json_response({"models": services().catalog.names()})
+    models = ModelList(services().catalog.names())
+    return json_response(msgspec.to_builtins(models))
 
 
 @blueprint.get("/<model:name>")
 @blueprint.get("/<model:name>/versions/<int:version>")
-def status(name: str, version: int | None = None) -> Response:
+@blueprint.get("/<model:name>/labels/<label:label>")
+@describes("models", answer=ModelStatus, errors=MISSING)
+def status(name: str, version: int | None = None, label: str | None = None) -> Response:
     """Tell that a model is served, as KServe V1 and TensorFlow Serving both do."""
-    catalog = services().catalog
-    versions = catalog.versions(name)
-    if version is not None:
-        versions = [catalog.find(name, version).manifest.version]
-    states = [
-        {
-            "version": str(served),
-            "state": "AVAILABLE",
-            "status": {"error_code": "OK", "error_message": ""},
-        }
-        for served in reversed(versions)
-    ]
-    return json_response({"name": name, "ready": True, "model_version_status": states})
+    model = find_described(name, version, label)
+    is_one = version is not None or label is not None
+    versions = services().catalog.versions(name)
+    asked = [model.manifest.version] if is_one else versions
+    return json_response(msgspec.to_builtins(describe_status(name, asked)))
 
 
 @blueprint.get("/<model:name>/metadata")
 @blueprint.get("/<model:name>/versions/<int:version>/metadata")
-def metadata(name: str, version: int | None = None) -> Response:
+@blueprint.get("/<model:name>/labels/<label:label>/metadata")
+@describes("models", answer=ModelMetadata, errors=MISSING)
+def metadata(
+    name: str, version: int | None = None, label: str | None = None
+) -> Response:
     """Tell what a model takes and answers, and how it was trained and measured."""
-    return json_response(describe(find_model(name, version)))
+    return json_response(describe_model(find_described(name, version, label)))
 
 
-def describe(model: Model) -> dict[str, Any]:
-    """Show a manifest without what only the service needs."""
-    shown = msgspec.to_builtins(model.manifest)
-    del shown["files"]
-    return {**shown, "memory_bytes": 4 * model.memory_size}
+def find_described(name: str, version: int | None, label: str | None) -> Model:
+    """Find a model to describe; where there is none, in TensorFlow Serving's words."""
+    try:
+        return find_model(name, version, label)
+    except (ModelNotFound, VersionNotFound) as error:
+        error.members["error"] = no_versions(name[:80], version)
+        raise

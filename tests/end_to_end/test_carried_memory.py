@@ -154,6 +154,17 @@ def test_explain_answers_what_predict_does_and_shows_its_gates(server, case):
             assert np.shape(values) == (TIMESTEPS, units), gate
 
 
+def test_explain_parts_its_prediction_in_event_and_memory(server, case):
+    name, events, expected = case
+
+    response = server.post(name, "explain", {"instances": [events]})
+
+    digest = response.json()["predictions"][0]["digest"]
+    odds = np.exp(np.add(digest["event"], digest["memory"]))
+    np.testing.assert_allclose(odds / odds.sum(), expected[-1], atol=TOLERANCE)
+    assert len(digest["layers"]) == 2
+
+
 def test_fifty_sessions_from_eight_threads_never_mix(server, exported):
     sequences = networks.random_events(50, 6, seed=11)
     expected = exported[1]["next-lstm"](sequences).numpy()

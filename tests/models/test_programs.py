@@ -1,4 +1,7 @@
 import hashlib
+import json
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -14,19 +17,26 @@ from models.export import (  # noqa: E402
     export_programs,
 )
 from models.export.comparison import (  # noqa: E402
-    STEPS,
-    advance,
-    begin,
+    Errors,
     check_differences,
+    check_errors,
     compare_programs,
-    load_program,
 )
 from models.export.compilation import (  # noqa: E402
     CannotCompile,
     Form,
     compile_programs,
 )
-from tests import networks  # noqa: E402
+from models.export.running import (  # noqa: E402
+    STEPS,
+    Distance,
+    advance,
+    begin,
+    load_program,
+)
+from models.export.truth import truth_call, widen_network  # noqa: E402
+from models.streaming import stream_network  # noqa: E402
+from tests import networks, reference  # noqa: E402
 
 # Between LiteRT and Keras on one event: rounding of a few float32 operations.
 ROUNDING = 1e-6
@@ -187,6 +197,53 @@ def test_every_program_is_written_and_described_with_its_hash(exported):
         assert entry["bytes"] == len(content)
 
 
+# What a service does with a manifest's entry: no TensorFlow, nothing of ours.
+RUN_ENTRIES = """
+import hashlib, json, sys
+from pathlib import Path
+sys.modules["tensorflow"] = None
+import numpy as np
+from ai_edge_litert.interpreter import Interpreter
+version, said = Path(sys.argv[1]), json.loads(sys.argv[2])
+for entry in said["programs"]:
+    content = (version / entry["file"]).read_bytes()
+    assert hashlib.sha256(content).hexdigest() == entry["sha256"]
+    call = Interpreter(model_content=content).get_signature_runner(entry["signature"])
+    batch, timesteps = entry["batch"], entry["timesteps"]
+    inputs = {
+        "sequence": np.zeros((batch, timesteps), "int32"),
+        "length": np.full(batch, timesteps, "int32"),
+        **{n: np.zeros((batch, *s), "float32") for n, s in said["memory"].items()},
+    }
+    assert set(call.get_input_details()) == set(inputs)
+    outputs = call(**inputs)
+    assert set(said["memory"]) < set(outputs) == set(call.get_output_details())
+    print(entry["signature"], outputs["probabilities"].shape)
+"""
+
+
+def test_entries_are_all_a_service_needs_to_run_programs(exported):
+    network, path = exported
+    forms = (Form("advance", 4, 1), Form("advance", 1, 16), Form("explain", 1, 1))
+    programs = add_programs(path, network, forms)
+    memory = {"short_term_0": [48], "long_term_0": [48]}
+    said = json.dumps({"memory": memory, **programs.describe()})
+
+    done = subprocess.run(
+        [sys.executable, "-c", RUN_ENTRIES, str(path), said],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines() == [
+        "advance (4, 1, 2)",
+        "advance (1, 16, 2)",
+        "explain (1, 1, 2)",
+    ]
+
+
 def test_predictions_by_programs_equal_the_networks(exported):
     network, path = exported
     sequences = networks.random_events(9, 9)
@@ -248,7 +305,7 @@ def test_programs_that_compute_something_else_are_not_written(tmp_path):
     programs = add_programs(tmp_path / "1", network)
 
     assert programs.entries == []
-    assert "differs from the SavedModel" in programs.note
+    assert "off the network in float64" in programs.note
     assert not list(tmp_path.rglob("*.tflite"))
 
 
@@ -256,3 +313,92 @@ def test_programs_that_compute_something_else_are_not_written(tmp_path):
 def test_a_difference_above_the_tolerance_is_refused(difference):
     with pytest.raises(CannotCompile, match="probabilities differs"):
         check_differences({"probabilities": difference}, "probabilities")
+
+
+def test_truth_is_the_network_in_float64():
+    network = networks.build(networks.EVENTS, networks.LABEL, units=(8, 6))
+    sequence = networks.random_events(2, 30)
+
+    wide = widen_network(network)(sequence).numpy()
+
+    assert wide.dtype == "float64"
+    first, second, dense = split_layers(network.get_weights())
+    one_hot = np.eye(5)[sequence[0]]
+    hs, _ = reference.lstm(one_hot, *first, np.zeros(8), np.zeros(8))
+    hs, _ = reference.lstm(hs, *second, np.zeros(6), np.zeros(6))
+    np.testing.assert_allclose(
+        wide[0], reference.softmax(hs @ dense[0] + dense[1]), atol=1e-12
+    )
+
+
+def split_layers(weights):
+    """Part the weights of two LSTMs and a Dense."""
+    return weights[:3], weights[3:6], weights[6:]
+
+
+@pytest.mark.parametrize("case", ["gru next event", "peephole labels", "mixed records"])
+def test_truth_streams_as_the_network_does(case):
+    inputs, outputs, options = NETWORKS[case]
+    network = networks.build(inputs, outputs, **options)
+    sequence = real_sequences(inputs)
+    wide = widen_network(network)
+    call = truth_call(wide, outputs, "explain")
+    stream = stream_network(wide, outputs)
+
+    first = call(sequence=sequence[:, :7], **start(stream, sequence[:, :7]))
+    memory = {name: first[name] for name in stream.memory}
+    length = np.full(len(sequence), 33, "int32")
+    second = call(sequence=sequence[:, 7:], length=length, **memory)
+
+    whole = wide(sequence).numpy()
+    parts = [part[outputs["name"]] for part in (first, second)]
+    assert parts[0].dtype == memory["short_term_0"].dtype == "float64"
+    np.testing.assert_allclose(np.concatenate(parts, axis=1), whole, rtol=1e-9)
+
+
+def start(stream, sequence):
+    """Length and memory of whole sequences from their beginning."""
+    batch, timesteps = sequence.shape[:2]
+    memory = {n: np.zeros((batch, *shape)) for n, shape in stream.memory.items()}
+    return {"length": np.full(batch, timesteps, "int32"), **memory}
+
+
+def off(typical, largest=None):
+    """Distances of 100 numbers, of which one may be far off."""
+    return {"probabilities": Distance(largest or typical, 100 * typical**2, 100)}
+
+
+def test_rounding_that_adds_up_in_all_alike_is_no_reason_to_refuse():
+    errors = Errors([off(1e-7), off(2e-7, largest=4e-5)], off(1e-7, largest=2e-5))
+
+    check_errors(errors, "probabilities")
+
+
+@pytest.mark.parametrize(
+    "errors",
+    [
+        Errors([off(1e-7), off(2e-6)], off(1e-7)),
+        Errors([off(1e-7, largest=2e-4)], off(1e-7)),
+        Errors([off(1e-7)], off(2e-6)),
+        Errors([off(float("nan"))], off(1e-7)),
+    ],
+    ids=["a program", "a moment", "the saved model", "not a number"],
+)
+def test_an_error_against_the_truth_is_refused(errors):
+    with pytest.raises(CannotCompile, match="off the network in float64"):
+        check_errors(errors, "probabilities")
+
+
+def test_where_rounding_parts_them_the_truth_decides(exported, monkeypatch):
+    network, path = exported
+    # Below what any two implementations in float32 agree to.
+    monkeypatch.setattr("models.export.comparison.TOLERANCE", 1e-12)
+    monkeypatch.setattr("models.export.comparison.OTHERS_TOLERANCE", 1e-4)
+    monkeypatch.setattr("models.export.comparison.TYPICAL", 1e6)
+    monkeypatch.setattr("models.export.comparison.RARE", 1e7)
+
+    description = add_programs(path, network).describe()
+
+    assert len(description["programs"]) == 1
+    assert 0 < description["programs_error"]["root_mean_square"] < ROUNDING
+    assert 0 < description["saved_model_error"]["root_mean_square"] < ROUNDING

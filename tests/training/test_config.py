@@ -73,6 +73,8 @@ def test_missing_optional_keys_take_their_defaults(write_config):
     assert (config.network.embedding, config.network.dropout) == (None, 0.0)
     assert config.network.layer_norm is False
     assert config.data.season_rows is None
+    assert config.data.quantiles is None
+    assert config.data.time_features == ("time_of_day", "day_of_week")
 
 
 def test_resolved_configuration_holds_every_section(write_config):
@@ -97,6 +99,11 @@ def test_resolved_configuration_holds_every_section(write_config):
         ("network.layer_norm=true", lambda config: config.network.layer_norm is True),
         ("decision.threshold=0.5", lambda config: config.decision.threshold == 0.5),
         ("data.season_rows.day=4", lambda config: config.data.season_rows["day"] == 4),
+        ("data.quantiles=[0.1, 0.9]", lambda c: c.data.quantiles == (0.1, 0.9)),
+        (
+            'data.time_features=["time_since_previous"]',
+            lambda config: config.data.time_features == ("time_since_previous",),
+        ),
         ("training.learning_rate=1", lambda config: config.training.learning_rate == 1),
         (" seed = 3 ", lambda config: config.seed == 3),
     ],
@@ -135,6 +142,20 @@ def test_override_replaces_a_key(write_config, override, read):
         ("horizon = 2", "horizon = 'x'", ["data.horizon is 'x'", "a whole number"]),
         ("stride = 2", "season_rows = 4", ["data.stride is missing"]),
         ("stride = 2", "stride = 2\nseason_rows = 4", ["season_rows is 4", "a table"]),
+        ("stride = 2", "stride = 2\nquantiles = [0.5, 0.5]", ["greater than the one"]),
+        ("stride = 2", "stride = 2\nquantiles = [1.5]", ["greater than 0 and less"]),
+        ("stride = 2", "stride = 2\nquantiles = []", ["at least one"]),
+        ("stride = 2", "stride = 2\nquantiles = [true]", ["a list of numbers"]),
+        (
+            "stride = 2",
+            'stride = 2\ntime_features = ["hour"]',
+            ["data.time_features is ['hour']", "time_since_previous"],
+        ),
+        (
+            "stride = 2",
+            'stride = 2\ntime_features = ["day_of_week", "day_of_week"]',
+            ["none twice"],
+        ),
         ("[training]", "[training", ["is not valid TOML", "line"]),
         ("[network]", "network = 1\n[other]", ["other is not a key"]),
     ],

@@ -43,6 +43,24 @@ def test_normalisation_comes_from_the_training_part_alone(options):
     assert field["std"] == np.arange(80).std()
 
 
+def test_forecast_of_one_value_has_the_calendar_as_it_always_had(options):
+    dataset = load_series(options, 0)
+
+    assert dataset.inputs["fields"][0] == {"name": "time", "type": "time"}
+    assert "quantiles" not in dataset.outputs
+
+
+def test_quantiles_and_time_features_reach_the_schemas(options):
+    features = ("time_of_day", "time_since_previous")
+    asked = dataclasses.replace(options, quantiles=(0.1, 0.9), time_features=features)
+
+    dataset = load_series(asked, 0)
+
+    assert dataset.outputs["quantiles"] == [0.1, 0.9]
+    assert dataset.inputs["fields"][0]["features"] == list(features)
+    assert dataset.held_out.quantiles == (0.1, 0.9)
+
+
 def test_windows_never_reach_into_the_held_out_part(options):
     dataset = load_series(options, 0)
 

@@ -19,6 +19,8 @@ from training.sections import between, one_of
 VOCABULARY = ("sunny", "rainy")
 LABELS = ("apple pie", "burger", "chicken")
 RAINY = 1
+# What is asked of the network, and the kind of output that is.
+LABELLED = {"every day": "label", "last day": "sequence_label"}
 
 TRAIN_STREAM, HELD_OUT_STREAM = 0, 1
 
@@ -32,6 +34,7 @@ class RoommateOptions:
     days: Annotated[int, between(1, 10_000)]
     held_out: Annotated[int, between(1, 100_000)]
     held_out_days: Annotated[int, between(1, 10_000)]
+    label: Annotated[str, one_of(*LABELLED)] = "every day"
 
 
 def load_roommate(options: RoommateOptions, seed: int) -> Dataset:
@@ -40,12 +43,16 @@ def load_roommate(options: RoommateOptions, seed: int) -> Dataset:
     held_out = generate_weather(
         options.held_out, options.held_out_days, (seed, HELD_OUT_STREAM)
     )
-    examples = Examples(train, cook(train), np.ones(train.shape, np.float32))
+    examples = label_weather(train, options.label)
     return Dataset(
         inputs={"kind": "event", "vocabulary": list(VOCABULARY)},
-        outputs={"kind": "label", "name": "probabilities", "labels": list(LABELS)},
+        outputs={
+            "kind": LABELLED[options.label],
+            "name": "probabilities",
+            "labels": list(LABELS),
+        },
         draw_epoch=lambda rng: examples,
-        held_out=Examples(held_out, cook(held_out), np.ones_like(held_out, np.float32)),
+        held_out=label_weather(held_out, options.label),
         real=held_out[:8],
         facts={
             "source": "roommate",
@@ -66,6 +73,14 @@ def generate_weather(num_sequences: int, days: int, seed: tuple[int, int]) -> Ar
     """
     rng = np.random.default_rng(seed)
     return rng.integers(0, 2, (num_sequences, days), dtype=np.int32)
+
+
+def label_weather(weather: Array, label: str) -> Examples:
+    """Ask for the dinner of every day, or of each sequence's last day alone."""
+    weights = np.ones(weather.shape, np.float32)
+    if label == "last day":
+        weights[:, :-1] = 0
+    return Examples(weather, cook(weather), weights)
 
 
 def cook(weather: Array) -> Array:

@@ -6,16 +6,18 @@ from the former alone. Reading the file is `training.data.csv_series`.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
 import numpy as np
 
+from models.schemas import DEFAULT_TIME_FEATURES, TIME_FEATURES
 from training.data.csv_series import Series, read_series
 from training.data.dataset import Array, Dataset, Examples
 from training.errors import DataError
-from training.sections import between, each, inside, one_of
+from training.sections import ONCE, RISING, between, each, inside, one_of
 
 # More timesteps would make the export's comparison slow and prove nothing further.
 REAL_TIMESTEPS = 64
@@ -34,6 +36,10 @@ class SeriesOptions:
     window: Annotated[int, between(2, 100_000)]
     stride: Annotated[int, between(1, 100_000)]
     season_rows: Annotated[dict[str, int] | None, each(between(1, 1_000_000))] = None
+    quantiles: Annotated[tuple[float, ...] | None, each(inside(0, 1)), RISING] = None
+    time_features: Annotated[tuple[str, ...], each(one_of(*TIME_FEATURES)), ONCE] = (
+        DEFAULT_TIME_FEATURES
+    )
 
 
 class HeldOutSeries(NamedTuple):
@@ -45,6 +51,7 @@ class HeldOutSeries(NamedTuple):
         start: First held-out row.
         horizon: How many rows ahead to forecast.
         season_rows: Length of each season in rows, for the baselines.
+        quantiles: Which quantiles the forecast has; empty for one value.
     """
 
     sequence: Array
@@ -52,6 +59,7 @@ class HeldOutSeries(NamedTuple):
     start: int
     horizon: int
     season_rows: dict[str, int]
+    quantiles: tuple[float, ...] = ()
 
 
 def load_series(options: SeriesOptions, seed: int) -> Dataset:
@@ -68,11 +76,16 @@ def load_series(options: SeriesOptions, seed: int) -> Dataset:
     columns = (series.days, series.seconds, series.values)
     sequence = np.stack(columns, axis=-1).astype(np.float32)  # (rows, 3)
     held_out = HeldOutSeries(
-        sequence, series.values, start, options.horizon, options.season_rows or {}
+        sequence,
+        series.values,
+        start,
+        options.horizon,
+        options.season_rows or {},
+        options.quantiles or (),
     )
     return Dataset(
-        inputs=input_schema(mean, std),
-        outputs=output_schema(options.horizon),
+        inputs=input_schema(mean, std, options.time_features),
+        outputs=output_schema(options.horizon, options.quantiles),
         draw_epoch=lambda rng: cut_windows(sequence[:start], options, rng),
         held_out=held_out,
         real=sequence[None, :REAL_TIMESTEPS],
@@ -86,16 +99,25 @@ def load_series(options: SeriesOptions, seed: int) -> Dataset:
     )
 
 
-def input_schema(mean: float, std: float) -> dict[str, Any]:
+def input_schema(
+    mean: float, std: float, time_features: Sequence[str] = DEFAULT_TIME_FEATURES
+) -> dict[str, Any]:
     """Describe one event: `{"time": ..., "value": ...}`."""
+    time: dict[str, Any] = {"name": "time", "type": "time"}
+    # The default goes without saying: a version's fingerprint stays what it was.
+    if tuple(time_features) != DEFAULT_TIME_FEATURES:
+        time["features"] = list(time_features)
     value = {"name": "value", "type": "number", "mean": mean, "std": std}
-    return {"kind": "record", "fields": [{"name": "time", "type": "time"}, value]}
+    return {"kind": "record", "fields": [time, value]}
 
 
-def output_schema(horizon: int) -> dict[str, Any]:
-    """Describe the answer: the next values, at every timestep."""
+def output_schema(
+    horizon: int, quantiles: Sequence[float] | None = None
+) -> dict[str, Any]:
+    """Describe the answer: the next values or their quantiles, at every timestep."""
     name = "forecast"
-    return {"kind": name, "name": name, "field": "value", "horizon": horizon}
+    levels = {"quantiles": list(quantiles)} if quantiles else {}
+    return {"kind": name, "name": name, "field": "value", "horizon": horizon, **levels}
 
 
 def split_row(path: Path, series: Series, options: SeriesOptions) -> int:

@@ -21,11 +21,11 @@ class Metric:
         value: The network's figure.
         unit: Its unit.
         baselines: The same figure by the name of the simpler means.
-        better: Which way is better.
+        better: Which way is better; `nominal` is nearest the share its name gives.
     """
 
     name: str
     value: float
     unit: str
     baselines: Mapping[str, float] = field(default_factory=dict)
-    better: Literal["lower", "higher"] = "lower"
+    better: Literal["lower", "higher", "nominal"] = "lower"

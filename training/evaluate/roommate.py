@@ -13,10 +13,13 @@ from training.evaluate.metric import Metric, Predict
 def evaluate_roommate(
     held_out: Examples, predict: Predict, baselines: Mapping[str, Predict]
 ) -> list[Metric]:
-    """Measure accuracy and the smallest probability of a predicted dinner."""
-    predicted = predict(held_out.sequences)
-    others = {name: other(held_out.sequences) for name, other in baselines.items()}
-    targets, days = held_out.targets, held_out.sequences.shape[1]
+    """Measure accuracy and the smallest probability of a predicted dinner.
+
+    Over every day, or over the last days where only those are asked for.
+    """
+    asked, days = held_out.weights > 0, held_out.sequences.shape[1]
+    targets, predicted = held_out.targets[asked], predict(held_out.sequences)[asked]
+    others = {name: one(held_out.sequences)[asked] for name, one in baselines.items()}
     right = {name: measure_accuracy(targets, others[name]) for name in others}
     return [
         Metric(

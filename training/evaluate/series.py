@@ -8,7 +8,6 @@ Unlike the mean of |error| / |value| it does not explode where a value is near z
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 
 import numpy as np
@@ -16,14 +15,30 @@ import numpy as np
 from training.data.dataset import Array
 from training.data.series import HeldOutSeries
 from training.evaluate.metric import Metric, Predict
+from training.evaluate.past import distances, repeat, seasons
+from training.evaluate.quantiles import measure_quantiles
 
 
 def evaluate_series(
     held_out: HeldOutSeries, predict: Predict, baselines: Mapping[str, Predict]
 ) -> list[Metric]:
-    """Measure the error one row ahead and at the horizon, beside repeating the past."""
+    """Measure the error one row ahead and at the horizon, beside repeating the past.
+
+    Forecasts of quantiles are also scored as such, and as one value by their median,
+    where they have it.
+    """
     del baselines  # none is trained: the past is the one to beat
-    forecast = predict(held_out.sequence[None])[0]  # (rows, horizon)
+    forecast = predict(held_out.sequence[None])[0]  # (rows, horizon[, quantiles])
+    levels = held_out.quantiles
+    if not levels:
+        return measure_errors(held_out, forecast)
+    median = forecast[..., levels.index(0.5)] if 0.5 in levels else None
+    errors = [] if median is None else measure_errors(held_out, median)
+    return [*errors, *measure_quantiles(held_out, forecast)]
+
+
+def measure_errors(held_out: HeldOutSeries, forecast: Array) -> list[Metric]:
+    """Measure forecasts of one value each, of shape (rows, horizon)."""
     return [
         Metric(
             f"MAPE {ahead} row{'s' * (ahead > 1)} ahead",
@@ -31,10 +46,10 @@ def evaluate_series(
             "mean abs error / mean abs value",
             {
                 name: measure_error(held_out, ahead, repeat(held_out, ahead, season))
-                for name, season in {"last value": 1, **held_out.season_rows}.items()
+                for name, season in seasons(held_out).items()
             },
         )
-        for ahead in sorted({1, held_out.horizon})
+        for ahead in distances(held_out)
     ]
 
 
@@ -52,14 +67,3 @@ def measure_error(held_out: HeldOutSeries, ahead: int, forecast: Array) -> float
     target = held_out.values[held_out.start :]
     made = forecast[held_out.start - ahead : len(held_out.values) - ahead]
     return float(np.abs(made - target).mean() / np.abs(target).mean())
-
-
-def repeat(held_out: HeldOutSeries, ahead: int, season: int) -> Array:
-    """Forecast the value of whole seasons before: the last one known at row t.
-
-    Returns:
-        Shape (rows,); NaN where the series had not begun.
-    """
-    back = season * math.ceil(ahead / season) - ahead
-    rows = np.arange(len(held_out.values)) - back
-    return np.where(rows >= 0, held_out.values[rows], np.nan)

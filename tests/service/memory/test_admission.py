@@ -46,17 +46,17 @@ def test_row_that_fits_is_admitted(
 @pytest.mark.parametrize(
     ("found", "start", "at", "error", "members"),
     [
-        (NEVER_SEEN, False, 3, StepConflict, {"step": 0, "at": 3}),
-        (NEVER_SEEN, True, 3, StepConflict, {"step": 0, "at": 3}),
-        (FOUND_LIVE, False, 0, StepConflict, {"step": 5, "at": 0}),
-        (FOUND_LIVE, False, 4, StepConflict, {"step": 5, "at": 4}),
-        (FOUND_LIVE, False, 6, StepConflict, {"step": 5, "at": 6}),
+        (NEVER_SEEN, False, 3, StepConflict, {"step": 0, "expected": 3}),
+        (NEVER_SEEN, True, 3, StepConflict, {"step": 0, "expected": 3}),
+        (FOUND_LIVE, False, 0, StepConflict, {"step": 5, "expected": 0}),
+        (FOUND_LIVE, False, 4, StepConflict, {"step": 5, "expected": 4}),
+        (FOUND_LIVE, False, 6, StepConflict, {"step": 5, "expected": 6}),
         (FOUND_LIVE, True, None, SessionLive, {"step": 5}),
         (FOUND_LIVE, True, 0, SessionLive, {"step": 5}),
-        (FOUND_GONE, True, 5, StepConflict, {"step": 0, "at": 5}),
+        (FOUND_GONE, True, 5, StepConflict, {"step": 0, "expected": 5}),
         (FOUND_CORRUPT, False, None, CorruptRecord, {}),
         (FOUND_CORRUPT, False, 5, CorruptRecord, {}),
-        (FOUND_CORRUPT, True, 5, StepConflict, {"step": 0, "at": 5}),
+        (FOUND_CORRUPT, True, 5, StepConflict, {"step": 0, "expected": 5}),
     ],
 )
 def test_row_that_does_not_fit_is_refused_with_the_facts(

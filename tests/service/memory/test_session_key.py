@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 
 from service.errors import InvalidRequest
@@ -22,7 +20,7 @@ def test_sessions_of_other_tenants_and_models_are_others(
 ) -> None:
     keys = [KEY, replace_part(tenant="umbrella"), replace_part(model="roommate")]
     for step, key in enumerate(keys, start=1):
-        sessions.save([(key, Found(0, None), replace(session_at(clock), step=step))])
+        sessions.save([(key, Found(0, None), session_at(clock)._replace(step=step))])
 
     assert [sessions.get(key).step for key in keys] == [1, 2, 3]
 

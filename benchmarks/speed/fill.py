@@ -1,0 +1,52 @@
+"""Fills a store with sessions: `python -m benchmarks.speed.fill FOLDER COUNT`.
+
+Through the service's own code and without HTTP: one session is advanced by an event,
+and its record is stored under every name.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+
+from benchmarks.speed.contenders import session_name
+from benchmarks.speed.in_process import find_model, make_row, open_services, session_key
+from service.app import Services
+from service.memory.admission import Found
+from service.memory.record import Session
+
+# In one transaction: enough that transactions cost nothing.
+BATCH = 2_000
+NOTHING = Found(0, None)
+TEMPLATE = session_key("template")
+
+
+def main() -> None:
+    """Fill a store."""
+    home, count = Path(sys.argv[1]), int(sys.argv[2])
+    services = open_services(home)
+    began = time.perf_counter()
+    record = make_record(services)
+    for start in range(0, count, BATCH):
+        store(services, record, range(start, min(start + BATCH, count)))
+    services.engine.sessions.close()
+    took = time.perf_counter() - began
+    print(f"stored {count:,} sessions in {took:.0f} s", flush=True)
+
+
+def make_record(services: Services) -> Session:
+    """Advance one session by an event and return what is stored of it."""
+    row = make_row(1, TEMPLATE.session)
+    services.engine.advance(find_model(services), [row])
+    return services.engine.sessions.get(TEMPLATE)
+
+
+def store(services: Services, record: Session, numbers: range) -> None:
+    """Store a record under the names of many sessions."""
+    keys = (TEMPLATE._replace(session=session_name(k)) for k in numbers)
+    services.engine.sessions.save([(key, NOTHING, record) for key in keys])
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,132 @@
+"""Writes a run down: as Markdown to read, as JSON to compute with."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from benchmarks.speed.results import Result, Target
+
+INTRODUCTION = """\
+# Performance
+
+What one run measured. `make bench-peers` measures again on your machine;
+`make performance` also writes this page. Figures are medians of rounds in which the
+contenders took turns. They hold for this machine, the ratios for others too; the load
+generator ran on the same cores.
+
+The service is as it is deployed: two gunicorn workers, an LSTM of 128 units with 16
+labels, memory in LMDB; access log, request ids and limits on. *flask echo* is a Flask
+view that reads JSON and writes it back, *wsgi echo* a bare WSGI function that writes
+back the bytes it read; both under the service's own gunicorn configuration. *triton* is
+`tritonserver` with its sequence batcher and a Python back end that does the same step
+with the same weights in NumPy. Every contender that computes had to give the network's
+own answer before it was timed.
+"""
+PLOTS = """\
+![Requests per second of each contender](images/speed-throughput.svg)
+
+![Median latency of each contender](images/speed-latency.svg)
+
+![Events per second of each way to send them](images/speed-bulk.svg)
+"""
+
+
+class Run(NamedTuple):
+    """One run: the machine, the results, and the peers that could not be had."""
+
+    machine: Mapping[str, str]
+    results: Sequence[Result]
+    missing: Mapping[str, str]
+
+    def describe(self) -> dict[str, Any]:
+        """Return the run as plain values, each target with its verdict."""
+        results = [
+            {
+                **dataclasses.asdict(result),
+                "targets": [
+                    {**dataclasses.asdict(target), "is_met": target.is_met}
+                    for target in result.targets
+                ],
+            }
+            for result in self.results
+        ]
+        return {
+            "machine": dict(self.machine),
+            "results": results,
+            "missing": dict(self.missing),
+        }
+
+
+def write_run(run: Run, page: Path, data: Path) -> None:
+    """Write a run as Markdown and as JSON."""
+    for path in (page, data):
+        path.parent.mkdir(parents=True, exist_ok=True)
+    page.write_text(format_run(run))
+    data.write_text(json.dumps(run.describe(), indent=2) + "\n")
+
+
+def format_run(run: Run) -> str:
+    """Write the page: targets first, then the machine, then each table."""
+    parts = [INTRODUCTION, format_targets(run.results), PLOTS]
+    parts += ["## Machine\n", table(("", ""), run.machine.items())]
+    parts += ["## Measurements\n", *map(format_result, run.results)]
+    if run.missing:
+        reasons = {name: " ".join(text.split()) for name, text in run.missing.items()}
+        parts += ["## Not measured\n", table(("peer", "why"), reasons.items())]
+    return "\n".join(parts)
+
+
+def format_targets(results: Iterable[Result]) -> str:
+    """Write all targets in one table, with what was measured."""
+    targets = [target for result in results for target in result.targets]
+    rows = [(t.text, format_figure(t.ratio), limit(t), verdict(t)) for t in targets]
+    header = ("what", "measured", "target", "")
+    return "## Targets\n\n" + table(header, rows)
+
+
+def format_result(result: Result) -> str:
+    """Write one scenario's title, table and targets."""
+    names = list(dict.fromkeys(name for row in result.rows.values() for name in row))
+    rows = [
+        (case, *(format_figure(row[name]) if name in row else "" for name in names))
+        for case, row in result.rows.items()
+    ]
+    lines = [f"### {result.title}\n", table(("", *names), rows)]
+    if result.targets:
+        lines.append("".join(map(format_target, result.targets)))
+    if result.note:
+        lines.append(result.note + "\n")
+    return "\n".join(lines)
+
+
+def format_target(target: Target) -> str:
+    """Write what a ratio is and was to be."""
+    ratio = format_figure(target.ratio)
+    return f"- {target.text}: {ratio} (target {limit(target)}, {verdict(target)})\n"
+
+
+def limit(target: Target) -> str:
+    """Write what a ratio was to be."""
+    return f"{'at least' if target.is_at_least else 'at most'} {target.limit:g}"
+
+
+def verdict(target: Target) -> str:
+    """Write whether a target was met."""
+    return "met" if target.is_met else "**not met**"
+
+
+def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Write a table in Markdown."""
+    lines = [header, ["---"] * len(header), *rows]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def format_figure(value: float) -> str:
+    """Write three digits that matter, thousands apart."""
+    if abs(value) >= 1000:
+        return f"{value:,.0f}"
+    return f"{value:.3g}"

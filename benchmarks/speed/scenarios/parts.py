@@ -1,0 +1,110 @@
+"""Where each microsecond of a one-event request goes, from the socket upwards."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from statistics import median
+
+from benchmarks.speed.bench import Bench
+from benchmarks.speed.contenders import CANNED, FLASK, FLOOR, OURS
+from benchmarks.speed.in_process import (
+    Program,
+    find_model,
+    make_row,
+    open_services,
+    session_key,
+)
+from benchmarks.speed.results import Result
+from service.app import Services
+from service.dialects import v1, v1_answer
+
+SESSION = "session-0"
+# Loops as long as this, the median of as many.
+LOOP, NUM_LOOPS = 200, 15
+
+
+def parts(bench: Bench) -> Result:
+    """Split the median latency of one connection into what it is made of.
+
+    Measured from outside under wrk: a socket that answers canned bytes, the bare WSGI
+    function, the service. Measured in loops in one process: reading the row, fetching
+    and committing its memory, the compiled step, writing the answer, and the engine
+    around them. What then remains is the service's: routing, access log, metrics, ids.
+    """
+    contenders = [CANNED, FLOOR, FLASK, OURS]
+    with bench.running(*contenders) as servers:
+        runs = bench.alternate(
+            {
+                c.name: bench.single_events(
+                    servers[c.name], c, connections=1, seconds=2
+                )
+                for c in contenders
+            }
+        )
+    outside = {name: median(r.p50_us for r in found) for name, found in runs.items()}
+    inside = time_parts(bench)
+    whole, floor = outside[OURS.name], outside[FLOOR.name]
+    split = {
+        "socket (canned bytes)": outside[CANNED.name],
+        "HTTP (gunicorn, bare WSGI)": floor - outside[CANNED.name],
+        **inside,
+        "the rest of the service": whole - floor - sum(inside.values()),
+    }
+    rows = {
+        name: {"us": value, "share %": 100 * value / whole}
+        for name, value in split.items()
+    }
+    rows["whole request"] = {"us": whole, "share %": 100}
+    rows["flask echo, for comparison"] = {"us": outside[FLASK.name]}
+    title = "Where each microsecond of a one-event request goes, one connection"
+    return Result("parts", title, rows)
+
+
+def time_parts(bench: Bench) -> dict[str, float]:
+    """Time what the service does with a row, in microseconds."""
+    services = open_services(bench.new_home("parts"))
+    model, engine = find_model(services), services.engine
+    program = Program(1)
+    body = OURS.visits(0)[0].encode()
+    request = v1.parse(body, model, max_rows=1)
+    row = make_row(1, SESSION)
+    results = engine.advance(model, [row])
+    fetch, commit = time_store(services)
+    step = microseconds(lambda: program.step(1))
+    whole = microseconds(lambda: engine.advance(model, [row]))
+    timed = {
+        "read JSON": microseconds(lambda: v1.parse(body, model, max_rows=1)),
+        "fetch memory": fetch,
+        "step (compiled program)": step,
+        "commit memory": commit,
+        "engine around them": whole - fetch - step - commit,
+        "write JSON": microseconds(
+            lambda: v1_answer.render(request, results, model, explain=False)
+        ),
+    }
+    services.engine.sessions.close()
+    return timed
+
+
+def time_store(services: Services) -> tuple[float, float]:
+    """Time a fetch, and a commit less the fetch that must come before it."""
+    sessions, key = services.engine.sessions, session_key(SESSION)
+
+    def fetch_and_commit() -> None:
+        found = sessions.load([key])[0]
+        sessions.save([(key, found, sessions.get(key))])
+
+    fetch = microseconds(lambda: sessions.load([key]))
+    return fetch, microseconds(fetch_and_commit) - 2 * fetch
+
+
+def microseconds(run: Callable[[], object]) -> float:
+    """Return the median time of a call."""
+    times = []
+    for _ in range(NUM_LOOPS):
+        began = time.perf_counter()
+        for _ in range(LOOP):
+            run()
+        times.append((time.perf_counter() - began) / LOOP)
+    return 1e6 * median(times)

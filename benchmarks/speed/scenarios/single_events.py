@@ -1,0 +1,91 @@
+"""One event per request: how many a second, and how soon each is answered."""
+
+from __future__ import annotations
+
+from benchmarks.speed.bench import Bench, summarise
+from benchmarks.speed.contenders import (
+    FLASK,
+    FLOOR,
+    OURS,
+    PREDICT,
+    STATELESS,
+    TRITON,
+    Contender,
+)
+from benchmarks.speed.results import Result, at_least, at_most
+
+CONNECTIONS = 16
+Rows = dict[str, dict[str, float]]
+
+
+def throughput(bench: Bench) -> Result:
+    """Single-event session POSTs over 16 connections, requests per second.
+
+    Target: at least 0.8 of a Flask view that echoes JSON under the same gunicorn, and
+    at least Triton's.
+    """
+    rows = measure(bench, [OURS, FLASK, FLOOR, TRITON], CONNECTIONS, seconds=4)
+    rate = {name: row["requests/s"] for name, row in rows.items()}
+    ours = rate[OURS.name]
+    targets = [
+        at_least("requests/s, carryover / flask echo", ours / rate[FLASK.name], 0.8)
+    ]
+    if TRITON.name in rate:
+        ratio = ours / rate[TRITON.name]
+        targets.append(at_least("requests/s, carryover / triton", ratio, 1.0))
+    title = "Single events of sessions, 16 connections"
+    return Result("throughput", title, rows, targets)
+
+
+def latency(bench: Bench) -> Result:
+    """The same over one connection, median latency.
+
+    Target: at most 0.6 of Triton's.
+    """
+    rows = measure(bench, [OURS, FLASK, FLOOR, TRITON], 1, seconds=2)
+    targets = []
+    if TRITON.name in rows:
+        ratio = rows[OURS.name]["median ms"] / rows[TRITON.name]["median ms"]
+        targets.append(at_most("median latency, carryover / triton", ratio, 0.6))
+    title = "Single events of sessions, one connection"
+    return Result("latency", title, rows, targets)
+
+
+def stateless(bench: Bench) -> Result:
+    """The next event's answer from peers that are sent the last 20 events each time.
+
+    Target: at least 100 times the requests of Flask around `model.predict`.
+    """
+    contenders = [OURS, *STATELESS]
+    rows = measure(bench, contenders, CONNECTIONS, seconds=3)
+    targets = []
+    if PREDICT.name in rows:
+        ratio = rows[OURS.name]["requests/s"] / rows[PREDICT.name]["requests/s"]
+        targets.append(
+            at_least("requests/s, carryover / flask model.predict", ratio, 100)
+        )
+    return Result(
+        "stateless",
+        "One event with memory, against 20 events sent again without; 16 connections",
+        rows,
+        targets,
+        "LitServe, BentoML and MLServer run the network with ONNX Runtime, in two "
+        "workers. They forget whatever is older than the window.",
+    )
+
+
+def measure(
+    bench: Bench, contenders: list[Contender], connections: int, *, seconds: float
+) -> Rows:
+    """Let contenders take turns, and summarise what each did."""
+    with bench.running(*contenders) as servers:
+        runs = bench.alternate(
+            {
+                c.name: bench.single_events(
+                    servers[c.name], c, connections=connections, seconds=seconds
+                )
+                for c in contenders
+                if c.name in servers
+            }
+        )
+    return {name: summarise(found) for name, found in runs.items()}

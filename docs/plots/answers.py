@@ -1,0 +1,61 @@
+"""Asks a running service, and lays its answers out as arrays."""
+
+from __future__ import annotations
+
+import json
+import urllib.request
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+LABELS = ("dog", "wolf", "fish")
+
+
+class Told(NamedTuple):
+    """What the service told of a programme, event by event.
+
+    Args:
+        pictures: The events.
+        probabilities: Of shape (events, labels).
+        gates: Gates and memories of the first layer by name, each (events, units).
+    """
+
+    pictures: tuple[str, ...]
+    probabilities: Any
+    gates: dict[str, Any]
+
+
+def explain(address: str, pictures: Sequence[str]) -> Told:
+    """Ask `nature` for its answer after every picture, and for its gates."""
+    body = {"instances": [list(pictures)], "return": "all"}
+    request = urllib.request.Request(
+        f"{address}/v1/models/nature:explain", json.dumps(body).encode()
+    )
+    with urllib.request.urlopen(request) as response:
+        answer = json.load(response)
+    if tuple(answer["labels"]) != LABELS:
+        raise ValueError(f"labels are {answer['labels']}; expected {list(LABELS)}.")
+    (row,) = answer["predictions"]
+    gates = {name: np.array(values) for name, values in row["layers"][0].items()}
+    return Told(tuple(pictures), np.array(row["probabilities"]), gates)
+
+
+def format_gates(told: Told) -> str:
+    """Lay the gates out as a Markdown table, averaged over the units."""
+    lines = [
+        "| picture | learn i | forget f | remember, size of c | use o | P(wolf) |",
+        "|---|---:|---:|---:|---:|---:|",
+    ]
+    gates = told.gates
+    for k, picture in enumerate(told.pictures):
+        figures = (
+            gates["learn"][k].mean(),
+            gates["forget"][k].mean(),
+            np.abs(gates["long_term"][k]).mean(),
+            gates["use"][k].mean(),
+            told.probabilities[k, LABELS.index("wolf")],
+        )
+        cells = " | ".join(f"{figure:.2f}" for figure in figures)
+        lines.append(f"| {picture} | {cells} |")
+    return "\n".join(lines)

@@ -1,0 +1,191 @@
+"""A body whose form is not right, read once more: what is wrong, and with which row.
+
+Slow and exact where `v1` is quick: rows are checked one by one, and NaN and Infinity,
+which TensorFlow Serving's JSON has, are read so that only their row is refused.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import math
+from typing import Any, NoReturn
+
+import msgspec
+
+from service.artifact import Manifest
+from service.dialects.v1_forms import ObjectRow, PredictBody
+from service.errors import (
+    CarryoverError,
+    InvalidEvent,
+    InvalidJson,
+    InvalidRequest,
+    NonFiniteInput,
+    UnknownField,
+)
+from service.fields import describe
+from service.rows import Refused
+
+Form = ObjectRow | list[Any] | Refused
+# What a field of few values takes, said where another came.
+CHOICES = {"return": '"last" or "all"', "sequence_control_input": "0, 1 or 2"}
+
+
+def read_carefully(data: bytes, manifest: Manifest) -> tuple[PredictBody, list[Form]]:
+    """Read a body, and every row by itself.
+
+    Returns:
+        The body, and its rows: each in its form, or refused.
+
+    Raises:
+        InvalidJson: The body is not JSON.
+        InvalidRequest: It does not have the right form.
+    """
+    document = load_json(data)
+    rows: list[Any] = []
+    if isinstance(document, dict) and isinstance(document.get("instances"), list):
+        rows = document["instances"]
+        document = document | {"instances": []}
+    try:
+        body = msgspec.convert(document, PredictBody)
+    except msgspec.ValidationError as error:
+        raise wrong_form(error, "the body", PredictBody) from None
+    return body, [
+        read_row(row, manifest, f"instances[{k}]") for k, row in enumerate(rows)
+    ]
+
+
+def load_json(data: bytes) -> Any:
+    """Read JSON, NaN and Infinity included.
+
+    Raises:
+        InvalidJson: It is none; the message says where it stops being so.
+    """
+    reason, text = "The document is empty", "it is empty"
+    if data:
+        try:
+            document = json.loads(data.decode())
+            msgspec.json.encode(document)  # refuses halves of surrogate pairs
+            return document
+        except json.JSONDecodeError as error:
+            reason, text = f"{error.msg} at offset: {error.pos}", str(error)[:120]
+        except (ValueError, RecursionError) as error:
+            reason = text = str(error)[:120]
+    raise InvalidJson(
+        f"the body is not JSON ({text}); expected an object such as "
+        '{"instances": [["first event", "second event"]]}.',
+        error=f"JSON Parse error: {reason}",
+    )
+
+
+def refuse_json(data: bytes) -> NoReturn:
+    """Say why a body is not JSON; NaN and Infinity are, to some."""
+    refuse_non_finite(load_json(data), "the body")
+    raise InvalidJson("the body is not JSON; expected an object.")
+
+
+def read_row(raw: Any, manifest: Manifest, where: str) -> Form:
+    """Check one row's form."""
+    session = raw.get("session") if isinstance(raw, dict) else None
+    try:
+        refuse_non_finite(raw, where)
+        if isinstance(raw, dict):
+            return read_object(raw, manifest)
+        if isinstance(raw, list):
+            return raw
+        raise InvalidRequest(
+            f"{where}: this is {json.dumps(raw)[:80]}; a row is a list of events, such "
+            'as ["first event", "second event"], or an object with a sequence.'
+        )
+    except msgspec.ValidationError as error:
+        refused: CarryoverError = wrong_form(error, where, ObjectRow)
+    except InvalidEvent as error:
+        refused = InvalidEvent(f"{where}: {error.detail}", **error.members)
+    except CarryoverError as error:
+        refused = error
+    return Refused(refused, session if isinstance(session, str) else None)
+
+
+def read_object(raw: dict[str, Any], manifest: Manifest) -> Form:
+    """Read an object row, its events under `sequence` or under the inputs' names.
+
+    Keyed by the inputs' names alone, it is TensorFlow Serving's own and answers bare.
+    """
+    names = input_names(manifest)
+    if "sequence" in raw or not set(names) <= raw.keys():
+        return msgspec.convert(raw, ObjectRow)
+    records = join_fields({name: raw[name] for name in names})
+    options = {name: value for name, value in raw.items() if name not in names}
+    if not options:
+        return records
+    return msgspec.convert({"sequence": records, **options}, ObjectRow)
+
+
+def input_names(manifest: Manifest) -> list[str]:
+    """List the inputs of `serving_default`: the fields of records, or the sequence."""
+    if manifest.input["kind"] == "record":
+        return [field["name"] for field in manifest.input["fields"]]
+    return ["sequence"]
+
+
+def join_fields(fields: dict[str, Any]) -> list[Any]:
+    """Join a row's fields, each a list over timesteps, to records.
+
+    Raises:
+        InvalidEvent: The fields are no lists of one length.
+    """
+    if not all(isinstance(values, list) for values in fields.values()):
+        wrong = next(n for n, values in fields.items() if not isinstance(values, list))
+        raise InvalidEvent(
+            f"{wrong} is {describe(fields[wrong])}; expected a list over the timesteps."
+        )
+    lengths = {name: len(values) for name, values in fields.items()}
+    if len(set(lengths.values())) > 1:
+        told = ", ".join(f"{name} {count}" for name, count in lengths.items())
+        raise InvalidEvent(
+            f"the fields have different lengths ({told}); expected one value of each "
+            "per timestep."
+        )
+    timesteps = zip(*fields.values(), strict=True)
+    return [dict(zip(fields, values, strict=True)) for values in timesteps]
+
+
+def refuse_non_finite(value: Any, where: str) -> None:
+    """Refuse a row with NaN or an infinity in it.
+
+    Raises:
+        NonFiniteInput: There is one.
+    """
+    waiting = [value]  # no recursion: values may be nested as deep as JSON goes
+    while waiting:
+        item = waiting.pop()
+        if isinstance(item, float) and not math.isfinite(item):
+            shown = json.dumps(item)
+            raise NonFiniteInput(
+                f"{where} holds {shown}, which is no number; expected finite numbers. "
+                "Leave the event out, or send its last known value."
+            )
+        if isinstance(item, dict | list):
+            waiting += item.values() if isinstance(item, dict) else item
+
+
+def wrong_form(
+    error: msgspec.ValidationError, where: str, form: type[msgspec.Struct]
+) -> InvalidRequest:
+    """Turn a failed check into a sentence that says how to mend it."""
+    text = str(error).replace(" - at `$", f" - at `{where}").replace("`", "'")
+    if "unknown field" in text:
+        return UnknownField(f"{where} has an {unknown_field(text, form)}")
+    for field, choices in CHOICES.items():
+        if "enum value" in text and f".{field}" in text:
+            text += f"; expected {choices}"
+    return InvalidRequest(f"{where} does not have the right form: {text}.")
+
+
+def unknown_field(text: str, form: type[msgspec.Struct]) -> str:
+    """Name an unknown field, what it may have meant, and those there are."""
+    known = form.__struct_encode_fields__
+    unknown = text.split("'")[1][:80]
+    close = difflib.get_close_matches(unknown, known, n=1)
+    meant = f" Did you mean {close[0]!r}?" if close else ""
+    return f"unknown field {unknown!r}.{meant} Its fields are {', '.join(known)}."

@@ -1,0 +1,99 @@
+"""One row of the v1 dialect: from its checked form to the engine's row, or refused."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from msgspec import UNSET
+
+from service.catalog import Model
+from service.dialects.v1_careful import Form
+from service.dialects.v1_events import mend
+from service.dialects.v1_forms import ObjectRow, ParsedRow
+from service.dialects.v1_sequence import read_sequence
+from service.errors import CarryoverError, InvalidEvent, InvalidRequest, UnknownEvent
+from service.memory.sessions import check_session_id
+from service.rows import Refused, Row
+
+
+def parse_row(
+    position: int, form: Form, model: Model, field: str, is_last_only: bool
+) -> ParsedRow:
+    """Parse one row; a refusal names the row, and the session it was for."""
+    if isinstance(form, Refused):
+        return ParsedRow(form)
+    try:
+        if isinstance(form, list):
+            sequence, events = encode(form, model)
+            row = Row(sequence, is_last_only=is_last_only, events=events)
+            return ParsedRow(row, True)
+        return parse_object(form, model, is_last_only)
+    except CarryoverError as error:
+        named = name_row(error, f"{field}[{position}]")
+        session = form.session if isinstance(form, ObjectRow) else UNSET
+        return ParsedRow(Refused(named, session if session is not UNSET else None))
+
+
+def name_row(error: CarryoverError, where: str) -> CarryoverError:
+    """Say which row an error is of."""
+    return type(error)(f"{where}: {error.detail}", **error.members)
+
+
+def parse_object(row: ObjectRow, model: Model, is_last_only: bool) -> ParsedRow:
+    """Hand a row's options and encoded events to the engine's form."""
+    sequence_id = None
+    if row.sequence_id is not UNSET or row.sequence_control_input is not UNSET:
+        sequence_id = read_sequence(row)
+    check_options(row)
+    memory = row.memory
+    sequence, events = encode(row.sequence, model)
+    parsed = Row(
+        sequence,
+        None if row.session is UNSET else row.session,
+        None if memory is UNSET else memory,
+        memory is not UNSET,
+        row.at,
+        row.start,
+        row.end,
+        row.ttl_seconds,
+        is_last_only=is_last_only,
+        events=events,
+    )
+    return ParsedRow(parsed, False, sequence_id)
+
+
+def encode(events: list[Any], model: Model) -> tuple[np.ndarray, list[Any]]:
+    """Encode a row's events, also as TensorFlow Serving's clients spell them.
+
+    Returns:
+        The sequence, and the events in the service's own words.
+    """
+    try:
+        return model.encoder.encode(events), events
+    except (InvalidEvent, UnknownEvent):
+        mended = mend(events)
+        if mended is None:
+            raise
+        return model.encoder.encode(mended), mended
+
+
+def check_options(row: ObjectRow) -> None:
+    """Refuse options that contradict each other."""
+    if row.session is not UNSET:
+        if row.memory is not UNSET:
+            raise InvalidRequest(
+                "the row has both session and memory; send session when the service "
+                "is to remember, memory when the client does."
+            )
+        check_session_id(row.session)
+    elif row.start or row.end:
+        raise InvalidRequest(
+            "start and end belong to a session, and the row has none. Add a session, "
+            "or leave them out."
+        )
+    elif row.memory is UNSET and not (row.at is None and row.ttl_seconds is None):
+        raise InvalidRequest(
+            "at and ttl_seconds belong to a memory, and the row has none. Add a "
+            "session or a memory, or leave them out."
+        )

@@ -1,0 +1,209 @@
+"""Forecasts: the events that may follow, one path at a time, and nothing committed.
+
+A next-event network's own output is fed back to it: an event is chosen, the memory
+advances, the next one is chosen. `service.paths` chooses. Knows no HTTP, and stores
+nothing: the memories it makes are dropped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from msgspec.structs import replace
+
+from service.batch import advance_batch, split_memory
+from service.catalog import Model
+from service.engine import Engine
+from service.errors import CannotForecast, CarryoverError, EmptySequence
+from service.loop import look_up
+from service.memory.admission import check_step
+from service.past import Past
+from service.paths import Path, Plan, extend
+from service.rows import Outcome, Refused, Row
+from service.transition import Call
+
+# The memory tensor that holds what a network told of the event to come.
+EXPECTED = "expected"
+
+
+class Forecast(NamedTuple):
+    """What may follow a row: the version that says so, the step, and the paths."""
+
+    model: Model
+    step: int
+    paths: list[Path]
+
+
+def check_forecastable(model: Model) -> None:
+    """Refuse a model whose output is not its next input.
+
+    Raises:
+        CannotForecast: With the reason.
+    """
+    manifest = model.manifest
+    if manifest.output["kind"] == "next_event":
+        return
+    raise CannotForecast(
+        f"{manifest.name} answers {manifest.output['name']} "
+        f"({manifest.output['kind']}), which is not an event it could take next, so "
+        "there is nothing to feed back. A forecast of a series is the answer of "
+        ":predict itself; :forecast continues models of the task next_event.",
+        task=manifest.task,
+    )
+
+
+def forecast(
+    engine: Engine,
+    call: Call,
+    rows: Sequence[Row | Refused],
+    plan: Plan,
+) -> list[Forecast | CarryoverError]:
+    """Continue rows without committing anything.
+
+    Args:
+        engine: Whose sessions and rules hold.
+        call: What the rows share.
+        rows: The rows. One without events continues its memory as it is.
+        plan: What is asked for.
+
+    Returns:
+        For each row its paths, the most probable first, or why it was refused.
+    """
+    results: dict[int, Forecast | CarryoverError] = {}
+    pasts: dict[int, Past] = {}
+    for k, row in enumerate(rows):
+        try:
+            pasts[k] = recall(engine, call, row)
+        except CarryoverError as error:
+            results[k] = error
+    for model in {id(past.model): past.model for past in pasts.values()}.values():
+        own = {k: past for k, past in pasts.items() if past.model is model}
+        results |= walk(model, rows, own, plan)
+    return [results[k] for k in range(len(rows))]
+
+
+def recall(engine: Engine, call: Call, row: Row | Refused) -> Past:
+    """Find what a row continues.
+
+    Raises:
+        CarryoverError: It cannot be continued.
+    """
+    if isinstance(row, Refused):
+        raise row.error
+    found = None
+    if row.session is not None:
+        key = call.key(row.session)
+        [found] = engine.sessions.load([key])
+        if found.record is None:
+            engine.sessions.get(key)  # raises: a forecast does not begin a session
+    # Without `at`, for which there may be a stored answer: it is no repeat.
+    past = engine.transitions.begin(call, replace(row, at=None), found)
+    if isinstance(past, Outcome):
+        raise TypeError("a row without a key and a step cannot be a repeat")
+    check_step(past.record.step if past.record else 0, row.at)
+    if past.tensors is None and not len(past.sequence):
+        raise EmptySequence(
+            "the row has neither a memory nor events, so nothing is to be continued. "
+            "Send at least one event, a session or a memory."
+        )
+    check_forecastable(past.model)
+    if not len(past.sequence) and EXPECTED not in past.model.manifest.memory:
+        raise EmptySequence(
+            f"{past.model.manifest.name} does not remember what it expects next. Send "
+            "at least one event with the row."
+        )
+    return past
+
+
+def walk(
+    model: Model, rows: Sequence[Row | Refused], pasts: Mapping[int, Past], plan: Plan
+) -> dict[int, Forecast | CarryoverError]:
+    """Follow the paths of all rows of one version together."""
+    paths: dict[int, list[Path]] = {}
+    results: dict[int, Forecast | CarryoverError] = {}
+    for k, begun in begin_paths(model, pasts).items():
+        if isinstance(begun, CarryoverError):
+            results[k] = begun
+        else:
+            paths[k] = [begun] * (plan.samples or 1)
+    generators = {k: np.random.default_rng([plan.seed, k]) for k in paths}
+    for distance in range(plan.horizon):
+        for k in paths:
+            paths[k] = extend(paths[k], plan, generators[k])
+        look_up()  # other requests need not wait for the whole path
+        if distance + 1 < plan.horizon:
+            failed = advance_paths(model, paths)
+            results |= failed
+            paths = {k: own for k, own in paths.items() if k not in failed}
+    for k, own in paths.items():
+        before, row = pasts[k].record, rows[k]
+        num_events = len(row.sequence) if isinstance(row, Row) else 0
+        step = (before.step if before else 0) + num_events
+        shown = own if plan.samples is not None else own[:1]
+        results[k] = Forecast(model, step, shown)
+    return results
+
+
+def begin_paths(
+    model: Model, pasts: Mapping[int, Past]
+) -> dict[int, Path | CarryoverError]:
+    """Run the rows' own events, and note what the network expects after them."""
+    begun: dict[int, Path | CarryoverError] = {}
+    running = {k: past for k, past in pasts.items() if len(past.sequence)}
+    for k, past in pasts.items():
+        if k not in running:
+            begun[k] = Path(
+                (), (), 0.0, past.tensors, read_expected(model, past.tensors)
+            )
+    if running:
+        advanced = advance_batch(
+            model,
+            "advance",
+            [past.sequence for past in running.values()],
+            [past.tensors for past in running.values()],
+        )
+        name = model.manifest.output["name"]
+        for k, ahead in zip(running, advanced, strict=True):
+            if isinstance(ahead, CarryoverError):
+                begun[k] = ahead
+            else:
+                begun[k] = Path((), (), 0.0, ahead.tensors, ahead.outputs[name][-1])
+    return begun
+
+
+def read_expected(model: Model, tensors: bytes | None) -> np.ndarray:
+    """Read from a memory what was told of the event to come."""
+    layout = model.manifest.memory
+    packed = np.frombuffer(tensors or model.no_memory, "<f4")[None]
+    expected: np.ndarray = split_memory(packed, layout)[EXPECTED][0]
+    return expected
+
+
+def advance_paths(
+    model: Model, paths: dict[int, list[Path]]
+) -> dict[int, CarryoverError]:
+    """Advance the memory of every path by its last event, in one batch.
+
+    Returns:
+        The rows of which a path led to something that is not a number.
+    """
+    flat = [(k, path) for k, own in paths.items() for path in own]
+    advanced = advance_batch(
+        model,
+        "advance",
+        [np.array([path.events[-1]], model.encoder.dtype) for _, path in flat],
+        [path.tensors for _, path in flat],
+    )
+    failed: dict[int, CarryoverError] = {}
+    name = model.manifest.output["name"]
+    for k in paths:
+        paths[k] = []
+    for (k, path), ahead in zip(flat, advanced, strict=True):
+        if isinstance(ahead, CarryoverError):
+            failed[k] = ahead
+        else:
+            after = path._replace(tensors=ahead.tensors, ahead=ahead.outputs[name][-1])
+            paths[k].append(after)
+    return failed

@@ -1,0 +1,10 @@
+"""The OpenAPI document: described beside the routes, generated from what validates.
+
+A view says with `describes` what it takes and answers, as the structs that check it;
+`build_document` joins that with the application's own routes.
+"""
+
+from service.openapi.document import build_document
+from service.openapi.operation import Example, Parameter, describes
+
+__all__ = ["Example", "Parameter", "build_document", "describes"]

@@ -1,0 +1,113 @@
+"""The past of a row: the memory it continues, and what is to be run from there.
+
+Knows neither stores nor the rules of admission; `service.transition` does.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from service.catalog import Model
+from service.errors import WrongNetwork
+from service.memory.admission import Found
+from service.memory.record import Session, Tombstone
+from service.migration import Continuation
+from service.rows import Row
+
+
+class Past(NamedTuple):
+    """What a row continues: as found in the store, the live part of it, and by whom.
+
+    Attributes:
+        found: What the store holds; None for a row without a session.
+        record: The memory it continues; None begins a sequence.
+        model: The version that advances it.
+        sequence: What to run: the row's events, behind those that are replayed.
+        num_replayed: How many events rebuild the memory first; 0 where `record` is
+            continued as it is.
+        migrated_from: The version that made the memory, where another goes on.
+        is_reset: Whether a live memory was dropped.
+    """
+
+    found: Found | None
+    record: Session | None
+    model: Model
+    sequence: np.ndarray
+    num_replayed: int = 0
+    migrated_from: int | None = None
+    is_reset: bool = False
+
+    @property
+    def tensors(self) -> bytes | None:
+        """The memory to run from; None for none."""
+        if self.record is None or self.num_replayed:
+            return None
+        return self.record.tensors
+
+    @property
+    def own(self) -> np.ndarray:
+        """The row's own events, as the version takes them."""
+        return (
+            self.sequence[self.num_replayed :] if self.num_replayed else self.sequence
+        )
+
+    @property
+    def answers(self) -> bytes:
+        """The answers the session has kept, from a former life too."""
+        kept = None if self.found is None else self.found.record
+        return kept.answers if isinstance(kept, Session | Tombstone) else b""
+
+
+def begin_with(
+    chosen: Continuation,
+    row: Row,
+    found: Found | None,
+    record: Session | None,
+    model: Model,
+) -> Past:
+    """Lay out what is to run for a row that was admitted.
+
+    Args:
+        chosen: How its memory is continued.
+        row: The row.
+        found: What the store holds for its session; None without a session.
+        record: The memory it continues, as admitted; None begins a sequence.
+        model: The version that encoded the row's events.
+    """
+    is_kept = chosen.history is None and not chosen.is_reset
+    if is_kept and chosen.model is model:
+        return Past(found, record, model, row.sequence)
+    sequence = encode_for(row, chosen.model, model)
+    if record is None or is_kept:
+        return Past(found, record, chosen.model, sequence)
+    migrated = Past(
+        found, record, chosen.model, sequence, migrated_from=record.model_version
+    )
+    if chosen.history is None:
+        return migrated._replace(record=None, is_reset=True)
+    return migrated._replace(
+        sequence=np.concatenate([chosen.history, sequence]),
+        num_replayed=len(chosen.history),
+    )
+
+
+def encode_for(row: Row, model: Model, encoded_by: Model) -> np.ndarray:
+    """Return a row's events as a version takes them.
+
+    Raises:
+        InvalidRequest: The version does not know an event.
+        WrongNetwork: The row came without names, and the versions differ.
+    """
+    if model.schema == encoded_by.schema:
+        return row.sequence
+    if row.events is not None:
+        return model.encoder.encode(row.events)
+    raise WrongNetwork(
+        f"the row's events were sent as numbers for version "
+        f"{encoded_by.manifest.version}; its memory is version "
+        f"{model.manifest.version}'s, which takes other events. Name that version in "
+        "the address.",
+        model_version=str(model.manifest.version),
+    )

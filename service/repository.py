@@ -1,0 +1,220 @@
+"""The model repository: models loaded and unloaded while the service runs.
+
+One worker gets the call; all have to follow. What was asked for stands in a file that
+each worker looks at before it looks a model up: a `stat`, two microseconds. It stays
+asked for after a restart. Knows no HTTP.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import logging
+import os
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from service.artifact import MANIFEST, ArtifactError, list_versions
+from service.catalog import Catalog, Model
+from service.errors import CarryoverError, ModelNotFound, ModelNotLoaded
+
+log = logging.getLogger(__name__)
+
+LOADED, UNLOADED = "loaded", "unloaded"
+
+
+class Wish(NamedTuple):
+    """What was last asked for of a model, and the how manieth wish of it that was."""
+
+    state: str
+    number: int
+
+
+class Listed(NamedTuple):
+    """A version in the repository's index."""
+
+    name: str
+    version: int
+    is_ready: bool
+    reason: str
+
+
+class Repository:
+    """Loads and unloads the models of a folder.
+
+    Args:
+        catalog: What is served by this process.
+        models: Folder of models.
+        load: Loads a version's folder.
+        max_versions: How many versions of a model are served, the newest first.
+        state: Folder the workers share; None for one process.
+    """
+
+    def __init__(
+        self,
+        catalog: Catalog,
+        models: Path,
+        load: Callable[[Path], Model],
+        *,
+        max_versions: int = 1,
+        state: Path | None = None,
+    ) -> None:
+        self._catalog = catalog
+        self._models = models
+        self._load = load
+        self._max_versions = max_versions
+        self._lock = threading.RLock()
+        self._applied: dict[str, Wish] = {}
+        self._seen: object = None
+        self._file = None if state is None else prepare(state)
+        if self._file is not None:
+            self._start(self._file)
+
+    def _start(self, file: Path) -> None:
+        """Follow what was asked for before this process began."""
+        self._seen = look_at(file)
+        self._applied = read_wishes(file)
+        for name, wish in self._applied.items():
+            self._try(name, wish)
+        self._catalog.watch = self.follow
+
+    def follow(self) -> None:
+        """Do what another worker was asked for since this one last looked."""
+        if self._file is None or look_at(self._file) == self._seen:
+            return
+        with self._lock:
+            seen = look_at(self._file)
+            if seen == self._seen:
+                return
+            for name, wish in read_wishes(self._file).items():
+                if self._applied.get(name) != wish:
+                    self._applied[name] = wish
+                    self._try(name, wish)
+            self._seen = seen
+
+    def _try(self, name: str, wish: Wish) -> None:
+        """Follow one wish; what fails here has failed, or will, where it was asked."""
+        try:
+            self._apply(name, wish.state)
+        except CarryoverError as error:
+            log.error("%s could not be %s: %s", name, wish.state, error)
+
+    def load(self, name: str) -> None:
+        """Serve the newest versions of a model, in all workers.
+
+        Raises:
+            ModelNotFound: The folder has no such model.
+            ModelNotLoaded: A version's folder is damaged; what was served still is.
+        """
+        self._wish(name, LOADED)
+
+    def unload(self, name: str) -> None:
+        """Stop serving a model, in all workers, until it is loaded again.
+
+        Raises:
+            ModelNotFound: No such model is served or in the folder.
+        """
+        if not self._catalog.loaded(name) and not self._find_versions(name):
+            raise no_such_model(name)
+        self._wish(name, UNLOADED)
+
+    def _wish(self, name: str, state: str) -> None:
+        """Apply a wish here, then tell the other workers."""
+        self.follow()
+        with self._lock:
+            self._apply(name, state)
+            if self._file is None:
+                return
+            with write_lock(self._file):
+                wishes = read_wishes(self._file)
+                wish = Wish(state, wishes.get(name, Wish("", 0)).number + 1)
+                self._applied[name] = wish
+                write_wishes(self._file, {**wishes, name: wish})
+
+    def _apply(self, name: str, state: str) -> None:
+        if state == UNLOADED:
+            self._catalog.replace(name, [])
+            return
+        held = self._catalog.loaded(name)
+        paths = self._find_versions(name)[: self._max_versions]
+        if not paths:
+            raise no_such_model(name)
+        try:
+            # A version's folder never changes, so what is held need not be read again.
+            models = [held.get(int(path.name)) or self._load(path) for path in paths]
+        except ArtifactError as error:
+            raise ModelNotLoaded(f"failed to load {name[:80]!r}: {error}") from error
+        self._catalog.replace(name, models)
+
+    def _find_versions(self, name: str) -> list[Path]:
+        """List a model's folders, the newest version first."""
+        if name not in self._list_names():  # no way out of the folder
+            return []
+        versions = list_versions(self._models / name)
+        whole = [path for path in versions if (path / MANIFEST).is_file()]
+        return sorted(whole, key=lambda path: -int(path.name))
+
+    def _list_names(self) -> list[str]:
+        if not self._models.is_dir():
+            return []
+        return sorted(path.name for path in self._models.iterdir())
+
+    def index(self) -> list[Listed]:
+        """List every version in the folder, and those served from elsewhere."""
+        served = {n: self._catalog.versions(n) for n in self._catalog.names()}
+        listed = []
+        for name in sorted({*served, *self._list_names()}):
+            ready = served.get(name, [])
+            known = {int(path.name) for path in self._find_versions(name)}
+            for version in sorted({*ready, *known}):
+                is_ready = version in ready
+                reason = "" if is_ready else "unloaded" if not ready else "not newest"
+                listed.append(Listed(name, version, is_ready, reason))
+        return listed
+
+
+def no_such_model(name: str) -> ModelNotFound:
+    """Return the error of a name that is in no repository."""
+    return ModelNotFound(
+        f"model {name[:80]!r} is not in the folder of models; export it there first.",
+        error=f"failed to load '{name[:80]}', failed to poll from model repository",
+    )
+
+
+def prepare(state: Path) -> Path:
+    """Make the folder and the file of wishes, where there is none."""
+    state.mkdir(parents=True, exist_ok=True)
+    file = state / "repository.json"
+    with write_lock(file):
+        if not file.exists():
+            write_wishes(file, {})
+    return file
+
+
+def look_at(file: Path) -> object:
+    """Return what changes whenever the file is written."""
+    status = os.stat(file)
+    return status.st_mtime_ns, status.st_ino
+
+
+def read_wishes(file: Path) -> dict[str, Wish]:
+    """Read what was asked for, by model."""
+    return {name: Wish(*wish) for name, wish in json.loads(file.read_text()).items()}
+
+
+def write_wishes(file: Path, wishes: dict[str, Wish]) -> None:
+    """Put another file in the place of the one there is."""
+    beside = file.with_suffix(f".{os.getpid()}.partial")
+    beside.write_text(json.dumps(wishes))
+    os.replace(beside, file)
+
+
+@contextlib.contextmanager
+def write_lock(file: Path) -> Iterator[None]:
+    """Hold off other processes that would write the file."""
+    with file.with_suffix(".lock").open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield

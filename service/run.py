@@ -1,0 +1,56 @@
+"""A run: one sequence on its way through a network, and what came out so far."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from service.rows import Advanced
+
+# By name, outputs of shape (batch, timesteps, ...).
+Outputs = dict[str, np.ndarray]
+
+
+class Run:
+    """A sequence being advanced.
+
+    Args:
+        sequence: Encoded events, of shape (timesteps,) or (timesteps, columns).
+        memory: The memory before them, as stored; None for none.
+
+    Attributes:
+        memory: The memory it has come to.
+        position: How many events are absorbed.
+    """
+
+    __slots__ = ("_parts", "memory", "position", "sequence")
+
+    def __init__(self, sequence: np.ndarray, memory: bytes | None) -> None:
+        self.sequence = sequence
+        self.memory = memory
+        self.position = 0
+        self._parts: list[tuple[Outputs, int, int]] = []
+
+    @property
+    def remaining(self) -> int:
+        """How many events are left."""
+        return len(self.sequence) - self.position
+
+    def take(self, outputs: Outputs, index: int, length: int, memory: bytes) -> None:
+        """Go on by `length` events: row `index` of a batch's outputs is this run's."""
+        self._parts.append((outputs, index, length))
+        self.position += length
+        self.memory = memory
+
+    def ahead(self) -> Advanced:
+        """Return what it came to: outputs of all its timesteps, and the memory."""
+        return Advanced(self._outputs(), self.memory or b"")
+
+    def _outputs(self) -> Outputs:
+        if len(self._parts) == 1:
+            outputs, index, length = self._parts[0]
+            return {name: value[index, :length] for name, value in outputs.items()}
+        names = self._parts[0][0]
+        return {
+            name: np.concatenate([o[name][k, :n] for o, k, n in self._parts])
+            for name in names
+        }

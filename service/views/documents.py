@@ -1,0 +1,36 @@
+"""`/openapi.json`, and `/docs`, which renders it without reaching the internet."""
+
+from __future__ import annotations
+
+from flask import Blueprint, Response, current_app
+from flask_swagger_ui import get_swaggerui_blueprint
+
+from service.current import services
+from service.openapi import build_document, describes
+from service.problems import json_response
+
+# Only from here: neither the page nor anything it loads may reach another host.
+POLICY = (
+    "default-src 'self'; script-src 'self' 'unsafe-inline'; "
+    "style-src 'self' 'unsafe-inline'; img-src 'self' data:"
+)
+UI_OPTIONS = {"app_name": "Carryover", "docExpansion": "list", "validatorUrl": None}
+
+blueprint = Blueprint("documents", __name__)
+swagger_ui: Blueprint = get_swaggerui_blueprint("/docs", "/openapi.json", UI_OPTIONS)
+
+
+@blueprint.get("/openapi.json")
+@describes("operations")
+def openapi() -> Response:
+    """Describe every call, as OpenAPI 3.1."""
+    return json_response(build_document(current_app, services().catalog))
+
+
+def restrict(response: Response) -> Response:
+    """Keep the page from reaching other hosts."""
+    response.headers["Content-Security-Policy"] = POLICY
+    return response
+
+
+swagger_ui.after_request(restrict)

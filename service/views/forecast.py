@@ -1,0 +1,50 @@
+"""`POST /v1/models/{model}[/versions/{n}]:forecast`: what may come, nothing stored."""
+
+from __future__ import annotations
+
+from flask import Blueprint, Response, g
+
+from service.current import services
+from service.dialects import v1_forecast
+from service.dialects.v1_schema import ForecastAnswer, Forecasts
+from service.errors import CarryoverError
+from service.forecast import check_forecastable, forecast
+from service.openapi import describes
+from service.problems import JSON, problem_response
+from service.transition import Call
+from service.views.predict import PATHS, ROWS, find_servable, read_body
+from service.views.v1_examples import forecast_examples
+
+blueprint = Blueprint("forecast", __name__)
+
+
+@blueprint.post(PATHS[0].format(verb="forecast"))
+@blueprint.post(PATHS[1].format(verb="forecast"))
+@blueprint.post(PATHS[2].format(verb="forecast"))
+@describes(
+    "predict",
+    body=v1_forecast.ForecastBody,
+    answer=Forecasts,
+    parts=[ForecastAnswer],
+    errors=ROWS["errors"],
+    examples=forecast_examples,
+)
+def forecast_rows(
+    name: str, version: int | None = None, label: str | None = None
+) -> Response:
+    """Continue the rows `horizon` events ahead, without committing anything."""
+    model, settings = find_servable(name, version, label), services().settings
+    check_forecastable(model)
+    parsed = v1_forecast.parse(
+        read_body(),
+        model,
+        max_rows=settings.max_rows,
+        max_events=settings.max_forecast_events,
+    )
+    g.rows = len(parsed.rows)
+    call = Call(model, "", "advance", is_version_named=(version or label) is not None)
+    results = forecast(services().engine, call, parsed.rows, parsed.plan)
+    failures = [result for result in results if isinstance(result, CarryoverError)]
+    if len(failures) == len(results):
+        return problem_response(*failures)
+    return Response(v1_forecast.render(parsed, results, model), mimetype=JSON)

@@ -1,0 +1,274 @@
+"""Random lives of sessions, over HTTP and every store, against the oracle.
+
+`make test-memory EXAMPLES=2000` drives it for longer.
+"""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    Bundle,
+    RuleBasedStateMachine,
+    consumes,
+    initialize,
+    invariant,
+    multiple,
+    rule,
+    run_state_machine_as_test,
+)
+
+from service.app import Services, create_app
+from service.catalog import Catalog
+from service.engine import Engine
+from service.memory.answers import Bounds
+from service.memory.seal import Seal
+from service.memory.sessions import Sessions
+from service.memory.store import open_store
+from service.migration import Policies
+from service.retention import Retention
+from service.settings import read_settings
+from service.times import format_time
+from service.transition import Lifetimes
+from tests.fakes import FakeClock, counting_model
+from tests.service.memory.oracle import (
+    ANSWER_SECONDS,
+    IDLE_SECONDS,
+    NUM_ANSWERS,
+    TOMBSTONE_SECONDS,
+    Advance,
+    Oracle,
+    Refusal,
+    Replay,
+)
+
+# 40 lives of 40 steps take some five seconds a store.
+EXAMPLES = int(os.environ.get("EXAMPLES", "40"))
+STEPS = 40
+SESSIONS = st.sampled_from(["a", "b", "sé/ss ion"])
+EVENTS = st.lists(st.sampled_from(["red", "green", "green"]), min_size=1, max_size=3)
+KEYS = st.sampled_from([None, None, "k1", "k2", "k3", "k4", "k5"])
+# Lifetimes of sessions, answers and tombstones to the instant, and in between.
+WAITS = st.sampled_from(
+    [0.5, 10.0, 49.0, 50.0, IDLE_SECONDS, ANSWER_SECONDS, TOMBSTONE_SECONDS]
+)
+# From the step a session is at, as the client believes.
+OFFSETS = st.sampled_from([None, None, None, 0, 0, 0, -1, -2, 1])
+TOLERANCE = 1e-6  # float32 shares
+
+
+class MemoryMachine(RuleBasedStateMachine):
+    """Drives a service and the oracle side by side."""
+
+    sent = Bundle("sent")
+    tokens = Bundle("tokens")
+
+    def __init__(self, url: str) -> None:
+        super().__init__()
+        self.url, self.clock, self.oracle = url, FakeClock(), Oracle()
+        self.version, self.made_by = 1, {}
+        self.store = open_store(url)
+        self.begin_service()
+
+    @initialize()
+    def empty(self) -> None:
+        """Forget the sessions of the life before, which had the same store."""
+        while self.store.forget(float("inf"), 1000):
+            pass
+
+    def begin_service(self) -> None:
+        clock, seal = self.clock, Seal([b"k" * 32])
+        model = counting_model(self.version, f"{self.version:02x}" * 32)
+        catalog = Catalog([model])
+        answers = Bounds(NUM_ANSWERS, 65_536, ANSWER_SECONDS)
+        kept = Retention(answers=answers, policies=Policies("replay"), snapshots=2)
+        sessions = Sessions(
+            self.store, clock=clock, tombstone_seconds=TOMBSTONE_SECONDS
+        )
+        lifetimes = Lifetimes(IDLE_SECONDS, 50)
+        self.engine = Engine(sessions, seal, lifetimes, clock, kept, catalog)
+        services = Services(read_settings({}), catalog, self.engine)
+        self.client = create_app(services).test_client()
+
+    def teardown(self) -> None:
+        self.store.close()
+
+    @rule(
+        target=sent,
+        session=SESSIONS,
+        events=EVENTS,
+        offset=OFFSETS,
+        start=st.sampled_from([False, False, False, True]),
+        end=st.sampled_from([False] * 7 + [True]),
+        ttl=st.sampled_from([None] * 5 + [10.0, 400.0]),
+        poison=st.sampled_from([False] * 7 + [True]),
+        key=KEYS,
+    )
+    def predict(self, session, events, offset, start, end, ttl, poison, key):
+        row = {"sequence": [*events, "poison"] if poison else events}
+        row["session"] = session
+        known = self.oracle.look(session, self.clock())
+        if offset is not None:
+            row["at"] = max(0, (known.step if known else 0) + offset)
+        row |= {"start": True} if start else {}
+        row |= {"end": True} if end else {}
+        row |= {"ttl_seconds": ttl} if ttl else {}
+        self.send(row, key)
+        return row, key
+
+    @rule(request=sent)
+    def retry(self, request):
+        self.send(*request)
+
+    @rule(request=sent, events=EVENTS)
+    def reuse_a_key(self, request, events):
+        row, key = request
+        self.send({**row, "sequence": events}, key)
+
+    @rule(session=SESSIONS, first=EVENTS, second=EVENTS)
+    def predict_two_rows(self, session, first, second):
+        rows = [{"sequence": events, "session": session} for events in (first, second)]
+        expected = [self.oracle.predict(row, None, None, self.clock()) for row in rows]
+        response = self.post(rows, None)
+        if isinstance(expected[0], Refusal):
+            assert (response.status_code, response.get_json()["code"]) == (
+                expected[0].status,
+                expected[0].code,
+            )
+            return
+        answers = response.get_json()["predictions"]
+        for row, want, answer in zip(rows, expected, answers, strict=True):
+            self.compare(row, want, answer)
+
+    @rule(target=tokens, events=EVENTS)
+    def begin_token(self, events):
+        return self.advance_token(events, None, [], 0.0)
+
+    @rule(target=tokens, token=consumes(tokens), events=EVENTS)
+    def continue_token(self, token, events):
+        return self.advance_token(events, *token)
+
+    def advance_token(self, events, memory, before, made_at):
+        row = {"sequence": events, "memory": memory}
+        response = self.post([row], None)
+        age, version = self.clock() - made_at, self.version
+        if memory is not None and age >= 50:
+            assert response.get_json()["code"] == "token_expired"
+            return multiple()
+        if memory is not None and memory in self.foreign:
+            assert response.get_json()["code"] == "wrong_network"
+            return multiple()
+        (answer,) = response.get_json()["predictions"]
+        whole = [*before, *events]
+        shares = [whole.count(kind) / len(whole) for kind in ("red", "green")]
+        assert answer["step"] == len(whole)
+        assert max(map(abs, map(float.__sub__, answer["probabilities"], shares))) < 1e-6
+        self.made_by[answer["memory"]] = version
+        return answer["memory"], whole, self.clock()
+
+    @property
+    def foreign(self):
+        return {m for m, version in self.made_by.items() if version != self.version}
+
+    @rule(session=SESSIONS)
+    def delete(self, session):
+        refusal = self.oracle.delete(session, self.clock())
+        response = self.client.delete(f"/v1/models/counting/sessions/{session}")
+        assert response.status_code == (refusal.status if refusal else 200)
+
+    @rule(seconds=WAITS)
+    def wait(self, seconds):
+        self.clock.advance(seconds)
+
+    @rule()
+    def sweep(self):
+        self.oracle.sweep(self.clock())
+        while self.engine.sessions.sweep(100):
+            pass
+
+    @rule()
+    def restart(self):
+        if self.url != "memory://":
+            self.store.close()
+            self.store = open_store(self.url)
+        self.begin_service()
+
+    @rule()
+    def serve_a_new_version(self):
+        """Every live memory is rebuilt from its history by the new network."""
+        self.version += 1
+        self.begin_service()
+
+    @invariant()
+    def every_session_is_where_it_should_be(self):
+        for session in ("a", "b", "sé/ss ion"):
+            known = self.oracle.look(session, self.clock())
+            response = self.client.get(f"/v1/models/counting/sessions/{session}")
+            body = response.get_json()
+            if known is None:
+                assert response.status_code == 404
+            elif known.reason is not None:
+                got = (response.status_code, body["reason"], body["step"], body["at"])
+                at = format_time(known.gone_at)
+                assert got == (410, known.reason, known.step, at)
+            else:
+                assert (response.status_code, body["step"]) == (200, known.step)
+                assert body["expires_at"] == format_time(known.expires_at)
+
+    def send(self, row, key):
+        request = {name: value for name, value in row.items() if name != "at"}
+        request = row if key is not None else request
+        expected = self.oracle.predict(row, key, request, self.clock())
+        response = self.post([row], key)
+        body = response.get_json()
+        is_replay = response.headers.get("Idempotency-Replayed") == "true"
+        assert is_replay == isinstance(expected, Replay)
+        if isinstance(expected, Refusal):
+            assert (response.status_code, body["code"]) == (
+                expected.status,
+                expected.code,
+            )
+        elif isinstance(expected, Replay):
+            assert response.data == expected.answer["bytes"]
+        else:
+            assert response.status_code == 200, body
+            self.compare(row, expected, body["predictions"][0])
+            answer = {"bytes": response.data}
+            self.oracle.remember_answer(row["session"], answer)
+
+    def compare(self, row, expected, answer):
+        assert isinstance(expected, Advance)
+        got, want = answer["probabilities"], expected.probabilities
+        assert max(abs(a - b) for a, b in zip(got, want, strict=True)) < TOLERANCE
+        assert (answer["step"], answer["session"]) == (expected.step, row["session"])
+        expires_at = expected.expires_at
+        assert answer.get("expires_at") == (
+            None if expires_at is None else format_time(expires_at)
+        )
+        assert answer.get("ended", False) == row.get("end", False)
+
+    def post(self, rows, key):
+        headers = {} if key is None else {"Idempotency-Key": f'"{key}"'}
+        return self.client.post(
+            "/v1/models/counting:predict", json={"instances": rows}, headers=headers
+        )
+
+
+@pytest.mark.parametrize("name", ["memory", "lmdb"])
+def test_any_life_of_sessions_is_as_the_oracle_says(name, tmp_path):
+    urls = {"memory": "memory://", "lmdb": f"lmdb://{tmp_path}/store"}
+
+    run_state_machine_as_test(
+        lambda: MemoryMachine(urls[name]),
+        settings=settings(
+            max_examples=EXAMPLES,
+            stateful_step_count=STEPS,
+            deadline=None,
+            database=None,
+            derandomize="EXAMPLES" not in os.environ,
+            suppress_health_check=list(HealthCheck),
+        ),
+    )

@@ -1,0 +1,284 @@
+"""Every error of the service: provoked by a real request, documented, one shape.
+
+A new class in `service.errors` needs a line in `PROVOKED` and one in docs/api.md.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+
+import orjson
+import pytest
+from flask import Response
+
+from service.app import Services, create_app
+from service.artifact import MANIFEST
+from service.catalog import Catalog, load_model
+from service.engine import Engine
+from service.errors import CarryoverError, Conflict, Gone, StoreFull, StoreUnavailable
+from service.memory.in_process import InProcessStore
+from service.memory.seal import Seal
+from service.memory.sessions import SessionKey, Sessions
+from service.memory.store import Put
+from service.problems import RETRY_AFTER_SECONDS, status_of
+from service.repository import Repository
+from service.settings import read_settings
+from service.transition import Lifetimes
+from tests.fakes import counting_model
+from tests.problems import assert_problem
+from tests.servers import ROOT
+
+PREDICT = "/v1/models/counting:predict"
+SETTINGS = {
+    "CARRYOVER_MAX_ROWS": "20",
+    "CARRYOVER_MAX_BODY_BYTES": "20000",
+    "CARRYOVER_MAX_EXPLAINED_EVENTS": "10",
+}
+# Classes that only group others: nothing raises them.
+GROUPS = (Conflict, Gone)
+
+
+class FaultyStore(InProcessStore):
+    """A store that fails when told to."""
+
+    def __init__(self):
+        super().__init__()
+        self.fail = lambda: None
+
+    def fetch(self, keys):
+        if isinstance(self.fail(), StoreUnavailable):
+            raise self.fail()
+        return super().fetch(keys)
+
+    def commit(self, puts):
+        if isinstance(self.fail(), CarryoverError):
+            raise self.fail()
+        if self.fail() == "lose":
+            return [False] * len(puts)
+        return super().commit(puts)
+
+
+class World:
+    """A service, and the parts of it that can be made to fail."""
+
+    def __init__(self, clock, model, folder):
+        self.clock, self.store, self.folder = clock, FaultyStore(), folder
+        self.serve(model)
+
+    def serve(self, model):
+        """Serve a model over the same memory."""
+        self.model = model
+        sessions = Sessions(self.store, clock=self.clock, tombstone_seconds=1000)
+        engine = Engine(sessions, Seal([b"k" * 32]), Lifetimes(100, 50), self.clock)
+        catalog, load = Catalog([model]), partial(load_model, max_events=50)
+        repository = Repository(catalog, self.folder, load, state=self.folder / "state")
+        services = Services(read_settings(SETTINGS), catalog, engine, repository)
+        self.client = create_app(services).test_client()
+
+    def rows(self, *instances, verb="predict", **body):
+        body = {"instances": list(instances), **body}
+        return self.client.post(f"/v1/models/counting:{verb}", json=body)
+
+    def row(self, **fields):
+        return self.rows({"sequence": ["red"], "session": "s", **fields})
+
+    def send(self, data):
+        return self.client.post(PREDICT, data=data)
+
+    def get(self, path, method="GET"):
+        return self.client.open(path, method=method)
+
+
+@pytest.fixture
+def world(clock, model, tmp_path):
+    return World(clock, model, tmp_path)
+
+
+def crash(world):
+    world.model.runtime.run = None
+    return world.rows(["red"])
+
+
+def expire(world):
+    world.row()
+    world.clock.advance(100)
+    return world.row()
+
+
+def expire_token(world):
+    answer = world.rows({"sequence": ["red"], "memory": None}).get_json()
+    world.clock.advance(50)
+    return world.rows(
+        {"sequence": ["red"], "memory": answer["predictions"][0]["memory"]}
+    )
+
+
+def replace_network(world):
+    world.row()
+    world.serve(counting_model(version=2, network="cd" * 32))
+    return world.row()
+
+
+def corrupt(world):
+    world.row()
+    key = SessionKey("", "counting", "s").encode()
+    (entry,) = world.store.fetch([key])
+    value = entry.value[:-1] + bytes([entry.value[-1] ^ 1])
+    world.store.commit([Put(key, entry.version, value, 1e12)])
+    return world.row()
+
+
+def fail_with(fault):
+    def provoke(world):
+        world.store.fail = lambda: fault
+        return world.row()
+
+    return provoke
+
+
+def repeat(row):
+    def provoke(world):
+        world.row()
+        return world.row(**row)
+
+    return provoke
+
+
+def hold_back(world):
+    first, second = world.rows(
+        {"sequence": ["red"], "session": "s", "at": 9},
+        {"sequence": ["red"], "session": "s"},
+    ).get_json()["rows"]
+    assert first["code"] == "step_conflict"
+    return problem_answer(second)
+
+
+def problem_answer(body):
+    """Give a row's problem document the form of an answer of its own."""
+    data = orjson.dumps(body)
+    return Response(data, body["status"], mimetype="application/problem+json")
+
+
+def send_under_key(world, *sequences):
+    rows = [{"sequence": sequence, "session": "s"} for sequence in sequences]
+    headers = {"Idempotency-Key": '"k"'}
+    return world.client.post(PREDICT, json={"instances": rows}, headers=headers)
+
+
+def reuse_key(world):
+    send_under_key(world, ["red"])
+    return send_under_key(world, ["green"])
+
+
+def ask_for_too_many_answers(world):
+    answer = send_under_key(world, *[["red"]] * 9).get_json()
+    return problem_answer(answer["predictions"][8])
+
+
+def repeat_early(world):
+    early = []
+
+    def repeat():
+        world.model.runtime.before_return = lambda: None
+        early.append(send_under_key(world, ["red"]))
+
+    world.model.runtime.before_return = repeat
+    send_under_key(world, ["red"])
+    return early[0]
+
+
+def forecast(world):
+    body = {"instances": [["red"]], "horizon": 1}
+    return world.client.post("/v1/models/counting:forecast", json=body)
+
+
+def go_on_with_no_sequence(world):
+    tensor = {"name": "sequence", "datatype": "BYTES", "shape": [1, 1], "data": ["red"]}
+    body = {"inputs": [tensor], "parameters": {"sequence_id": 42}}
+    return world.client.post("/v2/models/counting/infer", json=body)
+
+
+def load_damaged(world):
+    manifest = world.folder / "broken" / "1" / MANIFEST
+    manifest.parent.mkdir(parents=True)
+    manifest.write_text("{}")
+    return world.client.post("/v2/repository/models/broken/load")
+
+
+PROVOKED = {
+    "internal": crash,
+    "invalid_request": lambda w: w.send(b"[]"),
+    "invalid_json": lambda w: w.send(b"{"),
+    "unknown_field": lambda w: w.rows(["red"], tpo=1),
+    "body_too_large": lambda w: w.send(b" " * 20_001),
+    "too_many_rows": lambda w: w.rows(*[["red"]] * 21),
+    "sequence_too_long": lambda w: w.rows(["red"] * 51),
+    "too_many_events": lambda w: w.rows(["red"] * 11, verb="explain"),
+    "empty_sequence": lambda w: w.rows([]),
+    "unknown_event": lambda w: w.rows(["blue"]),
+    "invalid_event": lambda w: w.rows([7]),
+    "non_finite_input": lambda w: w.send(b'{"instances": [[NaN]]}'),
+    "answer_too_large": ask_for_too_many_answers,
+    "cannot_forecast": forecast,
+    "idempotency_mismatch": reuse_key,
+    "request_in_progress": repeat_early,
+    "token_invalid": lambda w: w.rows({"sequence": ["red"], "memory": "x"}),
+    "unknown_label": lambda w: w.get("/v1/models/counting/labels/nope"),
+    "malformed_request": lambda w: w.get("/v1/models/counting:fly"),
+    "sequence_not_started": go_on_with_no_sequence,
+    "model_not_loaded": load_damaged,
+    "not_found": lambda w: w.get("/nowhere"),
+    "model_not_found": lambda w: w.get("/v1/models/nope"),
+    "version_not_found": lambda w: w.get("/v1/models/counting/versions/9"),
+    "session_not_found": lambda w: w.get("/v1/models/counting/sessions/nobody"),
+    "method_not_allowed": lambda w: w.get(PREDICT),
+    "not_served": lambda w: w.get("/v1/models/counting:classify", "POST"),
+    "session_gone": expire,
+    "token_expired": expire_token,
+    "step_conflict": repeat({"at": 0}),
+    "session_live": repeat({"start": True}),
+    "wrong_network": replace_network,
+    "session_contended": fail_with("lose"),
+    "earlier_row_failed": hold_back,
+    "non_finite": lambda w: w.rows(["poison"]),
+    "corrupt_record": corrupt,
+    "store_full": fail_with(StoreFull("the store is full.")),
+    "store_unavailable": fail_with(StoreUnavailable("the disk is gone.")),
+}
+
+
+def walk(cls=CarryoverError):
+    """Yield the tree of errors but for its groups."""
+    if cls not in GROUPS:
+        yield cls
+    for child in cls.__subclasses__():
+        yield from walk(child)
+
+
+CLASSES = {cls.code: cls for cls in walk()}
+
+
+def test_every_error_has_a_code_of_its_own_and_a_request_that_provokes_it():
+    assert len(CLASSES) == len(list(walk()))
+    assert PROVOKED.keys() == CLASSES.keys()
+
+
+@pytest.mark.parametrize("code", CLASSES)
+def test_every_error_is_reached_and_has_the_one_shape(world, code, monkeypatch):
+    monkeypatch.setattr("service.engine.MAX_CONTENTION_SECONDS", 0.02)
+
+    response = PROVOKED[code](world)
+
+    status = status_of(CLASSES[code]("x"))
+    assert_problem(response, status, code)
+    assert ("Retry-After" in response.headers) == (CLASSES[code] in RETRY_AFTER_SECONDS)
+
+
+@pytest.mark.parametrize("code", CLASSES)
+def test_every_error_is_documented_with_its_status_and_meaning(code):
+    table = (ROOT / "docs" / "api.md").read_text()
+    meaning = CLASSES[code].__doc__.splitlines()[0]
+
+    if code == "internal":  # the root class stands for what nobody foresaw
+        meaning = "A defect of the service;"
+    assert f"| `{code}` | {status_of(CLASSES[code]('x'))} | {meaning}" in table

@@ -1,0 +1,64 @@
+"""`docs/clients.md`: each block runs against a real service and prints what it says."""
+
+import json
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+from tests.servers import ROOT
+from tests.test_documentation import ADDRESS, assert_alike, console_calls
+
+pytestmark = [pytest.mark.tensorflow, pytest.mark.server]
+
+DOCUMENT = "docs/clients.md"
+SECONDS = 60
+COMMANDS = {
+    "python": [sys.executable, "-"],
+    "javascript": ["node", "--input-type=module"],
+}
+
+
+def blocks(language):
+    """Pairs of a program and what it prints."""
+    text = (ROOT / DOCUMENT).read_text()
+    found = re.findall(rf"```{language}\n(.*?)```\n+```text\n(.*?)```", text, re.S)
+    assert len(found) == text.count(f"```{language}\n")
+    return [pytest.param(*pair, id=f"{language}-{k}") for k, pair in enumerate(found)]
+
+
+def run(language, program, server):
+    """Run a program against a service and return what it prints."""
+    done = subprocess.run(
+        COMMANDS[language],
+        input=program.replace(ADDRESS, server.url),
+        capture_output=True,
+        text=True,
+        timeout=SECONDS,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.mark.parametrize(("program", "printed"), blocks("python"))
+def test_python_clients_print_what_the_document_shows(bundled_server, program, printed):
+    assert run("python", program, bundled_server) == printed
+
+
+@pytest.mark.skipif(not shutil.which("node"), reason="node is not installed")
+@pytest.mark.parametrize(("program", "printed"), blocks("javascript"))
+def test_javascript_prints_what_the_document_shows(bundled_server, program, printed):
+    assert run("javascript", program, bundled_server) == printed
+
+
+def test_curl_prints_what_the_document_shows(bundled_server):
+    calls = list(console_calls(DOCUMENT))
+
+    assert len(calls) == 3
+    for command, shown in calls:
+        arguments = shlex.split(command.replace(ADDRESS, bundled_server.url))
+        done = subprocess.run(arguments, capture_output=True, text=True, check=True)
+        assert_alike(json.loads(done.stdout), json.loads(shown), command)

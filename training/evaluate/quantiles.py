@@ -1,0 +1,104 @@
+"""Score forecasts of quantiles: how far off they are, and how often they hold.
+
+The past makes quantiles too: a value repeated, plus the quantiles of the errors that
+repeating it made on the rows trained on.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from training.data.dataset import Array
+from training.data.series import HeldOutSeries
+from training.evaluate.metric import Metric
+from training.evaluate.past import distances, repeat, seasons
+
+
+def measure_quantiles(held_out: HeldOutSeries, forecast: Array) -> list[Metric]:
+    """Measure pinball loss and coverage, one row ahead and at the horizon.
+
+    Args:
+        held_out: The series.
+        forecast: Shape (rows, horizon, quantiles), made at each row.
+
+    Returns:
+        For both distances the mean pinball loss over the quantiles, relative to the
+        mean absolute value, and for each quantile the share of values at or below it,
+        which is best where it is the quantile itself.
+    """
+    return [
+        metric
+        for ahead in distances(held_out)
+        for metric in measure_ahead(held_out, ahead, forecast[:, ahead - 1])
+    ]
+
+
+def measure_ahead(held_out: HeldOutSeries, ahead: int, made: Array) -> list[Metric]:
+    """Measure the quantiles of one distance, of shape (rows, quantiles)."""
+    target = held_out.values[held_out.start :]
+    scale, levels = np.abs(target).mean(), held_out.quantiles
+    quantiles = select(held_out, ahead, made)
+    past = {
+        name: select(held_out, ahead, spread(held_out, ahead, season))
+        for name, season in seasons(held_out).items()
+    }
+    far = f"{ahead} row{'s' * (ahead > 1)} ahead"
+    loss = Metric(
+        f"pinball loss {far}",
+        pinball_loss(target, quantiles, levels) / scale,
+        "mean pinball loss / mean abs value",
+        {name: pinball_loss(target, past[name], levels) / scale for name in past},
+    )
+    below = [
+        Metric(
+            f"values up to quantile {level:g}, {far}",
+            coverage(target, quantiles[:, k]),
+            "share",
+            {name: coverage(target, past[name][:, k]) for name in past},
+            better="nominal",
+        )
+        for k, level in enumerate(levels)
+    ]
+    return [loss, *below]
+
+
+def select(held_out: HeldOutSeries, ahead: int, made: Array) -> Array:
+    """Take what was forecast of the held-out rows: row t's of row t + ahead."""
+    return made[held_out.start - ahead : len(held_out.values) - ahead]
+
+
+def pinball_loss(target: Array, made: Array, levels: tuple[float, ...]) -> float:
+    """Average max(q * e, (q - 1) * e) over rows and quantiles, e = target - forecast.
+
+    Args:
+        target: Shape (rows,).
+        made: Shape (rows, quantiles).
+        levels: The quantiles q, each between 0 and 1.
+
+    Returns:
+        The loss in the unit of the target; least where each forecast is its quantile.
+
+    Reference: Koenker & Bassett, Regression Quantiles, Econometrica 46(1), 1978,
+    doi 10.2307/1913643.
+    """
+    error = target[:, None] - made
+    level = np.array(levels)
+    return float(np.maximum(level * error, (level - 1) * error).mean())
+
+
+def coverage(target: Array, made: Array) -> float:
+    """Return the share of values at or below their forecast."""
+    return float((target <= made).mean())
+
+
+def spread(held_out: HeldOutSeries, ahead: int, season: int) -> Array:
+    """Make quantiles of a repeated value: plus those of its errors before.
+
+    Returns:
+        Shape (rows, quantiles); NaN where the series had not begun.
+    """
+    repeated = repeat(held_out, ahead, season)
+    trained = slice(0, held_out.start - ahead)
+    errors = held_out.values[ahead : held_out.start] - repeated[trained]
+    made: Array = repeated[:, None] + np.nanquantile(errors, held_out.quantiles)
+    return made
