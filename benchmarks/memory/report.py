@@ -84,11 +84,12 @@ def draw(results: Sequence[Result]) -> None:
         times.plot(
             counts, [r.timings["step of 16"].median for r in mine], "o--", color=color
         )
-        sizes.plot(counts, [r.disk or r.ram or 0 for r in mine], "o-", color=color)
+        bytes_each = [r.disk or r.ram or 0 for r in mine]
+        sizes.plot(counts, bytes_each, "o-", color=color, label=kind)
     times.set(xscale="log", yscale="log", xlabel="sessions", ylabel="microseconds")
     times.set_title("one step: alone (line), in a batch of 16 (dashed)", fontsize=10)
-    times.legend()
-    sizes.set(xscale="log", xlabel="sessions", ylabel="bytes", ylim=(0, 4000))
+    sizes.set(xscale="log", xlabel="sessions", ylabel="bytes", ylim=(0, 8000))
     sizes.set_title("bytes per session, on disk (LMDB) or in RAM", fontsize=10)
+    sizes.legend()
     PLOT.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(PLOT, dpi=100)
