@@ -9,7 +9,7 @@ BUNDLED := nature taxi
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
 .DEFAULT_GOAL := help
-.PHONY: help serve models train test test-fast fuzz-api check format bench bench-peers bench-memory performance profile bench-adding clean
+.PHONY: help serve models train test test-fast fuzz-api fuzz-binary check format bench bench-peers bench-memory performance profile bench-adding clean
 
 help:  ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -38,6 +38,9 @@ fuzz-api: .venv/installed-dev  ## make up requests from /openapi.json and check 
 bench-memory: .venv/installed-dev  ## measure the stores, five minutes [BENCH="--publish"]
 	@$(BIN)/python -m benchmarks.memory $(BENCH)
 
+fuzz-binary: .venv/installed-dev  ## a million made-up bodies for the decoder of binary tensors
+	@FUZZ_BODIES=2000 FUZZ_MUTATIONS=500 $(BIN)/python -m pytest tests/service/test_binary_fuzz.py
+
 check: .venv/installed-dev  ## check format, lint and types; writes nothing
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
@@ -58,6 +61,7 @@ performance: .venv/installed-dev  ## the same, written to docs/performance.md
 
 profile: .venv/installed-dev  ## draw where a worker's time goes: docs/images/hot-path.svg
 	@$(BIN)/python -m benchmarks.speed.profile
+
 bench-adding: .venv/installed-dev  ## where a simple RNN stops remembering: 24 trainings
 	@$(BIN)/python -m benchmarks.adding
 

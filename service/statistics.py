@@ -143,12 +143,25 @@ def describe_batches(counts: np.ndarray) -> Iterator[dict[str, Any]]:
 def open_run(folder: Path) -> Path:
     """Make the folder of this run of the service, and remove those of ended runs.
 
-    A run is named after the process that started the workers, which they share.
+    A run is named after the process that started the workers, which they share, and
+    the time it began: in a container its number is the same after each restart.
     """
     runs = folder / "statistics"
-    own = runs / str(os.getppid())
+    own = runs / name_process(os.getppid())
     own.mkdir(parents=True, exist_ok=True)
     for run in runs.iterdir():
-        if run.name.isdigit() and not Path("/proc", run.name).exists():
+        pid = run.name.partition("-")[0]
+        if pid.isdigit() and run.name != name_process(int(pid)):
             shutil.rmtree(run, ignore_errors=True)
     return own
+
+
+def name_process(pid: int) -> str:
+    """Name a process by its number and the time it began, where the system tells."""
+    try:
+        status = Path("/proc", str(pid), "stat").read_text()
+    except OSError:
+        return f"{pid}-0"
+    # The second field is the program's name in parentheses, and may hold any; the
+    # 22nd is the time, in ticks since the machine started.
+    return f"{pid}-{status.rpartition(')')[2].split()[19]}"

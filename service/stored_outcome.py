@@ -12,9 +12,9 @@ import numpy as np
 
 from service.rows import Outcome
 
-# is_continued, has expires_at, has migrated_from, is_reset; step, expires_at, version,
-# migrated_from, how many outputs
-HEADER = Struct("<????QdQQH")
+# is_continued, has expires_at, has migrated_from, is_reset, is_restarted; step,
+# expires_at, version, migrated_from, how many outputs
+HEADER = Struct("<?????QdQQH")
 # bytes of the name, of the type's name, axes
 OUTPUT = Struct("<HBB")
 AXIS = Struct("<I")
@@ -36,6 +36,7 @@ def encode_outcome(outcome: Outcome, *, is_last_only: bool) -> bytes:
             outcome.expires_at is not None,
             outcome.migrated_from is not None,
             outcome.is_reset,
+            outcome.is_restarted,
             outcome.step,
             outcome.expires_at or 0.0,
             outcome.version,
@@ -67,7 +68,7 @@ def decode_outcome(content: bytes) -> Outcome:
     *flags, step, expires_at, version, migrated_from, num_outputs = HEADER.unpack_from(
         content
     )
-    is_continued, has_expiry, has_migrated, is_reset = flags
+    is_continued, has_expiry, has_migrated, is_reset, is_restarted = flags
     outputs: dict[str, np.ndarray] = {}
     position = HEADER.size
     for _ in range(num_outputs):
@@ -81,6 +82,7 @@ def decode_outcome(content: bytes) -> Outcome:
         version=version,
         migrated_from=migrated_from if has_migrated else None,
         is_reset=is_reset,
+        is_restarted=is_restarted,
         is_replayed=True,
     )
 

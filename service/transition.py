@@ -154,7 +154,10 @@ class Transitions:
     def _choose(self, call: Call, row: Row, live: object) -> Continuation:
         """Choose the version that continues a memory, if there is one."""
         model = call.model
-        if not isinstance(live, Session) or live.network == model.fingerprint:
+        begins_anew = row.is_strict and row.start
+        if begins_anew or not isinstance(live, Session):
+            return Continuation(model, model.fingerprint)
+        if live.network == model.fingerprint:
             return Continuation(model, model.fingerprint)
         try:
             return choose_version(

@@ -10,6 +10,7 @@ import orjson
 
 from service.catalog import Model
 from service.dialects.v2_forms import Remembering, Request, Wanted
+from service.dialects.v2_plan import plan_of
 from service.dialects.v2_tensors import write_texts
 from service.errors import CarryoverError, SequenceNotStarted
 from service.rows import Outcome
@@ -42,6 +43,10 @@ def render(request: Request, outcomes: Sequence[Outcome], model: Model) -> Answe
         outcomes: What became of each of its rows.
         model: Who answered.
     """
+    # A pinned memory may be another version's than the one that was asked.
+    model = outcomes[0].model or model
+    known = plan_of(model).outputs
+    outputs = [wanted for wanted in request.outputs if wanted.name in known]
     answer: dict[str, Any] = {
         "model_name": model.manifest.name,
         "model_version": str(model.manifest.version),
@@ -51,11 +56,10 @@ def render(request: Request, outcomes: Sequence[Outcome], model: Model) -> Answe
     answer["parameters"] = render_parameters(request, outcomes, model)
     tails: list[bytes] = []
     answer["outputs"] = [
-        render_output(wanted, request, outcomes, model, tails)
-        for wanted in request.outputs
+        render_output(wanted, request, outcomes, model, tails) for wanted in outputs
     ]
     head = orjson.dumps(answer, option=JSON_OPTIONS)
-    if not any(wanted.is_binary for wanted in request.outputs):
+    if not any(wanted.is_binary for wanted in outputs):
         return Answer(head, None)
     return Answer(b"".join([head, *tails]), len(head))
 
@@ -64,23 +68,25 @@ def render_parameters(
     request: Request, outcomes: Sequence[Outcome], model: Model
 ) -> dict[str, Any]:
     """Tell where the memory is now, and until when."""
-    memory = request.memory
     parameters: dict[str, Any] = {"model_version": str(model.manifest.version)}
     if len(outcomes) > 1:
         return parameters
-    (outcome,) = outcomes
-    parameters["step"] = outcome.step
-    if memory.sequence_id is not None:
-        parameters["sequence_id"] = memory.sequence_id
-    if memory.end:
-        parameters["sequence_end"] = True
-    if outcome.is_restarted:
-        parameters["sequence_restarted"] = True
-    if outcome.token is not None:
-        parameters["memory"] = outcome.token
-    if outcome.expires_at is not None:
-        parameters["expires_at"] = format_time(outcome.expires_at)
-    return parameters
+    return parameters | render_memory(request.memory, outcomes[0])
+
+
+def render_memory(memory: Remembering, outcome: Outcome) -> dict[str, Any]:
+    """Tell what became of the memory of a request's one row."""
+    told = {
+        "step": outcome.step,
+        "sequence_id": memory.sequence_id,
+        "sequence_end": memory.end or None,
+        "sequence_restarted": outcome.is_restarted or None,
+        "migrated_from": outcome.migrated_from and str(outcome.migrated_from),
+        "reset": outcome.is_reset or None,
+        "memory": outcome.token,
+        "expires_at": outcome.expires_at and format_time(outcome.expires_at),
+    }
+    return {name: value for name, value in told.items() if value is not None}
 
 
 def render_output(
@@ -118,14 +124,17 @@ def collect(
     """
     if name == "surprise":
         return pad([surprise_of(outcome) for outcome in outcomes], np.nan)
-    source = model.manifest.output["name"] if name == "decided" else name
+    plan = plan_of(model)
+    source = plan.main if name == "decided" else name
     outputs = [outcome.outputs[source] for outcome in outcomes]
-    if memory.is_last_only:
-        values = np.stack([output[-1] for output in outputs])
-    else:
+    if not memory.is_last_only:
         values = pad(outputs, 0)
+    elif len(outputs) == 1:
+        values = outputs[0][-1:]
+    else:
+        values = np.stack([output[-1] for output in outputs])
     if name == "decided":
-        return np.asarray(values >= np.float32(model.manifest.threshold or 0))
+        return np.asarray(values >= plan.threshold)
     return values.astype("<f4", copy=False)
 
 

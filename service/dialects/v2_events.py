@@ -12,8 +12,9 @@ import numpy as np
 
 from service.catalog import Model
 from service.dialects.v2_forms import Column
-from service.dialects.v2_schema import LENGTH, LENGTH_DATATYPES, field_schemas
-from service.dialects.v2_values import Field, Index, index_of, read_field
+from service.dialects.v2_plan import Plan, plan_of
+from service.dialects.v2_schema import LENGTH, LENGTH_DATATYPES
+from service.dialects.v2_values import read_field
 from service.errors import (
     EmptySequence,
     InvalidRequest,
@@ -40,9 +41,10 @@ def encode_rows(
     Raises:
         InvalidRequest: The tensors are not the model's, or hold other events.
     """
-    fields = field_schemas(model.manifest)
-    check_names(columns, fields, model.manifest.name)
-    batch, timesteps = check_shapes(columns, fields)
+    plan = plan_of(model)
+    if columns.keys() != plan.required:
+        check_names(columns, plan.names, model.manifest.name)
+    batch, timesteps = check_shapes(columns, plan)
     if batch > max_rows:
         raise TooManyRows(
             f"the inputs have {batch} rows; at most {max_rows} are accepted in one "
@@ -51,19 +53,19 @@ def encode_rows(
         )
     lengths = read_lengths(columns.get(LENGTH), batch, timesteps)
     check_lengths(lengths, model.encoder.max_events)
-    indices = [index_of(field, model) for field in fields]
+    if batch == 1:
+        return [encode_row(columns, plan, slice(0, lengths[0]), model.encoder)]
     starts = range(0, batch * timesteps, timesteps)
     return [
-        encode_row(columns, fields, indices, slice(k, k + n), model.encoder)
+        encode_row(columns, plan, slice(k, k + n), model.encoder)
         for k, n in zip(starts, lengths, strict=True)
     ]
 
 
 def check_names(
-    columns: Mapping[str, Column], fields: Sequence[Field], model: str
+    columns: Mapping[str, Column], names: Sequence[str], model: str
 ) -> None:
     """Refuse inputs the model does not take, and the lack of those it does."""
-    names = [field["name"] for field in fields]
     unknown = [name for name in columns if name not in names and name != LENGTH]
     missing = [name for name in names if name not in columns]
     if unknown:
@@ -83,19 +85,15 @@ def check_names(
         )
 
 
-def check_shapes(
-    columns: Mapping[str, Column], fields: Sequence[Field]
-) -> tuple[int, int]:
+def check_shapes(columns: Mapping[str, Column], plan: Plan) -> tuple[int, int]:
     """Refuse tensors that do not hold rows of events; return (batch, timesteps)."""
     sizes: set[tuple[int, ...]] = set()
-    for field in fields:
-        shape = columns[field["name"]].shape
-        size = (field["size"],) if field["type"] == "vector" else ()
+    for name, size in zip(plan.names, plan.sizes, strict=True):
+        shape = columns[name].shape
         # A vector of one number may stand without its axis.
-        if shape[2:] != size and not (size == (1,) and len(shape) == 2):
-            refuse_shape(field["name"], shape, size)
-        if len(shape) < 2:
-            refuse_shape(field["name"], shape, size)
+        is_sized = shape[2:] == size or (size == (1,) and len(shape) == 2)
+        if len(shape) < 2 or not is_sized:
+            refuse_shape(name, shape, size)
         sizes.add(shape[:2])
     if len(sizes) > 1:
         raise InvalidRequest(
@@ -154,16 +152,12 @@ def check_lengths(lengths: Sequence[int], max_events: int) -> None:
 
 
 def encode_row(
-    columns: Mapping[str, Column],
-    fields: Sequence[Field],
-    indices: Sequence[Index],
-    own: slice,
-    encoder: Encoder,
+    columns: Mapping[str, Column], plan: Plan, own: slice, encoder: Encoder
 ) -> np.ndarray:
     """Lay the fields of one row's events side by side."""
     parts = [
         read_field(columns[field["name"]], field, own, index)
-        for field, index in zip(fields, indices, strict=True)
+        for field, index in zip(plan.fields, plan.indices, strict=True)
     ]
     if not encoder.columns:
         return parts[0].astype(encoder.dtype)

@@ -8,8 +8,9 @@ from __future__ import annotations
 import difflib
 from collections.abc import Mapping
 
-from service.dialects.v2_forms import Parameters, Remembering, Value, Wanted
+from service.dialects.v2_forms import Parameters, Remembering, Value
 from service.errors import InvalidRequest, UnknownField
+from service.idempotency import parse_key
 from service.memory.sessions import check_session_id
 
 # A year, as in the native calls.
@@ -30,6 +31,9 @@ KNOWN = (
     "timeout",
     "headers",
 )
+KNOWN_NAMES = frozenset(KNOWN)
+# What tritonclient sends with a sequence.
+SEQUENCE = frozenset(KNOWN[:4])
 KINDS: dict[str, tuple[type, ...]] = {
     "sequence_id": (int, str),
     "sequence_start": (bool,),
@@ -53,7 +57,9 @@ def read(parameters: Mapping[str, Value], name: str, default: Value) -> Value:
     Raises:
         InvalidRequest: It is of another kind.
     """
-    value = parameters.get(name, default)
+    if name not in parameters:
+        return default
+    value = parameters[name]
     if type(value) not in KINDS[name]:
         expected = " or ".join(WORDS[kind] for kind in KINDS[name])
         raise InvalidRequest(
@@ -67,9 +73,7 @@ def check_parameters(parameters: Parameters) -> None:
 
     Others are the client's own: Triton hands them to the model, which here takes none.
     """
-    for name in parameters:
-        if name in KNOWN:
-            continue
+    for name in parameters.keys() - KNOWN_NAMES:
         if name.startswith("triton_"):
             raise InvalidRequest(
                 f"parameter {name[:80]!r} begins with triton_, which is reserved. "
@@ -92,16 +96,19 @@ def read_memory(parameters: Parameters) -> Remembering:
     check_parameters(parameters)
     sequence_id = read_sequence_id(parameters)
     memory = Remembering(
-        sequence_id=sequence_id,
-        session=None if sequence_id is None else str(sequence_id),
+        sequence_id,
+        None if sequence_id is None else str(sequence_id),
         start=bool(read(parameters, "sequence_start", False)),
         end=bool(read(parameters, "sequence_end", False)),
-        at=read_at(parameters),
-        ttl_seconds=read_ttl(parameters),
-        key=str(read(parameters, "idempotency_key", "")) or None,
-        token=str(read(parameters, "memory", "")) if "memory" in parameters else None,
-        is_last_only=read_return(parameters),
     )
+    if not SEQUENCE.issuperset(parameters):
+        memory = memory._replace(
+            at=read_at(parameters),
+            ttl_seconds=read_ttl(parameters),
+            key=read_key(parameters),
+            token=read_token(parameters),
+            is_last_only=read_return(parameters),
+        )
     check_memory(memory)
     return memory
 
@@ -131,6 +138,18 @@ def read_at(parameters: Parameters) -> int | None:
     if not 0 <= at <= MAX_STEP:
         raise InvalidRequest(f"parameter 'at' is {str(at)[:40]}; expected 0 or more.")
     return at
+
+
+def read_key(parameters: Parameters) -> str | None:
+    """Read the idempotency key, quoted or bare as its header."""
+    if "idempotency_key" not in parameters:
+        return None
+    return parse_key(str(read(parameters, "idempotency_key", "")))
+
+
+def read_token(parameters: Parameters) -> str | None:
+    """Read the sealed memory; empty to begin with one."""
+    return str(read(parameters, "memory", "")) if "memory" in parameters else None
 
 
 def read_ttl(parameters: Parameters) -> float | None:
@@ -174,24 +193,3 @@ def check_memory(memory: Remembering) -> None:
             "at and ttl_seconds belong to a memory, and the request has none. Add a "
             "sequence_id or a memory, or leave them out."
         )
-
-
-def read_wanted(name: str, parameters: Parameters, *, is_binary: bool) -> Wanted:
-    """Read in which form an output is wanted."""
-    if "shared_memory_region" in parameters:
-        raise no_shared_memory(name)
-    num_classes = int(read(parameters, "classification", 0))
-    if num_classes < 0:
-        raise InvalidRequest(
-            f"classification of output {name!r} is {num_classes}; expected 1 or more."
-        )
-    is_binary = bool(read(parameters, "binary_data", is_binary))
-    return Wanted(name, is_binary, num_classes)
-
-
-def no_shared_memory(name: str) -> InvalidRequest:
-    """Return the error of a tensor in shared memory."""
-    return InvalidRequest(
-        f"tensor {name[:80]!r} is in shared memory, which this service does not read. "
-        "Send its data in the request."
-    )

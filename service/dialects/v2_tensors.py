@@ -47,7 +47,7 @@ def read_binary(form: InputForm, data: memoryview) -> Column:
 
 def check_datatype(form: InputForm) -> int:
     """Refuse an unknown datatype; return how many elements the shape holds."""
-    if form.datatype not in DATATYPES:
+    if form.datatype not in DTYPES and form.datatype != BYTES:
         raise InvalidRequest(
             f"input {form.name!r} has datatype {form.datatype[:40]!r}; expected one of "
             f"{', '.join(DATATYPES)}."

@@ -6,33 +6,15 @@ test holds the two equal. Knows no shapes and no JSON.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 
-from service.catalog import Model
 from service.dialects.v2_forms import Column
+from service.dialects.v2_plan import Field, Index
 from service.dialects.v2_schema import BYTES
 from service.errors import InvalidEvent, NonFiniteInput, UnknownEvent
-from service.events import EventEncoder, RecordEncoder
-from service.fields import FLOAT32_MAX, CategoryReader, read_time, suggest
-
-Field = dict[str, Any]
-# Names to their indices, of a field that has any.
-Index = Mapping[str, int]
-
-
-def index_of(field: Field, model: Model) -> Index:
-    """Return the index of a field's names; empty where it has none."""
-    encoder = model.encoder
-    if isinstance(encoder, EventEncoder):
-        return encoder.index
-    if isinstance(encoder, RecordEncoder):
-        reader = encoder.readers[field["name"]]
-        if isinstance(reader, CategoryReader):
-            return reader.index
-    return {}
+from service.fields import FLOAT32_MAX, read_time, suggest
 
 
 def read_field(column: Column, field: Field, own: slice, index: Index) -> np.ndarray:

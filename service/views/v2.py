@@ -15,11 +15,13 @@ from service.dialects.v2_answer import Answer
 from service.dialects.v2_described import InferAnswer
 from service.dialects.v2_forms import Form, Request
 from service.errors import CarryoverError, InvalidRequest
+from service.idempotency import parse_key
 from service.openapi import describes
+from service.predicting import is_replayed, limit_events
 from service.problems import JSON
 from service.rows import Outcome, Result
 from service.statistics import Times
-from service.views.predict import ROWS, limit_events, read_body
+from service.views.predict import ROWS, read_body
 from service.views.v2_examples import infer_examples
 
 HEADER_LENGTH = "Inference-Header-Content-Length"
@@ -44,7 +46,7 @@ def infer(name: str, version: int | None = None) -> Response:
     began = time.perf_counter_ns()
     model = find_model(name, version)
     try:
-        return answer(model, began)
+        return answer(model, version, began)
     except CarryoverError:
         taken = time.perf_counter_ns() - began
         statistics = services().statistics
@@ -52,20 +54,32 @@ def infer(name: str, version: int | None = None) -> Response:
         raise
 
 
-def answer(model: Model, began: int) -> Response:
+def answer(model: Model, version: int | None, began: int) -> Response:
     """Parse, advance, render, and count what each took."""
     settings = services().settings
     parsed = v2.parse(
-        read_decompressed(), read_header_length(), model, max_rows=settings.max_rows
+        read_decompressed(),
+        read_header_length(),
+        model,
+        max_rows=settings.max_rows,
+        key=read_key(),
+        scope=f"v2 infer {version}",
     )
     g.rows = len(parsed.rows)
     if not parsed.memory.is_last_only:
         limit_events(parsed.rows, settings.max_returned_events, "returned")
     read = time.perf_counter_ns()
-    results = services().engine.advance(model, parsed.rows)
+    results = services().engine.advance(
+        model,
+        parsed.rows,
+        is_version_named=version is not None,
+        timeout_seconds=settings.request_timeout_seconds,
+    )
     advanced = time.perf_counter_ns()
     outcomes = require_outcomes(results, parsed, model)
     response = respond(v2_answer.render(parsed, outcomes, model))
+    if is_replayed(parsed.rows, results):
+        response.headers["Idempotency-Replayed"] = "true"
     written = time.perf_counter_ns()
     times = Times(read - began, advanced - read, written - advanced)
     manifest = model.manifest
@@ -94,6 +108,12 @@ def read_decompressed() -> bytes:
     coding = request.headers.get("Content-Encoding", "")
     limit = services().settings.max_body_bytes
     return decompress(read_body(), coding, max_bytes=limit)
+
+
+def read_key() -> str | None:
+    """Read the idempotency key of the request's headers, if it has one."""
+    header = request.headers.get("Idempotency-Key")
+    return None if header is None else parse_key(header)
 
 
 def read_header_length() -> int | None:

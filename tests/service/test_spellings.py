@@ -2,12 +2,14 @@
 
 import json
 
+import numpy as np
 import pytest
 
 from service.app import Services, create_app
 from service.artifact import Manifest
 from service.catalog import Catalog, Model
 from service.events import build_encoder
+from service.runtime import Plan
 from tests.problems import assert_problem, assert_problem_body
 
 FIELDS = [
@@ -19,9 +21,12 @@ FIELDS = [
 class SummingRuntime:
     """A network whose memory is the sum of the records' columns so far."""
 
-    def run(self, signature, tensors):
-        import numpy as np
+    name = "summing"
 
+    def plan(self, signature, remaining):
+        return Plan(len(remaining), min(remaining))
+
+    def run(self, signature, tensors):
         sequence, total = tensors["sequence"], tensors["short_term_0"]
         sums = total[:, None] + np.cumsum(sequence, axis=1)
         last = tensors["length"] - 1

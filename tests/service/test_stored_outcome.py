@@ -46,4 +46,4 @@ def test_an_answer_of_sixteen_labels_takes_little_over_a_hundred_bytes():
 
     content = encode_outcome(Outcome(outputs, True, 9), is_last_only=True)
 
-    assert len(content) == 16 * 4 + 66
+    assert len(content) == 16 * 4 + 67

@@ -1,0 +1,84 @@
+"""Statistics of several workers are told as one."""
+
+import os
+
+from service.statistics import MAX_BATCH, Statistics, Times, name_process
+
+
+def test_counts_of_all_workers_are_added_up(tmp_path):
+    one = Statistics(tmp_path)
+    reader, writer = os.pipe()
+    child = os.fork()
+    if not child:  # another worker of the same service: it has the same parent's folder
+        os.close(reader)
+        other = Statistics(None)
+        other._folder = one._folder
+        other.record_success("m", 1, 3, Times(1, 2, 3))
+        os.write(writer, b"x")
+        os._exit(0)
+    os.read(reader, 1)
+    os.waitpid(child, 0)
+
+    one.record_success("m", 1, 2, Times(10, 20, 30))
+    one.record_failure("m", 1, 7)
+
+    told = one.describe("m", 1)
+    assert told["inference_stats"]["success"] == {"count": 2, "ns": 66}
+    assert told["inference_stats"]["fail"] == {"count": 1, "ns": 7}
+    assert told["inference_stats"]["compute_infer"] == {"count": 2, "ns": 22}
+    assert (told["inference_count"], told["execution_count"]) == (5, 2)
+    assert told["batch_stats"] == [
+        {
+            "batch_size": size,
+            "compute_input": {"count": 1, "ns": scale},
+            "compute_infer": {"count": 1, "ns": 2 * scale},
+            "compute_output": {"count": 1, "ns": 3 * scale},
+        }
+        for size, scale in ((2, 10), (3, 1))
+    ]
+
+
+def test_versions_and_models_are_counted_apart(tmp_path):
+    statistics = Statistics(tmp_path)
+
+    statistics.record_success("a/b", 1, 1, Times(1, 1, 1))
+
+    assert statistics.describe("a/b", 1)["inference_count"] == 1
+    assert statistics.describe("a/b", 11)["inference_count"] == 0
+    assert statistics.describe("a", 1)["inference_count"] == 0
+
+
+def test_batches_beyond_the_largest_are_counted_with_it():
+    statistics = Statistics()
+
+    statistics.record_success("m", 1, MAX_BATCH + 5, Times(1, 1, 1))
+
+    told = statistics.describe("m", 1)
+    assert told["inference_count"] == MAX_BATCH + 5
+    assert told["batch_stats"][0]["batch_size"] == MAX_BATCH
+
+
+def test_runs_that_ended_are_cleared_away(tmp_path):
+    runs = tmp_path / "statistics"
+    for ended in ("4194305-7", f"{os.getppid()}-7"):  # no process; one begun at 7
+        (runs / ended).mkdir(parents=True)
+        (runs / ended / "m-1-5").touch()
+    other = runs / name_process(1)
+    other.mkdir()
+
+    Statistics(tmp_path)
+
+    assert {run.name for run in runs.iterdir()} == {
+        name_process(1),
+        name_process(os.getppid()),
+    }
+
+
+def test_time_of_the_last_call_is_the_latest(tmp_path):
+    statistics = Statistics(tmp_path)
+
+    statistics.record_success("m", 1, 1, Times(1, 1, 1))
+    first = statistics.describe("m", 1)["last_inference"]
+    statistics.record_success("m", 1, 1, Times(1, 1, 1))
+
+    assert statistics.describe("m", 1)["last_inference"] - first < 60_000
