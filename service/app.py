@@ -24,7 +24,7 @@ from service.memory.chains import Chains
 from service.memory.key_file import load_or_create_keys
 from service.memory.seal import Plain, Seal
 from service.memory.sessions import Sessions
-from service.memory.store import open_store
+from service.memory.store import Capacity, open_store
 from service.migration import Policies, Policy
 from service.repository import Repository
 from service.retention import Retention
@@ -73,7 +73,8 @@ def build_services(
             used.
         service.artifact.ArtifactError: A model's folder is damaged.
     """
-    store = open_store(settings.memory)
+    capacity = Capacity(settings.max_sessions, settings.max_memory_bytes)
+    store = open_store(settings.memory, capacity)
     lifetimes = Lifetimes(
         settings.session_idle_seconds,
         settings.token_seconds,

@@ -365,6 +365,6 @@ class StoreFull(CarryoverError):
 
 
 class StoreUnavailable(CarryoverError):
-    """The store cannot be read or written now; nothing was stored."""
+    """The store cannot be read or written now."""
 
     code = "store_unavailable"

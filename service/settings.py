@@ -6,6 +6,7 @@ unknown `CARRYOVER_*` name stops the start and names both key and value.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple, cast, get_args
@@ -57,7 +58,7 @@ def port(text: str) -> int:
 
 def store_address(text: str) -> str:
     """Read the address of a store; the store itself checks the rest."""
-    if not text.startswith(("lmdb://", "memory://")):
+    if not text.startswith(("lmdb://", "memory://", "redis://", "rediss://")):
         raise ValueError
     return text
 
@@ -133,7 +134,7 @@ EXPECTED = {
     natural: "a whole number of at least 0",
     positive_int: "a whole number of at least 1",
     port: "a whole number from 1 to 65535",
-    store_address: "lmdb://PATH or memory://",
+    store_address: "lmdb://PATH, redis://HOST, rediss://HOST or memory://",
     positive_seconds: "a number of seconds above 0",
 }
 
@@ -169,7 +170,21 @@ TABLE = (
         "memory",
         store_address,
         "lmdb://var/memory",
-        "Where sessions live: lmdb://PATH, or memory:// (one process, for tests).",
+        "Where sessions live: lmdb://PATH, redis://HOST, rediss://HOST, or memory:// "
+        "(one process, for tests); see docs/stores.md.",
+    ),
+    Setting(
+        "max_sessions",
+        natural,
+        0,
+        "Beyond so many sessions, gone ones included until they are forgotten, new "
+        "ones are refused; 0: no limit.",
+    ),
+    Setting(
+        "max_memory_bytes",
+        natural,
+        0,
+        "Beyond so many bytes in the store, new sessions are refused; 0: no limit.",
     ),
     Setting(
         "session_idle_seconds",
@@ -317,6 +332,8 @@ class Settings:
     policies: Mapping[str, str]
     history_events: int
     memory: str
+    max_sessions: int
+    max_memory_bytes: int
     session_idle_seconds: float
     model_idle_seconds: Mapping[str, float]
     tombstone_seconds: float
@@ -357,7 +374,7 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
     for key in sorted(environ):
         if key.startswith(PREFIX) and key not in known:
             raise SettingError(
-                f"{key}={environ[key]!r} is no setting; the settings are "
+                f"{key}={shown(environ[key])!r} is no setting; the settings are "
                 f"{', '.join(sorted(known))}."
             )
     settings = Settings(**{s.name: read_one(s, environ) for s in TABLE})
@@ -380,9 +397,15 @@ def read_one(setting: Setting, environ: Mapping[str, str]) -> Any:
     except ValueError:
         example = "" if setting.default == {} else f", such as {setting.default}"
         raise SettingError(
-            f"{key} has value {environ[key]!r}; expected {EXPECTED[setting.read]}"
+            f"{key} has value {shown(environ[key])!r}; expected "
+            f"{EXPECTED[setting.read]}"
             f"{example}."
         ) from None
+
+
+def shown(value: str) -> str:
+    """Hide what stands before an @: an address may hold a password."""
+    return re.sub(r"(^|//)[^/]*@", r"\1***@", value)
 
 
 def describe_settings() -> str:

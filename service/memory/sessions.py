@@ -14,6 +14,7 @@ from service.errors import (
     InvalidRequest,
     SessionContended,
     SessionNotFound,
+    StoreFull,
 )
 from service.memory.admission import Found, admit, gone
 from service.memory.record import Session, Tombstone, decode, encode
@@ -125,19 +126,27 @@ class Sessions:
 
     def save(
         self, writes: Sequence[tuple[SessionKey, Found, Session | Tombstone]]
-    ) -> list[bool]:
+    ) -> list[bool | StoreFull]:
         """Store each new record unless its session changed since it was found.
 
         Returns:
-            For each write, whether it was stored; where not, load it again.
+            For each write, whether it was stored; where not, load it again. Where the
+            store begins no more sessions, the error in a new session's place: that
+            costs the live ones of the batch nothing.
 
         Raises:
             ValueError: Two writes name the same session.
-            StoreFull: There is no room; nothing was stored.
+            StoreFull: There is no room for any of them; nothing was stored.
         """
-        return self._store.commit(
-            [self._put(key, found, record) for key, found, record in writes]
-        )
+        puts = [self._put(key, found, record) for key, found, record in writes]
+        try:
+            return [*self._store.commit(puts)]
+        except StoreFull as error:
+            live = [put for put in puts if put.expected]
+            if not live or len(live) == len(puts):
+                raise
+            stored = iter(self._store.commit(live))
+            return [next(stored) if put.expected else error for put in puts]
 
     def _put(self, key: SessionKey, found: Found, record: Session | Tombstone) -> Put:
         gone_at = record.expires_at if isinstance(record, Session) else record.at

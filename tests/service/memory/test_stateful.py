@@ -71,7 +71,8 @@ class MemoryMachine(RuleBasedStateMachine):
 
     def __init__(self, url: str) -> None:
         super().__init__()
-        self.url, self.clock, self.oracle = url, FakeClock(), Oracle()
+        # In 2096: a Redis server drops what is past by its own clock.
+        self.url, self.clock, self.oracle = url, FakeClock(4e9), Oracle()
         self.version, self.made_by = 1, {}
         self.store = open_store(url)
         self.begin_service()
@@ -298,14 +299,19 @@ class MemoryMachine(RuleBasedStateMachine):
         )
 
 
-@pytest.mark.parametrize("name", ["memory", "lmdb"])
-def test_any_life_of_sessions_is_as_the_oracle_says(name, tmp_path):
+@pytest.mark.parametrize(
+    "name", ["memory", "lmdb", pytest.param("redis", marks=pytest.mark.redis)]
+)
+def test_any_life_of_sessions_is_as_the_oracle_says(name, tmp_path, request):
     urls = {"memory": "memory://", "lmdb": f"lmdb://{tmp_path}/store"}
+    if name == "redis":
+        server_url = request.getfixturevalue("server_url")
+        urls[name] = f"{server_url(name)}?prefix=stateful"
 
     run_state_machine_as_test(
         lambda: MemoryMachine(urls[name]),
         settings=settings(
-            max_examples=EXAMPLES,
+            max_examples=EXAMPLES // 4 if name == "redis" else EXAMPLES,
             stateful_step_count=STEPS,
             deadline=None,
             database=None,
