@@ -58,6 +58,7 @@ performance: .venv/installed-dev  ## the same, written to docs/performance.md
 
 profile: .venv/installed-dev  ## draw where a worker's time goes: docs/images/hot-path.svg
 	@$(BIN)/python -m benchmarks.speed.profile
+
 bench-adding: .venv/installed-dev  ## where a simple RNN stops remembering: 24 trainings
 	@$(BIN)/python -m benchmarks.adding
 

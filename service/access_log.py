@@ -1,15 +1,21 @@
-"""One structured line per request, and its id; never a payload, never memory."""
+"""One structured line and one count per request, and its id; never a payload.
+
+A request is told of by what Flask knows of it, or by the short way past Flask.
+"""
 
 from __future__ import annotations
 
 import logging
+import os
 import re
 import time
-import uuid
+from typing import NamedTuple
 
 import orjson
 from flask import Flask, Response, g, request
 
+from service import metrics
+from service.catalog import Model
 from service.times import format_time
 from service.traceparent import parse_traceparent
 
@@ -19,42 +25,94 @@ log = logging.getLogger(__name__)
 REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 
 
+class Told(NamedTuple):
+    """What is told of a request that was answered.
+
+    Args:
+        request_id: Its id.
+        began: When it began, by `time.perf_counter`.
+        method: Of HTTP.
+        route: The rule of its address, not the path: that may hold a session's id.
+        model: The model it was for, if any.
+        num_rows: Rows it held, if it is a call that has them.
+        status: Of the answer.
+        code: Of the problem, if there was one.
+        traceparent: Its W3C trace header, or nothing.
+    """
+
+    request_id: str
+    began: float
+    method: str
+    route: str | None
+    model: Model | None
+    num_rows: int | None
+    status: int
+    code: str | None
+    traceparent: str = ""
+
+
 def init_app(app: Flask) -> None:
     """Register the hooks."""
     app.before_request(begin)
     app.after_request(finish)
 
 
+def choose_id(given: str) -> str:
+    """Return the id a request came with, if it can be one, or a new one."""
+    return given if REQUEST_ID.fullmatch(given) else os.urandom(16).hex()
+
+
 def begin() -> None:
     """Note when the request began and under which id."""
     g.began = time.perf_counter()
-    given = request.headers.get("X-Request-Id", "")
-    g.request_id = given if REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
+    g.request_id = choose_id(request.headers.get("X-Request-Id", ""))
 
 
 def finish(response: Response) -> Response:
     """Write the line and hand the id to the client."""
-    response.headers["X-Request-Id"] = g.request_id
-    model = g.get("model")
+    told = Told(
+        g.request_id,
+        g.began,
+        request.method,
+        request.url_rule.rule if request.url_rule else None,
+        g.get("model"),
+        g.get("rows"),
+        response.status_code,
+        g.get("code"),
+        request.headers.get("traceparent", ""),
+    )
+    response.headers.update(tell(told))
+    return response
+
+
+def tell(told: Told) -> dict[str, str]:
+    """Log and count a request.
+
+    Returns:
+        The headers that name it to the client.
+    """
+    seconds = time.perf_counter() - told.began
+    manifest = told.model.manifest if told.model else None
+    metrics.count(told, seconds)
+    headers = {"X-Request-Id": told.request_id}
     line = {
         "time": format_time(time.time()),
-        "request_id": g.request_id,
-        "method": request.method,
-        # The rule, not the path: a path may hold a session's id.
-        "route": request.url_rule.rule if request.url_rule else None,
-        "model": model.manifest.name if model else None,
-        "version": model.manifest.version if model else None,
-        "rows": g.get("rows"),
-        "status": response.status_code,
-        "code": g.get("code"),
-        "milliseconds": round(1000 * (time.perf_counter() - g.began), 3),
+        "request_id": told.request_id,
+        "method": told.method,
+        "route": told.route,
+        "model": manifest.name if manifest else None,
+        "version": manifest.version if manifest else None,
+        "rows": told.num_rows,
+        "status": told.status,
+        "code": told.code,
+        "milliseconds": round(1000 * seconds, 3),
     }
-    if (given := request.headers.get("traceparent")) and (
-        trace := parse_traceparent(given)
-    ):
+    if told.traceparent and (trace := parse_traceparent(told.traceparent)):
         line |= {"trace_id": trace.trace_id, "parent_id": trace.parent_id}
-        response.headers["traceparent"] = given.strip()
+        headers["traceparent"] = told.traceparent.strip()
     # A supervisor asks for health every few seconds; only bad news is worth a line.
-    is_routine = request.path.startswith("/v2/health") and response.status_code < 400
-    log.log(logging.DEBUG if is_routine else logging.INFO, orjson.dumps(line).decode())
-    return response
+    is_routine = (told.route or "").startswith("/v2/health") and told.status < 400
+    level = logging.DEBUG if is_routine else logging.INFO
+    if log.isEnabledFor(level):
+        log.log(level, orjson.dumps(line).decode())
+    return headers

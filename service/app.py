@@ -33,6 +33,7 @@ from service.views import (
     forecast,
     health,
     models,
+    operations,
     predict,
     sessions,
     v2,
@@ -142,7 +143,7 @@ def create_app(services: Services) -> Flask:
         "label": VersionLabel,
         "session_id": SessionId,
     }
-    views = (predict, forecast, models, sessions, health, documents)
+    views = (predict, forecast, models, sessions, health, operations, documents)
     for view in (*views, v2, v2_models, v2_repository):
         app.register_blueprint(view.blueprint)
     app.register_blueprint(documents.swagger_ui)

@@ -6,9 +6,10 @@ neither sessions nor stores, nor which runs come next in a tick: `service.lane` 
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Sequence
-from itertools import accumulate, islice, pairwise
+from itertools import islice
 
 import numpy as np
 
@@ -43,7 +44,7 @@ def advance_runs(
         {
             "sequence": gather_events(runs, lengths),
             "length": np.array(lengths, np.int32),
-            **split_memory(gather_memory(model, runs), model.manifest.memory),
+            **split_memory(gather_memory(model, runs), model),
         },
     )
     after = [results.pop(name) for name in model.manifest.memory]
@@ -118,15 +119,11 @@ def gather_memory(model: Model, runs: Sequence[Run]) -> np.ndarray:
     return np.frombuffer(content, "<f4").reshape(len(runs), -1)
 
 
-def split_memory(
-    packed: np.ndarray, layout: dict[str, list[int]]
-) -> dict[str, np.ndarray]:
+def split_memory(packed: np.ndarray, model: Model) -> dict[str, np.ndarray]:
     """Cut packed memories into the network's tensors."""
-    sizes = [int(np.prod(shape)) for shape in layout.values()]
-    bounds = pairwise(accumulate(sizes, initial=0))
     return {
         name: packed[:, start:stop].reshape(len(packed), *shape)
-        for (name, shape), (start, stop) in zip(layout.items(), bounds, strict=True)
+        for name, start, stop, shape in model.memory_layout
     }
 
 
@@ -137,7 +134,7 @@ def find_bad(arrays: Sequence[np.ndarray], lengths: Sequence[int]) -> set[int]:
         arrays: Outputs of shape (batch, timesteps, ...) and memories (batch, size).
         lengths: How many timesteps of each row count; the rest is padding.
     """
-    if all(np.isfinite(array).all() for array in arrays):
+    if all(is_surely_finite(array) for array in arrays):
         return set()
     memory, *outputs = arrays
     return {
@@ -146,3 +143,13 @@ def find_bad(arrays: Sequence[np.ndarray], lengths: Sequence[int]) -> set[int]:
         if not np.isfinite(memory[k]).all()
         or not all(np.isfinite(output[k, :length]).all() for output in outputs)
     }
+
+
+def is_surely_finite(array: np.ndarray) -> bool:
+    """Tell in one pass, without a temporary array, that every number is finite.
+
+    A NaN or an infinity shows in the sum of squares. So may finite numbers whose
+    squares overflow: then a closer look is needed.
+    """
+    flat = array.ravel()
+    return math.isfinite(np.dot(flat, flat))

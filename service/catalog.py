@@ -61,6 +61,16 @@ class Model:
         return sum(int(np.prod(shape)) for shape in self.manifest.memory.values())
 
     @cached_property
+    def memory_layout(self) -> list[tuple[str, int, int, tuple[int, ...]]]:
+        """Where each tensor is in a packed memory: name, start, stop and shape."""
+        layout, start = [], 0
+        for name, shape in self.manifest.memory.items():
+            stop = start + int(np.prod(shape))
+            layout.append((name, start, stop, tuple(shape)))
+            start = stop
+        return layout
+
+    @cached_property
     def no_memory(self) -> bytes:
         """The memory of a sequence that has not begun, as stored."""
         return bytes(4 * self.memory_size)

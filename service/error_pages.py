@@ -15,7 +15,13 @@ from werkzeug.exceptions import (
 from service import errors
 from service.current import services
 from service.dialects.v1_texts import malformed_request
-from service.problems import TOO_LARGE, problem_response
+from service.problems import (
+    TOO_LARGE,
+    Answer,
+    answer_problem,
+    problem_response,
+    respond,
+)
 
 log = logging.getLogger(__name__)
 
@@ -64,9 +70,14 @@ def translate_not_found() -> errors.CarryoverError:
 
 
 def show_crash(error: Exception) -> Response:
+    """Answer a defect of the service, through Flask."""
+    return respond(answer_crash(error, g.request_id))
+
+
+def answer_crash(error: Exception, request_id: str) -> Answer:
     """Answer a defect of the service; its details are for the log only."""
-    log.error("unexpected error in request %s", g.request_id, exc_info=error)
-    return problem_response(
+    log.error("unexpected error in request %s", request_id, exc_info=error)
+    return answer_problem(
         errors.CarryoverError(
             "the service failed in a way it should not have; each session is where it "
             "was or past its row: ask GET /v1/models/<model>/sessions/<id>. The log of "

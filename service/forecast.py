@@ -175,9 +175,8 @@ def begin_paths(
 
 def read_expected(model: Model, tensors: bytes | None) -> np.ndarray:
     """Read from a memory what was told of the event to come."""
-    layout = model.manifest.memory
     packed = np.frombuffer(tensors or model.no_memory, "<f4")[None]
-    expected: np.ndarray = split_memory(packed, layout)[EXPECTED][0]
+    expected: np.ndarray = split_memory(packed, model)[EXPECTED][0]
     return expected
 
 

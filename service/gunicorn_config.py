@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
+from typing import Any
 
+from prometheus_client.multiprocess import mark_process_dead
+
+from service.metrics import prepare_folder
 from service.settings import read_settings
 
 _settings = read_settings(os.environ)
+prepare_folder(Path(_settings.state) / "metrics")
 
 bind = f"{_settings.host}:{_settings.port}"
 workers = _settings.workers
@@ -28,3 +34,8 @@ control_socket_disable = True
 # One line per request comes from service.access_log.
 accesslog = None
 errorlog = "-"
+
+
+def child_exit(server: Any, worker: Any) -> None:
+    """Drop a worker's gauges: it has no rows any more."""
+    mark_process_dead(worker.pid)

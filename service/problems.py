@@ -7,7 +7,7 @@ the clients of TensorFlow Serving and Triton read, and a stable `code`.
 from __future__ import annotations
 
 from http import HTTPStatus
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 from flask import Response, g
@@ -26,6 +26,7 @@ RETRY_AFTER_SECONDS: dict[type[errors.CarryoverError], int] = {
     errors.StoreFull: 30,
     errors.StoreUnavailable: 30,
     errors.RequestInProgress: 1,
+    errors.Overloaded: 1,
     errors.SessionContended: 1,
 }
 
@@ -45,6 +46,26 @@ STATUS: dict[type[errors.CarryoverError], HTTPStatus] = {
     errors.StoreFull: HTTPStatus.SERVICE_UNAVAILABLE,
     errors.StoreUnavailable: HTTPStatus.SERVICE_UNAVAILABLE,
 }
+
+
+class Answer(NamedTuple):
+    """What a call answers, before any web framework.
+
+    Args:
+        status: HTTP status.
+        body: The body.
+        mimetype: Its type.
+        headers: Further headers.
+        code: Code of the problem, if it is one.
+        num_rows: Rows of the request, for the log.
+    """
+
+    status: int
+    body: bytes
+    mimetype: str
+    headers: dict[str, str]
+    code: str | None = None
+    num_rows: int | None = None
 
 
 def status_of(error: errors.CarryoverError) -> int:
@@ -69,20 +90,35 @@ def problem(error: errors.CarryoverError) -> dict[str, object]:
     }
 
 
-def problem_response(*failures: errors.CarryoverError) -> Response:
+def answer_problem(*failures: errors.CarryoverError) -> Answer:
     """Answer a request that failed.
 
     A lone error is the request's; of several rows' errors, the first speaks for them
     and `rows` holds each.
     """
-    body, status = problem(failures[0]), status_of(failures[0])
+    first = failures[0]
+    body, status = problem(first), status_of(first)
     if len(failures) > 1:
         body["rows"] = [problem(failure) for failure in failures]
-    response = json_response(body, status, PROBLEM_JSON)
-    g.code = failures[0].code
-    if seconds := RETRY_AFTER_SECONDS.get(type(failures[0])):
-        response.headers["Retry-After"] = str(seconds)
+    data = orjson.dumps(body, option=orjson.OPT_APPEND_NEWLINE)
+    seconds = RETRY_AFTER_SECONDS.get(type(first))
+    headers = {"Retry-After": str(seconds)} if seconds else {}
+    return Answer(status, data, PROBLEM_JSON, headers, first.code)
+
+
+def respond(answer: Answer) -> Response:
+    """Make an answer Flask's response, and note for the log what it says."""
+    response = Response(answer.body, answer.status, mimetype=answer.mimetype)
+    response.headers.update(answer.headers)
+    g.code = answer.code
+    if answer.num_rows is not None:
+        g.rows = answer.num_rows
     return response
+
+
+def problem_response(*failures: errors.CarryoverError) -> Response:
+    """Answer a request that failed, through Flask."""
+    return respond(answer_problem(*failures))
 
 
 def json_response(body: Any, status: int = 200, mimetype: str = JSON) -> Response:

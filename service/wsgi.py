@@ -9,15 +9,28 @@ from __future__ import annotations
 import atexit
 import logging
 import os
+import sys
 
 from service.app import build_services, create_app
+from service.error_pages import answer_crash
+from service.log_buffer import BufferedLines
 from service.memory.sweeper import Sweeper
 from service.settings import read_settings
+from service.shortcut import Shortcut
 
 settings = read_settings(os.environ)
-logging.basicConfig(level=settings.log_level.upper(), format="%(message)s")
+logging.basicConfig(
+    level=settings.log_level.upper(),
+    format="%(message)s",
+    handlers=[BufferedLines(sys.stderr)],
+)
+# No line says where in the source it was written, or by which thread: finding out
+# takes as long as all the rest of it.
+logging._srcfile = None
+logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
 services = build_services(settings)
 app = create_app(services)
+app.wsgi_app = Shortcut(app.wsgi_app, services, answer_crash)  # type: ignore[method-assign]
 sweeper = Sweeper(services.engine.sessions)
 sweeper.start()
 

@@ -24,6 +24,7 @@ from training.export_report import print_export
 from training.manifest import describe_network, write_manifest
 from training.model_file import load_model
 from training.native_log import silence_native_log
+from training.programs import say_errors
 from training.proof import Proof, prove
 from training.publish import publish_version
 from training.report import say
@@ -159,6 +160,7 @@ def compile_programs(wrapped: Wrapped, version: Path, real: Any) -> dict[str, An
         )
     took = f"{time.perf_counter() - began:.1f} s"
     say(f"programs {len(programs.entries)} compiled, {took} {programs.note}".rstrip())
+    say_errors(programs)
     return programs.describe()
 
 

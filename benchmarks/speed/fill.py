@@ -10,8 +10,9 @@ import sys
 import time
 from pathlib import Path
 
-from benchmarks.speed.contenders import session_name
+from benchmarks.speed.access import TENANT
 from benchmarks.speed.in_process import find_model, make_row, open_services, session_key
+from benchmarks.speed.wire import session_name
 from service.app import Services
 from service.memory.admission import Found
 from service.memory.record import Session
@@ -38,7 +39,7 @@ def main() -> None:
 def make_record(services: Services) -> Session:
     """Advance one session by an event and return what is stored of it."""
     row = make_row(1, TEMPLATE.session)
-    services.engine.advance(find_model(services), [row])
+    services.engine.advance(find_model(services), [row], tenant=TENANT)
     return services.engine.sessions.get(TEMPLATE)
 
 

@@ -13,6 +13,7 @@ import numpy as np
 from ai_edge_litert.interpreter import Interpreter
 
 from benchmarks.model import ARTIFACTS, NUM_LABELS
+from benchmarks.speed.access import TENANT
 from service.app import Services, build_services
 from service.catalog import Model
 from service.memory.sessions import SessionKey
@@ -26,6 +27,7 @@ def open_services(home: Path) -> Services:
         "CARRYOVER_MODELS": str(ARTIFACTS),
         "CARRYOVER_MEMORY": f"lmdb://{home}/memory",
         "CARRYOVER_TOKEN_KEY_FILE": f"{home}/token.key",
+        "CARRYOVER_STATE": f"{home}/state",
     }
     return build_services(read_settings(os.environ | settings))
 
@@ -42,8 +44,8 @@ def make_row(length: int, session: str | None = None) -> Row:
 
 
 def session_key(session: str) -> SessionKey:
-    """Name a session of that network as the store does, without a tenant."""
-    return SessionKey("", "lstm", session)
+    """Name a session of that network as the store does."""
+    return SessionKey(TENANT, "lstm", session)
 
 
 class Program:

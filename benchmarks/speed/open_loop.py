@@ -17,6 +17,7 @@ from collections.abc import Iterator, Sequence
 from itertools import cycle
 from typing import NamedTuple
 
+from benchmarks.speed.access import HEADER
 from benchmarks.speed.wrk import LoadError
 
 READ_BYTES = 1 << 16
@@ -74,7 +75,7 @@ def format_request(path: str, body: str) -> bytes:
     """Write a whole HTTP request."""
     return (
         f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
-        f"Content-Length: {len(body)}\r\n\r\n{body}"
+        f"Authorization: {HEADER}\r\nContent-Length: {len(body)}\r\n\r\n{body}"
     ).encode()
 
 

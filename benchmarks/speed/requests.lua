@@ -1,4 +1,4 @@
--- Sends the requests of a file; wrk -s requests.lua URL -- PATH FILE VISITS THREADS
+-- Sends the requests of a file; wrk -s requests.lua URL -- PATH FILE VISITS THREADS AUTHORIZATION
 --
 -- FILE holds one body a line, behind how many events it has. VISITS lines are a session:
 -- its first visit, then those that follow, which are repeated for ever. A thread has one
@@ -22,7 +22,8 @@ function setup(thread)
 end
 
 function init(args)
-  local path, file, num_visits, num_threads = unpack(args)
+  local path, file, num_visits, num_threads, authorization = unpack(args)
+  wrk.headers["Authorization"] = authorization
   local index = 0
   for line in io.lines(file) do
     local events, body = line:match("^(%d+) (.*)$")

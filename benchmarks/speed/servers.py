@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import IO, NamedTuple
 
 from benchmarks.model import ROOT
+from benchmarks.speed.access import HEADER
 
 READY_SECONDS = 120.0
 STOP_SECONDS = 15.0
@@ -130,7 +131,7 @@ class Server:
             StartError: There is no answer, or it is an error.
         """
         url = f"http://127.0.0.1:{self.port}{path}"
-        headers = {"Content-Type": "application/json"}
+        headers = {"Content-Type": "application/json", "Authorization": HEADER}
         request = urllib.request.Request(url, body.encode(), headers)
         try:
             with OPENER.open(request, timeout=timeout) as response:

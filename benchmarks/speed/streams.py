@@ -11,7 +11,8 @@ import socket
 import time
 
 from benchmarks.model import EVENTS
-from benchmarks.speed.contenders import dump
+from benchmarks.speed.access import HEADER
+from benchmarks.speed.wire import dump
 from benchmarks.speed.wrk import LoadError
 
 # Two workers; which gets a connection is chance, so there are some more.
@@ -43,6 +44,7 @@ class Stream:
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         head = (
             f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\n"
+            f"Authorization: {HEADER}\r\n"
             "Content-Type: application/x-ndjson\r\nTransfer-Encoding: chunked\r\n\r\n"
         )
         self.socket.sendall(head.encode())

@@ -12,6 +12,8 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from benchmarks.speed.access import HEADER
+
 SCRIPT = Path(__file__).with_name("requests.lua")
 # How much longer than asked for a run may take before it is given up.
 PATIENCE_SECONDS = 30.0
@@ -121,7 +123,7 @@ def start_wrk(
     # wrk counts in whole seconds.
     for_seconds = f"{max(1, round(seconds))}s"
     options = ["-t", threads, "-c", str(connections), "-d", for_seconds]
-    arguments = [load.path, str(load.file), str(load.num_visits), threads]
+    arguments = [load.path, str(load.file), str(load.num_visits), threads, HEADER]
     return subprocess.Popen(
         [program, *options, "--timeout", "20s", "-s", SCRIPT, url, "--", *arguments],
         stdout=subprocess.PIPE,

@@ -10,27 +10,15 @@ import orjson
 
 from service.catalog import Model
 from service.dialects.v1_columns import to_columns
+from service.dialects.v1_explanation import render_digest, render_layers
 from service.dialects.v1_forms import Options, ParsedRow, Request
 from service.dialects.v1_wording import wording_of
-from service.digest import digest_layer, split_prediction
 from service.errors import CarryoverError
 from service.problems import problem
 from service.rows import Outcome, Refused, Result, Row
 from service.times import format_time
 
 JSON_OPTIONS = orjson.OPT_SERIALIZE_NUMPY
-# What `explain` shows of a layer, in the order of the lesson; the names carry the
-# layer's number behind an underscore.
-TRACES = {
-    "learn": "learn",
-    "candidate": "candidate",
-    "forget": "forget",
-    "use": "use",
-    "update": "update",
-    "reset": "reset",
-    "trace_long_term": "long_term",
-    "trace_short_term": "short_term",
-}
 
 
 def render(
@@ -104,8 +92,8 @@ def render_row(
     if wording.labels is not None:
         decide(answer, main, wording.labels, options)
     if explain:
-        answer["layers"] = render_layers(outputs)
-        answer["digest"] = render_digest(answer["layers"], result, options, model)
+        layers = answer["layers"] = render_layers(outputs)
+        answer["digest"] = render_digest(layers, outputs, model, last_only=last)
     return answer
 
 
@@ -192,42 +180,3 @@ def name_reached(
     return [
         label for label, value in zip(labels, values, strict=True) if value >= threshold
     ]
-
-
-def render_layers(outputs: dict[str, np.ndarray]) -> list[dict[str, Any]]:
-    """Group gates and memories by layer, each of shape (timesteps, units)."""
-    layers: list[dict[str, Any]] = []
-    while f"trace_short_term_{len(layers)}" in outputs:
-        index = len(layers)
-        layers.append(
-            {
-                shown: contiguous(outputs[f"{name}_{index}"])
-                for name, shown in TRACES.items()
-                if f"{name}_{index}" in outputs
-            }
-        )
-    return layers
-
-
-def render_digest(
-    layers: Sequence[dict[str, np.ndarray]],
-    result: Outcome,
-    options: Options,
-    model: Model,
-) -> dict[str, Any]:
-    """Sum up an explanation: its gates per layer, and where its prediction is from.
-
-    A network exported without `alone_...` outputs has no parts to tell.
-    """
-    digest: dict[str, Any] = {"layers": [digest_layer(layer) for layer in layers]}
-    wording = wording_of(model)
-    name, outputs = wording.names[0], result.outputs
-    if f"alone_{name}" not in outputs:
-        return digest
-    at = -1 if options.is_last_only else slice(None)
-    parts = split_prediction(
-        outputs[name][at],
-        outputs[f"alone_{name}"][at],
-        is_probability=wording.labels is not None,
-    )
-    return digest | {part: contiguous(value) for part, value in parts.items()}

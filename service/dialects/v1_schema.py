@@ -32,6 +32,22 @@ class Choice(msgspec.Struct):
     probability: float
 
 
+class LayerDigest(msgspec.Struct):
+    """What the gates of one layer come to; empty for a cell without gates."""
+
+    mean_forget: float | UnsetType = UNSET
+    half_life_events: float | UnsetType | None = UNSET
+    saturated: dict[str, float] | UnsetType = UNSET
+
+
+class Digest(msgspec.Struct):
+    """What an explanation comes to, and where its prediction is from."""
+
+    layers: list[LayerDigest]
+    event: Numbers | UnsetType = UNSET
+    memory: Numbers | UnsetType = UNSET
+
+
 class RowAnswer(msgspec.Struct):
     """The answer of an object row; its outputs stand under the model's own names."""
 
@@ -48,6 +64,7 @@ class RowAnswer(msgspec.Struct):
     top: list[Choice | list[Choice]] | UnsetType = UNSET
     decided: list[str | list[str]] | UnsetType = UNSET
     layers: list[dict[str, list[list[float]]]] | UnsetType = UNSET
+    digest: Digest | UnsetType = UNSET
     model_version: str | UnsetType = UNSET
     labels: list[str] | UnsetType = UNSET
     migrated_from: str | UnsetType = UNSET

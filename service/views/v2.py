@@ -17,10 +17,11 @@ from service.dialects.v2_forms import Form, Request
 from service.errors import CarryoverError, InvalidRequest
 from service.idempotency import parse_key
 from service.openapi import describes
+from service.predicting import is_replayed, limit_events
 from service.problems import JSON
 from service.rows import Outcome, Result
 from service.statistics import Times
-from service.views.predict import ROWS, is_replayed, limit_events, read_body
+from service.views.predict import ROWS, read_body
 from service.views.v2_examples import infer_examples
 
 HEADER_LENGTH = "Inference-Header-Content-Length"

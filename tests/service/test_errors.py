@@ -65,14 +65,15 @@ class World:
         self.clock, self.store, self.folder = clock, FaultyStore(), folder
         self.serve(model)
 
-    def serve(self, model):
+    def serve(self, model, settings=SETTINGS, **limits):
         """Serve a model over the same memory."""
         self.model = model
         sessions = Sessions(self.store, clock=self.clock, tombstone_seconds=1000)
-        engine = Engine(sessions, Seal([b"k" * 32]), Lifetimes(100, 50), self.clock)
+        seal, lifetimes = Seal([b"k" * 32]), Lifetimes(100, 50)
+        engine = Engine(sessions, seal, lifetimes, self.clock, **limits)
         catalog, load = Catalog([model]), partial(load_model, max_events=50)
         repository = Repository(catalog, self.folder, load, state=self.folder / "state")
-        services = Services(read_settings(SETTINGS), catalog, engine, repository)
+        services = Services(read_settings(settings), catalog, engine, repository)
         self.client = create_app(services).test_client()
 
     def rows(self, *instances, verb="predict", **body):
@@ -198,6 +199,16 @@ def go_on_with_no_sequence(world):
     return world.client.post("/v2/models/counting/infer", json=body)
 
 
+def overload(world):
+    world.serve(world.model, max_queued_rows=1)
+    return world.rows(["red"], ["red"])
+
+
+def run_late(world):
+    world.serve(world.model, {"CARRYOVER_REQUEST_TIMEOUT_SECONDS": "1e-9"})
+    return world.row()
+
+
 def load_damaged(world):
     manifest = world.folder / "broken" / "1" / MANIFEST
     manifest.parent.mkdir(parents=True)
@@ -242,6 +253,8 @@ PROVOKED = {
     "earlier_row_failed": hold_back,
     "non_finite": lambda w: w.rows(["poison"]),
     "corrupt_record": corrupt,
+    "overloaded": overload,
+    "deadline_exceeded": run_late,
     "store_full": fail_with(StoreFull("the store is full.")),
     "store_unavailable": fail_with(StoreUnavailable("the disk is gone.")),
 }

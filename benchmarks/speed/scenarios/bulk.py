@@ -8,10 +8,11 @@ from statistics import median
 
 from benchmarks.model import EVENTS
 from benchmarks.speed.bench import Bench
-from benchmarks.speed.contenders import OURS, TRITON, dump
+from benchmarks.speed.contenders import OURS, TRITON
 from benchmarks.speed.results import Result, at_least
 from benchmarks.speed.servers import Server, StartError
 from benchmarks.speed.streams import run_streams
+from benchmarks.speed.wire import dump
 from benchmarks.speed.wrk import Load, write_load
 
 NUM_ROWS = 256

@@ -1,0 +1,55 @@
+"""A log handler that writes many lines at once.
+
+A line is written at once where none was for a while, or where it is a warning or
+worse; the lines of a burst are written together, a fraction of a second later. Writing
+each by itself costs a system call and a flush per request.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from typing import TextIO
+
+# So late is a line at most.
+DELAY_SECONDS = 0.2
+
+
+class BufferedLines(logging.Handler):
+    """Writes formatted records to a stream.
+
+    Args:
+        stream: Where to.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        super().__init__()
+        self._stream = stream
+        self._lines: list[str] = []
+        self._written_at = 0.0
+        self._waiting: threading.Timer | None = None
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Keep a record's line, and write what has waited long enough."""
+        self._lines.append(self.format(record))
+        is_burst = time.monotonic() - self._written_at < DELAY_SECONDS
+        if record.levelno >= logging.WARNING or not is_burst:
+            self.flush()
+        elif self._waiting is None:
+            self._waiting = threading.Timer(DELAY_SECONDS, self.flush)
+            self._waiting.daemon = True
+            self._waiting.start()
+
+    def flush(self) -> None:
+        """Write the lines that wait."""
+        self.acquire()
+        try:
+            self._waiting = None
+            self._written_at = time.monotonic()
+            lines, self._lines = self._lines, []
+            if lines:
+                self._stream.write("\n".join(lines) + "\n")
+                self._stream.flush()
+        finally:
+            self.release()

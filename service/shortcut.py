@@ -1,0 +1,98 @@
+"""The short way for the one hot call: `POST /v1/models/{model}:predict` past Flask.
+
+Finding the view, its contexts and its response take Flask longer than the rest of a
+step takes all together (docs/performance.md). What is done is the same: the same
+tenants, dialect, engine, errors, log line and metrics, by the same functions. Every
+other request goes on to Flask.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable, Iterable
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
+
+from service import predicting
+from service.access_log import Told, choose_id, tell
+from service.body import read_body
+from service.catalog import Model
+from service.errors import CarryoverError, ModelNotFound
+from service.predicting import Asked
+from service.problems import Answer, answer_problem
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+
+    from service.app import Services
+
+PATH = re.compile(r"/v1/models/([^/:]+):predict")
+ROUTE = "/v1/models/<model:name>:predict"
+STATUS_LINES = {int(status): f"{int(status)} {status.phrase}" for status in HTTPStatus}
+
+
+class Shortcut:
+    """A WSGI application in front of Flask's.
+
+    Args:
+        app: Flask's, for all but the one call.
+        services: What the call works with.
+        crash: What to answer to a defect of the service.
+    """
+
+    def __init__(
+        self,
+        app: WSGIApplication,
+        services: Services,
+        crash: Callable[[Exception, str], Answer],
+    ) -> None:
+        self._app = app
+        self._services = services
+        self._crash = crash
+
+    def __call__(
+        self, environ: WSGIEnvironment, start_response: StartResponse
+    ) -> Iterable[bytes]:
+        """Answer a request, or pass it on."""
+        found = PATH.fullmatch(environ["PATH_INFO"])
+        if found is None or environ["REQUEST_METHOD"] != "POST":
+            return self._app(environ, start_response)
+        began = time.perf_counter()
+        try:
+            model = self._services.catalog.find(found[1])
+        except ModelNotFound:
+            return self._app(environ, start_response)
+        request_id = choose_id(environ.get("HTTP_X_REQUEST_ID", ""))
+        answer = self._answer(environ, model, request_id)
+        told = Told(
+            request_id,
+            began,
+            "POST",
+            ROUTE,
+            model,
+            answer.num_rows,
+            answer.status,
+            answer.code,
+            environ.get("HTTP_TRACEPARENT", ""),
+        )
+        headers = [
+            ("Content-Type", answer.mimetype),
+            ("Content-Length", str(len(answer.body))),
+            *answer.headers.items(),
+            *tell(told).items(),
+        ]
+        start_response(STATUS_LINES[answer.status], headers)
+        return [answer.body]
+
+    def _answer(self, environ: Any, model: Model, request_id: str) -> Answer:
+        services = self._services
+        try:
+            key = environ.get("HTTP_IDEMPOTENCY_KEY")
+            asked = Asked(model, "advance", "", None, key)
+            data = read_body(environ, services.settings.max_body_bytes)
+            return predicting.predict(services.engine, services.settings, asked, data)
+        except CarryoverError as error:
+            return answer_problem(error)
+        except Exception as error:
+            return self._crash(error, request_id)
