@@ -29,6 +29,7 @@ from service.settings import Settings
 from service.statistics import Statistics
 from service.transition import Lifetimes
 from service.views import (
+    classify,
     documents,
     forecast,
     health,
@@ -143,8 +144,8 @@ def create_app(services: Services) -> Flask:
         "label": VersionLabel,
         "session_id": SessionId,
     }
-    views = (predict, forecast, models, sessions, health, operations, documents)
-    for view in (*views, v2, v2_models, v2_repository):
+    views = (predict, classify, forecast, models, sessions, health)
+    for view in (*views, operations, documents, v2, v2_models, v2_repository):
         app.register_blueprint(view.blueprint)
     app.register_blueprint(documents.swagger_ui)
     any_case.init_app(app)

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from service.catalog import Catalog, Model
 from service.errors import (
@@ -259,12 +259,12 @@ class Engine:
         """
         steps = self._finish(jobs)
         stored = [job for job in steps if job.key is not None]
-        refusal, saved = self._save([(job, steps[job]) for job in stored])
-        won = dict(zip(stored, saved, strict=True))
+        saved = dict(zip(stored, self._save(stored, steps), strict=True))
         for job, step in steps.items():
-            if job.key is not None and refusal:
-                self._settle(job, refusal)
-            elif won.get(job, True):
+            won = saved.get(job, True)
+            if isinstance(won, CarryoverError):
+                self._settle(job, won)
+            elif won:
                 self._settle(job, self.transitions.conclude(job.call, step))
             else:
                 self._retry(job)
@@ -280,23 +280,25 @@ class Engine:
         return steps
 
     def _save(
-        self, steps: Sequence[tuple[Job, Step]]
-    ) -> tuple[CarryoverError | None, list[bool]]:
+        self, jobs: Sequence[Job], steps: Mapping[Job, Step]
+    ) -> Sequence[bool | CarryoverError]:
         """Store what sessions come to.
 
         Returns:
-            Why the store refused, if it did: that costs the rows that need it their
-            step, and no other. And for each step whether it won.
+            For each job whether it won, or why the store refused it: that costs the
+            rows that need the store their step, and no other.
         """
+        if not jobs:
+            return []
         writes = [
-            (job.key, step.past.found, step.after)
-            for job, step in steps
-            if job.key is not None and step.past.found is not None
+            (job.key, job.past.found, steps[job].after)
+            for job in jobs
+            if job.key is not None and job.past.found is not None
         ]
         try:
-            return None, self.sessions.save(writes) if writes else []
+            return self.sessions.save(writes)
         except (StoreFull, StoreUnavailable) as error:
-            return error, [False] * len(writes)
+            return [error] * len(jobs)
 
     def _retry(self, job: Job) -> None:
         """Start a job over that lost the race, unless it has for too long."""

@@ -28,6 +28,7 @@ RETRY_AFTER_SECONDS: dict[type[errors.CarryoverError], int] = {
     errors.RequestInProgress: 1,
     errors.Overloaded: 1,
     errors.SessionContended: 1,
+    errors.Overloaded: 1,
 }
 
 # The most specific class wins: a class without a row has its parent's status.

@@ -14,6 +14,7 @@ from tests.test_documentation import ADDRESS, assert_alike, console_calls
 
 pytestmark = [pytest.mark.tensorflow, pytest.mark.server]
 
+HOST = ADDRESS.removeprefix("http://")
 DOCUMENT = "docs/clients.md"
 SECONDS = 60
 COMMANDS = {
@@ -34,7 +35,7 @@ def run(language, program, server):
     """Run a program against a service and return what it prints."""
     done = subprocess.run(
         COMMANDS[language],
-        input=program.replace(ADDRESS, server.url),
+        input=program.replace(HOST, server.url.removeprefix("http://")),
         capture_output=True,
         text=True,
         timeout=SECONDS,

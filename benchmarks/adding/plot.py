@@ -39,7 +39,7 @@ def draw(result: Mapping[str, Any], path: Path) -> None:
     axes[-1].text(
         result["updates"], 0.26, "always answering 1: 0.1667", color=INK, ha="right"
     )
-    axes[0].legend(loc="lower left")
+    axes[-1].legend(loc="lower left")
     figure.tight_layout()
     save(figure, path)
     plt.close(figure)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, NoReturn
+from typing import Any
 
 from flask import Blueprint, Response, request
 
@@ -19,7 +19,6 @@ from service.errors import (
     InvalidRequest,
     ModelNotFound,
     NonFiniteResult,
-    NotServed,
     Overloaded,
     SessionGone,
     StoreFull,
@@ -67,10 +66,6 @@ ROWS: dict[str, Any] = {
         StoreFull,
     ],
 }
-NOT_SERVED = (
-    "{verb} takes tf.Example protocol buffers, which this service does not serve. Send "
-    "the same events to :predict; top and threshold name the labels."
-)
 
 
 @blueprint.post(PATHS[0].format(verb="predict"))
@@ -93,28 +88,6 @@ def explain(
 ) -> Response:
     """Do what predict does, and show every gate and memory."""
     return answer(name, version, label, "explain")
-
-
-@blueprint.post(PATHS[0].format(verb="classify"))
-@blueprint.post(PATHS[1].format(verb="classify"))
-@blueprint.post(PATHS[2].format(verb="classify"))
-@describes("predict", errors=[NotServed])
-def classify(
-    name: str, version: int | None = None, label: str | None = None
-) -> NoReturn:
-    """Refuse TensorFlow Serving's call for tf.Example, and name the one to use."""
-    raise NotServed(NOT_SERVED.format(verb="classify"))
-
-
-@blueprint.post(PATHS[0].format(verb="regress"))
-@blueprint.post(PATHS[1].format(verb="regress"))
-@blueprint.post(PATHS[2].format(verb="regress"))
-@describes("predict", errors=[NotServed])
-def regress(
-    name: str, version: int | None = None, label: str | None = None
-) -> NoReturn:
-    """Refuse TensorFlow Serving's call for tf.Example, and name the one to use."""
-    raise NotServed(NOT_SERVED.format(verb="regress"))
 
 
 def find_servable(name: str, version: int | None, label: str | None) -> Model:

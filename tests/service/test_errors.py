@@ -65,15 +65,22 @@ class World:
         self.clock, self.store, self.folder = clock, FaultyStore(), folder
         self.serve(model)
 
-    def serve(self, model, settings=SETTINGS, **limits):
+    def serve(self, model, *, max_queued_rows=100, timeout_seconds=30):
         """Serve a model over the same memory."""
         self.model = model
         sessions = Sessions(self.store, clock=self.clock, tombstone_seconds=1000)
-        seal, lifetimes = Seal([b"k" * 32]), Lifetimes(100, 50)
-        engine = Engine(sessions, seal, lifetimes, self.clock, **limits)
+        engine = Engine(
+            sessions,
+            Seal([b"k" * 32]),
+            Lifetimes(100, 50),
+            self.clock,
+            max_queued_rows=max_queued_rows,
+        )
+        name = "CARRYOVER_REQUEST_TIMEOUT_SECONDS"
+        chosen = {**SETTINGS, name: str(timeout_seconds)}
         catalog, load = Catalog([model]), partial(load_model, max_events=50)
         repository = Repository(catalog, self.folder, load, state=self.folder / "state")
-        services = Services(read_settings(settings), catalog, engine, repository)
+        services = Services(read_settings(chosen), catalog, engine, repository)
         self.client = create_app(services).test_client()
 
     def rows(self, *instances, verb="predict", **body):
@@ -112,6 +119,16 @@ def expire_token(world):
     return world.rows(
         {"sequence": ["red"], "memory": answer["predictions"][0]["memory"]}
     )
+
+
+def overload(world):
+    world.serve(world.model, max_queued_rows=1)
+    return world.rows(["red"], ["red"])
+
+
+def run_out_of_time(world):
+    world.serve(world.model, timeout_seconds=1e-9)
+    return world.rows(["red"])
 
 
 def replace_network(world):
@@ -199,16 +216,6 @@ def go_on_with_no_sequence(world):
     return world.client.post("/v2/models/counting/infer", json=body)
 
 
-def overload(world):
-    world.serve(world.model, max_queued_rows=1)
-    return world.rows(["red"], ["red"])
-
-
-def run_late(world):
-    world.serve(world.model, {"CARRYOVER_REQUEST_TIMEOUT_SECONDS": "1e-9"})
-    return world.row()
-
-
 def load_damaged(world):
     manifest = world.folder / "broken" / "1" / MANIFEST
     manifest.parent.mkdir(parents=True)
@@ -254,7 +261,7 @@ PROVOKED = {
     "non_finite": lambda w: w.rows(["poison"]),
     "corrupt_record": corrupt,
     "overloaded": overload,
-    "deadline_exceeded": run_late,
+    "deadline_exceeded": run_out_of_time,
     "store_full": fail_with(StoreFull("the store is full.")),
     "store_unavailable": fail_with(StoreUnavailable("the disk is gone.")),
 }
