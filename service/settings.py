@@ -85,6 +85,28 @@ def policies(text: str) -> dict[str, str]:
     return {name.strip(): policy(chosen.strip()) for name, _, chosen in pairs}
 
 
+def seconds_by_model(text: str) -> dict[str, float]:
+    """Read durations of models, `name=seconds` parted by commas."""
+    pairs = [part.partition("=") for part in text.split(",") if part]
+    if not all(name and equals for name, equals, _ in pairs):
+        raise ValueError
+    return {name.strip(): positive_seconds(value) for name, _, value in pairs}
+
+
+def on_or_off(text: str) -> str:
+    """Read on or off."""
+    if text not in ("on", "off"):
+        raise ValueError
+    return text
+
+
+def plain_memory(text: str) -> str:
+    """Read what is allowed of client-held memory in the open."""
+    if text not in ("off", "show", "accept"):
+        raise ValueError
+    return text
+
+
 def log_level(text: str) -> str:
     """Read the name of a log level."""
     if text not in ("debug", "info", "warning", "error"):
@@ -103,6 +125,9 @@ EXPECTED = {
     runtime_choice: "auto, litert or tensorflow",
     policy: "pin, replay, reset or refuse",
     policies: "model=policy pairs with commas between: nature=replay,taxi=reset",
+    seconds_by_model: "model=seconds pairs with commas between: nature=3600,taxi=600",
+    on_or_off: "on or off",
+    plain_memory: "off, show or accept",
     str: "text",
     log_level: "debug, info, warning or error",
     natural: "a whole number of at least 0",
@@ -153,6 +178,12 @@ TABLE = (
         "A session no event reaches for this long expires.",
     ),
     Setting(
+        "model_idle_seconds",
+        seconds_by_model,
+        {},
+        "The same for single models: nature=3600,taxi=600.",
+    ),
+    Setting(
         "tombstone_seconds",
         positive_seconds,
         7 * DAY,
@@ -188,14 +219,34 @@ TABLE = (
         "token_key_file",
         str,
         "var/token.key",
-        "Key that seals client-held memory; created where missing. All replicas "
-        "need the same.",
+        "File or directory of the keys that seal client-held memory, the last one "
+        "sealing; created where missing. All replicas need the same.",
     ),
     Setting(
         "token_seconds",
         positive_seconds,
         DAY,
         "How long a sealed memory can be sent back.",
+    ),
+    # A transaction more for each such row: refusing costs keeping.
+    Setting(
+        "token_anti_rollback",
+        on_or_off,
+        "off",
+        "on: a sealed memory older than the newest of its sequence is refused.",
+    ),
+    Setting(
+        "plain_memory",
+        plain_memory,
+        "show",
+        "Client-held memory in the open: off, show (not taken back) or accept.",
+    ),
+    Setting(
+        "api_keys_file",
+        str,
+        "",
+        "File of API keys, `tenant: SHA-256` a line (`python -m service key TENANT`); "
+        "without one everybody is one tenant.",
     ),
     Setting(
         "runtime",
@@ -267,6 +318,7 @@ class Settings:
     history_events: int
     memory: str
     session_idle_seconds: float
+    model_idle_seconds: Mapping[str, float]
     tombstone_seconds: float
     stored_answers: int
     stored_answer_bytes: int
@@ -274,6 +326,9 @@ class Settings:
     snapshots: int
     token_key_file: str
     token_seconds: float
+    token_anti_rollback: str
+    plain_memory: str
+    api_keys_file: str
     runtime: Choice
     request_timeout_seconds: float
     max_queued_rows: int
@@ -335,6 +390,6 @@ def describe_settings() -> str:
     lines = ["| setting | default | meaning |", "|---|---|---|"]
     for name, _, default, text in TABLE:
         shown = f"{default:g}" if isinstance(default, float) else default
-        cell = "" if default == {} else f"`{shown}`"
+        cell = "" if default in ({}, "") else f"`{shown}`"
         lines.append(f"| `{PREFIX}{name.upper()}` | {cell} | {text} |")
     return "\n".join(lines)

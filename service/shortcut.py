@@ -94,25 +94,26 @@ class Shortcut:
         self, environ: Any, model: Model, request_id: str, call: re.Pattern[str]
     ) -> Answer:
         try:
+            tenant = self._services.tenants.identify(environ)
             data = read_body(environ, self._services.settings.max_body_bytes)
             if call is INFER:
-                return self._infer(environ, model, data)
-            return self._predict(environ, model, data)
+                return self._infer(environ, model, tenant, data)
+            return self._predict(environ, model, tenant, data)
         except CarryoverError as error:
             return answer_problem(error)
         except Exception as error:
             return self._crash(error, request_id)
 
-    def _predict(self, environ: Any, model: Model, data: bytes) -> Answer:
+    def _predict(self, environ: Any, model: Model, tenant: str, data: bytes) -> Answer:
         key = environ.get("HTTP_IDEMPOTENCY_KEY")
-        asked = predicting.Asked(model, "advance", "", None, key)
+        asked = predicting.Asked(model, "advance", tenant, None, key)
         services = self._services
         return predicting.predict(services.engine, services.settings, asked, data)
 
-    def _infer(self, environ: Any, model: Model, data: bytes) -> Answer:
+    def _infer(self, environ: Any, model: Model, tenant: str, data: bytes) -> Answer:
         asked = inferring.Asked(
             model=model,
-            tenant="",
+            tenant=tenant,
             version=None,
             key=environ.get("HTTP_IDEMPOTENCY_KEY"),
             header_length=environ.get("HTTP_INFERENCE_HEADER_CONTENT_LENGTH"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from flask import Blueprint, Response, request
 
 from service import inferring
-from service.current import find_model, services
+from service.current import find_model, services, tenant
 from service.dialects.v2_described import InferAnswer
 from service.dialects.v2_forms import Form
 from service.inferring import BINARY, HEADER_LENGTH, Asked, Parts
@@ -32,7 +32,7 @@ def infer(name: str, version: int | None = None) -> Response:
     served = services()
     asked = Asked(
         model=find_model(name, version),
-        tenant="",
+        tenant=tenant(),
         version=version,
         key=request.headers.get("Idempotency-Key"),
         header_length=request.headers.get(HEADER_LENGTH),

@@ -11,7 +11,7 @@ from service.errors import (
 )
 from service.memory.record import Tombstone
 from service.memory.sessions import (
-    MAX_DELETE_ATTEMPTS,
+    MAX_CHANGE_ATTEMPTS,
     Found,
     Sessions,
     admit,
@@ -159,7 +159,7 @@ def test_delete_wins_over_requests_that_advance_meanwhile(
     store: Store, sessions: Sessions, clock: FakeClock
 ) -> None:
     store_session(sessions, clock)
-    racing = RacingStore(store, clock, races=MAX_DELETE_ATTEMPTS - 1)
+    racing = RacingStore(store, clock, races=MAX_CHANGE_ATTEMPTS - 1)
 
     Sessions(racing, clock=clock, tombstone_seconds=1.0).delete(KEY)
 
@@ -173,7 +173,7 @@ def test_delete_gives_up_against_endless_traffic(
     store_session(sessions, clock)
     racing = RacingStore(store, clock, races=1_000)
 
-    with pytest.raises(SessionContended, match="still there"):
+    with pytest.raises(SessionContended, match="as the others left it"):
         Sessions(racing, clock=clock, tombstone_seconds=1.0).delete(KEY)
 
     assert sessions.get(KEY).step == 1
