@@ -1,6 +1,8 @@
 """`infer` past Flask answers what it answers through Flask, to the byte."""
 
 import json
+from dataclasses import replace
+from hashlib import sha256
 
 import pytest
 from werkzeug.test import Client
@@ -8,6 +10,7 @@ from werkzeug.test import Client
 from service.app import create_app
 from service.error_pages import answer_crash
 from service.shortcut import Shortcut
+from service.tenants import Tenants
 from tests.service.test_open_inference import INFER, binary_body, body
 
 # Different in every answer.
@@ -73,3 +76,20 @@ def test_calls_of_both_ways_are_counted(short, long):
 
     assert counted["inference_stats"]["success"]["count"] == 2
     assert counted["inference_stats"]["fail"]["count"] == 1
+
+
+def test_short_way_asks_for_the_key_and_keeps_tenants_apart(services):
+    owners = {sha256(b"key-a").hexdigest(): "acme", sha256(b"key-u").hexdigest(): "u"}
+    guarded = replace(services, tenants=Tenants(owners))
+    app = create_app(guarded)
+    short = Client(Shortcut(app.wsgi_app, guarded, answer_crash))
+    acme, umbrella = {"X-API-Key": "key-a"}, {"X-API-Key": "key-u"}
+    start = body("red", sequence_id=7, sequence_start=True)
+
+    begun = short.post(INFER, json=start, headers=acme)
+
+    assert begun.get_json()["parameters"]["step"] == 1
+    assert short.post(INFER, json=start).status_code == 401
+    goes_on = body("red", sequence_id=7)
+    refused = short.post(INFER, json=goes_on, headers=umbrella).get_json()
+    assert refused["code"] == "sequence_not_started"
