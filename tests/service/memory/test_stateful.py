@@ -17,6 +17,7 @@ from hypothesis.stateful import (
     initialize,
     invariant,
     multiple,
+    precondition,
     rule,
     run_state_machine_as_test,
 )
@@ -39,6 +40,7 @@ from tests.service.memory.oracle import (
     ANSWER_SECONDS,
     IDLE_SECONDS,
     NUM_ANSWERS,
+    NUM_SNAPSHOTS,
     TOMBSTONE_SECONDS,
     Advance,
     Oracle,
@@ -46,8 +48,8 @@ from tests.service.memory.oracle import (
     Replay,
 )
 
-# 30 lives of 40 steps take some three seconds a store.
-EXAMPLES = int(os.environ.get("EXAMPLES", "30"))
+# 20 lives of 40 steps take some three seconds a store.
+EXAMPLES = int(os.environ.get("EXAMPLES", "20"))
 STEPS = 40
 SESSIONS = st.sampled_from(["a", "b", "sé/ss ion"])
 EVENTS = st.lists(st.sampled_from(["red", "green", "green"]), min_size=1, max_size=3)
@@ -85,14 +87,17 @@ class MemoryMachine(RuleBasedStateMachine):
         model = counting_model(self.version, f"{self.version:02x}" * 32)
         catalog = Catalog([model])
         answers = Bounds(NUM_ANSWERS, 65_536, ANSWER_SECONDS)
-        kept = Retention(answers=answers, policies=Policies("replay"), snapshots=2)
+        kept = Retention(NUM_SNAPSHOTS, answers, policies=Policies("replay"))
         sessions = Sessions(
             self.store, clock=clock, tombstone_seconds=TOMBSTONE_SECONDS
         )
         lifetimes = Lifetimes(IDLE_SECONDS, 50)
         self.engine = Engine(sessions, seal, lifetimes, clock, kept, catalog)
         services = Services(read_settings({}), catalog, self.engine)
-        self.client = create_app(services).test_client()
+        app = create_app(services)
+        rules = [str(rule) for rule in app.url_map.iter_rules()]
+        self.is_resource = any(":fork" in rule for rule in rules)
+        self.client = app.test_client()
 
     def teardown(self) -> None:
         self.store.close()
@@ -194,7 +199,38 @@ class MemoryMachine(RuleBasedStateMachine):
             self.store = open_store(self.url)
         if what == "deploy":  # every live memory is rebuilt from its history
             self.version += 1
+            self.oracle.version = self.version
         self.begin_service()
+
+    @precondition(lambda self: self.is_resource)
+    @rule(source=SESSIONS, to=SESSIONS, start=st.booleans())
+    def fork(self, source, to, start):
+        refusal = self.oracle.fork(source, to, start, self.clock())
+        response = self.change(source, "fork", {"to": to, "start": start})
+        self.compare_status(response, refusal, 201)
+
+    @precondition(lambda self: self.is_resource)
+    @rule(session=SESSIONS, back=st.integers(0, 4))
+    def rewind(self, session, back):
+        known = self.oracle.look(session, self.clock())
+        to_step = max(0, (known.step if known else 1) - back)
+        refusal = self.oracle.rewind(session, to_step, self.clock())
+        response = self.change(session, "rewind", {"to_step": to_step})
+        self.compare_status(response, refusal, 200)
+
+    def change(self, session, verb, body):
+        path = f"/v1/models/counting/sessions/{session}:{verb}"
+        return self.client.post(path, json=body)
+
+    def compare_status(self, response, refusal, status):
+        body = response.get_json()
+        if refusal is None:
+            assert response.status_code == status, body
+        else:
+            assert (response.status_code, body["code"]) == (
+                refusal.status,
+                refusal.code,
+            )
 
     def delete(self, session):
         refusal = self.oracle.delete(session, self.clock())
