@@ -129,6 +129,38 @@ def test_a_tick_that_raises_leaves_nobody_waiting():
     join(*threads)
 
 
+class Late(Watched):
+    """Its caller finds somebody leading, and is slow to say that it waits."""
+
+    __slots__ = ("may_wait",)
+
+    def __init__(self):
+        super().__init__()
+        self.may_wait = threading.Event()
+
+    def listen(self):
+        super().listen()
+        assert self.may_wait.wait(PATIENCE_SECONDS)
+
+
+def test_a_follower_that_the_leaving_leader_could_not_see_takes_the_turn():
+    mine, late, threads = Watched(), Late(), []
+
+    def tick():
+        if threads:
+            late.settle_one()
+            return
+        threads.append(start(ticker.complete, late))
+        assert late.listening.wait(PATIENCE_SECONDS)
+        mine.settle_one()
+
+    ticker = Ticker(tick)
+    ticker.complete(mine)
+    late.may_wait.set()
+
+    join(*threads)
+
+
 class Torn(Exception):
     """As when a greenlet is killed."""
 
