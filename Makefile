@@ -9,7 +9,7 @@ BUNDLED := nature taxi
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
 .DEFAULT_GOAL := help
-.PHONY: help serve models train test test-fast fuzz-api fuzz-binary check format bench bench-peers performance profile bench-adding clean
+.PHONY: help serve models train test test-fast test-memory fuzz-api fuzz-binary check format bench bench-peers bench-memory bench-adding performance profile clean
 
 help:  ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -34,6 +34,12 @@ test-fast: .venv/installed-dev  ## run the tests that need no TensorFlow
 fuzz-api: .venv/installed-dev  ## make up requests from /openapi.json and check the answers [SECONDS=600]
 	@FUZZ_SECONDS=$(or $(SECONDS),600) FUZZ_EXAMPLES=1000 FUZZ_SEED=$$(date +%s) \
 	  $(BIN)/python -m pytest tests/service/test_api_fuzz.py
+
+test-memory: .venv/installed-dev  ## drive random lives of sessions for longer [EXAMPLES=2000]
+	@EXAMPLES=$(or $(EXAMPLES),2000) $(BIN)/python -m pytest tests/service/memory/test_stateful.py
+
+bench-memory: .venv/installed-dev  ## measure the stores, five minutes [BENCH="--publish"]
+	@$(BIN)/python -m benchmarks.memory $(BENCH)
 
 fuzz-binary: .venv/installed-dev  ## a million made-up bodies for the decoder of binary tensors
 	@FUZZ_BODIES=2000 FUZZ_MUTATIONS=500 $(BIN)/python -m pytest tests/service/test_binary_fuzz.py

@@ -32,9 +32,14 @@ class BufferedLines(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Keep a record's line, and write what has waited long enough."""
-        self._lines.append(self.format(record))
-        is_burst = time.monotonic() - self._written_at < DELAY_SECONDS
-        if record.levelno >= logging.WARNING or not is_burst:
+        self.write(self.format(record))
+        if record.levelno >= logging.WARNING:
+            self.flush()
+
+    def write(self, line: str) -> None:
+        """Keep a line, and write what has waited long enough."""
+        self._lines.append(line)
+        if time.monotonic() - self._written_at >= DELAY_SECONDS:
             self.flush()
         elif self._waiting is None:
             self._waiting = threading.Timer(DELAY_SECONDS, self.flush)

@@ -60,6 +60,7 @@ class CountingRuntime:
         if signature == "explain":
             gates = np.ones((*sequence.shape, kinds), "float32")
             results |= {"learn_0": gates, "trace_short_term_0": gates}
+            results["alone_probabilities"] = gates / kinds
         return results
 
 

@@ -28,7 +28,11 @@ from service.rows import Refused
 
 Form = ObjectRow | list[Any] | Refused
 # What a field of few values takes, said where another came.
-CHOICES = {"return": '"last" or "all"', "sequence_control_input": "0, 1 or 2"}
+CHOICES = {
+    "return": '"last" or "all"',
+    "sequence_control_input": "0, 1 or 2",
+    "memory_format": '"sealed" or "plain"',
+}
 
 
 def read_carefully(data: bytes, manifest: Manifest) -> tuple[PredictBody, list[Form]]:

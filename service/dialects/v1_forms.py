@@ -34,7 +34,7 @@ class ObjectRow(msgspec.Struct, forbid_unknown_fields=True, gc=False):
 
     sequence: list[Any]
     session: SessionId | UnsetType = UNSET
-    memory: str | UnsetType | None = UNSET
+    memory: str | dict[str, Any] | UnsetType | None = UNSET
     at: Count | None = None
     start: bool = False
     end: bool = False
@@ -54,6 +54,7 @@ class PredictBody(
     top: Annotated[int, Meta(ge=1, le=MAX_COUNT)] | None = None
     threshold: Annotated[float, Meta(ge=0, le=1)] | None = None
     signature_name: str = "serving_default"
+    memory_format: Literal["sealed", "plain"] = "sealed"
 
 
 class Options(NamedTuple):

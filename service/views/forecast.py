@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from flask import Blueprint, Response, g
 
-from service.current import services
+from service.current import services, tenant
 from service.dialects import v1_forecast
 from service.dialects.v1_schema import ForecastAnswer, Forecasts
 from service.errors import CarryoverError
@@ -42,7 +42,8 @@ def forecast_rows(
         max_events=settings.max_forecast_events,
     )
     g.rows = len(parsed.rows)
-    call = Call(model, "", "advance", is_version_named=(version or label) is not None)
+    is_named = (version or label) is not None
+    call = Call(model, tenant(), "advance", is_version_named=is_named)
     results = forecast(services().engine, call, parsed.rows, parsed.plan)
     failures = [result for result in results if isinstance(result, CarryoverError)]
     if len(failures) == len(results):
