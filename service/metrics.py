@@ -78,6 +78,22 @@ def count(told: Told, seconds: float) -> None:
     _later.ask()
 
 
+def count_call(name: tuple[str, str], num_rows: int) -> None:
+    """Count a call of a network, of a model and a signature, a moment later."""
+    _calls[name] += 1
+    _rows[name] += num_rows
+    _later.ask()
+
+
+def count_all() -> None:
+    """Count what was answered and called since the last time."""
+    count_answered()
+    for name in list(_calls):
+        calls, rows = find_batches(*name)
+        calls.inc(_calls.pop(name, 0))
+        rows.inc(_rows.pop(name, 0))
+
+
 def count_answered() -> None:
     """Count the requests that were answered since the last time."""
     kinds: Counted[tuple[str, str, int, int, str]] = Counted()
@@ -99,7 +115,9 @@ def count_answered() -> None:
 
 
 _answered: deque[tuple[Told, float]] = deque()
-_later = Later(count_answered)
+_calls: Counted[tuple[str, str]] = Counted()
+_rows: Counted[tuple[str, str]] = Counted()
+_later = Later(count_all)
 
 
 # Finding a metric's child by its labels takes longer than counting. As many kinds of
@@ -129,7 +147,7 @@ def find_batches(model: str, signature: str) -> tuple[Counter, Counter]:
 
 def expose() -> bytes:
     """Write all metrics, those of all workers where there are several."""
-    count_answered()
+    count_all()
     if FOLDER_VARIABLE not in os.environ:
         return generate_latest(REGISTRY)
     registry = CollectorRegistry()
