@@ -18,6 +18,7 @@ from benchmarks.chaos.wire import Reply, Wire
 
 PATH = "/v1/models/nature:predict"
 RETRY_CODES = {"request_in_progress", "session_contended", "earlier_row_failed"}
+RETRY_BODIES = (b"request_in_progress", b"session_contended", b"store_unavailable")
 SERVER_ERROR = 500
 # A request that is not acknowledged by then counts as an objection.
 PATIENCE_SECONDS = 120.0
@@ -162,9 +163,9 @@ class Client(threading.Thread):
     def _repeat(self, request: Request, first: Reply) -> None:
         """Ask again for what was acknowledged: it must be the same to the byte."""
         reply = self._send(request)
-        if reply is None or reply.status >= SERVER_ERROR:
+        if reply is None or any(code in reply.body for code in RETRY_BODIES):
             return
         self._ledger.count("answers asked for again")
         self._ledger.count("replays" if reply.is_replayed else "not replayed")
-        if reply.body != first.body and b"request_in_progress" not in reply.body:
+        if reply.body != first.body:
             self._ledger.objection(f"{reply.body!r} after {first.body!r}: {request}")

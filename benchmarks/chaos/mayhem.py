@@ -8,6 +8,7 @@ import signal
 import threading
 import time
 from collections.abc import Sequence
+from itertools import count
 
 from benchmarks.chaos.ledger import Ledger
 from tests.redis_servers import RedisServer
@@ -16,8 +17,8 @@ from tests.servers import Server
 # A worker takes about a second to come back: often one of a service's two is away,
 # sometimes both are, and some die while they load.
 KILL_SECONDS = (0.3, 1.5)
-# Of all kills; its server takes a moment to read its log again.
-STORE_SHARE = 0.3
+# Every so many kills it is the store's server, which takes a moment to read its log.
+STORE_TURN = 3
 AWAY_SECONDS = (0.0, 0.5)
 
 
@@ -31,9 +32,11 @@ def rampage(
     """Kill for so long, and leave everything running."""
     wait = threading.Event().wait
     deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
+    for turn in count(1):
         wait(min(rng.uniform(*KILL_SECONDS), max(0, deadline - time.monotonic())))
-        if store is not None and rng.random() < STORE_SHARE:
+        if time.monotonic() >= deadline:
+            return
+        if store is not None and turn % STORE_TURN == 0:
             store.kill()
             ledger.count("kills of the store's server")
             wait(rng.uniform(*AWAY_SECONDS))

@@ -12,6 +12,14 @@ STORES = {
     "redis": "Redis 6.2, append-only file synced always, two services of two workers",
     "valkey": "Valkey 9, append-only file synced always, two services of two workers",
 }
+# What a reader looks for.
+FIRST = (
+    "requests",
+    "kills of workers",
+    "kills of the store's server",
+    "retries",
+    "replays",
+)
 
 
 class Report(NamedTuple):
@@ -43,8 +51,10 @@ class Report(NamedTuple):
 
     def tabulate(self) -> str:
         """Write the run as a Markdown table."""
+        rest = sorted(self.counts.keys() - FIRST)
         rows = [
-            *sorted(self.counts.items()),
+            *((name, self.counts[name]) for name in FIRST if name in self.counts),
+            *((name, self.counts[name]) for name in rest),
             *self.verdict._asdict().items(),
             ("objections", len(self.objections)),
         ]
