@@ -1,4 +1,4 @@
-"""Clients that cut and retry, workers and servers that are killed, and an audit.
+"""Clients that cut and retry, processes that are killed or paused, and an audit.
 
 `python -m benchmarks.chaos` runs it; docs/chaos.md says what it shows. Knows the
 service from outside only: HTTP, process ids, a store's server to kill.

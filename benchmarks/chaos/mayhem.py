@@ -1,14 +1,15 @@
-"""Mayhem: workers die, and the store's server with them, at random moments."""
+"""Mayhem: workers, and the store's server, die or stand still at random moments."""
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import os
 import random
 import signal
 import threading
 import time
 from collections.abc import Sequence
-from itertools import count
 
 from benchmarks.chaos.ledger import Ledger
 from tests.redis_servers import RedisServer
@@ -16,38 +17,70 @@ from tests.servers import Server
 
 # A worker takes about a second to come back: often one of a service's two is away,
 # sometimes both are, and some die while they load.
-KILL_SECONDS = (0.3, 1.5)
-# Every so many kills it is the store's server, which takes a moment to read its log.
-STORE_TURN = 3
+REST_SECONDS = (0.3, 1.5)
+# A store's server takes a moment more to read its log.
 AWAY_SECONDS = (0.0, 0.5)
+# What stands still goes on later, on what it knew before: with a memory that is old,
+# or with commits whose workers have given them up (after two seconds, twice).
+PAUSE_SECONDS = {"worker": (0.1, 1.0), "store": (1.0, 3.0)}
+ACTS = ("kill worker", "kill store", "kill worker", "pause worker", "pause store")
 
 
-def rampage(
-    services: Sequence[Server],
-    store: RedisServer | None,
-    seconds: float,
-    rng: random.Random,
-    ledger: Ledger,
-) -> None:
-    """Kill for so long, and leave everything running."""
-    wait = threading.Event().wait
-    deadline = time.monotonic() + seconds
-    for turn in count(1):
-        wait(min(rng.uniform(*KILL_SECONDS), max(0, deadline - time.monotonic())))
-        if time.monotonic() >= deadline:
-            return
-        if store is not None and turn % STORE_TURN == 0:
-            store.kill()
-            ledger.count("kills of the store's server")
-            wait(rng.uniform(*AWAY_SECONDS))
-            store.start()
-        else:
-            kill_worker(rng.choice(services), rng, ledger)
+class Mayhem:
+    """Does harm to a run's processes.
 
+    Args:
+        services: The services.
+        store: The store's server, where it has one.
+        rng: Its chance.
+        ledger: Where it counts what it did.
+    """
 
-def kill_worker(service: Server, rng: random.Random, ledger: Ledger) -> None:
-    """Kill one of a service's workers, if one is there."""
-    pids = service.worker_pids()
-    if pids:
-        os.kill(rng.choice(pids), signal.SIGKILL)
-        ledger.count("kills of workers")
+    def __init__(
+        self,
+        services: Sequence[Server],
+        store: RedisServer | None,
+        rng: random.Random,
+        ledger: Ledger,
+    ) -> None:
+        self._services = services
+        self._store = store
+        self._rng = rng
+        self._ledger = ledger
+        self._wait = threading.Event().wait
+
+    def rage(self, seconds: float) -> None:
+        """Do harm for so long, and leave everything running."""
+        deadline = time.monotonic() + seconds
+        acts = [act for act in ACTS if self._store or "store" not in act]
+        for act in itertools.cycle(acts):
+            rest = self._rng.uniform(*REST_SECONDS)
+            self._wait(max(0, min(rest, deadline - time.monotonic())))
+            if time.monotonic() >= deadline:
+                return
+            self._do(act)
+
+    def _do(self, act: str) -> None:
+        if act == "kill store" and self._store is not None:
+            self._ledger.count("kills of the store's server")
+            self._store.kill()
+            self._wait(self._rng.uniform(*AWAY_SECONDS))
+            self._store.start()
+        elif act == "pause store" and self._store is not None:
+            self._ledger.count("pauses of the store's server")
+            self._pause(self._store.process.pid, "store")
+        elif pids := self._rng.choice(self._services).worker_pids():
+            pid = self._rng.choice(pids)
+            if act == "pause worker":
+                self._ledger.count("pauses of workers")
+                self._pause(pid, "worker")
+            else:
+                self._ledger.count("kills of workers")
+                os.kill(pid, signal.SIGKILL)
+
+    def _pause(self, pid: int, who: str) -> None:
+        """Stop a process for a while; one that dies meanwhile stays dead."""
+        os.kill(pid, signal.SIGSTOP)
+        self._wait(self._rng.uniform(*PAUSE_SECONDS[who]))
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGCONT)

@@ -17,6 +17,8 @@ FIRST = (
     "requests",
     "kills of workers",
     "kills of the store's server",
+    "pauses of workers",
+    "pauses of the store's server",
     "retries",
     "replays",
 )

@@ -11,7 +11,7 @@ from pathlib import Path
 from benchmarks.chaos.audit import audit
 from benchmarks.chaos.client import PATIENCE_SECONDS, Client
 from benchmarks.chaos.ledger import Ledger
-from benchmarks.chaos.mayhem import rampage
+from benchmarks.chaos.mayhem import Mayhem
 from benchmarks.chaos.plan import Commons, Planner
 from benchmarks.chaos.report import Report
 from benchmarks.chaos.wire import Wire
@@ -35,7 +35,7 @@ JOIN_SECONDS = PATIENCE_SECONDS + 60
 
 
 def run(kind: str, seconds: float, models: Path, folder: Path, seed: int) -> Report:
-    """Run clients against services that are being killed.
+    """Run clients against services that are killed and paused.
 
     Args:
         kind: `lmdb`, one service; `redis` or `valkey`, two services on one server.
@@ -55,7 +55,7 @@ def run(kind: str, seconds: float, models: Path, folder: Path, seed: int) -> Rep
             for service in make_services(store, chosen, folder)
         ]
         with crowd([service.port for service in services], rng, ledger):
-            rampage(services, store, seconds, rng, ledger)
+            Mayhem(services, store, rng, ledger).rage(seconds)
         verdict = audit(services[0].url, ledger)
     return Report(kind, seconds, seed, ledger.counts, verdict, ledger.objections)
 
