@@ -20,7 +20,7 @@ from tests.servers import Server
 
 NUM_CLIENTS = 16
 NUM_PRIVATE = 3
-NUM_SHARED = 6
+NUM_SHARED = 3
 # Of a session that sixteen clients advance, eight answers may be gone before a client
 # whose worker died asks again.
 SETTINGS = {
