@@ -47,8 +47,7 @@ def advance_runs(
             **split_memory(gather_memory(model, runs), model),
         },
     )
-    after = [results.pop(name) for name in model.manifest.memory]
-    packed = np.concatenate([part.reshape(len(runs), -1) for part in after], axis=1)
+    packed = join_memory(results, model, len(runs))
     bad = find_bad([packed, *results.values()], lengths)
     content, size = packed.tobytes(), 4 * model.memory_size
     for k, run in enumerate(runs):
@@ -104,6 +103,8 @@ def gather_events(runs: Sequence[Run], lengths: Sequence[int]) -> np.ndarray:
         run.sequence[run.position : run.position + length]
         for run, length in zip(runs, lengths, strict=True)
     ]
+    if len(parts) == 1:
+        return parts[0][None]
     longest = max(lengths)
     if min(lengths) == longest:
         return np.concatenate(parts).reshape(len(runs), longest, *parts[0].shape[1:])
@@ -121,10 +122,25 @@ def gather_memory(model: Model, runs: Sequence[Run]) -> np.ndarray:
 
 def split_memory(packed: np.ndarray, model: Model) -> dict[str, np.ndarray]:
     """Cut packed memories into the network's tensors."""
-    return {
-        name: packed[:, start:stop].reshape(len(packed), *shape)
-        for name, start, stop, shape in model.memory_layout
+    tensors = {
+        name: packed[:, start:stop] for name, start, stop, _ in model.memory_layout
     }
+    for name, _, _, shape in model.memory_layout:
+        if len(shape) > 1:
+            tensors[name] = tensors[name].reshape(len(packed), *shape)
+    return tensors
+
+
+def join_memory(
+    results: dict[str, np.ndarray], model: Model, num_rows: int
+) -> np.ndarray:
+    """Take the memories out of a call's results and pack them: (batch, size)."""
+    parts = [results.pop(name) for name, *_ in model.memory_layout]
+    if len(parts) == 1:
+        return parts[0].reshape(num_rows, -1)
+    if any(part.ndim > 2 for part in parts):
+        parts = [part.reshape(num_rows, -1) for part in parts]
+    return np.concatenate(parts, axis=1)
 
 
 def find_bad(arrays: Sequence[np.ndarray], lengths: Sequence[int]) -> set[int]:
