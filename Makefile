@@ -9,7 +9,7 @@ BUNDLED := nature taxi
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
 .DEFAULT_GOAL := help
-.PHONY: help serve models train test test-fast test-memory fuzz-api fuzz-binary check format bench bench-peers bench-memory bench-adding performance profile clean
+.PHONY: help serve models train test test-fast test-memory fuzz-api fuzz-binary check format bench bench-peers bench-memory bench-adding bench-chaos performance profile clean
 
 help:  ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -67,6 +67,10 @@ profile: .venv/installed-dev  ## draw where a worker's time goes: docs/images/ho
 
 bench-adding: .venv/installed-dev  ## where a simple RNN stops remembering: 24 trainings
 	@$(BIN)/python -m benchmarks.adding
+
+bench-chaos: .venv/installed-dev models  ## kill workers, and Redis, under load; count what was lost or doubled
+	@$(BIN)/python -m benchmarks.chaos --store lmdb
+	@$(BIN)/python -m benchmarks.chaos --store redis
 
 clean:  ## remove everything that was made here: environment, models, runs, sessions
 	rm -rf .venv .bench artifacts runs var .mypy_cache .pytest_cache .ruff_cache
