@@ -24,7 +24,6 @@ from prometheus_client import (  # noqa: E402
     REGISTRY,
     CollectorRegistry,
     Counter,
-    Gauge,
     Histogram,
     generate_latest,
 )
@@ -53,11 +52,6 @@ BATCH_ROWS = Counter(
     "carryover_batch_rows",
     "Rows of those calls; their ratio is the mean batch.",
     ("model", "signature"),
-)
-QUEUED_ROWS = Gauge(
-    "carryover_queued_rows",
-    "Rows that wait or are under way.",
-    multiprocess_mode="livesum",
 )
 
 
