@@ -150,8 +150,9 @@ def find_bad(arrays: Sequence[np.ndarray], lengths: Sequence[int]) -> set[int]:
         arrays: Outputs of shape (batch, timesteps, ...) and memories (batch, size).
         lengths: How many timesteps of each row count; the rest is padding.
     """
-    if all(is_surely_finite(array) for array in arrays):
-        return set()
+    with np.errstate(over="ignore"):
+        if all(is_surely_finite(array) for array in arrays):
+            return set()
     memory, *outputs = arrays
     return {
         k

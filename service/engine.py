@@ -169,7 +169,6 @@ class Engine:
                 results[k] = earlier_row_failed(row.session)
             else:
                 jobs[k] = Job(call, row, submission, deadline)
-        self._open.update(jobs.values())
         self._queue.extend(jobs.values())
         self._ticker.complete(submission)
         results |= {k: job.result for k, job in jobs.items() if job.result}
@@ -196,13 +195,15 @@ class Engine:
         while self._queue and len(taken) < MAX_ARRIVALS:
             job = self._queue.popleft()
             if job.deadline <= now:
-                self._settle(job, too_late(now - job.began))
+                # Not what settles it: another row of its session may be under way.
+                job.settle(too_late(now - job.began))
             elif job.key in self._busy:
                 held.append(job)
             else:
                 if job.key is not None:
                     self._busy.add(job.key)
                 taken.append(job)
+        self._open.update(taken)
         self._queue.extendleft(reversed(held))
         return taken
 
@@ -306,20 +307,22 @@ class Engine:
             self._settle(job, contended(job.row, MAX_CONTENTION_SECONDS))
             return
         self._busy.discard(job.key)
+        self._open.discard(job)
         self._queue.appendleft(job)
 
     def _fail_all(self) -> None:
         """Settle every job after a defect, so that no caller waits for ever."""
         self._lanes.clear()
-        self._queue.clear()
         for job in list(self._open):
             self._settle(job, broken())
+        while self._queue:
+            self._queue.popleft().settle(broken())
 
     def _settle(self, job: Job, result: Result) -> None:
+        """Settle a job that was taken off the queue."""
         self._busy.discard(job.key)
         self._open.discard(job)
-        job.result = result
-        job.submission.settle_one()
+        job.settle(result)
 
 
 def broken() -> CarryoverError:
