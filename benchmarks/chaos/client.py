@@ -111,8 +111,8 @@ class Client(threading.Thread):
         body = json.loads(reply.body)
         answers = body.get("predictions", [body])
         codes = {answer["code"] for answer in answers if "code" in answer}
-        if reply.status >= SERVER_ERROR or codes:
-            self._ledger.count(f"answers {reply.status}")
+        for code in codes:
+            self._ledger.count(f"answers {code}")
         if reply.status >= SERVER_ERROR or codes & RETRY_CODES:
             return False
         if any(answer.get("status", 0) >= SERVER_ERROR for answer in answers):

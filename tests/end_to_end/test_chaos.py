@@ -7,7 +7,7 @@ import pytest
 
 from benchmarks.chaos.run import run
 
-pytestmark = [pytest.mark.tensorflow, pytest.mark.server]
+pytestmark = [pytest.mark.tensorflow, pytest.mark.server, pytest.mark.slow]
 
 LMDB_SECONDS = 12.0
 REDIS_SECONDS = 8.0

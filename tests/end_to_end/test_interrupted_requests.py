@@ -52,7 +52,10 @@ def repeat(server, session):
     body = {"instances": [{"sequence": LONG, "session": session}]}
     for _ in range(1000):
         response = requests.post(
-            server.url + PATH, json=body, headers={"Idempotency-Key": '"long"'}
+            server.url + PATH,
+            json=body,
+            headers={"Idempotency-Key": '"long"'},
+            timeout=60,
         )
         if response.status_code != 409:
             return response
