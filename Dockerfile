@@ -1,19 +1,21 @@
-# The service in a container. Two images:
+# The service in a container. Three images:
 #
-#   docker build -t carryover .                   models are mounted at /models
-#   docker build -t carryover --target baked .    models of artifacts/ are part of it
+#   docker build -t carryover .                      models are mounted at /models
+#   docker build -t carryover --target baked .       models of artifacts/ are part of it
+#   docker build -t carryover --target tensorflow .  runs models that do not compile, too
 
 FROM python:3.11-slim AS builder
 
 # Its own environment: one folder to copy, without pip and what else builds need.
 RUN python -m venv --without-pip /opt/venv
-COPY requirements.txt .
+COPY requirements-serving.txt .
 # Wheels only: this base has no compiler, and a missing wheel should say so.
-# TensorFlow's headers, 430 MB, serve compiling operations against it; nothing does.
+# Of LiteRT, only what runs on a CPU: not the accelerators' compilers, 30 MB.
 RUN pip --python /opt/venv/bin/python install \
       --no-cache-dir --disable-pip-version-check --only-binary=:all: \
-      -r requirements.txt \
- && rm -rf /opt/venv/lib/python3.11/site-packages/tensorflow/include
+      -r requirements-serving.txt \
+ && cd /opt/venv/lib/python3.11/site-packages/ai_edge_litert \
+ && rm -rf tools vendors libLiteRtWebGpuAccelerator.so
 
 # Compiled here, because the user of the service may not write. Readable for that user
 # even from a checkout under a strict umask.
@@ -23,20 +25,26 @@ RUN python -m compileall -q /app && chmod -R a+rX,go-w /app
 RUN mkdir /data
 
 
-FROM python:3.11-slim AS mounted
+FROM builder AS tensorflow-builder
 
-COPY --from=builder /opt/venv /opt/venv
+COPY requirements.txt .
+# TensorFlow's headers, 430 MB, serve compiling operations against it; nothing does.
+RUN pip --python /opt/venv/bin/python install \
+      --no-cache-dir --disable-pip-version-check --only-binary=:all: \
+      -r requirements.txt \
+ && rm -rf /opt/venv/lib/python3.11/site-packages/tensorflow/include
+
+
+# All but the packages, which every image brings as one layer of its own.
+FROM python:3.11-slim AS plain
+
 COPY --from=builder /app /app
 COPY --from=builder --chown=10001:10001 /data /data
 
 # Not on the loopback address only: requests come from outside the container.
-# TF_CPP_MIN_LOG_LEVEL: fewer of TensorFlow's notes. Some stay: it writes them before
-# it reads any setting.
-# TMPDIR: TensorFlow will not start without a folder for temporary files, and gunicorn's
-# workers show that they live by touching one. /dev/shm can be written even when the root
-# file system cannot, and is never a slow disk.
+# TMPDIR: gunicorn's workers show that they live by touching a temporary file. /dev/shm
+# can be written even when the root file system cannot, and is never a slow disk.
 ENV PATH=/opt/venv/bin:$PATH \
-    TF_CPP_MIN_LOG_LEVEL=2 \
     TMPDIR=/dev/shm \
     CARRYOVER_HOST=0.0.0.0 \
     CARRYOVER_PORT=8080 \
@@ -61,6 +69,18 @@ HEALTHCHECK --interval=10s --timeout=5s --start-period=60s --retries=3 \
 
 # No shell in between: gunicorn is process 1 and gets the signals.
 CMD ["gunicorn", "-c", "python:service.gunicorn_config", "service.wsgi:app"]
+
+
+FROM plain AS tensorflow
+
+COPY --from=tensorflow-builder /opt/venv /opt/venv
+# Fewer of TensorFlow's notes. Some stay: it writes them before it reads any setting.
+ENV TF_CPP_MIN_LOG_LEVEL=2
+
+
+FROM plain AS mounted
+
+COPY --from=builder /opt/venv /opt/venv
 
 
 FROM builder AS models

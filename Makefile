@@ -72,7 +72,7 @@ clean:  ## remove everything that was made here: environment, models, runs, sess
 	rm -rf .venv .bench artifacts runs var .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-.venv/installed: requirements.txt
+.venv/installed: requirements.txt requirements-serving.txt
 	@command -v $(PYTHON) >/dev/null || \
 	  { echo "error: there is no $(PYTHON); name the Python to use: make PYTHON=python3.12 ..." >&2; exit 1; }
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
