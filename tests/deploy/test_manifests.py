@@ -77,6 +77,13 @@ def test_pods_mount_volumes_that_exist_and_run_unprivileged(kind):
         assert container["securityContext"]["capabilities"] == {"drop": ["ALL"]}
 
 
+def test_redis_answers_the_service_alone():
+    [policy], [deployment] = of_kind("NetworkPolicy"), of_kind("Deployment")
+    [rule] = policy["spec"]["ingress"]
+
+    assert rule["from"] == [{"podSelector": deployment["spec"]["selector"]}]
+
+
 def test_settings_of_every_file_are_the_service_s():
     [deployment] = of_kind("Deployment")
     in_pod = {v["name"]: v["value"] for v in only_container(deployment)["env"]}
