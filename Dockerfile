@@ -4,7 +4,7 @@
 #   docker build -t carryover --target baked .       models of artifacts/ are part of it
 #   docker build -t carryover --target tensorflow .  runs models that do not compile, too
 
-FROM python:3.11-slim AS builder
+FROM python:3.11-slim AS packages
 
 # Its own environment: one folder to copy, without pip and what else builds need.
 RUN python -m venv --without-pip /opt/venv
@@ -17,15 +17,8 @@ RUN pip --python /opt/venv/bin/python install \
  && cd /opt/venv/lib/python3.11/site-packages/ai_edge_litert \
  && rm -rf tools vendors libLiteRtWebGpuAccelerator.so
 
-# Compiled here, because the user of the service may not write. Readable for that user
-# even from a checkout under a strict umask.
-COPY service /app/service
-RUN python -m compileall -q /app && chmod -R a+rX,go-w /app
-# An empty folder to copy: a new volume takes over its owner.
-RUN mkdir /data
 
-
-FROM builder AS tensorflow-builder
+FROM packages AS tensorflow-packages
 
 COPY requirements.txt .
 # TensorFlow's headers, 430 MB, serve compiling operations against it; nothing does.
@@ -35,11 +28,21 @@ RUN pip --python /opt/venv/bin/python install \
  && rm -rf /opt/venv/lib/python3.11/site-packages/tensorflow/include
 
 
+FROM python:3.11-slim AS application
+
+# Compiled here, because the user of the service may not write. Readable for that user
+# even from a checkout under a strict umask.
+COPY service /app/service
+RUN python -m compileall -q /app && chmod -R a+rX,go-w /app
+# An empty folder to copy: a new volume takes over its owner.
+RUN mkdir /data
+
+
 # All but the packages, which every image brings as one layer of its own.
 FROM python:3.11-slim AS plain
 
-COPY --from=builder /app /app
-COPY --from=builder --chown=10001:10001 /data /data
+COPY --from=application /app /app
+COPY --from=application --chown=10001:10001 /data /data
 
 # Not on the loopback address only: requests come from outside the container.
 # TMPDIR: gunicorn's workers show that they live by touching a temporary file. /dev/shm
@@ -54,7 +57,7 @@ ENV PATH=/opt/venv/bin:$PATH \
     CARRYOVER_TOKEN_KEY_FILE=/data/token.key
 
 WORKDIR /app
-# Sessions and the key of sealed memories: all that has to outlive the container.
+# Sessions, the key of sealed memories, which models are loaded: what outlives a container.
 VOLUME /data
 EXPOSE 8080
 # A number, so that Kubernetes' runAsNonRoot can check it; above those of hosts' users.
@@ -73,17 +76,17 @@ CMD ["gunicorn", "-c", "python:service.gunicorn_config", "service.wsgi:app"]
 
 FROM plain AS tensorflow
 
-COPY --from=tensorflow-builder /opt/venv /opt/venv
+COPY --from=tensorflow-packages /opt/venv /opt/venv
 # Fewer of TensorFlow's notes. Some stay: it writes them before it reads any setting.
 ENV TF_CPP_MIN_LOG_LEVEL=2
 
 
 FROM plain AS mounted
 
-COPY --from=builder /opt/venv /opt/venv
+COPY --from=packages /opt/venv /opt/venv
 
 
-FROM builder AS models
+FROM python:3.11-slim AS models
 
 COPY artifacts /models
 RUN chmod -R a+rX,go-w /models
