@@ -9,7 +9,7 @@ BUNDLED := nature taxi
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
 .DEFAULT_GOAL := help
-.PHONY: help serve models train test test-fast test-memory fuzz-api fuzz-binary check format bench bench-peers bench-memory bench-adding bench-chaos performance profile clean
+.PHONY: help serve models train test test-fast test-memory test-container fuzz-api fuzz-binary check format bench bench-peers bench-memory bench-adding bench-chaos performance profile clean
 
 help:  ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -40,6 +40,9 @@ test-memory: .venv/installed-dev  ## drive random lives of sessions for longer [
 
 bench-memory: .venv/installed-dev  ## measure the stores, five minutes [BENCH="--publish"]
 	@$(BIN)/python -m benchmarks.memory $(BENCH)
+
+test-container: .venv/installed-dev models  ## build and run every image, TensorFlow's too, twenty minutes
+	@CONTAINER_TENSORFLOW=1 $(BIN)/python -m pytest tests/container
 
 fuzz-binary: .venv/installed-dev  ## a million made-up bodies for the decoder of binary tensors
 	@FUZZ_BODIES=2000 FUZZ_MUTATIONS=500 $(BIN)/python -m pytest tests/service/test_binary_fuzz.py
@@ -76,7 +79,7 @@ clean:  ## remove everything that was made here: environment, models, runs, sess
 	rm -rf .venv .bench artifacts runs var .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-.venv/installed: requirements.txt
+.venv/installed: requirements.txt requirements-serving.txt
 	@command -v $(PYTHON) >/dev/null || \
 	  { echo "error: there is no $(PYTHON); name the Python to use: make PYTHON=python3.12 ..." >&2; exit 1; }
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
