@@ -37,6 +37,7 @@ from service.views import (
     operations,
     predict,
     sessions,
+    stream,
     v2,
     v2_models,
     v2_repository,
@@ -144,7 +145,7 @@ def create_app(services: Services) -> Flask:
         "label": VersionLabel,
         "session_id": SessionId,
     }
-    views = (predict, classify, forecast, models, sessions, health)
+    views = (predict, stream, classify, forecast, models, sessions, health)
     for view in (*views, operations, documents, v2, v2_models, v2_repository):
         app.register_blueprint(view.blueprint)
     app.register_blueprint(documents.swagger_ui)

@@ -74,7 +74,7 @@ def count(told: Told, seconds: float) -> None:
     )
     requests.inc()
     durations.observe(seconds)
-    if told.num_rows:
+    if told.num_rows and not told.are_rows_counted:
         find_rows(name).inc(told.num_rows)
 
 
