@@ -124,22 +124,35 @@ def test_interleaved_sessions_are_answered_as_by_requests(server):
         )
 
 
-def test_curl_sends_and_receives_lines_as_they_come(server):
-    event = networks.VOCABULARY[0]
-    command = ["curl", "-sS", "-N", "-X", "POST", "-T", "-", server.url + PATH]
-    with subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE
-    ) as curl:
-        for step in (1, 2):
-            curl.stdin.write(dump(row(event, "curl")))
-            curl.stdin.flush()
-            assert json.loads(curl.stdout.readline())["step"] == step
-        curl.stdin.write(b'{"sequence": ["no such event"]}')
-        curl.stdin.close()
-        assert json.loads(curl.stdout.readline())["code"] == "unknown_event"
-        assert curl.stdout.read() == b""
+def curl(server, source):
+    """Send a stream with curl; `-` reads all of stdin first, `.` both at once."""
+    command = ["curl", "-sS", "-N", "-X", "POST", "-T", source, server.url + PATH]
+    command += ["--max-time", str(PATIENCE_SECONDS)]
+    return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
 
-    assert curl.returncode == 0
+
+def test_curl_sends_a_file_of_lines(server):
+    event = networks.VOCABULARY[0]
+    lines = dump(row(event, "file"), row("none", "other"), row(event, "file"))
+
+    with curl(server, "-") as process:
+        answers, _ = process.communicate(lines[:-1])
+
+    assert process.returncode == 0
+    steps = [json.loads(line).get("step") for line in answers.splitlines()]
+    assert steps == [1, None, 2]
+
+
+def test_curl_sends_and_receives_lines_at_the_same_time(server):
+    with curl(server, ".") as process:
+        for step in (1, 2):
+            process.stdin.write(dump(row(networks.VOCABULARY[0], "curl")))
+            process.stdin.flush()
+            assert json.loads(process.stdout.readline())["step"] == step
+        process.stdin.close()
+        assert process.stdout.read() == b""
+
+    assert process.returncode == 0
 
 
 def test_a_client_that_expects_a_100_is_told_to_go_on(connect):
