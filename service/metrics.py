@@ -99,7 +99,7 @@ def count_answered() -> None:
         version = manifest.version if manifest else 0
         kind = (told.route or "", name, version, told.status, told.code or "")
         kinds[kind] += 1
-        rows[name] += told.num_rows or 0
+        rows[name] += 0 if told.are_rows_counted else told.num_rows or 0
         find_request(*kind)[1].observe(seconds)
     for kind, number in kinds.items():
         find_request(*kind)[0].inc(number)

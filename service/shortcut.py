@@ -15,7 +15,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from service import inferring, predicting
-from service.access_log import Told, choose_id, tell
+from service.access_log import Told, choose_id, name_request, tell
 from service.body import read_body
 from service.catalog import Model
 from service.errors import CarryoverError
@@ -81,11 +81,12 @@ class Shortcut:
             answer.code,
             environ.get("HTTP_TRACEPARENT", ""),
         )
+        tell(told)
         headers = [
             ("Content-Type", answer.mimetype),
             ("Content-Length", str(len(answer.body))),
             *answer.headers.items(),
-            *tell(told).items(),
+            *name_request(told).items(),
         ]
         start_response(STATUS_LINES[answer.status], headers)
         return [answer.body]
