@@ -19,6 +19,7 @@ from service.catalog import Model
 from service.engine import Engine
 from service.errors import CannotForecast, CarryoverError, EmptySequence
 from service.memory.admission import check_step
+from service.memory.sessions import live
 from service.past import Past
 from service.paths import Path, Plan, extend
 from service.rows import Outcome, Refused, Row
@@ -44,6 +45,7 @@ def check_forecastable(model: Model) -> None:
     """
     manifest = model.manifest
     if manifest.output["kind"] == "next_event":
+        check_labels_are_events(model)
         return
     raise CannotForecast(
         f"{manifest.name} answers {manifest.output['name']} "
@@ -52,6 +54,23 @@ def check_forecastable(model: Model) -> None:
         ":predict itself; :forecast continues models of the task next_event.",
         task=manifest.task,
     )
+
+
+def check_labels_are_events(model: Model) -> None:
+    """Refuse a model that expects what it could not take.
+
+    Raises:
+        CannotForecast: Its labels are not the events, in their order.
+    """
+    vocabulary = model.manifest.input.get("vocabulary")
+    labels = model.manifest.labels or []
+    if vocabulary is not None and list(labels) != list(vocabulary):
+        raise CannotForecast(
+            f"{model.manifest.name} expects labels that are not the events it takes, "
+            "so there is nothing to feed back. A forecast needs labels equal to the "
+            "vocabulary.",
+            task=model.manifest.task,
+        )
 
 
 def forecast(
@@ -102,7 +121,7 @@ def recall(engine: Engine, call: Call, row: Row | Refused) -> Past:
         key = call.key(row.session)
         [found] = engine.sessions.load([key])
         if found.record is None:
-            engine.sessions.get(key)  # raises: a forecast does not begin a session
+            live(key, found)  # raises: a forecast does not begin a session
     # Without `at`, for which there may be a stored answer: it is no repeat.
     past = engine.transitions.begin(call, replace(row, at=None), found)
     if isinstance(past, Outcome):

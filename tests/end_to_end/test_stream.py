@@ -124,9 +124,9 @@ def test_interleaved_sessions_are_answered_as_by_requests(server):
         )
 
 
-def curl(server, source):
-    """Send a stream with curl; `-` reads all of stdin first, `.` both at once."""
-    command = ["curl", "-sS", "-N", "-X", "POST", "-T", source, server.url + PATH]
+def curl(server):
+    """Send a stream with curl, from its standard input."""
+    command = ["curl", "-sS", "-N", "-X", "POST", "-T", "-", server.url + PATH]
     command += ["--max-time", str(PATIENCE_SECONDS)]
     return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
 
@@ -135,7 +135,7 @@ def test_curl_sends_a_file_of_lines(server):
     event = networks.VOCABULARY[0]
     lines = dump(row(event, "file"), row("none", "other"), row(event, "file"))
 
-    with curl(server, "-") as process:
+    with curl(server) as process:
         answers, _ = process.communicate(lines[:-1])
 
     assert process.returncode == 0
@@ -143,16 +143,21 @@ def test_curl_sends_a_file_of_lines(server):
     assert steps == [1, None, 2]
 
 
-def test_curl_sends_and_receives_lines_at_the_same_time(server):
-    with curl(server, ".") as process:
-        for step in (1, 2):
+def test_curl_receives_answers_while_it_sends(server):
+    num_sent = 0
+
+    with curl(server) as process:
+        # It looks for answers only between two lines of its input.
+        while not select.select([process.stdout], [], [], 0.05)[0]:
             process.stdin.write(dump(row(networks.VOCABULARY[0], "curl")))
             process.stdin.flush()
-            assert json.loads(process.stdout.readline())["step"] == step
-        process.stdin.close()
-        assert process.stdout.read() == b""
+            num_sent += 1
+            assert num_sent < PATIENCE_SECONDS / 0.05
+        answers, _ = process.communicate()
 
     assert process.returncode == 0
+    steps = [json.loads(line)["step"] for line in answers.splitlines()]
+    assert steps == list(range(1, num_sent + 1))
 
 
 def test_a_client_that_expects_a_100_is_told_to_go_on(connect):
