@@ -12,8 +12,8 @@ from tests.test_layout import imported
 
 FILES = ("requirements-serving.txt", "requirements.txt", "requirements-dev.txt")
 # What the service uses without importing it, or imports without pinning it.
-# redis finds the first, gunicorn's worker the others.
-UNSEEN = {"hiredis", "gevent", "packaging"}
+# redis finds the first, gunicorn's gevent worker the second.
+UNSEEN = {"hiredis", "packaging"}
 BROUGHT_ALONG = {"werkzeug"}  # Flask's own
 OPTIONAL = {"tensorflow"}  # only for models without programs; see requirements.txt
 TYPES = {"_typeshed"}  # for the type checker alone
