@@ -1,5 +1,7 @@
 """Start the service and say where it is: `python -m service [--help]`.
 
+`python -m service key TENANT` makes an API key instead.
+
 Starts gunicorn with `service.gunicorn_config`, waits until it is ready, prints the
 address and a first call to try. A container runs gunicorn itself.
 """
@@ -23,6 +25,7 @@ from typing import Any, NoReturn
 
 from service.artifact import find_versions
 from service.settings import SettingError, Settings, describe_settings, read_settings
+from service.tenants import add_key, load_tenants
 
 COMMAND = ("gunicorn", "-c", "python:service.gunicorn_config", "service.wsgi:app")
 READY_SECONDS = 120.0
@@ -42,15 +45,56 @@ def main() -> int:
         epilog="settings (environment variables):\n\n" + describe_settings(),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.parse_args()
+    commands = parser.add_subparsers(dest="command", metavar="key")
+    key = commands.add_parser("key", help="make an API key, and print it once")
+    key.add_argument("tenant", help="whose key: letters, digits, dots, - and _")
+    arguments = parser.parse_args()
     try:
         settings = read_settings(os.environ)
+        if arguments.command == "key":
+            return make_key(settings, arguments.tenant)
+        check_tenants(settings)
         check_models(settings)
         check_port(settings)
     except SettingError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     return run(settings)
+
+
+def make_key(settings: Settings, tenant: str) -> int:
+    """Add a key of a tenant to the API keys file, and print it.
+
+    Raises:
+        SettingError: There is no such file to be, or no such tenant.
+    """
+    if not settings.api_keys_file:
+        raise SettingError(
+            "CARRYOVER_API_KEYS_FILE is not set; set it to the file the service is to "
+            "read its keys from, such as var/api.keys."
+        )
+    try:
+        print(add_key(Path(settings.api_keys_file), tenant))
+    except (ValueError, OSError) as error:
+        raise SettingError(str(error)) from None
+    print(
+        f"added to {settings.api_keys_file}; the key is shown this once. The service "
+        "reads the file when a worker starts: send SIGHUP to gunicorn.",
+        file=sys.stderr,
+    )
+    return 0
+
+
+def check_tenants(settings: Settings) -> None:
+    """Refuse to start with an API keys file that cannot be used.
+
+    Raises:
+        SettingError: It cannot be read, or a line of it is none of its form.
+    """
+    try:
+        load_tenants(settings.api_keys_file)
+    except ValueError as error:
+        raise SettingError(str(error)) from None
 
 
 def check_models(settings: Settings) -> None:
@@ -160,15 +204,17 @@ def address(settings: Settings) -> str:
 
 def announcement(settings: Settings) -> str:
     """Write the address and a call to try."""
-    names = fetch(settings, "/v1/models")["models"]
+    served = find_versions(Path(settings.models), 1)
+    names = sorted(version.parent.name for version, *_ in served)
     lines = ["", f"ready: {address(settings)}", f"models: {', '.join(names)}"]
     if "nature" in names:
         body = '{"instances": [{"sequence": ["bear"], "session": "first-try"}]}'
+        header = ' -H "Authorization: Bearer KEY"' if settings.api_keys_file else ""
         lines += [
             "",
             "Try:",
             "",
-            f"  curl {address(settings)}/v1/models/nature:predict -d '{body}'",
+            f"  curl {address(settings)}/v1/models/nature:predict{header} -d '{body}'",
         ]
     return "\n".join([*lines, "", "Ctrl-C stops it; the sessions are kept."])
 

@@ -5,6 +5,7 @@ Knows how the parts fit together; each call's own work is in `service.views`.
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -15,18 +16,21 @@ from typing import cast
 from flask import Flask
 from werkzeug.routing import BaseConverter
 
-from service import access_log, any_case, error_pages
+from service import access_log, any_case, authentication, error_pages
 from service.catalog import Catalog, load_catalog, load_model
 from service.engine import Engine
 from service.memory.answers import Bounds
-from service.memory.seal import Seal, load_or_create_key
+from service.memory.chains import Chains
+from service.memory.key_file import load_or_create_keys
+from service.memory.seal import Plain, Seal
 from service.memory.sessions import Sessions
-from service.memory.store import open_store
+from service.memory.store import Capacity, open_store
 from service.migration import Policies, Policy
 from service.repository import Repository
 from service.retention import Retention
 from service.settings import Settings
 from service.statistics import Statistics
+from service.tenants import Tenants, load_tenants
 from service.transition import Lifetimes
 from service.views import (
     classify,
@@ -36,12 +40,16 @@ from service.views import (
     models,
     operations,
     predict,
+    session_changes,
+    session_memory,
     sessions,
     stream,
     v2,
     v2_models,
     v2_repository,
 )
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -53,6 +61,7 @@ class Services:
     engine: Engine
     repository: Repository | None = None
     statistics: Statistics = field(default_factory=Statistics)
+    tenants: Tenants = Tenants(None)  # noqa: RUF009, it is immutable
 
 
 def build_services(
@@ -61,13 +70,24 @@ def build_services(
     """Open the store, load the key and the models.
 
     Raises:
-        ValueError: The memory's address or the key file cannot be used.
+        ValueError: The memory's address, the key file or the API keys file cannot be
+            used.
         service.artifact.ArtifactError: A model's folder is damaged.
     """
-    store = open_store(settings.memory)
-    seal = Seal([load_or_create_key(Path(settings.token_key_file))])
-    lifetimes = Lifetimes(settings.session_idle_seconds, settings.token_seconds)
+    capacity = Capacity(settings.max_sessions, settings.max_memory_bytes)
+    store = open_store(settings.memory, capacity)
+    lifetimes = Lifetimes(
+        settings.session_idle_seconds,
+        settings.token_seconds,
+        settings.model_idle_seconds,
+    )
     memory = Sessions(store, clock=clock, tombstone_seconds=settings.tombstone_seconds)
+    chains = Chains(memory) if settings.token_anti_rollback == "on" else None
+    seal = Seal(
+        load_or_create_keys(Path(settings.token_key_file)),
+        chains,
+        cast("Plain", settings.plain_memory),
+    )
     catalog = load_catalog(
         Path(settings.models),
         max_events=settings.max_events,
@@ -83,9 +103,13 @@ def build_services(
         catalog,
         max_queued_rows=settings.max_queued_rows,
     )
+    for name in sorted(settings.policies.keys() - set(catalog.names())):
+        log.warning("CARRYOVER_POLICIES names %s, which is not served", name)
     state = Path(settings.state)
     repository = open_repository(settings, catalog, state)
-    return Services(settings, catalog, engine, repository, Statistics(state))
+    tenants = load_tenants(settings.api_keys_file)
+    statistics = Statistics(state)
+    return Services(settings, catalog, engine, repository, statistics, tenants)
 
 
 def read_retention(settings: Settings) -> Retention:
@@ -145,11 +169,24 @@ def create_app(services: Services) -> Flask:
         "label": VersionLabel,
         "session_id": SessionId,
     }
-    views = (predict, stream, classify, forecast, models, sessions, health)
-    for view in (*views, operations, documents, v2, v2_models, v2_repository):
+    views = (
+        predict,
+        stream,
+        classify,
+        forecast,
+        models,
+        sessions,
+        session_changes,
+        session_memory,
+        health,
+        operations,
+        documents,
+    )
+    for view in (*views, v2, v2_models, v2_repository):
         app.register_blueprint(view.blueprint)
     app.register_blueprint(documents.swagger_ui)
     any_case.init_app(app)
     error_pages.init_app(app)
     access_log.init_app(app)
+    authentication.init_app(app)
     return app

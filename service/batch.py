@@ -7,6 +7,7 @@ neither sessions nor stores, nor which runs come next in a tick: `service.lane` 
 from __future__ import annotations
 
 import math
+import time
 from collections import deque
 from collections.abc import Sequence
 from itertools import islice
@@ -14,7 +15,8 @@ from itertools import islice
 import numpy as np
 
 from service.catalog import Model
-from service.errors import NonFiniteResult
+from service.errors import DeadlineExceeded, NonFiniteResult
+from service.loop import look_up
 from service.rows import Advanced
 from service.run import Run
 from service.runtime import Signature
@@ -47,8 +49,7 @@ def advance_runs(
             **split_memory(gather_memory(model, runs), model),
         },
     )
-    after = [results.pop(name) for name in model.manifest.memory]
-    packed = np.concatenate([part.reshape(len(runs), -1) for part in after], axis=1)
+    packed = join_memory(results, model, len(runs))
     bad = find_bad([packed, *results.values()], lengths)
     content, size = packed.tobytes(), 4 * model.memory_size
     for k, run in enumerate(runs):
@@ -62,20 +63,27 @@ def advance_batch(
     signature: Signature,
     sequences: Sequence[np.ndarray],
     memories: Sequence[bytes | None],
+    *,
+    deadline: float = math.inf,
 ) -> list[Advanced | NonFiniteResult]:
-    """Advance sequences to their ends, together.
+    """Advance sequences to their ends, together; other requests go on in between.
 
     Args:
         model: The network.
         signature: `advance`, or `explain` for the gates too.
         sequences: Encoded events of each, of shape (timesteps[, columns]).
         memories: Memory of each as stored; None for one that has not begun.
+        deadline: When to give up, by `time.monotonic`.
+
+    Raises:
+        DeadlineExceeded: It has come.
 
     Returns:
         For each what came out, or why that is nothing to go on with.
     """
     runs = [Run(s, m) for s, m in zip(sequences, memories, strict=True)]
     waiting, failed = deque(runs), set[Run]()
+    began = time.monotonic()
     while waiting:
         remaining = [run.remaining for run in islice(waiting, MAX_PLANNED_ROWS)]
         num_rows, timesteps = model.runtime.plan(signature, remaining)
@@ -83,7 +91,18 @@ def advance_batch(
         bad = advance_runs(model, signature, taken, timesteps)
         failed |= {taken[k] for k in bad}
         waiting.extend(run for run in taken if run.remaining and run not in failed)
+        look_up()
+        if waiting and time.monotonic() > deadline:
+            raise too_late(time.monotonic() - began)
     return [non_finite() if run in failed else run.ahead() for run in runs]
+
+
+def too_late(seconds: float) -> DeadlineExceeded:
+    """Return the error of a row that was given up."""
+    return DeadlineExceeded(
+        f"the row had not come to its end after {seconds:.1f} s and was given up; its "
+        "memory is as it was. Send it again, or fewer events at a time."
+    )
 
 
 def non_finite() -> NonFiniteResult:
@@ -104,6 +123,8 @@ def gather_events(runs: Sequence[Run], lengths: Sequence[int]) -> np.ndarray:
         run.sequence[run.position : run.position + length]
         for run, length in zip(runs, lengths, strict=True)
     ]
+    if len(parts) == 1:
+        return parts[0][None]
     longest = max(lengths)
     if min(lengths) == longest:
         return np.concatenate(parts).reshape(len(runs), longest, *parts[0].shape[1:])
@@ -121,10 +142,25 @@ def gather_memory(model: Model, runs: Sequence[Run]) -> np.ndarray:
 
 def split_memory(packed: np.ndarray, model: Model) -> dict[str, np.ndarray]:
     """Cut packed memories into the network's tensors."""
-    return {
-        name: packed[:, start:stop].reshape(len(packed), *shape)
-        for name, start, stop, shape in model.memory_layout
+    tensors = {
+        name: packed[:, start:stop] for name, start, stop, _ in model.memory_layout
     }
+    for name, _, _, shape in model.memory_layout:
+        if len(shape) > 1:
+            tensors[name] = tensors[name].reshape(len(packed), *shape)
+    return tensors
+
+
+def join_memory(
+    results: dict[str, np.ndarray], model: Model, num_rows: int
+) -> np.ndarray:
+    """Take the memories out of a call's results and pack them: (batch, size)."""
+    parts = [results.pop(name) for name, *_ in model.memory_layout]
+    if len(parts) == 1:
+        return parts[0].reshape(num_rows, -1)
+    if any(part.ndim > 2 for part in parts):
+        parts = [part.reshape(num_rows, -1) for part in parts]
+    return np.concatenate(parts, axis=1)
 
 
 def find_bad(arrays: Sequence[np.ndarray], lengths: Sequence[int]) -> set[int]:
@@ -134,8 +170,9 @@ def find_bad(arrays: Sequence[np.ndarray], lengths: Sequence[int]) -> set[int]:
         arrays: Outputs of shape (batch, timesteps, ...) and memories (batch, size).
         lengths: How many timesteps of each row count; the rest is padding.
     """
-    if all(is_surely_finite(array) for array in arrays):
-        return set()
+    with np.errstate(over="ignore"):
+        if all(is_surely_finite(array) for array in arrays):
+            return set()
     memory, *outputs = arrays
     return {
         k

@@ -21,6 +21,11 @@ def services() -> Services:
     return cast("Services", current_app.extensions["carryover"])
 
 
+def tenant() -> str:
+    """Return whom the current request belongs to."""
+    return cast("str", g.tenant)
+
+
 def find_model(
     name: str, version: int | None = None, label: str | None = None
 ) -> Model:

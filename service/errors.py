@@ -12,7 +12,10 @@ CarryoverError
 │   ├── UnknownEvent
 │   ├── InvalidEvent
 │   ├── NonFiniteInput
+│   ├── InvalidMemory
 │   ├── TokenInvalid
+│   ├── TokenForeign
+│   ├── PlainMemoryRefused
 │   ├── UnknownLabel
 │   ├── MalformedRequest
 │   ├── AnswerTooLarge
@@ -20,6 +23,7 @@ CarryoverError
 │   ├── IdempotencyMismatch
 │   ├── SequenceNotStarted
 │   └── ModelNotLoaded
+├── Unauthorized            the request presents no API key, or an unknown one
 ├── NotFound
 │   ├── ModelNotFound
 │   ├── VersionNotFound
@@ -33,9 +37,13 @@ CarryoverError
 │   ├── StepConflict
 │   ├── SessionLive
 │   ├── WrongNetwork
+│   ├── SnapshotUnavailable
+│   ├── TokenReplayed
 │   ├── SessionContended
 │   ├── RequestInProgress
 │   └── EarlierRowFailed
+├── PreconditionFailed      the session is in another state than the request is for
+├── PreconditionRequired    the request does not say which state it is for
 ├── NonFiniteResult         the network's answer is not a number; nothing was stored
 ├── CorruptRecord           stored memory fails its checksum; it is never served
 ├── Overloaded              more rows are waiting than the service takes
@@ -135,9 +143,27 @@ class NonFiniteInput(InvalidRequest):
 
 
 class TokenInvalid(InvalidRequest):
-    """A memory token is not one this service sealed for this model."""
+    """A memory token is not one this service sealed for this caller."""
 
     code = "token_invalid"
+
+
+class TokenForeign(InvalidRequest):
+    """The memory token is genuine, but of another of the caller's models."""
+
+    code = "token_foreign"
+
+
+class InvalidMemory(InvalidRequest):
+    """A memory sent in the open has other tensors, shapes or numbers than expected."""
+
+    code = "invalid_memory"
+
+
+class PlainMemoryRefused(InvalidRequest):
+    """The service does not show, or does not accept, client-held memory in the open."""
+
+    code = "plain_memory_refused"
 
 
 class UnknownLabel(InvalidRequest):
@@ -180,6 +206,12 @@ class ModelNotLoaded(InvalidRequest):
     """A model's folder is damaged or not of a form this service reads."""
 
     code = "model_not_loaded"
+
+
+class Unauthorized(CarryoverError):
+    """The request has no API key, or one the service does not know."""
+
+    code = "unauthorized"
 
 
 class NotFound(CarryoverError):
@@ -260,6 +292,18 @@ class WrongNetwork(Conflict):
     code = "wrong_network"
 
 
+class SnapshotUnavailable(Conflict):
+    """The session keeps no memory of the step it is to be rewound to."""
+
+    code = "snapshot_unavailable"
+
+
+class TokenReplayed(Conflict):
+    """A later token of the same sequence was given out; this one is out of date."""
+
+    code = "token_replayed"
+
+
 class SessionContended(Conflict):
     """Other requests kept changing the session while this one was computed."""
 
@@ -276,6 +320,18 @@ class EarlierRowFailed(Conflict):
     """An earlier row of the same session in this request failed."""
 
     code = "earlier_row_failed"
+
+
+class PreconditionFailed(CarryoverError):
+    """The session is in another state than the request says it must be in."""
+
+    code = "precondition_failed"
+
+
+class PreconditionRequired(CarryoverError):
+    """The session is live, and the request does not say which state it replaces."""
+
+    code = "precondition_required"
 
 
 class NonFiniteResult(CarryoverError):
@@ -309,6 +365,6 @@ class StoreFull(CarryoverError):
 
 
 class StoreUnavailable(CarryoverError):
-    """The store cannot be read or written now; nothing was stored."""
+    """The store cannot be read or written now."""
 
     code = "store_unavailable"

@@ -7,6 +7,7 @@ nothing: the memories it makes are dropped.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
@@ -17,7 +18,6 @@ from service.batch import advance_batch, split_memory
 from service.catalog import Model
 from service.engine import Engine
 from service.errors import CannotForecast, CarryoverError, EmptySequence
-from service.loop import look_up
 from service.memory.admission import check_step
 from service.past import Past
 from service.paths import Path, Plan, extend
@@ -59,6 +59,7 @@ def forecast(
     call: Call,
     rows: Sequence[Row | Refused],
     plan: Plan,
+    deadline: float = math.inf,
 ) -> list[Forecast | CarryoverError]:
     """Continue rows without committing anything.
 
@@ -67,6 +68,10 @@ def forecast(
         call: What the rows share.
         rows: The rows. One without events continues its memory as it is.
         plan: What is asked for.
+        deadline: When to give up, by `time.monotonic`.
+
+    Raises:
+        DeadlineExceeded: It has come.
 
     Returns:
         For each row its paths, the most probable first, or why it was refused.
@@ -80,7 +85,7 @@ def forecast(
             results[k] = error
     for model in {id(past.model): past.model for past in pasts.values()}.values():
         own = {k: past for k, past in pasts.items() if past.model is model}
-        results |= walk(model, rows, own, plan)
+        results |= walk(model, rows, own, plan, deadline)
     return [results[k] for k in range(len(rows))]
 
 
@@ -118,12 +123,16 @@ def recall(engine: Engine, call: Call, row: Row | Refused) -> Past:
 
 
 def walk(
-    model: Model, rows: Sequence[Row | Refused], pasts: Mapping[int, Past], plan: Plan
+    model: Model,
+    rows: Sequence[Row | Refused],
+    pasts: Mapping[int, Past],
+    plan: Plan,
+    deadline: float,
 ) -> dict[int, Forecast | CarryoverError]:
     """Follow the paths of all rows of one version together."""
     paths: dict[int, list[Path]] = {}
     results: dict[int, Forecast | CarryoverError] = {}
-    for k, begun in begin_paths(model, pasts).items():
+    for k, begun in begin_paths(model, pasts, deadline).items():
         if isinstance(begun, CarryoverError):
             results[k] = begun
         else:
@@ -132,9 +141,8 @@ def walk(
     for distance in range(plan.horizon):
         for k in paths:
             paths[k] = extend(paths[k], plan, generators[k])
-        look_up()  # other requests need not wait for the whole path
         if distance + 1 < plan.horizon:
-            failed = advance_paths(model, paths)
+            failed = advance_paths(model, paths, deadline)
             results |= failed
             paths = {k: own for k, own in paths.items() if k not in failed}
     for k, own in paths.items():
@@ -147,7 +155,7 @@ def walk(
 
 
 def begin_paths(
-    model: Model, pasts: Mapping[int, Past]
+    model: Model, pasts: Mapping[int, Past], deadline: float
 ) -> dict[int, Path | CarryoverError]:
     """Run the rows' own events, and note what the network expects after them."""
     begun: dict[int, Path | CarryoverError] = {}
@@ -163,6 +171,7 @@ def begin_paths(
             "advance",
             [past.sequence for past in running.values()],
             [past.tensors for past in running.values()],
+            deadline=deadline,
         )
         name = model.manifest.output["name"]
         for k, ahead in zip(running, advanced, strict=True):
@@ -181,7 +190,7 @@ def read_expected(model: Model, tensors: bytes | None) -> np.ndarray:
 
 
 def advance_paths(
-    model: Model, paths: dict[int, list[Path]]
+    model: Model, paths: dict[int, list[Path]], deadline: float
 ) -> dict[int, CarryoverError]:
     """Advance the memory of every path by its last event, in one batch.
 
@@ -194,6 +203,7 @@ def advance_paths(
         "advance",
         [np.array([path.events[-1]], model.encoder.dtype) for _, path in flat],
         [path.tensors for _, path in flat],
+        deadline=deadline,
     )
     failed: dict[int, CarryoverError] = {}
     name = model.manifest.output["name"]

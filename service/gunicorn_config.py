@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any
-
-from prometheus_client.multiprocess import mark_process_dead
 
 from service.metrics import prepare_folder
 from service.settings import read_settings
@@ -19,23 +16,15 @@ workers = _settings.workers
 # One event loop a worker: what arrives together is advanced together, and a client that
 # sends slowly holds a greenlet, not a thread. gevent's own HTTP server, because it
 # parses faster than gunicorn's (docs/performance.md).
-worker_class = "gevent_pywsgi"
+worker_class = "service.worker.Worker"
 worker_connections = _settings.connections
 # Each worker opens its own store and runtimes, after the fork.
 preload_app = False
 # A worker that answers nothing for this long is replaced; loading takes seconds.
 timeout = 120
 graceful_timeout = 20
-# Idle connections are kept longer than most proxies keep theirs, so that the proxy
-# closes first and no request meets a closing socket.
-keepalive = 75
 # Nobody talks to it, and several services of one user would share its one path.
 control_socket_disable = True
 # One line per request comes from service.access_log.
 accesslog = None
 errorlog = "-"
-
-
-def child_exit(server: Any, worker: Any) -> None:
-    """Drop a worker's gauges: it has no rows any more."""
-    mark_process_dead(worker.pid)

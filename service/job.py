@@ -95,3 +95,8 @@ class Job:
         """Start, or start over, from a memory."""
         self.past = past
         self.run = Run(past.sequence, past.tensors)
+
+    def settle(self, result: Result) -> None:
+        """Give it its result."""
+        self.result = result
+        self.submission.settle_one()

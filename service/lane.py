@@ -11,11 +11,11 @@ import time
 from collections import deque
 from itertools import islice
 
-from service.batch import MAX_PLANNED_ROWS, advance_runs, non_finite
+from service.batch import MAX_PLANNED_ROWS, advance_runs, non_finite, too_late
 from service.catalog import Model
-from service.errors import CarryoverError, DeadlineExceeded
+from service.errors import CarryoverError
 from service.job import Job
-from service.metrics import find_batches
+from service.metrics import count_call
 from service.runtime import Signature
 
 
@@ -31,7 +31,7 @@ class Lane:
         self._model = model
         self._signature = signature
         self._jobs: deque[Job] = deque()
-        self._num_calls, self._num_rows = find_batches(model.manifest.name, signature)
+        self._name = model.manifest.name, signature
 
     def __len__(self) -> int:
         return len(self._jobs)
@@ -51,8 +51,7 @@ class Lane:
         num_jobs, timesteps = self._model.runtime.plan(self._signature, remaining)
         jobs = [self._jobs.popleft() for _ in range(num_jobs)]
         runs = [job.run for job in jobs]
-        self._num_calls.inc()
-        self._num_rows.inc(num_jobs)
+        count_call(self._name, num_jobs)
         bad = advance_runs(self._model, self._signature, runs, timesteps)
         finished: list[Job] = []
         failed: list[tuple[Job, CarryoverError]] = []
@@ -67,11 +66,3 @@ class Lane:
             else:
                 self._jobs.append(job)
         return finished, failed
-
-
-def too_late(seconds: float) -> DeadlineExceeded:
-    """Return the error of a row that was given up."""
-    return DeadlineExceeded(
-        f"the row had not come to its end after {seconds:.1f} s and was given up; its "
-        "memory is as it was. Send it again, or fewer events at a time."
-    )

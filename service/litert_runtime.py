@@ -13,6 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from ai_edge_litert.interpreter import Interpreter
 
+from service.agreement import find_disagreement
 from service.artifact import Artifact, ArtifactError, ProgramFile
 from service.runtime import SIGNATURES, Plan, Signature, Tensors
 
@@ -30,9 +31,14 @@ class Program:
     Args:
         content: The flatbuffer.
         entry: What the manifest says of it.
+
+    Raises:
+        ValueError: LiteRT cannot run it.
+        RuntimeError: The same.
     """
 
     def __init__(self, content: bytes, entry: ProgramFile) -> None:
+        self.name = f"{entry.signature}_{entry.batch}x{entry.timesteps}"
         self.batch, self.timesteps = entry.batch, entry.timesteps
         # One thread: a step is too short to be shared, and workers share the cores.
         self._interpreter = Interpreter(model_content=content, num_threads=1)
@@ -82,8 +88,8 @@ class LiteRTRuntime:
         artifact: The version on disk.
 
     Raises:
-        ArtifactError: A signature has no program for one row and one timestep, or the
-            programs do not compute what the export recorded.
+        ArtifactError: A signature has no program for one row and one timestep, LiteRT
+            cannot run one, or they do not agree with each other.
     """
 
     name = "litert"
@@ -92,12 +98,11 @@ class LiteRTRuntime:
         self._lock = threading.Lock()  # an interpreter holds its tensors
         self._programs: dict[str, list[Program]] = {}
         for entry in artifact.manifest.programs:
-            content = (artifact.path / entry.file).read_bytes()
-            self._programs.setdefault(entry.signature, []).append(
-                Program(content, entry)
-            )
+            program = load_program(artifact, entry)
+            self._programs.setdefault(entry.signature, []).append(program)
         for signature in SIGNATURES:
             self._check_forms(artifact, signature)
+        self._check_agreement(artifact)
 
     def _check_forms(self, artifact: Artifact, signature: Signature) -> None:
         programs = self._programs.get(signature, [])
@@ -106,6 +111,17 @@ class LiteRTRuntime:
                 f"{artifact.path} has no compiled {signature} for one row and timestep"
             )
         programs.sort(key=lambda program: (program.timesteps, program.batch))
+
+    def _check_agreement(self, artifact: Artifact) -> None:
+        programs = [p for name in SIGNATURES for p in self._programs[name]]
+        found = find_disagreement(artifact.manifest, programs)
+        if found is not None:
+            raise ArtifactError(
+                f"{artifact.path} has programs that do not compute the same here: "
+                f"{found.name} of {found.program.name} is {found.difference:.1e} off "
+                f"that of {programs[0].name}, carried. Export the model again on this "
+                "kind of machine, or set CARRYOVER_RUNTIME=tensorflow."
+            )
 
     def plan(self, signature: Signature, remaining: Sequence[int]) -> Plan:
         """Take a chunk of one row that is alone, else one timestep of many rows."""
@@ -126,3 +142,18 @@ class LiteRTRuntime:
             f"no {signature} program takes {num_rows} rows of {timesteps} timesteps; "
             "expected a call as planned."
         )
+
+
+def load_program(artifact: Artifact, entry: ProgramFile) -> Program:
+    """Load one program of a version.
+
+    Raises:
+        ArtifactError: LiteRT cannot run it.
+    """
+    try:
+        return Program((artifact.path / entry.file).read_bytes(), entry)
+    except (OSError, ValueError, RuntimeError) as error:
+        raise ArtifactError(
+            f"{artifact.path / entry.file} cannot be run: {error}. Export the model "
+            "again, or set CARRYOVER_RUNTIME=tensorflow."
+        ) from error

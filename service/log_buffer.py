@@ -8,12 +8,10 @@ each by itself costs a system call and a flush per request.
 from __future__ import annotations
 
 import logging
-import threading
 import time
 from typing import TextIO
 
-# So late is a line at most.
-DELAY_SECONDS = 0.2
+from service.later import DELAY_SECONDS, Later
 
 
 class BufferedLines(logging.Handler):
@@ -28,24 +26,26 @@ class BufferedLines(logging.Handler):
         self._stream = stream
         self._lines: list[str] = []
         self._written_at = 0.0
-        self._waiting: threading.Timer | None = None
+        self._later = Later(self.flush)
 
     def emit(self, record: logging.LogRecord) -> None:
         """Keep a record's line, and write what has waited long enough."""
-        self._lines.append(self.format(record))
-        is_burst = time.monotonic() - self._written_at < DELAY_SECONDS
-        if record.levelno >= logging.WARNING or not is_burst:
+        self.write(self.format(record))
+        if record.levelno >= logging.WARNING:
             self.flush()
-        elif self._waiting is None:
-            self._waiting = threading.Timer(DELAY_SECONDS, self.flush)
-            self._waiting.daemon = True
-            self._waiting.start()
+
+    def write(self, line: str) -> None:
+        """Keep a line, and write what has waited long enough."""
+        self._lines.append(line)
+        if time.monotonic() - self._written_at >= DELAY_SECONDS:
+            self.flush()
+        else:
+            self._later.ask()
 
     def flush(self) -> None:
         """Write the lines that wait."""
         self.acquire()
         try:
-            self._waiting = None
             self._written_at = time.monotonic()
             lines, self._lines = self._lines, []
             if lines:

@@ -9,9 +9,13 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections import Counter as Counted
+from collections import deque
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from service.later import Later
 
 # Where the library looks for the folder; it must be set before it is imported.
 FOLDER_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
@@ -20,7 +24,6 @@ from prometheus_client import (  # noqa: E402
     REGISTRY,
     CollectorRegistry,
     Counter,
-    Gauge,
     Histogram,
     generate_latest,
 )
@@ -50,11 +53,6 @@ BATCH_ROWS = Counter(
     "Rows of those calls; their ratio is the mean batch.",
     ("model", "signature"),
 )
-QUEUED_ROWS = Gauge(
-    "carryover_queued_rows",
-    "Rows that wait or are under way.",
-    multiprocess_mode="livesum",
-)
 
 
 def prepare_folder(folder: Path) -> None:
@@ -65,17 +63,55 @@ def prepare_folder(folder: Path) -> None:
 
 
 def count(told: Told, seconds: float) -> None:
-    """Count an answered request."""
-    manifest = told.model.manifest if told.model else None
-    name = manifest.name if manifest else ""
-    version = manifest.version if manifest else 0
-    requests, durations = find_request(
-        told.route or "", name, version, told.status, told.code or ""
-    )
-    requests.inc()
-    durations.observe(seconds)
-    if told.num_rows and not told.are_rows_counted:
-        find_rows(name).inc(told.num_rows)
+    """Count an answered request, with others a moment later.
+
+    Counting in shared files takes longer than most of what a request needs, and as
+    long for many of a kind as for one.
+    """
+    _answered.append((told, seconds))
+    _later.ask()
+
+
+def count_call(name: tuple[str, str], num_rows: int) -> None:
+    """Count a call of a network, of a model and a signature, a moment later."""
+    _calls[name] += 1
+    _rows[name] += num_rows
+    _later.ask()
+
+
+def count_all() -> None:
+    """Count what was answered and called since the last time."""
+    count_answered()
+    for name in list(_calls):
+        calls, rows = find_batches(*name)
+        calls.inc(_calls.pop(name, 0))
+        rows.inc(_rows.pop(name, 0))
+
+
+def count_answered() -> None:
+    """Count the requests that were answered since the last time."""
+    kinds: Counted[tuple[str, str, int, int, str]] = Counted()
+    rows: Counted[str] = Counted()
+    for _ in range(len(_answered)):
+        told, seconds = _answered.popleft()
+        manifest = told.model.manifest if told.model else None
+        name = manifest.name if manifest else ""
+        version = manifest.version if manifest else 0
+        kind = (told.route or "", name, version, told.status, told.code or "")
+        kinds[kind] += 1
+        rows[name] += 0 if told.are_rows_counted else told.num_rows or 0
+        find_request(*kind)[1].observe(seconds)
+    for kind, number in kinds.items():
+        find_request(*kind)[0].inc(number)
+    for name, number in rows.items():
+        if number:
+            find_rows(name).inc(number)
+
+
+_answered: deque[tuple[Told, float]] = deque()
+_calls: Counted[tuple[str, str]] = Counted()
+_rows: Counted[tuple[str, str]] = Counted()
+_later = Later(count_all)
 
 
 # Finding a metric's child by its labels takes longer than counting. As many kinds of
@@ -105,6 +141,7 @@ def find_batches(model: str, signature: str) -> tuple[Counter, Counter]:
 
 def expose() -> bytes:
     """Write all metrics, those of all workers where there are several."""
+    count_all()
     if FOLDER_VARIABLE not in os.environ:
         return generate_latest(REGISTRY)
     registry = CollectorRegistry()

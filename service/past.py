@@ -13,6 +13,7 @@ from service.catalog import Model
 from service.errors import WrongNetwork
 from service.memory.admission import Found
 from service.memory.record import Session, Tombstone
+from service.memory.seal import Opened
 from service.migration import Continuation
 from service.rows import Row
 
@@ -29,6 +30,7 @@ class Past(NamedTuple):
             continued as it is.
         migrated_from: The version that made the memory, where another goes on.
         is_reset: Whether a live memory was dropped.
+        opened: What the token held that the client sent, if it did.
     """
 
     found: Found | None
@@ -38,6 +40,7 @@ class Past(NamedTuple):
     num_replayed: int = 0
     migrated_from: int | None = None
     is_reset: bool = False
+    opened: Opened | None = None
 
     @property
     def tensors(self) -> bytes | None:

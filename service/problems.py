@@ -16,6 +16,7 @@ from service import errors
 
 JSON = "application/json"
 PROBLEM_JSON = "application/problem+json"
+CHALLENGE = 'Bearer realm="carryover"'
 TOO_LARGE = (
     "the body is longer than {limit} bytes. Split the rows over several requests; "
     "sessions carry the memory across them."
@@ -28,7 +29,6 @@ RETRY_AFTER_SECONDS: dict[type[errors.CarryoverError], int] = {
     errors.RequestInProgress: 1,
     errors.Overloaded: 1,
     errors.SessionContended: 1,
-    errors.Overloaded: 1,
 }
 
 # The most specific class wins: a class without a row has its parent's status.
@@ -37,6 +37,10 @@ STATUS: dict[type[errors.CarryoverError], HTTPStatus] = {
     errors.InvalidRequest: HTTPStatus.BAD_REQUEST,
     errors.BodyTooLarge: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
     errors.IdempotencyMismatch: HTTPStatus.UNPROCESSABLE_ENTITY,
+    errors.Unauthorized: HTTPStatus.UNAUTHORIZED,
+    errors.PlainMemoryRefused: HTTPStatus.FORBIDDEN,
+    errors.PreconditionFailed: HTTPStatus.PRECONDITION_FAILED,
+    errors.PreconditionRequired: HTTPStatus.PRECONDITION_REQUIRED,
     errors.NotFound: HTTPStatus.NOT_FOUND,
     errors.MethodNotAllowed: HTTPStatus.METHOD_NOT_ALLOWED,
     errors.NotServed: HTTPStatus.NOT_IMPLEMENTED,
@@ -104,6 +108,8 @@ def answer_problem(*failures: errors.CarryoverError) -> Answer:
     data = orjson.dumps(body, option=orjson.OPT_APPEND_NEWLINE)
     seconds = RETRY_AFTER_SECONDS.get(type(first))
     headers = {"Retry-After": str(seconds)} if seconds else {}
+    if status == HTTPStatus.UNAUTHORIZED:
+        headers["WWW-Authenticate"] = CHALLENGE
     return Answer(status, data, PROBLEM_JSON, headers, first.code)
 
 

@@ -12,6 +12,7 @@ from service.errors import CarryoverError, EmptySequence, SequenceTooLong
 
 if TYPE_CHECKING:
     from service.catalog import Model
+    from service.memory_document import MemoryDocument
 
 
 # A struct, not a dataclass: thousands are made a second, each in a seventh of the time.
@@ -34,6 +35,8 @@ class Row(msgspec.Struct, frozen=True, eq=False):
             be computed, but a stored answer keeps no more.
         events: The events as the client wrote them, for a version of the model that
             takes others; None where they came as numbers.
+        plain: Memory the client sent back in the open, if any.
+        is_plain: Whether the client wants it so: the outcome has it, and no token.
         is_strict: Whether `start` alone begins the session: without it the session must
             be live, and with it a live one begins anew.
     """
@@ -51,6 +54,8 @@ class Row(msgspec.Struct, frozen=True, eq=False):
     position: int = 0
     is_last_only: bool = False
     events: Sequence[Any] | None = None
+    plain: MemoryDocument | None = None
+    is_plain: bool = False
     is_strict: bool = False
 
 
@@ -83,6 +88,7 @@ class Outcome(NamedTuple):
         is_reset: Whether that memory was dropped, and the sequence began anew.
         is_replayed: Whether this is the stored answer to an earlier request.
         model: That version; None where it is no longer served.
+        plain: The memory in the open, where the client holds it so.
         is_restarted: Whether the session was live and began anew.
     """
 
@@ -96,6 +102,7 @@ class Outcome(NamedTuple):
     is_reset: bool = False
     is_replayed: bool = False
     model: Model | None = None
+    plain: MemoryDocument | None = None
     is_restarted: bool = False
 
 

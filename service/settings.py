@@ -6,6 +6,7 @@ unknown `CARRYOVER_*` name stops the start and names both key and value.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple, cast, get_args
@@ -57,7 +58,7 @@ def port(text: str) -> int:
 
 def store_address(text: str) -> str:
     """Read the address of a store; the store itself checks the rest."""
-    if not text.startswith(("lmdb://", "memory://")):
+    if not text.startswith(("lmdb://", "memory://", "redis://", "rediss://")):
         raise ValueError
     return text
 
@@ -85,6 +86,28 @@ def policies(text: str) -> dict[str, str]:
     return {name.strip(): policy(chosen.strip()) for name, _, chosen in pairs}
 
 
+def seconds_by_model(text: str) -> dict[str, float]:
+    """Read durations of models, `name=seconds` parted by commas."""
+    pairs = [part.partition("=") for part in text.split(",") if part]
+    if not all(name and equals for name, equals, _ in pairs):
+        raise ValueError
+    return {name.strip(): positive_seconds(value) for name, _, value in pairs}
+
+
+def on_or_off(text: str) -> str:
+    """Read on or off."""
+    if text not in ("on", "off"):
+        raise ValueError
+    return text
+
+
+def plain_memory(text: str) -> str:
+    """Read what is allowed of client-held memory in the open."""
+    if text not in ("off", "show", "accept"):
+        raise ValueError
+    return text
+
+
 def log_level(text: str) -> str:
     """Read the name of a log level."""
     if text not in ("debug", "info", "warning", "error"):
@@ -103,12 +126,15 @@ EXPECTED = {
     runtime_choice: "auto, litert or tensorflow",
     policy: "pin, replay, reset or refuse",
     policies: "model=policy pairs with commas between: nature=replay,taxi=reset",
+    seconds_by_model: "model=seconds pairs with commas between: nature=3600,taxi=600",
+    on_or_off: "on or off",
+    plain_memory: "off, show or accept",
     str: "text",
     log_level: "debug, info, warning or error",
     natural: "a whole number of at least 0",
     positive_int: "a whole number of at least 1",
     port: "a whole number from 1 to 65535",
-    store_address: "lmdb://PATH or memory://",
+    store_address: "lmdb://PATH, redis://HOST, rediss://HOST or memory://",
     positive_seconds: "a number of seconds above 0",
 }
 
@@ -144,13 +170,33 @@ TABLE = (
         "memory",
         store_address,
         "lmdb://var/memory",
-        "Where sessions live: lmdb://PATH, or memory:// (one process, for tests).",
+        "Where sessions live: lmdb://PATH, redis://HOST, rediss://HOST, or memory:// "
+        "(one process, for tests); see docs/stores.md.",
+    ),
+    Setting(
+        "max_sessions",
+        natural,
+        0,
+        "Beyond so many sessions, gone ones included until they are forgotten, new "
+        "ones are refused; 0: no limit.",
+    ),
+    Setting(
+        "max_memory_bytes",
+        natural,
+        0,
+        "Beyond so many bytes in the store, new sessions are refused; 0: no limit.",
     ),
     Setting(
         "session_idle_seconds",
         positive_seconds,
         DAY,
         "A session no event reaches for this long expires.",
+    ),
+    Setting(
+        "model_idle_seconds",
+        seconds_by_model,
+        {},
+        "The same for single models: nature=3600,taxi=600.",
     ),
     Setting(
         "tombstone_seconds",
@@ -188,14 +234,34 @@ TABLE = (
         "token_key_file",
         str,
         "var/token.key",
-        "Key that seals client-held memory; created where missing. All replicas "
-        "need the same.",
+        "File or directory of the keys that seal client-held memory, the last one "
+        "sealing; created where missing. All replicas need the same.",
     ),
     Setting(
         "token_seconds",
         positive_seconds,
         DAY,
         "How long a sealed memory can be sent back.",
+    ),
+    # A transaction more for each such row: refusing costs keeping.
+    Setting(
+        "token_anti_rollback",
+        on_or_off,
+        "off",
+        "on: a sealed memory older than the newest of its sequence is refused.",
+    ),
+    Setting(
+        "plain_memory",
+        plain_memory,
+        "show",
+        "Client-held memory in the open: off, show (not taken back) or accept.",
+    ),
+    Setting(
+        "api_keys_file",
+        str,
+        "",
+        "File of API keys, `tenant: SHA-256` a line (`python -m service key TENANT`); "
+        "without one everybody is one tenant.",
     ),
     Setting(
         "runtime",
@@ -266,7 +332,10 @@ class Settings:
     policies: Mapping[str, str]
     history_events: int
     memory: str
+    max_sessions: int
+    max_memory_bytes: int
     session_idle_seconds: float
+    model_idle_seconds: Mapping[str, float]
     tombstone_seconds: float
     stored_answers: int
     stored_answer_bytes: int
@@ -274,6 +343,9 @@ class Settings:
     snapshots: int
     token_key_file: str
     token_seconds: float
+    token_anti_rollback: str
+    plain_memory: str
+    api_keys_file: str
     runtime: Choice
     request_timeout_seconds: float
     max_queued_rows: int
@@ -302,7 +374,7 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
     for key in sorted(environ):
         if key.startswith(PREFIX) and key not in known:
             raise SettingError(
-                f"{key}={environ[key]!r} is no setting; the settings are "
+                f"{key}={shown(environ[key])!r} is no setting; the settings are "
                 f"{', '.join(sorted(known))}."
             )
     settings = Settings(**{s.name: read_one(s, environ) for s in TABLE})
@@ -325,9 +397,15 @@ def read_one(setting: Setting, environ: Mapping[str, str]) -> Any:
     except ValueError:
         example = "" if setting.default == {} else f", such as {setting.default}"
         raise SettingError(
-            f"{key} has value {environ[key]!r}; expected {EXPECTED[setting.read]}"
+            f"{key} has value {shown(environ[key])!r}; expected "
+            f"{EXPECTED[setting.read]}"
             f"{example}."
         ) from None
+
+
+def shown(value: str) -> str:
+    """Hide what stands before an @: an address may hold a password."""
+    return re.sub(r"(^|//)[^/]*@", r"\1***@", value)
 
 
 def describe_settings() -> str:
@@ -335,6 +413,6 @@ def describe_settings() -> str:
     lines = ["| setting | default | meaning |", "|---|---|---|"]
     for name, _, default, text in TABLE:
         shown = f"{default:g}" if isinstance(default, float) else default
-        cell = "" if default == {} else f"`{shown}`"
+        cell = "" if default in ({}, "") else f"`{shown}`"
         lines.append(f"| `{PREFIX}{name.upper()}` | {cell} | {text} |")
     return "\n".join(lines)

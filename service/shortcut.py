@@ -1,4 +1,4 @@
-"""The short way for the one hot call: `POST /v1/models/{model}:predict` past Flask.
+"""The short way for the hot calls: `:predict` of /v1 and `infer` of /v2 past Flask.
 
 Finding the view, its contexts and its response take Flask longer than the rest of a
 step takes all together (docs/performance.md). What is done is the same: the same
@@ -14,12 +14,12 @@ from collections.abc import Callable, Iterable
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
-from service import predicting
+from service import inferring, predicting
 from service.access_log import Told, choose_id, name_request, tell
 from service.body import read_body
 from service.catalog import Model
-from service.errors import CarryoverError, ModelNotFound
-from service.predicting import Asked
+from service.errors import CarryoverError
+from service.inferring import Parts
 from service.problems import Answer, answer_problem
 
 if TYPE_CHECKING:
@@ -27,8 +27,12 @@ if TYPE_CHECKING:
 
     from service.app import Services
 
-PATH = re.compile(r"/v1/models/([^/:]+):predict")
-ROUTE = "/v1/models/<model:name>:predict"
+PREDICT = re.compile(r"/v1/models/([^/:]+):predict")
+INFER = re.compile(r"/v2/models/([^/:]+)/infer")
+ROUTES = {
+    PREDICT: "/v1/models/<model:name>:predict",
+    INFER: "/v2/models/<model:name>/infer",
+}
 STATUS_LINES = {int(status): f"{int(status)} {status.phrase}" for status in HTTPStatus}
 
 
@@ -36,7 +40,7 @@ class Shortcut:
     """A WSGI application in front of Flask's.
 
     Args:
-        app: Flask's, for all but the one call.
+        app: Flask's, for all but the hot calls.
         services: What the call works with.
         crash: What to answer to a defect of the service.
     """
@@ -55,21 +59,22 @@ class Shortcut:
         self, environ: WSGIEnvironment, start_response: StartResponse
     ) -> Iterable[bytes]:
         """Answer a request, or pass it on."""
-        found = PATH.fullmatch(environ["PATH_INFO"])
+        path = environ["PATH_INFO"]
+        found = PREDICT.fullmatch(path) or INFER.fullmatch(path)
         if found is None or environ["REQUEST_METHOD"] != "POST":
             return self._app(environ, start_response)
         began = time.perf_counter()
         try:
             model = self._services.catalog.find(found[1])
-        except ModelNotFound:
+        except (CarryoverError, OSError):  # Flask's way finds and tells why
             return self._app(environ, start_response)
         request_id = choose_id(environ.get("HTTP_X_REQUEST_ID", ""))
-        answer = self._answer(environ, model, request_id)
+        answer = self._answer(environ, model, request_id, found.re)
         told = Told(
             request_id,
             began,
             "POST",
-            ROUTE,
+            ROUTES[found.re],
             model,
             answer.num_rows,
             answer.status,
@@ -86,14 +91,36 @@ class Shortcut:
         start_response(STATUS_LINES[answer.status], headers)
         return [answer.body]
 
-    def _answer(self, environ: Any, model: Model, request_id: str) -> Answer:
-        services = self._services
+    def _answer(
+        self, environ: Any, model: Model, request_id: str, call: re.Pattern[str]
+    ) -> Answer:
         try:
-            key = environ.get("HTTP_IDEMPOTENCY_KEY")
-            asked = Asked(model, "advance", "", None, key)
-            data = read_body(environ, services.settings.max_body_bytes)
-            return predicting.predict(services.engine, services.settings, asked, data)
+            tenant = self._services.tenants.identify(environ)
+            data = read_body(environ, self._services.settings.max_body_bytes)
+            if call is INFER:
+                return self._infer(environ, model, tenant, data)
+            return self._predict(environ, model, tenant, data)
         except CarryoverError as error:
             return answer_problem(error)
         except Exception as error:
             return self._crash(error, request_id)
+
+    def _predict(self, environ: Any, model: Model, tenant: str, data: bytes) -> Answer:
+        key = environ.get("HTTP_IDEMPOTENCY_KEY")
+        asked = predicting.Asked(model, "advance", tenant, None, key)
+        services = self._services
+        return predicting.predict(services.engine, services.settings, asked, data)
+
+    def _infer(self, environ: Any, model: Model, tenant: str, data: bytes) -> Answer:
+        asked = inferring.Asked(
+            model=model,
+            tenant=tenant,
+            version=None,
+            key=environ.get("HTTP_IDEMPOTENCY_KEY"),
+            header_length=environ.get("HTTP_INFERENCE_HEADER_CONTENT_LENGTH"),
+            coding=environ.get("HTTP_CONTENT_ENCODING", ""),
+            accepted=environ.get("HTTP_ACCEPT_ENCODING", ""),
+        )
+        services = self._services
+        parts = Parts(services.engine, services.settings, services.statistics)
+        return inferring.infer(parts, asked, data)

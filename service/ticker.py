@@ -50,13 +50,18 @@ class Ticker:
         """Wait, unless the leader left before it could see that someone waits."""
         submission.listen()
         self._waiting[id(submission)] = submission
+        is_whole = False
         try:
             if not self._leading.locked():
                 self._hand_over()
             if submission.num_pending:
                 submission.wait()
+            is_whole = True
         finally:
             del self._waiting[id(submission)]
+            # Torn away, perhaps with the turn that was just handed to it.
+            if not is_whole and not self._leading.locked():
+                self._hand_over()
 
     def _hand_over(self) -> None:
         for submission in list(self._waiting.values()):

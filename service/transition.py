@@ -8,25 +8,28 @@ records are stored.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import NamedTuple
 
 import msgspec
 
 from service.catalog import Catalog, Model
-from service.errors import WrongNetwork
+from service.errors import CarryoverError, WrongNetwork
+from service.memory import changes
 from service.memory.admission import Found, admit
 from service.memory.history import append_events
 from service.memory.record import Session, Tombstone
-from service.memory.seal import Seal
+from service.memory.seal import Opened, Seal
 from service.memory.sessions import SessionKey
 from service.memory.snapshots import Snapshot, append_snapshot
+from service.memory_document import read_memory, show_memory
 from service.migration import Continuation, choose_version
 from service.past import Past, begin_with
 from service.repeats import find_answer, keep_answer
 from service.retention import Retention
-from service.rows import Advanced, Outcome, Row
+from service.rows import Advanced, Outcome, Result, Row
 from service.runtime import Signature
 
 # The last fields of a session: what it keeps beside its memory.
@@ -34,10 +37,21 @@ NUM_KEPT = 4
 
 
 class Lifetimes(NamedTuple):
-    """Default lifetimes in seconds: an idle session's, and a sealed memory's."""
+    """Default lifetimes in seconds.
+
+    Attributes:
+        session_seconds: An idle session's.
+        token_seconds: A sealed memory's.
+        models: An idle session's by model, where it differs.
+    """
 
     session_seconds: float
     token_seconds: float
+    models: Mapping[str, float] = MappingProxyType({})
+
+    def of(self, model: str) -> float:
+        """Return an idle session's lifetime for a model."""
+        return self.models.get(model, self.session_seconds)
 
 
 @dataclass(frozen=True)
@@ -110,8 +124,14 @@ class Transitions:
         Raises:
             CarryoverError: It may not continue; see `service.memory.admission`.
         """
+        opened: Opened | None = None
         if found is None:
-            found_or_sent = Found(0, self._open(call, row))
+            self._seal.check_plain(
+                is_sent=row.plain is not None, is_wanted=row.is_plain
+            )
+            opened = self._open(call, row)
+            sent = opened.record if opened else self._read_plain(call, row)
+            found_or_sent = Found(0, sent)
         else:
             answered = self._find_answer(call, row, found)
             if answered is not None:
@@ -130,8 +150,10 @@ class Transitions:
             and chosen.history is None
             and not chosen.is_reset
         ):
-            return Past(found, record, chosen.model, row.sequence)
-        return begin_with(chosen, row, found, record, call.model)
+            return Past(found, record, chosen.model, row.sequence, opened=opened)
+        past = begin_with(chosen, row, found, record, call.model)
+        # A sequence that begins anew begins another chain of tokens.
+        return past._replace(opened=None if past.is_reset else opened)
 
     def _find_answer(self, call: Call, row: Row, found: Found) -> Outcome | None:
         """Find the answer to a row that is a repeat, and the version that gave it."""
@@ -144,12 +166,26 @@ class Transitions:
         served = self._catalog.family(call.model)
         return outcome._replace(model=find_version(outcome.version, call.model, served))
 
-    def _open(self, call: Call, row: Row) -> Session | None:
+    def _open(self, call: Call, row: Row) -> Opened | None:
         """Open the memory a client sent, if it did."""
         if row.token is None:
             return None
         name, now = call.model.manifest.name, self._clock()
-        return self._seal.open(row.token, tenant=call.tenant, model=name, now=now)
+        use = self._seal.name_use(row.token, row.sequence.tobytes())
+        return self._seal.open(
+            row.token, tenant=call.tenant, model=name, now=now, use=use
+        )
+
+    def _read_plain(self, call: Call, row: Row) -> Session | None:
+        """Read the memory a client sent in the open, if it did."""
+        if row.plain is None:
+            return None
+        name = call.model.manifest.name
+        family = self._catalog.family(call.model) or [call.model]
+        memory = read_memory(row.plain, name, family)
+        return changes.replace(
+            None, memory, self._clock(), self._lifetimes.token_seconds
+        )
 
     def _choose(self, call: Call, row: Row, live: object) -> Continuation:
         """Choose the version that continues a memory, if there is one."""
@@ -182,7 +218,7 @@ class Transitions:
         before, now = past.record, self._clock()
         default = self._lifetimes.token_seconds
         if row.session is not None:
-            default = self._lifetimes.session_seconds
+            default = self._lifetimes.of(call.model.manifest.name)
         idle = row.ttl_seconds or (before.idle_seconds if before else default)
         record = Session(
             step=(before.step if before else 0) + len(row.sequence),
@@ -232,12 +268,31 @@ class Transitions:
             (*record[:-NUM_KEPT], last_event, answers, snapshots, history)
         )
 
-    def conclude(self, call: Call, step: Step) -> Outcome:
-        """Tell what became of a row, and seal the memory its client holds."""
-        if not step.row.seal_memory:
+    def conclude(self, call: Call, step: Step) -> Result:
+        """Tell what became of a row, and seal the memory its client holds.
+
+        Returns:
+            The row's outcome; or the error that it has no token, where another use of
+            the one it came with was faster.
+        """
+        row = step.row
+        if not row.seal_memory:
             return step.outcome
-        name = call.model.manifest.name
-        token = self._seal.seal(step.record, tenant=call.tenant, model=name)
+        if row.is_plain:
+            last_event = step.past.own[-1].tobytes()
+            record = step.record._replace(last_event=last_event)
+            return step.outcome._replace(plain=show_memory(record, step.past.model))
+        use = self._seal.name_use(row.token, row.sequence.tobytes())
+        try:
+            token = self._seal.seal(
+                step.record,
+                tenant=call.tenant,
+                model=call.model.manifest.name,
+                before=step.past.opened,
+                use=use,
+            )
+        except CarryoverError as error:
+            return error
         return step.outcome._replace(token=token)
 
 
@@ -246,7 +301,9 @@ def tell(row: Row, past: Past, ahead: Advanced, record: Session) -> Outcome:
     outputs = ahead.outputs
     if past.num_replayed:
         outputs = {name: out[past.num_replayed :] for name, out in outputs.items()}
-    is_held = row.seal_memory or (row.session is not None and not row.end)
+    # What is in the open does not expire: nothing would hold the client to it.
+    is_sealed = row.seal_memory and not row.is_plain
+    is_held = is_sealed or (row.session is not None and not row.end)
     return Outcome(
         outputs,
         is_continued=record.step > len(row.sequence),

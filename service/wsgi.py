@@ -11,6 +11,7 @@ import logging
 import os
 import sys
 
+from service import access_log
 from service.app import build_services, create_app
 from service.error_pages import answer_crash
 from service.log_buffer import BufferedLines
@@ -19,15 +20,11 @@ from service.settings import read_settings
 from service.shortcut import Shortcut
 
 settings = read_settings(os.environ)
+lines = BufferedLines(sys.stderr)
 logging.basicConfig(
-    level=settings.log_level.upper(),
-    format="%(message)s",
-    handlers=[BufferedLines(sys.stderr)],
+    level=settings.log_level.upper(), format="%(message)s", handlers=[lines]
 )
-# No line says where in the source it was written, or by which thread: finding out
-# takes as long as all the rest of it.
-logging._srcfile = None
-logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
+access_log.write_with(lines.write)
 services = build_services(settings)
 app = create_app(services)
 app.wsgi_app = Shortcut(app.wsgi_app, services, answer_crash)  # type: ignore[method-assign]

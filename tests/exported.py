@@ -7,21 +7,39 @@ from pathlib import Path
 from tests import networks
 
 CELLS = ("rnn", "lstm", "gru")
+# What a service needs of each kind of call; each takes seconds to compile and prove.
+FORMS = (
+    ("advance", 1, 1),
+    ("advance", 2, 1),
+    ("advance", 4, 1),
+    ("advance", 1, 16),
+    ("explain", 1, 1),
+)
+
+# More of it makes the simple network chaotic: then rounding alone grows without bound.
+NOISE = 0.3
 
 
-def export_model(folder: Path, name: str, inputs, outputs, *, version=1, **options):
+def export_model(
+    folder: Path, name: str, inputs, outputs, *, version=1, forms=FORMS, **options
+):
     """Write `folder/name/version` and return the live network."""
-    from models.export import export_network
+    from models.export import export_network, export_programs
+    from models.export.compilation import Form
     from training.data.dataset import fingerprint_arrays
     from training.manifest import fingerprint_json, write_manifest
 
-    network = networks.build(inputs, outputs, **options)
+    network = networks.build(inputs, outputs, noise=NOISE, **options)
     path = folder / name / str(version)
     is_events = inputs["kind"] == "event"
     real = networks.random_events(2, 8) if is_events else networks.half_hours(8)
     path.parent.mkdir(parents=True, exist_ok=True)
     memory = export_network(network, inputs, outputs, path, real=real)
+    forms = [Form(*form) for form in forms]
+    programs = export_programs(network, inputs, outputs, path, real=real, forms=forms)
+    assert programs.entries, programs.note
     description = {
+        **programs.describe(),
         "task": outputs["kind"],
         "cell": options.get("cell", "lstm"),
         "units": list(options.get("units", (8,))),

@@ -60,10 +60,35 @@ class CountingRuntime:
         if signature == "explain":
             gates = np.ones((*sequence.shape, kinds), "float32")
             results |= {"learn_0": gates, "trace_short_term_0": gates}
+            results["alone_probabilities"] = gates / kinds
         return results
 
 
-def counting_model(version=1, network="ab" * 32, max_events=50):
+class TickingRuntime(CountingRuntime):
+    """The counting network as if compiled: one event of many rows, or a chunk of one.
+
+    Args:
+        largest: Most rows of a call.
+        chunk: Most events of a row that is alone.
+    """
+
+    def __init__(self, largest=64, chunk=16):
+        super().__init__()
+        self.largest, self.chunk = largest, chunk
+        self.lengths = []
+
+    def plan(self, signature, remaining):
+        if len(remaining) == 1:
+            return Plan(1, min(remaining[0], self.chunk))
+        return Plan(min(len(remaining), self.largest), 1)
+
+    def run(self, signature, tensors):
+        self.lengths.append(tensors["length"].tolist())
+        assert tensors["sequence"].shape[1] == max(self.lengths[-1])
+        return super().run(signature, tensors)
+
+
+def counting_model(version=1, network="ab" * 32, max_events=50, runtime=None):
     """Build a served model around the counting network."""
     vocabulary = list(CountingRuntime.VOCABULARY)
     manifest = Manifest(
@@ -81,4 +106,4 @@ def counting_model(version=1, network="ab" * 32, max_events=50):
         threshold=0.9,
     )
     encoder = build_encoder(manifest.input, max_events=max_events)
-    return Model(manifest, CountingRuntime(), encoder)
+    return Model(manifest, runtime or CountingRuntime(), encoder)

@@ -30,7 +30,7 @@ SHOP = {
 }
 
 
-def build(inputs, outputs, *, units=(8,), seed=7, **options):
+def build(inputs, outputs, *, units=(8,), seed=7, noise=0.5, **options):
     """Build a network whose weights are large enough for its memory to matter."""
     import keras
 
@@ -39,8 +39,9 @@ def build(inputs, outputs, *, units=(8,), seed=7, **options):
     keras.utils.set_random_seed(seed)
     network = build_network(inputs, outputs, units=units, **options)
     rng = np.random.default_rng(seed)
+    weights = network.get_weights()
     network.set_weights(
-        [w + rng.normal(0, 0.5, w.shape).astype(w.dtype) for w in network.get_weights()]
+        [w + rng.normal(0, noise, w.shape).astype(w.dtype) for w in weights]
     )
     return network
 

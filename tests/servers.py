@@ -13,7 +13,7 @@ import requests
 
 ROOT = Path(__file__).parents[1]
 COMMAND = ("gunicorn", "-c", "python:service.gunicorn_config", "service.wsgi:app")
-READY_SECONDS = 90
+READY_SECONDS = 180
 STOP_SECONDS = 30
 
 
@@ -68,7 +68,7 @@ class Server:
             try:
                 if requests.get(f"{self.url}/v2/health/ready", timeout=60).ok:
                     return
-            except requests.ConnectionError:
+            except (requests.ConnectionError, requests.Timeout):
                 time.sleep(0.05)  # nothing listens yet, so nothing can be waited on
         self.stop()
         raise RuntimeError("the service did not start:\n" + self.read_log()[-3000:])

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -20,7 +20,7 @@ from benchmarks.speed.agreement import check_agreement
 from benchmarks.speed.contenders import Contender
 from benchmarks.speed.environments import Unavailable
 from benchmarks.speed.servers import Server, StartError
-from benchmarks.speed.wrk import Load, Run, run_wrk, write_load
+from benchmarks.speed.wrk import Load, LoadError, Run, run_wrk, write_load
 
 # Of each connection. The load generator visits one after another, so that the events
 # of a session are spread over time as a client's are.
@@ -30,6 +30,10 @@ WARM_UP_SECONDS = 1.0
 MAX_WARM_UPS = 20
 T = TypeVar("T")
 Cases = Mapping[str, Callable[[], T]]
+
+
+class NothingAnswered(LoadError):
+    """A run was over before the first answer."""
 
 
 @dataclass
@@ -104,12 +108,24 @@ class Bench:
     def prepare(
         self, server: Server, load: Load, *, connections: int, seconds: float
     ) -> Callable[[], Run]:
-        """Prepare to send a load, and send it for a moment."""
-        send = partial(run_wrk, server.port, load, connections=connections)
+        """Prepare to send a load, and send it for a moment.
+
+        Raises:
+            LoadError: Some answers are errors. What is returned raises it too, also
+                where nothing is answered.
+        """
+
+        def send(seconds: float) -> Run:
+            run = run_wrk(server.port, load, connections=connections, seconds=seconds)
+            if not run.requests:
+                raise NothingAnswered(f"no answer within {seconds:g} s.")
+            return run
+
         for _ in range(MAX_WARM_UPS):
-            if send(seconds=WARM_UP_SECONDS).requests:
+            with suppress(NothingAnswered):
+                send(WARM_UP_SECONDS)
                 break
-        return partial(send, seconds=self.seconds(seconds))
+        return partial(send, self.seconds(seconds))
 
     def alternate(self, cases: Cases[T]) -> dict[str, list[T]]:
         """Measure every case once a round."""

@@ -119,7 +119,12 @@ TRITON = Contender(
 )
 PREDICT = Contender(
     "flask model.predict",
-    partial(launch_gunicorn, "flask_predict:app", TF_CPP_MIN_LOG_LEVEL="3"),
+    partial(
+        launch_gunicorn,
+        "flask_predict:app",
+        TF_CPP_MIN_LOG_LEVEL="3",
+        BENCH_NEEDS_THREADS="1",
+    ),
     "/",
     windows,
     read_window,

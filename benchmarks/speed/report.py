@@ -33,6 +33,16 @@ PLOTS = """\
 
 ![Events per second of each way to send them](images/speed-bulk.svg)
 """
+PROFILE = """\
+## Profile
+
+![Flame graph of one worker](images/hot-path.svg)
+
+One worker under 16 connections of single events, sampled by py-spy (`make profile`
+draws it again). A frame's width is its share of the samples. `_WorkerGreenlet.run` is
+gevent's thread pool, which waits and costs nothing. The table above, last of the
+measurements, has the microseconds.
+"""
 
 
 class Run(NamedTuple):
@@ -74,6 +84,7 @@ def format_run(run: Run) -> str:
     parts = [INTRODUCTION, format_targets(run.results), PLOTS]
     parts += ["## Machine\n", table(("", ""), run.machine.items())]
     parts += ["## Measurements\n", *map(format_result, run.results)]
+    parts.append(PROFILE)
     if run.missing:
         reasons = {name: " ".join(text.split()) for name, text in run.missing.items()}
         parts += ["## Not measured\n", table(("peer", "why"), reasons.items())]

@@ -12,6 +12,7 @@ from typing import NoReturn
 
 import msgspec
 from msgspec import UNSET
+from msgspec.structs import replace
 
 from service.artifact import Manifest
 from service.catalog import Model
@@ -22,7 +23,7 @@ from service.dialects.v1_row import parse_row
 from service.dialects.v1_wording import to_float32, wording_of
 from service.errors import EmptySequence, InvalidRequest, TooManyRows
 from service.idempotency import Idempotency, stamp
-from service.rows import Refused
+from service.rows import Refused, Row
 
 DECODER = msgspec.json.Decoder(PredictBody)
 UNREADABLE = (msgspec.MsgspecError, RecursionError, UnicodeDecodeError)
@@ -72,12 +73,21 @@ def parse(
     ]
     if options.is_columnar:
         refuse_tensor(rows)
+    if body.memory_format == "plain":
+        rows = [parsed._replace(row=ask_plain(parsed.row)) for parsed in rows]
     if idempotency is not None:
         rows = [
             parsed._replace(row=stamp(parsed.row, k, idempotency))
             for k, parsed in enumerate(rows)
         ]
     return Request(options, rows)
+
+
+def ask_plain(row: Row | Refused) -> Row | Refused:
+    """Ask for a row's memory in the open, where the client holds it."""
+    if isinstance(row, Row) and row.seal_memory:
+        return replace(row, is_plain=True)
+    return row
 
 
 def refuse_tensor(rows: Sequence[ParsedRow]) -> None:

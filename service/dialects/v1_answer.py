@@ -14,6 +14,7 @@ from service.dialects.v1_explanation import render_digest, render_layers
 from service.dialects.v1_forms import Options, ParsedRow, Request
 from service.dialects.v1_wording import wording_of
 from service.errors import CarryoverError
+from service.memory_forms import to_object
 from service.problems import problem
 from service.rows import Outcome, Refused, Result, Row
 from service.times import format_time
@@ -109,6 +110,8 @@ def tell_memory(
         answer["ended"] = True
     if outcome.token is not None:
         answer["memory"] = outcome.token
+    elif outcome.plain is not None:
+        answer["memory"] = to_object(outcome.plain)
     if outcome.expires_at is not None:
         answer["expires_at"] = format_time(outcome.expires_at)
 

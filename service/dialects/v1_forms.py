@@ -37,7 +37,7 @@ class ObjectRow(msgspec.Struct, forbid_unknown_fields=True, gc=False):
 
     sequence: list[Any]
     session: SessionId | UnsetType = UNSET
-    memory: str | UnsetType | None = UNSET
+    memory: str | dict[str, Any] | UnsetType | None = UNSET
     at: Count | None = None
     start: bool = False
     end: bool = False
@@ -57,6 +57,7 @@ class PredictBody(
     top: Top | None = None
     threshold: Threshold | None = None
     signature_name: str = "serving_default"
+    memory_format: Literal["sealed", "plain"] = "sealed"
 
 
 class Options(NamedTuple):

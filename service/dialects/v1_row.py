@@ -14,6 +14,7 @@ from service.dialects.v1_forms import ObjectRow, ParsedRow
 from service.dialects.v1_sequence import read_sequence
 from service.errors import CarryoverError, InvalidEvent, InvalidRequest, UnknownEvent
 from service.memory.sessions import check_session_id
+from service.memory_forms import read_object
 from service.rows import Refused, Row
 
 
@@ -49,7 +50,7 @@ def parse_object(row: ObjectRow, model: Model, is_last_only: bool) -> ParsedRow:
     parsed = Row(
         sequence,
         None if row.session is UNSET else row.session,
-        None if memory is UNSET else memory,
+        memory if isinstance(memory, str) else None,
         memory is not UNSET,
         row.at,
         row.start,
@@ -57,6 +58,7 @@ def parse_object(row: ObjectRow, model: Model, is_last_only: bool) -> ParsedRow:
         row.ttl_seconds,
         is_last_only=is_last_only,
         events=events,
+        plain=read_object(memory) if isinstance(memory, dict) else None,
     )
     return ParsedRow(parsed, False, sequence_id)
 

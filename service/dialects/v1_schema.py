@@ -58,7 +58,7 @@ class RowAnswer(msgspec.Struct):
     session: str | UnsetType = UNSET
     sequence_id: int | str | UnsetType = UNSET
     ended: Literal[True] | UnsetType = UNSET
-    memory: str | UnsetType = UNSET
+    memory: str | dict[str, Any] | UnsetType = UNSET
     expires_at: str | UnsetType = UNSET
     surprise: list[float | None] | UnsetType = UNSET
     top: list[Choice | list[Choice]] | UnsetType = UNSET

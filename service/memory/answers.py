@@ -99,3 +99,15 @@ def prune(section: bytes, since: float) -> bytes:
         HEADER.pack(*one[:-1], len(one.content)) + one.content
         for one in iterate(section, since)
     )
+
+
+def keep_named(section: bytes) -> bytes:
+    """Drop the answers without a key.
+
+    They hold only for a session that stands where their row left it, and one that was
+    rewound or replaced may stand at that step with another memory.
+    """
+    named = [one for one in iterate(section, float("-inf")) if one.name != NO_NAME]
+    return b"".join(
+        HEADER.pack(*one[:-1], len(one.content)) + one.content for one in named
+    )

@@ -10,7 +10,8 @@ import threading
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from service.memory.store import Entry, Put, check_puts
+from service.errors import StoreFull
+from service.memory.store import UNLIMITED, Capacity, Entry, Put, check_puts
 
 
 class _Held(NamedTuple):
@@ -22,9 +23,16 @@ class _Held(NamedTuple):
 
 
 class InProcessStore:
-    """A store in the memory of one process; see `store.Store`."""
+    """A store in the memory of one process; see `store.Store`.
 
-    def __init__(self) -> None:
+    Args:
+        capacity: Beyond which it refuses new entries; bytes are those of keys and
+            values.
+    """
+
+    def __init__(self, capacity: Capacity = UNLIMITED) -> None:
+        self._capacity = capacity
+        self._num_bytes = 0
         self._lock = threading.Lock()
         self._held: dict[bytes, _Held] = {}
         # Lazy: an item whose time is not its entry's `indexed_at` is out of date.
@@ -40,7 +48,20 @@ class InProcessStore:
         """Store each put whose key is at the expected version."""
         check_puts(puts)
         with self._lock:
+            self._check_capacity(puts)
             return [self._put(put) for put in puts]
+
+    def _check_capacity(self, puts: Sequence[Put]) -> None:
+        most, most_bytes = self._capacity
+        new = [put for put in puts if not put.expected and put.key not in self._held]
+        size = sum(_size(put.key, put.value) for put in new)
+        is_full = most and len(self._held) + len(new) > most
+        if new and (is_full or (most_bytes and self._num_bytes + size > most_bytes)):
+            raise StoreFull(
+                "the memory store has reached CARRYOVER_MAX_SESSIONS or "
+                "CARRYOVER_MAX_MEMORY_BYTES; nothing was stored. Delete sessions, or "
+                "allow more."
+            )
 
     def _put(self, put: Put) -> bool:
         held = self._held.get(put.key)
@@ -50,6 +71,9 @@ class InProcessStore:
         if held is None or put.forget_at < indexed_at:
             indexed_at = put.forget_at
             heapq.heappush(self._due, (indexed_at, put.key))
+        self._num_bytes += _size(put.key, put.value)
+        if held is not None:
+            self._num_bytes -= _size(put.key, held.entry.value)
         entry = Entry(put.expected + 1, put.value)
         self._held[put.key] = _Held(entry, put.forget_at, indexed_at)
         return True
@@ -77,6 +101,7 @@ class InProcessStore:
             return False
         if held.forget_at <= now:
             del self._held[key]
+            self._num_bytes -= _size(key, held.entry.value)
             return True
         self._held[key] = held._replace(indexed_at=held.forget_at)
         heapq.heappush(self._due, (held.forget_at, key))
@@ -89,3 +114,7 @@ class InProcessStore:
 
     def close(self) -> None:
         """Do nothing: there is nothing to flush or release."""
+
+
+def _size(key: bytes, value: bytes) -> int:
+    return len(key) + len(value)

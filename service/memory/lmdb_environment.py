@@ -1,12 +1,19 @@
 """One LMDB environment with transactions that retry while its map grows.
 
-Durability: `sync=False`, `writemap=False`, and a flush each second. A commit is a
-write to the page cache, so it survives the death of this process, SIGKILL included,
-and costs microseconds instead of the milliseconds of an fsync. A crash of the
+Durability of a process, the default: `sync=False`, and a flush each second. A commit
+is a write to the page cache, so it survives the death of this process, SIGKILL
+included, and costs microseconds instead of the milliseconds of an fsync. A crash of the
 operating system may undo the last second. On a file system that reorders writes
 (most do) it may also leave the tree damaged, because LMDB's newest root can reach
 the disk before the pages below it; every record carries a checksum, so damage is
-refused, never served. Not `writemap=True`: a stray write in the process could then
+refused, never served.
+
+Durability of the disk: `sync=True`, one fsync a transaction, so that what a commit
+returned survives a crash of the operating system. It takes milliseconds, under gevent
+on its thread pool.
+
+Not `writemap=True`, which would halve the cost of a commit: a full disk would then kill
+the process (SIGBUS) instead of refusing a write, and a stray write in the process could
 damage the file.
 
 It does not know what is stored. Use it on a local file system only (not NFS), and open
@@ -15,6 +22,8 @@ it after forking, once in each process.
 
 from __future__ import annotations
 
+import logging
+import os
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -23,9 +32,11 @@ from typing import TypeAlias, TypeVar
 import lmdb
 
 from service.errors import StoreFull
+from service.loop import offload
 from service.memory.lmdb_errors import store_full, translate
 from service.memory.lmdb_flusher import LmdbFlusher
 
+log = logging.getLogger(__name__)
 T = TypeVar("T")
 # A reader wants the whole value, so let LMDB copy it; a writer looks at headers only.
 ReadTransaction: TypeAlias = "lmdb.Transaction[bytes]"
@@ -34,6 +45,8 @@ WriteTransaction: TypeAlias = "lmdb.Transaction[memoryview]"
 # A process uses one slot at a time; 64 bytes each. The first process to open the
 # directory decides for all, so there is room for many workers and their successors.
 MAX_READERS = 1024
+# In the main database, beside the names of the others; raised when their form changes.
+FORMAT_KEY, FORMAT = b"format", b"2"
 
 
 class LmdbEnvironment:
@@ -45,13 +58,20 @@ class LmdbEnvironment:
             It is no file size: the file grows as entries come.
         max_map_bytes: Size beyond which the map does not grow.
         databases: Names of the databases to open.
+        durable: Whether a commit waits until it is on the disk.
 
     Raises:
         ValueError: The directory cannot be created, written or opened.
     """
 
     def __init__(
-        self, path: Path, map_bytes: int, max_map_bytes: int, databases: list[bytes]
+        self,
+        path: Path,
+        map_bytes: int,
+        max_map_bytes: int,
+        databases: list[bytes],
+        *,
+        durable: bool = False,
     ) -> None:
         self._path = path
         self._max_map_bytes = max_map_bytes
@@ -60,9 +80,10 @@ class LmdbEnvironment:
         self._writing = threading.Lock()
         self._reading = threading.Lock()
         self._is_closed = False
-        self._env, self.databases = _open(path, map_bytes, databases)
+        self._env, self.databases = _open(path, map_bytes, databases, durable)
         self.page_bytes: int = self._env.stat()["psize"]
         self._flusher = LmdbFlusher(self._env)
+        self._is_durable = durable
 
     def read(self, work: Callable[[ReadTransaction], T]) -> T:
         """Return what `work` returns in a read transaction.
@@ -105,8 +126,10 @@ class LmdbEnvironment:
     def _attempt(self, work: Callable[[WriteTransaction], T]) -> T:
         while True:
             try:
-                with self._env.begin(write=True, buffers=True) as txn:
-                    result = work(txn)
+                if self._is_durable:  # an fsync would hold up the event loop
+                    stored: T = offload(self._transact, work)
+                    return stored
+                result = self._transact(work)
                 self._flusher.is_due = True
                 return result
             except lmdb.MapFullError as error:
@@ -115,6 +138,10 @@ class LmdbEnvironment:
                 self._resize(0)
             except lmdb.Error as error:
                 raise translate(error, self._path) from error
+
+    def _transact(self, work: Callable[[WriteTransaction], T]) -> T:
+        with self._env.begin(write=True, buffers=True) as txn:
+            return work(txn)
 
     def _grow(self, error: lmdb.Error) -> None:
         map_bytes = self._env.info()["map_size"]
@@ -141,13 +168,16 @@ def _turn(txn: WriteTransaction) -> None:
 
 
 def _open(
-    path: Path, map_bytes: int, names: list[bytes]
+    path: Path, map_bytes: int, names: list[bytes], durable: bool
 ) -> tuple[lmdb.Environment, list[lmdb._Database]]:
     try:
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
-        env = _open_environment(path, map_bytes, len(names))
+        env = _open_environment(path, map_bytes, len(names), durable)
         env.reader_check()
-        return env, _open_databases(env, names)
+        _lengthen(env, path)
+        databases = _open_databases(env, names)
+        _check_format(env, path)
+        return env, databases
     except (OSError, lmdb.Error) as error:
         raise ValueError(
             f"The memory store lmdb://{path} cannot be opened: {error}. Expected a "
@@ -156,7 +186,7 @@ def _open(
 
 
 def _open_environment(
-    path: Path, map_bytes: int, num_databases: int
+    path: Path, map_bytes: int, num_databases: int, durable: bool
 ) -> lmdb.Environment:
     try:
         return lmdb.open(
@@ -166,11 +196,38 @@ def _open_environment(
             max_readers=MAX_READERS,
             max_spare_txns=1,
             mode=0o600,
-            metasync=False,
-            sync=False,
+            metasync=durable,
+            sync=durable,
         )
     except lmdb.MapResizedError:  # another process grew the map this very moment
-        return _open_environment(path, map_bytes, num_databases)
+        return _open_environment(path, map_bytes, num_databases, durable)
+
+
+def _lengthen(env: lmdb.Environment, path: Path) -> None:
+    """Make a truncated file as long as it was, so that what is lost can be refused.
+
+    Reading a mapped page beyond the end of a file kills the process; a page of zeros is
+    an error. Never shortens the file, whatever other processes do meanwhile.
+    """
+    expected = (env.info()["last_pgno"] + 1) * env.stat()["psize"]
+    with (path / "data.mdb").open("r+b") as data:
+        size = os.fstat(data.fileno()).st_size
+        if size < expected:
+            log.warning("%s has %d bytes of %d", data.name, size, expected)
+            os.posix_fallocate(data.fileno(), size, expected - size)
+
+
+def _check_format(env: lmdb.Environment, path: Path) -> None:
+    """Refuse a directory that another release wrote in another way."""
+    with env.begin(write=True) as txn:
+        is_empty = txn.stat(env.open_db(b"entries", txn))["entries"] == 0
+        found = txn.get(FORMAT_KEY) or (FORMAT if is_empty else b"1")
+        if found != FORMAT:
+            raise ValueError(
+                f"The memory store lmdb://{path} has format {found.decode()}; expected "
+                f"{FORMAT.decode()}. Use the release that wrote it, or another path."
+            )
+        txn.put(FORMAT_KEY, FORMAT)
 
 
 def _open_databases(env: lmdb.Environment, names: list[bytes]) -> list[lmdb._Database]:

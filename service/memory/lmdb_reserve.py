@@ -78,6 +78,13 @@ class LmdbReserve:
         if pages.free < PIECE_PAGES + max(pages.count_missing(), 0):
             raise ReserveLow
 
+    def count_used_bytes(self, txn: WriteTransaction) -> int:
+        """Count the bytes of the pages that hold records, as a transaction leaves them.
+
+        Free pages and the reserve are not among them.
+        """
+        return self._count(txn).used * self._env.page_bytes
+
     def grow(self, size: int) -> None:
         """Lengthen the file, and hold what is missing.
 

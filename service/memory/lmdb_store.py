@@ -1,9 +1,11 @@
 """The `lmdb://` store: embedded, shared by all workers of a machine, durable.
 
-Three databases. `entries` maps a key to a 24-byte header and the value. `due` holds one
+Three databases. `entries` maps a key to a 28-byte header and the value. `due` holds one
 index item per entry, `indexed_at + key`, so that forgetting reads only what is due.
 The index is lazy: a step usually postpones `forget_at`, and then leaves the index as
 it is; `forget` finds the item early and moves it. A step costs one get and one put.
+The header holds a checksum of the key: a damaged file must not hand out the value of
+another key. Such an entry comes back empty, which no record is.
 `ballast` is the reserve's (see `lmdb_reserve`), which lets a full store go on changing
 and deleting what it holds.
 
@@ -16,7 +18,7 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from struct import Struct
-from typing import TypeAlias
+from zlib import crc32
 
 from service.errors import StoreFull
 from service.memory.lmdb_environment import (
@@ -24,12 +26,13 @@ from service.memory.lmdb_environment import (
     ReadTransaction,
     WriteTransaction,
 )
+from service.memory.lmdb_errors import store_full
 from service.memory.lmdb_reserve import LmdbReserve, ReserveLow
-from service.memory.store import Entry, Put, check_puts
+from service.memory.store import UNLIMITED, Capacity, Entry, Put, check_puts
 
-Transaction: TypeAlias = "ReadTransaction | WriteTransaction"
-
-HEADER = Struct(">Qdd")  # version, forget_at, indexed_at
+HEADER = Struct(">QddI")  # version, forget_at, indexed_at, CRC-32 of the key
+pack, unpack = HEADER.pack, HEADER.unpack_from
+NEVER = float("inf")
 # The bytes of a non-negative big-endian double sort as the numbers do.
 TIME = Struct(">d")
 # One write transaction of `forget` looks at so many items, so that steps which wait
@@ -37,11 +40,26 @@ TIME = Struct(">d")
 FORGET_CHUNK = 128
 
 
+class CapacityReached(Exception):
+    """The transaction would begin more than the capacity allows.
+
+    Not a StoreFull: no room made in the file would help.
+    """
+
+    def __init__(self, what: str) -> None:
+        super().__init__(what)
+        self.what = what
+
+
 class LmdbStore:
     """A store in a directory, shared by processes; see `store.Store`.
 
     Args:
         path: The directory; created with mode 0700 if missing.
+        capacity: Beyond which it refuses new entries; exact with any number of
+            processes. Bytes are those of the pages in use.
+        durable: Whether a commit is on the disk when it returns; that takes the
+            time of an fsync, some milliseconds.
         map_bytes: Address range to begin with; it doubles when full.
         max_map_bytes: Where it stops growing and refuses new entries.
 
@@ -50,13 +68,21 @@ class LmdbStore:
     """
 
     def __init__(
-        self, path: Path, *, map_bytes: int = 1 << 30, max_map_bytes: int = 1 << 40
+        self,
+        path: Path,
+        *,
+        capacity: Capacity = UNLIMITED,
+        durable: bool = False,
+        map_bytes: int = 1 << 30,
+        max_map_bytes: int = 1 << 40,
     ) -> None:
+        names = [b"entries", b"due", b"ballast"]
         self._env = LmdbEnvironment(
-            path, map_bytes, max_map_bytes, [b"entries", b"due", b"ballast"]
+            path, map_bytes, max_map_bytes, names, durable=durable
         )
         self._entries, self._due, ballast = self._env.databases
         self._reserve = LmdbReserve(self._env, ballast)
+        self._capacity = capacity
 
     def fetch(self, keys: Sequence[bytes]) -> list[Entry | None]:
         """Return each key's entry in one consistent snapshot; None where absent."""
@@ -64,7 +90,7 @@ class LmdbStore:
 
     def _fetch(self, keys: Sequence[bytes], txn: ReadTransaction) -> list[Entry | None]:
         get, db = txn.get, self._entries
-        return [_entry(get(key, None, db)) for key in keys]
+        return [_entry(key, get(key, None, db)) for key in keys]
 
     def commit(self, puts: Sequence[Put]) -> list[bool]:
         """Store, in one transaction, each put whose key is at the expected version."""
@@ -74,40 +100,69 @@ class LmdbStore:
                 return self._env.write(partial(self._commit, puts))
             except ReserveLow:
                 self._reserve.grow(sum(len(put.value) for put in puts))
+            except CapacityReached as reached:
+                raise store_full(reached.what) from None
             except StoreFull:
                 is_growing = self._env.read(partial(self._grow, puts))
                 if is_growing or not self._reserve.release():
                     raise
 
     def _commit(self, puts: Sequence[Put], txn: WriteTransaction) -> list[bool]:
-        is_growing = self._grow(puts, txn)
-        stored = [self._put(put, txn) for put in puts]
+        # One get a key, and one call a put: this is the hot path of the service.
+        get, put, db, size = txn.get, txn.put, self._entries, HEADER.size
+        stored: list[bool] = []
+        is_growing = is_new = False
+        for key, expected, value, forget_at in puts:
+            held = get(key, None, db)
+            if held is None:
+                version, indexed_at = 0, NEVER
+            else:
+                version, _, indexed_at, _ = unpack(held)
+                is_growing = is_growing or len(held) < size + len(value)
+            if version != expected:
+                stored.append(False)
+                continue
+            if held is None:
+                is_growing = is_new = True
+            if forget_at < indexed_at or held is None:
+                self._index(key, held is not None, indexed_at, forget_at, txn)
+                indexed_at = forget_at
+            header = pack(version + 1, forget_at, indexed_at, crc32(key))
+            put(key, header + value, db=db)
+            stored.append(True)
         if is_growing:
             self._reserve.check(txn)
+        if is_new:
+            self._check_capacity(txn)
         return stored
 
-    def _grow(self, puts: Sequence[Put], txn: Transaction) -> bool:
+    def _index(
+        self,
+        key: bytes,
+        is_indexed: bool,
+        indexed_at: float,
+        forget_at: float,
+        txn: WriteTransaction,
+    ) -> None:
+        if is_indexed:
+            txn.delete(_index_item(indexed_at, key), db=self._due)
+        txn.put(_index_item(forget_at, key), b"", db=self._due)
+
+    def _check_capacity(self, txn: WriteTransaction) -> None:
+        """Raise CapacityReached if an entry more makes too many, or too many bytes."""
+        most, most_bytes = self._capacity
+        if most and txn.stat(self._entries)["entries"] > most:
+            raise CapacityReached(f"CARRYOVER_MAX_SESSIONS={most}")
+        if most_bytes and self._reserve.count_used_bytes(txn) > most_bytes:
+            raise CapacityReached(f"CARRYOVER_MAX_MEMORY_BYTES={most_bytes}")
+
+    def _grow(self, puts: Sequence[Put], txn: ReadTransaction) -> bool:
         """Tell whether a put is longer than what it replaces."""
         for key, _, value, _ in puts:
             held = txn.get(key, None, self._entries)
             if held is None or len(held) < HEADER.size + len(value):
                 return True
         return False
-
-    def _put(self, put: Put, txn: WriteTransaction) -> bool:
-        key, expected, value, forget_at = put
-        held = txn.get(key, None, self._entries)
-        version, _, indexed_at = (0, 0.0, 0.0) if held is None else _header(held)
-        if version != expected:
-            return False
-        if held is None or forget_at < indexed_at:
-            if held is not None:
-                txn.delete(_index_item(indexed_at, key), db=self._due)
-            indexed_at = forget_at
-            txn.put(_index_item(indexed_at, key), b"", db=self._due)
-        header = HEADER.pack(version + 1, forget_at, indexed_at)
-        txn.put(key, header + value, db=self._entries)
-        return True
 
     def scan(
         self, prefix: bytes, after: bytes, limit: int
@@ -126,7 +181,7 @@ class LmdbStore:
             if not key.startswith(prefix):
                 break
             if key > after:
-                found.append((key, _to_entry(cursor.value())))
+                found.append((key, _to_entry(key, cursor.value())))
             more = cursor.next()
         return found
 
@@ -177,11 +232,11 @@ class LmdbStore:
         held = txn.get(key, None, self._entries)
         if held is None:
             return False
-        version, forget_at, _ = _header(held)
+        version, forget_at, _, checksum = unpack(held)
         if forget_at <= now:
             txn.delete(key, db=self._entries)
             return True
-        header = HEADER.pack(version, forget_at, forget_at)
+        header = pack(version, forget_at, forget_at, checksum)
         txn.put(key, header + held[HEADER.size :], db=self._entries)
         txn.put(_index_item(forget_at, key), b"", db=self._due)
         return False
@@ -195,16 +250,13 @@ class LmdbStore:
         self._env.close()
 
 
-def _header(held: bytes | memoryview) -> tuple[int, float, float]:
-    return HEADER.unpack_from(held)
+def _entry(key: bytes, held: bytes | None) -> Entry | None:
+    return None if held is None else _to_entry(key, held)
 
 
-def _entry(held: bytes | None) -> Entry | None:
-    return None if held is None else _to_entry(held)
-
-
-def _to_entry(held: bytes) -> Entry:
-    return Entry(_header(held)[0], held[HEADER.size :])
+def _to_entry(key: bytes, held: bytes) -> Entry:
+    version, _, _, checksum = unpack(held)
+    return Entry(version, held[HEADER.size :] if checksum == crc32(key) else b"")
 
 
 def _index_item(forget_at: float, key: bytes) -> bytes:

@@ -1,34 +1,55 @@
 """Memory held by the client: a session sealed into a token, and opened again.
 
-A token is `cm1.` and, in base64url without padding, a random nonce and the session's
-record, encrypted and authenticated with AES-256-GCM-SIV (RFC 8452). Not AES-GCM: its
-random 96-bit nonces are safe for about 2**32 tokens a key, because one repeated nonce
-gives away the authentication key. In GCM-SIV a repeated nonce only shows whether two
-equal memories were sealed, so billions of tokens a key are fine. Tenant and model are
-bound as associated data; step, model version, network and expiry are in the record.
+A token is `cm2.` and, in base64url without padding, a random nonce and what is sealed,
+encrypted and authenticated with AES-256-GCM-SIV (RFC 8452): the chain it belongs to,
+the model's name and the session's record. Not AES-GCM: its random 96-bit nonces are
+safe for about 2**32 tokens a key, because one repeated nonce gives away the
+authentication key. In GCM-SIV a repeated nonce only shows whether two equal memories
+were sealed, so billions of tokens a key are fine.
 
-It does not know sessions the service remembers, and keeps no record of tokens: an old
-token opens until it expires, as often as the client sends it.
+The tenant is bound as associated data: for another tenant a token is as good as noise,
+and nobody can learn that it is one. The model is inside, so that the tenant itself is
+told which of its models a token is of; step, model version, network and expiry are in
+the record. Without `chains` no record of tokens is kept: an old one opens until it
+expires, as often as the client sends it.
 """
 
 from __future__ import annotations
 
 import os
-import secrets
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Sequence
-from pathlib import Path
+from hashlib import blake2b
+from struct import Struct
+from typing import Literal, NamedTuple
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCMSIV
 
-from service.errors import CorruptRecord, TokenExpired, TokenInvalid
+from service.errors import (
+    CorruptRecord,
+    PlainMemoryRefused,
+    TokenExpired,
+    TokenForeign,
+    TokenInvalid,
+)
+from service.memory.chains import Chains
 from service.memory.record import Session, decode, encode
 
-PREFIX = "cm1."
+Plain = Literal["off", "show", "accept"]
+PREFIX = "cm2."
 KEY_BYTES = 32
 NONCE_BYTES = 12
 TAG_BYTES = 16
+CHAIN_BYTES = 16
+HEADER = Struct("<16sH")  # chain, bytes of the model's name
+
+
+class Opened(NamedTuple):
+    """What a token holds: the memory, and the chain of tokens it belongs to."""
+
+    chain: bytes
+    record: Session
 
 
 class Seal:
@@ -37,12 +58,21 @@ class Seal:
     Args:
         keys: 32-byte keys. The first seals; all open, so that a key can be replaced
             by putting the new one in front.
+        chains: Where the newest step of each chain is kept, so that older tokens are
+            refused; None keeps none.
+        plain: What is allowed of memory that is not sealed: nothing (`off`), to show
+            it, or to accept it back too.
 
     Raises:
         ValueError: There is no key, or one has another length.
     """
 
-    def __init__(self, keys: Sequence[bytes]) -> None:
+    def __init__(
+        self,
+        keys: Sequence[bytes],
+        chains: Chains | None = None,
+        plain: Plain = "show",
+    ) -> None:
         lengths = [len(key) for key in keys]
         if not keys or any(length != KEY_BYTES for length in lengths):
             raise ValueError(
@@ -50,94 +80,131 @@ class Seal:
                 f"each of {KEY_BYTES} random bytes."
             )
         self._ciphers = [AESGCMSIV(key) for key in keys]
+        self._chains = chains
+        self._plain = plain
 
-    def seal(self, record: Session, *, tenant: str, model: str) -> str:
-        """Return the token that holds a session."""
+    def seal(
+        self,
+        record: Session,
+        *,
+        tenant: str,
+        model: str,
+        before: Opened | None = None,
+        use: bytes = b"",
+    ) -> str:
+        """Return the token that holds a session.
+
+        Args:
+            record: The session.
+            tenant: Whose token it is.
+            model: The model it is for.
+            before: What the token held that it goes on from; None begins a chain.
+            use: Digest of that token and the events; see `name_use`.
+
+        Raises:
+            TokenReplayed: Another use of the token before was faster.
+        """
+        chain = before.chain if before else os.urandom(CHAIN_BYTES)
+        if self._chains is not None:
+            step = before.record.step if before else 0
+            self._chains.advance(chain, step, use, record, tenant=tenant, model=model)
+        name = model.encode()
+        content = HEADER.pack(chain, len(name)) + name + encode(record)
         nonce = os.urandom(NONCE_BYTES)
-        bound = _associated_data(tenant, model)
-        sealed = self._ciphers[0].encrypt(nonce, encode(record), bound)
+        sealed = self._ciphers[0].encrypt(nonce, content, _associated_data(tenant))
         return PREFIX + _to_text(nonce + sealed)
 
-    def open(self, token: str, *, tenant: str, model: str, now: float) -> Session:
-        """Return the session a token holds.
+    def open(
+        self, token: str, *, tenant: str, model: str, now: float, use: bytes = b""
+    ) -> Opened:
+        """Return what a token holds.
 
         Args:
             token: What `seal` returned.
             tenant: Whose token it must be.
             model: The model it must be for.
             now: The present, in seconds since the epoch.
+            use: Digest of the token and the events; see `name_use`.
 
         Raises:
-            TokenInvalid: It is no token, was changed, or is another tenant's, model's
-                or service's; the caller cannot tell which.
+            TokenInvalid: It is no token, was changed, or is another tenant's or
+                service's; the caller cannot tell which.
+            TokenForeign: It is the tenant's, but of another model.
             TokenExpired: It was genuine, but its session has expired.
+            TokenReplayed: A later token of its chain was given out.
         """
-        record = self._decrypt(_from_text(token), _associated_data(tenant, model))
+        content = self._decrypt(_from_text(token), _associated_data(tenant))
+        chain, size = HEADER.unpack_from(content)
+        sealed_for = content[HEADER.size : HEADER.size + size].decode()
+        if sealed_for != model:
+            raise _foreign(sealed_for, model)
+        record = _decode(content[HEADER.size + size :])
         if now >= record.expires_at:
             raise TokenExpired(
                 f"the memory token expired {now - record.expires_at:.0f} seconds ago, "
                 f'at step {record.step}. Send "memory": null to begin anew.',
                 step=record.step,
             )
-        return record
+        if self._chains is not None:
+            self._chains.check(chain, record.step, use, tenant=tenant, model=model)
+        return Opened(chain, record)
 
-    def _decrypt(self, sealed: bytes, bound: bytes) -> Session:
+    def check_plain(self, *, is_sent: bool, is_wanted: bool) -> None:
+        """Refuse memory in the open where it is not allowed.
+
+        Raises:
+            PlainMemoryRefused: The client sent some, or wants some, and may not.
+        """
+        if is_sent and self._plain != "accept":
+            raise PlainMemoryRefused(
+                "the row's memory is in the open, where anybody can change it; this "
+                'service takes sealed memory only. Send the token, or "memory": null, '
+                "or run the service with CARRYOVER_PLAIN_MEMORY=accept."
+            )
+        if is_wanted and self._plain == "off":
+            raise PlainMemoryRefused(
+                'the body says "memory_format": "plain"; this service seals all memory '
+                "that clients hold. Leave it out, or run the service with "
+                "CARRYOVER_PLAIN_MEMORY=show."
+            )
+
+    def name_use(self, token: str | None, events: bytes) -> bytes:
+        """Digest a token and what it is used for; empty where no chains are kept."""
+        if self._chains is None:
+            return b""
+        sent = (token or "").encode("utf-8", "replace")
+        return blake2b(events, key=blake2b(sent).digest(), digest_size=16).digest()
+
+    def _decrypt(self, sealed: bytes, bound: bytes) -> bytes:
         nonce, content = sealed[:NONCE_BYTES], sealed[NONCE_BYTES:]
         for cipher in self._ciphers:
             try:
-                record = decode(cipher.decrypt(nonce, content, bound))
+                return cipher.decrypt(nonce, content, bound)
             except InvalidTag:
                 continue
-            except CorruptRecord as error:  # sealed by a release with another format
-                raise _invalid() from error
-            if isinstance(record, Session):
-                return record
         raise _invalid()
 
 
-def load_or_create_key(path: Path) -> bytes:
-    """Return the key in a file, creating it with mode 0600 if there is none.
-
-    Processes that start together get the same key: the file is complete before it
-    gets its name, and only the first can give it.
-
-    Raises:
-        ValueError: The file does not hold 32 bytes.
-        OSError: The file can be neither read nor created.
-    """
-    if not path.exists():
-        _create_key(path)
-    key = path.read_bytes()
-    if len(key) != KEY_BYTES:
-        raise ValueError(
-            f"The key file {path} holds {len(key)} bytes; expected {KEY_BYTES} random "
-            "bytes. Restore it, or delete it to have a new one made."
-        )
-    return key
-
-
-def _create_key(path: Path) -> None:
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+def _decode(content: bytes) -> Session:
     try:
-        with open(
-            os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb"
-        ) as f:
-            f.write(secrets.token_bytes(KEY_BYTES))
-            f.flush()
-            os.fsync(f.fileno())
-        # Not rename: it would replace the key of a process that was faster.
-        os.link(draft, path)
-    except FileExistsError:
-        pass
-    finally:
-        draft.unlink(missing_ok=True)
+        record = decode(content)
+    except CorruptRecord as error:  # sealed by a release with another format
+        raise _invalid() from error
+    if not isinstance(record, Session):
+        raise _invalid()
+    return record
 
 
-def _associated_data(tenant: str, model: str) -> bytes:
-    # Lengths in front, so that no two pairs of names give the same bytes.
-    parts = [part.encode() for part in (PREFIX, tenant, model)]
-    return b"".join(len(part).to_bytes(4, "big") + part for part in parts)
+def _associated_data(tenant: str) -> bytes:
+    return f"{PREFIX}\0{tenant}".encode()
+
+
+def _foreign(sealed_for: str, model: str) -> TokenForeign:
+    return TokenForeign(
+        f"the memory token is of model {sealed_for!r}; this call is for {model!r}. "
+        'Send it to the model it came from, or "memory": null to begin anew.',
+        model=sealed_for,
+    )
 
 
 def _to_text(data: bytes) -> str:
@@ -158,7 +225,7 @@ def _from_text(token: str) -> bytes:
 
 def _invalid() -> TokenInvalid:
     return TokenInvalid(
-        "the memory token was not sealed by this service for this caller and model, or "
+        "the memory token was not sealed by this service for this caller, or "
         "it was changed on the way. Send back the last answer's token as it was, or "
         '"memory": null to begin anew.'
     )

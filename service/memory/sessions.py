@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 from service.errors import (
     CorruptRecord,
     InvalidRequest,
     SessionContended,
     SessionNotFound,
+    StoreFull,
 )
 from service.memory.admission import Found, admit, gone
 from service.memory.record import Session, Tombstone, decode, encode
@@ -27,8 +28,8 @@ MAX_SESSION_BYTES = 200
 # JSON may smuggle in as an escape, cannot be stored.
 UNUSABLE = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 # A compare-and-set is lost only to a request that advanced, so this many losses in a
-# row mean traffic that a delete must not wait out.
-MAX_DELETE_ATTEMPTS = 16
+# row mean traffic that a delete or another change must not wait out.
+MAX_CHANGE_ATTEMPTS = 16
 
 
 def check_session_id(session: str) -> None:
@@ -80,6 +81,17 @@ class SessionKey(NamedTuple):
         return key
 
 
+class Listed(NamedTuple):
+    """A session that was come upon: its id and what is known of it."""
+
+    session: str
+    found: Found
+
+
+# What takes the place of what was found, at this instant.
+Alteration: TypeAlias = Callable[[Found, float], Session | Tombstone]
+
+
 class Sessions:
     """The sessions in a store.
 
@@ -99,27 +111,42 @@ class Sessions:
 
     def load(self, keys: Sequence[SessionKey]) -> list[Found]:
         """Return what is known of each session; a corrupt one spoils no other."""
+        return self._load(keys)[0]
+
+    def _load(self, keys: Sequence[SessionKey]) -> tuple[list[Found], float]:
+        """Return what is known of each session, and at which instant it was so."""
         if not keys:
-            return []  # rows without sessions do without a store, even one that fails
+            return (
+                [],
+                self._clock(),
+            )  # rows without sessions do without a store, even one that fails
         entries = self._store.fetch([key.encode() for key in keys])
         now = self._clock()
-        return [_read(entry, now) for entry in entries]
+        return [_read(entry, now) for entry in entries], now
 
     def save(
         self, writes: Sequence[tuple[SessionKey, Found, Session | Tombstone]]
-    ) -> list[bool]:
+    ) -> list[bool | StoreFull]:
         """Store each new record unless its session changed since it was found.
 
         Returns:
-            For each write, whether it was stored; where not, load it again.
+            For each write, whether it was stored; where not, load it again. Where the
+            store begins no more sessions, the error in a new session's place: that
+            costs the live ones of the batch nothing.
 
         Raises:
             ValueError: Two writes name the same session.
-            StoreFull: There is no room; nothing was stored.
+            StoreFull: There is no room for any of them; nothing was stored.
         """
-        return self._store.commit(
-            [self._put(key, found, record) for key, found, record in writes]
-        )
+        puts = [self._put(key, found, record) for key, found, record in writes]
+        try:
+            return [*self._store.commit(puts)]
+        except StoreFull as error:
+            live = [put for put in puts if put.expected]
+            if not live or len(live) == len(puts):
+                raise
+            stored = iter(self._store.commit(live))
+            return [next(stored) if put.expected else error for put in puts]
 
     def _put(self, key: SessionKey, found: Found, record: Session | Tombstone) -> Put:
         gone_at = record.expires_at if isinstance(record, Session) else record.at
@@ -134,10 +161,58 @@ class Sessions:
             SessionGone: It expired, was ended or was deleted.
             CorruptRecord: It cannot be read.
         """
-        return _live(key, self.load([key])[0])
+        return live(key, self.load([key])[0])
 
-    def delete(self, key: SessionKey) -> Session | None:
+    def change(self, key: SessionKey, alter: Alteration) -> Found:
+        """Put another record in a session's place, as if no one else were at it.
+
+        Args:
+            key: The session.
+            alter: Returns the record that takes the place of what it is shown, given
+                the present; it is asked again whenever another request was faster.
+
+        Returns:
+            What is now stored.
+
+        Raises:
+            SessionContended: It kept being advanced meanwhile.
+            CarryoverError: What `alter` raises; nothing was changed.
+        """
+        for _ in range(MAX_CHANGE_ATTEMPTS):
+            [found], now = self._load([key])
+            record = alter(found, now)
+            if self.save([(key, found, record)])[0]:
+                return Found(found.version + 1, record)
+        raise SessionContended(
+            f"session {key.session!r} changed {MAX_CHANGE_ATTEMPTS} times while this "
+            "request was to change it; it is as the others left it. Stop sending it "
+            "events and try again."
+        )
+
+    def scan(self, after: SessionKey, prefix: str, limit: int) -> list[Listed]:
+        """Look at up to `limit` sessions, live or not, in the order of their ids.
+
+        Args:
+            after: Of whose tenant and model, and behind which id; "" begins.
+            prefix: What their ids begin with.
+            limit: How many to look at, 1 or more; fewer are returned only at the end.
+        """
+        begin = after._replace(session="").encode()
+        entries = self._store.scan(begin + prefix.encode(), after.encode(), limit)
+        now = self._clock()
+        return [
+            Listed(key[len(begin) :].decode(), _read(entry, now))
+            for key, entry in entries
+        ]
+
+    def delete(
+        self, key: SessionKey, check: Callable[[Found], None] = lambda found: None
+    ) -> Session | None:
         """Leave a tombstone in a session's place, even if its record is corrupt.
+
+        Args:
+            key: The session.
+            check: Raises where the session must not be deleted as it was found.
 
         Returns:
             The session as it was; None if its record could not be read.
@@ -147,18 +222,17 @@ class Sessions:
             SessionGone: It was gone already.
             SessionContended: It kept being advanced meanwhile.
         """
-        for _ in range(MAX_DELETE_ATTEMPTS):
-            found = self.load([key])[0]
+        deleted: list[Session | None] = []
+
+        def alter(found: Found, now: float) -> Tombstone:
             corrupt = isinstance(found.record, CorruptRecord)
-            session = None if corrupt else _live(key, found)
-            step = 0 if session is None else session.step
-            tombstone = Tombstone("deleted", step, self._clock())
-            if self.save([(key, found, tombstone)])[0]:
-                return session
-        raise SessionContended(
-            f"session {key.session!r} changed {MAX_DELETE_ATTEMPTS} times while it was "
-            "being deleted; it is still there. Stop sending it events and try again."
-        )
+            session = None if corrupt else live(key, found)
+            check(found)
+            deleted[:] = [session]
+            return Tombstone("deleted", session.step if session else 0, now)
+
+        self.change(key, alter)
+        return deleted[0]
 
     def sweep(self, limit: int) -> int:
         """Forget up to `limit` sessions whose tombstones are old enough.
@@ -185,7 +259,14 @@ def _read(entry: Entry | None, now: float) -> Found:
     return Found(entry.version, record)
 
 
-def _live(key: SessionKey, found: Found) -> Session:
+def live(key: SessionKey, found: Found) -> Session:
+    """Return the live session that was found.
+
+    Raises:
+        SessionNotFound: It was never seen, or was gone too long ago to tell.
+        SessionGone: It expired, was ended or was deleted.
+        CorruptRecord: It cannot be read.
+    """
     record = found.record
     if isinstance(record, Session):
         return record

@@ -9,6 +9,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
+from service.errors import StoreFull
+from service.memory.store_url import choose, redact, split_options
+
 # LMDB takes keys of up to 511 bytes, and the expiry index prefixes 8. A round limit
 # below that leaves room for what another store may have to add.
 MAX_KEY_BYTES = 400
@@ -37,6 +40,19 @@ class Put(NamedTuple):
     forget_at: float
 
 
+class Capacity(NamedTuple):
+    """Beyond how many entries and bytes a store refuses new entries; 0: no limit.
+
+    Entries that exist go on, whatever they grow to: what is live is never evicted.
+    """
+
+    max_entries: int = 0
+    max_bytes: int = 0
+
+
+UNLIMITED = Capacity()
+
+
 class Store(Protocol):
     """Versioned values, safe to share between threads.
 
@@ -44,18 +60,24 @@ class Store(Protocol):
     """
 
     def fetch(self, keys: Sequence[bytes]) -> list[Entry | None]:
-        """Return each key's entry in one consistent snapshot; None where absent."""
+        """Return each key's entry; None where absent.
+
+        Each entry is whole; a store in one place returns all as of one moment.
+        """
         ...
 
-    def commit(self, puts: Sequence[Put]) -> list[bool]:
+    def commit(self, puts: Sequence[Put]) -> Sequence[bool | StoreFull]:
         """Store, in one transaction, each put whose key is at the expected version.
 
         Returns:
-            For each put, whether it was stored. One refused put spoils no other.
+            For each put, whether it was stored; the error where there was no room for
+            it but for another. One refused put spoils no other.
 
         Raises:
             ValueError: Two puts name the same key, or a key has a wrong length.
-            StoreFull: There is no room; nothing of the batch was stored.
+            StoreFull: There is no room; nothing of the batch was stored. Without the
+                puts that begin an entry it may be: those that exist may go on.
+            StoreUnavailable: The store cannot be reached or used now.
         """
         ...
 
@@ -82,43 +104,55 @@ class Store(Protocol):
         ...
 
 
-def open_store(url: str) -> Store:
+def open_store(url: str, capacity: Capacity = UNLIMITED) -> Store:
     """Open the store a URL names.
 
     Args:
         url: `memory://` (this process only), `lmdb://relative/path` or
-            `lmdb:///absolute/path` (a directory, created if missing).
+            `lmdb:///absolute/path` (a directory, created if missing), with
+            `?durability=disk` where a commit shall wait for the disk; or a server,
+            see `redis_address`.
+        capacity: Beyond which new entries are refused.
 
     Raises:
         ValueError: The URL names no store, or the path cannot be used.
     """
-    # Imported here because both modules import this one, and because a service
+    # Imported here because the modules import this one, and because a service
     # without LMDB can still remember in its own process.
+    scheme, _, rest = url.partition("://")
     if url == "memory://":
         from service.memory.in_process import InProcessStore
 
-        return InProcessStore()
-    if url.startswith("lmdb://") and url != "lmdb://":
+        return InProcessStore(capacity)
+    if scheme == "lmdb" and rest.partition("?")[0]:
         from service.memory.lmdb_store import LmdbStore
 
-        return LmdbStore(Path(url.removeprefix("lmdb://")))
+        head, options = split_options(url, ["durability"])
+        durability = choose(options, "durability", "process", "disk")
+        path = Path(head.removeprefix("lmdb://"))
+        return LmdbStore(path, capacity=capacity, durable=durability == "disk")
+    if scheme in ("redis", "rediss") and rest:
+        from service.memory.redis_address import parse_address
+        from service.memory.redis_store import RedisStore
+
+        return RedisStore(parse_address(url), capacity)
     raise ValueError(
-        f"The memory store {url!r} is unknown; expected memory:// or lmdb://PATH. "
+        f"The memory store {redact(url)!r} is unknown; expected memory://, "
+        "lmdb://PATH, redis://HOST or rediss://HOST. "
         "Use lmdb:///var/lib/carryover for a directory that all workers share."
     )
 
 
 def check_puts(puts: Sequence[Put]) -> None:
     """Raise ValueError unless keys are distinct and of a length every store takes."""
-    keys = {put.key for put in puts}
-    if len(keys) != len(puts):
+    if len(puts) != 1 and len({put.key for put in puts}) != len(puts):
         raise ValueError(
-            f"A commit of {len(puts)} puts names only {len(keys)} keys; expected each "
-            "key once. Commit the second change to a key after the first."
+            f"A commit of {len(puts)} puts names a key twice; expected "
+            "each key once. Commit the second change to a key after the first."
         )
-    for key in keys:
-        if not 0 < len(key) <= MAX_KEY_BYTES:
+    for put in puts:
+        if not 0 < len(put.key) <= MAX_KEY_BYTES:
             raise ValueError(
-                f"A key has {len(key)} bytes; expected 1 to {MAX_KEY_BYTES}. "
+                f"A key has {len(put.key)} bytes; expected 1 to {MAX_KEY_BYTES}. "
                 "Use a shorter key."
             )

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple, TypeVar
 
 from service.catalog import Model
-from service.errors import CarryoverError, StoreUnavailable
+from service.errors import CarryoverError, StoreUnavailable, Unauthorized
 
 JSON = "application/json"
 
@@ -43,6 +43,7 @@ class Operation:
         body_schema: What its body's schema says beyond the type.
         media_types: Of the body and of the answer.
         is_body_optional: Whether it can be called without.
+        statuses: Of its answers when all went well.
         is_answer_empty: Whether it answers nothing but its status.
         more_answers: Media types it answers in besides, such as binary tensors.
         parts: Further types, which schemas refer to by their names.
@@ -58,6 +59,7 @@ class Operation:
     body_schema: dict[str, Any] | None = None
     media_types: tuple[str, str] = (JSON, JSON)
     is_body_optional: bool = False
+    statuses: Sequence[int] = (200,)
     parts: Sequence[Any] = ()
     is_answer_empty: bool = False
     more_answers: Sequence[str] = ()
@@ -69,7 +71,7 @@ class Operation:
 
     def all_errors(self) -> set[type[CarryoverError]]:
         """Return every class of error it can end in; those of the tree's groups too."""
-        found = {CarryoverError, StoreUnavailable}
+        found = {CarryoverError, StoreUnavailable, Unauthorized}
         waiting = list(self.errors)
         while waiting:
             cls = waiting.pop()

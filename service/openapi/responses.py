@@ -52,7 +52,8 @@ def describe_responses(
     schema_of: dict[int, Any],
 ) -> dict[str, Any]:
     """Describe a call's answers by status."""
-    responses: dict[str, Any] = {"200": describe_success(call, schema_of)}
+    success = describe_success(call, schema_of)
+    responses: dict[str, Any] = {str(status): success for status in call.statuses}
     by_status: dict[int, list[type[CarryoverError]]] = {}
     for cls in sorted(call.all_errors().union(more_errors), key=lambda cls: cls.code):
         by_status.setdefault(status_of(cls("")), []).append(cls)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import time
+
 from flask import Blueprint, Response, g
 
-from service.current import services
+from service.current import services, tenant
 from service.dialects import v1_forecast
 from service.dialects.v1_schema import ForecastAnswer, Forecasts
 from service.errors import CarryoverError
@@ -42,8 +44,10 @@ def forecast_rows(
         max_events=settings.max_forecast_events,
     )
     g.rows = len(parsed.rows)
-    call = Call(model, "", "advance", is_version_named=(version or label) is not None)
-    results = forecast(services().engine, call, parsed.rows, parsed.plan)
+    is_named = (version or label) is not None
+    call = Call(model, tenant(), "advance", is_version_named=is_named)
+    deadline = time.monotonic() + settings.request_timeout_seconds
+    results = forecast(services().engine, call, parsed.rows, parsed.plan, deadline)
     failures = [result for result in results if isinstance(result, CarryoverError)]
     if len(failures) == len(results):
         return problem_response(*failures)

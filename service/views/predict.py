@@ -8,7 +8,7 @@ from flask import Blueprint, Response, request
 
 from service import body, predicting
 from service.catalog import Model
-from service.current import find_model, services
+from service.current import find_model, services, tenant
 from service.dialects.v1_forms import PredictBody
 from service.dialects.v1_schema import Predictions, RowAnswer
 from service.dialects.v1_texts import servable_not_found
@@ -106,7 +106,8 @@ def answer(
     model = find_servable(name, version, label)
     if label is not None:
         version = model.manifest.version
-    asked = Asked(model, signature, "", version, request.headers.get("Idempotency-Key"))
+    key = request.headers.get("Idempotency-Key")
+    asked = Asked(model, signature, tenant(), version, key)
     here = services()
     return respond(predicting.predict(here.engine, here.settings, asked, read_body()))
 

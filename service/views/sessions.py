@@ -1,35 +1,76 @@
-"""`GET` and `DELETE /v1/models/{model}/sessions/{id}`: memory as a resource."""
+"""`GET /v1/models/{model}/sessions[/{id}]` and `DELETE`: memory as a resource."""
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 from flask import Blueprint, Response
+from msgspec import UNSET, UnsetType
 
-from service.current import find_model, services
+from service.conditions import answer_unless_known, read_condition, read_query
+from service.current import find_model, services, tenant
 from service.errors import (
+    CarryoverError,
+    Conflict,
     CorruptRecord,
     InvalidRequest,
     ModelNotFound,
+    PreconditionFailed,
     SessionGone,
     SessionNotFound,
 )
-from service.memory.sessions import SessionKey, check_session_id
-from service.openapi import describes
+from service.etags import tag_of
+from service.memory.admission import Found
+from service.memory.record import Session
+from service.memory.sessions import SessionKey, check_session_id, live
+from service.openapi import Parameter, describes
 from service.problems import json_response
-from service.times import format_time
+from service.session_list import MAX_PAGE, list_page
+from service.session_state import describe_session
 
 blueprint = Blueprint(
     "sessions", __name__, url_prefix="/v1/models/<model:name>/sessions"
 )
 
 
-MISSING = (InvalidRequest, ModelNotFound, SessionNotFound, SessionGone)
+MISSING: tuple[type[CarryoverError], ...] = (
+    InvalidRequest,
+    ModelNotFound,
+    SessionNotFound,
+    SessionGone,
+    PreconditionFailed,
+)
+IF_MATCH = Parameter(
+    "If-Match", "header", str, "The call is for the state with this ETag only."
+)
+
+
+class SessionSummary(msgspec.Struct, kw_only=True):
+    """Where a session is; of one that cannot be read, only its problem."""
+
+    session: str
+    model: str | UnsetType = UNSET
+    model_version: str | UnsetType = UNSET
+    step: int | UnsetType = UNSET
+    created_at: str | UnsetType = UNSET
+    updated_at: str | UnsetType = UNSET
+    expires_at: str | UnsetType = UNSET
+    idle_seconds: float | UnsetType = UNSET
+    memory_bytes: int | UnsetType = UNSET
+    record_bytes: int | UnsetType = UNSET
+    problem: dict[str, Any] | UnsetType = UNSET
+
+
+class SessionPage(msgspec.Struct):
+    """Some sessions, and the cursor of the next page."""
+
+    sessions: list[SessionSummary]
+    after: str | None
 
 
 class SessionState(msgspec.Struct):
-    """Where a session is."""
+    """All there is to tell of a live session."""
 
     session: str
     model: str
@@ -38,7 +79,12 @@ class SessionState(msgspec.Struct):
     created_at: str
     updated_at: str
     expires_at: str
+    idle_seconds: float
     memory_bytes: int
+    record_bytes: int
+    last_event: Any
+    norms: dict[str, float] | None
+    rewind_steps: list[int]
 
 
 class DeletedSession(msgspec.Struct):
@@ -53,32 +99,73 @@ def find_key(name: str, session: str) -> SessionKey:
     """Name a session of a served model."""
     check_session_id(session)
     find_model(name)
-    return SessionKey("", name, session)
+    return SessionKey(tenant(), name, session)
+
+
+@blueprint.get("")
+@describes(
+    "sessions",
+    answer=SessionPage,
+    errors=[InvalidRequest, ModelNotFound],
+    parameters=[
+        Parameter("prefix", "query", str, "What their ids begin with."),
+        Parameter("after", "query", str, "The cursor the page before answered."),
+        Parameter("limit", "query", int, "Most sessions of a page, 1 to 1000."),
+    ],
+)
+def list_sessions(name: str) -> Response:
+    """List the live sessions of a model, a page at a time."""
+    query = read_query("prefix", "after", "limit")
+    find_model(name)
+    limit = query.get("limit", "100")
+    if not (limit.isascii() and limit.isdigit() and 1 <= int(limit[:9]) <= MAX_PAGE):
+        raise InvalidRequest(
+            f"limit is {limit[:80]!r}; expected a whole number from 1 to {MAX_PAGE}."
+        )
+    page = list_page(
+        services().engine.sessions,
+        tenant(),
+        name,
+        prefix=query.get("prefix", ""),
+        after=query.get("after", ""),
+        limit=int(limit),
+    )
+    return json_response({"sessions": page.sessions, "after": page.after})
 
 
 @blueprint.get("/<session_id:session>")
 @describes("sessions", answer=SessionState, errors=[*MISSING, CorruptRecord])
 def show(name: str, session: str) -> Response:
     """Tell where a session is; 404 where none was ever, 410 where it is gone."""
-    record = services().engine.sessions.get(find_key(name, session))
-    return json_response(
-        {
-            "session": session,
-            "model": name,
-            "model_version": str(record.model_version),
-            "step": record.step,
-            "created_at": format_time(record.created_at),
-            "updated_at": format_time(record.updated_at),
-            "expires_at": format_time(record.expires_at),
-            "memory_bytes": len(record.tensors),
-        }
-    )
+    key = find_key(name, session)
+    [found] = services().engine.sessions.load([key])
+    live(key, found)
+    read_condition().check(found)
+    return answer_unless_known(answer_state(key, found))
 
 
 @blueprint.delete("/<session_id:session>")
-@describes("sessions", answer=DeletedSession, errors=MISSING)
+@describes(
+    "sessions",
+    answer=DeletedSession,
+    errors=[*MISSING, Conflict],
+    parameters=[IF_MATCH],
+)
 def delete(name: str, session: str) -> Response:
     """Forget a session's memory; its id answers 410 from now on."""
-    record = services().engine.sessions.delete(find_key(name, session))
+    key, condition = find_key(name, session), read_condition()
+    record = services().engine.sessions.delete(key, condition.check)
     step = record.step if record else None  # None: the record was corrupt
     return json_response({"session": session, "deleted": True, "step": step})
+
+
+def answer_state(key: SessionKey, found: Found, status: int = 200) -> Response:
+    """Answer what there is to tell of a live session, with its tag."""
+    record = found.record
+    if not isinstance(record, Session):
+        raise TypeError(f"expected a live session, received {type(record).__name__}")
+    catalog = services().catalog
+    family = catalog.family(catalog.find(key.model))
+    response = json_response(describe_session(key.session, record, family), status)
+    response.set_etag(tag_of(found))
+    return response

@@ -35,6 +35,7 @@ def engine(clock):
 def services(engine, model):
     settings = read_settings(
         {
+            "CARRYOVER_SESSION_IDLE_SECONDS": "100",
             "CARRYOVER_MAX_ROWS": "20",
             "CARRYOVER_MAX_BODY_BYTES": "20000",
             "CARRYOVER_MAX_EXPLAINED_EVENTS": "10",

@@ -5,8 +5,10 @@ A new class in `service.errors` needs a line in `PROVOKED` and one in docs/api.m
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 
+import msgspec
 import orjson
 import pytest
 from flask import Response
@@ -16,6 +18,7 @@ from service.artifact import MANIFEST
 from service.catalog import Catalog, load_model
 from service.engine import Engine
 from service.errors import CarryoverError, Conflict, Gone, StoreFull, StoreUnavailable
+from service.memory.chains import Chains
 from service.memory.in_process import InProcessStore
 from service.memory.seal import Seal
 from service.memory.sessions import SessionKey, Sessions
@@ -23,6 +26,7 @@ from service.memory.store import Put
 from service.problems import RETRY_AFTER_SECONDS, status_of
 from service.repository import Repository
 from service.settings import read_settings
+from service.tenants import Tenants
 from service.transition import Lifetimes
 from tests.fakes import counting_model
 from tests.problems import assert_problem
@@ -65,22 +69,16 @@ class World:
         self.clock, self.store, self.folder = clock, FaultyStore(), folder
         self.serve(model)
 
-    def serve(self, model, *, max_queued_rows=100, timeout_seconds=30):
+    def serve(self, model, settings=SETTINGS, keys=None, **limits):
         """Serve a model over the same memory."""
         self.model = model
         sessions = Sessions(self.store, clock=self.clock, tombstone_seconds=1000)
-        engine = Engine(
-            sessions,
-            Seal([b"k" * 32]),
-            Lifetimes(100, 50),
-            self.clock,
-            max_queued_rows=max_queued_rows,
-        )
-        name = "CARRYOVER_REQUEST_TIMEOUT_SECONDS"
-        chosen = {**SETTINGS, name: str(timeout_seconds)}
+        seal, lifetimes = Seal([b"k" * 32], Chains(sessions)), Lifetimes(100, 50)
+        engine = Engine(sessions, seal, lifetimes, self.clock, **limits)
         catalog, load = Catalog([model]), partial(load_model, max_events=50)
         repository = Repository(catalog, self.folder, load, state=self.folder / "state")
-        services = Services(read_settings(chosen), catalog, engine, repository)
+        read, tenants = read_settings(settings), Tenants(keys)
+        services = Services(read, catalog, engine, repository, tenants=tenants)
         self.client = create_app(services).test_client()
 
     def rows(self, *instances, verb="predict", **body):
@@ -216,6 +214,11 @@ def go_on_with_no_sequence(world):
     return world.client.post("/v2/models/counting/infer", json=body)
 
 
+def run_late(world):
+    world.serve(world.model, {"CARRYOVER_REQUEST_TIMEOUT_SECONDS": "1e-9"})
+    return world.row()
+
+
 def load_damaged(world):
     manifest = world.folder / "broken" / "1" / MANIFEST
     manifest.parent.mkdir(parents=True)
@@ -223,7 +226,50 @@ def load_damaged(world):
     return world.client.post("/v2/repository/models/broken/load")
 
 
+def take_token(world):
+    answer = world.rows({"sequence": ["red"], "memory": None}).get_json()
+    return {"sequence": ["red"], "memory": answer["predictions"][0]["memory"]}
+
+
+def send_to_another_model(world):
+    row = take_token(world)
+    manifest = msgspec.structs.replace(world.model.manifest, name="other")
+    world.serve(replace(world.model, manifest=manifest))
+    return world.client.post("/v1/models/other:predict", json={"instances": [row]})
+
+
+def send_an_old_token(world):
+    row = take_token(world)
+    world.rows(row)
+    return world.rows(row | {"sequence": ["green"]})
+
+
+def change(verb, **fields):
+    def provoke(world):
+        world.row()
+        headers = fields.pop("headers", {})
+        path = f"/v1/models/counting/sessions/s{verb}"
+        method = "PUT" if verb == "/memory" else "POST"
+        return world.client.open(path, method=method, json=fields, headers=headers)
+
+    return provoke
+
+
+def send_without_a_key(world):
+    world.serve(world.model, keys={})
+    return world.row()
+
+
+MEMORY = {"network": "ab" * 16, "step": 1, "memory": {"short_term_0": [1, 0, 0]}}
 PROVOKED = {
+    "invalid_memory": change("/memory", **(MEMORY | {"memory": {}})),
+    "token_foreign": send_to_another_model,
+    "token_replayed": send_an_old_token,
+    "plain_memory_refused": lambda w: w.rows({"sequence": ["red"], "memory": MEMORY}),
+    "unauthorized": send_without_a_key,
+    "snapshot_unavailable": change(":rewind", to_step=0),
+    "precondition_failed": change(":touch", headers={"If-Match": '"x"'}),
+    "precondition_required": change("/memory", **MEMORY),
     "internal": crash,
     "invalid_request": lambda w: w.send(b"[]"),
     "invalid_json": lambda w: w.send(b"{"),
@@ -261,7 +307,7 @@ PROVOKED = {
     "non_finite": lambda w: w.rows(["poison"]),
     "corrupt_record": corrupt,
     "overloaded": overload,
-    "deadline_exceeded": run_out_of_time,
+    "deadline_exceeded": run_late,
     "store_full": fail_with(StoreFull("the store is full.")),
     "store_unavailable": fail_with(StoreUnavailable("the disk is gone.")),
 }

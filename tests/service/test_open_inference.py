@@ -581,7 +581,7 @@ def test_server_lists_the_extensions_it_speaks(client):
     assert {"sequence", "sequence(string_id)"} <= set(metadata["extensions"])
 
 
-def test_metadata_and_configuration_describe_the_tensors(client):
+def test_metadata_and_configuration_describe_the_tensors(client, services):
     metadata = client.get("/v2/models/counting").get_json()
     config = client.get("/v2/models/counting/config").get_json()
 
@@ -596,7 +596,8 @@ def test_metadata_and_configuration_describe_the_tensors(client):
         {"name": "sequence", "data_type": "TYPE_STRING", "dims": [-1]}
     ]
     assert config["max_batch_size"] == 20
-    assert config["sequence_batching"]["max_sequence_idle_microseconds"] == 86_400e6
+    idle = config["sequence_batching"]["max_sequence_idle_microseconds"]
+    assert idle == services.settings.session_idle_seconds * 1e6
 
 
 def test_statistics_count_what_was_answered_and_refused(client, infer):

@@ -1,5 +1,6 @@
 """What `:predict` and `:explain` refuse and promise, over Flask's own client."""
 
+import numpy as np
 import pytest
 
 from tests.problems import assert_problem, assert_problem_body
@@ -298,6 +299,19 @@ def test_explain_shows_layers_and_advances_as_predict_does(predict):
     assert answer["layers"] == [
         {"learn": [[1.0] * 3] * 2, "short_term": [[1.0] * 3] * 2}
     ]
+
+
+def test_explain_sums_up_gates_and_parts_the_prediction(predict):
+    events = ["green", "red", "red"]
+
+    answer = predict({"sequence": events, "session": "s"}, verb="explain").get_json()
+
+    (prediction,) = answer["predictions"]
+    digest = prediction["digest"]
+    assert digest["layers"] == [{"saturated": {"learn": 1.0}}]
+    assert digest["event"] == pytest.approx([0.0] * 3, abs=1e-6)  # all alike alone
+    odds = np.exp(np.add(digest["event"], digest["memory"]))
+    assert odds / odds.sum() == pytest.approx(prediction["probabilities"], abs=1e-6)
 
 
 def test_explaining_too_many_events_is_refused(predict):

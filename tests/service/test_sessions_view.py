@@ -24,7 +24,12 @@ def test_session_tells_where_it_is(client, live, clock):
         "created_at": "2023-11-14T22:13:20.000Z",
         "updated_at": "2023-11-14T22:13:20.000Z",
         "expires_at": "2023-11-14T22:15:00.000Z",
+        "idle_seconds": 100.0,
         "memory_bytes": 12,
+        "record_bytes": 91,
+        "last_event": "green",
+        "norms": {"short_term_0": pytest.approx(2**0.5)},
+        "rewind_steps": [],
     }
 
 

@@ -28,7 +28,12 @@ def test_other_variables_are_none_of_ours():
     [
         ("CARRYOVER_PORT", "http", "a whole number from 1 to 65535, such as 8080"),
         ("CARRYOVER_PORT", "70000", "a whole number from 1 to 65535"),
-        ("CARRYOVER_MEMORY", "lmbd://x", "lmdb://PATH or memory://"),
+        (
+            "CARRYOVER_MEMORY",
+            "lmbd://x",
+            "lmdb://PATH, redis://HOST, rediss://HOST or memory://",
+        ),
+        ("CARRYOVER_MAX_SESSIONS", "-1", "a whole number of at least 0, such as 0"),
         ("CARRYOVER_WORKERS", "0", "a whole number of at least 1, such as 2"),
         ("CARRYOVER_TOKEN_SECONDS", "-1", "a number of seconds above 0"),
         ("CARRYOVER_TOKEN_SECONDS", "nan", "a number of seconds above 0"),
@@ -44,6 +49,14 @@ def test_bad_value_names_key_value_and_what_is_expected(key, value, expected):
         read_settings({key: value})
 
     assert f"{key} has value {value!r}; expected {expected}" in str(caught.value)
+
+
+def test_password_of_an_address_is_not_shown():
+    with pytest.raises(SettingError) as caught:
+        read_settings({"CARRYOVER_MEMORY": "reddis://user:secret@example.org"})
+
+    assert "reddis://***@example.org" in str(caught.value)
+    assert "secret" not in str(caught.value)
 
 
 def test_policies_of_single_models_are_read():

@@ -6,6 +6,8 @@ service's hooks. So a peer differs from the service only in what its worker runs
 
 from __future__ import annotations
 
+import os
+
 from service import gunicorn_config
 
 SHARED = (
@@ -23,6 +25,9 @@ SHARED = (
 globals().update(
     {k: v for k, v in vars(gunicorn_config).items() if k in SHARED},
 )
+if os.environ.get("BENCH_NEEDS_THREADS"):
+    # Keras is not re-entrant in one thread, so that it cannot be served with gevent.
+    worker_class, threads = "gthread", 16
 accesslog = None
 errorlog = "-"
 loglevel = "warning"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from benchmarks.speed.bench import Bench, summarise
 from benchmarks.speed.contenders import (
     FLASK,
@@ -13,6 +15,7 @@ from benchmarks.speed.contenders import (
     Contender,
 )
 from benchmarks.speed.results import Result, at_least, at_most
+from benchmarks.speed.wrk import LoadError, Run
 
 CONNECTIONS = 16
 Rows = dict[str, dict[str, float]]
@@ -81,13 +84,17 @@ def measure(
 ) -> Rows:
     """Let contenders take turns, and summarise what each did."""
     with bench.running(*contenders) as servers:
-        runs = bench.alternate(
-            {
-                c.name: bench.single_events(
+        cases: dict[str, Callable[[], Run]] = {}
+        for c in contenders:
+            if c.name not in servers:
+                continue
+            try:
+                cases[c.name] = bench.single_events(
                     servers[c.name], c, connections=connections, seconds=seconds
                 )
-                for c in contenders
-                if c.name in servers
-            }
-        )
+            except LoadError as error:
+                if not c.is_peer:
+                    raise
+                bench.missing[c.name] = str(error)
+        runs = bench.alternate(cases)
     return {name: summarise(found) for name, found in runs.items()}

@@ -1,29 +1,85 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
 from service.memory.sessions import Sessions
-from service.memory.store import Store, open_store
+from service.memory.store import UNLIMITED, Capacity, Store, open_store
 from tests.fakes import FakeClock
 
 TOMBSTONE_SECONDS = 600.0
+# Redis 6.2 is the oldest supported; the cluster has three nodes.
+SERVERS = [
+    pytest.param(name, marks=pytest.mark.redis)
+    for name in ("redis", "valkey", "cluster")
+]
+STORES = ["memory", "lmdb", *SERVERS]
 
 
-@pytest.fixture(params=["memory", "lmdb"])
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
+@pytest.fixture(scope="session")
+def server_url() -> Iterator[Callable[[str], str]]:
+    """Start a server of a kind at its first use; return its URL."""
+    # Only here: whoever leaves these tests out needs neither the servers nor a client.
+    from tests.redis_servers import running, running_cluster
+
+    urls: dict[str, str] = {}
+    with ExitStack() as started:
+
+        def start(kind: str) -> str:
+            if kind not in urls and kind == "cluster":
+                urls[kind] = started.enter_context(running_cluster("valkey"))
+            elif kind not in urls:
+                urls[kind] = started.enter_context(running(kind)).url
+            return urls[kind]
+
+        yield start
+
+
+@pytest.fixture
+def open_kind(
+    request: pytest.FixtureRequest, tmp_path: Path
+) -> Iterator[Callable[[str, Capacity], Store]]:
+    """Open an empty store of a kind."""
+    with ExitStack() as opened:
+
+        def open_one(kind: str, capacity: Capacity) -> Store:
+            if kind in ("memory", "lmdb"):
+                urls = {"memory": "memory://", "lmdb": f"lmdb://{tmp_path}/store"}
+                url = urls[kind]
+            else:
+                url = request.getfixturevalue("server_url")(kind)
+                # A name of its own for each test, instead of emptying the server.
+                url += f"{'&' if '?' in url else '?'}prefix={tmp_path.name}"
+            store = open_store(url, capacity)
+            opened.callback(store.close)
+            return store
+
+        yield open_one
+
+
+@pytest.fixture(params=STORES)
+def store(
+    request: pytest.FixtureRequest, open_kind: Callable[[str, Capacity], Store]
+) -> Store:
     """Every store in turn; what passes for one must pass for all."""
-    urls = {"memory": "memory://", "lmdb": f"lmdb://{tmp_path}/store"}
-    opened = open_store(urls[request.param])
-    yield opened
-    opened.close()
+    return open_kind(request.param, UNLIMITED)
+
+
+@pytest.fixture(params=STORES)
+def open_limited(
+    request: pytest.FixtureRequest, open_kind: Callable[[str, Capacity], Store]
+) -> Callable[[Capacity], Store]:
+    """Open a store of some capacity; each kind in turn."""
+    return lambda capacity: open_kind(request.param, capacity)
 
 
 @pytest.fixture
 def clock() -> FakeClock:
-    return FakeClock()
+    # In 2096: a Redis server drops what is past by its own clock.
+    return FakeClock(4_000_000_000.0)
 
 
 @pytest.fixture

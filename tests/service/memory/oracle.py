@@ -13,6 +13,7 @@ import numpy as np
 KINDS = ("red", "green", "poison")
 IDLE_SECONDS, TOMBSTONE_SECONDS = 100.0, 1000.0
 NUM_ANSWERS, ANSWER_SECONDS = 3, 150.0
+NUM_SNAPSHOTS = 2
 
 
 @dataclass
@@ -38,6 +39,8 @@ class Remembered:
     reason: str | None = None
     gone_at: float = 0.0
     answers: list[Stored] = field(default_factory=list)
+    version: int = 1
+    snapshots: dict[int, np.ndarray] = field(default_factory=dict)
 
 
 @dataclass
@@ -72,6 +75,7 @@ class Oracle:
 
     def __init__(self) -> None:
         self.sessions: dict[str, Remembered] = {}
+        self.version = 1
 
     def look(self, session: str, now: float) -> Remembered | None:
         """Find a session; an idle one has expired."""
@@ -96,7 +100,10 @@ class Oracle:
             return Refusal(500, "non_finite")
         live = known if known and known.reason is None else None
         after = Remembered(answers=known.answers if known else [])
-        after.counts = live.counts.copy() if live else after.counts
+        after.version = self.version
+        if live:
+            after.counts = live.counts.copy()
+            after.snapshots = self._ring(live)
         for event in row["sequence"]:
             after.counts[KINDS.index(event)] += 1
         before = live.step if live else 0
@@ -111,6 +118,53 @@ class Oracle:
         if key is not None or at is not None:
             self._keep(after, Stored(key, request, before, after.step, now, answer))
         return Advance(shares, after.step, None if after.reason else after.expires_at)
+
+    def _ring(self, live: Remembered) -> dict[int, np.ndarray]:
+        """List the memories kept after a row; other weights' are dropped."""
+        if live.version != self.version:
+            return {}
+        kept = {k: counts for k, counts in live.snapshots.items() if k < live.step}
+        kept[live.step] = live.counts
+        return dict(list(kept.items())[-NUM_SNAPSHOTS:])
+
+    def fork(self, source: str, to: str, start: bool, now: float) -> Refusal | None:
+        """Say what forking a session should be answered, and do it."""
+        known, taken = self.look(source, now), self.look(to, now)
+        refusal = self._expect_live(known)
+        if known is None or refusal:
+            return refusal
+        if taken is not None and taken.reason is None:
+            return Refusal(409, "session_live")
+        if taken is not None and not start:
+            return Refusal(410, "session_gone")
+        copy = Remembered(known.counts.copy(), known.step, known.idle)
+        copy.version, copy.snapshots = known.version, dict(known.snapshots)
+        copy.expires_at = now + copy.idle
+        self.sessions[to] = copy
+        return None
+
+    def rewind(self, session: str, to_step: int, now: float) -> Refusal | None:
+        """Say what rewinding a session should be answered, and do it."""
+        known = self.look(session, now)
+        refusal = self._expect_live(known)
+        if known is None or refusal:
+            return refusal
+        if to_step != known.step and to_step not in known.snapshots:
+            return Refusal(409, "snapshot_unavailable")
+        if to_step != known.step:
+            known.counts = known.snapshots[to_step].copy()
+            known.step = to_step
+            known.snapshots = {
+                k: counts for k, counts in known.snapshots.items() if k <= to_step
+            }
+            known.answers = [one for one in known.answers if one.key is not None]
+        known.expires_at = now + known.idle
+        return None
+
+    def _expect_live(self, known: Remembered | None) -> Refusal | None:
+        if known is None:
+            return Refusal(404, "session_not_found")
+        return Refusal(410, "session_gone") if known.reason is not None else None
 
     def _find(
         self,
@@ -163,12 +217,10 @@ class Oracle:
     def delete(self, session: str, now: float) -> Refusal | None:
         """Say what deleting a session should be answered, and forget it."""
         known = self.look(session, now)
-        if known is None:
-            return Refusal(404, "session_not_found")
-        if known.reason is not None:
-            return Refusal(410, "session_gone")
-        known.reason, known.gone_at, known.answers = "deleted", now, []
-        return None
+        refusal = self._expect_live(known)
+        if known is not None and refusal is None:
+            known.reason, known.gone_at, known.answers = "deleted", now, []
+        return refusal
 
     def sweep(self, now: float) -> None:
         """Forget what has been gone for long enough."""

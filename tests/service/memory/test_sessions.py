@@ -11,7 +11,7 @@ from service.errors import (
 )
 from service.memory.record import Tombstone
 from service.memory.sessions import (
-    MAX_DELETE_ATTEMPTS,
+    MAX_CHANGE_ATTEMPTS,
     Found,
     Sessions,
     admit,
@@ -72,7 +72,7 @@ def test_session_lives_until_one_instant_before_it_expires(
     assert caught.value.members == {
         "reason": "expired",
         "step": 1,
-        "at": "2023-11-14T22:14:20.000Z",
+        "at": "2096-10-02T07:07:40.000Z",
     }
 
 
@@ -110,7 +110,7 @@ def test_gone_session_begins_anew_only_on_request(
     sessions.save([(KEY, found, Tombstone(reason, 1, clock()))])
     [found] = sessions.load([KEY])
 
-    with pytest.raises(SessionGone, match=f"{reason} at 2023-11-14"):
+    with pytest.raises(SessionGone, match=f"{reason} at 2096-10-02"):
         admit(found, network=bytes(16), start=False, at=None)
     assert admit(found, network=bytes(16), start=True, at=None) is None
     assert sessions.save([(KEY, found, session_at(clock))]) == [True]
@@ -159,7 +159,7 @@ def test_delete_wins_over_requests_that_advance_meanwhile(
     store: Store, sessions: Sessions, clock: FakeClock
 ) -> None:
     store_session(sessions, clock)
-    racing = RacingStore(store, clock, races=MAX_DELETE_ATTEMPTS - 1)
+    racing = RacingStore(store, clock, races=MAX_CHANGE_ATTEMPTS - 1)
 
     Sessions(racing, clock=clock, tombstone_seconds=1.0).delete(KEY)
 
@@ -173,7 +173,7 @@ def test_delete_gives_up_against_endless_traffic(
     store_session(sessions, clock)
     racing = RacingStore(store, clock, races=1_000)
 
-    with pytest.raises(SessionContended, match="still there"):
+    with pytest.raises(SessionContended, match="as the others left it"):
         Sessions(racing, clock=clock, tombstone_seconds=1.0).delete(KEY)
 
     assert sessions.get(KEY).step == 1

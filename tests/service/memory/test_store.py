@@ -12,7 +12,7 @@ from service.memory.in_process import InProcessStore
 from service.memory.lmdb_store import LmdbStore
 from service.memory.store import MAX_KEY_BYTES, Entry, Put, Store, open_store
 
-LATER = 2_000_000_000.0
+LATER = 4_000_000_000.0
 
 
 def put(key: bytes, expected: int, value: bytes, forget_at: float = LATER) -> Put:
@@ -192,8 +192,27 @@ def test_lmdb_url_with_two_slashes_is_a_relative_path(
 
 
 @pytest.mark.parametrize(
-    "url", ["", "lmdb://", "lmdb:/x", "memory", "memory://x", "redis://localhost"]
+    "url", ["", "lmdb://", "lmdb:/x", "memory", "memory://x", "redis://"]
 )
 def test_unknown_url_says_what_is_expected(url: str) -> None:
-    with pytest.raises(ValueError, match="expected memory:// or lmdb://PATH"):
+    with pytest.raises(ValueError, match="expected memory://, lmdb://PATH"):
         open_store(url)
+
+
+def test_unknown_option_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(
+        ValueError, match=r"is unknown: durabilty; .* durability=\.\.\."
+    ):
+        open_store(f"lmdb://{tmp_path}/store?durabilty=disk")
+    with pytest.raises(ValueError, match="durability=process or durability=disk"):
+        open_store(f"lmdb://{tmp_path}/store?durability=ssd")
+
+
+def test_durability_of_the_disk_keeps_what_the_store_promises(tmp_path: Path) -> None:
+    store = open_store(f"lmdb://{tmp_path}/store?durability=disk")
+
+    assert store.commit([put(b"a", 0, b"1"), put(b"b", 0, b"2")]) == [True, True]
+    assert store.commit([put(b"a", 0, b"lost")]) == [False]
+
+    assert store.fetch([b"a", b"b"]) == [Entry(1, b"1"), Entry(1, b"2")]
+    store.close()

@@ -1,0 +1,150 @@
+"""`infer` of the v2 dialect, from bytes to an answer.
+
+One function for the two ways a request comes in, as `service.predicting` has for v1.
+Knows the dialect, the codings and the engine; the web framework is the callers'
+business.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from service.catalog import Model
+from service.compression import COMPRESS, choose_coding, decompress
+from service.dialects import v2, v2_answer
+from service.dialects.v2_forms import Request
+from service.engine import Engine
+from service.errors import CarryoverError, InvalidRequest
+from service.idempotency import parse_key
+from service.predicting import is_replayed, limit_events
+from service.problems import JSON, Answer
+from service.rows import Outcome, Result
+from service.settings import Settings
+from service.statistics import Statistics, Times
+
+HEADER_LENGTH = "Inference-Header-Content-Length"
+BINARY = "application/octet-stream"
+MAX_DIGITS = 12
+
+
+class Asked(NamedTuple):
+    """What a request says beside its body.
+
+    Args:
+        model: Which network it is for.
+        tenant: Whom its sessions belong to.
+        version: The version its address names, if any.
+        key: Its `Idempotency-Key` header, if any.
+        header_length: Its `Inference-Header-Content-Length` header, if any.
+        coding: Its `Content-Encoding` header; empty for none.
+        accepted: Its `Accept-Encoding` header; empty for none.
+    """
+
+    model: Model
+    tenant: str
+    version: int | None
+    key: str | None
+    header_length: str | None
+    coding: str
+    accepted: str
+
+
+class Parts(NamedTuple):
+    """What the call works with."""
+
+    engine: Engine
+    settings: Settings
+    statistics: Statistics
+
+
+def infer(parts: Parts, asked: Asked, data: bytes) -> Answer:
+    """Answer a request, and count it.
+
+    Raises:
+        CarryoverError: The request cannot be answered.
+    """
+    began = time.perf_counter_ns()
+    manifest = asked.model.manifest
+    try:
+        answer, times = answer_request(parts, asked, data, began)
+    except CarryoverError:
+        taken = time.perf_counter_ns() - began
+        parts.statistics.record_failure(manifest.name, manifest.version, taken)
+        raise
+    num_rows = answer.num_rows or 0
+    parts.statistics.record_success(manifest.name, manifest.version, num_rows, times)
+    return answer
+
+
+def answer_request(
+    parts: Parts, asked: Asked, data: bytes, began: int
+) -> tuple[Answer, Times]:
+    """Parse, advance, render; tell what each took."""
+    settings = parts.settings
+    parsed = v2.parse(
+        decompress(data, asked.coding, max_bytes=settings.max_body_bytes),
+        read_header_length(asked.header_length),
+        asked.model,
+        max_rows=settings.max_rows,
+        key=None if asked.key is None else parse_key(asked.key),
+        scope=f"v2 infer {asked.version}",
+    )
+    if not parsed.memory.is_last_only:
+        limit_events(parsed.rows, settings.max_returned_events, "returned")
+    read = time.perf_counter_ns()
+    results = parts.engine.advance(
+        asked.model,
+        parsed.rows,
+        tenant=asked.tenant,
+        is_version_named=asked.version is not None,
+        timeout_seconds=settings.request_timeout_seconds,
+    )
+    advanced = time.perf_counter_ns()
+    outcomes = require_outcomes(results, parsed, asked.model)
+    answer = write(v2_answer.render(parsed, outcomes, asked.model), asked.accepted)
+    if is_replayed(parsed.rows, results):
+        answer.headers["Idempotency-Replayed"] = "true"
+    written = time.perf_counter_ns()
+    times = Times(read - began, advanced - read, written - advanced)
+    return answer._replace(num_rows=len(outcomes)), times
+
+
+def require_outcomes(
+    results: Sequence[Result], parsed: Request, model: Model
+) -> list[Outcome]:
+    """Return the outcomes, if there is one for every row.
+
+    The protocol has one answer for all rows. Where there are several they have no
+    memory, so that a failed one leaves nothing half done.
+    """
+    for result in results:
+        if isinstance(result, CarryoverError):
+            raise v2_answer.word_error(result, parsed, model)
+    return [result for result in results if isinstance(result, Outcome)]
+
+
+def read_header_length(value: str | None) -> int | None:
+    """Read how many bytes of the body are JSON; None where all are."""
+    if value is None:
+        return None
+    if not (value.isascii() and value.isdigit() and len(value) <= MAX_DIGITS):
+        raise InvalidRequest(
+            f"{HEADER_LENGTH} is {value[:40]!r}; expected how many bytes of the body "
+            "are JSON, or 0 for none."
+        )
+    return int(value)
+
+
+def write(rendered: v2_answer.Answer, accepted: str) -> Answer:
+    """Write the answer, compressed where the client accepts it."""
+    body, headers = rendered.body, {"Vary": "Accept-Encoding"}
+    if rendered.header_length is not None:
+        headers[HEADER_LENGTH] = str(rendered.header_length)
+    if accepted and (coding := choose_coding(accepted)):
+        body = COMPRESS[coding](body)
+        headers["Content-Encoding"] = coding
+    return Answer(
+        200, body, JSON if rendered.header_length is None else BINARY, headers
+    )

@@ -1,0 +1,103 @@
+"""What the Redis store has the server do in one step, and the bytes it does it with.
+
+Each script touches keys of one slot only, all of them declared, so that it runs in a
+cluster too. Lua and the commands are those of Redis 6.2.
+
+It does not know connections.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from struct import Struct
+from typing import NamedTuple
+
+# Version, who wrote it, forget_at. A reply may be lost when the write was not: the
+# writer's mark tells a repeated commit that it succeeded before.
+HEADER = Struct(">Q8sd")
+VERSION = Struct(">Q")
+SECONDS = Struct(">d")
+WRITER_BYTES = 8
+# Of what a commit's script returns.
+STORED, PASSED = 1, 2
+# Beyond this an expiry in milliseconds would not be exact; it is as good as never.
+NEVER_SECONDS = 2.0**42
+
+
+class Script(NamedTuple):
+    """A script's text and the name the server keeps it by."""
+
+    text: str
+    sha: str
+
+
+def _script(text: str) -> Script:
+    # SHA-1 is the name Redis gives a script; nothing is secured by it.
+    return Script(text, hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest())
+
+
+# Returns 1 where stored, 0 where another's record stands in its place, 2 where the key
+# is at another version still: there its own may have stood in between. The indexes
+# change only when an entry begins, or is to be forgotten earlier than they know. ZREM
+# of no key: a script that has written something may go on writing at maxmemory, so
+# live sessions advance, and end, where no new one may begin.
+COMMIT = _script("""
+local entry, keys, due = KEYS[1], KEYS[2], KEYS[3]
+local expected, record, name, forget_at, expire = unpack(ARGV)
+local held = redis.call('GETRANGE', entry, 0, 23)
+local version = held == '' and string.rep('\\0', 8) or string.sub(held, 1, 8)
+if version ~= expected then
+  if held ~= '' and string.sub(held, 1, 16) == string.sub(record, 1, 16) then
+    return 1
+  end
+  return version == string.sub(record, 1, 8) and 0 or 2
+end
+if held ~= '' then
+  redis.call('ZREM', keys, '')
+else
+  redis.call('ZADD', keys, 0, name)
+  redis.call('ZADD', due, forget_at, name)
+end
+if held ~= '' and struct.unpack('>d', string.sub(record, 17, 24))
+    < struct.unpack('>d', string.sub(held, 17, 24)) then
+  redis.call('ZADD', due, 'LT', forget_at, name)
+end
+if expire == '' then
+  redis.call('SET', entry, record)
+else
+  redis.call('SET', entry, record, 'PXAT', expire)
+end
+return 1
+""")
+
+# Returns 1 where the entry is gone now, 0 where it is due later than the index knew.
+FORGET = _script("""
+local entry, keys, due = KEYS[1], KEYS[2], KEYS[3]
+local name, now = unpack(ARGV)
+local held = redis.call('GETRANGE', entry, 16, 23)
+if held ~= '' then
+  redis.call('ZREM', due, name)
+  local forget_at = struct.unpack('>d', held)
+  if forget_at > struct.unpack('>d', now) then
+    redis.call('ZADD', due, string.format('%.17g', forget_at), name)
+    return 0
+  end
+  redis.call('DEL', entry)
+end
+redis.call('ZREM', keys, name)
+redis.call('ZREM', due, name)
+return 1
+""")
+
+
+def score(seconds: float) -> str:
+    """Write a time as the score of a sorted set, exactly."""
+    return "+inf" if math.isinf(seconds) else repr(seconds)
+
+
+def expiry_ms(forget_at: float) -> str:
+    """Write when the server may drop an entry by itself; empty for never."""
+    if forget_at >= NEVER_SECONDS:
+        return ""
+    return str(max(1, math.ceil(forget_at * 1000)))

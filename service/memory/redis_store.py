@@ -1,0 +1,187 @@
+"""The `redis://` store: shared by all replicas; Redis >= 6.2 or Valkey, cluster too.
+
+Keys fall into 64 buckets by their checksum; a bucket's keys share a slot of a cluster
+(`{...}` in their names). A bucket has an entry per key, `<prefix>:{<bucket>}:<key>`, a
+header and the value; a sorted set of its keys in byte order, for scans; and one by the
+time they are due, for forgetting. Both are written when an entry begins, not at a step.
+
+The server expires entries by itself (`PXAT`); `forget` then clears the indexes. What a
+server acknowledged is as durable as it is configured to be: `docs/stores.md`.
+
+It does not know what the values mean.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Sequence
+from zlib import crc32
+
+from service.errors import StoreFull, StoreUnavailable
+from service.memory.redis_address import RedisAddress
+from service.memory.redis_capacity import RedisCapacity
+from service.memory.redis_client import (
+    KEEPING,
+    Call,
+    Command,
+    RedisClient,
+    unknown_outcome,
+)
+from service.memory.redis_scan import scan_buckets
+from service.memory.redis_scripts import (
+    COMMIT,
+    FORGET,
+    HEADER,
+    PASSED,
+    SECONDS,
+    STORED,
+    VERSION,
+    WRITER_BYTES,
+    expiry_ms,
+    score,
+)
+from service.memory.store import UNLIMITED, Capacity, Entry, Put, check_puts
+
+log = logging.getLogger(__name__)
+
+# Enough to spread over a large cluster, few enough to ask all of them at once.
+NUM_BUCKETS = 64
+# So many scripts a round trip: steps wait for a fraction of them.
+FORGET_CHUNK = 250
+
+
+class RedisStore:
+    """A store on a server or a cluster of them; see `store.Store`.
+
+    Args:
+        address: Where the server is. It need not run yet.
+        capacity: Beyond which new entries are refused; see `RedisCapacity`.
+
+    Raises:
+        ValueError: The server evicts entries when it is full.
+    """
+
+    def __init__(self, address: RedisAddress, capacity: Capacity = UNLIMITED) -> None:
+        self._client = RedisClient(address)
+        self._capacity = RedisCapacity(capacity, self.count, self._client)
+        self._buckets = [
+            b"%s:{%02x}" % (address.prefix.encode(), i) for i in range(NUM_BUCKETS)
+        ]
+        self._indexes = [bucket + b"/keys" for bucket in self._buckets]
+        self._due = [bucket + b"/due" for bucket in self._buckets]
+        try:
+            refusal = self._find_policy()
+        except StoreUnavailable as error:
+            log.warning("the memory store at %s is not there yet: %s", address, error)
+        else:
+            if refusal:
+                raise ValueError(refusal)
+
+    def fetch(self, keys: Sequence[bytes]) -> list[Entry | None]:
+        """Return each key's entry; None where absent."""
+        if not keys:
+            return []
+        entries = [self._entry_key(key) for key in keys]
+        replies = self._client.run([Command(key, ("GET", key)) for key in entries])
+        return [_entry(reply) for reply in replies]
+
+    def commit(self, puts: Sequence[Put]) -> list[bool | StoreFull]:
+        """Store, in one round trip, each put whose key is at the expected version."""
+        check_puts(puts)
+        self._capacity.admit([put for put in puts if not put.expected])
+        writer = os.urandom(WRITER_BYTES)
+        replies = self._client.call([self._commit(put, writer) for put in puts])
+        # Sent twice, it may have been stored, and been built upon in between. Called a
+        # loser, the step would be computed and stored once more.
+        if replies.is_resent and PASSED in replies:
+            raise unknown_outcome()
+        return [r if isinstance(r, StoreFull) else r == STORED for r in replies]
+
+    def _commit(self, put: Put, writer: bytes) -> Call:
+        key, expected, value, forget_at = put
+        record = HEADER.pack(expected + 1, writer, forget_at) + value
+        arguments = (
+            VERSION.pack(expected),
+            record,
+            key,
+            score(forget_at),
+            expiry_ms(forget_at),
+        )
+        return Call(COMMIT, self._keys(key), arguments)
+
+    def scan(
+        self, prefix: bytes, after: bytes, limit: int
+    ) -> list[tuple[bytes, Entry]]:
+        """Return up to `limit` entries of a prefix in byte order, after key `after`."""
+        found: list[tuple[bytes, Entry]] = []
+        while len(found) < limit:
+            wanted = limit - len(found)
+            keys = scan_buckets(self._client, self._indexes, prefix, after, wanted)
+            entries = zip(keys, self.fetch(keys), strict=True)
+            # Some may have expired since the indexes were cleared.
+            found += [(key, entry) for key, entry in entries if entry]
+            if len(keys) < wanted:
+                break
+            after = keys[-1]
+        return found
+
+    def forget(self, now: float, limit: int) -> int:
+        """Delete up to `limit` entries whose `forget_at` <= `now`."""
+        if evicts := self._find_policy():
+            log.error("%s", evicts)
+        forgotten, more = 0, True
+        while more and forgotten < limit:
+            keys = self._list_due(now, min(FORGET_CHUNK, limit - forgotten))
+            time = SECONDS.pack(now)
+            calls = [Call(FORGET, self._keys(key), (key, time)) for key in keys]
+            forgotten += sum(reply == 1 for reply in self._client.call(calls))
+            more = bool(keys)
+        self._capacity.forget()
+        return forgotten
+
+    def _list_due(self, now: float, limit: int) -> list[bytes]:
+        """List up to `limit` keys that the indexes have as due."""
+        each = -(-limit // NUM_BUCKETS) * 4
+        ask = ("-inf", score(now), "LIMIT", 0, each)
+        replies = self._client.run(
+            [Command(due, ("ZRANGEBYSCORE", due, *ask)) for due in self._due]
+        )
+        return [key for keys in replies for key in keys][:limit]
+
+    def count(self) -> int:
+        """Return how many entries are stored, expired ones until `forget` is called."""
+        replies = self._client.run(
+            [Command(index, ("ZCARD", index)) for index in self._indexes]
+        )
+        return sum(replies)
+
+    def close(self) -> None:
+        """Close the connections; closing twice is harmless."""
+        self._client.close()
+
+    def _find_policy(self) -> str:
+        """Say what is wrong with a server that throws live sessions away when full."""
+        for memory in self._client.info("memory"):
+            policy = memory.get("maxmemory_policy", KEEPING)
+            if memory.get("maxmemory") and policy != KEEPING:
+                return (
+                    f"The memory store's server has maxmemory-policy {policy}, by "
+                    f"which it throws live sessions away; expected {KEEPING}. Set "
+                    f"it: redis-cli CONFIG SET maxmemory-policy {KEEPING}"
+                )
+        return ""
+
+    def _keys(self, key: bytes) -> tuple[bytes, bytes, bytes]:
+        number = crc32(key) % NUM_BUCKETS
+        bucket = self._buckets[number]
+        return b"%s:%s" % (bucket, key), self._indexes[number], self._due[number]
+
+    def _entry_key(self, key: bytes) -> bytes:
+        return b"%s:%s" % (self._buckets[crc32(key) % NUM_BUCKETS], key)
+
+
+def _entry(reply: bytes | None) -> Entry | None:
+    if reply is None:
+        return None
+    return Entry(VERSION.unpack_from(reply)[0], reply[HEADER.size :])

@@ -1,0 +1,134 @@
+"""`GET` and `PUT /v1/models/{model}/sessions/{id}/memory`: export and import.
+
+An id may itself end in "/memory". Only GET could mean two things then, and the slash
+tells: `.../x/memory` is the memory of `x`, `.../x%2Fmemory` is the session `x/memory`.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from flask import Blueprint, Response, request
+
+from service.conditions import (
+    answer_unless_known,
+    read_condition,
+    read_flag,
+    read_query,
+)
+from service.current import services
+from service.errors import (
+    Conflict,
+    CorruptRecord,
+    PreconditionRequired,
+    StoreFull,
+    WrongNetwork,
+)
+from service.etags import FORM_MARK, tag_of
+from service.memory import changes
+from service.memory.admission import Found, wrong_network
+from service.memory.record import Session, Tombstone
+from service.memory.sessions import live
+from service.memory_document import (
+    MemoryDocument,
+    find_maker,
+    read_memory,
+    show_memory,
+)
+from service.memory_forms import (
+    JSON,
+    SAFETENSORS,
+    read_json,
+    read_safetensors,
+    write_json,
+    write_safetensors,
+)
+from service.openapi import Parameter, describes
+from service.views import sessions
+from service.views.predict import read_body
+
+MEMORY = "/memory"
+# WSGI hands over a decoded path; gunicorn and Werkzeug keep the one that was sent.
+RAW_PATH = "RAW_URI"
+
+blueprint = Blueprint(
+    "session_memory", __name__, url_prefix="/v1/models/<model:name>/sessions"
+)
+
+
+@blueprint.get("/<session_id:session>/memory")
+@describes(
+    "sessions",
+    answer=MemoryDocument,
+    more_answers=[SAFETENSORS],
+    errors=[*sessions.MISSING, CorruptRecord, WrongNetwork],
+)
+def export(name: str, session: str) -> Response:
+    """Lay a session's memory open, as JSON or as a safetensors file."""
+    if is_part_of_id(request.environ.get(RAW_PATH, "")):
+        return sessions.show(name, session + MEMORY)
+    key = sessions.find_key(name, session)
+    read_query()
+    [found] = services().engine.sessions.load([key])
+    record = live(key, found)
+    read_condition().check(found)
+    maker = find_maker(record, services().catalog.family(services().catalog.find(name)))
+    if maker is None:
+        raise wrong_network(record)
+    document, tag = show_memory(record, maker), tag_of(found)
+    if request.accept_mimetypes.best_match([JSON, SAFETENSORS]) == SAFETENSORS:
+        response = Response(write_safetensors(document), mimetype=SAFETENSORS)
+        response.set_etag(f"{tag}{FORM_MARK}safetensors")
+    else:
+        response = Response(write_json(document), mimetype=JSON)
+        response.set_etag(tag)
+    response.headers["Vary"] = "Accept"
+    return answer_unless_known(response)
+
+
+def is_part_of_id(raw_uri: str) -> bool:
+    """Tell whether an address was sent with the slash before "memory" encoded."""
+    return raw_uri.partition("?")[0].lower().endswith("%2fmemory")
+
+
+@blueprint.put("/<session_id:session>/memory")
+@describes(
+    "sessions",
+    body=MemoryDocument,
+    answer=sessions.SessionState,
+    statuses=(200, 201),
+    errors=[
+        *sessions.MISSING,
+        Conflict,
+        CorruptRecord,
+        PreconditionRequired,
+        StoreFull,
+    ],
+    parameters=[
+        sessions.IF_MATCH,
+        Parameter("start", "query", Literal["true", "false"], "As in a row."),
+    ],
+)
+def import_(name: str, session: str) -> Response:
+    """Begin a session with a memory, or replace the memory of a live one."""
+    key, condition = sessions.find_key(name, session), read_condition()
+    start = read_flag(read_query("start"), "start")
+    catalog, settings = services().catalog, services().settings
+    is_file = request.mimetype == SAFETENSORS
+    document = (read_safetensors if is_file else read_json)(read_body())
+    memory = read_memory(document, name, catalog.family(catalog.find(name)))
+    default = settings.model_idle_seconds.get(name, settings.session_idle_seconds)
+    created: list[bool] = []
+
+    def alter(found: Found, now: float) -> Session:
+        before: Session | Tombstone | None
+        if isinstance(found.record, Session):
+            before = found.record
+        else:
+            before = changes.claim(found, start=start)
+        condition.check_replacing(found)
+        created[:] = [not isinstance(before, Session)]
+        return changes.replace(before, memory, now, default)
+
+    stored = services().engine.sessions.change(key, alter)
+    return sessions.answer_state(key, stored, 201 if created[0] else 200)

@@ -1,0 +1,62 @@
+"""Sessions of real networks when a retrained one is served."""
+
+import numpy as np
+import pytest
+
+from service.catalog import load_catalog
+from service.engine import Engine
+from service.memory.in_process import InProcessStore
+from service.memory.seal import Seal
+from service.memory.sessions import Sessions
+from service.migration import Policies
+from service.retention import Retention
+from service.rows import Row
+from service.transition import Lifetimes
+from tests import networks
+from tests.exported import export_model
+from tests.fakes import FakeClock
+
+pytestmark = pytest.mark.tensorflow
+
+TOLERANCE = 1e-5
+EVENTS = networks.random_events(1, 9, seed=8)[0]
+
+
+@pytest.fixture(scope="module")
+def versions(tmp_path_factory):
+    """Two versions with other weights: their folder and the live networks."""
+    folder = tmp_path_factory.mktemp("versions")
+    schemas = networks.EVENTS, networks.NEXT_EVENT
+    live = [
+        export_model(folder, "days", *schemas, version=version, seed=version)
+        for version in (1, 2)
+    ]
+    return load_catalog(folder, max_events=50, max_versions=2), live
+
+
+@pytest.mark.parametrize(("policy", "answers_as"), [("pin", 0), ("replay", 1)])
+def test_session_goes_on_as_its_policy_says(versions, policy, answers_as):
+    catalog, live = versions
+    clock = FakeClock()
+    engine = Engine(
+        Sessions(InProcessStore(), clock=clock, tombstone_seconds=10),
+        Seal([b"k" * 32]),
+        Lifetimes(100, 50),
+        clock,
+        Retention(policies=Policies(policy)),
+        catalog,
+    )
+    engine.advance(catalog.find("days", 1), [Row(EVENTS[:4], session="s")])
+    engine.advance(catalog.find("days", 1), [Row(EVENTS[4:6], session="s")])
+
+    (outcome,) = engine.advance(catalog.find("days"), [Row(EVENTS[6:], session="s")])
+
+    expected = live[answers_as](EVENTS[None]).numpy()[0, 6:]
+    other = live[1 - answers_as](EVENTS[None]).numpy()[0, 6:]
+    got = outcome.outputs["probabilities"]
+    np.testing.assert_allclose(got, expected, atol=TOLERANCE)
+    assert np.abs(got - other).max() > 100 * TOLERANCE
+    assert (outcome.step, outcome.version) == (9, answers_as + 1)
+    assert outcome.is_continued
+    surprise = -np.log(live[answers_as](EVENTS[None]).numpy()[0, 5, EVENTS[6]])
+    np.testing.assert_allclose(outcome.outputs["surprise"][0], surprise, atol=1e-4)

@@ -1,0 +1,101 @@
+"""An LMDB file that something else damaged: refused or empty, never another's value."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from service.errors import CorruptRecord, StoreUnavailable
+from service.memory.lmdb_store import LmdbStore
+from service.memory.sessions import SessionKey, Sessions
+from service.memory.store import Entry, Put
+from tests.fakes import FakeClock
+from tests.servers import ROOT
+from tests.service.memory.stored import session_at
+
+LATER = 2_000_000_000.0
+COUNT = 2_000
+
+READ_ALL = f"""
+import sys
+from pathlib import Path
+from service.errors import StoreUnavailable
+from service.memory.lmdb_store import LmdbStore
+store, found = LmdbStore(Path(sys.argv[1])), 0
+for i in range({COUNT}):
+    try:
+        [entry] = store.fetch([b"%04d" % i])
+        found += entry is not None and entry.value == b"%04d" % i * 250
+    except StoreUnavailable:
+        pass
+print(found)
+"""
+
+
+@pytest.mark.parametrize("share", [0.1, 0.2])
+def test_truncated_file_does_not_kill_the_process(tmp_path: Path, share: float) -> None:
+    path = tmp_path / "store"
+    store = LmdbStore(path)
+    store.commit([Put(b"%04d" % i, 0, b"%04d" % i * 250, LATER) for i in range(COUNT)])
+    store.close()
+    size = (path / "data.mdb").stat().st_size
+    os.truncate(path / "data.mdb", int(size * share))
+
+    # In a process of its own: it may die of it.
+    read = [sys.executable, "-c", READ_ALL, str(path)]
+    done = subprocess.run(read, cwd=ROOT, capture_output=True, text=True)
+
+    assert done.returncode in (0, 1), done.stderr  # not a signal
+    if done.returncode == 0:
+        assert int(done.stdout) < COUNT
+    else:
+        assert "cannot be opened" in done.stderr
+
+
+def test_value_under_another_key_is_not_served(
+    tmp_path: Path, clock: FakeClock
+) -> None:
+    store = LmdbStore(tmp_path / "store")
+    sessions = Sessions(store, clock=clock, tombstone_seconds=60)
+    mine, other = SessionKey("a", "m", "mine"), SessionKey("b", "m", "other")
+    found = sessions.load([mine])[0]
+    sessions.save([(mine, found, session_at(clock))])
+
+    copy_raw(store, mine.encode(), other.encode())
+
+    assert store.fetch([other.encode()]) == [Entry(1, b"")]
+    with pytest.raises(CorruptRecord):
+        sessions.get(other)
+    assert sessions.delete(other) is None
+    assert sessions.get(mine) == session_at(clock)
+    store.close()
+
+
+def copy_raw(store: LmdbStore, source: bytes, target: bytes) -> None:
+    """Do what a damaged page does: let one key lead to another's bytes."""
+    db = store._entries
+    store._env.write(
+        lambda txn: txn.put(target, bytes(txn.get(source, None, db)), db=db)
+    )
+
+
+def test_directory_of_another_format_is_refused(tmp_path: Path) -> None:
+    store = LmdbStore(tmp_path / "store")
+    store.commit([Put(b"a", 0, b"", LATER)])
+    store._env.write(lambda txn: txn.put(b"format", b"99"))
+    store.close()
+
+    with pytest.raises(ValueError, match="has format 99; expected 2"):
+        LmdbStore(tmp_path / "store")
+
+
+def test_store_that_cannot_be_read_says_so(tmp_path: Path) -> None:
+    store = LmdbStore(tmp_path / "store")
+    store.close()
+
+    with pytest.raises(StoreUnavailable):
+        store.fetch([b"a"])

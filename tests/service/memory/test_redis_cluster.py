@@ -1,0 +1,92 @@
+"""A cluster that changes while it is used: slots move, nodes die."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from zlib import crc32
+
+import pytest
+import redis
+from redis.crc import key_slot
+
+from service.errors import StoreUnavailable
+from service.memory.redis_store import NUM_BUCKETS, RedisStore
+from service.memory.store import Entry, Put, open_store
+from tests.redis_servers import SLOTS, RedisServer, running_nodes
+
+pytestmark = pytest.mark.redis
+LATER = 4_000_000_000.0
+KEYS = [b"%d" % i for i in range(300)]
+
+
+@pytest.fixture
+def nodes() -> Iterator[list[RedisServer]]:
+    with running_nodes("redis") as started:
+        yield started
+
+
+@pytest.fixture
+def store(nodes: list[RedisServer]) -> Iterator[RedisStore]:
+    opened = open_store(f"{nodes[0].url}?cluster=true&timeout_seconds=0.3")
+    opened.commit([Put(key, 0, b"1", LATER) for key in KEYS])
+    yield opened
+    opened.close()
+
+
+def test_store_follows_a_slot_that_moves(
+    nodes: list[RedisServer], store: RedisStore
+) -> None:
+    slot = key_slot(store._keys(KEYS[0])[0])
+    owner = next(i for i in range(3) if slot in owned(i))
+
+    move(slot, nodes[owner], nodes[owner - 1])
+
+    mine = [
+        key for key in KEYS if crc32(key) % NUM_BUCKETS == crc32(KEYS[0]) % NUM_BUCKETS
+    ]
+    assert store.commit([Put(key, 1, b"2", LATER) for key in mine]) == [True] * len(
+        mine
+    )
+    assert store.fetch(mine) == [Entry(2, b"2")] * len(mine)
+    assert [key for key, _ in store.scan(b"", b"", 1_000)] == sorted(KEYS)
+    assert store.count() == 300
+
+
+def test_dead_node_is_given_up_in_time_and_others_go_on(
+    nodes: list[RedisServer], store: RedisStore
+) -> None:
+    gone = owned(1)
+    lost = next(key for key in KEYS if key_slot(store._keys(key)[0]) in gone)
+    kept = next(key for key in KEYS if key_slot(store._keys(key)[0]) not in gone)
+    nodes[1].kill()
+    start = time.monotonic()
+
+    with pytest.raises(StoreUnavailable):
+        store.fetch([lost])
+
+    assert time.monotonic() - start < 5.0
+    assert store.fetch([kept]) == [Entry(1, b"1")]
+
+
+def client_of(node: RedisServer) -> redis.Redis:
+    return redis.Redis(port=node.port, decode_responses=True)
+
+
+def owned(number: int, count: int = 3) -> range:
+    """Return the slots a node was given when the cluster was formed."""
+    return range(SLOTS * number // count, SLOTS * (number + 1) // count)
+
+
+def move(slot: int, source: RedisServer, target: RedisServer) -> None:
+    """Move a slot with its keys, as an operator's tool would."""
+    with client_of(source) as old, client_of(target) as new:
+        names = [c.execute_command("CLUSTER", "MYID") for c in (old, new)]
+        new.execute_command("CLUSTER", "SETSLOT", slot, "IMPORTING", names[0])
+        old.execute_command("CLUSTER", "SETSLOT", slot, "MIGRATING", names[1])
+        keys = old.execute_command("CLUSTER", "GETKEYSINSLOT", slot, 1_000)
+        old.execute_command(
+            *("MIGRATE", "127.0.0.1", target.port, "", 0, 5_000, "KEYS", *keys)
+        )
+        for client in (new, old):
+            client.execute_command("CLUSTER", "SETSLOT", slot, "NODE", names[1])

@@ -1,0 +1,212 @@
+"""gunicorn's worker, with connections that end when they should."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from contextlib import ExitStack
+
+import pytest
+import requests
+
+from tests.servers import ROOT, free_port
+
+pytestmark = pytest.mark.server
+
+# gunicorn gives a worker twenty seconds; one that stops by itself needs two at most.
+STOP_SECONDS = 5
+PATIENCE_SECONDS = 30
+
+
+class Service:
+    """The worker around the small application.
+
+    Args:
+        home: Folder for its files.
+        **environ: Its further environment.
+    """
+
+    def __init__(self, home, **environ):
+        self.home, self.port = home, free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        command = (
+            *("gunicorn", "-k", "service.worker.Worker", "--no-control-socket"),
+            *("-b", f"127.0.0.1:{self.port}", "--graceful-timeout", "20"),
+            "tests.service.worker_app:app",
+        )
+        with (home / "log").open("wb") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", *command],
+                cwd=ROOT,
+                env={**os.environ, "APP_HOME": str(home), **environ},
+                stderr=log,
+            )
+        wait_for(self.answers)
+
+    def answers(self):
+        try:
+            return requests.get(self.url, timeout=PATIENCE_SECONDS).ok
+        except requests.ConnectionError:
+            return False
+
+    def connect(self):
+        address = ("127.0.0.1", self.port)
+        return socket.create_connection(address, timeout=PATIENCE_SECONDS)
+
+    def stop(self):
+        """Tell it to stop; return how many seconds it took."""
+        began = time.monotonic()
+        self.process.terminate()
+        self.process.wait(PATIENCE_SECONDS)
+        return time.monotonic() - began
+
+
+def wait_for(condition):
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while not condition():
+        assert time.monotonic() < deadline
+        threading.Event().wait(0.01)
+
+
+@pytest.fixture
+def start(tmp_path):
+    """Start services, and leave none behind."""
+    services = []
+
+    def build(**environ):
+        services.append(Service(tmp_path, **environ))
+        return services[-1]
+
+    yield build
+    for service in services:
+        service.process.kill()
+        service.process.wait()
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory):
+    """One that hangs up on silent clients and slow bodies within a second or two."""
+    home = tmp_path_factory.mktemp("worker")
+    running = Service(
+        home, SILENT_SECONDS="0.5", CARRYOVER_REQUEST_TIMEOUT_SECONDS="0.5"
+    )
+    yield running
+    running.process.kill()
+    running.process.wait()
+
+
+def read_all(client):
+    """Read until the other side ends the connection."""
+    received = b""
+    while block := client.recv(65536):
+        received += block
+    return received
+
+
+def test_a_stop_does_not_wait_for_connections_that_are_only_kept_open(start):
+    service = start()
+    with requests.Session() as client:
+        assert client.get(service.url, timeout=PATIENCE_SECONDS).ok
+
+        assert service.stop() < STOP_SECONDS
+
+
+def test_a_stop_does_not_wait_for_requests_that_are_not_sent_to_their_end(start):
+    service = start()
+    with service.connect() as client:
+        client.sendall(b"POST / HTTP/1.1\r\nHost: x\r\n")
+        assert service.answers()  # so the other one has been taken up
+
+        assert service.stop() < STOP_SECONDS
+
+
+def test_a_request_under_way_is_answered_before_the_worker_stops(start):
+    service, answers = start(), []
+
+    def send():
+        answers.append(requests.get(f"{service.url}/hold", timeout=PATIENCE_SECONDS))
+
+    sender = threading.Thread(target=send)
+    sender.start()
+    wait_for((service.home / "held").exists)
+
+    service.process.send_signal(signal.SIGTERM)
+    wait_for(lambda: not listens(service))
+    (service.home / "release").touch()
+    sender.join(PATIENCE_SECONDS)
+
+    assert [answer.status_code for answer in answers] == [200]
+    service.process.wait(PATIENCE_SECONDS)
+    assert service.process.returncode == 0
+
+
+def listens(service):
+    try:
+        service.connect().close()
+    except ConnectionError:
+        return False
+    return True
+
+
+def test_a_silent_client_is_hung_up_on(service):
+    with service.connect() as client:
+        assert read_all(client) == b""
+
+
+def test_a_client_that_falls_silent_after_a_request_is_hung_up_on(service):
+    with service.connect() as client:
+        client.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+
+        assert read_all(client).startswith(b"HTTP/1.1 200")
+
+
+def test_a_client_that_never_ends_its_headers_is_hung_up_on(service):
+    with service.connect() as client:
+        client.sendall(b"GET / HTTP/1.1\r\nHost: x\r\nX-Slow: ")
+
+        assert b"200 OK" not in read_all(client)
+
+
+HEADS = {
+    "announced": b"Content-Length: 10\r\n\r\nabc",
+    "chunked": b"Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n",
+}
+
+
+@pytest.mark.parametrize("head", HEADS.values(), ids=HEADS.keys())
+def test_a_body_that_never_ends_is_refused(service, head):
+    with service.connect() as client:
+        client.sendall(b"POST / HTTP/1.1\r\nHost: x\r\n" + head)
+
+        received = read_all(client)
+
+    assert received.startswith(b"HTTP/1.1 400")
+    assert b"the body cannot be read" in received
+
+
+@pytest.mark.parametrize("head", HEADS.values(), ids=HEADS.keys())
+def test_a_body_that_nobody_reads_and_never_ends_is_hung_up_on(service, head):
+    with service.connect() as client:
+        client.sendall(b"POST /ignore HTTP/1.1\r\nHost: x\r\n" + head)
+
+        assert read_all(client).startswith(b"HTTP/1.1 200")
+
+
+def test_slow_bodies_do_not_hold_up_others(start):
+    service = start()
+    with ExitStack() as stack:
+        clients = [stack.enter_context(service.connect()) for _ in range(50)]
+        for client in clients:
+            client.sendall(b"POST / HTTP/1.1\r\nHost: x\r\n" + HEADS["announced"])
+
+        for k in range(20):
+            answer = requests.post(service.url, data=f"quick {k}", timeout=5)
+            assert answer.text == f"quick {k}"
+
+        for client in clients:
+            client.sendall(b"defghij")
+            client.shutdown(socket.SHUT_WR)
+            assert read_all(client).endswith(b"abcdefghij")
