@@ -6,9 +6,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from prometheus_client.multiprocess import mark_process_dead
-
-from service.metrics import prepare_folder
+from service.metrics_folder import prepare_folder
 from service.settings import read_settings
 
 _settings = read_settings(os.environ)
@@ -35,4 +33,6 @@ errorlog = "-"
 
 def child_exit(server: Any, worker: Any) -> None:
     """Drop a worker's gauges: it has no rows any more."""
+    from prometheus_client.multiprocess import mark_process_dead
+
     mark_process_dead(worker.pid)

@@ -63,6 +63,10 @@ class Body(Input):  # type: ignore[misc]
         reading[self._handler] = time.monotonic()
         try:
             return read(*arguments)
+        except OSError:
+            # What comes next on this connection is no request.
+            self._handler.close_connection = True
+            raise
         finally:
             del reading[self._handler]
 
