@@ -33,7 +33,9 @@ def read_body(environ: WSGIEnvironment, max_bytes: int) -> bytes:
             max_bytes + 1 if announced is None else announced
         )
     except (OSError, ValueError) as error:  # a lost connection, a broken chunk
-        raise InvalidRequest(f"the body cannot be read: {error}.") from error
+        raise InvalidRequest(
+            f"the body cannot be read: {error}; nothing was applied. Send it again."
+        ) from error
     if len(data) > max_bytes:
         raise BodyTooLarge(TOO_LARGE.format(limit=max_bytes), max_body_bytes=max_bytes)
     if announced is not None and len(data) != announced:

@@ -8,26 +8,23 @@ maps into memory (its multiprocess mode); whoever is asked adds them up.
 from __future__ import annotations
 
 import os
-import shutil
 from collections import Counter as Counted
 from collections import deque
 from functools import lru_cache
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from service.later import Later
-
-# Where the library looks for the folder; it must be set before it is imported.
-FOLDER_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
-
-from prometheus_client import (  # noqa: E402
+from prometheus_client import (
     REGISTRY,
     CollectorRegistry,
     Counter,
+    Gauge,
     Histogram,
     generate_latest,
 )
-from prometheus_client.multiprocess import MultiProcessCollector  # noqa: E402
+from prometheus_client.multiprocess import MultiProcessCollector
+
+from service.later import Later
+from service.metrics_folder import FOLDER_VARIABLE
 
 if TYPE_CHECKING:
     from service.access_log import Told
@@ -53,13 +50,11 @@ BATCH_ROWS = Counter(
     "Rows of those calls; their ratio is the mean batch.",
     ("model", "signature"),
 )
-
-
-def prepare_folder(folder: Path) -> None:
-    """Make an empty folder for the workers' counts; in the process that starts them."""
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True, exist_ok=True)
-    os.environ[FOLDER_VARIABLE] = str(folder)
+QUEUED_ROWS = Gauge(
+    "carryover_queued_rows",
+    "Rows that wait or are under way.",
+    multiprocess_mode="livesum",
+)
 
 
 def count(told: Told, seconds: float) -> None:
@@ -79,8 +74,15 @@ def count_call(name: tuple[str, str], num_rows: int) -> None:
     _later.ask()
 
 
+def count_under_way(num_rows: int) -> None:
+    """Note that so many more rows are under way, or fewer; told a moment later."""
+    global _under_way
+    _under_way += num_rows
+
+
 def count_all() -> None:
     """Count what was answered and called since the last time."""
+    QUEUED_ROWS.set(_under_way)
     count_answered()
     for name in list(_calls):
         calls, rows = find_batches(*name)
@@ -108,6 +110,7 @@ def count_answered() -> None:
             find_rows(name).inc(number)
 
 
+_under_way = 0
 _answered: deque[tuple[Told, float]] = deque()
 _calls: Counted[tuple[str, str]] = Counted()
 _rows: Counted[tuple[str, str]] = Counted()

@@ -11,7 +11,7 @@ import logging
 import os
 import sys
 
-from service import access_log
+from service import access_log, metrics
 from service.app import build_services, create_app
 from service.error_pages import answer_crash
 from service.log_buffer import BufferedLines
@@ -36,6 +36,7 @@ sweeper.start()
 # threads that answer requests have ended.
 @atexit.register
 def close() -> None:
-    """Stop sweeping, then flush and release the store."""
+    """Count what is not yet, stop sweeping, then flush and release the store."""
+    metrics.count_all()
     sweeper.stop()
     services.engine.sessions.close()

@@ -13,6 +13,8 @@ from tests.exported import export_all
 from tests.servers import ROOT, Server
 
 BUNDLED = ("nature", "taxi")
+# Whatever answers over HTTP answers the same whoever runs the networks.
+RUNTIMES = ("litert", "tensorflow")
 
 
 @pytest.fixture(autouse=True)
@@ -30,10 +32,11 @@ def exported(tmp_path_factory):
     return folder, export_all(folder)
 
 
-@pytest.fixture(scope="session")
-def server(exported, tmp_path_factory):
-    """A service with two workers and the small random models."""
-    with Server(exported[0], tmp_path_factory.mktemp("server")) as running:
+@pytest.fixture(scope="session", params=RUNTIMES)
+def server(request, exported, tmp_path_factory):
+    """A service with two workers and the small random models, on either runtime."""
+    home = tmp_path_factory.mktemp("server")
+    with Server(exported[0], home, runtime=request.param) as running:
         yield running
 
 
@@ -58,8 +61,9 @@ def bundled():
     return ROOT / "artifacts"
 
 
-@pytest.fixture(scope="session")
-def bundled_server(bundled, tmp_path_factory):
-    """A service with two workers and the trained bundled models."""
-    with Server(bundled, tmp_path_factory.mktemp("bundled")) as running:
+@pytest.fixture(scope="session", params=RUNTIMES)
+def bundled_server(request, bundled, tmp_path_factory):
+    """A service with two workers and the trained bundled models, on either runtime."""
+    home = tmp_path_factory.mktemp("bundled")
+    with Server(bundled, home, runtime=request.param) as running:
         yield running

@@ -187,6 +187,24 @@ def test_a_body_that_never_ends_is_refused(service, head):
     assert b"the body cannot be read" in received
 
 
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"Transfer-Encoding: chunked\r\n\r\nzz\r\nGET / HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"Transfer-Encoding: chunked\r\n\r\n3\r\nabcGET / HTTP/1.1\r\nHost: x\r\n\r\n",
+    ],
+    ids=["no length", "no end"],
+)
+def test_a_broken_chunk_is_refused_once_and_ends_the_connection(service, body):
+    with service.connect() as client:
+        client.sendall(b"POST / HTTP/1.1\r\nHost: x\r\n" + body)
+
+        received = read_all(client)
+
+    assert received.startswith(b"HTTP/1.1 400")
+    assert received.count(b"HTTP/1.1") == 1
+
+
 @pytest.mark.parametrize("head", HEADS.values(), ids=HEADS.keys())
 def test_a_body_that_nobody_reads_and_never_ends_is_hung_up_on(service, head):
     with service.connect() as client:

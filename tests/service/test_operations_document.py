@@ -1,0 +1,77 @@
+"""docs/operations.md lists every metric, every field of a log line and the health."""
+
+import json
+import re
+
+import pytest
+
+from service import metrics
+from tests.servers import ROOT
+
+TEXT = (ROOT / "docs" / "operations.md").read_text()
+TRACE = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+
+
+def table(heading):
+    """The rows of the table under a heading, without its head."""
+    section = TEXT.split(f"## {heading}\n")[1].split("\n## ")[0]
+    lines = [line for line in section.splitlines() if line.startswith("|")]
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines][2:]
+
+
+def test_every_metric_is_listed_with_its_labels_and_meaning():
+    made = (metrics.REQUESTS, metrics.REQUEST_SECONDS, metrics.ROWS, metrics.BATCHES)
+    made += (metrics.BATCH_ROWS, metrics.QUEUED_ROWS)
+    names = {
+        family.name
+        for family in metrics.REGISTRY.collect()
+        if family.name.startswith("carryover_")
+    }
+
+    expected = []
+    for metric in made:
+        kind = type(metric).__name__.lower()
+        name = metric._name + ("_total" if kind == "counter" else "")
+        labels = ", ".join(f"`{label}`" for label in metric._labelnames)
+        expected.append([f"`{name}`", kind, labels, metric._documentation])
+    assert {metric._name for metric in made} == names
+    assert table("Metrics") == expected
+
+
+def test_every_field_of_a_log_line_is_listed_in_its_order(client, caplog):
+    with caplog.at_level("INFO", logger="service.access_log"):
+        client.get("/v1/models", headers={"traceparent": TRACE})
+
+    line = json.loads(caplog.records[-1].message)
+    assert [name for name, _ in table("Log")] == [f"`{name}`" for name in line]
+
+
+@pytest.mark.parametrize("path", [row[0] for row in table("Health")])
+def test_health_is_where_it_is_said_to_be(client, path):
+    method, address = re.fullmatch(r"`(GET) (.*)`", path).groups()
+
+    assert client.open(address, method=method).status_code == 200
+
+
+def test_settings_of_the_limits_are_settings():
+    from service.settings import TABLE
+
+    known = {f"CARRYOVER_{setting.name.upper()}" for setting in TABLE}
+    assert set(re.findall(r"CARRYOVER_[A-Z_]+", TEXT)) <= known
+
+
+def test_rows_under_way_are_told_and_forgotten(predict, model, client):
+    told = []
+
+    def ask():
+        text = client.get("/metrics").get_data(as_text=True)
+        told.append(re.search(r"^carryover_queued_rows (.*)$", text, re.M)[1])
+
+    model.runtime.before_return = ask
+
+    predict(["red"], ["green"])
+
+    assert told == ["2.0"]
+    model.runtime.before_return = lambda: None
+    ask()
+    assert told == ["2.0", "0.0"]

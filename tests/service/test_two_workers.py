@@ -1,0 +1,82 @@
+"""What two real workers tell together; they have no models, so that they start fast."""
+
+import re
+import subprocess
+import sys
+import threading
+import time
+
+import pytest
+import requests
+
+from tests.servers import COMMAND, ROOT, Server
+
+pytestmark = pytest.mark.server
+
+PATIENCE_SECONDS = 30
+MANY = 40
+# One worker may be quicker than the other, but not for so long.
+MOST = 2000
+
+
+class Bare(Server):
+    """A service without models: it listens, but is not ready."""
+
+    def start(self):
+        self.log = (self.home / "log").open("ab")
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", *COMMAND],
+            cwd=ROOT,
+            env=self.environ,
+            stderr=self.log,
+        )
+        wait_for(self.listens)
+
+    def listens(self):
+        try:
+            return len(self.worker_pids()) == 2 and self.get("/v2/health/live").ok
+        except requests.ConnectionError:
+            return False
+
+    def get(self, path):
+        return requests.get(self.url + path, timeout=PATIENCE_SECONDS)
+
+    def counted(self):
+        """How many calls of /v1/models the workers have counted."""
+        text = self.get("/metrics").text
+        found = re.search(r'requests_total\{.*route="/v1/models",.*\} (.*)', text)
+        return float(found[1]) if found else 0
+
+
+def wait_for(condition):
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while not condition():
+        assert time.monotonic() < deadline
+        threading.Event().wait(0.02)
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory):
+    home = tmp_path_factory.mktemp("bare")
+    (home / "models").mkdir()
+    with Bare(home / "models", home) as running:
+        yield running
+
+
+def counting_workers(service):
+    """The workers that have counted something, by their files."""
+    files = (service.home / "state" / "metrics").glob("counter_*.db")
+    return {path.stem for path in files}
+
+
+def test_metrics_are_those_of_both_workers(service):
+    sent = 0
+    while sent < MANY or (sent < MOST and len(counting_workers(service)) < 2):
+        assert service.get("/v1/models").ok
+        sent += 1
+
+    # A worker counts a moment after it has answered.
+    wait_for(lambda: service.counted() >= sent)
+
+    assert service.counted() == sent
+    assert len(counting_workers(service)) == 2
