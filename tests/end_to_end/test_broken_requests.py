@@ -62,3 +62,26 @@ def test_broken_chunk_is_refused_without_a_trace(server):
 
     assert status == 400
     assert_problem_body(answer, 400, "invalid_request")
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        "Transfer-Encoding: gzip, chunked",
+        "Content-Length: 3\r\nContent-Length: 60",
+        "Content-Length: 3\r\nTransfer-Encoding: chunked",
+    ],
+    ids=["another coding", "two lengths", "both"],
+)
+def test_unclear_end_is_refused_and_nothing_behind_it_is_answered(server, head):
+    hidden = b"GET /v1/models HTTP/1.1\r\nHost: x\r\n\r\n"
+    request = f"POST {PATH} HTTP/1.1\r\nHost: x\r\n{head}\r\n\r\n".encode() + hidden
+
+    with socket.create_connection(("127.0.0.1", server.port), timeout=30) as client:
+        client.sendall(request)
+        answer = b""
+        while block := client.recv(65536):
+            answer += block
+
+    assert answer.startswith(b"HTTP/1.1 400 ")
+    assert answer.count(b"HTTP/1.1 ") == 1
