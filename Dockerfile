@@ -1,19 +1,34 @@
-# The service in a container. Two images:
+# The service in a container. Three images:
 #
-#   docker build -t carryover .                   models are mounted at /models
-#   docker build -t carryover --target baked .    models of artifacts/ are part of it
+#   docker build -t carryover .                      models are mounted at /models
+#   docker build -t carryover --target baked .       models of artifacts/ are part of it
+#   docker build -t carryover --target tensorflow .  runs models that do not compile, too
 
-FROM python:3.11-slim AS builder
+FROM python:3.11-slim AS packages
 
 # Its own environment: one folder to copy, without pip and what else builds need.
 RUN python -m venv --without-pip /opt/venv
-COPY requirements.txt .
+COPY requirements-serving.txt .
 # Wheels only: this base has no compiler, and a missing wheel should say so.
+# Of LiteRT, only what runs on a CPU: not the accelerators' compilers, 30 MB.
+RUN pip --python /opt/venv/bin/python install \
+      --no-cache-dir --disable-pip-version-check --only-binary=:all: \
+      -r requirements-serving.txt \
+ && cd /opt/venv/lib/python3.11/site-packages/ai_edge_litert \
+ && rm -rf tools vendors libLiteRtWebGpuAccelerator.so
+
+
+FROM packages AS tensorflow-packages
+
+COPY requirements.txt .
 # TensorFlow's headers, 430 MB, serve compiling operations against it; nothing does.
 RUN pip --python /opt/venv/bin/python install \
       --no-cache-dir --disable-pip-version-check --only-binary=:all: \
       -r requirements.txt \
  && rm -rf /opt/venv/lib/python3.11/site-packages/tensorflow/include
+
+
+FROM python:3.11-slim AS application
 
 # Compiled here, because the user of the service may not write. Readable for that user
 # even from a checkout under a strict umask.
@@ -23,20 +38,16 @@ RUN python -m compileall -q /app && chmod -R a+rX,go-w /app
 RUN mkdir /data
 
 
-FROM python:3.11-slim AS mounted
+# All but the packages, which every image brings as one layer of its own.
+FROM python:3.11-slim AS plain
 
-COPY --from=builder /opt/venv /opt/venv
-COPY --from=builder /app /app
-COPY --from=builder --chown=10001:10001 /data /data
+COPY --from=application /app /app
+COPY --from=application --chown=10001:10001 /data /data
 
 # Not on the loopback address only: requests come from outside the container.
-# TF_CPP_MIN_LOG_LEVEL: fewer of TensorFlow's notes. Some stay: it writes them before
-# it reads any setting.
-# TMPDIR: TensorFlow will not start without a folder for temporary files, and gunicorn's
-# workers show that they live by touching one. /dev/shm can be written even when the root
-# file system cannot, and is never a slow disk.
+# TMPDIR: gunicorn's workers show that they live by touching a temporary file. /dev/shm
+# can be written even when the root file system cannot, and is never a slow disk.
 ENV PATH=/opt/venv/bin:$PATH \
-    TF_CPP_MIN_LOG_LEVEL=2 \
     TMPDIR=/dev/shm \
     CARRYOVER_HOST=0.0.0.0 \
     CARRYOVER_PORT=8080 \
@@ -46,7 +57,7 @@ ENV PATH=/opt/venv/bin:$PATH \
     CARRYOVER_TOKEN_KEY_FILE=/data/token.key
 
 WORKDIR /app
-# Sessions and the key of sealed memories: all that has to outlive the container.
+# Sessions, the key of sealed memories, which models are loaded: what outlives a container.
 VOLUME /data
 EXPOSE 8080
 # A number, so that Kubernetes' runAsNonRoot can check it; above those of hosts' users.
@@ -63,7 +74,19 @@ HEALTHCHECK --interval=10s --timeout=5s --start-period=60s --retries=3 \
 CMD ["gunicorn", "-c", "python:service.gunicorn_config", "service.wsgi:app"]
 
 
-FROM builder AS models
+FROM plain AS tensorflow
+
+COPY --from=tensorflow-packages /opt/venv /opt/venv
+# Fewer of TensorFlow's notes. Some stay: it writes them before it reads any setting.
+ENV TF_CPP_MIN_LOG_LEVEL=2
+
+
+FROM plain AS mounted
+
+COPY --from=packages /opt/venv /opt/venv
+
+
+FROM python:3.11-slim AS models
 
 COPY artifacts /models
 RUN chmod -R a+rX,go-w /models

@@ -9,7 +9,7 @@ BUNDLED := nature taxi
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
 .DEFAULT_GOAL := help
-.PHONY: help serve models train test test-fast test-memory fuzz-api fuzz-binary check format bench bench-peers bench-memory bench-adding performance profile clean
+.PHONY: help serve models train test test-fast test-memory test-container fuzz-api fuzz-binary check format bench bench-peers bench-memory bench-adding bench-chaos performance profile clean
 
 help:  ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -41,6 +41,9 @@ test-memory: .venv/installed-dev  ## drive random lives of sessions for longer [
 bench-memory: .venv/installed-dev  ## measure the stores, five minutes [BENCH="--publish"]
 	@$(BIN)/python -m benchmarks.memory $(BENCH)
 
+test-container: .venv/installed-dev models  ## build and run every image, TensorFlow's too, twenty minutes
+	@CONTAINER_TENSORFLOW=1 $(BIN)/python -m pytest tests/container
+
 fuzz-binary: .venv/installed-dev  ## a million made-up bodies for the decoder of binary tensors
 	@FUZZ_BODIES=2000 FUZZ_MUTATIONS=500 $(BIN)/python -m pytest tests/service/test_binary_fuzz.py
 
@@ -68,11 +71,15 @@ profile: .venv/installed-dev  ## draw where a worker's time goes: docs/images/ho
 bench-adding: .venv/installed-dev  ## where a simple RNN stops remembering: 24 trainings
 	@$(BIN)/python -m benchmarks.adding
 
+bench-chaos: .venv/installed-dev models  ## kill workers, and Redis, under load; count what was lost or doubled
+	@$(BIN)/python -m benchmarks.chaos --store lmdb
+	@$(BIN)/python -m benchmarks.chaos --store redis
+
 clean:  ## remove everything that was made here: environment, models, runs, sessions
 	rm -rf .venv .bench artifacts runs var .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-.venv/installed: requirements.txt
+.venv/installed: requirements.txt requirements-serving.txt
 	@command -v $(PYTHON) >/dev/null || \
 	  { echo "error: there is no $(PYTHON); name the Python to use: make PYTHON=python3.12 ..." >&2; exit 1; }
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

@@ -41,6 +41,7 @@ class Told(NamedTuple):
         status: Of the answer.
         code: Of the problem, if there was one.
         traceparent: Its W3C trace header, or nothing.
+        are_rows_counted: Whether its rows were counted while it went on.
     """
 
     request_id: str
@@ -52,6 +53,7 @@ class Told(NamedTuple):
     status: int
     code: str | None
     traceparent: str = ""
+    are_rows_counted: bool = False
 
 
 def init_app(app: Flask) -> None:
@@ -72,7 +74,7 @@ def begin() -> None:
 
 
 def finish(response: Response) -> Response:
-    """Write the line and hand the id to the client."""
+    """Write the line, a stream's at its end, and hand the id to the client."""
     told = Told(
         g.request_id,
         g.began,
@@ -84,20 +86,30 @@ def finish(response: Response) -> Response:
         g.get("code"),
         request.headers.get("traceparent", ""),
     )
-    response.headers.update(tell(told))
+    response.headers.update(name_request(told))
+    stream = g.get("streaming")
+    if stream is None:
+        tell(told)
+    else:
+        response.call_on_close(
+            lambda: tell(told._replace(num_rows=stream.num_rows, are_rows_counted=True))
+        )
     return response
 
 
-def tell(told: Told) -> dict[str, str]:
-    """Log and count a request.
+def name_request(told: Told) -> dict[str, str]:
+    """Return the headers that name a request to the client."""
+    headers = {"X-Request-Id": told.request_id}
+    if told.traceparent and parse_traceparent(told.traceparent):
+        headers["traceparent"] = told.traceparent.strip()
+    return headers
 
-    Returns:
-        The headers that name it to the client.
-    """
+
+def tell(told: Told) -> None:
+    """Log and count a request."""
     seconds = time.perf_counter() - told.began
     manifest = told.model.manifest if told.model else None
     metrics.count(told, seconds)
-    headers = {"X-Request-Id": told.request_id}
     line = {
         "time": format_time(time.time()),
         "request_id": told.request_id,
@@ -112,13 +124,11 @@ def tell(told: Told) -> dict[str, str]:
     }
     if told.traceparent and (trace := parse_traceparent(told.traceparent)):
         line |= {"trace_id": trace.trace_id, "parent_id": trace.parent_id}
-        headers["traceparent"] = told.traceparent.strip()
     # A supervisor asks for health every few seconds; only bad news is worth a line.
     is_routine = (told.route or "").startswith("/v2/health") and told.status < 400
     level = logging.DEBUG if is_routine else logging.INFO
     if log.isEnabledFor(level):
         _write(orjson.dumps(line).decode())
-    return headers
 
 
 def write_with(write: Callable[[str], None]) -> None:

@@ -43,6 +43,7 @@ from service.views import (
     session_changes,
     session_memory,
     sessions,
+    stream,
     v2,
     v2_models,
     v2_repository,
@@ -170,6 +171,7 @@ def create_app(services: Services) -> Flask:
     }
     views = (
         predict,
+        stream,
         classify,
         forecast,
         models,

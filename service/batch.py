@@ -7,6 +7,7 @@ neither sessions nor stores, nor which runs come next in a tick: `service.lane` 
 from __future__ import annotations
 
 import math
+import time
 from collections import deque
 from collections.abc import Sequence
 from itertools import islice
@@ -14,7 +15,8 @@ from itertools import islice
 import numpy as np
 
 from service.catalog import Model
-from service.errors import NonFiniteResult
+from service.errors import DeadlineExceeded, NonFiniteResult
+from service.loop import look_up
 from service.rows import Advanced
 from service.run import Run
 from service.runtime import Signature
@@ -61,20 +63,27 @@ def advance_batch(
     signature: Signature,
     sequences: Sequence[np.ndarray],
     memories: Sequence[bytes | None],
+    *,
+    deadline: float = math.inf,
 ) -> list[Advanced | NonFiniteResult]:
-    """Advance sequences to their ends, together.
+    """Advance sequences to their ends, together; other requests go on in between.
 
     Args:
         model: The network.
         signature: `advance`, or `explain` for the gates too.
         sequences: Encoded events of each, of shape (timesteps[, columns]).
         memories: Memory of each as stored; None for one that has not begun.
+        deadline: When to give up, by `time.monotonic`.
+
+    Raises:
+        DeadlineExceeded: It has come.
 
     Returns:
         For each what came out, or why that is nothing to go on with.
     """
     runs = [Run(s, m) for s, m in zip(sequences, memories, strict=True)]
     waiting, failed = deque(runs), set[Run]()
+    began = time.monotonic()
     while waiting:
         remaining = [run.remaining for run in islice(waiting, MAX_PLANNED_ROWS)]
         num_rows, timesteps = model.runtime.plan(signature, remaining)
@@ -82,7 +91,18 @@ def advance_batch(
         bad = advance_runs(model, signature, taken, timesteps)
         failed |= {taken[k] for k in bad}
         waiting.extend(run for run in taken if run.remaining and run not in failed)
+        look_up()
+        if waiting and time.monotonic() > deadline:
+            raise too_late(time.monotonic() - began)
     return [non_finite() if run in failed else run.ahead() for run in runs]
+
+
+def too_late(seconds: float) -> DeadlineExceeded:
+    """Return the error of a row that was given up."""
+    return DeadlineExceeded(
+        f"the row had not come to its end after {seconds:.1f} s and was given up; its "
+        "memory is as it was. Send it again, or fewer events at a time."
+    )
 
 
 def non_finite() -> NonFiniteResult:

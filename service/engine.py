@@ -14,9 +14,10 @@ are applied one after another, in the order they were queued.
 from __future__ import annotations
 
 import time
-from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 
+from service.arrivals import Arrivals
+from service.batch import too_late
 from service.catalog import Catalog, Model
 from service.errors import (
     CarryoverError,
@@ -26,11 +27,10 @@ from service.errors import (
 )
 from service.in_progress import InProgress, has_keys
 from service.job import Job, Submission
-from service.lane import Lane, too_late
+from service.lane import Lane
 from service.memory.admission import Found
 from service.memory.seal import Seal
-from service.memory.sessions import SessionKey, Sessions
-from service.metrics import count_under_way
+from service.memory.sessions import Sessions
 from service.past import Past
 from service.retention import Retention
 from service.rows import Refused, Result, Row
@@ -81,9 +81,8 @@ class Engine:
         self._in_progress = InProgress()
         self._max_queued_rows = max_queued_rows
         self._num_rows = 0
-        self._queue: deque[Job] = deque()
+        self._arrivals = Arrivals()
         self._open: set[Job] = set()
-        self._busy: set[SessionKey | None] = set()
         self._lanes: dict[tuple[int, Signature], Lane] = {}
         self._ticker = Ticker(self._tick)
 
@@ -123,7 +122,6 @@ class Engine:
                 return self._advance(call, claimed, deadline)
         finally:
             self._num_rows -= len(rows)
-            count_under_way(-len(rows))
 
     def _advance(
         self, call: Call, rows: Sequence[Row | Refused], deadline: float
@@ -146,7 +144,6 @@ class Engine:
                 max_queued_rows=self._max_queued_rows,
             )
         self._num_rows += num_rows
-        count_under_way(num_rows)
 
     def _advance_turn(
         self,
@@ -172,7 +169,7 @@ class Engine:
                 results[k] = earlier_row_failed(row.session)
             else:
                 jobs[k] = Job(call, row, submission, deadline)
-        self._queue.extend(jobs.values())
+        self._arrivals.add(jobs.values())
         self._ticker.complete(submission)
         results |= {k: job.result for k, job in jobs.items() if job.result}
 
@@ -193,21 +190,13 @@ class Engine:
         Those whose clients no longer wait are given up before they cost anything.
         """
         taken: list[Job] = []
-        held: list[Job] = []
         now = time.monotonic()
-        while self._queue and len(taken) < MAX_ARRIVALS:
-            job = self._queue.popleft()
+        while len(taken) < MAX_ARRIVALS and (job := self._arrivals.next()):
+            self._open.add(job)
             if job.deadline <= now:
-                # Not what settles it: another row of its session may be under way.
-                job.settle(too_late(now - job.began))
-            elif job.key in self._busy:
-                held.append(job)
+                self._settle(job, too_late(now - job.began))
             else:
-                if job.key is not None:
-                    self._busy.add(job.key)
                 taken.append(job)
-        self._open.update(taken)
-        self._queue.extendleft(reversed(held))
         return taken
 
     def _admit(self, jobs: Sequence[Job]) -> None:
@@ -309,22 +298,20 @@ class Engine:
         if time.monotonic() - job.began > MAX_CONTENTION_SECONDS:
             self._settle(job, contended(job.row, MAX_CONTENTION_SECONDS))
             return
-        self._busy.discard(job.key)
         self._open.discard(job)
-        self._queue.appendleft(job)
+        self._arrivals.retry(job)
 
     def _fail_all(self) -> None:
         """Settle every job after a defect, so that no caller waits for ever."""
         self._lanes.clear()
-        for job in list(self._open):
-            self._settle(job, broken())
-        while self._queue:
-            self._queue.popleft().settle(broken())
+        for job in [*self._open, *self._arrivals.clear()]:
+            job.settle(broken())
+        self._open.clear()
 
     def _settle(self, job: Job, result: Result) -> None:
-        """Settle a job that was taken off the queue."""
-        self._busy.discard(job.key)
+        """Settle a job that was taken in, and let the next of its session go on."""
         self._open.discard(job)
+        self._arrivals.settled(job)
         job.settle(result)
 
 

@@ -76,11 +76,14 @@ def show_crash(error: Exception) -> Response:
 
 def answer_crash(error: Exception, request_id: str) -> Answer:
     """Answer a defect of the service; its details are for the log only."""
+    return answer_problem(log_crash(error, request_id))
+
+
+def log_crash(error: Exception, request_id: str) -> errors.CarryoverError:
+    """Log a defect of the service, and return what clients are told of it."""
     log.error("unexpected error in request %s", request_id, exc_info=error)
-    return answer_problem(
-        errors.CarryoverError(
-            "the service failed in a way it should not have; each session is where it "
-            "was or past its row: ask GET /v1/models/<model>/sessions/<id>. The log of "
-            "the service has the details under this request's id."
-        )
+    return errors.CarryoverError(
+        "the service failed in a way it should not have; each session is where it "
+        "was or past its row: ask GET /v1/models/<model>/sessions/<id>. The log of "
+        "the service has the details under this request's id."
     )

@@ -7,6 +7,7 @@ nothing: the memories it makes are dropped.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
@@ -17,8 +18,8 @@ from service.batch import advance_batch, split_memory
 from service.catalog import Model
 from service.engine import Engine
 from service.errors import CannotForecast, CarryoverError, EmptySequence
-from service.loop import look_up
 from service.memory.admission import check_step
+from service.memory.sessions import live
 from service.past import Past
 from service.paths import Path, Plan, extend
 from service.rows import Outcome, Refused, Row
@@ -44,6 +45,7 @@ def check_forecastable(model: Model) -> None:
     """
     manifest = model.manifest
     if manifest.output["kind"] == "next_event":
+        check_labels_are_events(model)
         return
     raise CannotForecast(
         f"{manifest.name} answers {manifest.output['name']} "
@@ -54,11 +56,29 @@ def check_forecastable(model: Model) -> None:
     )
 
 
+def check_labels_are_events(model: Model) -> None:
+    """Refuse a model that expects what it could not take.
+
+    Raises:
+        CannotForecast: Its labels are not the events, in their order.
+    """
+    vocabulary = model.manifest.input.get("vocabulary")
+    labels = model.manifest.labels or []
+    if vocabulary is not None and list(labels) != list(vocabulary):
+        raise CannotForecast(
+            f"{model.manifest.name} expects labels that are not the events it takes, "
+            "so there is nothing to feed back. A forecast needs labels equal to the "
+            "vocabulary.",
+            task=model.manifest.task,
+        )
+
+
 def forecast(
     engine: Engine,
     call: Call,
     rows: Sequence[Row | Refused],
     plan: Plan,
+    deadline: float = math.inf,
 ) -> list[Forecast | CarryoverError]:
     """Continue rows without committing anything.
 
@@ -67,6 +87,10 @@ def forecast(
         call: What the rows share.
         rows: The rows. One without events continues its memory as it is.
         plan: What is asked for.
+        deadline: When to give up, by `time.monotonic`.
+
+    Raises:
+        DeadlineExceeded: It has come.
 
     Returns:
         For each row its paths, the most probable first, or why it was refused.
@@ -80,7 +104,7 @@ def forecast(
             results[k] = error
     for model in {id(past.model): past.model for past in pasts.values()}.values():
         own = {k: past for k, past in pasts.items() if past.model is model}
-        results |= walk(model, rows, own, plan)
+        results |= walk(model, rows, own, plan, deadline)
     return [results[k] for k in range(len(rows))]
 
 
@@ -97,7 +121,7 @@ def recall(engine: Engine, call: Call, row: Row | Refused) -> Past:
         key = call.key(row.session)
         [found] = engine.sessions.load([key])
         if found.record is None:
-            engine.sessions.get(key)  # raises: a forecast does not begin a session
+            live(key, found)  # raises: a forecast does not begin a session
     # Without `at`, for which there may be a stored answer: it is no repeat.
     past = engine.transitions.begin(call, replace(row, at=None), found)
     if isinstance(past, Outcome):
@@ -118,12 +142,16 @@ def recall(engine: Engine, call: Call, row: Row | Refused) -> Past:
 
 
 def walk(
-    model: Model, rows: Sequence[Row | Refused], pasts: Mapping[int, Past], plan: Plan
+    model: Model,
+    rows: Sequence[Row | Refused],
+    pasts: Mapping[int, Past],
+    plan: Plan,
+    deadline: float,
 ) -> dict[int, Forecast | CarryoverError]:
     """Follow the paths of all rows of one version together."""
     paths: dict[int, list[Path]] = {}
     results: dict[int, Forecast | CarryoverError] = {}
-    for k, begun in begin_paths(model, pasts).items():
+    for k, begun in begin_paths(model, pasts, deadline).items():
         if isinstance(begun, CarryoverError):
             results[k] = begun
         else:
@@ -132,9 +160,8 @@ def walk(
     for distance in range(plan.horizon):
         for k in paths:
             paths[k] = extend(paths[k], plan, generators[k])
-        look_up()  # other requests need not wait for the whole path
         if distance + 1 < plan.horizon:
-            failed = advance_paths(model, paths)
+            failed = advance_paths(model, paths, deadline)
             results |= failed
             paths = {k: own for k, own in paths.items() if k not in failed}
     for k, own in paths.items():
@@ -147,7 +174,7 @@ def walk(
 
 
 def begin_paths(
-    model: Model, pasts: Mapping[int, Past]
+    model: Model, pasts: Mapping[int, Past], deadline: float
 ) -> dict[int, Path | CarryoverError]:
     """Run the rows' own events, and note what the network expects after them."""
     begun: dict[int, Path | CarryoverError] = {}
@@ -163,6 +190,7 @@ def begin_paths(
             "advance",
             [past.sequence for past in running.values()],
             [past.tensors for past in running.values()],
+            deadline=deadline,
         )
         name = model.manifest.output["name"]
         for k, ahead in zip(running, advanced, strict=True):
@@ -181,7 +209,7 @@ def read_expected(model: Model, tensors: bytes | None) -> np.ndarray:
 
 
 def advance_paths(
-    model: Model, paths: dict[int, list[Path]]
+    model: Model, paths: dict[int, list[Path]], deadline: float
 ) -> dict[int, CarryoverError]:
     """Advance the memory of every path by its last event, in one batch.
 
@@ -194,6 +222,7 @@ def advance_paths(
         "advance",
         [np.array([path.events[-1]], model.encoder.dtype) for _, path in flat],
         [path.tensors for _, path in flat],
+        deadline=deadline,
     )
     failed: dict[int, CarryoverError] = {}
     name = model.manifest.output["name"]

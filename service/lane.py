@@ -11,9 +11,9 @@ import time
 from collections import deque
 from itertools import islice
 
-from service.batch import MAX_PLANNED_ROWS, advance_runs, non_finite
+from service.batch import MAX_PLANNED_ROWS, advance_runs, non_finite, too_late
 from service.catalog import Model
-from service.errors import CarryoverError, DeadlineExceeded
+from service.errors import CarryoverError
 from service.job import Job
 from service.metrics import count_call
 from service.runtime import Signature
@@ -66,11 +66,3 @@ class Lane:
             else:
                 self._jobs.append(job)
         return finished, failed
-
-
-def too_late(seconds: float) -> DeadlineExceeded:
-    """Return the error of a row that was given up."""
-    return DeadlineExceeded(
-        f"the row had not come to its end after {seconds:.1f} s and was given up; its "
-        "memory is as it was. Send it again, or fewer events at a time."
-    )

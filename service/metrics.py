@@ -17,7 +17,6 @@ from prometheus_client import (
     REGISTRY,
     CollectorRegistry,
     Counter,
-    Gauge,
     Histogram,
     generate_latest,
 )
@@ -50,11 +49,6 @@ BATCH_ROWS = Counter(
     "Rows of those calls; their ratio is the mean batch.",
     ("model", "signature"),
 )
-QUEUED_ROWS = Gauge(
-    "carryover_queued_rows",
-    "Rows that wait or are under way.",
-    multiprocess_mode="livesum",
-)
 
 
 def count(told: Told, seconds: float) -> None:
@@ -74,15 +68,8 @@ def count_call(name: tuple[str, str], num_rows: int) -> None:
     _later.ask()
 
 
-def count_under_way(num_rows: int) -> None:
-    """Note that so many more rows are under way, or fewer; told a moment later."""
-    global _under_way
-    _under_way += num_rows
-
-
 def count_all() -> None:
     """Count what was answered and called since the last time."""
-    QUEUED_ROWS.set(_under_way)
     count_answered()
     for name in list(_calls):
         calls, rows = find_batches(*name)
@@ -101,7 +88,7 @@ def count_answered() -> None:
         version = manifest.version if manifest else 0
         kind = (told.route or "", name, version, told.status, told.code or "")
         kinds[kind] += 1
-        rows[name] += told.num_rows or 0
+        rows[name] += 0 if told.are_rows_counted else told.num_rows or 0
         find_request(*kind)[1].observe(seconds)
     for kind, number in kinds.items():
         find_request(*kind)[0].inc(number)
@@ -110,7 +97,6 @@ def count_answered() -> None:
             find_rows(name).inc(number)
 
 
-_under_way = 0
 _answered: deque[tuple[Told, float]] = deque()
 _calls: Counted[tuple[str, str]] = Counted()
 _rows: Counted[tuple[str, str]] = Counted()

@@ -12,6 +12,7 @@ import numpy as np
 from service.catalog import Model
 from service.errors import WrongNetwork
 from service.memory.admission import Found
+from service.memory.answers import keep_named
 from service.memory.record import Session, Tombstone
 from service.memory.seal import Opened
 from service.migration import Continuation
@@ -58,9 +59,15 @@ class Past(NamedTuple):
 
     @property
     def answers(self) -> bytes:
-        """The answers the session has kept, from a former life too."""
+        """The answers the session has kept.
+
+        From a former life only those that have a key: an answer to a step holds for
+        the memory that took it.
+        """
         kept = None if self.found is None else self.found.record
-        return kept.answers if isinstance(kept, Session | Tombstone) else b""
+        if not isinstance(kept, Session | Tombstone) or not kept.answers:
+            return b""
+        return kept.answers if self.record is not None else keep_named(kept.answers)
 
 
 def begin_with(

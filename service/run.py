@@ -37,8 +37,12 @@ class Run:
 
     def take(self, outputs: Outputs, index: int, length: int, memory: bytes) -> None:
         """Go on by `length` events: row `index` of a batch's outputs is this run's."""
-        self._parts.append((outputs, index, length))
         self.position += length
+        if self.remaining:
+            # Its own, not a view: the rest of the batch need not live as long as it.
+            outputs = {n: v[index : index + 1].copy() for n, v in outputs.items()}
+            index = 0
+        self._parts.append((outputs, index, length))
         self.memory = memory
 
     def ahead(self) -> Advanced:

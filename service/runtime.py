@@ -90,8 +90,8 @@ def open_tensorflow(artifact: Artifact) -> Runtime:
     except ImportError as error:
         raise ArtifactError(
             f"{artifact.path} has no compiled programs and TensorFlow is not installed "
-            "to run its SavedModel. Install the tensorflow of requirements.txt, or "
-            "export a network that compiles."
+            "to run its SavedModel. Install the tensorflow of requirements.txt, build "
+            "the image with --target tensorflow, or export a network that compiles."
         ) from error
     return TensorFlowRuntime(artifact.path)
 

@@ -15,10 +15,10 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from service import inferring, predicting
-from service.access_log import Told, choose_id, tell
+from service.access_log import Told, choose_id, name_request, tell
 from service.body import read_body
 from service.catalog import Model
-from service.errors import CarryoverError, ModelNotFound
+from service.errors import CarryoverError
 from service.inferring import Parts
 from service.problems import Answer, answer_problem
 
@@ -66,7 +66,7 @@ class Shortcut:
         began = time.perf_counter()
         try:
             model = self._services.catalog.find(found[1])
-        except ModelNotFound:
+        except (CarryoverError, OSError):  # Flask's way finds and tells why
             return self._app(environ, start_response)
         request_id = choose_id(environ.get("HTTP_X_REQUEST_ID", ""))
         answer = self._answer(environ, model, request_id, found.re)
@@ -81,11 +81,12 @@ class Shortcut:
             answer.code,
             environ.get("HTTP_TRACEPARENT", ""),
         )
+        tell(told)
         headers = [
             ("Content-Type", answer.mimetype),
             ("Content-Length", str(len(answer.body))),
             *answer.headers.items(),
-            *tell(told).items(),
+            *name_request(told).items(),
         ]
         start_response(STATUS_LINES[answer.status], headers)
         return [answer.body]

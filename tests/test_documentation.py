@@ -95,9 +95,18 @@ def test_readme_lists_the_top_level():
     text = (ROOT / "README.md").read_text()
     tree = re.search(r"## Files\n+```\n(.*?)```", text, re.S).group(1)
 
-    listed = re.findall(r"^([a-z]+/)", tree, re.M)
-    assert listed
-    assert all((ROOT / folder).is_dir() for folder in listed)
-    nested = re.findall(r"^  ([a-z]+(?:/|\.py))", tree, re.M)
-    packages = [ROOT / name for name in ("service", "models", "training")]
-    assert all(any((p / name).exists() for p in packages) for name in nested)
+    folder = None
+    for indent, name in re.findall(r"^( *)([\w.]+/?) ", tree, re.M):
+        if not indent:
+            folder = ROOT / name
+        assert (folder / name if indent else folder).exists(), name
+    assert folder
+
+
+def test_files_that_architecture_names_exist():
+    text = (ROOT / "ARCHITECTURE.md").read_text()
+
+    names = re.findall(r"[\w/]+\.py\b", text)
+    assert names
+    for name in names:
+        assert any((ROOT / folder / name).exists() for folder in ("", "service")), name

@@ -68,7 +68,8 @@ def parse(
     check_rows(forms, max_rows, field)
     is_last_only = options.is_last_only and not explain
     rows = [
-        parse_row(k, form, model, field, is_last_only) for k, form in enumerate(forms)
+        parse_row(f"{field}[{k}]", form, model, is_last_only)
+        for k, form in enumerate(forms)
     ]
     if options.is_columnar:
         refuse_tensor(rows)

@@ -90,7 +90,7 @@ def refuse_json(data: bytes) -> NoReturn:
 
 def read_row(raw: Any, manifest: Manifest, where: str) -> Form:
     """Check one row's form."""
-    session = raw.get("session") if isinstance(raw, dict) else None
+    session = find_session(raw)
     try:
         refuse_non_finite(raw, where)
         if isinstance(raw, dict):
@@ -107,7 +107,20 @@ def read_row(raw: Any, manifest: Manifest, where: str) -> Form:
         refused = InvalidEvent(f"{where}: {error.detail}", **error.members)
     except CarryoverError as error:
         refused = error
-    return Refused(refused, session if isinstance(session, str) else None)
+    return Refused(refused, session)
+
+
+def find_session(raw: Any) -> str | None:
+    """Find the session a row is for, whatever else is wrong with it."""
+    if not isinstance(raw, dict):
+        return None
+    if isinstance(raw.get("session"), str):
+        return str(raw["session"])
+    given = raw.get("sequence_id")
+    if isinstance(given, list) and len(given) == 1:
+        given = given[0]
+    is_id = isinstance(given, int | str) and not isinstance(given, bool) and given
+    return str(given) if is_id else None
 
 
 def read_object(raw: dict[str, Any], manifest: Manifest) -> Form:

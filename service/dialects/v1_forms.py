@@ -21,6 +21,9 @@ MAX_COUNT = 2**53
 
 Count = Annotated[int, Meta(ge=0, le=MAX_COUNT)]
 Seconds = Annotated[float, Meta(gt=0, le=MAX_TTL_SECONDS)]
+Returned = Literal["last", "all"]
+Top = Annotated[int, Meta(ge=1, le=MAX_COUNT)]
+Threshold = Annotated[float, Meta(ge=0, le=1)]
 SessionId = Annotated[str, Meta(max_length=MAX_SESSION_BYTES)]
 # OpenVINO Model Server's tensors are of shape [1]; a number alone says the same.
 UInt64 = Annotated[int, Meta(ge=0)]
@@ -50,9 +53,9 @@ class PredictBody(
 
     instances: list[ObjectRow | list[Any]] | UnsetType = UNSET
     inputs: list[Any] | dict[str, Any] | UnsetType = UNSET
-    returned: Literal["last", "all"] = "last"
-    top: Annotated[int, Meta(ge=1, le=MAX_COUNT)] | None = None
-    threshold: Annotated[float, Meta(ge=0, le=1)] | None = None
+    returned: Returned = "last"
+    top: Top | None = None
+    threshold: Threshold | None = None
     signature_name: str = "serving_default"
     memory_format: Literal["sealed", "plain"] = "sealed"
 

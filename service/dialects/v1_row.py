@@ -18,10 +18,8 @@ from service.memory_forms import read_object
 from service.rows import Refused, Row
 
 
-def parse_row(
-    position: int, form: Form, model: Model, field: str, is_last_only: bool
-) -> ParsedRow:
-    """Parse one row; a refusal names the row, and the session it was for."""
+def parse_row(where: str, form: Form, model: Model, is_last_only: bool) -> ParsedRow:
+    """Parse one row; a refusal says where it stands, and the session it was for."""
     if isinstance(form, Refused):
         return ParsedRow(form)
     try:
@@ -31,7 +29,7 @@ def parse_row(
             return ParsedRow(row, True)
         return parse_object(form, model, is_last_only)
     except CarryoverError as error:
-        named = name_row(error, f"{field}[{position}]")
+        named = name_row(error, where)
         session = form.session if isinstance(form, ObjectRow) else UNSET
         return ParsedRow(Refused(named, session if session is not UNSET else None))
 

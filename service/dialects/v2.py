@@ -60,7 +60,7 @@ def parse(
             "advances one row at a time. Send one row, of as many events as there are."
         )
     outputs = choose_outputs(form, memory, model)
-    if memory.session is None:
+    if not is_remembered:
         rows = [build_row(sequence, memory) for sequence in sequences]
         return Request(rows, form.id, memory, outputs)
     (sequence,) = sequences

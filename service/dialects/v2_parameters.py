@@ -157,7 +157,8 @@ def read_ttl(parameters: Parameters) -> float | None:
     if "ttl_seconds" not in parameters:
         return None
     value = read(parameters, "ttl_seconds", 0)
-    if not 0 < float(value) <= MAX_TTL_SECONDS:
+    # Compared before it is converted: an integer may be beyond any float.
+    if isinstance(value, str) or not 0 < value <= MAX_TTL_SECONDS:
         raise InvalidRequest(
             f"parameter 'ttl_seconds' is {str(value)[:40]}; expected more than 0 and "
             f"at most {MAX_TTL_SECONDS}."

@@ -58,11 +58,17 @@ def claim(found: Found, *, start: bool) -> Session | Tombstone | None:
     return None
 
 
-def fork(source: Session, now: float, idle_seconds: float | None) -> Session:
+def fork(
+    source: Session,
+    before: Session | Tombstone | None,
+    now: float,
+    idle_seconds: float | None,
+) -> Session:
     """Begin a session with another one's memory.
 
     Its memory, snapshots and history come along; answers do not, because idempotency
-    keys belong to the session they were sent to.
+    keys belong to the session they were sent to. So those of the id's own former life
+    are kept: a request that was applied to it is not applied again.
     """
     idle = idle_seconds or source.idle_seconds
     return source._replace(
@@ -70,7 +76,7 @@ def fork(source: Session, now: float, idle_seconds: float | None) -> Session:
         updated_at=now,
         expires_at=now + idle,
         idle_seconds=idle,
-        answers=b"",
+        answers=keep_named(before.answers) if before else b"",
     )
 
 

@@ -117,7 +117,7 @@ class LmdbStore:
             if held is None:
                 version, indexed_at = 0, NEVER
             else:
-                version, _, indexed_at, _ = unpack(held)
+                version, _, indexed_at, _ = read_header(held)
                 is_growing = is_growing or len(held) < size + len(value)
             if version != expected:
                 stored.append(False)
@@ -232,7 +232,7 @@ class LmdbStore:
         held = txn.get(key, None, self._entries)
         if held is None:
             return False
-        version, forget_at, _, checksum = unpack(held)
+        version, forget_at, _, checksum = read_header(held)
         if forget_at <= now:
             txn.delete(key, db=self._entries)
             return True
@@ -250,12 +250,21 @@ class LmdbStore:
         self._env.close()
 
 
+def read_header(held: bytes | memoryview) -> tuple[int, float, float, int]:
+    """Read version, forget_at, indexed_at and checksum of an entry.
+
+    One that is cut off is damaged, not the end of the store: it has a version, so that
+    it can be replaced and deleted, a checksum that no key has, and is long due.
+    """
+    return unpack(held) if len(held) >= HEADER.size else (1, 0.0, NEVER, -1)
+
+
 def _entry(key: bytes, held: bytes | None) -> Entry | None:
     return None if held is None else _to_entry(key, held)
 
 
 def _to_entry(key: bytes, held: bytes) -> Entry:
-    version, _, _, checksum = unpack(held)
+    version, _, _, checksum = read_header(held)
     return Entry(version, held[HEADER.size :] if checksum == crc32(key) else b"")
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Sequence
+from time import sleep
 from typing import Any, NamedTuple, TypeAlias
 
 import redis
@@ -22,9 +23,10 @@ from service.memory.redis_scripts import Script
 log = logging.getLogger(__name__)
 
 # A connection that the server closed shows only when it is used, so once more at once.
-# Repeating is safe: reads change nothing, and a commit knows its own mark.
-RETRIES = 1
+# Not by the library: whether a script was sent twice is told to its caller.
 RETRY = ExponentialWithJitterBackoff(base=0.01, cap=0.1)
+CLUSTER_RETRIES = 1
+BROKEN = (redis.ConnectionError, redis.TimeoutError, OSError)
 # An idle connection is tried before use, lest a firewall has dropped it.
 HEALTH_CHECK_SECONDS = 30
 # Policies by which a full server throws away live sessions.
@@ -56,6 +58,16 @@ class Call(NamedTuple):
         return Command(self.keys[0], rest)
 
 
+class Replies(list[Any]):
+    """Replies of scripts.
+
+    Attributes:
+        is_resent: Whether they may have run twice, because a connection broke.
+    """
+
+    is_resent = False
+
+
 class RedisClient:
     """Sends batches of commands, one round trip each (one per node in a cluster).
 
@@ -82,7 +94,7 @@ class RedisClient:
                 raise self._translate(reply) from reply
         return replies
 
-    def call(self, calls: Sequence[Call]) -> list[Any]:
+    def call(self, calls: Sequence[Call]) -> Replies:
         """Return the replies of scripts, all run even if one fails.
 
         Returns:
@@ -99,13 +111,18 @@ class RedisClient:
         unknown = [i for i, r in enumerate(replies) if isinstance(r, NO_SCRIPT)]
         if unknown:
             texts = [calls[i].command(by_name=False) for i in unknown]
-            for i, reply in zip(unknown, self._send(texts), strict=True):
+            again = self._send(texts)
+            replies.is_resent |= again.is_resent
+            for i, reply in zip(unknown, again, strict=True):
                 replies[i] = reply
         failures = [reply for reply in replies if isinstance(reply, Exception)]
         others = [error for error in failures if not isinstance(error, NO_MEMORY)]
         if others or (failures and len(failures) == len(replies)):
             raise self._translate((others or failures)[0])
-        return [self._translate(r) if isinstance(r, NO_MEMORY) else r for r in replies]
+        replies[:] = [
+            self._translate(r) if isinstance(r, NO_MEMORY) else r for r in replies
+        ]
+        return replies
 
     def info(self, section: str) -> list[dict[str, Any]]:
         """Return a section of what the server, or each primary node, tells of itself.
@@ -127,19 +144,34 @@ class RedisClient:
         if self._client is not None:
             self._client.close()
 
-    def _send(self, commands: Sequence[Command]) -> list[Any]:
+    def _send(self, commands: Sequence[Command]) -> Replies:
+        """Send commands, once more where the connection breaks.
+
+        To a cluster the library does so, with its nodes found anew.
+        """
         if not commands:
-            return []
+            return Replies()
         try:
-            client = self._connect()
-            if isinstance(client, RedisCluster):
-                return self._send_to_nodes(client, commands)
-            pipeline = client.pipeline(transaction=False)
-            for command in commands:
-                pipeline.execute_command(*command.arguments)
-            return pipeline.execute(raise_on_error=False)
+            try:
+                return Replies(self._execute(commands))
+            except BROKEN:
+                if self._address.is_cluster:
+                    raise
+                sleep(RETRY.compute(1))
+                replies = Replies(self._execute(commands))
+                replies.is_resent = True
+                return replies
         except FAILURES as error:
             raise self._translate(error) from error
+
+    def _execute(self, commands: Sequence[Command]) -> list[Any]:
+        client = self._connect()
+        if isinstance(client, RedisCluster):
+            return self._send_to_nodes(client, commands)
+        pipeline = client.pipeline(transaction=False)
+        for command in commands:
+            pipeline.execute_command(*command.arguments)
+        return pipeline.execute(raise_on_error=False)
 
     def _send_to_nodes(
         self, client: RedisCluster, commands: Iterable[Command]
@@ -171,12 +203,17 @@ class RedisClient:
         for secret in filter(None, (self._address.password, self._address.username)):
             shown = shown.replace(secret, "***")
         log.error("the memory store at %s cannot be used: %s", self._address, shown)
-        return StoreUnavailable(
-            "the memory store cannot be reached or used now; whether the last step was "
-            'stored is not known. Try again, with the same "at" or Idempotency-Key '
-            "if the step must not be taken twice; if it stays so, the service's log "
-            "says why."
-        )
+        return unknown_outcome()
+
+
+def unknown_outcome() -> StoreUnavailable:
+    """Return the error of a step of which nobody knows whether it was stored."""
+    return StoreUnavailable(
+        "the memory store cannot be reached or used now; whether the last step was "
+        'stored is not known. Try again, with the same "at" or Idempotency-Key '
+        "if the step must not be taken twice; if it stays so, the service's log "
+        "says why."
+    )
 
 
 NO_MEMORY = redis.OutOfMemoryError
@@ -191,7 +228,7 @@ def _open(address: RedisAddress) -> redis.Redis | RedisCluster:
         "socket_timeout": address.timeout_seconds,
         "socket_connect_timeout": address.timeout_seconds,
         "health_check_interval": HEALTH_CHECK_SECONDS,
-        "retry": Retry(RETRY, RETRIES),
+        "retry": Retry(RETRY, CLUSTER_RETRIES if address.is_cluster else 0),
         # RESP2: what every server speaks, and without pushed notices.
         "protocol": 2,
     }

@@ -19,6 +19,8 @@ HEADER = Struct(">Q8sd")
 VERSION = Struct(">Q")
 SECONDS = Struct(">d")
 WRITER_BYTES = 8
+# Of what a commit's script returns.
+STORED, PASSED = 1, 2
 # Beyond this an expiry in milliseconds would not be exact; it is as good as never.
 NEVER_SECONDS = 2.0**42
 
@@ -35,10 +37,11 @@ def _script(text: str) -> Script:
     return Script(text, hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest())
 
 
-# Returns 1 where stored, 0 where the key is at another version. The indexes change
-# only when an entry begins, or is to be forgotten earlier than they know. ZREM of no
-# key: a script that has written something may go on writing at maxmemory, so live
-# sessions advance, and end, where no new one may begin.
+# Returns 1 where stored, 0 where another's record stands in its place, 2 where the key
+# is at another version still: there its own may have stood in between. The indexes
+# change only when an entry begins, or is to be forgotten earlier than they know. ZREM
+# of no key: a script that has written something may go on writing at maxmemory, so
+# live sessions advance, and end, where no new one may begin.
 COMMIT = _script("""
 local entry, keys, due = KEYS[1], KEYS[2], KEYS[3]
 local expected, record, name, forget_at, expire = unpack(ARGV)
@@ -48,7 +51,7 @@ if version ~= expected then
   if held ~= '' and string.sub(held, 1, 16) == string.sub(record, 1, 16) then
     return 1
   end
-  return 0
+  return version == string.sub(record, 1, 8) and 0 or 2
 end
 if held ~= '' then
   redis.call('ZREM', keys, '')

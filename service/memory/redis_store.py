@@ -21,13 +21,21 @@ from zlib import crc32
 from service.errors import StoreFull, StoreUnavailable
 from service.memory.redis_address import RedisAddress
 from service.memory.redis_capacity import RedisCapacity
-from service.memory.redis_client import KEEPING, Call, Command, RedisClient
+from service.memory.redis_client import (
+    KEEPING,
+    Call,
+    Command,
+    RedisClient,
+    unknown_outcome,
+)
 from service.memory.redis_scan import scan_buckets
 from service.memory.redis_scripts import (
     COMMIT,
     FORGET,
     HEADER,
+    PASSED,
     SECONDS,
+    STORED,
     VERSION,
     WRITER_BYTES,
     expiry_ms,
@@ -84,7 +92,11 @@ class RedisStore:
         self._capacity.admit([put for put in puts if not put.expected])
         writer = os.urandom(WRITER_BYTES)
         replies = self._client.call([self._commit(put, writer) for put in puts])
-        return [r if isinstance(r, StoreFull) else r == 1 for r in replies]
+        # Sent twice, it may have been stored, and been built upon in between. Called a
+        # loser, the step would be computed and stored once more.
+        if replies.is_resent and PASSED in replies:
+            raise unknown_outcome()
+        return [r if isinstance(r, StoreFull) else r == STORED for r in replies]
 
     def _commit(self, put: Put, writer: bytes) -> Call:
         key, expected, value, forget_at = put

@@ -10,11 +10,12 @@ import threading
 from collections.abc import Callable
 
 from service.errors import CarryoverError
+from service.loop import look_up
 from service.memory.sessions import Sessions
 
 INTERVAL_SECONDS = 30.0
 # Small enough that a sweep's transaction never holds up a step noticeably.
-RECORDS_PER_TRANSACTION = 500
+RECORDS_PER_TRANSACTION = 128
 log = logging.getLogger(__name__)
 
 
@@ -47,6 +48,7 @@ class Sweeper(threading.Thread):
         while not self._stopped.is_set():
             if self._sessions.sweep(RECORDS_PER_TRANSACTION) < RECORDS_PER_TRANSACTION:
                 return
+            look_up()  # under gevent this is no thread: requests go on in between
 
     def stop(self) -> None:
         """Stop a started sweeper, between two transactions, and wait until it has."""

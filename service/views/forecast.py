@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 from flask import Blueprint, Response, g
 
 from service.current import services, tenant
@@ -44,7 +46,8 @@ def forecast_rows(
     g.rows = len(parsed.rows)
     is_named = (version or label) is not None
     call = Call(model, tenant(), "advance", is_version_named=is_named)
-    results = forecast(services().engine, call, parsed.rows, parsed.plan)
+    deadline = time.monotonic() + settings.request_timeout_seconds
+    results = forecast(services().engine, call, parsed.rows, parsed.plan, deadline)
     failures = [result for result in results if isinstance(result, CarryoverError)]
     if len(failures) == len(results):
         return problem_response(*failures)

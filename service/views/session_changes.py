@@ -84,8 +84,8 @@ def fork(name: str, session: str) -> Response:
     condition.check(found)
 
     def begin(target: Found, now: float) -> Session:
-        changes.claim(target, start=form.start)
-        return changes.fork(source, now, form.ttl_seconds)
+        before = changes.claim(target, start=form.start)
+        return changes.fork(source, before, now, form.ttl_seconds)
 
     target = key._replace(session=form.to)
     return answer_state(target, sessions.change(target, begin), 201)

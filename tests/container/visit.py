@@ -25,10 +25,10 @@ PODMAN_SECONDS = 60
 # Longer than gunicorn's graceful_timeout.
 STOP_SECONDS = 25
 WRITE = "import pathlib; pathlib.Path('/app/written').touch()"
-FIND = (
-    "import importlib.util as u; "
-    "print([n for n in ('models', 'training', 'tests') if u.find_spec(n)])"
-)
+OURS = ("models", "training", "tests")
+LARGE = ("tensorflow", "keras")
+FIND = "import importlib.util as u; print([n for n in {names} if u.find_spec(n)])"
+STATE = "import os; print(sorted(os.listdir('/data')))"
 
 
 def main(answers: Path) -> None:
@@ -51,7 +51,9 @@ def main(answers: Path) -> None:
         "session": session,
         "sealed": sealed,
         "write": run_inside(WRITE),
-        "packages": run_inside(FIND),
+        "packages": run_inside(FIND.format(names=OURS)),
+        "large": run_inside(FIND.format(names=LARGE)),
+        "data": run_inside(STATE),
     }
     answers.write_text(json.dumps(seen))
 

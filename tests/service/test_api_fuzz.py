@@ -4,6 +4,7 @@ No answer is a 5xx, and each is as the document says. `FUZZ_SECONDS` is how long
 most, `FUZZ_EXAMPLES` how many per call and phase; `make fuzz-api` sets both high.
 """
 
+import json
 import os
 
 import pytest
@@ -32,7 +33,7 @@ CONFIG = {
     "operations": [
         {
             # A wrong row among right ones is answered in its place: see the check.
-            "include-path-regex": ":(predict|explain)$",
+            "include-path-regex": ":(predict|explain|stream)$",
             "checks": {"negative_data_rejection": {"enabled": False}},
         },
         {
@@ -42,6 +43,12 @@ CONFIG = {
         },
     ],
 }
+
+
+@schemathesis.serializer("application/x-ndjson")
+def write_line(_ctx, row):
+    """Send a row of `:stream` as its only line."""
+    return json.dumps(row).encode() + b"\n"
 
 
 @schemathesis.check

@@ -39,12 +39,12 @@ class Arrival:
 
     def __init__(self, engine, model, rows, **options):
         self.error = None
-        num_queued = len(engine._queue)
+        num_queued = len(engine._arrivals)
         self._thread = threading.Thread(
             target=self._send, args=(engine, model, rows, options), daemon=True
         )
         self._thread.start()
-        while len(engine._queue) == num_queued:
+        while len(engine._arrivals) == num_queued:
             assert self._thread.is_alive()
             threading.Event().wait(0.0005)
 
@@ -246,7 +246,7 @@ def test_a_defect_leaves_nobody_waiting_and_the_engine_whole(engine, model):
     (after,) = engine.advance(model, [row(RED, session="s")])
     assert after.step == 1
     assert not engine._open
-    assert not engine._busy
+    assert not len(engine._arrivals)
     assert engine._num_rows == 0
 
 

@@ -378,6 +378,17 @@ def test_repeat_with_the_same_step_gets_the_same_bytes(send, client, clock):
     assert step_of(client) == 2
 
 
+def test_step_of_a_former_life_is_a_conflict_in_the_next(send, client):
+    send(row("red"), key=None)
+    send(row("green", at=1, end=True), key=None)
+    send(row("green", "green", start=True), key=None)
+
+    repeated = send(row("green", at=1, end=True), key=None)
+
+    assert_problem(repeated, 409, "step_conflict")
+    assert step_of(client) == 2
+
+
 @pytest.mark.parametrize(
     "other",
     [

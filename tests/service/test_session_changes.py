@@ -101,6 +101,20 @@ def test_fork_does_not_repeat_its_sources_answers(client, predict):
     assert "Idempotency-Replayed" not in response.headers
 
 
+def test_fork_keeps_the_answers_of_the_ids_former_life(client, predict, send):
+    body = {"instances": [{"sequence": ["red"], "session": "b", "end": True}]}
+    keyed = {"Idempotency-Key": '"k"'}
+    first = client.post("/v1/models/counting:predict", json=body, headers=keyed)
+    send("a", "green")
+    client.post(PATH + "a:fork", json={"to": "b", "start": True})
+
+    again = client.post("/v1/models/counting:predict", json=body, headers=keyed)
+
+    assert again.data == first.data
+    assert again.headers["Idempotency-Replayed"] == "true"
+    assert client.get(PATH + "b").get_json()["step"] == 1
+
+
 def test_rewound_session_goes_on_as_if_the_events_had_not_been(client, send):
     for event in ["red", "green", "green"]:
         send("a", event)

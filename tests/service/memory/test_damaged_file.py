@@ -99,3 +99,43 @@ def test_store_that_cannot_be_read_says_so(tmp_path: Path) -> None:
 
     with pytest.raises(StoreUnavailable):
         store.fetch([b"a"])
+
+
+def test_entry_cut_off_in_its_header_is_corrupt_and_can_be_replaced(
+    tmp_path: Path, clock: FakeClock
+) -> None:
+    store = LmdbStore(tmp_path / "store")
+    sessions = Sessions(store, clock=clock, tombstone_seconds=1000)
+    key, other = SessionKey("", "m", "cut"), SessionKey("", "m", "whole")
+    found = sessions.load([key, other])
+    session = session_at(clock, step=3)
+    sessions.save([(key, found[0], session), (other, found[1], session)])
+    cut_entry(store, key.encode())
+
+    damaged, whole = sessions.load([key, other])
+
+    assert isinstance(damaged.record, CorruptRecord)
+    assert whole.record == session
+    assert sessions.save([(key, damaged, session)]) == [True]
+    assert sessions.load([key])[0].record == session
+    store.close()
+
+
+def test_entry_cut_off_in_its_header_is_forgotten_when_it_is_due(
+    tmp_path: Path,
+) -> None:
+    store = LmdbStore(tmp_path / "store")
+    store.commit([Put(b"cut", 0, b"value", 10.0), Put(b"whole", 0, b"value", 10.0)])
+    cut_entry(store, b"cut")
+
+    assert store.forget(11.0, 10) == 2
+    assert store.count() == 0
+    store.close()
+
+
+def cut_entry(store: LmdbStore, key: bytes) -> None:
+    """Leave 20 bytes of an entry, as damage from outside might."""
+    database = store._entries
+    store._env.write(
+        lambda txn: txn.put(key, bytes(txn.get(key, None, database))[:20], db=database)
+    )

@@ -13,7 +13,7 @@ import redis
 
 from service.errors import StoreFull, StoreUnavailable
 from service.memory.redis_address import RedisAddress
-from service.memory.redis_client import RedisClient
+from service.memory.redis_client import Command, RedisClient
 from service.memory.redis_store import RedisStore
 from service.memory.store import Capacity, Entry, Put, Store, open_store
 from tests.redis_servers import RedisServer, decrypting, make_certificate, running
@@ -84,6 +84,33 @@ def test_repeated_commit_whose_answer_was_lost_is_stored_once(
     ]
 
     assert store.fetch([b"a"]) == [Entry(1, b"mine")]
+
+
+@pytest.mark.parametrize("is_lost", [False, True], ids=["one ahead", "two ahead"])
+def test_commit_sent_again_after_others_went_on_is_not_called_a_loser(
+    server: RedisServer, store: RedisStore, is_lost: bool
+) -> None:
+    other = open_store(server.url)
+    other.commit([Put(b"a", 0, b"first", LATER)])
+    execute = store._client._execute
+
+    def lose_the_answer(commands: list[Command]) -> list[object]:
+        store._client._execute = execute  # type: ignore[method-assign]
+        if is_lost:
+            execute(commands)
+            assert other.commit([Put(b"a", 2, b"others", LATER)]) == [True]
+        else:
+            assert other.commit([Put(b"a", 1, b"others", LATER)]) == [True]
+        raise redis.ConnectionError("cut")
+
+    store._client._execute = lose_the_answer  # type: ignore[method-assign]
+
+    if is_lost:  # it was stored, and has been built upon
+        with pytest.raises(StoreUnavailable, match="stored is not known"):
+            store.commit([Put(b"a", 1, b"mine", LATER)])
+    else:  # it was not: another took its place
+        assert store.commit([Put(b"a", 1, b"mine", LATER)]) == [False]
+    other.close()
 
 
 def test_server_that_does_not_answer_is_given_up_in_time(

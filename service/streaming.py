@@ -1,0 +1,181 @@
+"""`:stream` of the v1 dialect: lines in, answers out, as long as the client likes.
+
+What waits is advanced as one batch, and what comes meanwhile waits: a client that sends
+a line and waits is answered at once, and one that sends as fast as it can in batches of
+hundreds. Knows the dialect and the engine, not the web framework.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple
+
+from service import metrics
+from service.catalog import Model
+from service.dialects.v1_forms import ParsedRow, Request
+from service.dialects.v1_lines import (
+    Query,
+    choose_options,
+    parse_line,
+    render_line,
+)
+from service.dialects.v1_row import name_row
+from service.dialects.v1_texts import reword
+from service.engine import Engine
+from service.errors import CarryoverError, Overloaded, TooManyEvents
+from service.holes import Holes
+from service.lines import Line, Lines
+from service.predicting import limit_events
+from service.rows import Refused, Result, Row
+from service.settings import Settings
+
+# How long a batch waits for room in the engine's queue before it asks again: some
+# batches' time.
+ROOM_SECONDS = 0.02
+
+
+class Opening(NamedTuple):
+    """What a stream's request says beside its lines.
+
+    Args:
+        find: Finds its model, in the version that is newest now unless one is named.
+        query: How answers are written.
+        tenant: Whom its sessions belong to.
+        is_version_named: Whether its address names a version.
+    """
+
+    find: Callable[[], Model]
+    query: Query
+    tenant: str = ""
+    is_version_named: bool = False
+
+
+class Stream:
+    """One stream.
+
+    Args:
+        engine: Advances the rows.
+        settings: Limits and time.
+        opening: What the request says.
+        crash: Logs a defect of the service, and says what clients are told of it.
+
+    Attributes:
+        num_rows: Lines answered so far.
+        common: The version at its beginning; answers name theirs where it is another.
+
+    Raises:
+        CarryoverError: The query asks for what there is not.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        settings: Settings,
+        opening: Opening,
+        crash: Callable[[Exception], CarryoverError],
+    ) -> None:
+        self.num_rows = 0
+        self.common = self._model = opening.find()
+        self._options = choose_options(opening.query, self.common)
+        self._engine = engine
+        self._settings = settings
+        self._opening = opening
+        self._crash = crash
+        self._holes = Holes()
+        self._count_rows = metrics.find_rows(self.common.manifest.name).inc
+
+    def run(self, lines: Lines) -> Iterator[bytes]:
+        """Yield the answers of lines, one line each, some lines at a time."""
+        try:
+            lines.start()
+            while batch := lines.take():
+                yield self.answer(batch)
+        finally:
+            lines.close()
+
+    def answer(self, batch: Sequence[Line]) -> bytes:
+        """Answer lines that came together."""
+        self.num_rows += len(batch)
+        self._count_rows(len(batch))
+        try:
+            self._look()
+            parsed = [self._parse(line) for line in batch]
+            results = self._advance([parsed_row.row for parsed_row in parsed])
+            if any(isinstance(result, CarryoverError) for result in results):
+                reword(Request(self._options, parsed), results)
+            return self._render(batch, parsed, results)
+        except CarryoverError as error:
+            failure = error
+        except Exception as error:
+            failure = self._crash(error)
+        # Whose lines these were is not known, nor how far each came.
+        self._holes.dig_everywhere()
+        refused = [ParsedRow(Refused(failure))] * len(batch)
+        return self._render(batch, refused, [failure] * len(batch))
+
+    def _look(self) -> None:
+        """Go on with the version that is newest now."""
+        model = self._opening.find()
+        if model is not self._model:
+            self._options = choose_options(self._opening.query, model)
+            self._model = model
+
+    def _parse(self, line: Line) -> ParsedRow:
+        is_last_only = self._options.is_last_only
+        parsed = parse_line(line, self._model, is_last_only=is_last_only)
+        if is_last_only:
+            return parsed
+        try:
+            limit_events([parsed.row], self._settings.max_returned_events, "returned")
+        except TooManyEvents as error:
+            named = name_row(error, f"line {line.number}")
+            return ParsedRow(Refused(named, parsed.row.session))
+        return parsed
+
+    def _advance(self, rows: Sequence[Row | Refused]) -> list[Result]:
+        """Advance rows, but none of a session after one that failed."""
+        results: dict[int, Result] = {}
+        waiting: Sequence[int] = range(len(rows))
+        while waiting:
+            free, held = self._holes.hold_back(rows, waiting)
+            done = self._submit([rows[k] for k in free])
+            noted, waiting = self._holes.note(rows, free, done)
+            results |= held | noted
+        return [results[k] for k in range(len(rows))]
+
+    def _submit(self, rows: Sequence[Row | Refused]) -> list[Result]:
+        """Hand rows to the engine; where its queue is full, wait: so does the client.
+
+        Raises:
+            Overloaded: There was no room for as long as a row may take.
+        """
+        seconds = self._settings.request_timeout_seconds
+        give_up_at = time.monotonic() + seconds
+        while True:
+            try:
+                return self._engine.advance(
+                    self._model,
+                    rows,
+                    tenant=self._opening.tenant,
+                    is_version_named=self._opening.is_version_named,
+                    timeout_seconds=seconds,
+                )
+            except Overloaded:
+                if time.monotonic() > give_up_at:
+                    raise
+            time.sleep(ROOM_SECONDS)
+
+    def _render(
+        self,
+        batch: Sequence[Line],
+        parsed: Sequence[ParsedRow],
+        results: Sequence[Result],
+    ) -> bytes:
+        common, options = self.common, self._options
+        return b"".join(
+            [
+                render_line(line, row, result, options, common)
+                for line, row, result in zip(batch, parsed, results, strict=True)
+            ]
+        )

@@ -1,0 +1,38 @@
+"""Workers and servers die under load: no acknowledged event is lost, none doubled.
+
+A short run of `benchmarks.chaos`; `make bench-chaos` is a long one.
+"""
+
+import pytest
+
+from benchmarks.chaos.run import run
+
+pytestmark = [pytest.mark.tensorflow, pytest.mark.server, pytest.mark.slow]
+
+LMDB_SECONDS = 12.0
+REDIS_SECONDS = 8.0
+
+
+def assert_sound(report):
+    assert report.is_sound, report.describe()
+    assert report.verdict.events > 1000
+    assert report.counts["retries"] > 0
+    assert report.counts["replays"] > 0
+
+
+def test_killed_workers_lose_and_double_nothing(bundled, tmp_path):
+    report = run("lmdb", LMDB_SECONDS, bundled, tmp_path, seed=1)
+
+    assert_sound(report)
+    assert report.counts["kills of workers"] >= 4
+    assert report.counts["pauses of workers"] >= 1
+
+
+@pytest.mark.redis
+def test_killed_redis_between_two_services_loses_and_doubles_nothing(bundled, tmp_path):
+    report = run("redis", REDIS_SECONDS, bundled, tmp_path, seed=2)
+
+    assert_sound(report)
+    assert report.counts["kills of the store's server"] >= 1
+    assert report.counts["pauses of the store's server"] >= 1
+    assert report.counts["kills of workers"] >= 2

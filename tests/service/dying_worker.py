@@ -1,0 +1,52 @@
+"""A worker that dies beside a commit: `python -m tests.service.dying_worker`.
+
+Arguments: the address of a store, `before` or `after`, and the row's `key` or `at`.
+"""
+
+import os
+import signal
+import sys
+import time
+
+import numpy as np
+
+from service.engine import Engine
+from service.memory.seal import Seal
+from service.memory.sessions import Sessions
+from service.memory.store import open_store
+from service.rows import Row
+from service.transition import Lifetimes
+from tests.fakes import counting_model
+
+FIRST = Row(np.array([1, 1, 0], "int32"), session="s")
+ROWS = {
+    "key": Row(np.array([0, 1], "int32"), session="s", key="k", fingerprint=b"f" * 16),
+    "at": Row(np.array([0, 1], "int32"), session="s", at=3),
+}
+
+
+def build_engine(store):
+    """Build a worker's engine on a store that others may use too."""
+    # The real clock: Redis expires by its own.
+    sessions = Sessions(store, clock=time.time, tombstone_seconds=1000)
+    return Engine(sessions, Seal([b"k" * 32]), Lifetimes(100, 50), time.time)
+
+
+def main(address, when, way):
+    """Compute a row and die, before its memory is stored or right after."""
+    store = open_store(address)
+    engine = build_engine(store)
+    engine.advance(counting_model(), [FIRST])
+    commit = store.commit
+
+    def die(puts):
+        if when == "after":
+            commit(puts)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    store.commit = die
+    engine.advance(counting_model(), [ROWS[way]])
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
