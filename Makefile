@@ -25,8 +25,9 @@ models: .venv/installed  ## train the bundled models that artifacts/ lacks
 train: .venv/installed  ## train and export a new version: CONFIG=training/configs/<name>.toml
 	@$(BIN)/python -m training fit --config $(CONFIG)
 
+# Two at a time, a file each: much of a test's time is a service's start, a wait.
 test: .venv/installed-dev models  ## run the whole test suite
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
 test-fast: .venv/installed-dev  ## run the tests that need no TensorFlow
 	@$(BIN)/python -m pytest -m "not tensorflow and not server and not container and not slow"

@@ -31,6 +31,7 @@ from service.lane import Lane
 from service.memory.admission import Found
 from service.memory.seal import Seal
 from service.memory.sessions import Sessions
+from service.metrics import count_under_way
 from service.past import Past
 from service.retention import Retention
 from service.rows import Refused, Result, Row
@@ -122,6 +123,7 @@ class Engine:
                 return self._advance(call, claimed, deadline)
         finally:
             self._num_rows -= len(rows)
+            count_under_way(-len(rows))
 
     def _advance(
         self, call: Call, rows: Sequence[Row | Refused], deadline: float
@@ -144,6 +146,7 @@ class Engine:
                 max_queued_rows=self._max_queued_rows,
             )
         self._num_rows += num_rows
+        count_under_way(num_rows)
 
     def _advance_turn(
         self,

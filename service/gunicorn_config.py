@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 from service.metrics_folder import prepare_folder
 from service.settings import read_settings
@@ -28,3 +29,10 @@ control_socket_disable = True
 # One line per request comes from service.access_log.
 accesslog = None
 errorlog = "-"
+
+
+def child_exit(server: Any, worker: Any) -> None:
+    """Drop a worker's gauges: it has no rows any more."""
+    from prometheus_client.multiprocess import mark_process_dead
+
+    mark_process_dead(worker.pid)

@@ -17,6 +17,7 @@ from prometheus_client import (
     REGISTRY,
     CollectorRegistry,
     Counter,
+    Gauge,
     Histogram,
     generate_latest,
 )
@@ -49,6 +50,11 @@ BATCH_ROWS = Counter(
     "Rows of those calls; their ratio is the mean batch.",
     ("model", "signature"),
 )
+QUEUED_ROWS = Gauge(
+    "carryover_queued_rows",
+    "Rows that wait or are under way.",
+    multiprocess_mode="livesum",
+)
 
 
 def count(told: Told, seconds: float) -> None:
@@ -68,8 +74,15 @@ def count_call(name: tuple[str, str], num_rows: int) -> None:
     _later.ask()
 
 
+def count_under_way(num_rows: int) -> None:
+    """Note that so many more rows are under way, or fewer; told a moment later."""
+    global _under_way
+    _under_way += num_rows
+
+
 def count_all() -> None:
     """Count what was answered and called since the last time."""
+    QUEUED_ROWS.set(_under_way)
     count_answered()
     for name in list(_calls):
         calls, rows = find_batches(*name)
@@ -97,6 +110,7 @@ def count_answered() -> None:
             find_rows(name).inc(number)
 
 
+_under_way = 0
 _answered: deque[tuple[Told, float]] = deque()
 _calls: Counted[tuple[str, str]] = Counted()
 _rows: Counted[tuple[str, str]] = Counted()

@@ -16,7 +16,7 @@ from typing import NamedTuple
 import msgspec
 
 from service.catalog import Catalog, Model
-from service.errors import CarryoverError, WrongNetwork
+from service.errors import CarryoverError, CorruptRecord, WrongNetwork
 from service.memory import changes
 from service.memory.admission import Found, admit
 from service.memory.history import append_events
@@ -32,8 +32,17 @@ from service.retention import Retention
 from service.rows import Advanced, Outcome, Result, Row
 from service.runtime import Signature
 
-# The last fields of a session: what it keeps beside its memory.
-NUM_KEPT = 4
+
+class Kept(NamedTuple):
+    """What a session keeps beside its memory; see `service.memory.record.Session`."""
+
+    last_event: bytes = b""
+    answers: bytes = b""
+    snapshots: bytes = b""
+    history: bytes = b""
+
+
+NOTHING = Kept()
 
 
 class Lifetimes(NamedTuple):
@@ -140,17 +149,13 @@ class Transitions:
         chosen = self._choose(call, row, found_or_sent.record)
         record = admit(
             found_or_sent,
-            network=chosen.network,
+            network=chosen.network if chosen else call.model.fingerprint,
             start=row.start,
             at=row.at,
             is_strict=row.is_strict,
         )
-        if (
-            chosen.model is call.model
-            and chosen.history is None
-            and not chosen.is_reset
-        ):
-            return Past(found, record, chosen.model, row.sequence, opened=opened)
+        if chosen is None:
+            return Past(found, record, call.model, row.sequence, opened=opened)
         past = begin_with(chosen, row, found, record, call.model)
         # A sequence that begins anew begins another chain of tokens.
         return past._replace(opened=None if past.is_reset else opened)
@@ -187,17 +192,22 @@ class Transitions:
             None, memory, self._clock(), self._lifetimes.token_seconds
         )
 
-    def _choose(self, call: Call, row: Row, live: object) -> Continuation:
-        """Choose the version that continues a memory, if there is one."""
+    def _choose(
+        self, call: Call, row: Row, record: Session | Tombstone | CorruptRecord | None
+    ) -> Continuation | None:
+        """Choose the version that continues a memory; None where it is the request's.
+
+        Raises:
+            WrongNetwork: No version may.
+        """
         model = call.model
-        begins_anew = row.is_strict and row.start
-        if begins_anew or not isinstance(live, Session):
-            return Continuation(model, model.fingerprint)
-        if live.network == model.fingerprint:
-            return Continuation(model, model.fingerprint)
+        if not isinstance(record, Session) or record.network == model.fingerprint:
+            return None
+        if row.is_strict and row.start:
+            return None
         try:
             return choose_version(
-                live,
+                record,
                 model,
                 self._catalog.family(model),
                 self._retention.policies.of(model.manifest.name),
@@ -206,7 +216,7 @@ class Transitions:
         except WrongNetwork:
             if not row.start:
                 raise
-            return Continuation(model, model.fingerprint)
+            return None
 
     def finish(self, call: Call, row: Row, past: Past, ahead: Advanced) -> Step:
         """Form the record of a sequence's memory after a row, and its outcome.
@@ -220,8 +230,13 @@ class Transitions:
         if row.session is not None:
             default = self._lifetimes.of(call.model.manifest.name)
         idle = row.ttl_seconds or (before.idle_seconds if before else default)
+        step = (before.step if before else 0) + len(row.sequence)
+        outcome = tell(row, past, ahead, step, now + idle)
+        kept = NOTHING
+        if row.session is not None:
+            kept = self._keep(call, row, past, outcome, now)
         record = Session(
-            step=(before.step if before else 0) + len(row.sequence),
+            step=step,
             model_version=past.model.manifest.version,
             network=past.model.fingerprint,
             created_at=before.created_at if before else now,
@@ -229,16 +244,17 @@ class Transitions:
             expires_at=now + idle,
             idle_seconds=idle,
             tensors=ahead.tensors,
+            last_event=kept.last_event,
+            answers=kept.answers,
+            snapshots=kept.snapshots,
+            history=kept.history,
         )
-        outcome = tell(row, past, ahead, record)
-        if row.session is not None:
-            record = self._keep(call, row, past, record, outcome)
         return Step(row, past, outcome, record)
 
     def _keep(
-        self, call: Call, row: Row, past: Past, record: Session, outcome: Outcome
-    ) -> Session:
-        """Add what a session keeps beside its memory."""
+        self, call: Call, row: Row, past: Past, outcome: Outcome, now: float
+    ) -> Kept:
+        """Collect what a session keeps beside its memory."""
         before, retention, own = past.record, self._retention, past.own
         answers, snapshots, history = past.answers, b"", b""
         if answers or row.key is not None or row.at is not None:
@@ -247,10 +263,10 @@ class Transitions:
                 call.signature,
                 answers,
                 outcome,
-                now=record.updated_at,
+                now=now,
                 bounds=retention.answers,
             )
-        is_same = before is not None and before.network == record.network
+        is_same = before is not None and before.network == past.model.fingerprint
         if retention.snapshots and before is not None and is_same:
             snapshot = Snapshot(before.step, before.tensors)
             snapshots = append_snapshot(
@@ -263,10 +279,7 @@ class Transitions:
                 own.tobytes(),
                 max_bytes=retention.history_events * own[0].nbytes,
             )
-        last_event = own[-1].tobytes()
-        return Session._make(
-            (*record[:-NUM_KEPT], last_event, answers, snapshots, history)
-        )
+        return Kept(own[-1].tobytes(), answers, snapshots, history)
 
     def conclude(self, call: Call, step: Step) -> Result:
         """Tell what became of a row, and seal the memory its client holds.
@@ -296,7 +309,9 @@ class Transitions:
         return step.outcome._replace(token=token)
 
 
-def tell(row: Row, past: Past, ahead: Advanced, record: Session) -> Outcome:
+def tell(
+    row: Row, past: Past, ahead: Advanced, step: int, expires_at: float
+) -> Outcome:
     """Form a row's outcome; the outputs of a replayed history are not the row's."""
     outputs = ahead.outputs
     if past.num_replayed:
@@ -306,9 +321,9 @@ def tell(row: Row, past: Past, ahead: Advanced, record: Session) -> Outcome:
     is_held = is_sealed or (row.session is not None and not row.end)
     return Outcome(
         outputs,
-        is_continued=record.step > len(row.sequence),
-        step=record.step,
-        expires_at=record.expires_at if is_held else None,
+        is_continued=step > len(row.sequence),
+        step=step,
+        expires_at=expires_at if is_held else None,
         version=past.model.manifest.version,
         migrated_from=past.migrated_from,
         is_reset=past.is_reset,

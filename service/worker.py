@@ -13,6 +13,7 @@ import os
 import socket
 import time
 from collections.abc import Callable
+from email.message import Message
 from typing import Any
 
 from gevent.pywsgi import Input
@@ -22,6 +23,7 @@ from gunicorn.workers.ggevent import (
     PyWSGIServer,
 )
 
+from service.framing import check_framing
 from service.settings import read_settings
 
 # Longer than most proxies keep theirs, so that the proxy closes first and no request
@@ -81,6 +83,12 @@ class Handler(PyWSGIHandler):  # type: ignore[misc]
         self.server.waiting[self] = time.monotonic()
         line: str = super().read_requestline()
         return line
+
+    def MessageClass(self, *args: Any) -> Message:
+        """Read the headers, and refuse those that leave open where the body ends."""
+        headers: Message = super().MessageClass(*args)
+        check_framing(headers)
+        return headers
 
     def get_environ(self) -> dict[str, Any]:
         """Describe a request."""

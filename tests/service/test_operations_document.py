@@ -21,7 +21,7 @@ def table(heading):
 
 def test_every_metric_is_listed_with_its_labels_and_meaning():
     made = (metrics.REQUESTS, metrics.REQUEST_SECONDS, metrics.ROWS, metrics.BATCHES)
-    made += (metrics.BATCH_ROWS,)
+    made += (metrics.BATCH_ROWS, metrics.QUEUED_ROWS)
     names = {
         family.name
         for family in metrics.REGISTRY.collect()
@@ -58,3 +58,20 @@ def test_settings_of_the_limits_are_settings():
 
     known = {f"CARRYOVER_{setting.name.upper()}" for setting in TABLE}
     assert set(re.findall(r"CARRYOVER_[A-Z_]+", TEXT)) <= known
+
+
+def test_rows_under_way_are_told_and_forgotten(predict, model, client):
+    told = []
+
+    def ask():
+        text = client.get("/metrics").get_data(as_text=True)
+        told.append(re.search(r"^carryover_queued_rows (.*)$", text, re.M)[1])
+
+    model.runtime.before_return = ask
+
+    predict(["red"], ["green"])
+
+    assert told == ["2.0"]
+    model.runtime.before_return = lambda: None
+    ask()
+    assert told == ["2.0", "0.0"]
