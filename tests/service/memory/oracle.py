@@ -70,6 +70,11 @@ class Advance:
 Expected = Refusal | Replay | Advance
 
 
+def named(known: Remembered | None) -> list[Stored]:
+    """List a former life's answers that hold in the next: those under a key."""
+    return [one for one in known.answers if one.key is not None] if known else []
+
+
 class Oracle:
     """All sessions, and what each request should do to them."""
 
@@ -99,7 +104,7 @@ class Oracle:
         if "poison" in row["sequence"]:
             return Refusal(500, "non_finite")
         live = known if known and known.reason is None else None
-        after = Remembered(answers=known.answers if known else [])
+        after = Remembered(answers=live.answers if live else named(known))
         after.version = self.version
         if live:
             after.counts = live.counts.copy()
@@ -140,6 +145,7 @@ class Oracle:
         copy = Remembered(known.counts.copy(), known.step, known.idle)
         copy.version, copy.snapshots = known.version, dict(known.snapshots)
         copy.expires_at = now + copy.idle
+        copy.answers = named(taken)
         self.sessions[to] = copy
         return None
 
