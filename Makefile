@@ -77,7 +77,7 @@ bench-chaos: .venv/installed-dev models  ## kill workers, and Redis, under load;
 	@$(BIN)/python -m benchmarks.chaos --store redis
 
 clean:  ## remove everything that was made here: environment, models, runs, sessions
-	rm -rf .venv .bench artifacts runs var .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .venv .bench artifacts runs var .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 .venv/installed: requirements.txt requirements-serving.txt

@@ -128,7 +128,9 @@ def compare_runners(
     """Return each runner's distances from the reference of its signature."""
     rows = max(runner.form.batch for runner in runners)
     sequence = long_sequences(inputs, np.asarray(real), rows)
-    scale = {outputs["name"]: output_scale(inputs, outputs)}
+    # What the event alone says is told in the same unit as what it says with a memory.
+    unit = output_scale(inputs, outputs)
+    scale = {outputs["name"]: unit, f"alone_{outputs['name']}": unit}
     distances: list[Distances] = [{} for _ in runners]
     for name in signatures_of(runners):
         chosen = [k for k, r in enumerate(runners) if r.form.signature == name]

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from service.errors import SnapshotUnavailable
-from service.memory.admission import Found, gone, still_live
+from service.errors import SessionLive, SnapshotUnavailable
+from service.memory.admission import Found, gone
 from service.memory.answers import keep_named
 from service.memory.history import decode_history, keep_first
 from service.memory.record import Session, Tombstone
@@ -48,7 +48,11 @@ def claim(found: Found, *, start: bool) -> Session | Tombstone | None:
     """
     record = found.record
     if isinstance(record, Session):
-        raise still_live(record)
+        raise SessionLive(
+            f"a session of this id is live at step {record.step}. Choose another id, "
+            "or delete it first.",
+            step=record.step,
+        )
     if isinstance(record, Tombstone):
         if not start:
             raise gone(record)
