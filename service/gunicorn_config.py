@@ -16,7 +16,7 @@ bind = f"{_settings.host}:{_settings.port}"
 workers = _settings.workers
 # One event loop a worker: what arrives together is advanced together, and a client that
 # sends slowly holds a greenlet, not a thread. gevent's own HTTP server, because it
-# parses faster than gunicorn's (docs/performance.md).
+# parses faster than gunicorn's (ARCHITECTURE.md).
 worker_class = "service.worker.Worker"
 worker_connections = _settings.connections
 # Each worker opens its own store and runtimes, after the fork.
