@@ -1,9 +1,9 @@
 """The short way for the hot calls: `:predict` of /v1 and `infer` of /v2 past Flask.
 
-Finding the view, its contexts and its response take Flask longer than the rest of a
-step takes all together (ARCHITECTURE.md). What is done is the same: the same
-tenants, dialect, engine, errors, log line and metrics, by the same functions. Every
-other request goes on to Flask.
+Finding the view, its contexts and its response took Flask half of a request of one
+event (ARCHITECTURE.md). What is done is the same: the same tenants, dialect, engine,
+errors, log line and metrics, by the same functions. Every other request goes on to
+Flask.
 """
 
 from __future__ import annotations
