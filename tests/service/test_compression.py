@@ -21,6 +21,8 @@ TEXT = b'{"inputs": []}' * 20
         ("identity", TEXT),
         ("", TEXT),
     ],
+    # The bytes would name the second they were made in, and a test with them.
+    ids=["gzip", "GZIP", "x-gzip", "deflate", "identity", "none named"],
 )
 def test_body_is_decompressed(coding, data):
     assert decompress(data, coding, max_bytes=1000) == TEXT
