@@ -8,117 +8,21 @@ never end a body, would hold connections for ever.
 
 from __future__ import annotations
 
-import contextlib
 import os
-import socket
 import time
-from collections.abc import Callable
-from email.message import Message
 from typing import Any
 
-from gevent.pywsgi import Input
-from gunicorn.workers.ggevent import (
-    GeventPyWSGIWorker,
-    PyWSGIHandler,
-    PyWSGIServer,
-)
+from gunicorn.workers.ggevent import GeventPyWSGIWorker, PyWSGIServer
 
-from service.framing import check_framing
+from service.connection import Handler
 from service.settings import read_settings
 
 # Longer than most proxies keep theirs, so that the proxy closes first and no request
 # meets a closing socket.
 SILENT_SECONDS = 75.0
-
-
-class Body(Input):  # type: ignore[misc]
-    """A request's body; its server knows since when somebody reads it whole.
-
-    Lines are read for as long as it takes: they are a conversation, not one request.
-
-    Args:
-        made: The body, as gevent made it.
-        handler: Of its connection.
-    """
-
-    __slots__ = ("_handler",)
-
-    def __init__(self, made: Input, handler: Handler) -> None:
-        super().__init__(
-            made.rfile, made.content_length, made.socket, made.chunked_input
-        )
-        self._handler = handler
-
-    def read(self, length: int | None = None) -> bytes:
-        """Read so much, or all there is."""
-        content: bytes = self._time(super().read, length)
-        return content
-
-    def _discard(self) -> None:
-        """Read what nobody wanted; gevent does, before the next request."""
-        self._time(super()._discard)
-
-    def _time(self, read: Callable[..., Any], *arguments: Any) -> Any:
-        reading = self._handler.server.reading
-        if self._handler in reading:
-            return read(*arguments)
-        reading[self._handler] = time.monotonic()
-        try:
-            return read(*arguments)
-        except OSError:
-            # What comes next on this connection is no request.
-            self._handler.close_connection = True
-            raise
-        finally:
-            del reading[self._handler]
-
-
-class Handler(PyWSGIHandler):  # type: ignore[misc]
-    """One connection; tells its server while it waits for a request."""
-
-    def read_requestline(self) -> str:
-        """Wait for the next request; there is none once the server is stopping."""
-        if self.server.is_stopping:
-            return ""
-        self.server.waiting[self] = time.monotonic()
-        line: str = super().read_requestline()
-        return line
-
-    def MessageClass(self, *args: Any) -> Message:
-        """Read the headers, and refuse those that leave open where the body ends."""
-        headers: Message = super().MessageClass(*args)
-        check_framing(headers)
-        return headers
-
-    def get_environ(self) -> dict[str, Any]:
-        """Describe a request."""
-        environ: dict[str, Any] = super().get_environ()
-        made = environ["wsgi.input"]
-        if isinstance(made, Input) and (made.chunked_input or made.content_length):
-            self.wsgi_input = environ["wsgi.input"] = Body(made, self)
-        return environ
-
-    def run_application(self) -> None:
-        """Answer a request: from here on it takes as long as it takes."""
-        self.server.waiting.pop(self, None)
-        super().run_application()
-
-    def handle(self) -> None:
-        """Serve the connection to its end."""
-        try:
-            super().handle()
-        finally:
-            self.server.waiting.pop(self, None)
-
-    def hang_up(self) -> None:
-        """End the connection while nothing is being answered on it."""
-        with contextlib.suppress(OSError, AttributeError):  # it has ended already
-            self.socket.shutdown(socket.SHUT_RDWR)
-
-    def stop_reading(self) -> None:
-        """Take the body for ended; its client may still hear so."""
-        with contextlib.suppress(OSError, AttributeError):
-            self.socket.shutdown(socket.SHUT_RD)
+# Of an idle event loop, some microseconds each: another's wakes up within dozens.
+TURNS_PER_CONNECTION, MAX_TURNS = 10, 200
+IDLE_SECONDS = 1e-3
 
 
 class Server(PyWSGIServer):  # type: ignore[misc]
@@ -136,7 +40,24 @@ class Server(PyWSGIServer):  # type: ignore[misc]
         self.waiting: dict[Handler, float] = {}
         self.reading: dict[Handler, float] = {}
         self.is_stopping = False
+        self._num_passed, self._looked = 0, 0.0
         Worker.servers.append(self)
+
+    def do_read(self) -> Any:
+        """Accept a connection, unless a worker that has fewer takes it first.
+
+        All workers see it at once, and each lets it pass for some turns of its event
+        loop; not where those are long because it is busy.
+        """
+        now = time.monotonic()
+        is_idle = now - self._looked < IDLE_SECONDS
+        self._looked = now
+        most = min(TURNS_PER_CONNECTION * len(self.pool), MAX_TURNS)
+        if self._num_passed < most and (is_idle or not self._num_passed):
+            self._num_passed += 1
+            return None
+        self._num_passed = 0
+        return super().do_read()
 
     def close(self) -> None:
         """Take no more connections and requests."""

@@ -1,0 +1,179 @@
+"""One connection: requests in, answers out, on gevent's HTTP server.
+
+gevent's own reading of heads and writing of answers took a third of a small request
+(docs/performance.md): the standard library's e-mail parser reads the headers, and an
+answer takes three calls of the system. Here llhttp reads, and an answer takes one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import time
+from collections.abc import Callable
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+from gevent.pywsgi import Input, format_date_time, unquote_latin1
+from gunicorn.workers.ggevent import PyWSGIHandler
+
+from service.head import MAX_LINE_BYTES, Head, read_head
+
+if TYPE_CHECKING:
+    from service.worker import Server
+
+# So much is copied rather than sent by a call of its own.
+SMALL_BYTES = 65536
+
+
+class Body(Input):  # type: ignore[misc]
+    """A request's body; its server knows since when somebody reads it whole.
+
+    Lines are read for as long as it takes: they are a conversation, not one request.
+
+    Args:
+        handler: Of its connection.
+        head: What stood before it.
+    """
+
+    __slots__ = ("_handler",)
+
+    def __init__(self, handler: Handler, head: Head) -> None:
+        is_asked_for = head.variables.get("HTTP_EXPECT") == "100-continue"
+        super().__init__(
+            handler.rfile,
+            head.length,
+            handler.socket if is_asked_for else None,
+            head.is_chunked,
+        )
+        self._handler = handler
+
+    def read(self, length: int | None = None) -> bytes:
+        """Read so much, or all there is."""
+        content: bytes = self._time(super().read, length)
+        return content
+
+    def _discard(self) -> None:
+        """Read what nobody wanted; gevent does, before the next request."""
+        if self.chunked_input or self.position < (self.content_length or 0):
+            self._time(super()._discard)
+
+    def _time(self, read: Callable[..., Any], *arguments: Any) -> Any:
+        reading = self._handler.server.reading
+        if self._handler in reading:
+            return read(*arguments)
+        reading[self._handler] = time.monotonic()
+        try:
+            return read(*arguments)
+        except OSError:
+            # What comes next on this connection is no request.
+            self._handler.close_connection = True
+            raise
+        finally:
+            del reading[self._handler]
+
+
+class Handler(PyWSGIHandler):  # type: ignore[misc]
+    """One connection; tells its server while it waits for a request."""
+
+    server: Server
+    provided_date: bytes | None
+
+    def read_requestline(self) -> str:
+        """Wait for the next request; there is none once the server is stopping."""
+        if self.server.is_stopping:
+            return ""
+        self.server.waiting[self] = time.monotonic()
+        self._line: bytes = self.rfile.readline(MAX_LINE_BYTES)
+        line: str = self._line.decode("latin-1")
+        return line
+
+    def read_request(self, raw_requestline: str) -> bool:
+        """Read the rest of a request's head.
+
+        Raises:
+            ValueError: It is none, or leaves open where the body ends.
+        """
+        head = self._head = read_head(self._line, self.rfile.readline)
+        self.request_version = f"HTTP/{head.version}"
+        self.close_connection = not head.is_kept_alive
+        return True
+
+    def get_environ(self) -> dict[str, Any]:
+        """Describe a request, as PEP 3333 has it."""
+        head = self._head
+        path, _, query = head.target.partition("?")
+        self.wsgi_input = Body(self, head)
+        environ: dict[str, Any] = self.server.get_environ()
+        environ |= head.variables
+        environ |= {
+            "REQUEST_METHOD": head.method,
+            "SCRIPT_NAME": "",
+            "PATH_INFO": unquote_latin1(path),
+            "QUERY_STRING": query,
+            "SERVER_PROTOCOL": self.request_version,
+            "REMOTE_ADDR": self.client_address[0],
+            "REMOTE_PORT": str(self.client_address[1]),
+            "wsgi.input": self.wsgi_input,
+            "wsgi.input_terminated": True,
+        }
+        return environ
+
+    def run_application(self) -> None:
+        """Answer a request: from here on it takes as long as it takes."""
+        self.server.waiting.pop(self, None)
+        super().run_application()
+
+    def finalize_headers(self) -> None:
+        """Complete the answer's headers."""
+        if self.provided_date is None:
+            self.provided_date = tell_date(int(time.time()))
+            self.response_headers.append((b"Date", self.provided_date))
+        super().finalize_headers()
+
+    def _write_with_headers(self, data: bytes) -> None:
+        """Begin the answer: its head and, where it is small, all of its body."""
+        self.headers_sent = True
+        self.finalize_headers()
+        lines = [b"HTTP/1.1 " + self.status]
+        lines += [name + b": " + value for name, value in self.response_headers]
+        head = b"\r\n".join(lines) + b"\r\n\r\n"
+        if self.response_use_chunked or len(data) > SMALL_BYTES:
+            self._sendall(head)
+            self._write(data)
+        else:
+            self._sendall(head + data)
+
+    def _sendall(self, data: bytes) -> None:
+        """Send bytes; gevent would first ask the kernel how much it takes at once."""
+        sent = self.socket.send(data)
+        self.response_length += sent
+        if sent < len(data):
+            super()._sendall(memoryview(data)[sent:])
+
+    def log_request(self) -> None:
+        """Leave it to `service.access_log`."""
+
+    def handle(self) -> None:
+        """Serve the connection to its end."""
+        try:
+            super().handle()
+        finally:
+            self.server.waiting.pop(self, None)
+
+    def hang_up(self) -> None:
+        """End the connection while nothing is being answered on it."""
+        with contextlib.suppress(OSError, AttributeError):  # it has ended already
+            self.socket.shutdown(socket.SHUT_RDWR)
+
+    def stop_reading(self) -> None:
+        """Take the body for ended; its client may still hear so."""
+        with contextlib.suppress(OSError, AttributeError):
+            self.socket.shutdown(socket.SHUT_RD)
+
+
+@lru_cache(maxsize=1)
+def tell_date(second: int) -> bytes:
+    """Write an instant as HTTP does, once a second."""
+    date: bytes = format_date_time(second)
+    return date
