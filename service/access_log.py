@@ -11,7 +11,8 @@ import re
 import time
 from collections.abc import Callable
 from functools import partial
-from typing import NamedTuple
+from itertools import count
+from typing import TYPE_CHECKING
 
 import orjson
 from flask import Flask, Response, g, request
@@ -20,20 +21,26 @@ from service import metrics
 from service.catalog import Model
 from service.times import format_time
 from service.traceparent import parse_traceparent
+from service.value import Value
+
+if TYPE_CHECKING:
+    from service.streaming import Stream
 
 log = logging.getLogger(__name__)
 _write: Callable[[str], None] = partial(log.log, logging.INFO)
 
 # Ids that come in are echoed and logged: nothing that could forge a line or a header.
+# New ones are those of a process, counted: randomness costs a call of the system.
+_process, _number = os.urandom(12).hex(), count()
 REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 
 
-class Told(NamedTuple):
+class Told(Value, frozen=True, eq=False):
     """What is told of a request that was answered.
 
     Args:
         request_id: Its id.
-        began: When it began, by `time.perf_counter`.
+        seconds: How long its answer took.
         method: Of HTTP.
         route: The rule of its address, not the path: that may hold a session's id.
         model: The model it was for, if any.
@@ -45,7 +52,7 @@ class Told(NamedTuple):
     """
 
     request_id: str
-    began: float
+    seconds: float
     method: str
     route: str | None
     model: Model | None
@@ -64,7 +71,9 @@ def init_app(app: Flask) -> None:
 
 def choose_id(given: str) -> str:
     """Return the id a request came with, if it can be one, or a new one."""
-    return given if REQUEST_ID.fullmatch(given) else os.urandom(16).hex()
+    if given and REQUEST_ID.fullmatch(given):
+        return given
+    return f"{_process}{next(_number):08x}"
 
 
 def begin() -> None:
@@ -77,7 +86,7 @@ def finish(response: Response) -> Response:
     """Write the line, a stream's at its end, and hand the id to the client."""
     told = Told(
         g.request_id,
-        g.began,
+        time.perf_counter() - g.began,
         request.method,
         request.url_rule.rule if request.url_rule else None,
         g.get("model"),
@@ -91,10 +100,15 @@ def finish(response: Response) -> Response:
     if stream is None:
         tell(told)
     else:
-        response.call_on_close(
-            lambda: tell(told._replace(num_rows=stream.num_rows, are_rows_counted=True))
-        )
+        response.call_on_close(partial(finish_stream, told, stream, g.began))
     return response
+
+
+def finish_stream(told: Told, stream: Stream, began: float) -> None:
+    """Write the line of a stream that has ended."""
+    seconds = time.perf_counter() - began
+    rows = stream.num_rows
+    tell(told.replace(seconds=seconds, num_rows=rows, are_rows_counted=True))
 
 
 def name_request(told: Told) -> dict[str, str]:
@@ -107,9 +121,8 @@ def name_request(told: Told) -> dict[str, str]:
 
 def tell(told: Told) -> None:
     """Log and count a request."""
-    seconds = time.perf_counter() - told.began
     manifest = told.model.manifest if told.model else None
-    metrics.count(told, seconds)
+    metrics.count(told)
     line = {
         "time": format_time(time.time()),
         "request_id": told.request_id,
@@ -120,7 +133,7 @@ def tell(told: Told) -> None:
         "rows": told.num_rows,
         "status": told.status,
         "code": told.code,
-        "milliseconds": round(1000 * seconds, 3),
+        "milliseconds": round(1000 * told.seconds, 3),
     }
     if told.traceparent and (trace := parse_traceparent(told.traceparent)):
         line |= {"trace_id": trace.trace_id, "parent_id": trace.parent_id}

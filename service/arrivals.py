@@ -10,7 +10,6 @@ from collections import deque
 from collections.abc import Iterable
 
 from service.job import Job
-from service.memory.sessions import SessionKey
 
 
 class Arrivals:
@@ -18,8 +17,9 @@ class Arrivals:
 
     def __init__(self) -> None:
         self._queue: deque[Job] = deque()
-        self._owners: dict[SessionKey, Job] = {}
-        self._behind: dict[SessionKey, deque[Job]] = {}
+        # By the keys of sessions.
+        self._owners: dict[bytes, Job] = {}
+        self._behind: dict[bytes, deque[Job]] = {}
 
     def __len__(self) -> int:
         """How many jobs wait."""
@@ -42,7 +42,7 @@ class Arrivals:
         """Hand the session of a job that is settled to the one behind it."""
         if job.key is None or self._owners.get(job.key) is not job:
             return
-        behind = self._behind.get(job.key)
+        behind = self._behind.get(job.key) if self._behind else None
         if not behind:
             del self._owners[job.key]
             return

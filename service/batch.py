@@ -23,6 +23,7 @@ from service.runtime import Signature
 
 # A runtime sees so many rows at most when it plans a call; no call takes more.
 MAX_PLANNED_ROWS = 1024
+ONES = np.ones(MAX_PLANNED_ROWS, np.int32)
 
 
 def advance_runs(
@@ -40,15 +41,15 @@ def advance_runs(
         Positions of the runs whose outputs or memory are not finite numbers; those
         did not advance.
     """
-    lengths = [min(run.remaining, timesteps) for run in runs]
-    results = model.runtime.run(
-        signature,
-        {
-            "sequence": gather_events(runs, lengths),
-            "length": np.array(lengths, np.int32),
-            **split_memory(gather_memory(model, runs), model),
-        },
-    )
+    tensors = split_memory(gather_memory(model, runs), model)
+    if timesteps == 1:
+        lengths: Sequence[int] = [1] * len(runs)
+        tensors["length"] = ONES[: len(runs)]
+    else:
+        lengths = [min(run.remaining, timesteps) for run in runs]
+        tensors["length"] = np.array(lengths, np.int32)
+    tensors["sequence"] = gather_events(runs, lengths)
+    results = model.runtime.run(signature, tensors)
     packed = join_memory(results, model, len(runs))
     bad = find_bad([packed, *results.values()], lengths)
     content, size = packed.tobytes(), 4 * model.memory_size
@@ -119,15 +120,18 @@ def gather_events(runs: Sequence[Run], lengths: Sequence[int]) -> np.ndarray:
     Returns:
         Of shape (batch, timesteps) or (batch, timesteps, columns).
     """
+    # A sequence that is taken whole need not be cut.
     parts = [
-        run.sequence[run.position : run.position + length]
+        run.sequence
+        if len(run.sequence) == length
+        else run.sequence[run.position : run.position + length]
         for run, length in zip(runs, lengths, strict=True)
     ]
     if len(parts) == 1:
         return parts[0][None]
     longest = max(lengths)
     if min(lengths) == longest:
-        return np.concatenate(parts).reshape(len(runs), longest, *parts[0].shape[1:])
+        return np.array(parts)
     padded = np.zeros((len(runs), longest, *parts[0].shape[1:]), parts[0].dtype)
     for k, part in enumerate(parts):
         padded[k, : len(part)] = part
@@ -170,9 +174,8 @@ def find_bad(arrays: Sequence[np.ndarray], lengths: Sequence[int]) -> set[int]:
         arrays: Outputs of shape (batch, timesteps, ...) and memories (batch, size).
         lengths: How many timesteps of each row count; the rest is padding.
     """
-    with np.errstate(over="ignore"):
-        if all(is_surely_finite(array) for array in arrays):
-            return set()
+    if all(map(is_surely_finite, arrays)):
+        return set()
     memory, *outputs = arrays
     return {
         k
@@ -188,5 +191,4 @@ def is_surely_finite(array: np.ndarray) -> bool:
     A NaN or an infinity shows in the sum of squares. So may finite numbers whose
     squares overflow: then a closer look is needed.
     """
-    flat = array.ravel()
-    return math.isfinite(np.dot(flat, flat))
+    return math.isfinite(np.vdot(array, array))

@@ -28,7 +28,7 @@ FINGERPRINT_BYTES = 16
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Model:
     """One served version: what it promises, what runs it, what feeds it.
 

@@ -8,12 +8,14 @@ answer takes three calls of the system. Here llhttp reads, and an answer takes o
 from __future__ import annotations
 
 import contextlib
+import io
 import socket
 import time
 from collections.abc import Callable
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
+from gevent import get_hub
 from gevent.pywsgi import Input, format_date_time, unquote_latin1
 from gunicorn.workers.ggevent import PyWSGIHandler
 
@@ -24,6 +26,46 @@ if TYPE_CHECKING:
 
 # So much is copied rather than sent by a call of its own.
 SMALL_BYTES = 65536
+READ = 1  # what a watcher of libev waits for
+
+
+class Inbound(io.RawIOBase):
+    """What comes in on a connection.
+
+    gevent reads first and waits where there is nothing. Between requests there mostly
+    is nothing, and where there is, a quick client would be served over and over while
+    others wait: so there the event loop comes first.
+
+    Args:
+        sock: The connection's socket.
+
+    Attributes:
+        is_next: Whether the next bytes begin a request.
+    """
+
+    def __init__(self, sock: Any) -> None:
+        self.is_next = True
+        self._socket = sock
+        self._hub = get_hub()
+        self._is_readable = self._hub.loop.io(sock.fileno(), READ)
+
+    def readable(self) -> bool:
+        """Say so."""
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        """Read what is there, at least a byte; 0 at the end."""
+        if self.is_next:
+            self.is_next = False
+            self._hub.wait(self._is_readable)
+        num_bytes: int = self._socket.recv_into(buffer)
+        return num_bytes
+
+    def close(self) -> None:
+        """Stop waiting; the socket is its owner's to close."""
+        if not self.closed:
+            self._is_readable.close()
+        super().close()
 
 
 class Body(Input):  # type: ignore[misc]
@@ -77,13 +119,19 @@ class Handler(PyWSGIHandler):  # type: ignore[misc]
     """One connection; tells its server while it waits for a request."""
 
     server: Server
+    rfile: io.BufferedReader
     provided_date: bytes | None
+
+    def __init__(self, sock: Any, address: Any, server: Server) -> None:
+        self._inbound = Inbound(sock)
+        super().__init__(sock, address, server, io.BufferedReader(self._inbound))
 
     def read_requestline(self) -> str:
         """Wait for the next request; there is none once the server is stopping."""
         if self.server.is_stopping:
             return ""
         self.server.waiting[self] = time.monotonic()
+        self._inbound.is_next = True
         self._line: bytes = self.rfile.readline(MAX_LINE_BYTES)
         line: str = self._line.decode("latin-1")
         return line
@@ -152,7 +200,8 @@ class Handler(PyWSGIHandler):  # type: ignore[misc]
             super()._sendall(memoryview(data)[sent:])
 
     def log_request(self) -> None:
-        """Leave it to `service.access_log`."""
+        """Leave it to `service.access_log`; the answer is sent."""
+        self.server.expect_more()
 
     def handle(self) -> None:
         """Serve the connection to its end."""
@@ -160,6 +209,7 @@ class Handler(PyWSGIHandler):  # type: ignore[misc]
             super().handle()
         finally:
             self.server.waiting.pop(self, None)
+            self._inbound.close()
 
     def hang_up(self) -> None:
         """End the connection while nothing is being answered on it."""

@@ -14,7 +14,7 @@ are applied one after another, in the order they were queued.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 
 from service.arrivals import Arrivals
 from service.batch import too_late
@@ -30,14 +30,14 @@ from service.job import Job, Submission
 from service.lane import Lane
 from service.memory.admission import Found
 from service.memory.seal import Seal
-from service.memory.sessions import Sessions
+from service.memory.sessions import Sessions, Write
 from service.metrics import count_under_way
 from service.past import Past
 from service.retention import Retention
 from service.rows import Refused, Result, Row
 from service.runtime import Signature
 from service.ticker import Ticker
-from service.transition import Call, Lifetimes, Step, Transitions
+from service.transition import Call, Lifetimes, Step, Transitions, after
 from service.turns import contended, earlier_row_failed, take_turns
 
 # Losing the race for so long means dozens of writers on one session, or a long row
@@ -46,8 +46,9 @@ MAX_CONTENTION_SECONDS = 10.0
 # A tick computes for so long at most before it looks for new arrivals, unless one
 # call takes longer: a fraction of what a request takes by itself.
 TICK_SECONDS = 0.0003
-# Rows that one tick takes in: more would hold up the first of them for milliseconds.
-MAX_ARRIVALS = 256
+# Rows that one tick takes in: as many as a call computes. More would wait for their
+# turn with their memories fetched, and be out of the processor's caches when it comes.
+MAX_ARRIVALS = 64
 DEFAULT_RETENTION = Retention()
 NO_CATALOG = Catalog([])
 
@@ -84,7 +85,7 @@ class Engine:
         self._num_rows = 0
         self._arrivals = Arrivals()
         self._open: set[Job] = set()
-        self._lanes: dict[tuple[int, Signature], Lane] = {}
+        self._lanes: dict[tuple[Model, Signature], Lane] = {}
         self._ticker = Ticker(self._tick)
 
     def advance(
@@ -162,7 +163,7 @@ class Engine:
             for k, result in results.items()
             if isinstance(result, CarryoverError)
         }
-        submission = Submission()
+        submission, began = Submission(), time.monotonic()
         jobs: dict[int, Job] = {}
         for k in turn:
             row = rows[k]
@@ -171,10 +172,12 @@ class Engine:
             elif row.session is not None and row.session in failed:
                 results[k] = earlier_row_failed(row.session)
             else:
-                jobs[k] = Job(call, row, submission, deadline)
+                jobs[k] = Job(call, row, submission, began, deadline)
         self._arrivals.add(jobs.values())
         self._ticker.complete(submission)
-        results |= {k: job.result for k, job in jobs.items() if job.result}
+        for k, job in jobs.items():
+            if job.result is not None:
+                results[k] = job.result
 
     def _tick(self) -> None:
         """Take in what is queued, compute a while, commit what is finished."""
@@ -225,10 +228,11 @@ class Engine:
             self._settle(job, past)
             return
         job.begin(past)
-        name = id(past.model), job.call.signature
-        if name not in self._lanes:
-            self._lanes[name] = Lane(past.model, job.call.signature)
-        self._lanes[name].join(job)
+        name = past.model, job.call.signature
+        lane = self._lanes.get(name)
+        if lane is None:
+            lane = self._lanes[name] = Lane(*name)
+        lane.join(job)
 
     def _compute(self) -> list[Job]:
         """Make calls until some job is finished or the tick's time is over.
@@ -253,48 +257,44 @@ class Engine:
 
         A job that lost the race goes back to the front of the queue.
         """
-        steps = self._finish(jobs)
-        stored = [job for job in steps if job.key is not None]
-        saved = dict(zip(stored, self._save(stored, steps), strict=True))
-        for job, step in steps.items():
-            won = saved.get(job, True)
-            if isinstance(won, CarryoverError):
-                self._settle(job, won)
-            elif won:
-                self._settle(job, self.transitions.conclude(job.call, step))
-            else:
-                self._retry(job)
-
-    def _finish(self, jobs: Sequence[Job]) -> dict[Job, Step]:
-        steps: dict[Job, Step] = {}
+        steps: list[tuple[Job, Step]] = []
+        writes: list[Write] = []
         for job in jobs:
             try:
                 ahead = job.run.ahead()
-                steps[job] = self.transitions.finish(job.call, job.row, job.past, ahead)
+                step = self.transitions.finish(job.call, job.row, job.past, ahead)
             except CarryoverError as error:
                 self._settle(job, error)
-        return steps
+                continue
+            steps.append((job, step))
+            if job.key is not None and job.past.found is not None:
+                record = after(job.row, step.record)
+                writes.append((job.key, job.past.found, record))
+        saved = iter(self._save(writes))
+        for job, step in steps:
+            won = True if job.key is None else next(saved)
+            if won is True:
+                past = job.past
+                result = self.transitions.conclude(job.call, job.row, past, step)
+                self._settle(job, result)
+            elif won is False:
+                self._retry(job)
+            else:
+                self._settle(job, won)
 
-    def _save(
-        self, jobs: Sequence[Job], steps: Mapping[Job, Step]
-    ) -> Sequence[bool | CarryoverError]:
+    def _save(self, writes: Sequence[Write]) -> Sequence[bool | CarryoverError]:
         """Store what sessions come to.
 
         Returns:
-            For each job whether it won, or why the store refused it: that costs the
-            rows that need the store their step, and no other.
+            For each whether it won, or why the store refused it: that costs the rows
+            that need the store their step, and no other.
         """
-        if not jobs:
+        if not writes:
             return []
-        writes = [
-            (job.key, job.past.found, steps[job].after)
-            for job in jobs
-            if job.key is not None and job.past.found is not None
-        ]
         try:
             return self.sessions.save(writes)
         except (StoreFull, StoreUnavailable) as error:
-            return [error] * len(jobs)
+            return [error] * len(writes)
 
     def _retry(self, job: Job) -> None:
         """Start a job over that lost the race, unless it has for too long."""

@@ -64,6 +64,13 @@ class EventEncoder:
     def __init__(self, vocabulary: Sequence[str], max_events: int) -> None:
         self.index = {name: k for k, name in enumerate(vocabulary)}
         self.max_events = max_events
+        # Most rows hold one event: their sequences are made once, and never changed.
+        self._alone = {name: self._encode_alone(k) for name, k in self.index.items()}
+
+    def _encode_alone(self, index: int) -> np.ndarray:
+        sequence = np.array([index], self.dtype)
+        sequence.flags.writeable = False
+        return sequence
 
     def encode(self, sequence: Sequence[Any]) -> np.ndarray:
         """Look every name up.
@@ -74,6 +81,8 @@ class EventEncoder:
         """
         check_length(sequence, self.max_events)
         try:
+            if len(sequence) == 1:
+                return self._alone[sequence[0]]
             return np.array([self.index[name] for name in sequence], self.dtype)
         except (KeyError, TypeError):  # a TypeError: lists and dicts have no hash
             raise self.find_error(sequence) from None

@@ -19,7 +19,7 @@ from service.catalog import Model
 from service.engine import Engine
 from service.errors import CannotForecast, CarryoverError, EmptySequence
 from service.memory.admission import check_step
-from service.memory.sessions import live
+from service.memory.sessions import SessionKey, live
 from service.past import Past
 from service.paths import Path, Plan, extend
 from service.rows import Outcome, Refused, Row
@@ -118,10 +118,10 @@ def recall(engine: Engine, call: Call, row: Row | Refused) -> Past:
         raise row.error
     found = None
     if row.session is not None:
-        key = call.key(row.session)
-        [found] = engine.sessions.load([key])
+        [found] = engine.sessions.load([call.key(row.session)])
         if found.record is None:
-            live(key, found)  # raises: a forecast does not begin a session
+            name = SessionKey(call.tenant, call.model.manifest.name, row.session)
+            live(name, found)  # raises: a forecast does not begin a session
     # Without `at`, for which there may be a stored answer: it is no repeat.
     past = engine.transitions.begin(call, replace(row, at=None), found)
     if isinstance(past, Outcome):

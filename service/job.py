@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import threading
-import time
 
-from service.memory.sessions import SessionKey
 from service.past import Past
 from service.rows import Result, Row
 from service.run import Run
@@ -53,10 +51,11 @@ class Job:
         call: What the rows of its request share.
         row: The row.
         submission: Whom to tell of the result.
-        deadline: When its client stops waiting, by `time.monotonic`.
+        began: When it was sent, by `time.monotonic`.
+        deadline: When its client stops waiting, by the same clock.
 
     Attributes:
-        key: Names its session; None without one.
+        key: Names its session in the store; None without one.
         past: What it continues; set by `begin`.
         run: How far it has come; set by `begin`.
         result: Its outcome or error, at the end.
@@ -78,17 +77,20 @@ class Job:
     )
 
     def __init__(
-        self, call: Call, row: Row, submission: Submission, deadline: float
+        self,
+        call: Call,
+        row: Row,
+        submission: Submission,
+        began: float,
+        deadline: float,
     ) -> None:
         submission.num_pending += 1
         self.call = call
         self.row = row
         self.submission = submission
         self.deadline = deadline
-        self.began = time.monotonic()
-        self.key: SessionKey | None = None
-        if row.session is not None:
-            self.key = call.key(row.session)
+        self.began = began
+        self.key = None if row.session is None else call.key(row.session)
         self.result: Result | None = None
 
     def begin(self, past: Past) -> None:

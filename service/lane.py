@@ -15,7 +15,7 @@ from service.batch import MAX_PLANNED_ROWS, advance_runs, non_finite, too_late
 from service.catalog import Model
 from service.errors import CarryoverError
 from service.job import Job
-from service.metrics import count_call
+from service.metrics import find_call_tally
 from service.runtime import Signature
 
 
@@ -31,7 +31,7 @@ class Lane:
         self._model = model
         self._signature = signature
         self._jobs: deque[Job] = deque()
-        self._name = model.manifest.name, signature
+        self._tally = find_call_tally(model.manifest.name, signature)
 
     def __len__(self) -> int:
         return len(self._jobs)
@@ -51,7 +51,7 @@ class Lane:
         num_jobs, timesteps = self._model.runtime.plan(self._signature, remaining)
         jobs = [self._jobs.popleft() for _ in range(num_jobs)]
         runs = [job.run for job in jobs]
-        count_call(self._name, num_jobs)
+        self._tally.add(num_jobs)
         bad = advance_runs(self._model, self._signature, runs, timesteps)
         finished: list[Job] = []
         failed: list[tuple[Job, CarryoverError]] = []

@@ -1,28 +1,20 @@
 """The fast runtime: programs compiled at export, run by LiteRT without TensorFlow.
 
 Each program is compiled for one batch size and one number of timesteps. A call takes
-the smallest that holds its rows; rows that are not there are zeros.
+the smallest that holds its rows.
 """
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import numpy as np
 from ai_edge_litert.interpreter import Interpreter
 
 from service.agreement import find_disagreement
 from service.artifact import Artifact, ArtifactError, ProgramFile
+from service.loop import make_brief_lock
 from service.runtime import SIGNATURES, Plan, Signature, Tensors
-
-
-class Indices(NamedTuple):
-    """Where a program's tensors are, by the names of the signature."""
-
-    inputs: dict[str, int]
-    outputs: dict[str, int]
 
 
 class Program:
@@ -43,42 +35,56 @@ class Program:
         # One thread: a step is too short to be shared, and workers share the cores.
         self._interpreter = Interpreter(model_content=content, num_threads=1)
         self._interpreter.allocate_tensors()
-        self._indices = self._find_tensors(entry.signature)
+        inputs, outputs = self._find_tensors(entry.signature)
+        self._inputs, self._outputs = inputs, outputs
+        # Functions that return views of the inputs: no view may live during a call.
+        self._views = {n: self._interpreter.tensor(k) for n, k in inputs.items()}
+        for view in self._views.values():
+            view().fill(0)
 
-    def _find_tensors(self, signature: str) -> Indices:
+    def _find_tensors(self, signature: str) -> tuple[dict[str, int], dict[str, int]]:
+        """Return the indices of inputs and outputs, by the names of the signature."""
         # The runner must be gone before the first call: while it lives, the
         # interpreter takes it for a reference to its tensors and refuses to run.
         runner = self._interpreter.get_signature_runner(signature)
-        return Indices(
+        return (
             {name: d["index"] for name, d in runner.get_input_details().items()},
             {name: d["index"] for name, d in runner.get_output_details().items()},
         )
 
     def run(self, tensors: Tensors) -> dict[str, np.ndarray]:
-        """Run a call of at most this program's shape, and cut the padding off."""
+        """Run a call of at most this program's shape.
+
+        The rows and timesteps that the program has more keep what they were given by
+        an earlier call: they change no other row, and what comes of them is cut off.
+        """
         interpreter = self._interpreter
         num_rows, timesteps = tensors["sequence"].shape[:2]
-        for name, index in self._indices.inputs.items():
-            interpreter.set_tensor(index, self._pad(name, tensors[name]))
+        is_full = (num_rows, timesteps) == (self.batch, self.timesteps)
+        if is_full:
+            for name, index in self._inputs.items():
+                interpreter.set_tensor(index, tensors[name])
+        else:
+            for name, view in self._views.items():
+                tensor = tensors[name]
+                if name == "sequence":
+                    view()[:num_rows, :timesteps] = tensor
+                else:
+                    view()[:num_rows] = tensor
         interpreter.invoke()
-        results: dict[str, np.ndarray] = {}
-        for name, index in self._indices.outputs.items():
-            value = interpreter.get_tensor(index)[:num_rows]
-            # What is no input as well is no memory: it has timesteps.
-            is_memory = name in self._indices.inputs
-            results[name] = value if is_memory else value[:, :timesteps]
-        return results
+        results = {n: interpreter.get_tensor(k) for n, k in self._outputs.items()}
+        return results if is_full else self._cut(results, num_rows, timesteps)
 
-    def _pad(self, name: str, tensor: np.ndarray) -> np.ndarray:
-        """Add the rows and timesteps that the program has more."""
-        shape = (self.batch, *tensor.shape[1:])
-        if name == "sequence":
-            shape = (self.batch, self.timesteps, *tensor.shape[2:])
-        if shape == tensor.shape:
-            return tensor
-        padded = np.zeros(shape, tensor.dtype)
-        padded[tuple(map(slice, tensor.shape))] = tensor
-        return padded
+    def _cut(
+        self, results: dict[str, np.ndarray], num_rows: int, timesteps: int
+    ) -> dict[str, np.ndarray]:
+        # What is no input as well is no memory: it has timesteps.
+        return {
+            name: value[:num_rows]
+            if name in self._inputs
+            else value[:num_rows, :timesteps]
+            for name, value in results.items()
+        }
 
 
 class LiteRTRuntime:
@@ -95,11 +101,13 @@ class LiteRTRuntime:
     name = "litert"
 
     def __init__(self, artifact: Artifact) -> None:
-        self._lock = threading.Lock()  # an interpreter holds its tensors
+        self._lock = make_brief_lock()  # an interpreter holds its tensors
         self._programs: dict[str, list[Program]] = {}
         for entry in artifact.manifest.programs:
             program = load_program(artifact, entry)
             self._programs.setdefault(entry.signature, []).append(program)
+        self._longest: dict[str, int] = {}  # timesteps of a chunk
+        self._largest: dict[str, int] = {}  # rows of one timestep
         for signature in SIGNATURES:
             self._check_forms(artifact, signature)
         self._check_agreement(artifact)
@@ -111,6 +119,8 @@ class LiteRTRuntime:
                 f"{artifact.path} has no compiled {signature} for one row and timestep"
             )
         programs.sort(key=lambda program: (program.timesteps, program.batch))
+        self._longest[signature] = programs[-1].timesteps
+        self._largest[signature] = max(p.batch for p in programs if p.timesteps == 1)
 
     def _check_agreement(self, artifact: Artifact) -> None:
         programs = [p for name in SIGNATURES for p in self._programs[name]]
@@ -125,11 +135,9 @@ class LiteRTRuntime:
 
     def plan(self, signature: Signature, remaining: Sequence[int]) -> Plan:
         """Take a chunk of one row that is alone, else one timestep of many rows."""
-        programs = self._programs[signature]
-        if len(remaining) == 1 and remaining[0] > 1:
-            return Plan(1, min(remaining[0], programs[-1].timesteps))
-        largest = max(p.batch for p in programs if p.timesteps == 1)
-        return Plan(min(len(remaining), largest), 1)
+        if len(remaining) == 1:
+            return Plan(1, min(remaining[0], self._longest[signature]))
+        return Plan(min(len(remaining), self._largest[signature]), 1)
 
     def run(self, signature: Signature, tensors: Tensors) -> dict[str, np.ndarray]:
         """Advance a batch; see `service.runtime.Runtime`."""

@@ -8,9 +8,9 @@ maps into memory (its multiprocess mode); whoever is asked adds them up.
 from __future__ import annotations
 
 import os
-from collections import Counter as Counted
-from collections import deque
-from functools import lru_cache
+from bisect import bisect_left
+from collections.abc import Sequence
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING
 
 from prometheus_client import (
@@ -32,12 +32,24 @@ if TYPE_CHECKING:
 # From a step of a lone request to what a client gives up on.
 SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0, 30.0)
 
+
+class SecondsHistogram(Histogram):
+    """A histogram that takes many observations at once."""
+
+    def observe_many(self, buckets: Sequence[int], seconds: float) -> None:
+        """Add to each bucket so many observations, and the sum of them all."""
+        self._sum.inc(seconds)
+        for bucket, number in zip(self._buckets, buckets, strict=True):
+            if number:
+                bucket.inc(number)
+
+
 REQUESTS = Counter(
     "carryover_requests",
     "Requests answered.",
     ("route", "model", "version", "status", "code"),
 )
-REQUEST_SECONDS = Histogram(
+REQUEST_SECONDS = SecondsHistogram(
     "carryover_request_seconds",
     "Time from a request's arrival to its answer.",
     ("route", "model"),
@@ -57,21 +69,56 @@ QUEUED_ROWS = Gauge(
 )
 
 
-def count(told: Told, seconds: float) -> None:
+class Tally:
+    """Requests of one kind that are not counted yet."""
+
+    __slots__ = ("buckets", "requests", "rows", "seconds")
+
+    def __init__(self) -> None:
+        self.requests = self.rows = 0
+        self.seconds = 0.0
+        self.buckets = [0] * (len(SECONDS) + 1)
+
+
+def count(told: Told) -> None:
     """Count an answered request, with others a moment later.
 
     Counting in shared files takes longer than most of what a request needs, and as
     long for many of a kind as for one.
     """
-    _answered.append((told, seconds))
+    manifest = told.model.manifest if told.model else None
+    name = manifest.name if manifest else ""
+    version = manifest.version if manifest else 0
+    kind = (told.route or "", name, version, told.status, told.code or "")
+    tally = _tallies.get(kind)
+    if tally is None:
+        tally = _tallies[kind] = Tally()
+    tally.requests += 1
+    tally.rows += 0 if told.are_rows_counted else told.num_rows or 0
+    tally.seconds += told.seconds
+    tally.buckets[bisect_left(SECONDS, told.seconds)] += 1
     _later.ask()
 
 
-def count_call(name: tuple[str, str], num_rows: int) -> None:
-    """Count a call of a network, of a model and a signature, a moment later."""
-    _calls[name] += 1
-    _rows[name] += num_rows
-    _later.ask()
+class CallTally:
+    """Calls of a network that are not counted yet."""
+
+    __slots__ = ("calls", "rows")
+
+    def __init__(self) -> None:
+        self.calls = self.rows = 0
+
+    def add(self, num_rows: int) -> None:
+        """Count a call, a moment later."""
+        self.calls += 1
+        self.rows += num_rows
+        _later.ask()
+
+
+@cache
+def find_call_tally(model: str, signature: str) -> CallTally:
+    """Find what counts a network's calls."""
+    return _calls.setdefault((model, signature), CallTally())
 
 
 def count_under_way(num_rows: int) -> None:
@@ -84,36 +131,27 @@ def count_all() -> None:
     """Count what was answered and called since the last time."""
     QUEUED_ROWS.set(_under_way)
     count_answered()
-    for name in list(_calls):
+    for name, tally in list(_calls.items()):
         calls, rows = find_batches(*name)
-        calls.inc(_calls.pop(name, 0))
-        rows.inc(_rows.pop(name, 0))
+        calls.inc(tally.calls)
+        rows.inc(tally.rows)
+        tally.calls = tally.rows = 0
 
 
 def count_answered() -> None:
     """Count the requests that were answered since the last time."""
-    kinds: Counted[tuple[str, str, int, int, str]] = Counted()
-    rows: Counted[str] = Counted()
-    for _ in range(len(_answered)):
-        told, seconds = _answered.popleft()
-        manifest = told.model.manifest if told.model else None
-        name = manifest.name if manifest else ""
-        version = manifest.version if manifest else 0
-        kind = (told.route or "", name, version, told.status, told.code or "")
-        kinds[kind] += 1
-        rows[name] += 0 if told.are_rows_counted else told.num_rows or 0
-        find_request(*kind)[1].observe(seconds)
-    for kind, number in kinds.items():
-        find_request(*kind)[0].inc(number)
-    for name, number in rows.items():
-        if number:
-            find_rows(name).inc(number)
+    for kind in list(_tallies):
+        tally = _tallies.pop(kind)
+        requests, seconds = find_request(*kind)
+        requests.inc(tally.requests)
+        seconds.observe_many(tally.buckets, tally.seconds)
+        if tally.rows:
+            find_rows(kind[1]).inc(tally.rows)
 
 
 _under_way = 0
-_answered: deque[tuple[Told, float]] = deque()
-_calls: Counted[tuple[str, str]] = Counted()
-_rows: Counted[tuple[str, str]] = Counted()
+_tallies: dict[tuple[str, str, int, int, str], Tally] = {}
+_calls: dict[tuple[str, str], CallTally] = {}
 _later = Later(count_all)
 
 
@@ -122,7 +160,7 @@ _later = Later(count_all)
 @lru_cache(maxsize=4096)
 def find_request(
     route: str, model: str, version: int, status: int, code: str
-) -> tuple[Counter, Histogram]:
+) -> tuple[Counter, SecondsHistogram]:
     """Find the metrics of a kind of request."""
     return (
         REQUESTS.labels(route, model, str(version or ""), str(status), code),

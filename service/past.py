@@ -5,8 +5,6 @@ Knows neither stores nor the rules of admission; `service.transition` does.
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import numpy as np
 
 from service.catalog import Model
@@ -17,12 +15,13 @@ from service.memory.record import Session, Tombstone
 from service.memory.seal import Opened
 from service.migration import Continuation
 from service.rows import Row
+from service.value import Value
 
 
-class Past(NamedTuple):
+class Past(Value, frozen=True, eq=False):
     """What a row continues: as found in the store, the live part of it, and by whom.
 
-    Attributes:
+    Args:
         found: What the store holds; None for a row without a session.
         record: The memory it continues; None begins a sequence.
         model: The version that advances it.
@@ -46,9 +45,8 @@ class Past(NamedTuple):
     @property
     def tensors(self) -> bytes | None:
         """The memory to run from; None for none."""
-        if self.record is None or self.num_replayed:
-            return None
-        return self.record.tensors
+        record = self.record
+        return None if record is None or self.num_replayed else record.tensors
 
     @property
     def own(self) -> np.ndarray:
@@ -96,8 +94,8 @@ def begin_with(
         found, record, chosen.model, sequence, migrated_from=record.model_version
     )
     if chosen.history is None:
-        return migrated._replace(record=None, is_reset=True)
-    return migrated._replace(
+        return migrated.replace(record=None, is_reset=True)
+    return migrated.replace(
         sequence=np.concatenate([chosen.history, sequence]),
         num_replayed=len(chosen.history),
     )

@@ -16,14 +16,7 @@ from typing import NamedTuple
 from service.artifact import MANIFEST, ArtifactError, list_versions
 from service.catalog import Catalog, Model
 from service.errors import CarryoverError, ModelNotFound, ModelNotLoaded
-from service.repository_state import (
-    Wish,
-    look_at,
-    prepare,
-    read_wishes,
-    write_lock,
-    write_wishes,
-)
+from service.repository_state import Wish, Wishes
 
 log = logging.getLogger(__name__)
 
@@ -65,28 +58,29 @@ class Repository:
         self._max_versions = max_versions
         self._lock = threading.RLock()
         self._applied: dict[str, Wish] = {}
-        self._seen: object = None
-        self._file = None if state is None else prepare(state)
-        if self._file is not None:
-            self._start(self._file)
+        self._seen = b""
+        self._wishes = None if state is None else Wishes(state)
+        if self._wishes is not None:
+            self._start(self._wishes)
 
-    def _start(self, file: Path) -> None:
+    def _start(self, wishes: Wishes) -> None:
         """Follow what was asked for before this process began."""
-        self._seen = look_at(file)
-        self._applied = read_wishes(file)
+        self._seen = wishes.look()
+        self._applied = wishes.read()
         for name, wish in self._applied.items():
             self._try(name, wish)
         self._catalog.watch = self.follow
 
     def follow(self) -> None:
         """Do what another worker was asked for since this one last looked."""
-        if self._file is None or look_at(self._file) == self._seen:
+        wishes = self._wishes
+        if wishes is None or wishes.look() == self._seen:
             return
         with self._lock:
-            seen = look_at(self._file)
+            seen = wishes.look()
             if seen == self._seen:
                 return
-            for name, wish in read_wishes(self._file).items():
+            for name, wish in wishes.read().items():
                 if self._applied.get(name) != wish:
                     self._applied[name] = wish
                     self._try(name, wish)
@@ -123,13 +117,8 @@ class Repository:
         self.follow()
         with self._lock:
             self._apply(name, state)
-            if self._file is None:
-                return
-            with write_lock(self._file):
-                wishes = read_wishes(self._file)
-                wish = Wish(state, wishes.get(name, Wish("", 0)).number + 1)
-                self._applied[name] = wish
-                write_wishes(self._file, {**wishes, name: wish})
+            if self._wishes is not None:
+                self._applied[name] = self._wishes.add(name, state)
 
     def _apply(self, name: str, state: str) -> None:
         if state == UNLOADED:

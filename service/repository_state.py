@@ -1,6 +1,7 @@
 """What was last asked for of each model: a file that all workers look at.
 
-It is replaced whole, under a lock between processes; who looks pays for a `stat`.
+It is replaced whole, under a lock between processes. Beside it stands how often that
+was done, in memory that the workers share: every request looks there.
 """
 
 from __future__ import annotations
@@ -10,8 +11,11 @@ import fcntl
 import json
 import os
 from collections.abc import Iterator
+from mmap import mmap
 from pathlib import Path
 from typing import NamedTuple
+
+COUNT_BYTES = 8
 
 
 class Wish(NamedTuple):
@@ -21,37 +25,51 @@ class Wish(NamedTuple):
     number: int
 
 
-def prepare(state: Path) -> Path:
-    """Make the folder and the file of wishes, where there is none."""
-    state.mkdir(parents=True, exist_ok=True)
-    file = state / "repository.json"
-    with write_lock(file):
-        if not file.exists():
-            write_wishes(file, {})
-    return file
+class Wishes:
+    """What was asked for, by model, shared between processes.
 
+    Args:
+        state: Folder they share; it is made where there is none.
+    """
 
-def look_at(file: Path) -> object:
-    """Return what changes whenever the file is written."""
-    status = os.stat(file)
-    return status.st_mtime_ns, status.st_ino
+    def __init__(self, state: Path) -> None:
+        state.mkdir(parents=True, exist_ok=True)
+        self._file = state / "repository.json"
+        with self._write_lock():
+            if not self._file.exists():
+                self._write({})
+            with self._file.with_suffix(".changes").open("ab+") as held:
+                held.truncate(COUNT_BYTES)
+                self._count = mmap(held.fileno(), COUNT_BYTES)
 
+    def look(self) -> bytes:
+        """Return what is another whenever something was asked for."""
+        return self._count[:]
 
-def read_wishes(file: Path) -> dict[str, Wish]:
-    """Read what was asked for, by model."""
-    return {name: Wish(*wish) for name, wish in json.loads(file.read_text()).items()}
+    def read(self) -> dict[str, Wish]:
+        """Read what was asked for."""
+        wishes = json.loads(self._file.read_text())
+        return {name: Wish(*wish) for name, wish in wishes.items()}
 
+    def add(self, name: str, state: str) -> Wish:
+        """Ask for a state of a model, and let all know."""
+        with self._write_lock():
+            wishes = self.read()
+            wish = Wish(state, wishes.get(name, Wish("", 0)).number + 1)
+            self._write({**wishes, name: wish})
+            number = int.from_bytes(self.look(), "little") + 1
+            self._count[:] = number.to_bytes(COUNT_BYTES, "little")
+        return wish
 
-def write_wishes(file: Path, wishes: dict[str, Wish]) -> None:
-    """Put another file in the place of the one there is."""
-    beside = file.with_suffix(f".{os.getpid()}.partial")
-    beside.write_text(json.dumps(wishes))
-    os.replace(beside, file)
+    def _write(self, wishes: dict[str, Wish]) -> None:
+        """Put another file in the place of the one there is."""
+        beside = self._file.with_suffix(f".{os.getpid()}.partial")
+        beside.write_text(json.dumps(wishes))
+        os.replace(beside, self._file)
 
-
-@contextlib.contextmanager
-def write_lock(file: Path) -> Iterator[None]:
-    """Hold off other processes that would write the file."""
-    with file.with_suffix(".lock").open("a") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
+    @contextlib.contextmanager
+    def _write_lock(self) -> Iterator[None]:
+        """Hold off other processes that would write the file."""
+        with self._file.with_suffix(".lock").open("a") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield

@@ -5,18 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import msgspec
 import numpy as np
 
 from service.errors import CarryoverError, EmptySequence, SequenceTooLong
+from service.value import Value
 
 if TYPE_CHECKING:
     from service.catalog import Model
     from service.memory_document import MemoryDocument
 
 
-# A struct, not a dataclass: thousands are made a second, each in a seventh of the time.
-class Row(msgspec.Struct, frozen=True, eq=False):
+class Row(Value, frozen=True, eq=False):
     """One sequence to advance, and the memory it continues.
 
     Args:
@@ -66,17 +65,17 @@ class Refused(NamedTuple):
     session: str | None = None
 
 
-class Advanced(NamedTuple):
+class Advanced(Value, frozen=True, eq=False):
     """A row's outputs, of shape (timesteps, ...) each, and its memory as stored."""
 
     outputs: dict[str, np.ndarray]
     tensors: bytes
 
 
-class Outcome(NamedTuple):
+class Outcome(Value, frozen=True):
     """What became of a row.
 
-    Attributes:
+    Args:
         outputs: By name, arrays of shape (timesteps, ...).
         is_continued: Whether the sequence had events before this row.
         step: How many events it has absorbed in all.

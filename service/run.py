@@ -20,24 +20,22 @@ class Run:
     Attributes:
         memory: The memory it has come to.
         position: How many events are absorbed.
+        remaining: How many are left.
     """
 
-    __slots__ = ("_parts", "memory", "position", "sequence")
+    __slots__ = ("_parts", "memory", "position", "remaining", "sequence")
 
     def __init__(self, sequence: np.ndarray, memory: bytes | None) -> None:
         self.sequence = sequence
         self.memory = memory
         self.position = 0
+        self.remaining = len(sequence)
         self._parts: list[tuple[Outputs, int, int]] = []
-
-    @property
-    def remaining(self) -> int:
-        """How many events are left."""
-        return len(self.sequence) - self.position
 
     def take(self, outputs: Outputs, index: int, length: int, memory: bytes) -> None:
         """Go on by `length` events: row `index` of a batch's outputs is this run's."""
         self.position += length
+        self.remaining -= length
         if self.remaining:
             # Its own, not a view: the rest of the batch need not live as long as it.
             outputs = {n: v[index : index + 1].copy() for n, v in outputs.items()}
@@ -47,14 +45,12 @@ class Run:
 
     def ahead(self) -> Advanced:
         """Return what it came to: outputs of all its timesteps, and the memory."""
-        return Advanced(self._outputs(), self.memory or b"")
-
-    def _outputs(self) -> Outputs:
+        outputs, index, length = self._parts[0]
         if len(self._parts) == 1:
-            outputs, index, length = self._parts[0]
-            return {name: value[index, :length] for name, value in outputs.items()}
-        names = self._parts[0][0]
-        return {
-            name: np.concatenate([o[name][k, :n] for o, k, n in self._parts])
-            for name in names
-        }
+            joined = {name: value[index, :length] for name, value in outputs.items()}
+        else:
+            joined = {
+                name: np.concatenate([o[name][k, :n] for o, k, n in self._parts])
+                for name in outputs
+            }
+        return Advanced(joined, self.memory or b"")

@@ -36,6 +36,23 @@ ROUTES = {
 STATUS_LINES = {int(status): f"{int(status)} {status.phrase}" for status in HTTPStatus}
 
 
+class Sent(list[bytes]):
+    """A body whose request is told of when it is sent: no client waits for that.
+
+    Args:
+        body: The body.
+        told: What is told.
+    """
+
+    def __init__(self, body: bytes, told: Told) -> None:
+        super().__init__([body])
+        self._told = told
+
+    def close(self) -> None:
+        """Tell; the server calls this at the end, whatever came of the body."""
+        tell(self._told)
+
+
 class Shortcut:
     """A WSGI application in front of Flask's.
 
@@ -72,7 +89,7 @@ class Shortcut:
         answer = self._answer(environ, model, request_id, found.re)
         told = Told(
             request_id,
-            began,
+            time.perf_counter() - began,
             "POST",
             ROUTES[found.re],
             model,
@@ -81,7 +98,6 @@ class Shortcut:
             answer.code,
             environ.get("HTTP_TRACEPARENT", ""),
         )
-        tell(told)
         headers = [
             ("Content-Type", answer.mimetype),
             ("Content-Length", str(len(answer.body))),
@@ -89,7 +105,7 @@ class Shortcut:
             *name_request(told).items(),
         ]
         start_response(STATUS_LINES[answer.status], headers)
-        return [answer.body]
+        return Sent(answer.body, told)
 
     def _answer(
         self, environ: Any, model: Model, request_id: str, call: re.Pattern[str]

@@ -8,11 +8,10 @@ share a batch. Knows neither jobs nor ticks, only who waits.
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 
 from service.job import Submission
-from service.loop import give_way, look_up
+from service.loop import give_way, look_up, make_brief_lock
 
 
 class Ticker:
@@ -24,7 +23,8 @@ class Ticker:
 
     def __init__(self, tick: Callable[[], None]) -> None:
         self._tick = tick
-        self._leading = threading.Lock()
+        # Held while others go on, but never waited for.
+        self._leading = make_brief_lock()
         self._waiting: dict[int, Submission] = {}
 
     def complete(self, submission: Submission) -> None:

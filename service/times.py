@@ -8,12 +8,17 @@ from functools import lru_cache
 
 def format_time(seconds: float) -> str:
     """Write seconds since 1970 as ISO 8601 in UTC, such as 2026-01-31T12:00:00.250Z."""
-    microseconds = round(seconds * 1e6)
-    second, rest = divmod(microseconds, 1_000_000)
-    return f"{format_second(second)}.{rest // 1000:03d}Z"
+    return format_milliseconds(round(seconds * 1e6) // 1000)
 
 
-# Every answer names a time, and most of a second's name the same second.
+# Every answer names a time, and those of one tick name the same.
+@lru_cache(maxsize=256)
+def format_milliseconds(milliseconds: int) -> str:
+    """Write milliseconds since 1970."""
+    second, rest = divmod(milliseconds, 1000)
+    return f"{format_second(second)}.{rest:03d}Z"
+
+
 @lru_cache(maxsize=256)
 def format_second(second: int) -> str:
     """Write a whole second."""

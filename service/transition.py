@@ -9,7 +9,8 @@ records are stored.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from functools import lru_cache
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -22,7 +23,7 @@ from service.memory.admission import Found, admit
 from service.memory.history import append_events
 from service.memory.record import Session, Tombstone
 from service.memory.seal import Opened, Seal
-from service.memory.sessions import SessionKey
+from service.memory.sessions import SessionKey, check_key
 from service.memory.snapshots import Snapshot, append_snapshot
 from service.memory_document import read_memory, show_memory
 from service.migration import Continuation, choose_version
@@ -31,18 +32,7 @@ from service.repeats import find_answer, keep_answer
 from service.retention import Retention
 from service.rows import Advanced, Outcome, Result, Row
 from service.runtime import Signature
-
-
-class Kept(NamedTuple):
-    """What a session keeps beside its memory; see `service.memory.record.Session`."""
-
-    last_event: bytes = b""
-    answers: bytes = b""
-    snapshots: bytes = b""
-    history: bytes = b""
-
-
-NOTHING = Kept()
+from service.value import Value
 
 
 class Lifetimes(NamedTuple):
@@ -63,35 +53,47 @@ class Lifetimes(NamedTuple):
         return self.models.get(model, self.session_seconds)
 
 
-@dataclass(frozen=True)
 class Call:
-    """What all rows of a request share."""
+    """What all rows of a request share.
 
-    model: Model
-    tenant: str
-    signature: Signature
-    is_version_named: bool = False
+    Args:
+        model: The network.
+        tenant: Whom sessions and tokens belong to.
+        signature: `explain` for the gates too.
+        is_version_named: Whether the client named the model's version.
+    """
 
-    def key(self, session: str) -> SessionKey:
-        """Name a session among all tenants and models."""
-        return SessionKey(self.tenant, self.model.manifest.name, session)
+    __slots__ = ("_begin_of_key", "is_version_named", "model", "signature", "tenant")
+
+    def __init__(
+        self,
+        model: Model,
+        tenant: str,
+        signature: Signature,
+        is_version_named: bool = False,
+    ) -> None:
+        self.model = model
+        self.tenant = tenant
+        self.signature = signature
+        self.is_version_named = is_version_named
+        self._begin_of_key = begin_key(tenant, model.manifest.name)
+
+    def key(self, session: str) -> bytes:
+        """Name a session among all tenants and models, as the store does."""
+        return check_key(self._begin_of_key + session.encode())
 
 
-class Step(NamedTuple):
-    """A row that was computed: what it came from, what came out, what to store."""
+@lru_cache(maxsize=1024)
+def begin_key(tenant: str, model: str) -> bytes:
+    """Return what the keys of a tenant's sessions of a model begin with."""
+    return SessionKey(tenant, model, "").encode()
 
-    row: Row
-    past: Past
+
+class Step(Value, frozen=True, eq=False):
+    """What a row came to: its outcome, and the record of the memory it leaves."""
+
     outcome: Outcome
     record: Session
-
-    @property
-    def after(self) -> Session | Tombstone:
-        """What takes the place of the session's record."""
-        record = self.record
-        if self.row.end:
-            return Tombstone("ended", record.step, record.updated_at, record.answers)
-        return record
 
 
 class Transitions:
@@ -117,6 +119,8 @@ class Transitions:
         self._lifetimes = lifetimes
         self._clock = clock
         self._retention = retention
+        policies = {retention.policies.default, *retention.policies.models.values()}
+        self._keeps_more = bool(retention.snapshots) or "replay" in policies
         self._catalog = catalog
 
     def begin(self, call: Call, row: Row, found: Found | None) -> Past | Outcome:
@@ -133,6 +137,14 @@ class Transitions:
         Raises:
             CarryoverError: It may not continue; see `service.memory.admission`.
         """
+        if found is not None and not (row.start or row.at is not None or row.key):
+            # The usual row, for which there is nothing to decide: it begins a session
+            # that was never seen, or continues a live one by the same network.
+            record = found.record
+            if record is None and not row.is_strict:
+                return Past(found, None, call.model, row.sequence)
+            if isinstance(record, Session) and record.network == call.model.fingerprint:
+                return Past(found, record, call.model, row.sequence)
         opened: Opened | None = None
         if found is None:
             self._seal.check_plain(
@@ -147,7 +159,7 @@ class Transitions:
                 return answered
             found_or_sent = found
         chosen = self._choose(call, row, found_or_sent.record)
-        record = admit(
+        continued = admit(
             found_or_sent,
             network=chosen.network if chosen else call.model.fingerprint,
             start=row.start,
@@ -155,10 +167,10 @@ class Transitions:
             is_strict=row.is_strict,
         )
         if chosen is None:
-            return Past(found, record, call.model, row.sequence, opened=opened)
-        past = begin_with(chosen, row, found, record, call.model)
+            return Past(found, continued, call.model, row.sequence, opened=opened)
+        past = begin_with(chosen, row, found, continued, call.model)
         # A sequence that begins anew begins another chain of tokens.
-        return past._replace(opened=None if past.is_reset else opened)
+        return past.replace(opened=None if past.is_reset else opened)
 
     def _find_answer(self, call: Call, row: Row, found: Found) -> Outcome | None:
         """Find the answer to a row that is a repeat, and the version that gave it."""
@@ -169,7 +181,8 @@ class Transitions:
         if outcome is None:
             return None
         served = self._catalog.family(call.model)
-        return outcome._replace(model=find_version(outcome.version, call.model, served))
+        version = find_version(outcome.version, call.model, served)
+        return outcome.replace(model=version)
 
     def _open(self, call: Call, row: Row) -> Opened | None:
         """Open the memory a client sent, if it did."""
@@ -225,36 +238,38 @@ class Transitions:
             AnswerTooLarge: The row has an idempotency key, and a session has no room
                 for its answer; the row is not to be applied.
         """
-        before, now = past.record, self._clock()
-        default = self._lifetimes.token_seconds
-        if row.session is not None:
-            default = self._lifetimes.of(call.model.manifest.name)
-        idle = row.ttl_seconds or (before.idle_seconds if before else default)
-        step = (before.step if before else 0) + len(row.sequence)
-        outcome = tell(row, past, ahead, step, now + idle)
-        kept = NOTHING
-        if row.session is not None:
-            kept = self._keep(call, row, past, outcome, now)
+        before, now, model = past.record, self._clock(), past.model
+        is_stored = row.session is not None
+        if row.ttl_seconds is not None:
+            idle = row.ttl_seconds
+        elif before is not None:
+            idle = before.idle_seconds
+        elif is_stored:
+            idle = self._lifetimes.of(model.manifest.name)
+        else:
+            idle = self._lifetimes.token_seconds
+        step = len(row.sequence) + (0 if before is None else before.step)
+        expires_at = now + idle
+        outcome = tell(row, past, ahead, step, expires_at)
         record = Session(
-            step=step,
-            model_version=past.model.manifest.version,
-            network=past.model.fingerprint,
-            created_at=before.created_at if before else now,
-            updated_at=now,
-            expires_at=now + idle,
-            idle_seconds=idle,
-            tensors=ahead.tensors,
-            last_event=kept.last_event,
-            answers=kept.answers,
-            snapshots=kept.snapshots,
-            history=kept.history,
+            step,
+            model.manifest.version,
+            model.fingerprint,
+            now if before is None else before.created_at,
+            now,
+            expires_at,
+            idle,
+            ahead.tensors,
+            past.own[-1].tobytes() if is_stored else b"",
         )
-        return Step(row, past, outcome, record)
+        if is_stored and (self._keeps_more or is_repeatable(row, past)):
+            record = self._keep(call, row, past, outcome, record)
+        return Step(outcome, record)
 
     def _keep(
-        self, call: Call, row: Row, past: Past, outcome: Outcome, now: float
-    ) -> Kept:
-        """Collect what a session keeps beside its memory."""
+        self, call: Call, row: Row, past: Past, outcome: Outcome, record: Session
+    ) -> Session:
+        """Add what a session keeps beside its memory."""
         before, retention, own = past.record, self._retention, past.own
         answers, snapshots, history = past.answers, b"", b""
         if answers or row.key is not None or row.at is not None:
@@ -263,11 +278,10 @@ class Transitions:
                 call.signature,
                 answers,
                 outcome,
-                now=now,
+                now=record.updated_at,
                 bounds=retention.answers,
             )
-        is_same = before is not None and before.network == past.model.fingerprint
-        if retention.snapshots and before is not None and is_same:
+        if retention.snapshots and before and before.network == record.network:
             snapshot = Snapshot(before.step, before.tensors)
             snapshots = append_snapshot(
                 before.snapshots, snapshot, size=retention.snapshots
@@ -279,34 +293,48 @@ class Transitions:
                 own.tobytes(),
                 max_bytes=retention.history_events * own[0].nbytes,
             )
-        return Kept(own[-1].tobytes(), answers, snapshots, history)
+        return record.replace(answers=answers, snapshots=snapshots, history=history)
 
-    def conclude(self, call: Call, step: Step) -> Result:
+    def conclude(self, call: Call, row: Row, past: Past, step: Step) -> Result:
         """Tell what became of a row, and seal the memory its client holds.
 
         Returns:
             The row's outcome; or the error that it has no token, where another use of
             the one it came with was faster.
         """
-        row = step.row
         if not row.seal_memory:
             return step.outcome
         if row.is_plain:
-            last_event = step.past.own[-1].tobytes()
-            record = step.record._replace(last_event=last_event)
-            return step.outcome._replace(plain=show_memory(record, step.past.model))
+            record = step.record.replace(last_event=past.own[-1].tobytes())
+            plain = show_memory(record, past.model)
+            return step.outcome.replace(plain=plain)
         use = self._seal.name_use(row.token, row.sequence.tobytes())
         try:
             token = self._seal.seal(
                 step.record,
                 tenant=call.tenant,
                 model=call.model.manifest.name,
-                before=step.past.opened,
+                before=past.opened,
                 use=use,
             )
         except CarryoverError as error:
             return error
-        return step.outcome._replace(token=token)
+        return step.outcome.replace(token=token)
+
+
+def is_repeatable(row: Row, past: Past) -> bool:
+    """Tell whether answers are kept with the session: of this row, or of others."""
+    if row.key is not None or row.at is not None:
+        return True
+    held = past.found.record if past.found else None
+    return isinstance(held, Session | Tombstone) and bool(held.answers)
+
+
+def after(row: Row, record: Session) -> Session | Tombstone:
+    """Return what takes the place of a session's record."""
+    if row.end:
+        return Tombstone("ended", record.step, record.updated_at, record.answers)
+    return record
 
 
 def tell(
@@ -321,9 +349,9 @@ def tell(
     is_held = is_sealed or (row.session is not None and not row.end)
     return Outcome(
         outputs,
-        is_continued=step > len(row.sequence),
-        step=step,
-        expires_at=expires_at if is_held else None,
+        step > len(row.sequence),
+        step,
+        expires_at if is_held else None,
         version=past.model.manifest.version,
         migrated_from=past.migrated_from,
         is_reset=past.is_reset,

@@ -13,6 +13,8 @@ from service.rows import Refused, Row
 
 def take_turns(rows: Sequence[Row | Refused]) -> list[list[int]]:
     """Sort rows into turns in which no session occurs twice; later rows wait."""
+    if len(rows) == 1:
+        return [[0]]
     turns: list[list[int]] = []
     seen: dict[str, int] = {}
     for k, row in enumerate(rows):

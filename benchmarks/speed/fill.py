@@ -46,7 +46,7 @@ def make_record(services: Services) -> Session:
 def store(services: Services, record: Session, numbers: range) -> None:
     """Store a record under the names of many sessions."""
     keys = (TEMPLATE._replace(session=session_name(k)) for k in numbers)
-    services.engine.sessions.save([(key, NOTHING, record) for key in keys])
+    services.engine.sessions.save([(k.encode(), NOTHING, record) for k in keys])
 
 
 if __name__ == "__main__":

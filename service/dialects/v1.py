@@ -74,10 +74,10 @@ def parse(
     if options.is_columnar:
         refuse_tensor(rows)
     if body.memory_format == "plain":
-        rows = [parsed._replace(row=ask_plain(parsed.row)) for parsed in rows]
+        rows = [parsed.replace(row=ask_plain(parsed.row)) for parsed in rows]
     if idempotency is not None:
         rows = [
-            parsed._replace(row=stamp(parsed.row, k, idempotency))
+            parsed.replace(row=stamp(parsed.row, k, idempotency))
             for k, parsed in enumerate(rows)
         ]
     return Request(options, rows)

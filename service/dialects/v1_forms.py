@@ -13,6 +13,7 @@ from msgspec import UNSET, Meta, UnsetType
 
 from service.memory.sessions import MAX_SESSION_BYTES
 from service.rows import Refused, Row
+from service.value import Value
 
 # A year: longer than any sensor sleeps, short enough that a slip of unit is noticed.
 MAX_TTL_SECONDS = 366 * 86_400
@@ -76,7 +77,7 @@ class Options(NamedTuple):
     is_columnar: bool = False
 
 
-class ParsedRow(NamedTuple):
+class ParsedRow(Value, frozen=True, eq=False):
     """A row for the engine, whether it came bare, and the sequence id it came with."""
 
     row: Row | Refused

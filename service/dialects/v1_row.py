@@ -45,11 +45,11 @@ def parse_object(row: ObjectRow, model: Model, is_last_only: bool) -> ParsedRow:
     if row.sequence_id is not UNSET or row.sequence_control_input is not UNSET:
         sequence_id = read_sequence(row)
     check_options(row)
-    memory = row.memory
+    session, memory = row.session, row.memory
     sequence, events = encode(row.sequence, model)
     parsed = Row(
         sequence,
-        None if row.session is UNSET else row.session,
+        None if session is UNSET else session,
         memory if isinstance(memory, str) else None,
         memory is not UNSET,
         row.at,

@@ -5,8 +5,6 @@ A pure function of what was found and what the row says; it knows no store.
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 from service.errors import (
     CorruptRecord,
     SequenceNotStarted,
@@ -17,12 +15,13 @@ from service.errors import (
 )
 from service.memory.record import Session, Tombstone
 from service.times import format_time
+from service.value import Value
 
 
-class Found(NamedTuple):
+class Found(Value, frozen=True):
     """What the store holds for a session, expiry already applied.
 
-    Attributes:
+    Args:
         version: The version to compare with when saving; 0 where nothing is stored.
         record: None where nothing is stored; the error where it cannot be read.
     """

@@ -42,7 +42,7 @@ class Chains:
         Raises:
             TokenReplayed: It is older, and this is not the use that made the newest.
         """
-        [found] = self._sessions.load([_name(chain, tenant, model)])
+        [found] = self._sessions.load([_name(chain, tenant, model).encode()])
         _check(found, step, use)
 
     def advance(
@@ -75,7 +75,7 @@ class Chains:
             # Of all tokens of the chain the one that lives longest: until then an
             # older one could come back.
             until = held.expires_at if isinstance(held, Session) else 0.0
-            return record._replace(
+            return record.replace(
                 tensors=b"", last_event=use, expires_at=max(until, record.expires_at)
             )
 

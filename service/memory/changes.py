@@ -75,7 +75,7 @@ def fork(
     are kept: a request that was applied to it is not applied again.
     """
     idle = idle_seconds or source.idle_seconds
-    return source._replace(
+    return source.replace(
         created_at=now,
         updated_at=now,
         expires_at=now + idle,
@@ -90,14 +90,14 @@ def rewind(session: Session, to_step: int, now: float) -> Session:
     Raises:
         SnapshotUnavailable: It keeps no memory of that step.
     """
-    kept = session._replace(updated_at=now, expires_at=now + session.idle_seconds)
+    kept = session.replace(updated_at=now, expires_at=now + session.idle_seconds)
     if to_step == session.step:
         return kept
     snapshot = find_snapshot(session.snapshots, to_step)
     if snapshot is None:
         raise _unavailable(session, to_step)
     history = keep_first(session.history, to_step, session.step)
-    return kept._replace(
+    return kept.replace(
         step=to_step,
         tensors=snapshot.tensors,
         snapshots=drop_later(session.snapshots, to_step),
@@ -113,7 +113,7 @@ def touch(session: Session, now: float, idle_seconds: float | None) -> Session:
     `updated_at` stays: the memory did not advance.
     """
     idle = idle_seconds or session.idle_seconds
-    return session._replace(expires_at=now + idle, idle_seconds=idle)
+    return session.replace(expires_at=now + idle, idle_seconds=idle)
 
 
 def replace(

@@ -32,7 +32,7 @@ from typing import TypeAlias, TypeVar
 import lmdb
 
 from service.errors import StoreFull
-from service.loop import offload
+from service.loop import make_brief_lock, offload
 from service.memory.lmdb_errors import store_full, translate
 from service.memory.lmdb_flusher import LmdbFlusher
 
@@ -77,8 +77,9 @@ class LmdbEnvironment:
         self._max_map_bytes = max_map_bytes
         # Growing the map needs a moment without transactions in this process, so
         # each transaction holds one of these; in the order writing, reading.
-        self._writing = threading.Lock()
-        self._reading = threading.Lock()
+        # Only a durable commit gives way to other requests while it writes.
+        self._writing = threading.Lock() if durable else make_brief_lock()
+        self._reading = make_brief_lock()
         self._is_closed = False
         self._env, self.databases = _open(path, map_bytes, databases, durable)
         self.page_bytes: int = self._env.stat()["psize"]
@@ -129,9 +130,9 @@ class LmdbEnvironment:
                 if self._is_durable:  # an fsync would hold up the event loop
                     stored: T = offload(self._transact, work)
                     return stored
-                result = self._transact(work)
                 self._flusher.is_due = True
-                return result
+                with self._env.begin(write=True, buffers=True) as txn:
+                    return work(txn)
             except lmdb.MapFullError as error:
                 self._grow(error)
             except lmdb.MapResizedError:

@@ -33,6 +33,10 @@ from service.memory.store import UNLIMITED, Capacity, Entry, Put, check_puts
 HEADER = Struct(">QddI")  # version, forget_at, indexed_at, CRC-32 of the key
 pack, unpack = HEADER.pack, HEADER.unpack_from
 NEVER = float("inf")
+# The header of an entry that is cut off. It is not the end of the store: it has a
+# version, so that it can be replaced and deleted, a checksum that no key has, and is
+# long due.
+DAMAGED = (1, 0.0, NEVER, -1)
 # The bytes of a non-negative big-endian double sort as the numbers do.
 TIME = Struct(">d")
 # One write transaction of `forget` looks at so many items, so that steps which wait
@@ -89,8 +93,18 @@ class LmdbStore:
         return self._env.read(partial(self._fetch, keys))
 
     def _fetch(self, keys: Sequence[bytes], txn: ReadTransaction) -> list[Entry | None]:
-        get, db = txn.get, self._entries
-        return [_entry(key, get(key, None, db)) for key in keys]
+        # One loop, no call a key but LMDB's: this is the hot path of the service.
+        get, db, size = txn.get, self._entries, HEADER.size
+        entries: list[Entry | None] = []
+        for key in keys:
+            held = get(key, None, db)
+            if held is None:
+                entries.append(None)
+            else:
+                version, _, _, checksum = unpack(held) if len(held) >= size else DAMAGED
+                value = held[size:] if checksum == crc32(key) else b""
+                entries.append(Entry(version, value))
+        return entries
 
     def commit(self, puts: Sequence[Put]) -> list[bool]:
         """Store, in one transaction, each put whose key is at the expected version."""
@@ -108,23 +122,23 @@ class LmdbStore:
                     raise
 
     def _commit(self, puts: Sequence[Put], txn: WriteTransaction) -> list[bool]:
-        # One get a key, and one call a put: this is the hot path of the service.
+        # One get and one put a key.
         get, put, db, size = txn.get, txn.put, self._entries, HEADER.size
         stored: list[bool] = []
         is_growing = is_new = False
-        for key, expected, value, forget_at in puts:
+        for change in puts:
+            key, value, forget_at = change.key, change.value, change.forget_at
             held = get(key, None, db)
-            if held is None:
-                version, indexed_at = 0, NEVER
-            else:
+            version, indexed_at = 0, NEVER
+            if held is not None:
                 version, _, indexed_at, _ = read_header(held)
-                is_growing = is_growing or len(held) < size + len(value)
-            if version != expected:
+            if version != change.expected:
                 stored.append(False)
                 continue
-            if held is None:
-                is_growing = is_new = True
-            if forget_at < indexed_at or held is None:
+            is_new |= held is None
+            if held is None or len(held) < size + len(value):
+                is_growing = True
+            if held is None or forget_at < indexed_at:
                 self._index(key, held is not None, indexed_at, forget_at, txn)
                 indexed_at = forget_at
             header = pack(version + 1, forget_at, indexed_at, crc32(key))
@@ -158,9 +172,9 @@ class LmdbStore:
 
     def _grow(self, puts: Sequence[Put], txn: ReadTransaction) -> bool:
         """Tell whether a put is longer than what it replaces."""
-        for key, _, value, _ in puts:
-            held = txn.get(key, None, self._entries)
-            if held is None or len(held) < HEADER.size + len(value):
+        for put in puts:
+            held = txn.get(put.key, None, self._entries)
+            if held is None or len(held) < HEADER.size + len(put.value):
                 return True
         return False
 
@@ -251,16 +265,8 @@ class LmdbStore:
 
 
 def read_header(held: bytes | memoryview) -> tuple[int, float, float, int]:
-    """Read version, forget_at, indexed_at and checksum of an entry.
-
-    One that is cut off is damaged, not the end of the store: it has a version, so that
-    it can be replaced and deleted, a checksum that no key has, and is long due.
-    """
-    return unpack(held) if len(held) >= HEADER.size else (1, 0.0, NEVER, -1)
-
-
-def _entry(key: bytes, held: bytes | None) -> Entry | None:
-    return None if held is None else _to_entry(key, held)
+    """Read version, forget_at, indexed_at and checksum of an entry."""
+    return unpack(held) if len(held) >= HEADER.size else DAMAGED
 
 
 def _to_entry(key: bytes, held: bytes) -> Entry:

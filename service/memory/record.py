@@ -9,17 +9,19 @@ network has, nor what is in a section: they are bytes.
 
 from __future__ import annotations
 
-import zlib
 from struct import Struct, pack, unpack_from
-from typing import Literal, NamedTuple
+from typing import Literal
+from zlib import crc32
 
 from service.errors import CorruptRecord
+from service.value import Value
 
 FORMAT = 2
 # Written by releases before the sections; read, never written.
 FORMAT_1 = 1
 CHECKSUM = Struct("<I")
 PREFIX = Struct("<BB")  # format, kind
+HEAD = Struct("<IBB")  # all three
 BODY_AT = CHECKSUM.size + PREFIX.size
 
 SESSION, TOMBSTONE = 0, 1
@@ -27,11 +29,13 @@ SESSION, TOMBSTONE = 0, 1
 # of format 2: size of the last event, which sections there are
 SESSION_FIELDS = Struct("<QQ16sddddIB")
 SESSION_FIELDS_1 = Struct("<QQ16sdddd")
+# The same behind format and kind, as it is written.
+SESSION_BODY = Struct("<BBQQ16sddddIB")
 TENSORS_AT = BODY_AT + SESSION_FIELDS.size
 TOMBSTONE_FIELDS = Struct("<BQd")  # index of the reason, step, at
 TOMBSTONE_AT = BODY_AT + TOMBSTONE_FIELDS.size
-NUM_SECTIONS = 3
-NO_SECTIONS: tuple[bytes, ...] = (b"",) * NUM_SECTIONS
+SECTIONS = ("answers", "snapshots", "history")
+NUM_SECTIONS = len(SECTIONS)
 SECTION_SIZE_BYTES = 4
 
 NETWORK_BYTES = 16
@@ -42,12 +46,10 @@ Reason = Literal["expired", "ended", "deleted"]
 REASONS: tuple[Reason, ...] = ("expired", "ended", "deleted")
 
 
-# Named tuples, not dataclasses: a frozen dataclass takes three times as long to make,
-# and each step makes two.
-class Session(NamedTuple):
+class Session(Value, frozen=True):
     """A live session's memory.
 
-    Attributes:
+    Args:
         step: How many events the session has absorbed, 0 or more.
         model_version: The model version that made this memory.
         network: 16-byte fingerprint of that version's weights.
@@ -78,10 +80,10 @@ class Session(NamedTuple):
     history: bytes = b""
 
 
-class Tombstone(NamedTuple):
+class Tombstone(Value, frozen=True):
     """What is remembered of a session that is gone.
 
-    Attributes:
+    Args:
         reason: Why it is gone.
         step: The step it was at.
         at: When it went, in seconds since the epoch.
@@ -106,27 +108,40 @@ def encode(record: Session | Tombstone) -> bytes:
         reason = REASONS.index(record.reason)
         fields = TOMBSTONE_FIELDS.pack(reason, record.step, record.at)
         payload = PREFIX.pack(FORMAT, TOMBSTONE) + fields + record.answers
-    return CHECKSUM.pack(zlib.crc32(payload)) + payload
+    return CHECKSUM.pack(crc32(payload)) + payload
 
 
 def _encode_session(session: Session) -> bytes:
-    *fields, tensors, event, answers, snapshots, history = session
+    tensors, event = session.tensors, session.last_event
     if len(session.network) != NETWORK_BYTES or len(tensors) % FLOAT32_BYTES:
         raise ValueError(
             f"The fingerprint has {len(session.network)} bytes and the tensors "
             f"{len(tensors)}; expected {NETWORK_BYTES}, and a multiple of "
             f"{FLOAT32_BYTES}. Pass the tensors as float32."
         )
-    prefix = PREFIX.pack(FORMAT, SESSION)
-    if not (answers or snapshots or history):
-        packed = SESSION_FIELDS.pack(*fields, len(event), 0)
-        return b"".join((prefix, packed, tensors, event))
-    sections = (answers, snapshots, history)
-    present = sum(1 << k for k, section in enumerate(sections) if section)
-    packed = SESSION_FIELDS.pack(*fields, len(event), present)
+    sections: list[bytes] = []
+    present = 0
+    if session.answers or session.snapshots or session.history:
+        sections = [session.answers, session.snapshots, session.history]
+        present = sum(1 << k for k, section in enumerate(sections) if section)
+    body = SESSION_BODY.pack(
+        FORMAT,
+        SESSION,
+        session.step,
+        session.model_version,
+        session.network,
+        session.created_at,
+        session.updated_at,
+        session.expires_at,
+        session.idle_seconds,
+        len(event),
+        present,
+    )
+    if not present:
+        return body + tensors + event
     lengths = [len(section) for section in sections if section]
     sizes = pack(f"<{len(lengths)}I", *lengths)
-    return b"".join((prefix, packed, sizes, tensors, event, *sections))
+    return b"".join((body, sizes, tensors, event, *sections))
 
 
 def decode(value: bytes) -> Session | Tombstone:
@@ -137,9 +152,9 @@ def decode(value: bytes) -> Session | Tombstone:
     """
     if len(value) < BODY_AT:
         raise _corrupt(f"it has {len(value)} bytes, fewer than any record")
-    if zlib.crc32(memoryview(value)[CHECKSUM.size :]) != CHECKSUM.unpack_from(value)[0]:
+    checksum, form, kind = HEAD.unpack_from(value)
+    if crc32(value[CHECKSUM.size :]) != checksum:
         raise _corrupt("its checksum does not match its content")
-    form, kind = PREFIX.unpack_from(value, CHECKSUM.size)
     if kind == SESSION and form == FORMAT:
         return _decode_session(value)
     if kind == SESSION and form == FORMAT_1:
@@ -152,19 +167,24 @@ def decode(value: bytes) -> Session | Tombstone:
 def _decode_session(value: bytes) -> Session:
     if len(value) < TENSORS_AT:
         raise _corrupt(f"no session has {len(value)} bytes")
-    *fields, num_event_bytes, present = SESSION_FIELDS.unpack_from(value, BODY_AT)
-    start, stop = TENSORS_AT, len(value)
-    sections = NO_SECTIONS
+    # Named one by one, for speed: every step of a session comes through here.
+    step, version, network, created, updated, expires, idle, event_size, present = (
+        SESSION_FIELDS.unpack_from(value, BODY_AT)
+    )
+    start, end = TENSORS_AT, len(value)
     if present:
-        start, stop, sections = _cut_sections(value, present)
-    stop -= num_event_bytes
+        start, end, sections = _cut_sections(value, present)
+    stop = end - event_size
     if stop < start or (stop - start) % FLOAT32_BYTES:
         raise _corrupt(f"no session has {len(value)} bytes")
-    event = value[stop : stop + num_event_bytes]
-    return Session._make((*fields, value[start:stop], event, *sections))
+    tensors, event = value[start:stop], value[stop:end]
+    session = Session(
+        step, version, network, created, updated, expires, idle, tensors, event
+    )
+    return session.replace(**sections) if present else session
 
 
-def _cut_sections(value: bytes, present: int) -> tuple[int, int, tuple[bytes, ...]]:
+def _cut_sections(value: bytes, present: int) -> tuple[int, int, dict[str, bytes]]:
     """Find where the tensors begin and the last event ends, and cut what follows."""
     if present >> NUM_SECTIONS:
         raise _corrupt(f"it has sections {present:#b}, unknown to this release")
@@ -175,19 +195,23 @@ def _cut_sections(value: bytes, present: int) -> tuple[int, int, tuple[bytes, ..
     stored = iter(unpack_from(f"<{num_present}I", value, TENSORS_AT))
     sizes = [next(stored) if present >> k & 1 else 0 for k in range(NUM_SECTIONS)]
     stop = position = len(value) - sum(sizes)
-    sections = []
-    for size in sizes:
-        sections.append(value[position : position + size])
+    sections: dict[str, bytes] = {}
+    for name, size in zip(SECTIONS, sizes, strict=True):
+        sections[name] = value[position : position + size]
         position += size
-    return start, stop, tuple(sections)
+    return start, stop, sections
 
 
 def _decode_session_1(value: bytes) -> Session:
     start = BODY_AT + SESSION_FIELDS_1.size
     if len(value) < start or (len(value) - start) % FLOAT32_BYTES:
         raise _corrupt(f"no session has {len(value)} bytes")
-    fields = SESSION_FIELDS_1.unpack_from(value, BODY_AT)
-    return Session._make((*fields, value[start:], b"", *NO_SECTIONS))
+    step, version, network, created, updated, expires, idle = (
+        SESSION_FIELDS_1.unpack_from(value, BODY_AT)
+    )
+    return Session(
+        step, version, network, created, updated, expires, idle, value[start:]
+    )
 
 
 def _decode_tombstone(value: bytes) -> Tombstone:

@@ -48,7 +48,7 @@ class RedisCapacity:
         most, most_bytes = self._capacity
         if not new or not (most or most_bytes):
             return
-        size = sum(ENTRY_BYTES + 3 * len(key) + len(value) for key, _, value, _ in new)
+        size = sum(ENTRY_BYTES + 3 * len(p.key) + len(p.value) for p in new)
         with self._lock:
             self._refresh()
             if most and self._entries + len(new) > most:

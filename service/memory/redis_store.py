@@ -99,16 +99,15 @@ class RedisStore:
         return [r if isinstance(r, StoreFull) else r == STORED for r in replies]
 
     def _commit(self, put: Put, writer: bytes) -> Call:
-        key, expected, value, forget_at = put
-        record = HEADER.pack(expected + 1, writer, forget_at) + value
+        record = HEADER.pack(put.expected + 1, writer, put.forget_at) + put.value
         arguments = (
-            VERSION.pack(expected),
+            VERSION.pack(put.expected),
             record,
-            key,
-            score(forget_at),
-            expiry_ms(forget_at),
+            put.key,
+            score(put.forget_at),
+            expiry_ms(put.forget_at),
         )
-        return Call(COMMIT, self._keys(key), arguments)
+        return Call(COMMIT, self._keys(put.key), arguments)
 
     def scan(
         self, prefix: bytes, after: bytes, limit: int

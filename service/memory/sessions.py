@@ -24,6 +24,7 @@ __all__ = ["Found", "SessionKey", "Sessions", "admit", "check_session_id"]
 
 # Leaves room for tenant and model in the 400 bytes of a store's key.
 MAX_SESSION_BYTES = 200
+USUAL_LENGTHS = range(1, MAX_SESSION_BYTES + 1)
 # Control characters cannot stand in an address or a log; half a surrogate pair, which
 # JSON may smuggle in as an escape, cannot be stored.
 UNUSABLE = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
@@ -39,6 +40,8 @@ def check_session_id(session: str) -> None:
         InvalidRequest: The id is empty, too long, or holds control characters or half
             a surrogate pair.
     """
+    if session.isascii() and session.isprintable() and len(session) in USUAL_LENGTHS:
+        return
     if found := UNUSABLE.search(session):
         raise InvalidRequest(
             f"the session id holds {found.group()!a}, which cannot be used; expected "
@@ -50,6 +53,9 @@ def check_session_id(session: str) -> None:
             f"the session id has {size} bytes; expected 1 to {MAX_SESSION_BYTES} bytes "
             "of UTF-8. Choose another id."
         )
+
+
+NEVER_SEEN = Found(0, None)
 
 
 class SessionKey(NamedTuple):
@@ -67,18 +73,26 @@ class SessionKey(NamedTuple):
                 whole is too long.
         """
         try:
-            key = f"{self.tenant}\0{self.model}\0{self.session}".encode()
+            return check_key(f"{self.tenant}\0{self.model}\0{self.session}".encode())
         except UnicodeEncodeError as error:
             raise InvalidRequest(
                 f"the session id {self.session!r} is not valid Unicode; expected text "
                 "without lone surrogates. Choose another id."
             ) from error
-        if len(key) > MAX_KEY_BYTES or key.count(0) != 2:
-            raise InvalidRequest(
-                f"tenant, model and session id take {len(key)} bytes; expected at most "
-                f"{MAX_KEY_BYTES}, none of them zero. Choose another session id."
-            )
-        return key
+
+
+def check_key(key: bytes) -> bytes:
+    """Return a store's key that a session can have.
+
+    Raises:
+        InvalidRequest: It is too long, or a part of it holds a zero byte.
+    """
+    if len(key) > MAX_KEY_BYTES or key.count(0) != 2:
+        raise InvalidRequest(
+            f"tenant, model and session id take {len(key)} bytes; expected at most "
+            f"{MAX_KEY_BYTES}, none of them zero. Choose another session id."
+        )
+    return key
 
 
 class Listed(NamedTuple):
@@ -88,6 +102,8 @@ class Listed(NamedTuple):
     found: Found
 
 
+# A session's encoded key, how it was found, and what takes the place of that.
+Write: TypeAlias = tuple[bytes, Found, Session | Tombstone]
 # What takes the place of what was found, at this instant.
 Alteration: TypeAlias = Callable[[Found, float], Session | Tombstone]
 
@@ -109,24 +125,17 @@ class Sessions:
         self._clock = clock
         self._tombstone_seconds = tombstone_seconds
 
-    def load(self, keys: Sequence[SessionKey]) -> list[Found]:
-        """Return what is known of each session; a corrupt one spoils no other."""
-        return self._load(keys)[0]
+    def load(self, keys: Sequence[bytes]) -> list[Found]:
+        """Return what is known of each session; a corrupt one spoils no other.
 
-    def _load(self, keys: Sequence[SessionKey]) -> tuple[list[Found], float]:
-        """Return what is known of each session, and at which instant it was so."""
-        if not keys:
-            return (
-                [],
-                self._clock(),
-            )  # rows without sessions do without a store, even one that fails
-        entries = self._store.fetch([key.encode() for key in keys])
+        Args:
+            keys: The sessions, as `SessionKey.encode` names them.
+        """
+        entries = self._store.fetch(keys)
         now = self._clock()
-        return [_read(entry, now) for entry in entries], now
+        return [NEVER_SEEN if e is None else _read(e, now) for e in entries]
 
-    def save(
-        self, writes: Sequence[tuple[SessionKey, Found, Session | Tombstone]]
-    ) -> list[bool | StoreFull]:
+    def save(self, writes: Sequence[Write]) -> Sequence[bool | StoreFull]:
         """Store each new record unless its session changed since it was found.
 
         Returns:
@@ -138,20 +147,24 @@ class Sessions:
             ValueError: Two writes name the same session.
             StoreFull: There is no room for any of them; nothing was stored.
         """
-        puts = [self._put(key, found, record) for key, found, record in writes]
+        later = self._tombstone_seconds
+        puts = [
+            Put(
+                key,
+                found.version,
+                encode(record),
+                gone_at(record) + later,
+            )
+            for key, found, record in writes
+        ]
         try:
-            return [*self._store.commit(puts)]
+            return self._store.commit(puts)
         except StoreFull as error:
             live = [put for put in puts if put.expected]
             if not live or len(live) == len(puts):
                 raise
             stored = iter(self._store.commit(live))
             return [next(stored) if put.expected else error for put in puts]
-
-    def _put(self, key: SessionKey, found: Found, record: Session | Tombstone) -> Put:
-        gone_at = record.expires_at if isinstance(record, Session) else record.at
-        forget_at = gone_at + self._tombstone_seconds
-        return Put(key.encode(), found.version, encode(record), forget_at)
 
     def get(self, key: SessionKey) -> Session:
         """Return a live session.
@@ -161,7 +174,7 @@ class Sessions:
             SessionGone: It expired, was ended or was deleted.
             CorruptRecord: It cannot be read.
         """
-        return live(key, self.load([key])[0])
+        return live(key, self.load([key.encode()])[0])
 
     def change(self, key: SessionKey, alter: Alteration) -> Found:
         """Put another record in a session's place, as if no one else were at it.
@@ -178,10 +191,11 @@ class Sessions:
             SessionContended: It kept being advanced meanwhile.
             CarryoverError: What `alter` raises; nothing was changed.
         """
+        encoded = key.encode()
         for _ in range(MAX_CHANGE_ATTEMPTS):
-            [found], now = self._load([key])
-            record = alter(found, now)
-            if self.save([(key, found, record)])[0]:
+            [found] = self.load([encoded])
+            record = alter(found, self._clock())
+            if self.save([(encoded, found, record)])[0]:
                 return Found(found.version + 1, record)
         raise SessionContended(
             f"session {key.session!r} changed {MAX_CHANGE_ATTEMPTS} times while this "
@@ -247,9 +261,12 @@ class Sessions:
         self._store.close()
 
 
-def _read(entry: Entry | None, now: float) -> Found:
-    if entry is None:
-        return Found(0, None)
+def gone_at(record: Session | Tombstone) -> float:
+    """Return when a session is gone, or went."""
+    return record.expires_at if isinstance(record, Session) else record.at
+
+
+def _read(entry: Entry, now: float) -> Found:
     try:
         record = decode(entry.value)
     except CorruptRecord as error:

@@ -11,23 +11,24 @@ from typing import NamedTuple, Protocol
 
 from service.errors import StoreFull
 from service.memory.store_url import choose, redact, split_options
+from service.value import Value
 
 # LMDB takes keys of up to 511 bytes, and the expiry index prefixes 8. A round limit
 # below that leaves room for what another store may have to add.
 MAX_KEY_BYTES = 400
 
 
-class Entry(NamedTuple):
+class Entry(Value, frozen=True):
     """A stored value and its version, which is 1 or more."""
 
     version: int
     value: bytes
 
 
-class Put(NamedTuple):
+class Put(Value, frozen=True):
     """A change to one key, made only if the key is still at the expected version.
 
-    Attributes:
+    Args:
         key: 1 to `MAX_KEY_BYTES` bytes.
         expected: The version the writer read; 0 means the key must be absent.
         value: What to store.

@@ -11,7 +11,7 @@ from service.openapi import describes
 from service.problems import json_response
 
 # No session can have this id; looking for it shows that the store answers.
-PROBE = SessionKey("", "", "")
+PROBE = SessionKey("", "", "").encode()
 
 blueprint = Blueprint("health", __name__, url_prefix="/v2/health")
 

@@ -79,7 +79,7 @@ def fork(name: str, session: str) -> Response:
     key, condition, form = find_key(name, session), read_condition(), read_form(Fork)
     check_session_id(form.to)
     sessions = services().engine.sessions
-    [found] = sessions.load([key])
+    [found] = sessions.load([key.encode()])
     source = live(key, found)
     condition.check(found)
 

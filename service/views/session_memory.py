@@ -69,7 +69,7 @@ def export(name: str, session: str) -> Response:
         return sessions.show(name, session + MEMORY)
     key = sessions.find_key(name, session)
     read_query()
-    [found] = services().engine.sessions.load([key])
+    [found] = services().engine.sessions.load([key.encode()])
     record = live(key, found)
     read_condition().check(found)
     maker = find_maker(record, services().catalog.family(services().catalog.find(name)))

@@ -138,7 +138,7 @@ def list_sessions(name: str) -> Response:
 def show(name: str, session: str) -> Response:
     """Tell where a session is; 404 where none was ever, 410 where it is gone."""
     key = find_key(name, session)
-    [found] = services().engine.sessions.load([key])
+    [found] = services().engine.sessions.load([key.encode()])
     live(key, found)
     read_condition().check(found)
     return answer_unless_known(answer_state(key, found))

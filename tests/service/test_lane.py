@@ -30,7 +30,7 @@ def join(lane, model):
     def add(*events, deadline=NEVER):
         sequence = np.array(events, "int32")
         call = Call(model, "", "advance", False)
-        job = Job(call, Row(sequence), Submission(), deadline)
+        job = Job(call, Row(sequence), Submission(), 0.0, deadline)
         job.begin(Past(None, None, model, sequence))
         lane.join(job)
         return job

@@ -30,7 +30,7 @@ def test_every_metric_is_listed_with_its_labels_and_meaning():
 
     expected = []
     for metric in made:
-        kind = type(metric).__name__.lower()
+        kind = metric._type
         name = metric._name + ("_total" if kind == "counter" else "")
         labels = ", ".join(f"`{label}`" for label in metric._labelnames)
         expected.append([f"`{name}`", kind, labels, metric._documentation])

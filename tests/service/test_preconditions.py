@@ -158,7 +158,7 @@ def test_change_that_lost_a_race_is_checked_again(client, live, services, clock)
             held, race = self._held[puts[0].key], self.race
             self.race = None
             if race:
-                entry = held.entry._replace(version=held.entry.version + 1)
+                entry = held.entry.replace(version=held.entry.version + 1)
                 self._held[puts[0].key] = held._replace(entry=entry)
             return super().commit(puts)
 

@@ -110,7 +110,7 @@ def test_other_models_and_tenants_are_not_listed(client, start, services, clock)
     record = Session(1, 1, bytes(16), now, now, now + 9, 9.0, bytes(12))
     for tenant, model in [("", "countin"), ("", "counting2"), ("a", "counting")]:
         key = SessionKey(tenant, model, "other")
-        services.engine.sessions.save([(key, Found(0, None), record)])
+        services.engine.sessions.save([(key.encode(), Found(0, None), record)])
 
     listed = client.get(PATH).get_json()["sessions"]
 
@@ -148,7 +148,7 @@ def test_corrupt_session_is_listed_with_its_error(client, start, services):
     key = SessionKey("", "counting", "broken").encode()
     [entry] = store.fetch([key])
     store._held[key] = store._held[key]._replace(
-        entry=entry._replace(value=b"x" + entry.value[1:])
+        entry=entry.replace(value=b"x" + entry.value[1:])
     )
 
     broken, whole = client.get(PATH).get_json()["sessions"]

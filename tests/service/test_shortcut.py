@@ -51,7 +51,8 @@ def send(client, data, headers=None, environ=None):
         content_type="application/json",
     )
     described = {**builder.get_environ(), **(environ or {})}
-    return client.run_wsgi_app({k: v for k, v in described.items() if v is not None})
+    environ = {k: v for k, v in described.items() if v is not None}
+    return client.run_wsgi_app(environ, buffered=True)  # closes it, as a server does
 
 
 def rows(*instances, **members):

@@ -24,7 +24,7 @@ OUTCOMES = [
 def test_outcome_comes_back_as_it_was(outcome):
     back = decode_outcome(encode_outcome(outcome, is_last_only=False))
 
-    assert back._replace(outputs={}) == outcome._replace(outputs={}, is_replayed=True)
+    assert back.replace(outputs={}) == outcome.replace(outputs={}, is_replayed=True)
     assert list(back.outputs) == list(OUTPUTS)
     for name, output in OUTPUTS.items():
         assert back.outputs[name].dtype == output.dtype

@@ -125,7 +125,7 @@ def corrupt(client, services):
     held = services.engine.sessions._store._held
     for key, one in held.items():
         if key.startswith(b"acme\0"):
-            held[key] = one._replace(entry=one.entry._replace(value=b"broken"))
+            held[key] = one._replace(entry=one.entry.replace(value=b"broken"))
 
 
 @pytest.mark.parametrize("call", CALLS)

@@ -92,11 +92,12 @@ def time_parts(bench: Bench) -> dict[str, float]:
 
 def time_store(services: Services) -> tuple[float, float]:
     """Time a fetch, and a commit less the fetch that must come before it."""
-    sessions, key = services.engine.sessions, session_key(SESSION)
+    sessions, name = services.engine.sessions, session_key(SESSION)
+    key = name.encode()
 
     def fetch_and_commit() -> None:
         found = sessions.load([key])[0]
-        sessions.save([(key, found, sessions.get(key))])
+        sessions.save([(key, found, sessions.get(name))])
 
     fetch = microseconds(lambda: sessions.load([key]))
     return fetch, microseconds(fetch_and_commit) - 2 * fetch

@@ -22,6 +22,6 @@ def store_session(
     sessions: Sessions, clock: FakeClock, key: SessionKey = KEY
 ) -> Session:
     session = session_at(clock)
-    [found] = sessions.load([key])
-    assert sessions.save([(key, found, session)]) == [True]
+    [found] = sessions.load([key.encode()])
+    assert sessions.save([(key.encode(), found, session)]) == [True]
     return session

@@ -79,7 +79,8 @@ def test_new_sessions_are_refused_and_live_ones_of_the_batch_go_on(
     sessions = Sessions(
         open_limited(Capacity(max_entries=1)), clock=clock, tombstone_seconds=LATER
     )
-    live, new = SessionKey("", "m", "live"), SessionKey("", "m", "new")
+    key = SessionKey("", "m", "live")
+    live, new = key.encode(), SessionKey("", "m", "new").encode()
     [unknown] = sessions.load([live])
     sessions.save([(live, unknown, session_at(clock))])
 
@@ -93,7 +94,7 @@ def test_new_sessions_are_refused_and_live_ones_of_the_batch_go_on(
 
     assert stored is True
     assert isinstance(refused, StoreFull)
-    assert sessions.get(live).step == 2
+    assert sessions.get(key).step == 2
 
 
 def test_processes_together_keep_to_the_capacity(tmp_path: Path) -> None:

@@ -76,7 +76,7 @@ def test_chain_is_kept_as_long_as_its_longest_lived_token(
     chains: Chains, record: Callable[[int], Session], clock: FakeClock
 ) -> None:
     long = record(2)
-    chains.advance(CHAIN, 0, A, long._replace(expires_at=clock() + 1000), **OWNER)
+    chains.advance(CHAIN, 0, A, long.replace(expires_at=clock() + 1000), **OWNER)
     chains.advance(CHAIN, 2, A, record(3), **OWNER)
 
     clock.advance(999)
@@ -91,7 +91,7 @@ def test_chain_is_not_listed_and_is_no_session(
     chains.advance(CHAIN, 0, A, record(5), **OWNER)
 
     assert sessions.scan(SessionKey("acme", "nature", ""), "", 10) == []
-    [found] = sessions.load([SessionKey("acme", "nature", CHAIN.hex())])
+    [found] = sessions.load([SessionKey("acme", "nature", CHAIN.hex()).encode()])
     assert found.record is None
 
 

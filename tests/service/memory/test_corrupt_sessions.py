@@ -26,7 +26,7 @@ def test_corrupt_record_spoils_no_other(
     other = store_session(sessions, clock, OTHER)
     damage(store)
 
-    corrupt, intact = sessions.load([KEY, OTHER])
+    corrupt, intact = sessions.load([KEY.encode(), OTHER.encode()])
 
     assert isinstance(corrupt.record, CorruptRecord)
     assert intact == Found(1, other)
@@ -37,7 +37,7 @@ def test_corrupt_record_is_never_served(
 ) -> None:
     store_session(sessions, clock)
     damage(store)
-    [found] = sessions.load([KEY])
+    [found] = sessions.load([KEY.encode()])
 
     with pytest.raises(CorruptRecord, match="checksum"):
         sessions.get(KEY)
@@ -50,10 +50,10 @@ def test_corrupt_record_begins_anew_on_request(
 ) -> None:
     store_session(sessions, clock)
     damage(store)
-    [found] = sessions.load([KEY])
+    [found] = sessions.load([KEY.encode()])
 
     assert admit(found, network=bytes(16), start=True, at=0) is None
-    assert sessions.save([(KEY, found, session_at(clock))]) == [True]
+    assert sessions.save([(KEY.encode(), found, session_at(clock))]) == [True]
 
     assert sessions.get(KEY) == session_at(clock)
 
@@ -66,5 +66,5 @@ def test_corrupt_record_can_be_deleted(
 
     assert sessions.delete(KEY) is None
 
-    [found] = sessions.load([KEY])
+    [found] = sessions.load([KEY.encode()])
     assert found == Found(3, Tombstone("deleted", 0, clock()))

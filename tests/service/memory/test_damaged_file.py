@@ -62,8 +62,8 @@ def test_value_under_another_key_is_not_served(
     store = LmdbStore(tmp_path / "store")
     sessions = Sessions(store, clock=clock, tombstone_seconds=60)
     mine, other = SessionKey("a", "m", "mine"), SessionKey("b", "m", "other")
-    found = sessions.load([mine])[0]
-    sessions.save([(mine, found, session_at(clock))])
+    found = sessions.load([mine.encode()])[0]
+    sessions.save([(mine.encode(), found, session_at(clock))])
 
     copy_raw(store, mine.encode(), other.encode())
 
@@ -107,17 +107,22 @@ def test_entry_cut_off_in_its_header_is_corrupt_and_can_be_replaced(
     store = LmdbStore(tmp_path / "store")
     sessions = Sessions(store, clock=clock, tombstone_seconds=1000)
     key, other = SessionKey("", "m", "cut"), SessionKey("", "m", "whole")
-    found = sessions.load([key, other])
+    found = sessions.load([key.encode(), other.encode()])
     session = session_at(clock, step=3)
-    sessions.save([(key, found[0], session), (other, found[1], session)])
+    sessions.save(
+        [
+            (key.encode(), found[0], session),
+            (other.encode(), found[1], session),
+        ]
+    )
     cut_entry(store, key.encode())
 
-    damaged, whole = sessions.load([key, other])
+    damaged, whole = sessions.load([key.encode(), other.encode()])
 
     assert isinstance(damaged.record, CorruptRecord)
     assert whole.record == session
-    assert sessions.save([(key, damaged, session)]) == [True]
-    assert sessions.load([key])[0].record == session
+    assert sessions.save([(key.encode(), damaged, session)]) == [True]
+    assert sessions.load([key.encode()])[0].record == session
     store.close()
 
 

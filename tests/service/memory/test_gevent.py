@@ -19,7 +19,7 @@ monkey.patch_all()
 import sys
 import gevent
 from service.memory import lmdb_flusher
-from service.memory.store import Put, open_store
+from service.memory.store import Entry, Put, open_store
 
 lmdb_flusher.FLUSH_SECONDS = 0.01
 store = open_store(sys.argv[1])
@@ -28,8 +28,8 @@ def increment(_):
     for _ in range(20):
         stored = False
         while not stored:
-            version, value = store.fetch([b"counter"])[0] or (0, b"0")
-            put = Put(b"counter", version, b"%d" % (int(value) + 1), 4e9)
+            held = store.fetch([b"counter"])[0] or Entry(0, b"0")
+            put = Put(b"counter", held.version, b"%d" % (int(held.value) + 1), 4e9)
             stored = store.commit([put])[0]
 
 gevent.joinall([gevent.spawn(increment, i) for i in range(10)], raise_error=True)

@@ -96,8 +96,8 @@ def increment_often(path: Path, times: int) -> None:
     for _ in range(times):
         stored = False
         while not stored:
-            version, value = store.fetch([b"counter"])[0] or (0, b"0")
-            change = Put(b"counter", version, b"%d" % (int(value) + 1), LATER)
+            held = store.fetch([b"counter"])[0] or Entry(0, b"0")
+            change = Put(b"counter", held.version, b"%d" % (int(held.value) + 1), LATER)
             stored = store.commit([change])[0]
     store.close()
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 import struct
 import zlib
 
+import msgspec
 import pytest
 
 from service.errors import CorruptRecord
@@ -18,25 +19,27 @@ SESSION = Session(
     idle_seconds=3600.5,
     tensors=struct.pack("<4f", 0.5, -1.25, 3e-38, 65504.0),
 )
-FULL = SESSION._replace(
+FULL = SESSION.replace(
     last_event=b"\x07\0\0\0", answers=b"answers", snapshots=b"snap", history=b"history!"
 )
 TOMBSTONES = [Tombstone(reason, 12, 1_700_000_000.5) for reason in REASONS]
 RECORDS = [
     SESSION,
     FULL,
-    SESSION._replace(tensors=b""),
-    SESSION._replace(last_event=b"odd"),
-    SESSION._replace(answers=b"a"),
-    SESSION._replace(snapshots=b"bc"),
-    SESSION._replace(history=b"def", last_event=b"12345678"),
-    FULL._replace(snapshots=b""),
+    SESSION.replace(tensors=b""),
+    SESSION.replace(last_event=b"odd"),
+    SESSION.replace(answers=b"a"),
+    SESSION.replace(snapshots=b"bc"),
+    SESSION.replace(history=b"def", last_event=b"12345678"),
+    FULL.replace(snapshots=b""),
     *TOMBSTONES,
-    TOMBSTONES[0]._replace(answers=b"answers"),
+    TOMBSTONES[0].replace(answers=b"answers"),
 ]
 # What release 0.1 wrote: the same fields, no sections, and format 1.
 FIELDS_1 = struct.Struct("<QQ16sdddd")
-SESSION_1 = b"\x01\x00" + FIELDS_1.pack(*SESSION[:7]) + SESSION.tensors
+SESSION_1 = (
+    b"\x01\x00" + FIELDS_1.pack(*msgspec.structs.astuple(SESSION)[:7]) + SESSION.tensors
+)
 
 
 def with_checksum(payload: bytes) -> bytes:
@@ -124,4 +127,4 @@ def test_whole_but_foreign_record_is_corrupt(payload: bytes, reason: str) -> Non
 )
 def test_session_of_impossible_lengths_is_not_encoded(wrong: dict[str, bytes]) -> None:
     with pytest.raises(ValueError, match="expected 16, and a multiple of 4"):
-        encode(SESSION._replace(**wrong))
+        encode(SESSION.replace(**wrong))

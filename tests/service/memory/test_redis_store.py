@@ -262,7 +262,7 @@ def test_batch_is_one_round_trip(server: RedisServer, store: RedisStore) -> None
     trips.clear()
 
     store.fetch([put.key for put in puts])
-    store.commit([put._replace(expected=1) for put in puts])
+    store.commit([put.replace(expected=1) for put in puts])
 
     assert trips == [64, 64]
 

@@ -146,7 +146,7 @@ def test_chain_goes_on_and_a_new_sequence_begins_another(seal: Seal) -> None:
 
 
 def test_size_of_a_token_is_as_documented(seal: Seal) -> None:
-    lstm_128 = SESSION._replace(tensors=bytes(4 * 2 * 128))
+    lstm_128 = SESSION.replace(tensors=bytes(4 * 2 * 128))
 
     token = seal.seal(lstm_128, tenant="acme", model="nature")
 

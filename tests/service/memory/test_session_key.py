@@ -20,7 +20,8 @@ def test_sessions_of_other_tenants_and_models_are_others(
 ) -> None:
     keys = [KEY, replace_part(tenant="umbrella"), replace_part(model="roommate")]
     for step, key in enumerate(keys, start=1):
-        sessions.save([(key, Found(0, None), session_at(clock)._replace(step=step))])
+        record = session_at(clock).replace(step=step)
+        sessions.save([(key.encode(), Found(0, None), record)])
 
     assert [sessions.get(key).step for key in keys] == [1, 2, 3]
 

@@ -32,7 +32,7 @@ INSTANT = 2.0**-20
 
 
 def test_session_never_seen_is_not_found(sessions: Sessions) -> None:
-    assert sessions.load([KEY]) == [Found(0, None)]
+    assert sessions.load([KEY.encode()]) == [Found(0, None)]
     with pytest.raises(SessionNotFound, match="ticket-42"):
         sessions.get(KEY)
 
@@ -40,7 +40,8 @@ def test_session_never_seen_is_not_found(sessions: Sessions) -> None:
 def test_saved_session_is_found(sessions: Sessions, clock: FakeClock) -> None:
     session = store_session(sessions, clock)
 
-    assert sessions.load([OTHER, KEY]) == [Found(0, None), Found(1, session)]
+    found = sessions.load([OTHER.encode(), KEY.encode()])
+    assert found == [Found(0, None), Found(1, session)]
     assert sessions.get(KEY) == session
 
 
@@ -48,10 +49,10 @@ def test_second_of_two_saves_from_the_same_memory_is_refused(
     sessions: Sessions, clock: FakeClock
 ) -> None:
     store_session(sessions, clock)
-    [found] = sessions.load([KEY])
+    [found] = sessions.load([KEY.encode()])
 
-    assert sessions.save([(KEY, found, session_at(clock, 2))]) == [True]
-    assert sessions.save([(KEY, found, session_at(clock, 3))]) == [False]
+    assert sessions.save([(KEY.encode(), found, session_at(clock, 2))]) == [True]
+    assert sessions.save([(KEY.encode(), found, session_at(clock, 3))]) == [False]
 
     assert sessions.get(KEY).step == 2
 
@@ -66,7 +67,7 @@ def test_session_lives_until_one_instant_before_it_expires(
 
     clock.advance(INSTANT)
     expired = Tombstone("expired", 1, session.expires_at)
-    assert sessions.load([KEY]) == [Found(1, expired)]
+    assert sessions.load([KEY.encode()]) == [Found(1, expired)]
     with pytest.raises(SessionGone) as caught:
         sessions.get(KEY)
     assert caught.value.members == {
@@ -106,14 +107,14 @@ def test_gone_session_begins_anew_only_on_request(
     sessions: Sessions, clock: FakeClock, reason: str
 ) -> None:
     store_session(sessions, clock)
-    [found] = sessions.load([KEY])
-    sessions.save([(KEY, found, Tombstone(reason, 1, clock()))])
-    [found] = sessions.load([KEY])
+    [found] = sessions.load([KEY.encode()])
+    sessions.save([(KEY.encode(), found, Tombstone(reason, 1, clock()))])
+    [found] = sessions.load([KEY.encode()])
 
     with pytest.raises(SessionGone, match=f"{reason} at 2096-10-02"):
         admit(found, network=bytes(16), start=False, at=None)
     assert admit(found, network=bytes(16), start=True, at=None) is None
-    assert sessions.save([(KEY, found, session_at(clock))]) == [True]
+    assert sessions.save([(KEY.encode(), found, session_at(clock))]) == [True]
 
     assert sessions.get(KEY).step == 1
 
@@ -126,7 +127,7 @@ def test_deleted_session_is_returned_and_gone(
 
     assert sessions.delete(KEY) == session
 
-    assert sessions.load([KEY]) == [Found(2, Tombstone("deleted", 1, clock()))]
+    assert sessions.load([KEY.encode()]) == [Found(2, Tombstone("deleted", 1, clock()))]
     with pytest.raises(SessionGone, match="deleted"):
         sessions.delete(KEY)
 

@@ -246,7 +246,7 @@ class MemoryMachine(RuleBasedStateMachine):
     @invariant()
     def every_session_is_where_it_should_be(self):
         names = ("a", "b", "sé/ss ion")
-        keys = [SessionKey("", "counting", name) for name in names]
+        keys = [SessionKey("", "counting", name).encode() for name in names]
         for name, found in zip(names, self.engine.sessions.load(keys), strict=True):
             known, record = self.oracle.look(name, self.clock()), found.record
             if known is None:

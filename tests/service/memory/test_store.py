@@ -157,8 +157,9 @@ def increment(store: Store, key: bytes) -> None:
     """Add one to a counter, however often others are faster."""
     stored = False
     while not stored:
-        version, value = store.fetch([key])[0] or (0, b"0")
-        stored = store.commit([put(key, version, b"%d" % (int(value) + 1))])[0]
+        held = store.fetch([key])[0] or Entry(0, b"0")
+        value = b"%d" % (int(held.value) + 1)
+        stored = store.commit([put(key, held.version, value)])[0]
 
 
 def run_threads(count: int, work) -> None:
