@@ -14,6 +14,7 @@ from benchmarks.speed.scenarios.parts import parts
 from benchmarks.speed.scenarios.single_events import latency, stateless, throughput
 from benchmarks.speed.scenarios.start import start
 from benchmarks.speed.scenarios.steady_load import tail
+from benchmarks.speed.scenarios.workers import workers
 
 SCENARIOS: Mapping[str, Callable[[Bench], Result]] = {
     "throughput": throughput,
@@ -28,4 +29,5 @@ SCENARIOS: Mapping[str, Callable[[Bench], Result]] = {
     "linear": linear,
     "stateless": stateless,
     "parts": parts,
+    "workers": workers,
 }

@@ -22,7 +22,7 @@ BY_FLASK = OURS._replace(
 
 def workers(bench: Bench) -> Result:
     """One-event requests under each class of workers, requests per second."""
-    rows = {}
+    rows: dict[str, dict[str, float]] = {}
     for contender in (FLOOR, FLASK, BY_FLASK, OURS):
         own = contender._replace(name=f"{contender.name}, {OWN}")
         others = [under(contender, name) for name in CLASSES]
