@@ -1,7 +1,7 @@
 """One connection: requests in, answers out, on gevent's HTTP server.
 
 gevent's own reading of heads and writing of answers took a third of a small request
-(docs/performance.md): the standard library's e-mail parser reads the headers, and an
+(ARCHITECTURE.md): the standard library's e-mail parser reads the headers, and an
 answer takes three calls of the system. Here llhttp reads, and an answer takes one.
 """
 
@@ -20,11 +20,12 @@ from gevent.pywsgi import Input, format_date_time, unquote_latin1
 from gunicorn.workers.ggevent import PyWSGIHandler
 
 from service.head import MAX_LINE_BYTES, Head, read_head
+from service.loop import give_way
 
 if TYPE_CHECKING:
     from service.worker import Server
 
-# So much is copied rather than sent by a call of its own.
+# Copying so much behind a head takes as long as another call of the system.
 SMALL_BYTES = 65536
 READ = 1  # what a watcher of libev waits for
 
@@ -40,7 +41,7 @@ class Inbound(io.RawIOBase):
         sock: The connection's socket.
 
     Attributes:
-        is_next: Whether the next bytes begin a request.
+        is_next: Whether the bytes to be read next begin a request.
     """
 
     def __init__(self, sock: Any) -> None:
@@ -50,7 +51,7 @@ class Inbound(io.RawIOBase):
         self._is_readable = self._hub.loop.io(sock.fileno(), READ)
 
     def readable(self) -> bool:
-        """Say so."""
+        """Return what `io.BufferedReader` asks first."""
         return True
 
     def readinto(self, buffer: Any) -> int:
@@ -92,17 +93,18 @@ class Body(Input):  # type: ignore[misc]
 
     def read(self, length: int | None = None) -> bytes:
         """Read so much, or all there is."""
-        content: bytes = self._time(super().read, length)
+        content: bytes = self._watched(super().read, length)
         return content
 
     def _discard(self) -> None:
         """Read what nobody wanted; gevent does, before the next request."""
         if self.chunked_input or self.position < (self.content_length or 0):
-            self._time(super()._discard)
+            self._watched(super()._discard)
 
-    def _time(self, read: Callable[..., Any], *arguments: Any) -> Any:
+    def _watched(self, read: Callable[..., Any], *arguments: Any) -> Any:
+        """Read, and end the connection where that fails."""
         reading = self._handler.server.reading
-        if self._handler in reading:
+        if self._handler in reading:  # `_discard` reads by `read`
             return read(*arguments)
         reading[self._handler] = time.monotonic()
         try:
@@ -116,7 +118,7 @@ class Body(Input):  # type: ignore[misc]
 
 
 class Handler(PyWSGIHandler):  # type: ignore[misc]
-    """One connection; tells its server while it waits for a request."""
+    """Reads the requests of one connection and sends their answers."""
 
     server: Server
     rfile: io.BufferedReader
@@ -124,6 +126,8 @@ class Handler(PyWSGIHandler):  # type: ignore[misc]
 
     def __init__(self, sock: Any, address: Any, server: Server) -> None:
         self._inbound = Inbound(sock)
+        self._line = b""
+        self._head = Head()
         super().__init__(sock, address, server, io.BufferedReader(self._inbound))
 
     def read_requestline(self) -> str:
@@ -132,12 +136,15 @@ class Handler(PyWSGIHandler):  # type: ignore[misc]
             return ""
         self.server.waiting[self] = time.monotonic()
         self._inbound.is_next = True
-        self._line: bytes = self.rfile.readline(MAX_LINE_BYTES)
+        self._line = self.rfile.readline(MAX_LINE_BYTES)
+        if self._inbound.is_next:  # it was sent along with the request before
+            self._inbound.is_next = False
+            give_way()
         line: str = self._line.decode("latin-1")
         return line
 
     def read_request(self, raw_requestline: str) -> bool:
-        """Read the rest of a request's head.
+        """Read the rest of a head, whose line is kept as it came.
 
         Raises:
             ValueError: It is none, or leaves open where the body ends.
@@ -160,11 +167,13 @@ class Handler(PyWSGIHandler):  # type: ignore[misc]
             "PATH_INFO": unquote_latin1(path),
             "QUERY_STRING": query,
             "SERVER_PROTOCOL": self.request_version,
-            "REMOTE_ADDR": self.client_address[0],
-            "REMOTE_PORT": str(self.client_address[1]),
+            "RAW_URI": head.target,
             "wsgi.input": self.wsgi_input,
             "wsgi.input_terminated": True,
         }
+        if isinstance(self.client_address, tuple):  # none on a socket in a file system
+            host, port, *_ = self.client_address
+            environ |= {"REMOTE_ADDR": host, "REMOTE_PORT": str(port)}
         return environ
 
     def run_application(self) -> None:
@@ -173,7 +182,7 @@ class Handler(PyWSGIHandler):  # type: ignore[misc]
         super().run_application()
 
     def finalize_headers(self) -> None:
-        """Complete the answer's headers."""
+        """Complete the answer's headers; the date is written once a second."""
         if self.provided_date is None:
             self.provided_date = tell_date(int(time.time()))
             self.response_headers.append((b"Date", self.provided_date))
@@ -200,7 +209,7 @@ class Handler(PyWSGIHandler):  # type: ignore[misc]
             super()._sendall(memoryview(data)[sent:])
 
     def log_request(self) -> None:
-        """Leave it to `service.access_log`; the answer is sent."""
+        """Take note that an answer was sent: gevent calls this then, for a log."""
         self.server.expect_more()
 
     def handle(self) -> None:

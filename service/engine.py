@@ -113,6 +113,9 @@ class Engine:
 
         Returns:
             For each row its outcome, or why it was refused.
+
+        Raises:
+            Overloaded: Too many rows are under way here; nothing was applied.
         """
         call = Call(model, tenant, signature, is_version_named)
         deadline = time.monotonic() + timeout_seconds
@@ -228,10 +231,10 @@ class Engine:
             self._settle(job, past)
             return
         job.begin(past)
-        name = past.model, job.call.signature
-        lane = self._lanes.get(name)
+        network = past.model, job.call.signature
+        lane = self._lanes.get(network)
         if lane is None:
-            lane = self._lanes[name] = Lane(*name)
+            lane = self._lanes[network] = Lane(*network)
         lane.join(job)
 
     def _compute(self) -> list[Job]:

@@ -55,13 +55,13 @@ class Program:
     def run(self, tensors: Tensors) -> dict[str, np.ndarray]:
         """Run a call of at most this program's shape.
 
-        The rows and timesteps that the program has more keep what they were given by
-        an earlier call: they change no other row, and what comes of them is cut off.
+        Rows and timesteps that a call leaves unused keep what an earlier call wrote:
+        they change no other row, and what comes of them is cut off.
         """
         interpreter = self._interpreter
         num_rows, timesteps = tensors["sequence"].shape[:2]
         is_full = (num_rows, timesteps) == (self.batch, self.timesteps)
-        if is_full:
+        if is_full:  # `set_tensor` is quicker, and takes whole tensors only
             for name, index in self._inputs.items():
                 interpreter.set_tensor(index, tensors[name])
         else:
@@ -78,7 +78,7 @@ class Program:
     def _cut(
         self, results: dict[str, np.ndarray], num_rows: int, timesteps: int
     ) -> dict[str, np.ndarray]:
-        # What is no input as well is no memory: it has timesteps.
+        # Memories are inputs as well; every other output has timesteps.
         return {
             name: value[:num_rows]
             if name in self._inputs

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 from bisect import bisect_left
 from collections.abc import Sequence
-from functools import cache, lru_cache
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from prometheus_client import (
@@ -24,6 +24,7 @@ from prometheus_client import (
 from prometheus_client.multiprocess import MultiProcessCollector
 
 from service.later import Later
+from service.loop import make_brief_lock
 from service.metrics_folder import FOLDER_VARIABLE
 
 if TYPE_CHECKING:
@@ -90,13 +91,14 @@ def count(told: Told) -> None:
     name = manifest.name if manifest else ""
     version = manifest.version if manifest else 0
     kind = (told.route or "", name, version, told.status, told.code or "")
-    tally = _tallies.get(kind)
-    if tally is None:
-        tally = _tallies[kind] = Tally()
-    tally.requests += 1
-    tally.rows += 0 if told.are_rows_counted else told.num_rows or 0
-    tally.seconds += told.seconds
-    tally.buckets[bisect_left(SECONDS, told.seconds)] += 1
+    with _lock:
+        tally = _tallies.get(kind)
+        if tally is None:
+            tally = _tallies[kind] = Tally()
+        tally.requests += 1
+        tally.rows += 0 if told.are_rows_counted else told.num_rows or 0
+        tally.seconds += told.seconds
+        tally.buckets[bisect_left(SECONDS, told.seconds)] += 1
     _later.ask()
 
 
@@ -110,19 +112,26 @@ class CallTally:
 
     def add(self, num_rows: int) -> None:
         """Count a call, a moment later."""
-        self.calls += 1
-        self.rows += num_rows
+        with _lock:
+            self.calls += 1
+            self.rows += num_rows
         _later.ask()
 
+    def take(self) -> tuple[int, int]:
+        """Return calls and rows, and begin anew."""
+        with _lock:
+            taken = self.calls, self.rows
+            self.calls = self.rows = 0
+        return taken
 
-@cache
+
 def find_call_tally(model: str, signature: str) -> CallTally:
     """Find what counts a network's calls."""
     return _calls.setdefault((model, signature), CallTally())
 
 
 def count_under_way(num_rows: int) -> None:
-    """Note that so many more rows are under way, or fewer; told a moment later."""
+    """Note that so many more rows are under way, or fewer; told with what is next."""
     global _under_way
     _under_way += num_rows
 
@@ -133,15 +142,17 @@ def count_all() -> None:
     count_answered()
     for name, tally in list(_calls.items()):
         calls, rows = find_batches(*name)
-        calls.inc(tally.calls)
-        rows.inc(tally.rows)
-        tally.calls = tally.rows = 0
+        num_calls, num_rows = tally.take()
+        calls.inc(num_calls)
+        rows.inc(num_rows)
 
 
 def count_answered() -> None:
     """Count the requests that were answered since the last time."""
-    for kind in list(_tallies):
-        tally = _tallies.pop(kind)
+    global _tallies
+    with _lock:
+        taken, _tallies = _tallies, {}
+    for kind, tally in taken.items():
         requests, seconds = find_request(*kind)
         requests.inc(tally.requests)
         seconds.observe_many(tally.buckets, tally.seconds)
@@ -150,6 +161,7 @@ def count_answered() -> None:
 
 
 _under_way = 0
+_lock = make_brief_lock()
 _tallies: dict[tuple[str, str, int, int, str], Tally] = {}
 _calls: dict[tuple[str, str], CallTally] = {}
 _later = Later(count_all)

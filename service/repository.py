@@ -1,8 +1,8 @@
 """The model repository: models loaded and unloaded while the service runs.
 
-One worker gets the call; all have to follow. What was asked for stands in a file that
-each worker looks at before it looks a model up: a `stat`, two microseconds. It stays
-asked for after a restart. Knows no HTTP.
+One worker gets the call; all have to follow. What was asked for stands in a file, and
+how often it was changed in memory that all share: each worker looks there before it
+looks a model up. It stays asked for after a restart. Knows no HTTP.
 """
 
 from __future__ import annotations

@@ -86,7 +86,7 @@ class Outcome(Value, frozen=True):
             taken it over with this row.
         is_reset: Whether that memory was dropped, and the sequence began anew.
         is_replayed: Whether this is the stored answer to an earlier request.
-        model: That version; None where it is no longer served.
+        model: The model of `version`; None in an answer just read from a store.
         plain: The memory in the open, where the client holds it so.
         is_restarted: Whether the session was live and began anew.
     """

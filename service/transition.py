@@ -79,7 +79,11 @@ class Call:
         self._begin_of_key = begin_key(tenant, model.manifest.name)
 
     def key(self, session: str) -> bytes:
-        """Name a session among all tenants and models, as the store does."""
+        """Name a session among all tenants and models, as the store does.
+
+        Raises:
+            InvalidRequest: No store has such a key.
+        """
         return check_key(self._begin_of_key + session.encode())
 
 
@@ -120,7 +124,7 @@ class Transitions:
         self._clock = clock
         self._retention = retention
         policies = {retention.policies.default, *retention.policies.models.values()}
-        self._keeps_more = bool(retention.snapshots) or "replay" in policies
+        self._is_more_kept = bool(retention.snapshots) or "replay" in policies
         self._catalog = catalog
 
     def begin(self, call: Call, row: Row, found: Found | None) -> Past | Outcome:
@@ -250,7 +254,7 @@ class Transitions:
             idle = self._lifetimes.token_seconds
         step = len(row.sequence) + (0 if before is None else before.step)
         expires_at = now + idle
-        outcome = tell(row, past, ahead, step, expires_at)
+        outcome = form_outcome(row, past, ahead, step, expires_at)
         record = Session(
             step,
             model.manifest.version,
@@ -262,7 +266,7 @@ class Transitions:
             ahead.tensors,
             past.own[-1].tobytes() if is_stored else b"",
         )
-        if is_stored and (self._keeps_more or is_repeatable(row, past)):
+        if is_stored and (self._is_more_kept or is_repeatable(row, past)):
             record = self._keep(call, row, past, outcome, record)
         return Step(outcome, record)
 
@@ -337,7 +341,7 @@ def after(row: Row, record: Session) -> Session | Tombstone:
     return record
 
 
-def tell(
+def form_outcome(
     row: Row, past: Past, ahead: Advanced, step: int, expires_at: float
 ) -> Outcome:
     """Form a row's outcome; the outputs of a replayed history are not the row's."""

@@ -10,7 +10,7 @@ import msgspec
 class Value(msgspec.Struct, frozen=True):
     """An immutable value with named parts, equal to another of equal parts.
 
-    Not a named tuple and not a dataclass: a row is a dozen of these on its way, and one
+    Not a named tuple and not a dataclass: a row is ten of these on its way, and one
     is made in a quarter of the time of the first, a seventh of the second.
     """
 

@@ -1,4 +1,4 @@
-"""gunicorn's gevent worker, with connections that end when they should.
+"""gunicorn's gevent worker: whose connections end when they should, and are shared out.
 
 gevent's HTTP server keeps a connection for as long as its client does. So a stop would
 wait for clients that only keep theirs open, until gunicorn's patience is over and the
@@ -16,17 +16,16 @@ from gunicorn.workers.ggevent import GeventPyWSGIWorker, PyWSGIServer
 
 from service.connection import Handler
 from service.loop import watch_clients
+from service.passing import Passing
 from service.settings import read_settings
 
 # Longer than most proxies keep theirs, so that the proxy closes first and no request
 # meets a closing socket.
 SILENT_SECONDS = 75.0
-# Of an idle event loop, some microseconds each: another's wakes up within dozens.
-TURNS_PER_CONNECTION, MAX_TURNS = 10, 200
-IDLE_SECONDS = 1e-3
 # As long as a quick client on the same machine takes; paid by requests that come
 # one at a time only.
-BUSY_SECONDS = 50e-6
+POLL_SECONDS = 50e-6
+LOWEST_PRIORITY = -2  # of libev
 
 
 class Server(PyWSGIServer):  # type: ignore[misc]
@@ -43,27 +42,19 @@ class Server(PyWSGIServer):  # type: ignore[misc]
         super().__init__(*args, **kwargs)
         self.waiting: dict[Handler, float] = {}
         self.reading: dict[Handler, float] = {}
-        watch_clients(lambda: len(self.pool))
         self.is_stopping = False
-        self._busy_until = 0.0
-        self._busy = self.loop.idle(priority=-2)  # runs when nothing else does
-        self._num_passed, self._looked = 0, 0.0
+        self._poll_until = 0.0
+        # While started it keeps the loop awake, and is called when nothing else is.
+        self._polling = self.loop.idle(priority=LOWEST_PRIORITY)
+        self._passing = Passing()
         Worker.servers.append(self)
 
     def do_read(self) -> Any:
-        """Accept a connection, unless a worker that has fewer takes it first.
-
-        All workers see it at once, and each lets it pass for some turns of its event
-        loop; not where those are long because it is busy.
-        """
-        now = time.monotonic()
-        is_idle = now - self._looked < IDLE_SECONDS
-        self._looked = now
-        most = min(TURNS_PER_CONNECTION * len(self.pool), MAX_TURNS)
-        if self._num_passed < most and (is_idle or not self._num_passed):
-            self._num_passed += 1
-            return None
-        self._num_passed = 0
+        """Accept a connection, unless it is left to a worker that has fewer."""
+        if self.max_accept == 1:  # gevent's, where there are other workers
+            passing, turn = self._passing, self.loop.iteration
+            if passing.lets_pass(len(self.pool), turn, time.monotonic()):
+                return None
         return super().do_read()
 
     def expect_more(self) -> None:
@@ -72,13 +63,13 @@ class Server(PyWSGIServer):  # type: ignore[misc]
         A client that answers an answer at once is back before a core that went to
         sleep has woken up, with cold caches.
         """
-        self._busy_until = time.monotonic() + BUSY_SECONDS
-        if not self._busy.active:
-            self._busy.start(self._look)
+        self._poll_until = time.monotonic() + POLL_SECONDS
+        if not self._polling.active:
+            self._polling.start(self._poll)
 
-    def _look(self) -> None:
-        if time.monotonic() > self._busy_until:
-            self._busy.stop()
+    def _poll(self) -> None:
+        if time.monotonic() > self._poll_until:
+            self._polling.stop()
 
     def close(self) -> None:
         """Take no more connections and requests."""
@@ -108,6 +99,7 @@ class Worker(GeventPyWSGIWorker):  # type: ignore[misc]
 
     def run(self) -> None:
         """Serve until told to stop."""
+        watch_clients(lambda: sum(len(server.pool) for server in self.servers))
         self.body_seconds = read_settings(os.environ).request_timeout_seconds
         super().run()
 

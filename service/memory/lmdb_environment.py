@@ -130,9 +130,8 @@ class LmdbEnvironment:
                 if self._is_durable:  # an fsync would hold up the event loop
                     stored: T = offload(self._transact, work)
                     return stored
-                self._flusher.is_due = True
-                with self._env.begin(write=True, buffers=True) as txn:
-                    return work(txn)
+                self._flusher.is_due = True  # a durable commit needs no flush
+                return self._transact(work)
             except lmdb.MapFullError as error:
                 self._grow(error)
             except lmdb.MapResizedError:

@@ -117,7 +117,7 @@ class LmdbStore:
             except CapacityReached as reached:
                 raise store_full(reached.what) from None
             except StoreFull:
-                is_growing = self._env.read(partial(self._grow, puts))
+                is_growing = self._env.read(partial(self._is_growing, puts))
                 if is_growing or not self._reserve.release():
                     raise
 
@@ -170,7 +170,7 @@ class LmdbStore:
         if most_bytes and self._reserve.count_used_bytes(txn) > most_bytes:
             raise CapacityReached(f"CARRYOVER_MAX_MEMORY_BYTES={most_bytes}")
 
-    def _grow(self, puts: Sequence[Put], txn: ReadTransaction) -> bool:
+    def _is_growing(self, puts: Sequence[Put], txn: ReadTransaction) -> bool:
         """Tell whether a put is longer than what it replaces."""
         for put in puts:
             held = txn.get(put.key, None, self._entries)

@@ -346,3 +346,19 @@ def test_a_service_on_litert_never_imports_tensorflow(exported, tmp_path):
 
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip() == "[]"
+
+
+def test_what_an_earlier_call_left_in_a_program_changes_no_answer(full):
+    model = full[0]
+    call = make_calls(model, 3, 1, [1] * 3, seed=5)
+    clean = model.runtime.run("advance", dict(call))
+    poison = make_calls(model, 4, 1, [1] * 4, seed=6)
+    for name in model.manifest.memory:
+        poison[name] = np.full_like(poison[name], np.nan)
+
+    poisoned = model.runtime.run("advance", poison)
+    after = model.runtime.run("advance", dict(call))
+
+    assert np.isnan(poisoned["probabilities"]).all()
+    for name, expected in clean.items():
+        assert after[name].tobytes() == expected.tobytes(), name

@@ -1,0 +1,75 @@
+"""Requests are tallied first and counted together, with the same result."""
+
+import threading
+
+import pytest
+from prometheus_client import CollectorRegistry, Histogram
+
+from service import metrics
+from service.access_log import Told
+from service.metrics import SECONDS, CallTally, SecondsHistogram
+
+OBSERVED = [0.0, 0.0004, *SECONDS, 0.3, 31.0]
+
+
+def samples(registry):
+    return {
+        (sample.name, tuple(sample.labels.items())): sample.value
+        for family in registry.collect()
+        for sample in family.samples
+        if not sample.name.endswith("_created")
+    }
+
+
+def test_observations_at_once_count_as_one_by_one(monkeypatch):
+    monkeypatch.setattr(metrics, "_tallies", {})
+    expected, registry = CollectorRegistry(), CollectorRegistry()
+    single = Histogram("h", "h", buckets=SECONDS, registry=expected)
+    many = SecondsHistogram("h", "h", buckets=SECONDS, registry=registry)
+
+    for seconds in OBSERVED:
+        single.observe(seconds)
+        metrics.count(told(seconds))
+    (tally,) = metrics._tallies.values()
+    many.observe_many(tally.buckets, tally.seconds)
+
+    found, wanted = samples(registry), samples(expected)
+    assert found.keys() == wanted.keys()
+    for name, value in wanted.items():
+        assert found[name] == pytest.approx(value), name
+
+
+def told(seconds):
+    return Told("id", seconds, "GET", "/tallied", None, 2, 200, None)
+
+
+def read_counter(name, **labels):
+    return metrics.REGISTRY.get_sample_value(name, labels) or 0
+
+
+def test_no_request_is_lost_while_others_are_counted():
+    labels = {"route": "/tallied", "model": "", "version": "", "status": "200"}
+    before = read_counter("carryover_requests_total", **labels, code="")
+
+    def count_often():
+        for _ in range(2000):
+            metrics.count(told(0.001))
+
+    threads = [threading.Thread(target=count_often) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    while any(thread.is_alive() for thread in threads):
+        metrics.count_answered()
+    metrics.count_answered()
+
+    after = read_counter("carryover_requests_total", **labels, code="")
+    assert after - before == 8000
+
+
+def test_calls_are_taken_once():
+    tally = CallTally()
+    tally.add(3)
+    tally.add(4)
+
+    assert tally.take() == (2, 7)
+    assert tally.take() == (0, 0)
