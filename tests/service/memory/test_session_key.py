@@ -11,7 +11,8 @@ from service.memory.sessions import (
     check_session_id,
 )
 from service.memory.store import MAX_KEY_BYTES
-from tests.fakes import FakeClock
+from service.transition import Call
+from tests.fakes import FakeClock, counting_model
 from tests.service.memory.stored import KEY, session_at, store_session
 
 
@@ -78,3 +79,11 @@ def test_id_with_an_unusable_character_is_told_which(character: str) -> None:
         check_session_id("x" * 300 + character)
 
     assert ascii(character) in str(refusal.value)
+
+
+def test_rows_name_their_sessions_as_everybody_does() -> None:
+    call = Call(counting_model(), "acme", "advance")
+
+    assert call.key("x y") == SessionKey("acme", "counting", "x y").encode()
+    with pytest.raises(InvalidRequest, match="Choose another session id"):
+        call.key("x" * MAX_KEY_BYTES)
