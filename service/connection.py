@@ -20,7 +20,7 @@ from gevent.pywsgi import Input, format_date_time, unquote_latin1
 from gunicorn.workers.ggevent import PyWSGIHandler
 
 from service.head import MAX_LINE_BYTES, Head, read_head
-from service.loop import give_way
+from service.loop import look_up
 
 if TYPE_CHECKING:
     from service.worker import Server
@@ -33,19 +33,21 @@ READ = 1  # what a watcher of libev waits for
 class Inbound(io.RawIOBase):
     """What comes in on a connection.
 
-    gevent reads first and waits where there is nothing. Between requests there mostly
-    is nothing, and where there is, a quick client would be served over and over while
-    others wait: so there the event loop comes first.
+    gevent reads first and waits where there is nothing. A client as quick as the
+    service would then be read over and over while others wait: so here the event loop
+    comes before each read.
 
     Args:
         sock: The connection's socket.
 
     Attributes:
-        is_next: Whether the bytes to be read next begin a request.
+        num_reads: How often it was read.
+        is_over: Set where nothing more is to be read, whatever comes.
     """
 
     def __init__(self, sock: Any) -> None:
-        self.is_next = True
+        self.num_reads = 0
+        self.is_over = False
         self._socket = sock
         self._hub = get_hub()
         self._is_readable = self._hub.loop.io(sock.fileno(), READ)
@@ -56,9 +58,11 @@ class Inbound(io.RawIOBase):
 
     def readinto(self, buffer: Any) -> int:
         """Read what is there, at least a byte; 0 at the end."""
-        if self.is_next:
-            self.is_next = False
+        self.num_reads += 1
+        if not self.is_over:
             self._hub.wait(self._is_readable)
+        if self.is_over:
+            return 0
         num_bytes: int = self._socket.recv_into(buffer)
         return num_bytes
 
@@ -82,7 +86,8 @@ class Body(Input):  # type: ignore[misc]
     __slots__ = ("_handler",)
 
     def __init__(self, handler: Handler, head: Head) -> None:
-        is_asked_for = head.variables.get("HTTP_EXPECT") == "100-continue"
+        expected = head.variables.get("HTTP_EXPECT", "").lower()
+        is_asked_for = expected == "100-continue" and head.version != "1.0"
         super().__init__(
             handler.rfile,
             head.length,
@@ -109,10 +114,10 @@ class Body(Input):  # type: ignore[misc]
         reading[self._handler] = time.monotonic()
         try:
             return read(*arguments)
-        except OSError:
+        except (OSError, ValueError) as error:
             # What comes next on this connection is no request.
             self._handler.close_connection = True
-            raise
+            raise OSError(str(error)) from error
         finally:
             del reading[self._handler]
 
@@ -135,11 +140,10 @@ class Handler(PyWSGIHandler):  # type: ignore[misc]
         if self.server.is_stopping:
             return ""
         self.server.waiting[self] = time.monotonic()
-        self._inbound.is_next = True
+        num_reads = self._inbound.num_reads
         self._line = self.rfile.readline(MAX_LINE_BYTES)
-        if self._inbound.is_next:  # it was sent along with the request before
-            self._inbound.is_next = False
-            give_way()
+        if num_reads == self._inbound.num_reads:  # it came with the one before
+            look_up()
         line: str = self._line.decode("latin-1")
         return line
 
@@ -199,14 +203,22 @@ class Handler(PyWSGIHandler):  # type: ignore[misc]
             self._sendall(head)
             self._write(data)
         else:
-            self._sendall(head + data)
+            self._sendall(head + data if data else head)  # gevent's nothing is a str
 
     def _sendall(self, data: bytes) -> None:
-        """Send bytes; gevent would first ask the kernel how much it takes at once."""
-        sent = self.socket.send(data)
-        self.response_length += sent
-        if sent < len(data):
-            super()._sendall(memoryview(data)[sent:])
+        """Send bytes; the server knows since when the client has taken none.
+
+        gevent would first ask the kernel how much it takes at once.
+        """
+        rest = memoryview(data)
+        try:
+            while rest:
+                self.server.sending[self] = time.monotonic()
+                sent = self.socket.send(rest)
+                self.response_length += sent
+                rest = rest[sent:]
+        finally:
+            self.server.sending.pop(self, None)
 
     def log_request(self) -> None:
         """Take note that an answer was sent: gevent calls this then, for a log."""
@@ -214,21 +226,28 @@ class Handler(PyWSGIHandler):  # type: ignore[misc]
 
     def handle(self) -> None:
         """Serve the connection to its end."""
+        self.server.open.add(self)
         try:
             super().handle()
         finally:
+            self.server.open.discard(self)
             self.server.waiting.pop(self, None)
             self._inbound.close()
 
-    def hang_up(self) -> None:
-        """End the connection while nothing is being answered on it."""
+    def take_no_more(self) -> None:
+        """End the connection once what the client has sent by now is answered."""
         with contextlib.suppress(OSError, AttributeError):  # it has ended already
-            self.socket.shutdown(socket.SHUT_RDWR)
+            self.socket.shutdown(socket.SHUT_RD)
 
     def stop_reading(self) -> None:
-        """Take the body for ended; its client may still hear so."""
+        """Take what was read for all there is; the client may still hear so."""
+        self._inbound.is_over = True
+        self.take_no_more()
+
+    def hang_up(self) -> None:
+        """End the connection, whatever is under way on it."""
         with contextlib.suppress(OSError, AttributeError):
-            self.socket.shutdown(socket.SHUT_RD)
+            self.socket.shutdown(socket.SHUT_RDWR)
 
 
 @lru_cache(maxsize=1)

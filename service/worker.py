@@ -2,8 +2,8 @@
 
 gevent's HTTP server keeps a connection for as long as its client does. So a stop would
 wait for clients that only keep theirs open, until gunicorn's patience is over and the
-worker is killed before it has closed the store; and silent clients, and those that
-never end a body, would hold connections for ever.
+worker is killed before it has closed the store; and silent clients, those that never
+end a body, and those that never read an answer would hold connections for ever.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import os
 import time
 from typing import Any
 
+import gevent
 from gunicorn.workers.ggevent import GeventPyWSGIWorker, PyWSGIServer
 
 from service.connection import Handler
@@ -22,6 +23,8 @@ from service.settings import read_settings
 # Longer than most proxies keep theirs, so that the proxy closes first and no request
 # meets a closing socket.
 SILENT_SECONDS = 75.0
+# Of a stop, with what is under way; gunicorn kills after twice as long.
+PATIENCE_SECONDS = 10.0
 # As long as a quick client on the same machine takes; paid by requests that come
 # one at a time only.
 POLL_SECONDS = 50e-6
@@ -35,6 +38,8 @@ class Server(PyWSGIServer):  # type: ignore[misc]
         waiting: Since when connections wait for a whole request, by
             `time.monotonic`.
         reading: Since when the body of a request is being read.
+        sending: Since when a client has taken nothing of its answer.
+        open: All connections.
         is_stopping: Whether no more requests are taken.
     """
 
@@ -42,6 +47,8 @@ class Server(PyWSGIServer):  # type: ignore[misc]
         super().__init__(*args, **kwargs)
         self.waiting: dict[Handler, float] = {}
         self.reading: dict[Handler, float] = {}
+        self.sending: dict[Handler, float] = {}
+        self.open: set[Handler] = set()
         self.is_stopping = False
         self._poll_until = 0.0
         # While started it keeps the loop awake, and is called when nothing else is.
@@ -75,19 +82,35 @@ class Server(PyWSGIServer):  # type: ignore[misc]
         """Take no more connections and requests."""
         self.is_stopping = True
         super().close()
-        self.hang_up(since=time.monotonic())
+        for handler in list(self.waiting):
+            handler.take_no_more()
+        gevent.spawn_later(PATIENCE_SECONDS, self._end_all)
 
-    def hang_up(self, since: float) -> None:
-        """End the connections that have waited since a moment, or longer."""
-        for handler, began in list(self.waiting.items()):
-            if began <= since:
-                handler.hang_up()
+    def _end_all(self) -> None:
+        """End what would hold up the stop: bodies, streams, and unread answers."""
+        for handler in list(self.open):
+            handler.stop_reading()
+        for handler in list(self.sending):
+            handler.hang_up()
 
-    def stop_reading(self, since: float) -> None:
-        """End the bodies that have been read since a moment, or longer."""
-        for handler, began in list(self.reading.items()):
-            if began <= since:
-                handler.stop_reading()
+    def end_idle(self, now: float, body_seconds: float) -> None:
+        """End connections on which nothing has come or gone for long.
+
+        Args:
+            now: By `time.monotonic`.
+            body_seconds: How long a body may take.
+        """
+        for handler in begun_before(self.waiting, now - SILENT_SECONDS):
+            handler.stop_reading()
+        for handler in begun_before(self.reading, now - body_seconds):
+            handler.stop_reading()
+        for handler in begun_before(self.sending, now - SILENT_SECONDS):
+            handler.hang_up()
+
+
+def begun_before(since: dict[Handler, float], when: float) -> list[Handler]:
+    """Find the handlers that have been at something since a moment, or longer."""
+    return [handler for handler, began in since.items() if began <= when]
 
 
 class Worker(GeventPyWSGIWorker):  # type: ignore[misc]
@@ -104,9 +127,7 @@ class Worker(GeventPyWSGIWorker):  # type: ignore[misc]
         super().run()
 
     def notify(self) -> None:
-        """Tell gunicorn that this process lives, and hang up on silent clients."""
+        """Tell gunicorn that this process lives, and end what clients leave idle."""
         super().notify()
-        now = time.monotonic()
         for server in self.servers:
-            server.hang_up(since=now - SILENT_SECONDS)
-            server.stop_reading(since=now - self.body_seconds)
+            server.end_idle(time.monotonic(), self.body_seconds)

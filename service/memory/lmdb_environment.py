@@ -156,10 +156,11 @@ class LmdbEnvironment:
 
     def close(self) -> None:
         """Flush, and release the directory; closing twice is harmless."""
-        with self._writing, self._reading:
-            if not self._is_closed:
-                self._is_closed = True
-                self._flusher.close()
+        if not self._is_closed:
+            self._is_closed = True
+            # Gives way to requests, so none of the locks may be held by now.
+            self._flusher.close()
+            with self._writing, self._reading:
                 self._env.close()
 
 

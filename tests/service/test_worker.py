@@ -1,5 +1,6 @@
 """gunicorn's worker, with connections that end when they should."""
 
+import contextlib
 import os
 import signal
 import socket
@@ -18,6 +19,7 @@ pytestmark = pytest.mark.server
 
 # gunicorn gives a worker twenty seconds; one that stops by itself needs two at most.
 STOP_SECONDS = 5
+LARGE_BYTES = 20_000_000
 PATIENCE_SECONDS = 30
 
 
@@ -188,16 +190,15 @@ def test_a_body_that_never_ends_is_refused(service, head):
 
 
 @pytest.mark.parametrize(
-    "body",
-    [
-        b"Transfer-Encoding: chunked\r\n\r\nzz\r\nGET / HTTP/1.1\r\nHost: x\r\n\r\n",
-        b"Transfer-Encoding: chunked\r\n\r\n3\r\nabcGET / HTTP/1.1\r\nHost: x\r\n\r\n",
-    ],
-    ids=["no length", "no end"],
+    "chunks",
+    [b"zz\r\n", b"3\r\nabc", b"\r\n0\r\n\r\n", b";x\r\n"],
+    ids=["no length", "no end", "an empty length", "an extension alone"],
 )
-def test_a_broken_chunk_is_refused_once_and_ends_the_connection(service, body):
+def test_a_broken_chunk_is_refused_once_and_ends_the_connection(service, chunks):
+    head = b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+    hidden = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
     with service.connect() as client:
-        client.sendall(b"POST / HTTP/1.1\r\nHost: x\r\n" + body)
+        client.sendall(head + chunks + hidden)
 
         received = read_all(client)
 
@@ -228,3 +229,98 @@ def test_slow_bodies_do_not_hold_up_others(start):
             client.sendall(b"defghij")
             client.shutdown(socket.SHUT_WR)
             assert read_all(client).endswith(b"abcdefghij")
+
+
+def test_a_body_of_broken_chunks_that_nobody_reads_ends_the_connection(service):
+    request = b"POST /ignore HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+    with service.connect() as client:
+        client.sendall(request + b"\r\n\r\nGET / HTTP/1.1\r\nHost: x\r\n\r\n")
+
+        assert read_all(client).count(b"HTTP/1.1") == 1
+    assert "Traceback" not in (service.home / "log").read_text()
+
+
+def test_what_has_arrived_before_a_stop_is_answered(start):
+    service, answered = start(), []
+    request = b"GET /note HTTP/1.1\r\nHost: x\r\n\r\n"
+
+    def ask_until_it_ends():
+        with service.connect() as client, contextlib.suppress(ConnectionError):
+            while client.send(request) and client.recv(1000).startswith(
+                b"HTTP/1.1 200"
+            ):
+                answered.append(1)
+
+    clients = [threading.Thread(target=ask_until_it_ends) for _ in range(20)]
+    for client in clients:
+        client.start()
+    wait_for(lambda: len(answered) > 500)
+
+    assert service.stop() < STOP_SECONDS
+
+    for client in clients:
+        client.join(PATIENCE_SECONDS)
+    assert len((service.home / "notes").read_text()) == len(answered)
+
+
+def test_an_answer_that_nobody_reads_is_dropped(service):
+    with service.connect() as client:
+        client.sendall(b"GET /large HTTP/1.1\r\nHost: x\r\n\r\n")
+        threading.Event().wait(3)  # longer than the service waits
+
+        with contextlib.suppress(ConnectionError):
+            assert len(read_all(client)) < LARGE_BYTES
+
+
+@pytest.mark.parametrize(
+    "request_", ["GET /large HTTP/1.1", "POST / HTTP/1.1\r\nContent-Length: 9"]
+)
+def test_a_stop_waits_for_unread_answers_and_unsent_bodies_for_a_while(start, request_):
+    service = start(PATIENCE_SECONDS="1")
+    with service.connect() as client:
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        client.sendall(f"{request_}\r\nHost: x\r\n\r\nabc".encode())
+        assert service.answers()  # so the other one has been taken up
+
+        assert service.stop() < STOP_SECONDS
+    assert service.process.returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("head", "endless"),
+    [
+        (b"Transfer-Encoding: chunked\r\n\r\n0\r\n", b"X: y\r\n"),
+        (b"Transfer-Encoding: chunked\r\n\r\n", b"1\r\nx\r\n"),
+        (b"Content-Length: 1000000000000\r\n\r\n", b"x" * 1000),
+    ],
+    ids=["trailers", "small chunks", "a large body"],
+)
+def test_a_client_that_sends_without_end_holds_up_no_other(service, head, endless):
+    with service.connect() as client:
+        client.sendall(b"POST / HTTP/1.1\r\nHost: x\r\n" + head)
+        sender = threading.Thread(target=send_until_it_ends, args=(client, endless))
+        sender.start()
+
+        for k in range(5):
+            answer = requests.post(service.url, data=f"quick {k}", timeout=5)
+            assert answer.text == f"quick {k}"
+        sender.join(PATIENCE_SECONDS)
+
+    assert not sender.is_alive()
+
+
+def send_until_it_ends(client, piece):
+    with contextlib.suppress(OSError):
+        while True:
+            client.sendall(piece * 1000)
+
+
+def test_requests_sent_together_let_others_in_between(start):
+    service = start()
+    together = b"GET /slow HTTP/1.1\r\nHost: x\r\n\r\n" * 100
+    with service.connect() as client:
+        client.sendall(together)
+
+        answer = requests.post(service.url, data="quick", timeout=2)
+
+    assert answer.text == "quick"

@@ -9,18 +9,41 @@ from service.body import read_body
 from service.errors import CarryoverError
 from service.problems import answer_problem
 
-worker.SILENT_SECONDS = float(os.environ.get("SILENT_SECONDS", worker.SILENT_SECONDS))
+for name in ("SILENT_SECONDS", "PATIENCE_SECONDS"):
+    setattr(worker, name, float(os.environ.get(name, getattr(worker, name))))
 HOME = Path(os.environ.get("APP_HOME", "."))
+LARGE_BYTES = 20_000_000
+
+
+def hold():
+    """Wait until a file says to go on."""
+    (HOME / "held").touch()
+    while not (HOME / "release").exists():
+        time.sleep(0.005)
+
+
+def note():
+    """Write down that this was asked."""
+    with (HOME / "notes").open("a") as notes:
+        notes.write("x")
+
+
+def compute():
+    """Take a moment without giving way."""
+    end = time.perf_counter() + 0.05
+    while time.perf_counter() < end:
+        pass
+
+
+CALLS = {"/hold": hold, "/note": note, "/slow": compute}
 
 
 def app(environ, start_response):
-    """Echo a body; under /hold, only once a file says so."""
-    if environ["PATH_INFO"] == "/hold":
-        (HOME / "held").touch()
-        while not (HOME / "release").exists():
-            time.sleep(0.005)
-    status, content = "200 OK", b""
-    if environ["PATH_INFO"] != "/ignore":
+    """Echo a body, but for /ignore; /large answers megabytes."""
+    path = environ["PATH_INFO"]
+    CALLS.get(path, lambda: None)()
+    status, content = "200 OK", bytes(LARGE_BYTES if path == "/large" else 0)
+    if path not in ("/ignore", "/large"):
         try:
             content = read_body(environ, 100_000)
         except CarryoverError as error:

@@ -1,0 +1,68 @@
+"""A stop under load: what was answered is stored, and nothing was applied by half."""
+
+import signal
+import threading
+import time
+
+import pytest
+import requests
+
+from tests.servers import Server
+
+pytestmark = [pytest.mark.tensorflow, pytest.mark.server]
+
+NUM_CLIENTS = 12
+# gunicorn kills after twenty.
+STOP_SECONDS = 15
+
+
+def ask_until_it_ends(server, session, steps):
+    """Send events of a session; note the step of the last that was answered."""
+    body = {"instances": [{"sequence": ["open"], "session": session}]}
+    path = f"{server.url}/v1/models/label:predict"
+    with requests.Session() as client:
+        while True:
+            try:
+                answer = client.post(path, json=body, timeout=30)
+            except requests.RequestException:
+                return
+            steps[session] = answer.json()["predictions"][0]["step"]
+
+
+@pytest.mark.parametrize(
+    ("number", "ahead"),
+    [(signal.SIGTERM, {0}), (signal.SIGINT, {0, 1})],
+    ids=["term", "int"],
+)
+def test_stop_under_load_leaves_every_session_where_its_client_is(
+    exported, tmp_path, number, ahead
+):
+    steps = {}
+    with Server(exported[0], tmp_path) as server:
+        clients = [
+            threading.Thread(target=ask_until_it_ends, args=(server, f"s-{k}", steps))
+            for k in range(NUM_CLIENTS)
+        ]
+        for client in clients:
+            client.start()
+        while len(steps) < NUM_CLIENTS or min(steps.values()) < 20:
+            threading.Event().wait(0.01)
+
+        began = time.monotonic()
+        server.process.send_signal(number)
+        server.process.wait(STOP_SECONDS * 2)
+        took = time.monotonic() - began
+        for client in clients:
+            client.join(STOP_SECONDS)
+
+        assert took < STOP_SECONDS
+        assert "SIGKILL" not in server.read_log()
+        server.stop()
+        server.start()
+        stored = {session: read_step(server, session) for session in steps}
+    assert {stored[s] - answered for s, answered in steps.items()} <= ahead
+
+
+def read_step(server, session):
+    path = f"{server.url}/v1/models/label/sessions/{session}"
+    return requests.get(path, timeout=30).json()["step"]
