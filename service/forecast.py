@@ -12,7 +12,6 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
-from msgspec.structs import replace
 
 from service.batch import advance_batch, split_memory
 from service.catalog import Model
@@ -123,7 +122,7 @@ def recall(engine: Engine, call: Call, row: Row | Refused) -> Past:
             name = SessionKey(call.tenant, call.model.manifest.name, row.session)
             live(name, found)  # raises: a forecast does not begin a session
     # Without `at`, for which there may be a stored answer: it is no repeat.
-    past = engine.transitions.begin(call, replace(row, at=None), found)
+    past = engine.transitions.begin(call, row.replace(at=None), found)
     if isinstance(past, Outcome):
         raise TypeError("a row without a key and a step cannot be a repeat")
     check_step(past.record.step if past.record else 0, row.at)

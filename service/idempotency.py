@@ -12,7 +12,6 @@ from hashlib import blake2b
 from typing import NamedTuple
 
 import msgspec
-from msgspec.structs import replace
 
 from service.errors import InvalidRequest
 from service.rows import Refused, Row
@@ -85,4 +84,4 @@ def stamp(
     if idempotency is None or isinstance(row, Refused) or row.session is None:
         return row
     key, fingerprint = idempotency
-    return replace(row, key=key, fingerprint=fingerprint, position=position)
+    return row.replace(key=key, fingerprint=fingerprint, position=position)

@@ -16,15 +16,14 @@ from benchmarks.speed.access import TENANT
 from benchmarks.speed.in_process import find_model, make_row, open_services, session_key
 from benchmarks.speed.wire import session_name
 from service.app import Services
-from service.memory.admission import Found
 from service.memory.record import Session
+from service.memory.sessions import NEVER_SEEN
 
 # In one transaction, in no order: as requests store them. Thousands at once would leave
 # the file in the page cache in pieces of megabytes (ext4's large folios), and a later
 # small write looks through all blocks of its piece: 60 us more a commit, measured.
 BATCH = 8
 SEED = 5
-NOTHING = Found(0, None)
 TEMPLATE = session_key("template")
 
 
@@ -53,7 +52,7 @@ def make_record(services: Services) -> Session:
 def store(services: Services, record: Session, numbers: Sequence[int]) -> None:
     """Store a record under the names of many sessions."""
     keys = (TEMPLATE._replace(session=session_name(k)) for k in numbers)
-    services.engine.sessions.save([(k.encode(), NOTHING, record) for k in keys])
+    services.engine.sessions.save([(k.encode(), NEVER_SEEN, record) for k in keys])
 
 
 if __name__ == "__main__":

@@ -12,7 +12,6 @@ from typing import NoReturn
 
 import msgspec
 from msgspec import UNSET
-from msgspec.structs import replace
 
 from service.artifact import Manifest
 from service.catalog import Model
@@ -86,7 +85,7 @@ def parse(
 def ask_plain(row: Row | Refused) -> Row | Refused:
     """Ask for a row's memory in the open, where the client holds it."""
     if isinstance(row, Row) and row.seal_memory:
-        return replace(row, is_plain=True)
+        return row.replace(is_plain=True)
     return row
 
 

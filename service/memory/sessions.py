@@ -16,14 +16,13 @@ from service.errors import (
     SessionNotFound,
     StoreFull,
 )
-from service.memory.admission import Found, admit, gone
+from service.memory.admission import Found, gone
 from service.memory.record import Session, Tombstone, decode, encode
 from service.memory.store import MAX_KEY_BYTES, Entry, Put, Store
 
-__all__ = ["Found", "SessionKey", "Sessions", "admit", "check_session_id"]
-
 # Leaves room for tenant and model in the 400 bytes of a store's key.
 MAX_SESSION_BYTES = 200
+NEVER_SEEN = Found(0, None)
 USUAL_LENGTHS = range(1, MAX_SESSION_BYTES + 1)
 # Control characters cannot stand in an address or a log; half a surrogate pair, which
 # JSON may smuggle in as an escape, cannot be stored.
@@ -53,9 +52,6 @@ def check_session_id(session: str) -> None:
             f"the session id has {size} bytes; expected 1 to {MAX_SESSION_BYTES} bytes "
             "of UTF-8. Choose another id."
         )
-
-
-NEVER_SEEN = Found(0, None)
 
 
 class SessionKey(NamedTuple):

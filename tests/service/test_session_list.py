@@ -2,8 +2,9 @@
 
 import pytest
 
+from service.memory.admission import Found
 from service.memory.record import Session
-from service.memory.sessions import Found, SessionKey
+from service.memory.sessions import SessionKey
 from service.session_list import LOOKS_PER_SESSION, write_cursor
 from tests.problems import assert_problem
 

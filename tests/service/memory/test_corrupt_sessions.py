@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from service.errors import CorruptRecord
+from service.memory.admission import Found, admit
 from service.memory.record import Tombstone
-from service.memory.sessions import Found, SessionKey, Sessions, admit
+from service.memory.sessions import SessionKey, Sessions
 from service.memory.store import Put, Store
 from tests.fakes import FakeClock
 from tests.service.memory.stored import KEY, OTHER, session_at, store_session

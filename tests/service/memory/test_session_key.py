@@ -3,9 +3,9 @@ from __future__ import annotations
 import pytest
 
 from service.errors import InvalidRequest
+from service.memory.admission import Found
 from service.memory.sessions import (
     MAX_SESSION_BYTES,
-    Found,
     SessionKey,
     Sessions,
     check_session_id,

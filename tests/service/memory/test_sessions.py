@@ -9,12 +9,11 @@ from service.errors import (
     SessionGone,
     SessionNotFound,
 )
+from service.memory.admission import Found, admit
 from service.memory.record import Tombstone
 from service.memory.sessions import (
     MAX_CHANGE_ATTEMPTS,
-    Found,
     Sessions,
-    admit,
 )
 from service.memory.store import Entry, Put, Store
 from tests.fakes import FakeClock
