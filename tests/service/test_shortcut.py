@@ -242,3 +242,15 @@ def test_everything_else_goes_on_to_flask(clock, method, path):
     Client(Shortcut(note, services, answer_crash)).open(path, method=method)
 
     assert passed == [path]
+
+
+def test_a_request_is_told_of_once_when_its_answer_is_sent(both, caplog):
+    environ = EnvironBuilder(PATH, method="POST", data=rows(["red"])).get_environ()
+    with caplog.at_level("INFO", logger="service.access_log"):
+        body = both[0].application(environ, lambda status, headers: None)
+        assert b"predictions" in b"".join(body)
+        assert not caplog.records
+
+        body.close()
+
+    assert len(caplog.records) == 1
