@@ -68,8 +68,9 @@ def test_request_that_comes_byte_by_byte_is_answered(server):
     assert len(json.loads(body)["predictions"]) == 1
 
 
-def test_body_is_asked_for_where_the_client_waits_for_that(server):
-    head = request(ROW, "Expect: 100-continue")[: -len(ROW)]
+@pytest.mark.parametrize("expectation", ["100-continue", "100-Continue"])
+def test_body_is_asked_for_where_the_client_waits_for_that(server, expectation):
+    head = request(ROW, f"Expect: {expectation}")[: -len(ROW)]
     with connect(server) as client:
         client.sendall(head)
 
