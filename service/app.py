@@ -27,11 +27,10 @@ from service.memory.sessions import Sessions
 from service.memory.store import Capacity, open_store
 from service.migration import Policies, Policy
 from service.repository import Repository
-from service.retention import Retention
+from service.retention import Lifetimes, Retention
 from service.settings import Settings
 from service.statistics import Statistics
 from service.tenants import Tenants, load_tenants
-from service.transition import Lifetimes
 from service.views import (
     classify,
     documents,

@@ -18,6 +18,7 @@ from collections.abc import Callable, Sequence
 
 from service.arrivals import Arrivals
 from service.batch import too_late
+from service.call import Call
 from service.catalog import Catalog, Model
 from service.errors import (
     CarryoverError,
@@ -33,11 +34,11 @@ from service.memory.seal import Seal
 from service.memory.sessions import Sessions, Write
 from service.metrics import count_under_way
 from service.past import Past
-from service.retention import Retention
+from service.retention import Lifetimes, Retention
 from service.rows import Refused, Result, Row
 from service.runtime import Signature
 from service.ticker import Ticker
-from service.transition import Call, Lifetimes, Step, Transitions, after
+from service.transition import Step, Transitions, after
 from service.turns import contended, earlier_row_failed, take_turns
 
 # Losing the race for so long means dozens of writers on one session, or a long row

@@ -14,6 +14,7 @@ from typing import NamedTuple
 import numpy as np
 
 from service.batch import advance_batch, split_memory
+from service.call import Call
 from service.catalog import Model
 from service.engine import Engine
 from service.errors import CannotForecast, CarryoverError, EmptySequence
@@ -22,7 +23,6 @@ from service.memory.sessions import SessionKey, live
 from service.past import Past
 from service.paths import Path, Plan, extend
 from service.rows import Outcome, Refused, Row
-from service.transition import Call
 
 # The memory tensor that holds what a network told of the event to come.
 EXPECTED = "expected"

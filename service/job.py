@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import threading
 
+from service.call import Call
 from service.past import Past
 from service.rows import Result, Row
 from service.run import Run
-from service.transition import Call
 
 
 class Submission:

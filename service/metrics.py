@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 from bisect import bisect_left
 from collections.abc import Sequence
-from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from prometheus_client import (
@@ -141,10 +140,9 @@ def count_all() -> None:
     QUEUED_ROWS.set(_under_way)
     count_answered()
     for name, tally in list(_calls.items()):
-        calls, rows = find_batches(*name)
         num_calls, num_rows = tally.take()
-        calls.inc(num_calls)
-        rows.inc(num_rows)
+        BATCHES.labels(*name).inc(num_calls)
+        BATCH_ROWS.labels(*name).inc(num_rows)
 
 
 def count_answered() -> None:
@@ -153,11 +151,13 @@ def count_answered() -> None:
     with _lock:
         taken, _tallies = _tallies, {}
     for kind, tally in taken.items():
-        requests, seconds = find_request(*kind)
-        requests.inc(tally.requests)
+        route, model, version, status, code = kind
+        labels = (route, model, str(version or ""), str(status), code)
+        REQUESTS.labels(*labels).inc(tally.requests)
+        seconds = REQUEST_SECONDS.labels(route, model)
         seconds.observe_many(tally.buckets, tally.seconds)
         if tally.rows:
-            find_rows(kind[1]).inc(tally.rows)
+            find_rows(model).inc(tally.rows)
 
 
 _under_way = 0
@@ -167,29 +167,9 @@ _calls: dict[tuple[str, str], CallTally] = {}
 _later = Later(count_all)
 
 
-# Finding a metric's child by its labels takes longer than counting. As many kinds of
-# requests as a service with dozens of models has; beyond them it is only slower.
-@lru_cache(maxsize=4096)
-def find_request(
-    route: str, model: str, version: int, status: int, code: str
-) -> tuple[Counter, SecondsHistogram]:
-    """Find the metrics of a kind of request."""
-    return (
-        REQUESTS.labels(route, model, str(version or ""), str(status), code),
-        REQUEST_SECONDS.labels(route, model),
-    )
-
-
-@lru_cache(maxsize=4096)
 def find_rows(model: str) -> Counter:
     """Find the counter of a model's rows."""
     return ROWS.labels(model)
-
-
-@lru_cache(maxsize=4096)
-def find_batches(model: str, signature: str) -> tuple[Counter, Counter]:
-    """Find the counters of a network's calls."""
-    return BATCHES.labels(model, signature), BATCH_ROWS.labels(model, signature)
 
 
 def expose() -> bytes:

@@ -8,8 +8,10 @@ says so; `refuse` answers 409. Never a silent mix. Knows no HTTP and no stores.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Literal, NamedTuple, get_args
 
+import msgspec
 import numpy as np
 
 from service.catalog import Model
@@ -108,3 +110,17 @@ def cannot_replay(record: Session, reason: str) -> WrongNetwork:
         step=record.step,
         model_version=str(record.model_version),
     )
+
+
+def find_version(version: int, model: Model, served: Sequence[Model]) -> Model:
+    """Find the version that gave a stored answer.
+
+    Returns:
+        Where it is no longer served, one like the model at hand under its number: what
+        the answer says of itself stays as it was.
+    """
+    for other in served:
+        if other.manifest.version == version:
+            return other
+    manifest = msgspec.structs.replace(model.manifest, version=version)
+    return replace(model, manifest=manifest)

@@ -1,10 +1,12 @@
-"""Retention: what a session keeps beside its memory, and for whom.
+"""Retention: what a session keeps beside its memory, and for how long.
 
 Settings of the memory, as the rules of a step read them.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import NamedTuple
 
 from service.memory.answers import Bounds
@@ -26,3 +28,21 @@ class Retention(NamedTuple):
     answers: Bounds = Bounds()
     history_events: int = 1000
     policies: Policies = Policies()
+
+
+class Lifetimes(NamedTuple):
+    """Default lifetimes in seconds.
+
+    Attributes:
+        session_seconds: An idle session's.
+        token_seconds: A sealed memory's.
+        models: An idle session's by model, where it differs.
+    """
+
+    session_seconds: float
+    token_seconds: float
+    models: Mapping[str, float] = MappingProxyType({})
+
+    def of(self, model: str) -> float:
+        """Return an idle session's lifetime for a model."""
+        return self.models.get(model, self.session_seconds)

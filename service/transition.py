@@ -8,89 +8,24 @@ records are stored.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
-from functools import lru_cache
-from types import MappingProxyType
-from typing import NamedTuple
+from collections.abc import Callable
 
-import msgspec
-
-from service.catalog import Catalog, Model
+from service.call import Call
+from service.catalog import Catalog
 from service.errors import CarryoverError, CorruptRecord, WrongNetwork
 from service.memory import changes
 from service.memory.admission import Found, admit
 from service.memory.history import append_events
 from service.memory.record import Session, Tombstone
 from service.memory.seal import Opened, Seal
-from service.memory.sessions import SessionKey, check_key
 from service.memory.snapshots import Snapshot, append_snapshot
 from service.memory_document import read_memory, show_memory
-from service.migration import Continuation, choose_version
+from service.migration import Continuation, choose_version, find_version
 from service.past import Past, begin_with
 from service.repeats import find_answer, keep_answer
-from service.retention import Retention
+from service.retention import Lifetimes, Retention
 from service.rows import Advanced, Outcome, Result, Row
-from service.runtime import Signature
 from service.value import Value
-
-
-class Lifetimes(NamedTuple):
-    """Default lifetimes in seconds.
-
-    Attributes:
-        session_seconds: An idle session's.
-        token_seconds: A sealed memory's.
-        models: An idle session's by model, where it differs.
-    """
-
-    session_seconds: float
-    token_seconds: float
-    models: Mapping[str, float] = MappingProxyType({})
-
-    def of(self, model: str) -> float:
-        """Return an idle session's lifetime for a model."""
-        return self.models.get(model, self.session_seconds)
-
-
-class Call:
-    """What all rows of a request share.
-
-    Args:
-        model: The network.
-        tenant: Whom sessions and tokens belong to.
-        signature: `explain` for the gates too.
-        is_version_named: Whether the client named the model's version.
-    """
-
-    __slots__ = ("_begin_of_key", "is_version_named", "model", "signature", "tenant")
-
-    def __init__(
-        self,
-        model: Model,
-        tenant: str,
-        signature: Signature,
-        is_version_named: bool = False,
-    ) -> None:
-        self.model = model
-        self.tenant = tenant
-        self.signature = signature
-        self.is_version_named = is_version_named
-        self._begin_of_key = begin_key(tenant, model.manifest.name)
-
-    def key(self, session: str) -> bytes:
-        """Name a session among all tenants and models, as the store does.
-
-        Raises:
-            InvalidRequest: No store has such a key.
-        """
-        return check_key(self._begin_of_key + session.encode())
-
-
-@lru_cache(maxsize=1024)
-def begin_key(tenant: str, model: str) -> bytes:
-    """Return what the keys of a tenant's sessions of a model begin with."""
-    return SessionKey(tenant, model, "").encode()
 
 
 class Step(Value, frozen=True, eq=False):
@@ -141,14 +76,12 @@ class Transitions:
         Raises:
             CarryoverError: It may not continue; see `service.memory.admission`.
         """
-        if found is not None and not (row.start or row.at is not None or row.key):
-            # The usual row, for which there is nothing to decide: it begins a session
-            # that was never seen, or continues a live one by the same network.
-            record = found.record
-            if record is None and not row.is_strict:
-                return Past(found, None, call.model, row.sequence)
-            if isinstance(record, Session) and record.network == call.model.fingerprint:
-                return Past(found, record, call.model, row.sequence)
+        if found is not None and (usual := continue_usual(call, row, found)):
+            return usual
+        return self.decide(call, row, found)
+
+    def decide(self, call: Call, row: Row, found: Found | None) -> Past | Outcome:
+        """Decide what any row continues, by all the rules; see `begin`."""
         opened: Opened | None = None
         if found is None:
             self._seal.check_plain(
@@ -326,6 +259,22 @@ class Transitions:
         return step.outcome.replace(token=token)
 
 
+def continue_usual(call: Call, row: Row, found: Found) -> Past | None:
+    """Continue a row for which there is nothing to decide, as most are.
+
+    It begins a session that was never seen, or goes on with a live one by the network
+    that made its memory, and says nothing of itself. Any other: None.
+    """
+    if row.start or row.at is not None or row.key is not None:
+        return None
+    record = found.record
+    if record is None and not row.is_strict:
+        return Past(found, None, call.model, row.sequence)
+    if isinstance(record, Session) and record.network == call.model.fingerprint:
+        return Past(found, record, call.model, row.sequence)
+    return None
+
+
 def is_repeatable(row: Row, past: Past) -> bool:
     """Tell whether answers are kept with the session: of this row, or of others."""
     if row.key is not None or row.at is not None:
@@ -364,17 +313,3 @@ def form_outcome(
         and past.found is not None
         and isinstance(past.found.record, Session),
     )
-
-
-def find_version(version: int, model: Model, served: Sequence[Model]) -> Model:
-    """Find the version that gave a stored answer.
-
-    Returns:
-        Where it is no longer served, one like the model at hand under its number: what
-        the answer says of itself stays as it was.
-    """
-    for other in served:
-        if other.manifest.version == version:
-            return other
-    manifest = msgspec.structs.replace(model.manifest, version=version)
-    return replace(model, manifest=manifest)

@@ -11,7 +11,8 @@ class Value(msgspec.Struct, frozen=True):
     """An immutable value with named parts, equal to another of equal parts.
 
     Not a named tuple and not a dataclass: a row is ten of these on its way, and one
-    is made in a quarter of the time of the first, a seventh of the second.
+    is made in a quarter of the time of the first, a seventh of the second. Subclasses
+    say `frozen=True` again for the type checker.
     """
 
     def replace(self, **parts: Any) -> Self:

@@ -6,6 +6,7 @@ import time
 
 from flask import Blueprint, Response, g
 
+from service.call import Call
 from service.current import services, tenant
 from service.dialects import v1_forecast
 from service.dialects.v1_schema import ForecastAnswer, Forecasts
@@ -13,7 +14,6 @@ from service.errors import CarryoverError
 from service.forecast import check_forecastable, forecast
 from service.openapi import describes
 from service.problems import JSON, problem_response
-from service.transition import Call
 from service.views.predict import PATHS, ROWS, find_servable, read_body
 from service.views.v1_examples import forecast_examples
 

@@ -9,9 +9,8 @@ from service.memory.in_process import InProcessStore
 from service.memory.seal import Seal
 from service.memory.sessions import Sessions
 from service.migration import Policies
-from service.retention import Retention
+from service.retention import Lifetimes, Retention
 from service.rows import Row
-from service.transition import Lifetimes
 from tests import networks
 from tests.exported import export_model
 from tests.fakes import FakeClock

@@ -14,8 +14,8 @@ from service.engine import Engine
 from service.memory.seal import Seal
 from service.memory.sessions import Sessions
 from service.memory.store import open_store
+from service.retention import Lifetimes
 from service.rows import Row
-from service.transition import Lifetimes
 from tests.fakes import counting_model
 
 FIRST = Row(np.array([1, 1, 0], "int32"), session="s")

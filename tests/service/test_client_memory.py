@@ -12,7 +12,7 @@ from service.engine import Engine
 from service.errors import StoreFull
 from service.memory.chains import Chains
 from service.memory.seal import Seal
-from service.transition import Lifetimes
+from service.retention import Lifetimes
 from tests.fakes import counting_model
 from tests.problems import assert_problem, assert_problem_body
 

@@ -14,8 +14,8 @@ from service.engine import Engine
 from service.memory.in_process import InProcessStore
 from service.memory.seal import Seal
 from service.memory.sessions import Sessions
+from service.retention import Lifetimes
 from service.settings import read_settings
-from service.transition import Lifetimes
 from tests.fakes import FakeClock, counting_model
 
 PREDICT = "/v1/models/counting:predict"

@@ -14,8 +14,8 @@ from service.errors import (
 )
 from service.memory.seal import Seal
 from service.memory.sessions import SessionKey
+from service.retention import Lifetimes
 from service.rows import Refused, Row
-from service.transition import Lifetimes
 from tests.fakes import counting_model
 
 RED, GREEN, POISON = 0, 1, 2

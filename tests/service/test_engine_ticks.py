@@ -9,8 +9,8 @@ from service.engine import Engine
 from service.errors import CarryoverError, DeadlineExceeded, Overloaded
 from service.memory.seal import Seal
 from service.memory.sessions import SessionKey
+from service.retention import Lifetimes
 from service.rows import Row
-from service.transition import Lifetimes
 from tests.fakes import TickingRuntime, counting_model
 from tests.problems import assert_problem
 

@@ -25,9 +25,9 @@ from service.memory.sessions import SessionKey, Sessions
 from service.memory.store import Put
 from service.problems import RETRY_AFTER_SECONDS, status_of
 from service.repository import Repository
+from service.retention import Lifetimes
 from service.settings import read_settings
 from service.tenants import Tenants
-from service.transition import Lifetimes
 from tests.fakes import counting_model
 from tests.problems import assert_problem
 from tests.servers import ROOT

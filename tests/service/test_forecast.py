@@ -11,9 +11,9 @@ from service.catalog import Catalog, Model
 from service.engine import Engine
 from service.events import build_encoder
 from service.memory.seal import Seal
+from service.retention import Lifetimes
 from service.runtime import Plan as CallPlan
 from service.settings import read_settings
-from service.transition import Lifetimes
 from tests.fakes import counting_model
 from tests.problems import assert_problem, assert_problem_body
 

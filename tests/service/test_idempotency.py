@@ -10,9 +10,8 @@ from service.errors import InvalidRequest
 from service.idempotency import fingerprint_request, parse_key
 from service.memory.seal import Seal
 from service.memory.sessions import SessionKey
-from service.retention import Retention
+from service.retention import Lifetimes, Retention
 from service.rows import Row
-from service.transition import Lifetimes
 from tests.fakes import counting_model
 from tests.problems import assert_problem, assert_problem_body
 

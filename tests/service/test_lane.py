@@ -1,12 +1,12 @@
 import numpy as np
 import pytest
 
+from service.call import Call
 from service.errors import DeadlineExceeded, NonFiniteResult
 from service.job import Job, Submission
 from service.lane import Lane
 from service.past import Past
 from service.rows import Row
-from service.transition import Call
 from tests.fakes import TickingRuntime, counting_model
 
 RED, GREEN, POISON = 0, 1, 2

@@ -14,10 +14,9 @@ from service.events import build_encoder
 from service.memory.seal import Seal
 from service.memory.sessions import SessionKey
 from service.migration import Policies
-from service.retention import Retention
+from service.retention import Lifetimes, Retention
 from service.rows import Row
 from service.settings import read_settings
-from service.transition import Lifetimes
 from tests.fakes import CountingRuntime, counting_model
 from tests.problems import assert_problem, assert_problem_body
 

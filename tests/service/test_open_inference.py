@@ -13,7 +13,7 @@ from service.catalog import Catalog
 from service.dialects.v2_tensors import write_texts
 from service.engine import Engine
 from service.memory.seal import Seal
-from service.transition import Lifetimes
+from service.retention import Lifetimes
 from tests.fakes import FakeClock, counting_model
 from tests.problems import assert_problem
 

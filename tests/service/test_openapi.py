@@ -15,7 +15,7 @@ from service.memory.sessions import Sessions
 from service.openapi.operation import OPERATIONS
 from service.openapi.parameters import EXAMPLES, RENAMED
 from service.openapi.tags import TAGS
-from service.transition import Lifetimes
+from service.retention import Lifetimes
 
 
 @pytest.fixture

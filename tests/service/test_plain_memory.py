@@ -9,7 +9,7 @@ from service.catalog import Catalog
 from service.engine import Engine
 from service.memory.chains import Chains
 from service.memory.seal import Seal
-from service.transition import Lifetimes
+from service.retention import Lifetimes
 from tests.fakes import counting_model
 from tests.problems import assert_problem, assert_problem_body
 

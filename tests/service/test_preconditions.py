@@ -164,7 +164,7 @@ def test_change_that_lost_a_race_is_checked_again(client, live, services, clock)
 
     from service.app import create_app
     from service.memory.seal import Seal
-    from service.transition import Lifetimes
+    from service.retention import Lifetimes
 
     store = Racing()
     store._held = services.engine.sessions._store._held

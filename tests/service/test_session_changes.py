@@ -11,8 +11,7 @@ from service.memory.in_process import InProcessStore
 from service.memory.seal import Seal
 from service.memory.sessions import Sessions
 from service.migration import Policies
-from service.retention import Retention
-from service.transition import Lifetimes
+from service.retention import Lifetimes, Retention
 from tests.problems import assert_problem
 
 PATH = "/v1/models/counting/sessions/"

@@ -13,9 +13,9 @@ from service.error_pages import answer_crash
 from service.memory.in_process import InProcessStore
 from service.memory.seal import Seal
 from service.memory.sessions import Sessions
+from service.retention import Lifetimes
 from service.settings import read_settings
 from service.shortcut import Shortcut
-from service.transition import Lifetimes
 from tests.fakes import counting_model
 
 PATH = "/v1/models/counting:predict"

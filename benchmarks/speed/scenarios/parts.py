@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import time
 from collections.abc import Callable
 from functools import partial
 from statistics import median
 
-from benchmarks.speed.access import TENANT
+from benchmarks.speed.access import HEADER, TENANT
 from benchmarks.speed.bench import Bench
 from benchmarks.speed.contenders import CANNED, FLASK, FLOOR, OURS
 from benchmarks.speed.in_process import (
@@ -20,6 +21,7 @@ from benchmarks.speed.in_process import (
 from benchmarks.speed.results import Result
 from service.app import Services
 from service.dialects import v1, v1_answer
+from service.head import read_head
 
 SESSION = "session-0"
 # Loops as long as this, the median of as many.
@@ -46,10 +48,11 @@ def parts(bench: Bench) -> Result:
             }
         )
     outside = {name: median(r.p50_us for r in found) for name, found in runs.items()}
-    inside = time_parts(bench)
+    inside, head = time_parts(bench), time_head()
     whole, floor = outside[OURS.name], outside[FLOOR.name]
     split = {
-        "socket and HTTP (bare WSGI)": floor,
+        "socket, event loop, WSGI (bare function)": floor - head,
+        "read HTTP head": head,
         **inside,
         "the rest of the service": whole - floor - sum(inside.values()),
     }
@@ -93,6 +96,21 @@ def time_parts(bench: Bench) -> dict[str, float]:
     }
     services.engine.sessions.close()
     return timed
+
+
+def time_head() -> float:
+    """Time the reading of a head like that of wrk's requests."""
+    head = (
+        f"POST {OURS.path} HTTP/1.1\r\nHost: 127.0.0.1\r\n"
+        f"Content-Type: application/json\r\nAuthorization: {HEADER}\r\n"
+        "Content-Length: 60\r\n\r\n"
+    ).encode()
+
+    def read() -> None:
+        lines = io.BytesIO(head)
+        read_head(lines.readline(), lines.readline)
+
+    return microseconds(read)
 
 
 def time_store(services: Services) -> tuple[float, float]:

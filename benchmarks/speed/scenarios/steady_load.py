@@ -14,6 +14,7 @@ from benchmarks.speed.wire import Visits
 
 # Of the requests per second that 16 connections reach when each waits for its answer.
 SHARE_OF_PEAK = 0.7
+PEAK_CONNECTIONS = 16
 # Enough that an arrival seldom finds none free; the wait for one counts.
 CONNECTIONS = 32
 RATIO = "p99 / median"
@@ -28,7 +29,7 @@ def tail(bench: Bench) -> Result:
     """
     with bench.running(OURS, FLOOR) as servers:
         at_peak = bench.single_events(
-            servers[OURS.name], OURS, connections=16, seconds=3
+            servers[OURS.name], OURS, connections=PEAK_CONNECTIONS, seconds=3
         )()
         rate = SHARE_OF_PEAK * at_peak.requests_per_second
         runs = bench.alternate(

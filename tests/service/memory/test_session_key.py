@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 
+from service.call import Call
 from service.errors import InvalidRequest
 from service.memory.admission import Found
 from service.memory.sessions import (
@@ -11,7 +12,6 @@ from service.memory.sessions import (
     check_session_id,
 )
 from service.memory.store import MAX_KEY_BYTES
-from service.transition import Call
 from tests.fakes import FakeClock, counting_model
 from tests.service.memory.stored import KEY, session_at, store_session
 

@@ -13,9 +13,8 @@ from service.memory.snapshots import (
     find_snapshot,
     list_steps,
 )
-from service.retention import Retention
+from service.retention import Lifetimes, Retention
 from service.rows import Row
-from service.transition import Lifetimes
 
 
 def fill(*steps, size=3):

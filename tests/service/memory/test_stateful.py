@@ -31,10 +31,9 @@ from service.memory.seal import Seal
 from service.memory.sessions import SessionKey, Sessions
 from service.memory.store import open_store
 from service.migration import Policies
-from service.retention import Retention
+from service.retention import Lifetimes, Retention
 from service.settings import read_settings
 from service.times import format_time
-from service.transition import Lifetimes
 from tests.fakes import FakeClock, counting_model
 from tests.service.memory.oracle import (
     ANSWER_SECONDS,
