@@ -42,7 +42,7 @@ class Arrivals:
         """Hand the session of a job that is settled to the one behind it."""
         if job.key is None or self._owners.get(job.key) is not job:
             return
-        behind = self._behind.get(job.key) if self._behind else None
+        behind = self._behind.get(job.key)
         if not behind:
             del self._owners[job.key]
             return

@@ -43,11 +43,6 @@ class Tenants:
         # What was looked up beside the tenant, to compare all of it in constant time.
         self._held = {digest: (digest, name) for digest, name in (owners or {}).items()}
 
-    @property
-    def are_keys_needed(self) -> bool:
-        """Whether a request must present a key."""
-        return self._owners is not None
-
     def identify(self, environ: Mapping[str, Any]) -> str:
         """Return the tenant of a request.
 

@@ -130,8 +130,9 @@ class LmdbEnvironment:
                 if self._is_durable:  # an fsync would hold up the event loop
                     stored: T = offload(self._transact, work)
                     return stored
-                self._flusher.is_due = True  # a durable commit needs no flush
-                return self._transact(work)
+                result = self._transact(work)
+                self._flusher.is_due = True
+                return result
             except lmdb.MapFullError as error:
                 self._grow(error)
             except lmdb.MapResizedError:
