@@ -93,18 +93,9 @@ class LmdbStore:
         return self._env.read(partial(self._fetch, keys))
 
     def _fetch(self, keys: Sequence[bytes], txn: ReadTransaction) -> list[Entry | None]:
-        # One loop, no call a key but LMDB's: this is the hot path of the service.
-        get, db, size = txn.get, self._entries, HEADER.size
-        entries: list[Entry | None] = []
-        for key in keys:
-            held = get(key, None, db)
-            if held is None:
-                entries.append(None)
-            else:
-                version, _, _, checksum = unpack(held) if len(held) >= size else DAMAGED
-                value = held[size:] if checksum == crc32(key) else b""
-                entries.append(Entry(version, value))
-        return entries
+        get, db = txn.get, self._entries
+        held = [(key, get(key, None, db)) for key in keys]
+        return [None if h is None else _to_entry(key, h) for key, h in held]
 
     def commit(self, puts: Sequence[Put]) -> list[bool]:
         """Store, in one transaction, each put whose key is at the expected version."""
