@@ -131,6 +131,7 @@ class Handler(PyWSGIHandler):  # type: ignore[misc]
 
     def __init__(self, sock: Any, address: Any, server: Server) -> None:
         self._inbound = Inbound(sock)
+        self._num_reads = 0  # before the request
         self._line = b""
         self._head = Head()
         super().__init__(sock, address, server, io.BufferedReader(self._inbound))
@@ -140,9 +141,9 @@ class Handler(PyWSGIHandler):  # type: ignore[misc]
         if self.server.is_stopping:
             return ""
         self.server.waiting[self] = time.monotonic()
-        num_reads = self._inbound.num_reads
+        self._num_reads = self._inbound.num_reads
         self._line = self.rfile.readline(MAX_LINE_BYTES)
-        if num_reads == self._inbound.num_reads:  # it came with the one before
+        if self._num_reads == self._inbound.num_reads:  # it came with the one before
             look_up()
         line: str = self._line.decode("latin-1")
         return line
@@ -234,15 +235,22 @@ class Handler(PyWSGIHandler):  # type: ignore[misc]
             self.server.waiting.pop(self, None)
             self._inbound.close()
 
-    def take_no_more(self) -> None:
-        """End the connection once what the client has sent by now is answered."""
-        with contextlib.suppress(OSError, AttributeError):  # it has ended already
-            self.socket.shutdown(socket.SHUT_RD)
+    def has_begun(self) -> bool:
+        """Tell whether anything of the request that is waited for has come."""
+        if self._inbound.num_reads > self._num_reads + 1:
+            return True
+        try:
+            return bool(self.socket._sock.recv(1, socket.MSG_PEEK))
+        except OSError:  # nothing is there; the system's socket does not wait
+            return False
 
     def stop_reading(self) -> None:
         """Take what was read for all there is; the client may still hear so."""
+        # First of all: what comes from here on must not be applied, for its answer
+        # might not arrive.
         self._inbound.is_over = True
-        self.take_no_more()
+        with contextlib.suppress(OSError, AttributeError):  # it has ended already
+            self.socket.shutdown(socket.SHUT_RD)
 
     def hang_up(self) -> None:
         """End the connection, whatever is under way on it."""

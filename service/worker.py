@@ -25,6 +25,8 @@ from service.settings import read_settings
 SILENT_SECONDS = 75.0
 # Of a stop, with what is under way; gunicorn kills after twice as long.
 PATIENCE_SECONDS = 10.0
+# Of a stop, with the rest of a head whose beginning has come.
+REST_SECONDS = 1.0
 # As long as a quick client on the same machine takes; paid by requests that come
 # one at a time only.
 POLL_SECONDS = 50e-6
@@ -83,8 +85,15 @@ class Server(PyWSGIServer):  # type: ignore[misc]
         self.is_stopping = True
         super().close()
         for handler in list(self.waiting):
-            handler.take_no_more()
+            if not handler.has_begun():
+                handler.stop_reading()
+        gevent.spawn_later(REST_SECONDS, self._end_waiting)
         gevent.spawn_later(PATIENCE_SECONDS, self._end_all)
+
+    def _end_waiting(self) -> None:
+        """End requests whose heads do not come to their end."""
+        for handler in list(self.waiting):
+            handler.stop_reading()
 
     def _end_all(self) -> None:
         """End what would hold up the stop: bodies, streams, and unread answers."""
