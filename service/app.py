@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import cast
 
 from flask import Flask
-from werkzeug.routing import BaseConverter
+from werkzeug.routing import BaseConverter, IntegerConverter
 
 from service import access_log, any_case, authentication, error_pages
 from service.catalog import Catalog, load_catalog, load_model
@@ -142,6 +142,14 @@ class ModelName(BaseConverter):
     regex = "[^/:]+"
 
 
+class Version(IntegerConverter):
+    """A version's number in an address; 0 is the default one, as OpenVINO has it."""
+
+    def to_python(self, value: str) -> int | None:
+        """Return the version, or None for the default one."""
+        return super().to_python(value) or None
+
+
 class VersionLabel(BaseConverter):
     """A version label in an address: as a model's name."""
 
@@ -165,6 +173,7 @@ def create_app(services: Services) -> Flask:
     app.url_map.merge_slashes = False
     app.url_map.converters |= {
         "model": ModelName,
+        "version": Version,
         "label": VersionLabel,
         "session_id": SessionId,
     }

@@ -9,6 +9,20 @@ from service.memory.sessions import SessionKey, check_key
 from service.runtime import Signature
 
 
+class Wait:
+    """How long a request waited in the engine's queue; its caller reads it.
+
+    Attributes:
+        seconds: Of the row that waited longest, until the tick that took it in last: a
+            row that lost a race is taken in again.
+    """
+
+    __slots__ = ("seconds",)
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+
+
 class Call:
     """What all rows of a request share.
 
@@ -17,9 +31,17 @@ class Call:
         tenant: Whom sessions and tokens belong to.
         signature: `explain` for the gates too.
         is_version_named: Whether the client named the model's version.
+        wait: Where its time in the queue is measured, if anybody asks.
     """
 
-    __slots__ = ("_begin_of_key", "is_version_named", "model", "signature", "tenant")
+    __slots__ = (
+        "_begin_of_key",
+        "is_version_named",
+        "model",
+        "signature",
+        "tenant",
+        "wait",
+    )
 
     def __init__(
         self,
@@ -27,11 +49,13 @@ class Call:
         tenant: str,
         signature: Signature,
         is_version_named: bool = False,
+        wait: Wait | None = None,
     ) -> None:
         self.model = model
         self.tenant = tenant
         self.signature = signature
         self.is_version_named = is_version_named
+        self.wait = wait
         self._begin_of_key = begin_key(tenant, model.manifest.name)
 
     def key(self, session: str) -> bytes:

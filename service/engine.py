@@ -18,7 +18,7 @@ from collections.abc import Callable, Sequence
 
 from service.arrivals import Arrivals
 from service.batch import too_late
-from service.call import Call
+from service.call import Call, Wait
 from service.catalog import Catalog, Model
 from service.errors import (
     CarryoverError,
@@ -98,6 +98,7 @@ class Engine:
         signature: Signature = "advance",
         is_version_named: bool = False,
         timeout_seconds: float = float("inf"),
+        wait: Wait | None = None,
     ) -> list[Result]:
         """Advance every row and commit its memory.
 
@@ -111,6 +112,7 @@ class Engine:
                 other may advance its memory.
             timeout_seconds: Rows that have not come to their end by then are given
                 up, their memory unchanged.
+            wait: Where to measure how long the request waits in the queue.
 
         Returns:
             For each row its outcome, or why it was refused.
@@ -118,7 +120,7 @@ class Engine:
         Raises:
             Overloaded: Too many rows are under way here; nothing was applied.
         """
-        call = Call(model, tenant, signature, is_version_named)
+        call = Call(model, tenant, signature, is_version_named, wait)
         deadline = time.monotonic() + timeout_seconds
         self._reserve(len(rows))
         try:
@@ -203,6 +205,8 @@ class Engine:
         now = time.monotonic()
         while len(taken) < MAX_ARRIVALS and (job := self._arrivals.next()):
             self._open.add(job)
+            if job.call.wait is not None:
+                job.call.wait.seconds = max(job.call.wait.seconds, now - job.began)
             if job.deadline <= now:
                 self._settle(job, too_late(now - job.began))
             else:

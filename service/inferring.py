@@ -11,6 +11,7 @@ import time
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from service.call import Wait
 from service.catalog import Model
 from service.compression import COMPRESS, choose_coding, decompress
 from service.dialects import v2, v2_answer
@@ -93,13 +94,14 @@ def answer_request(
     )
     if not parsed.memory.is_last_only:
         limit_events(parsed.rows, settings.max_returned_events, "returned")
-    read = time.perf_counter_ns()
+    read, wait = time.perf_counter_ns(), Wait()
     results = parts.engine.advance(
         asked.model,
         parsed.rows,
         tenant=asked.tenant,
         is_version_named=asked.version is not None,
         timeout_seconds=settings.request_timeout_seconds,
+        wait=wait,
     )
     advanced = time.perf_counter_ns()
     outcomes = require_outcomes(results, parsed, asked.model)
@@ -107,7 +109,9 @@ def answer_request(
     if is_replayed(parsed.rows, results):
         answer.headers["Idempotency-Replayed"] = "true"
     written = time.perf_counter_ns()
-    times = Times(read - began, advanced - read, written - advanced)
+    queue = round(wait.seconds * 1e9)
+    engine = max(advanced - read - queue, 0)
+    times = Times(queue, read - began, engine, written - advanced)
     return answer._replace(num_rows=len(outcomes)), times
 
 

@@ -20,8 +20,15 @@ import numpy as np
 
 # Batches beyond this size are counted with it.
 MAX_BATCH = 1024
-DURATIONS = ("success", "fail", "compute_input", "compute_infer", "compute_output")
-BATCH_DURATIONS = DURATIONS[2:]
+DURATIONS = (
+    "success",
+    "fail",
+    "queue",
+    "compute_input",
+    "compute_infer",
+    "compute_output",
+)
+BATCH_DURATIONS = DURATIONS[3:]
 # Of all calls: a count and nanoseconds of each duration, then what follows.
 NUM_RECORDED = 2 * len(DURATIONS)
 ROWS, CALLS, LAST = range(NUM_RECORDED, NUM_RECORDED + 3)
@@ -33,8 +40,16 @@ NOTHING = np.zeros(SIZE, np.int64)
 
 
 class Times(NamedTuple):
-    """What a call took, in nanoseconds: reading it, the engine, writing the answer."""
+    """What a call took, in nanoseconds.
 
+    Attributes:
+        queue: Until the engine took its rows in; 0 where it needed no engine.
+        read: Reading it.
+        engine: The network and the store.
+        write: Writing the answer.
+    """
+
+    queue: int
     read: int
     engine: int
     write: int
@@ -64,7 +79,7 @@ class Statistics:
             counts[CALLS] += 1
             counts[LAST] = time.time_ns() // 1_000_000
             start = NUM_TOTALS + min(rows, MAX_BATCH) * BATCH_COLUMNS
-            counts[start : start + BATCH_COLUMNS] += (1, *times)
+            counts[start : start + BATCH_COLUMNS] += (1, *times[1:])
 
     def record_failure(self, name: str, version: int, taken: int) -> None:
         """Count a call that was refused, and its nanoseconds."""
@@ -90,7 +105,6 @@ class Statistics:
             "execution_count": int(counts[CALLS]),
             "inference_stats": {
                 **durations,
-                "queue": nothing,
                 "cache_hit": nothing,
                 "cache_miss": nothing,
             },

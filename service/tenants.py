@@ -27,7 +27,7 @@ KEY_RANDOM_BYTES = 32
 KEY_PREFIX = "carryover_"
 SCHEME = "bearer "
 # Answered to anyone: a supervisor and a scraper have no key.
-OPEN_PATHS = ("/v2/health/", "/metrics")
+OPEN_PATHS = ("/v2/health/", "/metrics", "/")
 
 
 class Tenants:
@@ -72,7 +72,7 @@ class Tenants:
 
 def is_open(path: str) -> bool:
     """Tell whether a path is answered without a key."""
-    return path.startswith(OPEN_PATHS[0]) or path == OPEN_PATHS[1]
+    return path.startswith(OPEN_PATHS[0]) or path in OPEN_PATHS[1:]
 
 
 def load_tenants(path: str) -> Tenants:

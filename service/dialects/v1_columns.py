@@ -1,12 +1,13 @@
 """Columns: `inputs`, one list over all rows per input, to rows; answers to columns.
 
 An option of a row (`session`, `at`, `sequence_id`, ...) is a column too, or one value
-for all rows.
+for all rows. A column of one dimension has one event a row, as OpenVINO's client sends
+it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from service.artifact import Manifest
@@ -32,9 +33,12 @@ def read_columns(inputs: Any, manifest: Manifest, max_rows: int) -> list[Form]:
     columns = name_columns(inputs, input_names(manifest))
     count = count_rows(columns)
     options = [name for name in columns if name in OPTIONS]
+    lone = {name: find_lone(name, manifest) for name in columns.keys() - OPTIONS}
     forms: list[Form] = []
     for k in range(min(count, max_rows + 1)):
         row = {name: pick(column, k) for name, column in columns.items()}
+        for name, is_lone in lone.items():
+            row[name] = [row[name]] if is_lone(row[name]) else row[name]
         for name in options:
             if row[name] is None and name != "memory":
                 del row[name]  # a column has a place for rows without the option
@@ -68,7 +72,7 @@ def name_columns(inputs: Any, names: Sequence[str]) -> dict[str, Any]:
         if not isinstance(inputs[name], list):
             raise InvalidRequest(
                 f"inputs.{name} is {describe(inputs[name])}; expected a list over the "
-                "rows of a list over the timesteps."
+                "rows of one event, or of a list over the timesteps."
             )
     # Other keys are ignored, as TensorFlow Serving does: inputs of another signature.
     return {name: inputs[name] for name in (*names, *OPTIONS) if name in inputs}
@@ -99,6 +103,26 @@ def is_column(value: Any) -> bool:
 def pick(column: Any, k: int) -> Any:
     """Take a row's value."""
     return column[k] if is_column(column) else column
+
+
+def find_lone(name: str, manifest: Manifest) -> Callable[[Any], bool]:
+    """Return what tells one event of an input from a list of them."""
+    fields = {field["name"]: field for field in manifest.input.get("fields", ())}
+    field = fields.get(name, manifest.input)
+    # A vector of one number may stand without its list, so that a list is a sequence.
+    if field.get("type", field.get("kind")) == "vector" and field["size"] > 1:
+        return is_lone_vector
+    return is_lone_value
+
+
+def is_lone_value(value: Any) -> bool:
+    """Tell a name, a number or a record from a list of them."""
+    return not isinstance(value, list)
+
+
+def is_lone_vector(value: Any) -> bool:
+    """Tell a list of numbers from a list of such lists."""
+    return not any(isinstance(part, list) for part in value) if value else False
 
 
 def read_column_row(row: dict[str, Any], manifest: Manifest, where: str) -> Form:

@@ -15,7 +15,10 @@ TEXT: dict[str, Any] = {"type": "string", "minLength": 1}
 # By Flask's name; what is not here is any text.
 PARAMETERS: dict[str, tuple[str, dict[str, Any]]] = {
     "name": ("A served model.", TEXT),
-    "version": ("A served version of it.", {"type": "integer", "minimum": 0}),
+    "version": (
+        "A served version of it; 0 for the newest.",
+        {"type": "integer", "minimum": 0},
+    ),
     "label": ("A label of one of its versions.", TEXT | {"pattern": "^[^/:]+$"}),
     "session": (
         "A session's id, percent-encoded; slashes may stand as they are.",

@@ -33,7 +33,7 @@ def list_models() -> Response:
 
 
 @blueprint.get("/<model:name>")
-@blueprint.get("/<model:name>/versions/<int:version>")
+@blueprint.get("/<model:name>/versions/<version:version>")
 @blueprint.get("/<model:name>/labels/<label:label>")
 @describes("models", answer=ModelStatus, errors=MISSING)
 def status(name: str, version: int | None = None, label: str | None = None) -> Response:
@@ -46,7 +46,7 @@ def status(name: str, version: int | None = None, label: str | None = None) -> R
 
 
 @blueprint.get("/<model:name>/metadata")
-@blueprint.get("/<model:name>/versions/<int:version>/metadata")
+@blueprint.get("/<model:name>/versions/<version:version>/metadata")
 @blueprint.get("/<model:name>/labels/<label:label>/metadata")
 @describes("models", answer=ModelMetadata, errors=MISSING)
 def metadata(

@@ -1,15 +1,29 @@
-"""`GET /metrics`: what a Prometheus server scrapes."""
+"""`GET /`, which KServe's clients ask, and `GET /metrics`, which Prometheus scrapes."""
 
 from __future__ import annotations
 
+import msgspec
 from flask import Blueprint, Response
 from prometheus_client import CONTENT_TYPE_LATEST
 
 from service import metrics
 from service.openapi import describes
-from service.problems import JSON
+from service.problems import JSON, json_response
 
 blueprint = Blueprint("operations", __name__)
+
+
+class Alive(msgspec.Struct):
+    """Liveness in the words of KServe's V1 protocol."""
+
+    status: str
+
+
+@blueprint.get("/")
+@describes("operations", answer=Alive)
+def alive() -> Response:
+    """Report that the process answers, as the servers of KServe V1 do."""
+    return json_response({"status": "alive"})
 
 
 @blueprint.get("/metrics")

@@ -35,7 +35,7 @@ blueprint = Blueprint("predict", __name__)
 
 PATHS = (
     "/v1/models/<model:name>:{verb}",
-    "/v1/models/<model:name>/versions/<int:version>:{verb}",
+    "/v1/models/<model:name>/versions/<version:version>:{verb}",
     "/v1/models/<model:name>/labels/<label:label>:{verb}",
 )
 IDEMPOTENCY_KEY = Parameter(

@@ -18,7 +18,7 @@ blueprint = Blueprint("v2", __name__, url_prefix="/v2")
 
 
 @blueprint.post("/models/<model:name>/infer")
-@blueprint.post("/models/<model:name>/versions/<int:version>/infer")
+@blueprint.post("/models/<model:name>/versions/<version:version>/infer")
 @describes(
     "inference",
     body=Form,

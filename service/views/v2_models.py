@@ -41,7 +41,7 @@ def server() -> Response:
 
 
 @blueprint.get("/models/<model:name>")
-@blueprint.get("/models/<model:name>/versions/<int:version>")
+@blueprint.get("/models/<model:name>/versions/<version:version>")
 @describes("inference", answer=InferMetadata, errors=MISSING)
 def metadata(name: str, version: int | None = None) -> Response:
     """Describe a model's input and output tensors."""
@@ -51,7 +51,7 @@ def metadata(name: str, version: int | None = None) -> Response:
 
 
 @blueprint.get("/models/<model:name>/ready")
-@blueprint.get("/models/<model:name>/versions/<int:version>/ready")
+@blueprint.get("/models/<model:name>/versions/<version:version>/ready")
 @describes("inference", answer=ModelReady, errors=MISSING)
 def ready(name: str, version: int | None = None) -> Response:
     """Tell that a model is served; 404 where it is not."""
@@ -60,7 +60,7 @@ def ready(name: str, version: int | None = None) -> Response:
 
 
 @blueprint.get("/models/<model:name>/config")
-@blueprint.get("/models/<model:name>/versions/<int:version>/config")
+@blueprint.get("/models/<model:name>/versions/<version:version>/config")
 @describes("inference", answer=ModelConfiguration, errors=MISSING)
 def config(name: str, version: int | None = None) -> Response:
     """Describe a model as Triton's model configuration would."""
@@ -74,7 +74,7 @@ def config(name: str, version: int | None = None) -> Response:
 
 
 @blueprint.get("/models/<model:name>/stats")
-@blueprint.get("/models/<model:name>/versions/<int:version>/stats")
+@blueprint.get("/models/<model:name>/versions/<version:version>/stats")
 @describes("inference", answer=ModelStatistics, errors=MISSING)
 def model_statistics(name: str, version: int | None = None) -> Response:
     """Count the infer calls of a model, over all workers since the service started."""

@@ -9,7 +9,7 @@ def test_every_call_is_documented(client):
     for rule in client.application.url_map.iter_rules():
         if rule.endpoint.startswith("swagger_ui."):
             continue  # the files of the page at /docs
-        path = rule.rule.replace("/versions/<int:version>", "")
+        path = rule.rule.replace("/versions/<version:version>", "")
         path = path.replace("/labels/<label:label>", "")
         path = path.replace("<model:name>", "{model}")
         path = path.replace("<session_id:session>", "{id}")

@@ -1,7 +1,10 @@
 """`inputs`: TensorFlow Serving's columns, and OpenVINO Model Server's sequences."""
 
+import msgspec
 import pytest
 
+from service.dialects.v1_columns import read_columns
+from tests.fakes import counting_model
 from tests.problems import assert_problem, assert_problem_body
 
 
@@ -150,8 +153,9 @@ def test_several_timesteps_are_columns_too(columns):
         ({}, "invalid_request", "takes sequence"),
         ({"x": [["red"]]}, "invalid_request", "takes sequence"),
         ({"sequence": "red"}, "invalid_request", "a list over the rows"),
-        (["red"], "invalid_request", "inputs[0].sequence"),
-        ([{"b64": "cmVk"}], "invalid_request", "inputs[0]"),
+        (["red", 5], "invalid_event", "inputs[1]: sequence[0] is 5"),
+        ([{"a": 1}], "invalid_event", "inputs[0]: sequence[0]"),
+        ([None], "invalid_event", "inputs[0]: sequence[0] is null"),
         ({"b64": "cmVk"}, "invalid_request", "takes sequence"),
         ([["red"]] * 21, "too_many_rows", "inputs has 21 rows"),
         ({"sequence": [["red"]], "at": [1, 2]}, "invalid_request", "inputs.at has 2"),
@@ -181,3 +185,72 @@ def test_several_timesteps_are_columns_too(columns):
 )
 def test_bad_columns_are_refused_with_a_mend(columns, inputs, code, words):
     assert words in assert_problem(columns(inputs), 400, code)["detail"]
+
+
+def test_column_of_one_dimension_has_one_event_a_row(columns):
+    flat = columns({"sequence": ["red", {"b64": "Z3JlZW4="}, "red"]}).get_json()
+
+    assert flat == columns({"sequence": [["red"], ["green"], ["red"]]}).get_json()
+    assert flat == columns(["red", "green", "red"]).get_json()
+
+
+def test_column_of_one_dimension_advances_a_sequence(columns):
+    begun = {"sequence": ["red"], "sequence_id": [42], "sequence_control_input": [1]}
+    columns(begun)
+
+    after = columns({"sequence": ["green"], "sequence_id": [42]}).get_json()["outputs"]
+
+    assert (after["step"], after["probabilities"]) == ([2], [[0.5, 0.5, 0.0]])
+
+
+def test_several_events_for_one_sequence_id_are_not_guessed_at(columns):
+    sent = columns({"sequence": ["red", "green"], "sequence_id": [42]})
+
+    assert "there are 2 rows" in assert_problem(sent, 400, "invalid_request")["detail"]
+
+
+def manifest_of(schema):
+    return msgspec.structs.replace(counting_model().manifest, input=schema)
+
+
+VECTORS = {"kind": "vector", "size": 2}
+NUMBERS = {"kind": "vector", "size": 1}
+RECORD = {
+    "kind": "record",
+    "fields": [
+        {"name": "value", "type": "number"},
+        {"name": "place", "type": "vector", "size": 2},
+    ],
+}
+ONE = {"value": 1.5, "place": [0.1, 0.2]}
+
+
+@pytest.mark.parametrize(
+    ("schema", "flat", "full"),
+    [
+        (VECTORS, [[0.1, 0.2], [0.3, 0.4]], [[[0.1, 0.2]], [[0.3, 0.4]]]),
+        (VECTORS, [[[0.1, 0.2]]], [[[0.1, 0.2]]]),
+        (NUMBERS, [0.1, 0.2], [[0.1], [0.2]]),
+        (NUMBERS, [[0.1, 0.2]], [[0.1, 0.2]]),
+        ({"kind": "index", "size": 9}, [3, 4], [[3], [4]]),
+        (RECORD, {"value": [1.5], "place": [[0.1, 0.2]]}, [[ONE]]),
+        (RECORD, {"value": [[1.5]], "place": [[[0.1, 0.2]]]}, [[ONE]]),
+    ],
+    ids=[
+        "vectors",
+        "vectors over time",
+        "numbers",
+        "numbers over time",
+        "indices",
+        "fields",
+        "fields over time",
+    ],
+)
+def test_dimension_of_time_may_be_left_out_of_every_kind_of_input(schema, flat, full):
+    assert read_columns(flat, manifest_of(schema), max_rows=9) == full
+
+
+def test_record_may_stand_alone_in_a_column():
+    (row,) = read_columns({"sequence": [ONE]}, manifest_of(RECORD), max_rows=9)
+
+    assert row == [ONE]

@@ -1,10 +1,12 @@
 """The engine's ticks: who joins when, in which order, and what a defect costs."""
 
 import threading
+import time
 
 import numpy as np
 import pytest
 
+from service.call import Wait
 from service.engine import Engine
 from service.errors import CarryoverError, DeadlineExceeded, Overloaded
 from service.memory.seal import Seal
@@ -100,6 +102,25 @@ def test_a_short_row_joins_a_long_one_and_leaves_before_it(engine, model):
     assert [1, 1] in model.runtime.lengths[10:12]
     assert short.outputs["probabilities"].tolist() == [[0, 1, 0]]
     assert long.outputs["probabilities"][-1].tolist() == [1, 0, 0]
+
+
+def test_time_in_the_queue_is_that_before_the_engine_takes_a_row_in(engine, model):
+    first, second, held = Wait(), Wait(), []
+
+    def arrive_and_hold():
+        model.runtime.before_return = lambda: None
+        held.append(Arrival(engine, model, [row(GREEN)], wait=second))
+        began = time.monotonic()
+        threading.Event().wait(0.02)  # the other row's clock is the real one
+        held.append(time.monotonic() - began)
+
+    model.runtime.before_return = arrive_and_hold
+    began = time.monotonic()
+    engine.advance(model, [row(RED)], wait=first)
+    arrival, held_seconds = held
+    arrival.join()
+
+    assert first.seconds < held_seconds <= second.seconds < time.monotonic() - began
 
 
 def test_sessions_that_arrive_together_share_their_transactions(engine, model):

@@ -608,7 +608,7 @@ def test_statistics_count_what_was_answered_and_refused(client, infer):
 
     stats = counted["inference_stats"]
     assert stats["success"]["count"] == stats["fail"]["count"] == 1
-    parts = ("compute_input", "compute_infer", "compute_output")
+    parts = ("queue", "compute_input", "compute_infer", "compute_output")
     assert stats["success"]["ns"] == sum(stats[part]["ns"] for part in parts) > 0
     assert counted["inference_count"] == counted["execution_count"] == 1
     assert [batch["batch_size"] for batch in counted["batch_stats"]] == [1]

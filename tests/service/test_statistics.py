@@ -13,18 +13,19 @@ def test_counts_of_all_workers_are_added_up(tmp_path):
         os.close(reader)
         other = Statistics(None)
         other._folder = one._folder
-        other.record_success("m", 1, 3, Times(1, 2, 3))
+        other.record_success("m", 1, 3, Times(4, 1, 2, 3))
         os.write(writer, b"x")
         os._exit(0)
     os.read(reader, 1)
     os.waitpid(child, 0)
 
-    one.record_success("m", 1, 2, Times(10, 20, 30))
+    one.record_success("m", 1, 2, Times(40, 10, 20, 30))
     one.record_failure("m", 1, 7)
 
     told = one.describe("m", 1)
-    assert told["inference_stats"]["success"] == {"count": 2, "ns": 66}
+    assert told["inference_stats"]["success"] == {"count": 2, "ns": 110}
     assert told["inference_stats"]["fail"] == {"count": 1, "ns": 7}
+    assert told["inference_stats"]["queue"] == {"count": 2, "ns": 44}
     assert told["inference_stats"]["compute_infer"] == {"count": 2, "ns": 22}
     assert (told["inference_count"], told["execution_count"]) == (5, 2)
     assert told["batch_stats"] == [
@@ -41,7 +42,7 @@ def test_counts_of_all_workers_are_added_up(tmp_path):
 def test_versions_and_models_are_counted_apart(tmp_path):
     statistics = Statistics(tmp_path)
 
-    statistics.record_success("a/b", 1, 1, Times(1, 1, 1))
+    statistics.record_success("a/b", 1, 1, Times(1, 1, 1, 1))
 
     assert statistics.describe("a/b", 1)["inference_count"] == 1
     assert statistics.describe("a/b", 11)["inference_count"] == 0
@@ -51,7 +52,7 @@ def test_versions_and_models_are_counted_apart(tmp_path):
 def test_batches_beyond_the_largest_are_counted_with_it():
     statistics = Statistics()
 
-    statistics.record_success("m", 1, MAX_BATCH + 5, Times(1, 1, 1))
+    statistics.record_success("m", 1, MAX_BATCH + 5, Times(1, 1, 1, 1))
 
     told = statistics.describe("m", 1)
     assert told["inference_count"] == MAX_BATCH + 5
@@ -77,8 +78,8 @@ def test_runs_that_ended_are_cleared_away(tmp_path):
 def test_time_of_the_last_call_is_the_latest(tmp_path):
     statistics = Statistics(tmp_path)
 
-    statistics.record_success("m", 1, 1, Times(1, 1, 1))
+    statistics.record_success("m", 1, 1, Times(1, 1, 1, 1))
     first = statistics.describe("m", 1)["last_inference"]
-    statistics.record_success("m", 1, 1, Times(1, 1, 1))
+    statistics.record_success("m", 1, 1, Times(1, 1, 1, 1))
 
     assert statistics.describe("m", 1)["last_inference"] - first < 60_000

@@ -114,6 +114,7 @@ def test_health_needs_no_key(guarded):
     assert guarded.get("/v2/health/live").status_code == 200
     assert guarded.get("/v2/health/ready").status_code == 200
     assert guarded.get("/metrics").status_code != 401
+    assert guarded.get("/").get_json() == {"status": "alive"}
 
 
 def test_refused_request_changes_nothing(guarded):

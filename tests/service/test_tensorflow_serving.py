@@ -10,11 +10,21 @@ import pytest
 
 from service.app import Services, create_app
 from service.catalog import Catalog
+from service.engine import Engine
+from service.memory.seal import Seal
+from service.retention import Lifetimes
 from tests.fakes import counting_model
 from tests.problems import assert_problem
 
 STATUS = {"error_code": "OK", "error_message": ""}
 PREDICT = "/v1/models/counting:predict"
+TENSOR = {"name": "sequence", "datatype": "BYTES", "shape": [1, 1], "data": ["red"]}
+BODIES = {
+    "infer": {"inputs": [TENSOR]},
+    "<version:version>:predict": {"instances": [["red"]]},
+    "<version:version>:explain": {"instances": [["red"]]},
+    "<version:version>:forecast": {"instances": [["red"]], "horizon": 1},
+}
 
 
 @pytest.fixture
@@ -300,3 +310,40 @@ def test_metadata_tells_the_signature_that_was_exported(exported):
             for tensor in signature["outputs"].values():
                 del tensor["name"]
         assert json.loads(json.dumps(described)) == exact
+
+
+def test_version_0_is_the_newest_for_every_call_that_takes_a_version(client):
+    rules = [
+        rule
+        for rule in client.application.url_map.iter_rules()
+        if "version" in rule.arguments
+    ]
+    assert len(rules) > 8
+
+    for rule in rules:
+        (method,) = rule.methods - {"HEAD", "OPTIONS"}
+        path = rule.rule.replace("<model:name>", "counting")
+        answers = [
+            client.open(
+                path.replace("/versions/<version:version>", chosen),
+                method=method,
+                json=BODIES.get(path.rpartition("/")[2]),
+            )
+            for chosen in ("/versions/0", "")
+        ]
+
+        assert answers[0].status_code == answers[1].status_code, rule
+        assert answers[0].data == answers[1].data, rule
+
+
+def test_version_0_lets_a_session_stay_on_its_version(services, clock):
+    models = Catalog([counting_model(1), counting_model(2, network="cd" * 32)])
+    sessions, seal = services.engine.sessions, Seal([b"k" * 32])
+    engine = Engine(sessions, seal, Lifetimes(100, 50), clock, catalog=models)
+    client = create_app(Services(services.settings, models, engine)).test_client()
+    row = {"instances": [{"sequence": ["red"], "session": "s"}]}
+    client.post("/v1/models/counting/versions/1:predict", json=row)
+
+    stayed = client.post("/v1/models/counting/versions/0:predict", json=row)
+
+    assert stayed.get_json()["predictions"][0]["model_version"] == "1"
