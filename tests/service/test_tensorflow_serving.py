@@ -344,6 +344,6 @@ def test_version_0_lets_a_session_stay_on_its_version(services, clock):
     row = {"instances": [{"sequence": ["red"], "session": "s"}]}
     client.post("/v1/models/counting/versions/1:predict", json=row)
 
-    stayed = client.post("/v1/models/counting/versions/0:predict", json=row)
+    stayed = client.post("/v1/models/counting/versions/0:predict", json=row).get_json()
 
-    assert stayed.get_json()["predictions"][0]["model_version"] == "1"
+    assert (stayed["model_version"], stayed["predictions"][0]["step"]) == ("1", 2)
