@@ -8,19 +8,20 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 Numbers = list[Any] | float
-# A model's outputs have names of their own, and a refused row has its problem.
+# A model's outputs have names of their own, and a refused row has its problem. That
+# comes first, for clients that take the first form that fits: it may have a step too.
 ROW = {
     "anyOf": [
         {"type": ["array", "number"]},
-        {"$ref": "#/components/schemas/RowAnswer"},
         {"$ref": "#/components/schemas/Problem"},
+        {"$ref": "#/components/schemas/RowAnswer"},
         {"type": "object", "additionalProperties": {"type": ["array", "number"]}},
     ]
 }
 FORECAST = {
     "anyOf": [
-        {"$ref": "#/components/schemas/ForecastAnswer"},
         {"$ref": "#/components/schemas/Problem"},
+        {"$ref": "#/components/schemas/ForecastAnswer"},
     ]
 }
 

@@ -19,6 +19,7 @@ from service.errors import CarryoverError, MalformedRequest, NotFound
 from service.openapi.operation import JSON, OPERATIONS, Operation
 from service.openapi.parameters import describe_path
 from service.openapi.responses import Problem, describe_responses
+from service.openapi.schemas import spell_out
 from service.openapi.tags import TAGS
 
 REF = "#/components/schemas/{name}"
@@ -69,7 +70,9 @@ def build_document(app: Flask, catalog: Catalog) -> dict[str, Any]:
         "servers": [{"url": "/"}],
         "tags": [{"name": name, "description": text} for name, text in TAGS.items()],
         "paths": paths,
-        "components": {"schemas": components},
+        "components": {
+            "schemas": {name: spell_out(one) for name, one in components.items()}
+        },
     }
 
 
@@ -113,7 +116,7 @@ def describe_call(
                 "in": parameter.where,
                 "required": False,
                 "description": parameter.description,
-                "schema": msgspec.json.schema(parameter.type),
+                "schema": spell_out(msgspec.json.schema(parameter.type)),
             }
             for parameter in call.parameters
         ],
@@ -129,7 +132,7 @@ def describe_body(
     call: Operation, schema: dict[str, Any], models: list[Model]
 ) -> dict[str, Any]:
     """Describe a request's body, with examples for the first of the models."""
-    content: dict[str, Any] = {"schema": schema | (call.body_schema or {})}
+    content: dict[str, Any] = {"schema": spell_out(schema | (call.body_schema or {}))}
     if call.examples is not None and models:
         content["examples"] = {
             name: {"summary": example.summary, "value": example.body}
@@ -143,7 +146,8 @@ def describe_body(
 
 def name_operation(rule: Rule, method: str) -> str:
     """Name a call after its view, and after what its address names besides a model."""
-    view = rule.endpoint.replace(".", "_")
+    # Python's words are written with an underscore: import_.
+    view = rule.endpoint.replace(".", "_").rstrip("_")
     named = [name for name in ("version", "label") if name in rule.arguments]
     return "_".join([method.lower(), view, *(f"by_{name}" for name in named)])
 

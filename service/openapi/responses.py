@@ -10,6 +10,7 @@ import msgspec
 
 from service.errors import CarryoverError
 from service.openapi.operation import Operation
+from service.openapi.schemas import spell_out
 from service.problems import PROBLEM_JSON, RETRY_AFTER_SECONDS, status_of
 
 REQUEST_ID = {
@@ -24,6 +25,8 @@ RETRY_AFTER = {
         "schema": {"type": "integer", "minimum": 1},
     }
 }
+
+BYTES = {"type": "string", "format": "binary"}
 
 
 class Problem(msgspec.Struct):
@@ -72,10 +75,10 @@ def describe_success(call: Operation, schema_of: dict[int, Any]) -> dict[str, An
     described: dict[str, Any] = {"description": "Done.", "headers": REQUEST_ID}
     if not call.is_answer_empty:
         known = {"type": "object"} if call.answer is None else None
-        schema = known or schema_of[id(call.answer)]
+        schema = spell_out(known or schema_of[id(call.answer)])
         described["content"] = {
             call.media_types[1]: {"schema": schema},
-            **{media_type: {} for media_type in call.more_answers},
+            **{media_type: {"schema": BYTES} for media_type in call.more_answers},
         }
     return described
 
@@ -86,11 +89,12 @@ def describe_problem(
     """Describe the errors of one status, each by its code."""
     lines = [f"- `{cls.code}`: {first_line(cls)}" for cls in classes]
     codes = {"properties": {"code": {"enum": [cls.code for cls in classes]}}}
+    described = spell_out(schema | codes)
     is_busy = any(cls in RETRY_AFTER_SECONDS for cls in classes)
     return {
         "description": "\n".join([HTTPStatus(status).phrase, "", *lines]),
         "headers": REQUEST_ID | (RETRY_AFTER if is_busy else {}),
-        "content": {PROBLEM_JSON: {"schema": schema | codes}},
+        "content": {PROBLEM_JSON: {"schema": described}},
     }
 
 

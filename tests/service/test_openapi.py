@@ -145,3 +145,55 @@ def test_page_loads_nothing_from_another_host(client, address):
         assert client.get(file, buffered=True).status_code == 200
     assert "default-src 'self'" in page.headers["Content-Security-Policy"]
     assert '"/openapi.json"' in page.text
+
+
+ONE_SCHEMA = {"schema", "items", "additionalProperties"}
+SCHEMAS_BY_NAME = {"schemas", "properties"}
+CHOICES = {"anyOf", "oneOf", "allOf"}
+
+
+def list_schemas(node):
+    """Yield every schema of a document, those within others too."""
+    if isinstance(node, list):
+        for part in node:
+            yield from list_schemas(part)
+    elif isinstance(node, dict):
+        yield from (node[word] for word in ONE_SCHEMA & node.keys())
+        for word in SCHEMAS_BY_NAME & node.keys():
+            yield from node[word].values()
+        for word in CHOICES & node.keys():
+            yield from node[word]
+        for word in node.keys() - {"example", "examples"}:
+            yield from list_schemas(node[word])
+
+
+def test_schemas_say_all_that_generators_of_clients_need(document):
+    schemas = [schema for schema in list_schemas(document) if isinstance(schema, dict)]
+
+    assert len(schemas) > 300
+    for schema in schemas:
+        assert "default" not in schema, schema
+        assert isinstance(schema.get("type", ""), str), schema
+        if "enum" in schema or "const" in schema:
+            assert schema["type"] in ("string", "integer", "boolean"), schema
+        if schema.get("type") == "array":
+            assert "items" in schema, schema
+        if schema.get("type") == "object":
+            assert {"properties", "additionalProperties"} & schema.keys(), schema
+
+
+def test_default_is_told_in_words(document):
+    fields = document["components"]["schemas"]["PredictBody"]["properties"]
+
+    assert fields["return"] == {
+        "type": "string",
+        "enum": ["all", "last"],
+        "description": 'Default: "last".',
+    }
+
+
+def test_binary_answers_are_described(document):
+    infer = document["paths"]["/v2/models/{model}/infer"]["post"]
+    content = infer["responses"]["200"]["content"]
+
+    assert content["application/octet-stream"]["schema"]["format"] == "binary"
