@@ -115,6 +115,14 @@ def running_cluster(kind: str) -> Iterator[str]:
 
 
 @contextlib.contextmanager
+def running_encrypted(kind: str, folder: Path) -> Iterator[str]:
+    """Run a server behind TLS and yield its URL; its certificate is in a folder."""
+    certificate, key = make_certificate(folder)
+    with running(kind) as server, decrypting(server.port, certificate, key) as port:
+        yield f"rediss://127.0.0.1:{port}?ca={certificate}"
+
+
+@contextlib.contextmanager
 def running_low(kind: str, *options: str) -> Iterator[RedisServer]:
     """Run a server on a port low enough for its bus, which listens 10,000 above."""
     while True:

@@ -33,6 +33,8 @@ from service.memory.store import UNLIMITED, Capacity, Entry, Put, check_puts
 HEADER = Struct(">QddI")  # version, forget_at, indexed_at, CRC-32 of the key
 pack, unpack = HEADER.pack, HEADER.unpack_from
 NEVER = float("inf")
+# No session takes so many steps: such a version is damage.
+MAX_VERSION = 1 << 56
 # The header of an entry that is cut off. It is not the end of the store: it has a
 # version, so that it can be replaced and deleted, a checksum that no key has, and is
 # long due.
@@ -224,7 +226,7 @@ class LmdbStore:
         more = cursor.first()
         while more and len(items) < chunk:
             item = bytes(cursor.key())
-            if TIME.unpack_from(item)[0] > now:
+            if TIME.unpack(item[: TIME.size].ljust(TIME.size, b"\0"))[0] > now:
                 break
             items.append(item)
             more = cursor.next()
@@ -234,11 +236,12 @@ class LmdbStore:
         """Delete the entry an index item points to, or index it at its real time."""
         key = item[TIME.size :]
         txn.delete(item, db=self._due)
-        held = txn.get(key, None, self._entries)
+        held = txn.get(key, None, self._entries) if key else None
         if held is None:
             return False
         version, forget_at, _, checksum = read_header(held)
-        if forget_at <= now:
+        # Damage may make it no number, which is never beyond `now`.
+        if not forget_at > now:
             txn.delete(key, db=self._entries)
             return True
         header = pack(version, forget_at, forget_at, checksum)
@@ -257,7 +260,10 @@ class LmdbStore:
 
 def read_header(held: bytes | memoryview) -> tuple[int, float, float, int]:
     """Read version, forget_at, indexed_at and checksum of an entry."""
-    return unpack(held) if len(held) >= HEADER.size else DAMAGED
+    if len(held) < HEADER.size:
+        return DAMAGED
+    header = unpack(held)
+    return header if 0 < header[0] < MAX_VERSION else DAMAGED
 
 
 def _to_entry(key: bytes, held: bytes) -> Entry:

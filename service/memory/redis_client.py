@@ -7,13 +7,18 @@ errors, without the credentials. It does not know what the commands mean.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from time import sleep
 from typing import Any, NamedTuple, TypeAlias
 
 import redis
 from redis.backoff import ExponentialWithJitterBackoff
-from redis.cluster import ClusterNode, RedisCluster
+from redis.cluster import (
+    ClusterNode,
+    ClusterPipeline,
+    PipelineCommand,
+    RedisCluster,
+)
 from redis.retry import Retry
 
 from service.errors import StoreFull, StoreUnavailable
@@ -26,11 +31,16 @@ log = logging.getLogger(__name__)
 # Not by the library: whether a script was sent twice is told to its caller.
 RETRY = ExponentialWithJitterBackoff(base=0.01, cap=0.1)
 CLUSTER_RETRIES = 1
+# A node that fails, or that a slot has left.
+MISSED = ClusterPipeline.ERRORS_ALLOW_RETRY
 BROKEN = (redis.ConnectionError, redis.TimeoutError, OSError)
 # An idle connection is tried before use, lest a firewall has dropped it.
 HEALTH_CHECK_SECONDS = 30
 # Policies by which a full server throws away live sessions.
 KEEPING = "noeviction"
+# How the error of a key of another type begins, and the reply in its place.
+WRONG_TYPE = "WRONGTYPE"
+DAMAGED = object()
 
 Argument: TypeAlias = "bytes | str | int"
 
@@ -85,13 +95,19 @@ class RedisClient:
     def run(self, commands: Sequence[Command]) -> list[Any]:
         """Return the replies of commands that change nothing.
 
+        Returns:
+            For each its reply; `DAMAGED` where the key has another type.
+
         Raises:
             StoreUnavailable: The server cannot be reached, or refused one of them.
         """
         replies = self._send(commands)
-        for reply in replies:
+        for i, reply in enumerate(replies):
             if isinstance(reply, Exception):
-                raise self._translate(reply) from reply
+                if not str(reply).startswith(WRONG_TYPE):
+                    raise self._translate(reply) from reply
+                log.warning("a key of %s has another type", self._address)
+                replies[i] = DAMAGED
         return replies
 
     def call(self, calls: Sequence[Call]) -> Replies:
@@ -145,18 +161,16 @@ class RedisClient:
             self._client.close()
 
     def _send(self, commands: Sequence[Command]) -> Replies:
-        """Send commands, once more where the connection breaks.
-
-        To a cluster the library does so, with its nodes found anew.
-        """
+        """Send commands, once more where the connection breaks."""
         if not commands:
             return Replies()
         try:
+            client = self._connect()
+            if isinstance(client, RedisCluster):
+                return self._send_to_nodes(client, commands)
             try:
                 return Replies(self._execute(commands))
             except BROKEN:
-                if self._address.is_cluster:
-                    raise
                 sleep(RETRY.compute(1))
                 replies = Replies(self._execute(commands))
                 replies.is_resent = True
@@ -165,24 +179,37 @@ class RedisClient:
             raise self._translate(error) from error
 
     def _execute(self, commands: Sequence[Command]) -> list[Any]:
-        client = self._connect()
-        if isinstance(client, RedisCluster):
-            return self._send_to_nodes(client, commands)
-        pipeline = client.pipeline(transaction=False)
+        pipeline = self._connect().pipeline(transaction=False)
         for command in commands:
             pipeline.execute_command(*command.arguments)
         return pipeline.execute(raise_on_error=False)
 
     def _send_to_nodes(
-        self, client: RedisCluster, commands: Iterable[Command]
-    ) -> list[Any]:
-        pipeline = client.pipeline()
-        for command in commands:
-            # The node is named: the library would ask the server where a script's
-            # keys are. Where a slot has moved, the library follows.
-            node = client.get_node_from_key(command.key)
-            pipeline.execute_command(*command.arguments, target_nodes=node)
-        return pipeline.execute(raise_on_error=False)
+        self, client: RedisCluster, commands: Sequence[Command]
+    ) -> Replies:
+        """Send commands to their nodes; one by one again those a node missed.
+
+        The library's pipeline would resend by itself and not report it.
+        """
+        # The node is named: the library would ask the server where a script's keys are.
+        stack = [
+            PipelineCommand(
+                command.arguments,
+                {"target_nodes": client.get_node_from_key(command.key)},
+                position,
+            )
+            for position, command in enumerate(commands)
+        ]
+        replies = Replies(
+            client.pipeline().send_cluster_commands(
+                stack, raise_on_error=False, allow_redirections=False
+            )
+        )
+        for i, command in enumerate(stack):
+            if isinstance(replies[i], MISSED):
+                replies.is_resent = True
+                replies[i] = _resend(client, command.args)
+        return replies
 
     def _connect(self) -> redis.Redis | RedisCluster:
         if self._client is None:
@@ -214,6 +241,14 @@ def unknown_outcome() -> StoreUnavailable:
         "if the step must not be taken twice; if it stays so, the service's log "
         "says why."
     )
+
+
+def _resend(client: RedisCluster, arguments: tuple[Argument, ...]) -> Any:
+    """Send one command to the node that its slot is on now."""
+    try:
+        return client.execute_command(*arguments)
+    except redis.RedisError as error:
+        return error
 
 
 NO_MEMORY = redis.OutOfMemoryError

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from service.memory.redis_client import Command, RedisClient
+from service.memory.redis_client import DAMAGED, Command, RedisClient
 
 # Buckets are about equally full, so a page needs about this many times its share of
 # each; where one has more, another round follows.
@@ -50,12 +50,13 @@ def scan_buckets(
 def _ask(
     client: RedisClient, indexes: Sequence[bytes], low: bytes, high: bytes, each: int
 ) -> list[list[bytes]]:
-    return client.run(
+    replies = client.run(
         [
             Command(index, ("ZRANGEBYLEX", index, low, high, "LIMIT", 0, each))
             for index in indexes
         ]
     )
+    return [[] if keys is DAMAGED else keys for keys in replies]
 
 
 def _end(prefix: bytes) -> bytes:

@@ -37,15 +37,35 @@ def _script(text: str) -> Script:
     return Script(text, hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest())
 
 
+# The header of a key of another type, of a value that is cut off, and of one with a
+# version that no session reaches: long due, and with a version, so that the entry can
+# be replaced and deleted. `read_version` has the same rule.
+READ_HEADER = """
+local function read_header(entry)
+  local held = redis.pcall('GETRANGE', entry, 0, 23)
+  if type(held) == 'table' and not string.find(held.err, 'WRONGTYPE') then
+    error(held.err)
+  end
+  if held == '' or type(held) == 'string' and #held == 24
+      and string.byte(held) == 0
+      and string.sub(held, 1, 8) ~= string.rep('\\0', 8) then
+    return held
+  end
+  return string.rep('\\0', 7) .. '\\1' .. string.rep('\\0', 16)
+end
+"""
+
 # Returns 1 where stored, 0 where another's record stands in its place, 2 where the key
-# is at another version still: there its own may have stood in between. The indexes
-# change only when an entry begins, or is to be forgotten earlier than they know. ZREM
-# of no key: a script that has written something may go on writing at maxmemory, so
+# is at another version still: there its own may have stood in between. A step puts its
+# key back into a damaged index of keys; `forget` does so for the index by time. ZREM of
+# no key: a script that has written something may continue to write at maxmemory, so
 # live sessions advance, and end, where no new one may begin.
-COMMIT = _script("""
+COMMIT = _script(
+    READ_HEADER
+    + """
 local entry, keys, due = KEYS[1], KEYS[2], KEYS[3]
 local expected, record, name, forget_at, expire = unpack(ARGV)
-local held = redis.call('GETRANGE', entry, 0, 23)
+local held = read_header(entry)
 local version = held == '' and string.rep('\\0', 8) or string.sub(held, 1, 8)
 if version ~= expected then
   if held ~= '' and string.sub(held, 1, 16) == string.sub(record, 1, 16) then
@@ -53,11 +73,17 @@ if version ~= expected then
   end
   return version == string.sub(record, 1, 8) and 0 or 2
 end
-if held ~= '' then
-  redis.call('ZREM', keys, '')
-else
-  redis.call('ZADD', keys, 0, name)
-  redis.call('ZADD', due, forget_at, name)
+local added = redis.pcall('ZADD', keys, 'NX', 0, name)
+if type(added) == 'table' then
+  if string.find(added.err, 'WRONGTYPE') then
+    redis.call('DEL', keys)
+  elseif held ~= '' then
+    redis.call('ZREM', keys, '')
+  end
+  added = redis.call('ZADD', keys, 'NX', 0, name)
+end
+if added == 1 then
+  redis.call('ZADD', due, 'NX', forget_at, name)
 end
 if held ~= '' and struct.unpack('>d', string.sub(record, 17, 24))
     < struct.unpack('>d', string.sub(held, 17, 24)) then
@@ -69,26 +95,37 @@ else
   redis.call('SET', entry, record, 'PXAT', expire)
 end
 return 1
-""")
+"""
+)
 
 # Returns 1 where the entry is gone now, 0 where it is due later than the index knew.
-FORGET = _script("""
+FORGET = _script(
+    READ_HEADER
+    + """
 local entry, keys, due = KEYS[1], KEYS[2], KEYS[3]
 local name, now = unpack(ARGV)
-local held = redis.call('GETRANGE', entry, 16, 23)
+local held = read_header(entry)
 if held ~= '' then
   redis.call('ZREM', due, name)
-  local forget_at = struct.unpack('>d', held)
+  local forget_at = struct.unpack('>d', string.sub(held, 17, 24))
   if forget_at > struct.unpack('>d', now) then
     redis.call('ZADD', due, string.format('%.17g', forget_at), name)
     return 0
   end
-  redis.call('DEL', entry)
 end
-redis.call('ZREM', keys, name)
+redis.call('DEL', entry)
+redis.pcall('ZREM', keys, name)
 redis.call('ZREM', due, name)
 return 1
-""")
+"""
+)
+
+
+def read_version(reply: bytes) -> int:
+    """Read an entry's version; 0 where the entry is damaged."""
+    if len(reply) < HEADER.size or reply[0]:
+        return 0
+    return int(VERSION.unpack_from(reply)[0])
 
 
 def score(seconds: float) -> str:

@@ -22,6 +22,7 @@ from service.errors import StoreFull, StoreUnavailable
 from service.memory.redis_address import RedisAddress
 from service.memory.redis_capacity import RedisCapacity
 from service.memory.redis_client import (
+    DAMAGED,
     KEEPING,
     Call,
     Command,
@@ -39,16 +40,23 @@ from service.memory.redis_scripts import (
     VERSION,
     WRITER_BYTES,
     expiry_ms,
+    read_version,
     score,
 )
 from service.memory.store import UNLIMITED, Capacity, Entry, Put, check_puts
 
 log = logging.getLogger(__name__)
 
+# An entry that is damaged: empty, which no record is, at the scripts' version of such.
+UNREADABLE = Entry(1, b"")
+# The scripts cannot discern an entry without a byte from an absent one.
+EMPTY = Entry(0, b"")
 # Enough to spread over a large cluster, few enough to ask all of them at once.
 NUM_BUCKETS = 64
 # So many scripts a round trip: steps wait for a fraction of them.
 FORGET_CHUNK = 250
+# So many keys of a damaged index a round trip.
+RESTORE_CHUNK = 1_000
 
 
 class RedisStore:
@@ -129,31 +137,71 @@ class RedisStore:
         """Delete up to `limit` entries whose `forget_at` <= `now`."""
         if evicts := self._find_policy():
             log.error("%s", evicts)
+        self._restore_due()
         forgotten, more = 0, True
         while more and forgotten < limit:
-            keys = self._list_due(now, min(FORGET_CHUNK, limit - forgotten))
+            due = self._list_due(now, min(FORGET_CHUNK, limit - forgotten))
             time = SECONDS.pack(now)
-            calls = [Call(FORGET, self._keys(key), (key, time)) for key in keys]
+            calls = [
+                Call(FORGET, self._keys_in(bucket, key), (key, time))
+                for bucket, key in due
+            ]
             forgotten += sum(reply == 1 for reply in self._client.call(calls))
-            more = bool(keys)
+            more = bool(due)
         self._capacity.forget()
         return forgotten
 
-    def _list_due(self, now: float, limit: int) -> list[bytes]:
-        """List up to `limit` keys that the indexes have as due."""
+    def _restore_due(self) -> None:
+        """Put keys back into each index by time that has lost some, or its type.
+
+        At time 0: an item that comes too early is moved to its entry's time.
+        """
+        counts = self._client.run(
+            [Command(index, ("ZCARD", index)) for index in (*self._indexes, *self._due)]
+        )
+        pairs = zip(counts[:NUM_BUCKETS], counts[NUM_BUCKETS:], strict=True)
+        for number, (num_keys, num_due) in enumerate(pairs):
+            if num_due is DAMAGED:
+                due = self._due[number]
+                self._client.run([Command(due, ("DEL", due))])
+                num_due = 0
+            if num_keys is not DAMAGED and num_keys > num_due:
+                self._index_again(number)
+
+    def _index_again(self, number: int) -> None:
+        """Put all keys of a bucket into its index by time."""
+        index, due = self._indexes[number], self._due[number]
+        after: bytes = b"-"
+        while True:
+            ask = ("ZRANGEBYLEX", index, after, "+", "LIMIT", 0, RESTORE_CHUNK)
+            [keys] = self._client.run([Command(index, ask)])
+            if not keys:
+                return
+            items = [part for key in keys for part in (0, key)]
+            self._client.run([Command(due, ("ZADD", due, "NX", *items))])
+            after = b"(" + keys[-1]
+
+    def _list_due(self, now: float, limit: int) -> list[tuple[int, bytes]]:
+        """List up to `limit` keys that the indexes have as due, with their buckets.
+
+        A damaged index may list a key of another bucket.
+        """
         each = -(-limit // NUM_BUCKETS) * 4
         ask = ("-inf", score(now), "LIMIT", 0, each)
         replies = self._client.run(
             [Command(due, ("ZRANGEBYSCORE", due, *ask)) for due in self._due]
         )
-        return [key for keys in replies for key in keys][:limit]
+        listed = enumerate(replies)
+        return [(i, key) for i, keys in listed if keys is not DAMAGED for key in keys][
+            :limit
+        ]
 
     def count(self) -> int:
         """Return how many entries are stored, expired ones until `forget` is called."""
         replies = self._client.run(
             [Command(index, ("ZCARD", index)) for index in self._indexes]
         )
-        return sum(replies)
+        return sum(reply for reply in replies if reply is not DAMAGED)
 
     def close(self) -> None:
         """Close the connections; closing twice is harmless."""
@@ -172,7 +220,9 @@ class RedisStore:
         return ""
 
     def _keys(self, key: bytes) -> tuple[bytes, bytes, bytes]:
-        number = crc32(key) % NUM_BUCKETS
+        return self._keys_in(crc32(key) % NUM_BUCKETS, key)
+
+    def _keys_in(self, number: int, key: bytes) -> tuple[bytes, bytes, bytes]:
         bucket = self._buckets[number]
         return b"%s:%s" % (bucket, key), self._indexes[number], self._due[number]
 
@@ -183,4 +233,8 @@ class RedisStore:
 def _entry(reply: bytes | None) -> Entry | None:
     if reply is None:
         return None
-    return Entry(VERSION.unpack_from(reply)[0], reply[HEADER.size :])
+    if reply == b"":
+        return EMPTY
+    if reply is DAMAGED or not (version := read_version(reply)):
+        return UNREADABLE
+    return Entry(version, reply[HEADER.size :])

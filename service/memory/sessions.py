@@ -5,6 +5,7 @@ It does not know what a step computes, or which store holds the bytes.
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Callable, Sequence
 from typing import NamedTuple, TypeAlias
@@ -19,6 +20,8 @@ from service.errors import (
 from service.memory.admission import Found, gone
 from service.memory.record import Session, Tombstone, decode, encode
 from service.memory.store import MAX_KEY_BYTES, Entry, Put, Store
+
+log = logging.getLogger(__name__)
 
 # Leaves room for tenant and model in the 400 bytes of a store's key.
 MAX_SESSION_BYTES = 200
@@ -208,12 +211,22 @@ class Sessions:
             limit: How many to look at, 1 or more; fewer are returned only at the end.
         """
         begin = after._replace(session="").encode()
-        entries = self._store.scan(begin + prefix.encode(), after.encode(), limit)
-        now = self._clock()
-        return [
-            Listed(key[len(begin) :].decode(), _read(entry, now))
-            for key, entry in entries
-        ]
+        start, now = after.encode(), self._clock()
+        listed: list[Listed] = []
+        while len(listed) < limit:
+            wanted = limit - len(listed)
+            entries = self._store.scan(begin + prefix.encode(), start, wanted)
+            for key, entry in entries:
+                try:
+                    session = key[len(begin) :].decode()
+                except UnicodeDecodeError:
+                    log.warning("a damaged key is not listed: %r", key)
+                    continue
+                listed.append(Listed(session, _read(entry, now)))
+            if len(entries) < wanted:
+                break
+            start = entries[-1][0]
+        return listed
 
     def delete(
         self, key: SessionKey, check: Callable[[Found], None] = lambda found: None

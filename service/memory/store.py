@@ -19,7 +19,7 @@ MAX_KEY_BYTES = 400
 
 
 class Entry(Value, frozen=True):
-    """A stored value and its version, which is 1 or more."""
+    """A stored value and its version, which is 1 or more; 0 may be damaged."""
 
     version: int
     value: bytes

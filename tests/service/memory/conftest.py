@@ -11,19 +11,21 @@ from service.memory.store import UNLIMITED, Capacity, Store, open_store
 from tests.fakes import FakeClock
 
 TOMBSTONE_SECONDS = 600.0
-# Redis 6.2 is the oldest supported; the cluster has three nodes.
+# Redis 6.2 is the oldest supported; the cluster has three nodes; rediss has TLS.
 SERVERS = [
     pytest.param(name, marks=pytest.mark.redis)
-    for name in ("redis", "valkey", "cluster")
+    for name in ("redis", "valkey", "cluster", "rediss")
 ]
 STORES = ["memory", "lmdb", *SERVERS]
 
 
 @pytest.fixture(scope="session")
-def server_url() -> Iterator[Callable[[str], str]]:
+def server_url(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Callable[[str], str]]:
     """Start a server of a kind at its first use; return its URL."""
     # Only here: whoever leaves these tests out needs neither the servers nor a client.
-    from tests.redis_servers import running, running_cluster
+    from tests.redis_servers import running, running_cluster, running_encrypted
 
     urls: dict[str, str] = {}
     with ExitStack() as started:
@@ -31,6 +33,9 @@ def server_url() -> Iterator[Callable[[str], str]]:
         def start(kind: str) -> str:
             if kind not in urls and kind == "cluster":
                 urls[kind] = started.enter_context(running_cluster("valkey"))
+            elif kind not in urls and kind == "rediss":
+                folder = tmp_path_factory.mktemp("tls")
+                urls[kind] = started.enter_context(running_encrypted("valkey", folder))
             elif kind not in urls:
                 urls[kind] = started.enter_context(running(kind)).url
             return urls[kind]

@@ -6,11 +6,12 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from zlib import crc32
 
 import pytest
 
 from service.errors import CorruptRecord, StoreUnavailable
-from service.memory.lmdb_store import LmdbStore
+from service.memory.lmdb_store import HEADER, LmdbStore
 from service.memory.sessions import SessionKey, Sessions
 from service.memory.store import Entry, Put
 from tests.fakes import FakeClock
@@ -23,8 +24,9 @@ COUNT = 2_000
 READ_ALL = f"""
 import sys
 from pathlib import Path
+from zlib import crc32
 from service.errors import StoreUnavailable
-from service.memory.lmdb_store import LmdbStore
+from service.memory.lmdb_store import HEADER, LmdbStore
 store, found = LmdbStore(Path(sys.argv[1])), 0
 for i in range({COUNT}):
     try:
@@ -144,3 +146,36 @@ def cut_entry(store: LmdbStore, key: bytes) -> None:
     store._env.write(
         lambda txn: txn.put(key, bytes(txn.get(key, None, database))[:20], db=database)
     )
+
+
+@pytest.mark.parametrize(
+    "item",
+    [b"cut", bytes(8), b"\xff" * 8 + b"whole", b"\x7f\xf8" + bytes(6) + b"nan"],
+    ids=["cut off", "no key", "not a number", "unknown key"],
+)
+def test_damaged_item_of_the_index_does_not_stop_the_sweep(
+    tmp_path: Path, item: bytes
+) -> None:
+    store = LmdbStore(tmp_path / "store")
+    store.commit([Put(b"whole", 0, b"value", 10.0), Put(b"live", 0, b"value", LATER)])
+    store._env.write(lambda txn: txn.put(item, b"", db=store._due))
+
+    assert store.forget(11.0, 10) == 1
+    assert store.forget(11.0, 10) == 0
+    assert [key for key, _ in store.scan(b"", b"", 10)] == [b"live"]
+    store.close()
+
+
+def test_entry_with_a_time_that_is_no_number_is_forgotten(tmp_path: Path) -> None:
+    store = LmdbStore(tmp_path / "store")
+    names = [b"%03d" % i for i in range(300)]
+    store.commit([Put(name, 0, b"value", 10.0) for name in names])
+    header = HEADER.pack(1, float("nan"), 10.0, 0)[:-4]
+    for name in names:
+        held = header + crc32(name).to_bytes(4, "big") + b"value"
+        store._env.write(
+            lambda txn, name=name, held=held: txn.put(name, held, db=store._entries)
+        )
+
+    assert store.forget(11.0, 1_000) == 300
+    store.close()

@@ -13,7 +13,8 @@ from redis.crc import key_slot
 from service.errors import StoreUnavailable
 from service.memory.redis_store import NUM_BUCKETS, RedisStore
 from service.memory.store import Entry, Put, open_store
-from tests.redis_servers import SLOTS, RedisServer, running_nodes
+from tests.redis_servers import SLOTS, RedisServer, join, running_low, running_nodes
+from tests.service.memory.losing_proxy import LosingProxy
 
 pytestmark = pytest.mark.redis
 LATER = 4_000_000_000.0
@@ -67,6 +68,45 @@ def test_dead_node_is_given_up_in_time_and_others_go_on(
 
     assert time.monotonic() - start < 5.0
     assert store.fetch([kept]) == [Entry(1, b"1")]
+
+
+@pytest.fixture
+def proxy() -> Iterator[LosingProxy]:
+    """A cluster of one node, which clients reach through a proxy only."""
+    with LosingProxy() as started:
+        announced = ("--cluster-announce-port", str(started.port))
+        with running_low("redis", "--cluster-enabled", "yes", *announced) as node:
+            started.target = node.port
+            join([node])
+            yield started
+
+
+@pytest.mark.parametrize("num_others", [0, 1])
+def test_step_whose_answer_a_cluster_lost_is_not_taken_twice(
+    proxy: LosingProxy, num_others: int
+) -> None:
+    url = f"redis://127.0.0.1:{proxy.port}?cluster=true&timeout_seconds=1"
+    store, other = open_store(url), open_store(url)
+    store.commit([Put(b"a", 0, b"1", LATER), Put(b"b", 0, b"1", LATER)])
+    mine = [Put(b"a", 1, b"mine", LATER), Put(b"b", 1, b"mine", LATER)]
+
+    def step_further() -> None:
+        for _ in range(num_others):
+            assert other.commit([Put(b"a", 2, b"others", LATER)]) == [True]
+
+    proxy.lose_next(b"EVALSHA", step_further)
+
+    if num_others:  # whether it was stored cannot be known: a loser would step again
+        with pytest.raises(StoreUnavailable, match="stored is not known"):
+            store.commit(mine)
+    else:
+        assert store.commit(mine) == [True, True]
+
+    assert proxy.num_lost == 1
+    last = Entry(3, b"others") if num_others else Entry(2, b"mine")
+    assert store.fetch([b"a", b"b"]) == [last, Entry(2, b"mine")]
+    store.close()
+    other.close()
 
 
 def client_of(node: RedisServer) -> redis.Redis:
