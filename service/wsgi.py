@@ -11,11 +11,13 @@ import gc
 import logging
 import os
 import sys
+from pathlib import Path
 
 from service import access_log, metrics
 from service.app import build_services, create_app
 from service.error_pages import answer_crash
 from service.log_buffer import BufferedLines
+from service.memory.clock_guard import ClockGuard
 from service.memory.sweeper import Sweeper
 from service.settings import read_settings
 from service.shortcut import Shortcut
@@ -33,7 +35,8 @@ access_log.write_with(lines.write)
 services = build_services(settings)
 app = create_app(services)
 app.wsgi_app = Shortcut(app.wsgi_app, services, answer_crash)  # type: ignore[method-assign]
-sweeper = Sweeper(services.engine.sessions)
+guard = ClockGuard(Path(settings.state) / "clock.json")
+sweeper = Sweeper(services.engine.sessions, guard.is_trusted)
 sweeper.start()
 
 

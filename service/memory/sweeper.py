@@ -1,6 +1,7 @@
 """The sweeper: a thread that removes records whose time is long past.
 
 Expiry itself needs no sweep, it is decided at every look; this only frees the space.
+A sweep cannot be undone, so it waits while the wall clock cannot be trusted.
 """
 
 from __future__ import annotations
@@ -24,15 +25,21 @@ class Sweeper(threading.Thread):
 
     Args:
         sessions: What to sweep.
+        is_clock_trusted: Asked before each transaction; where it says no, nothing is
+            forgotten before the next sweep.
         wait: Waits so many seconds and returns whether to stop; by default it returns
             early when `stop` is called.
     """
 
     def __init__(
-        self, sessions: Sessions, wait: Callable[[float], bool] | None = None
+        self,
+        sessions: Sessions,
+        is_clock_trusted: Callable[[], bool],
+        wait: Callable[[float], bool] | None = None,
     ) -> None:
         super().__init__(name="sweeper", daemon=True)
         self._sessions = sessions
+        self._is_clock_trusted = is_clock_trusted
         self._stopped = threading.Event()
         self._wait = wait or self._stopped.wait
 
@@ -45,7 +52,7 @@ class Sweeper(threading.Thread):
                 log.warning("sweep failed, next in a while: %s", error)
 
     def _sweep(self) -> None:
-        while not self._stopped.is_set():
+        while not self._stopped.is_set() and self._is_clock_trusted():
             if self._sessions.sweep(RECORDS_PER_TRANSACTION) < RECORDS_PER_TRANSACTION:
                 return
             look_up()  # under gevent this is no thread: requests go on in between
