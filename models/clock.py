@@ -13,6 +13,8 @@ from keras import ops
 from models.gates import Tensor
 
 SECONDS_PER_DAY = 86_400.0
+# Days, seconds of the day, and whether there was an event.
+PREVIOUS_SIZE = 3
 
 
 @keras.saving.register_keras_serializable(package="carryover")
@@ -25,8 +27,9 @@ class TimeSincePrevious(keras.layers.Layer):
     Call arguments:
         inputs: Days since 1970-01-01 and seconds of the day, float32 of shape
             (batch, timesteps, 2).
-        previous: The same of the event before the first timestep, float32 of shape
-            (batch, 2); zeros where there was none.
+        previous: The same of the event before the first timestep, and 1, float32 of
+            shape (batch, 3); zeros where there was none. A flag of its own, because
+            midnight of 1970-01-01 is (0, 0) and earlier days are negative.
 
     Output shape:
         (batch, timesteps, 1).
@@ -34,14 +37,22 @@ class TimeSincePrevious(keras.layers.Layer):
 
     def call(self, inputs: Tensor, previous: Tensor | None = None) -> Tensor:
         """Compare every time with the one before it."""
-        before = inputs[:, :1] * 0 if previous is None else previous[:, None]
-        earlier = ops.concatenate([before, inputs[:, :-1]], axis=1)
-        elapsed = inputs - earlier
+        events = mark_events(inputs)
+        before = ops.zeros_like(events[:, :1])
+        if previous is not None:
+            before = previous[:, None]
+        earlier = ops.concatenate([before, events[:, :-1]], axis=1)
+        elapsed = inputs - earlier[..., :2]
         # Days and seconds apart: their sum since 1970 would not fit a float32.
         seconds = elapsed[..., :1] * SECONDS_PER_DAY + elapsed[..., 1:]
-        has_previous = ops.any(earlier > 0, axis=-1, keepdims=True)
+        has_previous = earlier[..., 2:] > 0
         return ops.where(has_previous, ops.log1p(ops.maximum(seconds, 0.0)), 0.0)
 
     def compute_output_shape(self, input_shape: Any, **_: Any) -> tuple[Any, ...]:
         """Return (batch, timesteps, 1)."""
         return (*input_shape[:-1], 1)
+
+
+def mark_events(times: Tensor) -> Tensor:
+    """Append a column of ones to times: there was an event."""
+    return ops.concatenate([times, ops.ones_like(times[..., :1])], axis=-1)

@@ -1,5 +1,6 @@
 """Features against the same computed in NumPy and with Python's own calendar."""
 
+import itertools
 from datetime import datetime, timedelta
 
 import numpy as np
@@ -7,10 +8,12 @@ import pytest
 
 pytestmark = pytest.mark.tensorflow
 
+import keras  # noqa: E402
 from keras import ops  # noqa: E402
 
-from models.features import encode_sequence  # noqa: E402
-from models.schemas import check_inputs  # noqa: E402
+from models.features import encode_sequence, sequence_input  # noqa: E402
+from models.schemas import TIME_FEATURES, check_inputs  # noqa: E402
+from models.streaming import stream_network  # noqa: E402
 from tests import networks  # noqa: E402
 
 # float32 sines of angles up to 6 pi; an error of logic is orders larger.
@@ -82,6 +85,83 @@ def test_weekday_and_time_of_day_are_the_calendars():
     assert weekday.argmax(-1).tolist() == [time.weekday() for time in times]
     expected = harmonics([time.hour * 3600 for time in times])
     np.testing.assert_allclose(waves, expected, atol=TOLERANCE)
+
+
+def write_columns(times):
+    """Write times as the service does: days since 1970-01-01, seconds of the day."""
+    apart = [time - datetime(1970, 1, 1) for time in times]
+    columns = [[one.days, one.seconds] for one in apart]
+    return np.array([columns], "float32")
+
+
+def define_time_of_day(times):
+    return harmonics([t.hour * 3600 + t.minute * 60 + t.second for t in times])
+
+
+def define_day_of_week(times):
+    return np.eye(7)[[time.weekday() for time in times]]
+
+
+def define_time_since_previous(times):
+    apart = [b - a for a, b in itertools.pairwise(times)]
+    seconds = [0.0, *(max(0.0, one.total_seconds()) for one in apart)]
+    return np.log1p(seconds)[:, None]
+
+
+# Each feature of a time, from its definition, of datetimes of Python's calendar.
+DEFINITIONS = {
+    "time_of_day": define_time_of_day,
+    "day_of_week": define_day_of_week,
+    "time_since_previous": define_time_since_previous,
+}
+MIDNIGHT = datetime(1970, 1, 1)
+INSTANTS = {
+    "days before 1970": [datetime(1969, 12, 28) + timedelta(k) for k in range(8)],
+    "midnights of 1904": [datetime(1904, 2, 27) + timedelta(k) for k in range(5)],
+    "1970-01-01 first": [MIDNIGHT, MIDNIGHT + timedelta(seconds=1), MIDNIGHT],
+    "1970-01-01 twice": [MIDNIGHT, MIDNIGHT, MIDNIGHT + timedelta(1)],
+    "around midnight": [MIDNIGHT + timedelta(seconds=k) for k in (-2, -1, 0, 1)],
+    "backwards": [datetime(1969, 5, 2, 3), datetime(1969, 5, 1), datetime(1980, 1, 1)],
+    "year 1": [datetime(1, 1, 1), datetime(1, 1, 2), datetime(9999, 12, 31)],
+    "leap day": [datetime(2024, 2, 28, 12) + timedelta(hours=12 * k) for k in range(5)],
+}
+
+
+def test_every_feature_of_a_time_has_a_definition_to_compare_with():
+    assert set(DEFINITIONS) == set(TIME_FEATURES)
+
+
+@pytest.mark.parametrize("case", INSTANTS)
+@pytest.mark.parametrize("name", TIME_FEATURES)
+def test_features_of_any_time_are_those_of_their_definition(name, case):
+    times = INSTANTS[case]
+
+    encoded = encode(write_columns(times), with_features(name))[0]
+
+    expected = DEFINITIONS[name](times)
+    np.testing.assert_allclose(encoded, expected, atol=TOLERANCE)
+
+
+@pytest.mark.parametrize("case", INSTANTS)
+@pytest.mark.parametrize("name", TIME_FEATURES)
+def test_features_streamed_one_by_one_are_those_of_their_definition(name, case):
+    inputs = with_features(name)
+    sequence = sequence_input(inputs)
+    network = keras.Model(sequence, encode_sequence(sequence, inputs))
+    streaming = stream_network(network, {"kind": "values", "name": "values"})
+    memory = {n: np.zeros((1, *s), "float32") for n, s in streaming.memory.items()}
+    columns, parts = write_columns(INSTANTS[case]), []
+
+    for k in range(columns.shape[1]):
+        # A timestep of padding, which must leave no trace in the memory.
+        event = np.pad(columns[:, k : k + 1], [(0, 0), (0, 1), (0, 0)])
+        given = {"sequence": event, "length": np.array([1], "int32"), **memory}
+        results = streaming.advance(given)
+        memory = {n: ops.convert_to_numpy(results[n]) for n in memory}
+        parts.append(ops.convert_to_numpy(results["values"])[0, 0])
+
+    expected = DEFINITIONS[name](INSTANTS[case])
+    np.testing.assert_allclose(np.stack(parts), expected, atol=TOLERANCE)
 
 
 def test_features_of_a_time_come_in_the_order_asked_for():

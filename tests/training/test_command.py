@@ -202,7 +202,7 @@ def test_series_of_a_users_own_is_trained_and_published(tmp_path):
     assert done.returncode == 0, done.stderr
     manifest = read_manifest(tmp_path, name="load")
     layer = {"short_term_0": [4], "long_term_0": [4]}
-    assert manifest["memory"] == {"previous_time_0": [2], **layer}
+    assert manifest["memory"] == {"previous_time_0": [3], **layer}
     assert manifest["output"]["quantiles"] == [0.1, 0.5, 0.9]
     assert manifest["metrics"][1]["baselines"]["day"] == 0
     assert manifest["metrics"][2]["name"] == "pinball loss 1 row ahead"
