@@ -33,8 +33,9 @@ import lmdb
 
 from service.errors import StoreFull
 from service.loop import make_brief_lock, offload
-from service.memory.lmdb_errors import store_full, translate
+from service.memory.lmdb_errors import store_full, store_replaced, translate
 from service.memory.lmdb_flusher import LmdbFlusher
+from service.memory.lmdb_identity import LmdbIdentity, check_mark, write_marks
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -83,7 +84,8 @@ class LmdbEnvironment:
         self._is_closed = False
         self._env, self.databases = _open(path, map_bytes, databases, durable)
         self.page_bytes: int = self._env.stat()["psize"]
-        self._flusher = LmdbFlusher(self._env)
+        self._identity = LmdbIdentity(path)
+        self._flusher = LmdbFlusher(self._env, self._identity)
         self._is_durable = durable
 
     def read(self, work: Callable[[ReadTransaction], T]) -> T:
@@ -92,6 +94,8 @@ class LmdbEnvironment:
         Raises:
             StoreUnavailable: LMDB cannot read; the log says why.
         """
+        if not self._identity.is_intact:
+            raise store_replaced(self._path)
         while True:
             try:
                 with self._reading, self._env.begin() as txn:
@@ -109,6 +113,8 @@ class LmdbEnvironment:
             StoreFull: The disk or the map is full; nothing was stored.
             StoreUnavailable: LMDB cannot write; the log says why.
         """
+        if not self._identity.is_intact:
+            raise store_replaced(self._path)
         with self._writing:
             try:
                 return self._attempt(work)
@@ -173,12 +179,14 @@ def _open(
     path: Path, map_bytes: int, names: list[bytes], durable: bool
 ) -> tuple[lmdb.Environment, list[lmdb._Database]]:
     try:
+        check_mark(path)
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
         env = _open_environment(path, map_bytes, len(names), durable)
         env.reader_check()
         _lengthen(env, path)
         databases = _open_databases(env, names)
         _check_format(env, path)
+        write_marks(path)
         return env, databases
     except (OSError, lmdb.Error) as error:
         raise ValueError(

@@ -48,6 +48,14 @@ def _is_full(path: Path) -> bool:
     return False
 
 
+def store_replaced(path: Path) -> StoreUnavailable:
+    """Return the error of a store whose file is not at its path any more."""
+    return StoreUnavailable(
+        f"the memory store at {path} was deleted or replaced while the service runs; "
+        "nothing was read or stored. Restore it and restart the service."
+    )
+
+
 def store_full(what: str) -> StoreFull:
     """Return the error of a store that has reached what cannot be passed."""
     return StoreFull(

@@ -1,6 +1,7 @@
 """The thread that brings an LMDB environment's commits from the page cache to the disk.
 
-It does not know what was committed; `lmdb_environment` says what the delay can cost.
+It also looks each second whether the file is still the one that was opened. It does not
+know what was committed; `lmdb_environment` says what the delay can cost.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import threading
 import lmdb
 
 from service.loop import offload
+from service.memory.lmdb_identity import LmdbIdentity
 
 logger = logging.getLogger(__name__)
 
@@ -18,7 +20,7 @@ FLUSH_SECONDS = 1.0
 
 
 class LmdbFlusher:
-    """Flushes an environment each second if it changed.
+    """Flushes an environment each second if it changed, and watches its file.
 
     A flush holds up neither readers nor writers.
 
@@ -26,9 +28,10 @@ class LmdbFlusher:
         is_due: Set by whoever commits.
     """
 
-    def __init__(self, env: lmdb.Environment) -> None:
+    def __init__(self, env: lmdb.Environment, identity: LmdbIdentity) -> None:
         self.is_due = False
         self._env = env
+        self._identity = identity
         self._closing = threading.Event()
         self._thread = threading.Thread(
             target=self._run, name="memory-flush", daemon=True
@@ -37,6 +40,7 @@ class LmdbFlusher:
 
     def _run(self) -> None:
         while not self._closing.wait(FLUSH_SECONDS):
+            self._identity.check()
             self._flush()
 
     def _flush(self) -> None:

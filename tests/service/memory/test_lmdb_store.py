@@ -41,7 +41,8 @@ def test_directory_and_files_are_private(path: Path) -> None:
     LmdbStore(path).close()
 
     modes = {p.name: stat.S_IMODE(p.stat().st_mode) for p in (path, *path.iterdir())}
-    assert modes == {"store": 0o700, "data.mdb": 0o600, "lock.mdb": 0o600}
+    files = dict.fromkeys(("data.mdb", "lock.mdb", "store.mark"), 0o600)
+    assert modes == {"store": 0o700, **files}
 
 
 def test_path_that_cannot_be_a_directory_says_what_to_do(tmp_path: Path) -> None:
