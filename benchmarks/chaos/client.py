@@ -97,9 +97,12 @@ class Client(threading.Thread):
                 is_reset=self._rng.random() < 0.5,
             )
             return None
+        beside_greed, began = self._ledger.is_greed_on.is_set(), time.monotonic()
         reply = self._wire.post(service, PATH, request.body(), request.headers)
         if reply is None:
             self._ledger.count("connections lost")
+        elif beside_greed:
+            self._ledger.note_beside_greed(time.monotonic() - began)
         return reply
 
     def _take(self, request: Request, reply: Reply, *, is_first: bool) -> bool:

@@ -29,6 +29,8 @@ class Ledger:
         entries: By session, in the order they were acknowledged.
         counts: How often each thing happened.
         objections: What should not have happened, in words.
+        is_greed_on: Set while a greedy client asks.
+        seconds_beside_greed: How long others' requests took that were sent meanwhile.
     """
 
     def __init__(self) -> None:
@@ -36,6 +38,8 @@ class Ledger:
         self.entries: dict[str, list[Entry]] = defaultdict(list)
         self.counts: Counter[str] = Counter()
         self.objections: list[str] = []
+        self.is_greed_on = threading.Event()
+        self.seconds_beside_greed: list[float] = []
 
     def acknowledge(self, session: str, entry: Entry) -> None:
         """Write a row down."""
@@ -51,3 +55,8 @@ class Ledger:
         """Write down what should not have happened."""
         with self._lock:
             self.objections.append(text)
+
+    def note_beside_greed(self, seconds: float) -> None:
+        """Write down how long an answer took while a greedy client asked."""
+        with self._lock:
+            self.seconds_beside_greed.append(seconds)

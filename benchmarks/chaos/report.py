@@ -12,16 +12,19 @@ STORES = {
     "redis": "Redis 6.2, append-only file synced always, two services of two workers",
     "valkey": "Valkey 9, append-only file synced always, two services of two workers",
 }
-# What a reader looks for.
-FIRST = (
-    "requests",
+# What a run does to the service; docs/reliability.md says what it promises for each.
+FAULTS = (
     "kills of workers",
     "kills of the store's server",
     "pauses of workers",
     "pauses of the store's server",
-    "retries",
-    "replays",
+    "full disks",
+    "damaged versions",
+    "greedy clients",
+    "connections cut by clients",
 )
+# What a reader looks for.
+FIRST = ("requests", *FAULTS, "retries", "replays")
 
 
 class Report(NamedTuple):

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import random
+import re
+import shutil
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from benchmarks.chaos.audit import audit
 from benchmarks.chaos.client import PATIENCE_SECONDS, Client
+from benchmarks.chaos.faults import MANIFEST, small_disk
 from benchmarks.chaos.ledger import Ledger
-from benchmarks.chaos.mayhem import Mayhem
+from benchmarks.chaos.mayhem import ACTS, Mayhem
 from benchmarks.chaos.plan import Commons, Planner
 from benchmarks.chaos.report import Report
 from benchmarks.chaos.wire import Wire
@@ -31,10 +35,20 @@ SETTINGS = {
 }
 # Every write is on disk before it is acknowledged.
 APPEND_ALWAYS = ("--appendonly", "yes", "--appendfsync", "always")
+# gunicorn's words for a worker that a signal ended; SIGKILL is sent here.
+DIED = re.compile(r"was sent (?!SIGKILL)(SIG\w+)")
+BESIDE_GREED = "milliseconds beside a greedy client, percentile {}"
 JOIN_SECONDS = PATIENCE_SECONDS + 60
 
 
-def run(kind: str, seconds: float, models: Path, folder: Path, seed: int) -> Report:
+def run(
+    kind: str,
+    seconds: float,
+    models: Path,
+    folder: Path,
+    seed: int,
+    acts: Sequence[str] = ACTS,
+) -> Report:
     """Run clients against services that are killed and paused.
 
     Args:
@@ -43,21 +57,52 @@ def run(kind: str, seconds: float, models: Path, folder: Path, seed: int) -> Rep
         models: Folder in which the model `nature` is.
         folder: Where the services keep their files.
         seed: Of all chance but the machine's.
+        acts: What is done to the services, of `mayhem.ACTS`.
     """
     ledger, rng = Ledger(), random.Random(seed)
-    chosen = folder / "models"
-    chosen.mkdir(parents=True)
-    (chosen / "nature").symlink_to((models / "nature").resolve())
+    model = copy_newest(models / "nature", folder / "models")
     with contextlib.ExitStack() as stack:
         store = open_store(kind, stack)
+        is_small = stack.enter_context(small_disk(folder / "disk"))
+        disk = folder / "disk" if is_small else None
         services = [
             stack.enter_context(service)
-            for service in make_services(store, chosen, folder)
+            for service in make_services(store, model.parent, folder)
         ]
         with crowd([service.port for service in services], rng, ledger):
-            Mayhem(services, store, rng, ledger).rage(seconds)
+            Mayhem(services, store, model, disk, rng, ledger, acts).rage(seconds)
+        object_to_ends(services, ledger)
         verdict = audit(services[0].url, ledger)
+    count_beside_greed(ledger)
     return Report(kind, seconds, seed, ledger.counts, verdict, ledger.objections)
+
+
+def object_to_ends(services: Iterable[Server], ledger: Ledger) -> None:
+    """Object to workers and services that ended by themselves; start those again."""
+    for service in services:
+        for name in DIED.findall(service.read_log()):
+            ledger.objection(f"a worker died by {name}")
+        if service.process.poll() is not None:
+            ledger.objection(f"a service ended: {service.read_log()[-2000:]}")
+            service.start()
+
+
+def copy_newest(model: Path, models: Path) -> Path:
+    """Copy a model's newest version, as version 1, to where it may be damaged."""
+    newest = max(model.glob("[0-9]*"), key=lambda version: int(version.name))
+    copied = models / model.name
+    shutil.copytree(newest, copied / "1")
+    manifest = copied / "1" / MANIFEST
+    manifest.write_text(json.dumps(json.loads(manifest.read_text()) | {"version": 1}))
+    return copied
+
+
+def count_beside_greed(ledger: Ledger) -> None:
+    """Count how long others waited while a greedy client asked."""
+    if seconds := sorted(ledger.seconds_beside_greed):
+        for share in (50, 99):
+            taken = seconds[(len(seconds) - 1) * share // 100]
+            ledger.counts[BESIDE_GREED.format(share)] = round(1000 * taken)
 
 
 def open_store(kind: str, stack: contextlib.ExitStack) -> RedisServer | None:
@@ -72,10 +117,12 @@ def make_services(
 ) -> Iterator[Server]:
     """Make one service on LMDB, or two on one server of Redis."""
     for name in ("one",) if store is None else ("one", "other"):
-        home = folder / name
+        home, kept = folder / name, folder / "disk" / name
         home.mkdir()
-        shared = {} if store is None else {"memory": store.url}
-        yield Server(models, home, **SETTINGS, **shared)
+        kept.mkdir()
+        memory = f"lmdb://{kept}/memory" if store is None else store.url
+        paths = {"memory": memory, "state": kept / "state"}
+        yield Server(models, home, **SETTINGS, **paths)
 
 
 @contextlib.contextmanager

@@ -1,10 +1,11 @@
 """Workers and servers die under load: no acknowledged event is lost, none doubled.
 
-A short run of `benchmarks.chaos`; `make bench-chaos` is a long one.
+Short runs of `benchmarks.chaos`; `make bench-chaos` is a long one.
 """
 
 import pytest
 
+from benchmarks.chaos.mayhem import PROCESSES
 from benchmarks.chaos.run import run
 
 pytestmark = [pytest.mark.tensorflow, pytest.mark.server, pytest.mark.slow]
@@ -16,23 +17,28 @@ REDIS_SECONDS = 8.0
 def assert_sound(report):
     assert report.is_sound, report.describe()
     assert report.verdict.events > 1000
+
+
+def assert_repeated(report):
     assert report.counts["retries"] > 0
     assert report.counts["replays"] > 0
 
 
 def test_killed_workers_lose_and_double_nothing(bundled, tmp_path):
-    report = run("lmdb", LMDB_SECONDS, bundled, tmp_path, seed=1)
+    report = run("lmdb", LMDB_SECONDS, bundled, tmp_path, seed=1, acts=PROCESSES)
 
     assert_sound(report)
+    assert_repeated(report)
     assert report.counts["kills of workers"] >= 4
     assert report.counts["pauses of workers"] >= 1
 
 
 @pytest.mark.redis
 def test_killed_redis_between_two_services_loses_and_doubles_nothing(bundled, tmp_path):
-    report = run("redis", REDIS_SECONDS, bundled, tmp_path, seed=2)
+    report = run("redis", REDIS_SECONDS, bundled, tmp_path, seed=2, acts=PROCESSES)
 
     assert_sound(report)
+    assert_repeated(report)
     assert report.counts["kills of the store's server"] >= 1
     assert report.counts["pauses of the store's server"] >= 1
     assert report.counts["kills of workers"] >= 2

@@ -4,6 +4,7 @@ import asyncio
 import json
 import sys
 
+import numpy as np
 from kserve import InferenceRESTClient, InferInput, InferRequest, RESTConfig
 
 URL, MODEL = sys.argv[1:]
@@ -39,7 +40,9 @@ async def drive_v2():
         "steps": [],
     }
     for number, events in enumerate(EVENTS):
-        tensor = InferInput("sequence", [1, len(events)], "BYTES", data=[events])
+        tensor = InferInput("sequence", [1, len(events)], "BYTES")
+        names = np.array([events], np.object_)
+        tensor.set_data_from_numpy(names, binary_data=number % 2 == 1)
         parameters = {"sequence_id": "kserve-v2", "sequence_start": number == 0}
         request = InferRequest(MODEL, [tensor], parameters=parameters)
         answer = await client.infer(URL, request, model_name=MODEL)
