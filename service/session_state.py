@@ -13,6 +13,7 @@ import numpy as np
 from service.catalog import Model
 from service.last_event import show_event
 from service.memory.record import Session, encode
+from service.memory.sessions import SessionKey
 from service.memory.snapshots import list_steps
 from service.memory_document import find_maker, split_tensors
 from service.times import format_time
@@ -35,19 +36,19 @@ def summarize(session: str, model: str, record: Session) -> dict[str, Any]:
 
 
 def describe_session(
-    session: str, record: Session, family: Sequence[Model]
+    key: SessionKey, record: Session, family: Sequence[Model]
 ) -> dict[str, Any]:
     """Tell all of a session.
 
     Args:
-        session: Its id.
+        key: Its tenant, model and id.
         record: It.
         family: The served versions of its model. Where its own is not among them, its
             last event and its norms are not told.
     """
     maker = find_maker(record, family)
     norms = None if maker is None else measure(record.tensors, maker)
-    return summarize(session, family[-1].manifest.name, record) | {
+    return summarize(key.session, key.model, record) | {
         "last_event": maker and show_event(record.last_event, maker),
         "norms": norms,
         "rewind_steps": list_steps(record.snapshots),

@@ -33,7 +33,7 @@ from service.views.sessions import (
     MISSING,
     SessionState,
     answer_state,
-    find_key,
+    find_stored_key,
 )
 
 blueprint = Blueprint(
@@ -76,7 +76,11 @@ Form = TypeVar("Form", bound=msgspec.Struct)
 )
 def fork(name: str, session: str) -> Response:
     """Begin another session with this one's memory."""
-    key, condition, form = find_key(name, session), read_condition(), read_form(Fork)
+    key, condition, form = (
+        find_stored_key(name, session),
+        read_condition(),
+        read_form(Fork),
+    )
     check_session_id(form.to)
     sessions = services().engine.sessions
     [found] = sessions.load([key.encode()])
@@ -103,7 +107,11 @@ def fork(name: str, session: str) -> Response:
 )
 def rewind(name: str, session: str) -> Response:
     """Put a session back to one of the memories it keeps."""
-    key, condition, form = find_key(name, session), read_condition(), read_form(Rewind)
+    key, condition, form = (
+        find_stored_key(name, session),
+        read_condition(),
+        read_form(Rewind),
+    )
 
     def alter(found: Found, now: float) -> Session:
         record = live(key, found)
@@ -125,7 +133,11 @@ def rewind(name: str, session: str) -> Response:
 )
 def touch(name: str, session: str) -> Response:
     """Postpone a session's expiry."""
-    key, condition, form = find_key(name, session), read_condition(), read_form(Touch)
+    key, condition, form = (
+        find_stored_key(name, session),
+        read_condition(),
+        read_form(Touch),
+    )
 
     def alter(found: Found, now: float) -> Session:
         record = live(key, found)

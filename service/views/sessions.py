@@ -102,6 +102,47 @@ def find_key(name: str, session: str) -> SessionKey:
     return SessionKey(tenant(), name, session)
 
 
+def find_stored_key(name: str, session: str) -> SessionKey:
+    """Name a session of a served model, or one that a model left when it was unloaded.
+
+    Raises:
+        ModelNotFound: The model is not served, and there is no such session of it.
+    """
+    try:
+        return find_key(name, session)
+    except ModelNotFound as error:
+        key = SessionKey(tenant(), name, session)
+        if not is_key(key):
+            raise
+        [found] = services().engine.sessions.load([key.encode()])
+        if found.record is None:
+            raise error
+        return key
+
+
+def find_model_of_sessions(name: str) -> None:
+    """Let a served model pass, and one of which the tenant has sessions.
+
+    Raises:
+        ModelNotFound: It is neither.
+    """
+    try:
+        find_model(name)
+    except ModelNotFound:
+        first = SessionKey(tenant(), name, "")
+        if not is_key(first) or not services().engine.sessions.scan(first, "", 1):
+            raise
+
+
+def is_key(key: SessionKey) -> bool:
+    """Tell whether a store can have a key; a model's name in an address may be any."""
+    try:
+        key.encode()
+    except InvalidRequest:
+        return False
+    return True
+
+
 @blueprint.get("")
 @describes(
     "sessions",
@@ -114,9 +155,9 @@ def find_key(name: str, session: str) -> SessionKey:
     ],
 )
 def list_sessions(name: str) -> Response:
-    """List the live sessions of a model, a page at a time."""
+    """List the live sessions of a model, a page at a time; an unloaded one's too."""
     query = read_query("prefix", "after", "limit")
-    find_model(name)
+    find_model_of_sessions(name)
     limit = query.get("limit", "100")
     if not (limit.isascii() and limit.isdigit() and 1 <= int(limit[:9]) <= MAX_PAGE):
         raise InvalidRequest(
@@ -137,7 +178,7 @@ def list_sessions(name: str) -> Response:
 @describes("sessions", answer=SessionState, errors=[*MISSING, CorruptRecord])
 def show(name: str, session: str) -> Response:
     """Tell where a session is; 404 where none was ever, 410 where it is gone."""
-    key = find_key(name, session)
+    key = find_stored_key(name, session)
     [found] = services().engine.sessions.load([key.encode()])
     live(key, found)
     read_condition().check(found)
@@ -153,7 +194,7 @@ def show(name: str, session: str) -> Response:
 )
 def delete(name: str, session: str) -> Response:
     """Forget a session's memory; its id answers 410 from now on."""
-    key, condition = find_key(name, session), read_condition()
+    key, condition = find_stored_key(name, session), read_condition()
     record = services().engine.sessions.delete(key, condition.check)
     step = record.step if record else None  # None: the record was corrupt
     return json_response({"session": session, "deleted": True, "step": step})
@@ -164,8 +205,8 @@ def answer_state(key: SessionKey, found: Found, status: int = 200) -> Response:
     record = found.record
     if not isinstance(record, Session):
         raise TypeError(f"expected a live session, received {type(record).__name__}")
-    catalog = services().catalog
-    family = catalog.family(catalog.find(key.model))
-    response = json_response(describe_session(key.session, record, family), status)
+    family = services().catalog.loaded(key.model)
+    served = [family[version] for version in sorted(family)]
+    response = json_response(describe_session(key, record, served), status)
     response.set_etag(tag_of(found))
     return response

@@ -176,3 +176,62 @@ def test_log_line_holds_no_session_and_no_event(predict, caplog):
     assert '"status":200' in caplog.text
     assert "patient-7" not in caplog.text
     assert '"red"' not in caplog.text
+
+
+@pytest.fixture
+def unloaded(live, services):
+    """A session whose model is served no more."""
+    services.catalog.replace("counting", [])
+
+
+def test_session_of_an_unloaded_model_is_listed_and_shown(client, unloaded):
+    [listed] = client.get(PATH.rstrip("/")).get_json()["sessions"]
+    shown = client.get(PATH + "s").get_json()
+
+    assert (listed["session"], listed["step"]) == ("s", 2)
+    assert (shown["model"], shown["step"], shown["norms"]) == ("counting", 2, None)
+
+
+def test_session_of_an_unloaded_model_can_be_deleted(client, unloaded):
+    answer = client.delete(PATH + "s").get_json()
+
+    assert answer == {"session": "s", "deleted": True, "step": 2}
+    assert_problem(client.get(PATH + "s"), 410, "session_gone")
+    assert client.get(PATH.rstrip("/")).get_json()["sessions"] == []
+
+
+@pytest.mark.parametrize(
+    ("verb", "body", "status"),
+    [
+        ("touch", {}, 200),
+        ("fork", {"to": "t"}, 201),
+        ("rewind", {"to_step": 1}, 409),  # these sessions keep no earlier memory
+    ],
+)
+def test_session_of_an_unloaded_model_is_changed_without_its_network(
+    client, unloaded, verb, body, status
+):
+    answer = client.post(f"{PATH}s:{verb}", json=body)
+
+    assert answer.status_code == status
+
+
+@pytest.mark.parametrize("address", ["nobody", "", "a%00b", "x" * 500])
+def test_unloaded_model_has_no_other_session(client, unloaded, address):
+    path = PATH + address if address else "/v1/models/never/sessions"
+
+    assert client.get(path).status_code in (400, 404)
+
+
+@pytest.mark.parametrize("name", ["never", "a%00b", "x" * 500])
+def test_model_without_sessions_is_not_found(client, unloaded, name):
+    for path in (f"/v1/models/{name}/sessions", f"/v1/models/{name}/sessions/s"):
+        assert_problem(client.get(path), 404, "model_not_found")
+        if path.endswith("/s"):
+            assert_problem(client.delete(path), 404, "model_not_found")
+
+
+def test_session_of_an_unloaded_model_gets_no_event(client, unloaded, predict):
+    assert_problem(
+        predict({"sequence": ["red"], "session": "s"}), 404, "model_not_found"
+    )
