@@ -66,6 +66,7 @@ def advance_batch(
     memories: Sequence[bytes | None],
     *,
     deadline: float = math.inf,
+    is_last_only: bool = False,
 ) -> list[Advanced | NonFiniteResult]:
     """Advance sequences to their ends, together; other requests go on in between.
 
@@ -75,6 +76,7 @@ def advance_batch(
         sequences: Encoded events of each, of shape (timesteps[, columns]).
         memories: Memory of each as stored; None for one that has not begun.
         deadline: When to give up, by `time.monotonic`.
+        is_last_only: Whether to keep outputs of the last timestep only.
 
     Raises:
         DeadlineExceeded: It has come.
@@ -82,7 +84,7 @@ def advance_batch(
     Returns:
         For each what came out, or why that is nothing to go on with.
     """
-    runs = [Run(s, m) for s, m in zip(sequences, memories, strict=True)]
+    runs = [Run(s, m, is_last_only) for s, m in zip(sequences, memories, strict=True)]
     waiting, failed = deque(runs), set[Run]()
     began = time.monotonic()
     while waiting:

@@ -7,8 +7,9 @@ between ticks. Memory advances only with a compare-and-set on the version it was
 at; a row that lost the race starts over on the winner's memory. Knows nothing of HTTP
 or JSON.
 
-Rows are independent: each ends in an outcome or in its own error. Rows of one session
-are applied one after another, in the order they were queued.
+Rows are independent: each ends in an outcome or in its own error, and an exception of
+any class fails the rows it concerns: one row, or one batch of one network. Rows of one
+session are applied one after another, in the order they were queued.
 """
 
 from __future__ import annotations
@@ -20,12 +21,8 @@ from service.arrivals import Arrivals
 from service.batch import too_late
 from service.call import Call, Wait
 from service.catalog import Catalog, Model
-from service.errors import (
-    CarryoverError,
-    Overloaded,
-    StoreFull,
-    StoreUnavailable,
-)
+from service.defect import broken, log_defect
+from service.errors import CarryoverError, Overloaded
 from service.in_progress import InProgress, has_keys
 from service.job import Job, Submission
 from service.lane import Lane
@@ -218,10 +215,15 @@ class Engine:
         keys = [job.key for job in jobs if job.key is not None]
         try:
             found = iter(self.sessions.load(keys) if keys else [])
-        except StoreUnavailable as error:
+        except Exception as error:
+            reason = (
+                error
+                if isinstance(error, CarryoverError)
+                else log_defect("a read of the store")
+            )
             for job in jobs:
                 if job.key is not None:
-                    self._settle(job, error)
+                    self._settle(job, reason)
             jobs, found = [job for job in jobs if job.key is None], iter(())
         for job in jobs:
             self._begin(job, next(found) if job.key is not None else None)
@@ -231,6 +233,9 @@ class Engine:
             past = self.transitions.begin(job.call, job.row, found)
         except CarryoverError as error:
             self._settle(job, error)
+            return
+        except Exception:
+            self._settle(job, log_defect("the beginning of a row"))
             return
         if not isinstance(past, Past):
             self._settle(job, past)
@@ -268,11 +273,9 @@ class Engine:
         steps: list[tuple[Job, Step]] = []
         writes: list[Write] = []
         for job in jobs:
-            try:
-                ahead = job.run.ahead()
-                step = self.transitions.finish(job.call, job.row, job.past, ahead)
-            except CarryoverError as error:
-                self._settle(job, error)
+            step = self._finish(job)
+            if isinstance(step, CarryoverError):
+                self._settle(job, step)
                 continue
             steps.append((job, step))
             if job.key is not None and job.past.found is not None:
@@ -282,13 +285,26 @@ class Engine:
         for job, step in steps:
             won = True if job.key is None else next(saved)
             if won is True:
-                past = job.past
-                result = self.transitions.conclude(job.call, job.row, past, step)
-                self._settle(job, result)
+                self._settle(job, self._conclude(job, step))
             elif won is False:
                 self._retry(job)
             else:
                 self._settle(job, won)
+
+    def _finish(self, job: Job) -> Step | CarryoverError:
+        try:
+            ahead = job.run.ahead()
+            return self.transitions.finish(job.call, job.row, job.past, ahead)
+        except CarryoverError as error:
+            return error
+        except Exception:
+            return log_defect("the end of a row")
+
+    def _conclude(self, job: Job, step: Step) -> Result:
+        try:
+            return self.transitions.conclude(job.call, job.row, job.past, step)
+        except Exception:
+            return log_defect("the answer of a row")
 
     def _save(self, writes: Sequence[Write]) -> Sequence[bool | CarryoverError]:
         """Store what sessions come to.
@@ -301,8 +317,10 @@ class Engine:
             return []
         try:
             return self.sessions.save(writes)
-        except (StoreFull, StoreUnavailable) as error:
+        except CarryoverError as error:
             return [error] * len(writes)
+        except Exception:
+            return [log_defect("a commit to the store")] * len(writes)
 
     def _retry(self, job: Job) -> None:
         """Start a job over that lost the race, unless it has for too long."""
@@ -313,7 +331,10 @@ class Engine:
         self._arrivals.retry(job)
 
     def _fail_all(self) -> None:
-        """Settle every job after a defect, so that no caller waits for ever."""
+        """Settle every job after a defect of the engine itself, or a killed caller.
+
+        A defect of a network, of the store or of a row's rules does not come here.
+        """
         self._lanes.clear()
         for job in [*self._open, *self._arrivals.clear()]:
             job.settle(broken())
@@ -324,11 +345,3 @@ class Engine:
         self._open.discard(job)
         self._arrivals.settled(job)
         job.settle(result)
-
-
-def broken() -> CarryoverError:
-    """Return the error of a row that a defect of the service left behind."""
-    return CarryoverError(
-        "the service failed in a way it should not have; the session is where it was "
-        "or past the row: ask GET /v1/models/<model>/sessions/<id>."
-    )

@@ -8,17 +8,25 @@ nothing: the memories it makes are dropped.
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
-from service.batch import advance_batch, split_memory
+from service.batch import advance_batch, split_memory, too_late
 from service.call import Call
 from service.catalog import Model
+from service.defect import log_defect
 from service.engine import Engine
-from service.errors import CannotForecast, CarryoverError, EmptySequence
-from service.memory.admission import check_step
+from service.errors import (
+    CannotForecast,
+    CarryoverError,
+    DeadlineExceeded,
+    EmptySequence,
+)
+from service.loop import Breaks
+from service.memory.admission import Found, check_step
 from service.memory.sessions import SessionKey, live
 from service.past import Past
 from service.paths import Path, Plan, extend
@@ -96,31 +104,76 @@ def forecast(
     """
     results: dict[int, Forecast | CarryoverError] = {}
     pasts: dict[int, Past] = {}
-    for k, row in enumerate(rows):
+    for k, (row, found) in enumerate(zip(rows, find(engine, call, rows), strict=True)):
         try:
-            pasts[k] = recall(engine, call, row)
+            pasts[k] = recall(engine, call, row, found)
         except CarryoverError as error:
             results[k] = error
+        except Exception:
+            results[k] = log_defect("the beginning of a forecast")
     for model in {id(past.model): past.model for past in pasts.values()}.values():
         own = {k: past for k, past in pasts.items() if past.model is model}
-        results |= walk(model, rows, own, plan, deadline)
+        try:
+            results |= walk(model, rows, own, plan, deadline)
+        except DeadlineExceeded:
+            raise
+        except Exception:
+            results |= dict.fromkeys(
+                own, log_defect(f"a forecast of {model.manifest.name}")
+            )
     return [results[k] for k in range(len(rows))]
 
 
-def recall(engine: Engine, call: Call, row: Row | Refused) -> Past:
+def find(
+    engine: Engine, call: Call, rows: Sequence[Row | Refused]
+) -> list[Found | CarryoverError | None]:
+    """Read the sessions of all rows in one call of the store; None without one.
+
+    A store that cannot be read costs only the rows that need it.
+    """
+    names = [name_session(call, row) for row in rows]
+    keys = list(dict.fromkeys(name for name in names if isinstance(name, bytes)))
+    found: dict[bytes, Found | CarryoverError]
+    try:
+        found = dict(zip(keys, engine.sessions.load(keys) if keys else [], strict=True))
+    except CarryoverError as error:
+        found = dict.fromkeys(keys, error)
+    except Exception:
+        found = dict.fromkeys(keys, log_defect("a read of the store"))
+    return [found[name] if isinstance(name, bytes) else name for name in names]
+
+
+def name_session(call: Call, row: Row | Refused) -> bytes | CarryoverError | None:
+    """Return the store's key of a row's session, or why there can be none."""
+    if isinstance(row, Refused):
+        return row.error
+    try:
+        return None if row.session is None else call.key(row.session)
+    except CarryoverError as error:
+        return error
+
+
+def recall(
+    engine: Engine, call: Call, row: Row | Refused, found: Found | CarryoverError | None
+) -> Past:
     """Find what a row continues.
+
+    Args:
+        engine: Whose rules hold.
+        call: What the rows share.
+        row: The row.
+        found: What the store has for its session; None without one.
 
     Raises:
         CarryoverError: It cannot be continued.
     """
     if isinstance(row, Refused):
         raise row.error
-    found = None
-    if row.session is not None:
-        [found] = engine.sessions.load([call.key(row.session)])
-        if found.record is None:
-            name = SessionKey(call.tenant, call.model.manifest.name, row.session)
-            live(name, found)  # raises: a forecast does not begin a session
+    if isinstance(found, CarryoverError):
+        raise found
+    if row.session is not None and found is not None and found.record is None:
+        name = SessionKey(call.tenant, call.model.manifest.name, row.session)
+        live(name, found)  # raises: a forecast does not begin a session
     # Without `at`, for which there may be a stored answer: it is no repeat.
     past = engine.transitions.begin(call, row.replace(at=None), found)
     if isinstance(past, Outcome):
@@ -156,9 +209,13 @@ def walk(
         else:
             paths[k] = [begun] * (plan.samples or 1)
     generators = {k: np.random.default_rng([plan.seed, k]) for k in paths}
+    began, breaks = time.monotonic(), Breaks()
     for distance in range(plan.horizon):
         for k in paths:
             paths[k] = extend(paths[k], plan, generators[k])
+            breaks.take()
+        if time.monotonic() > deadline:
+            raise too_late(time.monotonic() - began)
         if distance + 1 < plan.horizon:
             failed = advance_paths(model, paths, deadline)
             results |= failed
@@ -190,6 +247,7 @@ def begin_paths(
             [past.sequence for past in running.values()],
             [past.tensors for past in running.values()],
             deadline=deadline,
+            is_last_only=True,
         )
         name = model.manifest.output["name"]
         for k, ahead in zip(running, advanced, strict=True):
@@ -222,6 +280,7 @@ def advance_paths(
         [np.array([path.events[-1]], model.encoder.dtype) for _, path in flat],
         [path.tensors for _, path in flat],
         deadline=deadline,
+        is_last_only=True,
     )
     failed: dict[int, CarryoverError] = {}
     name = model.manifest.output["name"]

@@ -96,7 +96,7 @@ class Job:
     def begin(self, past: Past) -> None:
         """Start, or start over, from a memory."""
         self.past = past
-        self.run = Run(past.sequence, past.tensors)
+        self.run = Run(past.sequence, past.tensors, self.row.is_last_only)
 
     def settle(self, result: Result) -> None:
         """Give it its result."""

@@ -13,6 +13,7 @@ from itertools import islice
 
 from service.batch import MAX_PLANNED_ROWS, advance_runs, non_finite, too_late
 from service.catalog import Model
+from service.defect import log_defect
 from service.errors import CarryoverError
 from service.job import Job
 from service.metrics import find_call_tally
@@ -52,7 +53,12 @@ class Lane:
         jobs = [self._jobs.popleft() for _ in range(num_jobs)]
         runs = [job.run for job in jobs]
         self._tally.add(num_jobs)
-        bad = advance_runs(self._model, self._signature, runs, timesteps)
+        try:
+            bad = advance_runs(self._model, self._signature, runs, timesteps)
+        except Exception:
+            work = f"{self._signature} of {self._model.manifest.name}"
+            defect = log_defect(work)
+            return [], [(job, defect) for job in jobs]
         finished: list[Job] = []
         failed: list[tuple[Job, CarryoverError]] = []
         now = time.monotonic()

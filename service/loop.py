@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import sys
 import threading
+import time
 from collections.abc import Callable
 from functools import cache
 from typing import TypeVar
@@ -19,6 +20,8 @@ _count_clients: Callable[[], int] | None = None
 # gevent's highest priority: an idle watcher of it runs after one look at the sockets,
 # whatever they bring.
 IDLE_PRIORITY = 2
+# Seconds that a request may work at a stretch.
+SLICE_SECONDS = 0.005
 
 
 @cache
@@ -63,6 +66,25 @@ def look_up() -> None:
     """Let the event loop look at its sockets once, without waiting for them."""
     if is_gevent():
         sys.modules["gevent"].idle(IDLE_PRIORITY)
+
+
+class Breaks:
+    """Breaks in long work of one request, at which other requests continue.
+
+    A slice is short beside the 50 ms that nothing may stop the event loop for: one
+    slice may end late, and several requests may work at once.
+    """
+
+    __slots__ = ("_until",)
+
+    def __init__(self) -> None:
+        self._until = time.monotonic() + SLICE_SECONDS
+
+    def take(self) -> None:
+        """Let others continue if this slice of time is used up."""
+        if time.monotonic() > self._until:
+            look_up()
+            self._until = time.monotonic() + SLICE_SECONDS
 
 
 def offload(work: Callable[..., T], *arguments: object) -> T:

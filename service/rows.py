@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from service.memory_document import MemoryDocument
 
 
+# Shown of all timesteps even where only the last one's outputs are.
+WHOLE = "surprise"
+
+
 class Row(Value, frozen=True, eq=False):
     """One sequence to advance, and the memory it continues.
 
@@ -30,8 +34,8 @@ class Row(Value, frozen=True, eq=False):
         key: Idempotency key of the request, for a row of a session, if it has one.
         fingerprint: 16-byte digest of the request under that key.
         position: Which row of the request it is.
-        is_last_only: Whether outputs are wanted for the last timestep only; more may
-            be computed, but a stored answer keeps no more.
+        is_last_only: Whether outputs are wanted for the last timestep only; no others
+            are kept.
         events: The events as the client wrote them, for a version of the model that
             takes others; None where they came as numbers.
         plain: Memory the client sent back in the open, if any.
@@ -66,7 +70,10 @@ class Refused(NamedTuple):
 
 
 class Advanced(Value, frozen=True, eq=False):
-    """A row's outputs, of shape (timesteps, ...) each, and its memory as stored."""
+    """A row's outputs, of shape (timesteps, ...) each, and its memory as stored.
+
+    Of a row of which the last timestep is wanted, most outputs have shape (1, ...).
+    """
 
     outputs: dict[str, np.ndarray]
     tensors: bytes

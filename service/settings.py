@@ -316,7 +316,7 @@ TABLE = (
         "max_forecast_events",
         positive_int,
         10_000,
-        "Most events, over all rows and paths, in one forecast request.",
+        "Most events in one forecast request, over all rows and paths, given ones too.",
     ),
     Setting("log_level", log_level, "info", "debug, info, warning or error."),
 )

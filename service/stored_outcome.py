@@ -10,7 +10,7 @@ from struct import Struct
 
 import numpy as np
 
-from service.rows import Outcome
+from service.rows import WHOLE, Outcome
 
 # is_continued, has expires_at, has migrated_from, is_reset, is_restarted; step,
 # expires_at, version, migrated_from, how many outputs
@@ -18,8 +18,6 @@ HEADER = Struct("<?????QdQQH")
 # bytes of the name, of the type's name, axes
 OUTPUT = Struct("<HBB")
 AXIS = Struct("<I")
-# Rendered whole even where only the last timestep's outputs are.
-WHOLE = "surprise"
 
 
 def encode_outcome(outcome: Outcome, *, is_last_only: bool) -> bytes:

@@ -296,7 +296,8 @@ def form_outcome(
     """Form a row's outcome; the outputs of a replayed history are not the row's."""
     outputs = ahead.outputs
     if past.num_replayed:
-        outputs = {name: out[past.num_replayed :] for name, out in outputs.items()}
+        own = len(past.own)
+        outputs = {name: out[-own:] for name, out in outputs.items()}
     # What is in the open does not expire: nothing would hold the client to it.
     is_sealed = row.seal_memory and not row.is_plain
     is_held = is_sealed or (row.session is not None and not row.end)

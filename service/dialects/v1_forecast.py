@@ -76,16 +76,31 @@ def parse(data: bytes, model: Model, *, max_rows: int, max_events: int) -> Reque
         refuse_json(data)
     check_rows(body.instances, max_rows)
     plan = build_plan(body)
-    num_events = len(body.instances) * plan.num_paths * plan.horizon
+    limit_events(body, plan, 0, max_events)
+    rows = [parse_row(k, raw, model) for k, raw in enumerate(body.instances)]
+    num_given = sum(len(row.sequence) for row in rows if isinstance(row, Row))
+    limit_events(body, plan, num_given, max_events)
+    return Request(plan, rows)
+
+
+def limit_events(
+    body: ForecastBody, plan: Plan, num_given: int, max_events: int
+) -> None:
+    """Refuse a forecast that computes more events than one may, the given ones too.
+
+    Raises:
+        TooManyEvents: It does.
+    """
+    num_rows = len(body.instances)
+    num_events = num_given + num_rows * plan.num_paths * plan.horizon
     if num_events > max_events:
         raise TooManyEvents(
-            f"{len(body.instances)} rows of {plan.num_paths} paths of {plan.horizon} "
-            f"events are {num_events} events; at most {max_events} are forecast in a "
-            "request. Ask for fewer paths (samples, beams) or a shorter horizon.",
+            f"{num_rows} rows of {plan.num_paths} paths of {plan.horizon} events, with "
+            f"{num_given} given events, are {num_events} events; at most {max_events} "
+            "are computed in a forecast. Ask for fewer paths (samples, beams), a "
+            "shorter horizon, or send fewer events.",
             max_events=max_events,
         )
-    rows = [parse_row(k, raw, model) for k, raw in enumerate(body.instances)]
-    return Request(plan, rows)
 
 
 def build_plan(body: ForecastBody) -> Plan:

@@ -1,5 +1,6 @@
 """Forecasts, against a network whose every path can be listed by hand."""
 
+import json
 from dataclasses import replace
 from itertools import product
 
@@ -7,11 +8,17 @@ import numpy as np
 import pytest
 
 from service.app import Services, create_app
+from service.call import Call
 from service.catalog import Catalog, Model
+from service.dialects import v1_forecast
 from service.engine import Engine
+from service.errors import CarryoverError, DeadlineExceeded, TooManyEvents
 from service.events import build_encoder
+from service.forecast import forecast
 from service.memory.seal import Seal
+from service.paths import Plan
 from service.retention import Lifetimes
+from service.rows import Row
 from service.runtime import Plan as CallPlan
 from service.settings import read_settings
 from tests.fakes import counting_model
@@ -22,6 +29,7 @@ EVENTS = ("wake", "eat", "sleep")
 # forecast that loses the memory is wrong. The last row: no event before.
 CHAIN = np.random.default_rng(5).dirichlet([0.6] * 3, (4, 3)).astype("float32")
 TOLERANCE = 1e-6  # float32 probabilities
+PLAN = Plan(3, None, 0, 16)
 
 
 class MarkovRuntime:
@@ -301,3 +309,73 @@ def test_network_that_does_not_remember_what_it_expects_needs_an_event(
 
     assert_problem(alone, 400, "empty_sequence")
     assert supposed.get_json()["predictions"][0]["path"]["events"] == ["red", "red"]
+
+
+def test_a_defect_of_the_store_fails_only_rows_of_sessions(ask, engine):
+    def fail(keys):
+        raise RuntimeError("a secret")
+
+    engine.sessions.load = fail
+
+    answer = ask({"session": "s"}, ["wake"], horizon=2)
+
+    failed, bare = answer.get_json()["predictions"]
+    assert (failed["code"], bare["step"]) == ("internal", 1)
+    assert b"secret" not in answer.data
+
+
+def test_a_defect_of_one_version_fails_only_its_rows(engine, clock):
+    bad, good = markov_model(), markov_model(version=2, network="cd" * 32)
+    engine.advance(bad, [Row(np.array([0], "int32"), session="s")])
+    catalog = Catalog([bad, good])
+    seal, lifetimes = Seal([b"k" * 32]), Lifetimes(100, 50)
+    engine = Engine(engine.sessions, seal, lifetimes, clock, catalog=catalog)
+
+    def fail(signature, tensors):
+        raise RuntimeError("a secret")
+
+    bad.runtime.run = fail
+    rows = [
+        Row(np.zeros(0, "int32"), session="s"),
+        Row(np.array([0], "int32"), events=["wake"]),
+    ]
+
+    failed, fine = forecast(engine, Call(good, "", "advance"), rows, PLAN)
+
+    assert type(failed) is CarryoverError
+    assert fine.step == 1
+
+
+def test_a_forecast_past_its_deadline_is_given_up(engine):
+    rows = [Row(np.array([0], "int32"))]
+
+    with pytest.raises(DeadlineExceeded):
+        forecast(engine, Call(markov_model(), "", "advance"), rows, PLAN, deadline=0)
+
+
+def test_given_events_count_against_the_limit():
+    def parse(num_given):
+        rows = [["wake"] * num_given, ["wake"]]
+        body = json.dumps({"instances": rows, "horizon": 4, "samples": 2})
+        return v1_forecast.parse(
+            body.encode(), markov_model(), max_rows=2, max_events=20
+        )
+
+    assert len(parse(3).rows) == 2
+    with pytest.raises(TooManyEvents, match="with 5 given events, are 21 events"):
+        parse(4)
+
+
+def test_a_forecast_reads_all_sessions_in_one_call(engine):
+    model, calls = markov_model(), []
+    engine.advance(
+        model, [Row(np.array([0], "int32"), session=f"s{k}") for k in range(9)]
+    )
+    load = engine.sessions.load
+    engine.sessions.load = lambda keys: calls.append(len(keys)) or load(keys)
+    rows = [Row(np.zeros(0, "int32"), session=f"s{k}") for k in range(9)]
+
+    found = forecast(engine, Call(model, "", "advance"), rows, PLAN)
+
+    assert [one.step for one in found] == [1] * 9
+    assert calls == [9]

@@ -174,14 +174,15 @@ def test_repeat_of_a_request_applied_in_part_applies_the_rest(send, client, serv
     rows = [row("red"), row("green"), row("red", session="t")]
     save, commits = services.engine.sessions.save, []
 
-    def die_before_the_second_turn(writes):
+    def fail_before_the_second_turn(writes):
         commits.append(writes)
         if len(commits) == 2:
-            raise KeyError("the worker dies here")
+            raise KeyError("a defect")
         return save(writes)
 
-    services.engine.sessions.save = die_before_the_second_turn
-    assert send(*rows).status_code == 500
+    services.engine.sessions.save = fail_before_the_second_turn
+    first, second, third = send(*rows).get_json()["predictions"]
+    assert (first["step"], second["code"], third["step"]) == (1, "internal", 1)
     services.engine.sessions.save = save
 
     response = send(*rows)
