@@ -71,7 +71,6 @@ def build_services(
     Raises:
         ValueError: The memory's address, the key file or the API keys file cannot be
             used.
-        service.artifact.ArtifactError: A model's folder is damaged.
     """
     capacity = Capacity(settings.max_sessions, settings.max_memory_bytes)
     store = open_store(settings.memory, capacity)

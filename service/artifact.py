@@ -97,12 +97,14 @@ class Artifact(msgspec.Struct, frozen=True):
     manifest: Manifest
 
 
-def find_versions(models: Path, max_versions: int) -> Iterator[list[Path]]:
+def find_versions(
+    models: Path, max_versions: int | None = None
+) -> Iterator[list[Path]]:
     """Yield the newest versions' folders of every model under a folder, newest first.
 
     Args:
         models: The folder.
-        max_versions: How many versions of a model at most, 1 or more.
+        max_versions: How many versions of a model at most, 1 or more; None for all.
     """
     if not models.is_dir():
         log.warning("no models: %s is no folder; export one with `make train`", models)

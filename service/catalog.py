@@ -150,18 +150,20 @@ def load_catalog(
 ) -> Catalog:
     """Load the newest versions of every model under a folder.
 
-    Raises:
-        ArtifactError: The folder of a newest version is damaged. A damaged older one
-            is left out and the log says so: memories pinned to it are refused.
+    A damaged version is left out and logged, and the next older one takes its place:
+    memories pinned to it are refused, and all else goes on.
     """
     models: list[Model] = []
-    for newest, *older in find_versions(folder, max_versions):
-        models.append(load_model(newest, max_events, runtime))
-        for path in older:
+    for paths in find_versions(folder):
+        loaded: list[Model] = []
+        for path in paths:
+            if len(loaded) == max_versions:
+                break
             try:
-                models.append(load_model(path, max_events, runtime))
+                loaded.append(load_model(path, max_events, runtime))
             except ArtifactError as error:
-                log.warning("skipped %s: %s", path, error)
+                log.error("skipped %s: %s", path, error)
+        models += loaded
     return Catalog(models)
 
 

@@ -12,6 +12,7 @@ pytestmark = [pytest.mark.tensorflow, pytest.mark.server, pytest.mark.slow]
 
 LMDB_SECONDS = 12.0
 REDIS_SECONDS = 8.0
+FAULT_SECONDS = 6.0
 
 
 def assert_sound(report):
@@ -42,3 +43,12 @@ def test_killed_redis_between_two_services_loses_and_doubles_nothing(bundled, tm
     assert report.counts["kills of the store's server"] >= 1
     assert report.counts["pauses of the store's server"] >= 1
     assert report.counts["kills of workers"] >= 2
+
+
+def test_damaged_newest_version_replaces_nothing_and_ends_no_service(bundled, tmp_path):
+    acts = ("damage version",)
+    report = run("lmdb", FAULT_SECONDS, bundled, tmp_path, seed=4, acts=acts)
+
+    assert_sound(report)
+    assert report.counts["damaged versions"] >= 2
+    assert report.counts["loads of a damaged version refused"] >= 1
