@@ -29,6 +29,7 @@ from service.tenants import add_key, load_tenants
 
 COMMAND = ("gunicorn", "-c", "python:service.gunicorn_config", "service.wsgi:app")
 READY_SECONDS = 120.0
+COPY_HELP = "a new directory, to copy what can be read into"
 # <linux/prctl.h>: the signal a process gets when its parent ends.
 PR_SET_PDEATHSIG = 1
 POLL_SECONDS = 0.1
@@ -45,12 +46,16 @@ def main() -> int:
         epilog="settings (environment variables):\n\n" + describe_settings(),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    commands = parser.add_subparsers(dest="command", metavar="key")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND")
     key = commands.add_parser("key", help="make an API key, and print it once")
     key.add_argument("tenant", help="whose key: letters, digits, dots, - and _")
+    check = commands.add_parser("check-store", help="check the store of sessions")
+    check.add_argument("--copy-to", type=Path, metavar="PATH", help=COPY_HELP)
     arguments = parser.parse_args()
     try:
         settings = read_settings(os.environ)
+        if arguments.command == "check-store":
+            return check_memory(settings, arguments.copy_to)
         if arguments.command == "key":
             return make_key(settings, arguments.tenant)
         check_tenants(settings)
@@ -83,6 +88,21 @@ def make_key(settings: Settings, tenant: str) -> int:
         file=sys.stderr,
     )
     return 0
+
+
+def check_memory(settings: Settings, copy_to: Path | None) -> int:
+    """Check the store of sessions, and copy what can be read.
+
+    Raises:
+        SettingError: It is another kind of store, is in use, or cannot be read at all.
+    """
+    from service.memory.check_store import check_store, find_path, print_report
+
+    try:
+        report = check_store(find_path(settings.memory), copy_to)
+    except (ValueError, OSError) as error:
+        raise SettingError(str(error)) from None
+    return print_report(report, copy_to, print)
 
 
 def check_tenants(settings: Settings) -> None:

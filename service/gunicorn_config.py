@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+from service.crash_report import report_crash
 from service.metrics_folder import prepare_folder
 from service.settings import read_settings
 
@@ -32,7 +33,8 @@ errorlog = "-"
 
 
 def child_exit(server: Any, worker: Any) -> None:
-    """Drop a worker's gauges: it has no rows any more."""
+    """Report a crash, and drop a worker's gauges: it has no rows any more."""
+    report_crash(Path(_settings.state) / "crashes", worker.pid, server.log.error_log)
     from prometheus_client.multiprocess import mark_process_dead
 
     mark_process_dead(worker.pid)

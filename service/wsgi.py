@@ -15,6 +15,7 @@ from pathlib import Path
 
 from service import access_log, metrics
 from service.app import build_services, create_app
+from service.crash_report import record_crash
 from service.error_pages import answer_crash
 from service.log_buffer import BufferedLines
 from service.memory.clock_guard import ClockGuard
@@ -32,6 +33,7 @@ logging.basicConfig(
     level=settings.log_level.upper(), format="%(message)s", handlers=[lines]
 )
 access_log.write_with(lines.write)
+record_crash(Path(settings.state) / "crashes")
 services = build_services(settings)
 app = create_app(services)
 app.wsgi_app = Shortcut(app.wsgi_app, services, answer_crash)  # type: ignore[method-assign]

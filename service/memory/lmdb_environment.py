@@ -33,7 +33,7 @@ import lmdb
 
 from service.errors import StoreFull
 from service.loop import make_brief_lock, offload
-from service.memory.lmdb_errors import store_full, store_replaced, translate
+from service.memory.lmdb_errors import ADVICE, store_full, store_replaced, translate
 from service.memory.lmdb_flusher import LmdbFlusher
 from service.memory.lmdb_identity import LmdbIdentity, check_mark, write_marks
 
@@ -191,7 +191,8 @@ def _open(
     except (OSError, lmdb.Error) as error:
         raise ValueError(
             f"The memory store lmdb://{path} cannot be opened: {error}. Expected a "
-            "directory on a local disk that this process may write, opened once."
+            "directory on a local disk that this process may write, opened once. "
+            f"Where its file is damaged: {ADVICE}"
         ) from error
 
 

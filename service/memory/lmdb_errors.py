@@ -17,6 +17,11 @@ from service.errors import StoreFull, StoreUnavailable
 
 log = logging.getLogger(__name__)
 
+DAMAGED = (lmdb.CorruptedError, lmdb.PageNotFoundError, lmdb.PanicError)
+ADVICE = (
+    "Stop the service and run: python -m service check-store --copy-to PATH "
+    "(docs/stores.md, Damage to the file)."
+)
 FULL_DISK = (errno.ENOSPC, errno.EDQUOT)
 # Where so much has no room, a write that failed had none either.
 PROBE_BYTES = 1 << 20
@@ -33,6 +38,8 @@ def translate(error: lmdb.Error, path: Path) -> StoreFull | StoreUnavailable:
     if error.code in FULL_DISK or (error.code == errno.EIO and _is_full(path)):
         return store_full("the end of its disk")
     log.error("the memory store at %s cannot be used: %s", path, error)
+    if isinstance(error, DAMAGED):
+        log.error("the memory store at %s is damaged. %s", path, ADVICE)
     return StoreUnavailable(
         "the memory store cannot be read or written now; nothing was stored. Try again "
         "later; if it stays so, the service's log says why."

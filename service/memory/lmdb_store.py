@@ -18,6 +18,7 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from struct import Struct
+from typing import NamedTuple
 from zlib import crc32
 
 from service.errors import StoreFull
@@ -44,6 +45,15 @@ TIME = Struct(">d")
 # One write transaction of `forget` looks at so many items, so that steps which wait
 # for the write lock meanwhile wait a fraction of a millisecond.
 FORGET_CHUNK = 128
+
+
+class Raw(NamedTuple):
+    """An entry with its version and time, as it was in another store."""
+
+    key: bytes
+    version: int
+    forget_at: float
+    value: bytes
 
 
 class CapacityReached(Exception):
@@ -248,6 +258,16 @@ class LmdbStore:
         txn.put(key, header + held[HEADER.size :], db=self._entries)
         txn.put(_index_item(forget_at, key), b"", db=self._due)
         return False
+
+    def restore(self, entries: Sequence[Raw]) -> None:
+        """Store entries of another store at their versions, whatever is stored."""
+        self._env.write(partial(self._restore, entries))
+
+    def _restore(self, entries: Sequence[Raw], txn: WriteTransaction) -> None:
+        for key, version, forget_at, value in entries:
+            header = pack(version, forget_at, forget_at, crc32(key))
+            txn.put(key, header + value, db=self._entries)
+            txn.put(_index_item(forget_at, key), b"", db=self._due)
 
     def count(self) -> int:
         """Return how many entries are stored."""
