@@ -9,18 +9,24 @@ from __future__ import annotations
 
 import argparse
 import sys
+import traceback
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from training.config import load_config
-from training.errors import TrainingError
-from training.model_file import check_model_file, check_name, read_names
+from training.errors import DISK_FULL, TrainingError, during
+from training.model_file import read_model_file
+from training.names import check_name, read_names
 from training.native_log import silence_native_log
 from training.publish import list_versions
 
 MENDABLE = 2
 INTERRUPTED = 130  # 128 + SIGINT, as shells count
+OPERATIONS = {
+    "fit": ("Training", "Change the configuration named in it."),
+    "export": ("The export", "Use other layers of Keras in the model."),
+}
 RESUMES = {
     "fit": "The same command goes on from the last finished epoch.",
     "export": "Nothing was published.",
@@ -33,6 +39,10 @@ def build_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True)
     add_fit(commands)
     add_export(commands)
+    for command in commands.choices.values():
+        command.add_argument(
+            "--debug", action="store_true", help="show the trace of an error"
+        )
     return parser
 
 
@@ -102,15 +112,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     options = build_parser().parse_args(arguments)
     try:
-        options.run(options)
+        with during(*OPERATIONS[options.command]):
+            run(options)
     except TrainingError as error:
+        if options.debug:
+            traceback.print_exception(error)
         return fail(str(error))
-    except OSError as error:
-        return fail(f"{error.filename or 'the system'}: {error.strerror or error}.")
     except KeyboardInterrupt:
         print(f"\nInterrupted. {RESUMES[options.command]}")
         return INTERRUPTED
     return 0
+
+
+def run(options: argparse.Namespace) -> None:
+    """Run one command; what the system refuses has its own sentence."""
+    try:
+        options.run(options)
+    except OSError as error:
+        if error.errno in DISK_FULL or error.filename is None:
+            raise
+        raise TrainingError(f"{error.filename}: {error.strerror or error}.") from error
 
 
 def fail(sentence: str) -> int:
@@ -140,7 +161,7 @@ def run_fit(options: argparse.Namespace) -> None:
 def run_export(options: argparse.Namespace) -> None:
     """Publish a Keras file."""
     check_name(options.name)
-    check_model_file(options.file)
+    read_model_file(options.file)
     events = read_names(options.events, "--events")
     labels = read_names(options.labels, "--labels")
     with silence_native_log():

@@ -2,7 +2,7 @@
 
 Precedence: `--set key=value` over the TOML file over the defaults here. Every key is
 explained beside its value in `training/configs/*.toml`.
-Does not know what a source does with its options: `training.data` does.
+Does not know what a source does with its options: `training.sources` does.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
-from training.data import SOURCES
 from training.errors import ConfigError
 from training.sections import (
     Origin,
@@ -27,6 +26,7 @@ from training.sections import (
     read_section,
     refuse_unknown,
 )
+from training.sources import SOURCES
 
 # A name becomes a folder and a part of a URL.
 NAME = matching(
@@ -148,6 +148,10 @@ def read_toml(path: Path) -> dict[str, Any]:
         ) from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path} is not valid TOML: {error}.") from error
+    except RecursionError as error:
+        raise ConfigError(
+            f"{path} has brackets inside brackets too deep to read. Close them."
+        ) from error
 
 
 def override_key(table: dict[str, Any], override: str) -> str:
@@ -173,7 +177,7 @@ def parse_value(text: str) -> Any:
     """Read a value as TOML has it; a shell strips quotes, so bare words are text."""
     try:
         return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
+    except (tomllib.TOMLDecodeError, RecursionError):
         return text
 
 

@@ -6,13 +6,23 @@ TrainingError
 ├── CheckpointError   the checkpoint of an interrupted run cannot be read
 ├── RunBusy           another process is training this very run
 ├── ModelError        a Keras file cannot be read, streamed or served as it is
-└── Diverged          the loss is no longer a number
+├── Diverged          the loss is no longer a number
+└── OperationFailed   a library raised something that nobody foresaw
 
-The command line prints the sentence and exits with status 2; anything else is a
-defect of this program and keeps its traceback.
+The command line prints the sentence and exits with status 2; --debug adds the trace.
 """
 
 from __future__ import annotations
+
+import errno
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+LONGEST_REASON = 300  # characters; Keras quotes whole configurations
+DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
+FULL_DISK = re.compile(r"no space left|disk (?:is )?full|enospc|errno = 28\b", re.I)
 
 
 class TrainingError(Exception):
@@ -41,3 +51,74 @@ class ModelError(TrainingError):
 
 class Diverged(TrainingError):
     """The loss is no longer a number."""
+
+
+class OperationFailed(TrainingError):
+    """A library raised something that nobody foresaw."""
+
+
+@contextmanager
+def during(
+    operation: str, instead: str, refusals: tuple[type[Exception], ...] = ()
+) -> Iterator[None]:
+    """Turn whatever an operation raises into one sentence.
+
+    Args:
+        operation: What is done, such as `Streaming`.
+        instead: What the user can do about it, as a sentence.
+        refusals: Errors that are such a sentence already.
+
+    Raises:
+        OperationFailed: Something was raised that has no sentence of its own.
+    """
+    known: tuple[type[Exception], ...] = (TrainingError, *refusals)
+    try:
+        yield
+    except known:
+        raise
+    except Exception as error:
+        if is_disk_full(error):
+            raise OperationFailed(
+                f"{operation} failed: no space left on the disk. Free some space there "
+                "or in the folder for temporary files and run the same command again."
+            ) from error
+        where = find_layer(error)
+        reason = shorten(" ".join(str(error).split()), LONGEST_REASON)
+        raise OperationFailed(
+            f"{operation} failed{where}: {type(error).__name__}"
+            f"{f' ({reason})' if reason else ''}. {instead} Give --debug for the trace."
+        ) from error
+
+
+def is_disk_full(error: BaseException | None) -> bool:
+    """Tell a full disk, whichever library noticed it."""
+    while error is not None:
+        full = isinstance(error, OSError) and error.errno in DISK_FULL
+        if full or FULL_DISK.search(str(error)):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
+
+
+def find_layer(error: BaseException) -> str:
+    """Name the layer that was at work when something was raised, if one was."""
+    found, trace = "", error.__traceback__
+    while trace is not None:
+        scope = trace.tb_frame.f_locals
+        for name in ("operation", "layer", "self"):
+            if is_layer(scope.get(name)):
+                found = f" in layer {scope[name].name!r} ({type(scope[name]).__name__})"
+                break
+        trace = trace.tb_next
+    return found
+
+
+def is_layer(value: Any) -> bool:
+    """Tell a layer or operation of Keras, models excepted, without importing Keras."""
+    bases = {kind.__name__ for kind in type(value).__mro__}
+    return "Operation" in bases and not bases & {"Model", "Functional", "InputLayer"}
+
+
+def shorten(reason: str, longest: int) -> str:
+    """Cut a message of a library."""
+    return reason if len(reason) <= longest else reason[:longest] + "..."

@@ -19,10 +19,11 @@ from models.ports import CannotServe
 from models.refusals import CannotStream
 from models.streaming import StreamingNetwork, stream_network
 from models.wrapping import Wrapped, wrap_model
-from training.errors import ModelError
+from training.errors import ModelError, during
 from training.export_report import print_export
+from training.load_keras import load_model
 from training.manifest import describe_network, write_manifest
-from training.model_file import load_model
+from training.model_file import SAVE_AGAIN
 from training.native_log import silence_native_log
 from training.programs import say_errors
 from training.proof import Proof, prove
@@ -30,6 +31,7 @@ from training.publish import publish_version
 from training.report import say
 from training.run import package_versions
 
+REPLACE = "Use another layer of Keras in its place."
 # What the bundled models call these cells; any other has the name of its class.
 CELLS = {
     "SimpleRNNCell": "rnn",
@@ -85,10 +87,12 @@ def export_file(order: Order, artifacts: Path) -> Path:
         ModelError: The file cannot be read, streamed or served as it is.
     """
     say(f"Exporting {order.name} from {order.file}")
-    model = load_model(order.file, allow_code=order.allow_code)
+    with during("Loading", SAVE_AGAIN):
+        model = load_model(order.file, allow_code=order.allow_code)
     try:
         ready = make_streamable(model, order)
-        version = publish(ready, order, artifacts)
+        with during("Writing the version", REPLACE, (ExportError,)):
+            version = publish(ready, order, artifacts)
     except (CannotServe, CannotStream, ExportError) as error:
         raise ModelError(f"{order.file}: {error}") from error
     print_export(ready.wrapped, ready.streaming, ready.proof, version)
@@ -103,11 +107,16 @@ def make_streamable(model: keras.Model, order: Order) -> Streamable:
         CannotStream: A layer needs events that have not come yet.
         ModelError: The stream tells something else than the model.
     """
-    wrapped = wrap_model(
-        model, events=order.events, labels=order.labels, task=order.task
-    )
-    streaming = stream_network(wrapped.network, wrapped.outputs)
-    return Streamable(model, wrapped, streaming, prove(model, wrapped, streaming))
+    refusals = (CannotServe, CannotStream)
+    with during("Reading inputs and outputs", REPLACE, refusals):
+        wrapped = wrap_model(
+            model, events=order.events, labels=order.labels, task=order.task
+        )
+    with during("Streaming", REPLACE, refusals):
+        streaming = stream_network(wrapped.network, wrapped.outputs)
+    with during("The proof", REPLACE, refusals):
+        proof = prove(model, wrapped, streaming)
+    return Streamable(model, wrapped, streaming, proof)
 
 
 def publish(ready: Streamable, order: Order, artifacts: Path) -> Path:

@@ -1,154 +1,269 @@
-"""A Keras file and the names beside it, read and checked before anything is imported.
+"""A Keras file as bytes on disk: which kind it is, what it unpacks to, its description.
 
-Only `load_model` needs Keras. Knows nothing of what is done with a model.
+The first bytes decide, not the name. Sizes are checked before anything is unpacked.
+Knows no Keras: `training.load_keras` builds the model.
 """
 
 from __future__ import annotations
 
-import re
+import json
 import zipfile
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import h5py
+
 from training.errors import ModelError
 
-NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
-SUFFIXES = (".keras", ".h5", ".hdf5")
-# What every HDF5 file begins with.
-HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
-# What Keras raises for a file that is cut short, or holds what it does not know.
-LOAD_ERRORS = (
-    AttributeError,
-    ImportError,
-    IndexError,
-    KeyError,
-    OSError,
-    TypeError,
-    ValueError,
-    zipfile.BadZipFile,
+HDF5_SIGNATURE, ZIP_SIGNATURE = b"\x89HDF\r\n\x1a\n", b"PK"
+WEIGHTS = "model.weights.h5"
+# Weights hardly compress and descriptions of layers do, tenfold; bombs a thousandfold.
+LARGEST_EXPANSION = 20
+# Below this any expansion is harmless.
+SMALL = 64 * 2**20  # bytes
+# Of weights, unpacked. A SavedModel and a program must fit 2 GiB each.
+LARGEST_WEIGHTS = 2 * 2**30  # bytes
+SAVE_AGAIN = 'Save the model again with model.save("my_model.keras").'
+
+# What a file of another kind begins with, what it is, and what to do.
+OTHERS: tuple[tuple[bytes, str, str], ...] = (
+    (
+        b"version https://git-lfs",
+        "a pointer of Git LFS in place of the model",
+        "Fetch the model itself with git lfs pull.",
+    ),
+    (
+        b"<",
+        "a web page or XML",
+        "Download the file itself, not the page that shows it.",
+    ),
+    (
+        b"{",
+        "a description in JSON, without weights",
+        "Build it with keras.models.model_from_json, load its weights and save both "
+        'with model.save("my_model.keras").',
+    ),
+    (
+        b"\x80",
+        "a Python pickle",
+        "Load it where it was made and save it with model.save.",
+    ),
 )
-LONGEST_REASON = 300  # characters; Keras quotes whole configurations
+# The member by which an archive of another kind is recognised.
+ARCHIVES = {
+    "data.pkl": "a PyTorch file",
+    "saved_model.pb": "a zipped SavedModel, which has no layers",
+}
 
 
-def check_name(name: str) -> None:
-    """Refuse a name that cannot stand in an address and be a folder.
-
-    Raises:
-        ModelError: The name has other characters, none or too many, or is all dots.
-    """
-    if not NAME.fullmatch(name) or not name.strip("."):
-        raise ModelError(
-            f"--name is {name[:80]!r}; expected 1 to 64 letters, digits, dots, "
-            "underscores or hyphens, and not only dots, such as my-model."
-        )
-
-
-def check_model_file(path: Path) -> None:
-    """Refuse what is no Keras file.
-
-    Raises:
-        ModelError: There is no such file, or it is of another kind.
-    """
-    if not path.is_file():
-        raise ModelError(f"{path} is no file; give the path of a .keras or .h5 file.")
-    if path.suffix not in SUFFIXES:
-        raise ModelError(
-            f"{path} ends in {path.suffix or 'nothing'}; expected {', '.join(SUFFIXES)}"
-            '. Save the model with model.save("my_model.keras").'
-        )
-    with path.open("rb") as file:
-        is_hdf5 = file.read(len(HDF5_SIGNATURE)) == HDF5_SIGNATURE
-    is_whole = zipfile.is_zipfile(path) if path.suffix == ".keras" else is_hdf5
-    if not is_whole:
-        raise ModelError(
-            f"{path} is no Keras file, or was cut short. Save the model again with "
-            'model.save("my_model.keras").'
-        )
-
-
-def read_names(path: Path | None, option: str) -> list[str] | None:
-    """Read one name per line; line k, from 0, names index k.
-
-    Raises:
-        ModelError: The file is missing or no text, a line is empty, or a name is there
-            twice.
-    """
-    if path is None:
-        return None
-    try:
-        names = path.read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise ModelError(
-            f"{option} {path} cannot be read ({error}); expected a text file in UTF-8 "
-            "with one name per line."
-        ) from error
-    first: dict[str, int] = {}
-    for number, name in enumerate(names, 1):
-        if not name.strip():
-            raise ModelError(
-                f"{option} {path}, line {number} is empty; every line is one name. "
-                "Name an index that is kept for padding [PAD], for instance."
-            )
-        if first.setdefault(name, number) != number:
-            raise ModelError(
-                f"{option} {path}, line {number} says {name!r} again, after line "
-                f"{first[name]}; every name stands for one index."
-            )
-    if not names:
-        raise ModelError(f"{option} {path} is empty; expected one name per line.")
-    return names
-
-
-def load_model(path: Path, *, allow_code: bool) -> Any:
-    """Load a Keras model, without its optimizer.
+@dataclass(frozen=True)
+class ModelFile:
+    """A Keras file that was found whole, nothing of it built.
 
     Args:
-        path: Of a .keras or .h5 file.
-        allow_code: Whether Python code stored in the file may run.
+        path: Where it is.
+        is_zip: Whether it is an archive (`.keras`), not HDF5 (`.h5`).
+        config: The description of its layers.
+        keras_version: Of the Keras that wrote it; empty where the file does not say.
+        weight_bytes: Size of its weights, unpacked.
+        has_assets: Whether it holds files besides weights, as lookups do.
+    """
+
+    path: Path
+    is_zip: bool
+    config: dict[str, Any]
+    keras_version: str
+    weight_bytes: int
+    has_assets: bool = False
+
+    @property
+    def is_legacy(self) -> bool:
+        """Whether a Keras before 3 wrote it."""
+        major = self.keras_version.partition(".")[0]
+        return not (major.isdecimal() and int(major) >= 3)
+
+
+def read_model_file(path: Path) -> ModelFile:
+    """Recognise a Keras file, check its sizes and read its description.
 
     Raises:
-        ModelError: The file holds code, a class that is not known, or cannot be read.
+        ModelError: It is missing, of another kind, damaged, or too large unpacked.
     """
-    import keras
-
-    # Imported for the layers they register, so that files holding them can be read.
-    import models.clock
-    import models.peephole  # noqa: F401
-
+    with refuse_missing(path).open("rb") as file:
+        first = file.read(64)
     try:
-        model = keras.saving.load_model(path, compile=False, safe_mode=not allow_code)
-    except LOAD_ERRORS as error:
-        raise refuse_loading(path, error) from error
-    layers = model._flatten_layers() if isinstance(model, keras.Model) else []
-    for layer in layers:
-        if isinstance(layer, keras.layers.Lambda) and not allow_code:
-            raise refuse_code(path, f"layer {layer.name!r} (Lambda)")
-    return model
+        if first.startswith(HDF5_SIGNATURE):
+            return read_hdf5(path)
+        if first.startswith(ZIP_SIGNATURE):
+            return read_archive(path)
+    except ModelError:
+        raise
+    except (OSError, EOFError, KeyError, ValueError, RecursionError) as error:
+        raise damaged(path, error) from error
+    except zipfile.BadZipFile as error:
+        raise damaged(path, error) from error
+    raise refuse_kind(path, first)
 
 
-def refuse_loading(path: Path, error: Exception) -> ModelError:
-    """Say why Keras could not load a file, and how to mend it."""
-    reason = " ".join(str(error).split())
-    if "enable_unsafe_deserialization" in reason:
-        return refuse_code(path, "a Lambda layer")
-    missing = re.search(r"Could not locate (?:class|function) '([^']*)'", reason)
-    missing = missing or re.search(r"Unknown (?:layer|\w+): '([^']*)'", reason)
-    if missing:
-        return ModelError(
-            f"{path} needs {missing[1]!r}, which is not in Keras and whose code is not "
-            "in the file. A model class of your own on a graph of layers loads without "
-            "it: save keras.Model(model.inputs, model.outputs) instead. For a layer, "
-            "use one of Keras's."
+def refuse_missing(path: Path) -> Path:
+    """Refuse a folder, and a path where nothing is."""
+    if path.is_dir():
+        is_saved = (path / "saved_model.pb").exists()
+        what = "a SavedModel, which has no layers" if is_saved else "a folder"
+        raise ModelError(
+            f"{path} is {what}; expected a .keras or .h5 file. Load it where it was "
+            'made and save it with model.save("my_model.keras").'
         )
-    short = reason if len(reason) <= LONGEST_REASON else reason[:LONGEST_REASON] + "..."
-    return ModelError(f"{path} cannot be read by this Keras: {short}")
+    if not path.is_file():
+        raise ModelError(
+            f"{path} is not a file; expected the path of a .keras or .h5 file."
+        )
+    return path
 
 
-def refuse_code(path: Path, where: str) -> ModelError:
-    """Say why a file with code in it is not loaded."""
+def refuse_kind(path: Path, first: bytes) -> ModelError:
+    """Say what a file is that is not a Keras file."""
+    for begins, what, instead in OTHERS:
+        if first.startswith(begins):
+            return ModelError(f"{path} is {what}; expected a Keras file. {instead}")
+    if first[4:8] == b"TFL3":
+        return ModelError(
+            f"{path} is a LiteRT program, which has no layers; expected the Keras file "
+            "that it was made from."
+        )
+    what = "empty" if not first else "not a Keras file, or was cut short"
+    return ModelError(f"{path} is {what}. {SAVE_AGAIN}")
+
+
+def damaged(path: Path, error: Exception) -> ModelError:
+    """Say that a file is damaged."""
+    reason = " ".join(str(error).split())[:160]
+    return ModelError(f"{path} is damaged or was cut short ({reason}). {SAVE_AGAIN}")
+
+
+def read_hdf5(path: Path) -> ModelFile:
+    """Read the description in an HDF5 file."""
+    with h5py.File(path, "r") as file:
+        text = file.attrs.get("model_config")
+        if text is None:
+            raise ModelError(
+                f"{path} has weights and no description of layers, as save_weights "
+                "writes it. Build the model in Python, load these weights and save "
+                'both with model.save("my_model.keras").'
+            )
+        check_expansion(path, add_up(file))
+        size = limit_weights(path, add_up(file["model_weights"]))
+        version = decode(file.attrs.get("keras_version", b""))
+    return ModelFile(path, False, parse_config(path, decode(text)), version, size)
+
+
+def read_archive(path: Path) -> ModelFile:
+    """Read the description in a `.keras` archive."""
+    with zipfile.ZipFile(path) as archive:
+        names = archive.namelist()
+        if "config.json" not in names:
+            raise refuse_archive(path, names)
+        check_expansion(path, sum(i.file_size for i in archive.infolist()))
+        config = parse_config(path, archive.read("config.json").decode())
+        metadata = (
+            json.loads(archive.read("metadata.json"))
+            if "metadata.json" in names
+            else {"keras_version": "3"}
+        )
+        size = sum(i.file_size for i in archive.infolist())
+        if WEIGHTS in names:
+            with archive.open(WEIGHTS) as member, h5py.File(member, "r") as file:
+                check_expansion(path, add_up(file))
+                size = limit_weights(path, add_up(file))
+        has_assets = any(name.startswith("assets/") for name in names)
+    version = str(metadata.get("keras_version", ""))
+    return ModelFile(path, True, config, version, size, has_assets)
+
+
+def refuse_archive(path: Path, names: list[str]) -> ModelError:
+    """Say what an archive is that is not a Keras file."""
+    for name in names:
+        if Path(name).name in ARCHIVES:
+            what = ARCHIVES[Path(name).name]
+            return ModelError(f"{path} is {what}; expected a Keras file. {SAVE_AGAIN}")
     return ModelError(
-        f"{path} has {where}, which is Python code stored in the file: loading it runs "
-        "whatever its author put there, with your rights. Give --allow-code "
-        "if you trust where it comes from, or save the model with layers of Keras "
-        "instead, such as Rescaling or an operation of keras.ops."
+        f"{path} is an archive without config.json, not a Keras file. {SAVE_AGAIN}"
     )
+
+
+def add_up(group: Any) -> int:
+    """Add up what the datasets of a group unpack to, in bytes."""
+    return sum(int(part.size) * int(part.dtype.itemsize) for part in walk(group))
+
+
+def limit_weights(path: Path, size: int) -> int:
+    """Return a size of weights that can be exported.
+
+    Raises:
+        ModelError: They are too large.
+    """
+    if size > LARGEST_WEIGHTS:
+        raise ModelError(
+            f"{path} describes weights of {show_bytes(size)}; at most "
+            f"{show_bytes(LARGEST_WEIGHTS)} can be exported. Use layers of fewer units."
+        )
+    return size
+
+
+def walk(group: Any) -> Iterator[Any]:
+    """Yield the datasets in a group and in the groups of it; links lead nowhere.
+
+    Raises:
+        ValueError: A link leads out of the file.
+    """
+    for name in group:
+        if not isinstance(group.get(name, getlink=True), h5py.HardLink):
+            raise ValueError(f"{name} is a link")
+        part = group[name]
+        if isinstance(part, h5py.Group):
+            yield from walk(part)
+        elif part.external or part.is_virtual:
+            raise ValueError(f"{name} is stored in another file")
+        else:
+            yield part
+
+
+def check_expansion(path: Path, size: int) -> None:
+    """Refuse a file that unpacks to far more than it is.
+
+    Raises:
+        ModelError: It does.
+    """
+    packed = path.stat().st_size
+    if size > max(SMALL, LARGEST_EXPANSION * packed):
+        raise ModelError(
+            f"{path} has {show_bytes(packed)} and unpacks to {show_bytes(size)}; at "
+            f"most {LARGEST_EXPANSION} times its size is read. {SAVE_AGAIN}"
+        )
+
+
+def show_bytes(size: int) -> str:
+    """Write a number of bytes in a unit that is read at a glance."""
+    for unit, power in (("GiB", 30), ("MiB", 20), ("KiB", 10)):
+        if size >= 2**power:
+            return f"{size / 2**power:,.1f} {unit}"
+    return f"{size} bytes"
+
+
+def parse_config(path: Path, text: str) -> dict[str, Any]:
+    """Read the description of a model.
+
+    Raises:
+        ModelError: It is not one.
+    """
+    config = json.loads(text)
+    if not isinstance(config, dict) or "config" not in config:
+        raise ModelError(f"{path} has no description of layers. {SAVE_AGAIN}")
+    return config
+
+
+def decode(text: Any) -> str:
+    """Return text that HDF5 has as bytes or as text."""
+    return text.decode() if isinstance(text, bytes) else str(text)

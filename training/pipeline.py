@@ -20,9 +20,7 @@ from models.export import export_network
 from models.networks import build_network
 from training.baselines import BASELINES, predict_with
 from training.config import Config
-from training.data import SOURCES
 from training.data.dataset import Dataset
-from training.evaluate import EVALUATIONS
 from training.evaluate.metric import Metric, Predict
 from training.fit import Plan, build_loss, fit_network, make_deterministic
 from training.manifest import describe_version, write_evaluation, write_manifest
@@ -30,6 +28,7 @@ from training.programs import compile_network
 from training.publish import publish_version
 from training.report import format_evaluation, print_result, say, watch
 from training.run import checkpoint_path, locate_run, lock_run, remove_checkpoints
+from training.sources import SOURCES
 
 
 class Trained(NamedTuple):
@@ -77,7 +76,7 @@ def retrain(
             name: train_baseline(config, dataset, run, name)
             for name in dataset.baselines
         }
-        evaluate = EVALUATIONS[config.data.source]
+        evaluate = SOURCES[config.data.source].evaluate
         metrics = evaluate(dataset.held_out, predict_with(network), others)
         fitted = Fitted(config, dataset, network, metrics)
         version = publish_network(fitted, artifacts, quantize)
@@ -146,7 +145,7 @@ def export_version(
     say(
         f"\nSavedModel proved equal to the network, {time.perf_counter() - began:.1f} s"
     )
-    evaluate = EVALUATIONS[config.data.source]
+    evaluate = SOURCES[config.data.source].evaluate
     compiled = compile_network(
         network,
         dataset,

@@ -119,11 +119,11 @@ def test_name_that_is_no_address_is_refused(tmp_path, capsys, name):
 @pytest.mark.parametrize(
     ("file", "content", "words"),
     [
-        ("none.keras", None, "is no file"),
-        ("model.txt", b"x", "ends in .txt"),
-        ("text.keras", b"hello", "is no Keras file"),
-        ("text.h5", b"hello", "is no Keras file"),
-        ("empty.keras", b"PK\x05\x06" + bytes(18), "cannot be read by this Keras"),
+        ("none.keras", None, "is not a file"),
+        ("model.txt", b"x", "is not a Keras file"),
+        ("text.keras", b"hello", "is not a Keras file"),
+        ("text.h5", b"hello", "is not a Keras file"),
+        ("empty.keras", b"PK\x05\x06" + bytes(18), "without config.json"),
     ],
 )
 def test_what_is_no_keras_file_is_refused(tmp_path, capsys, file, content, words):

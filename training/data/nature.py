@@ -18,6 +18,7 @@ from typing import Annotated, NamedTuple
 import numpy as np
 
 from training.data.dataset import Array, Dataset, Examples, fingerprint_arrays
+from training.errors import DataError
 from training.sections import between, inside, one_of
 
 VOCABULARY = ("bear", "fox", "sofa", "kettle", "squirrel", "tree", "person", "blurry")
@@ -25,7 +26,7 @@ LABELS = ("dog", "wolf", "fish")
 TELL_NATURE, TELL_HOME, NEUTRAL, BLURRY = (0, 1), (2, 3), (4, 5, 6), 7
 MIN_LENGTH, MAX_LENGTH = 5, 150
 # Of the programmes an export is compared on.
-REAL_LENGTH = 50
+REAL_LENGTH, NUM_REAL = 50, 8
 
 # Chosen so that the mixture of both is the lesson's (0.80, 0.15, 0.05): 3/16 of nature.
 P_NATURE = 0.1875
@@ -82,9 +83,18 @@ def load_nature(options: NatureOptions, seed: int) -> Dataset:
 
     Never the same programme twice: a network that sees few of them again and again
     learns which blurry pictures happened to be wolves.
+
+    Raises:
+        DataError: Nothing held out could be measured.
     """
     rng = np.random.default_rng((seed, HELD_OUT_STREAM))
     held_out = generate_programmes(options, options.held_out, rng)
+    if not held_out.is_blurry.any():
+        raise DataError(
+            f"data.held_out is {options.held_out}, and no picture of those programmes "
+            "is blurry, so that nothing can be measured. Raise data.held_out, or "
+            "data.blurry."
+        )
     return Dataset(
         inputs={"kind": "event", "vocabulary": list(VOCABULARY)},
         outputs={"kind": "label", "name": "probabilities", "labels": list(LABELS)},
@@ -92,7 +102,7 @@ def load_nature(options: NatureOptions, seed: int) -> Dataset:
             generate_programmes(options, options.programmes, rng)
         ),
         held_out=held_out,
-        real=held_out.events[held_out.lengths >= REAL_LENGTH][:8, :REAL_LENGTH],
+        real=pick_real(held_out),
         facts={
             "source": "nature",
             "fingerprint": fingerprint_arrays(*held_out),
@@ -104,6 +114,14 @@ def load_nature(options: NatureOptions, seed: int) -> Dataset:
         },
         baselines=("memoryless", "simple rnn"),
     )
+
+
+def pick_real(programmes: Programmes) -> Array:
+    """Pick the first programmes that are long enough, or the longest of all short."""
+    lengths = np.minimum(programmes.lengths, REAL_LENGTH)
+    chosen = np.flatnonzero(lengths == lengths.max())[:NUM_REAL]
+    real: Array = programmes.events[chosen, : lengths.max()]
+    return real
 
 
 def generate_programmes(

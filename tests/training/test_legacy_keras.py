@@ -1,0 +1,291 @@
+"""Files of Keras 2, TF 1 and TF 2.0 to 2.15 give the numbers that they gave there."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+
+import numpy as np
+import pytest
+
+pytestmark = pytest.mark.tensorflow
+
+import h5py  # noqa: E402
+import keras  # noqa: E402
+from keras import layers  # noqa: E402
+
+from tests.training.keras_files import (  # noqa: E402
+    FEATURES,
+    export,
+    randomise,
+    sequential,
+)
+from tests.training.old_files import (  # noqa: E402
+    VERSIONS,
+    as_a_list,
+    make_old,
+    without_input_layer,
+    write_old,
+)
+from training import legacy_keras  # noqa: E402
+from training.errors import ModelError  # noqa: E402
+from training.load_keras import load_model  # noqa: E402
+
+# Float32 rounding; hard_sigmoid of Keras 3 in place of 2 is 0.01 to 0.2 off.
+TOLERANCE = 1e-6
+X = np.random.default_rng(2).normal(0, 2, (3, 7, FEATURES)).astype("float32")
+
+
+def sigmoid(x):
+    return 1 / (1 + np.exp(-x))
+
+
+def hard_sigmoid(x):
+    """Define it as the documentation of Keras 2 does."""
+    return np.where(x < -2.5, 0.0, np.where(x > 2.5, 1.0, 0.2 * x + 0.5))
+
+
+def run_lstm(x, kernel, recurrent, bias, gate=hard_sigmoid):
+    """Compute an LSTM in float64 from its equations; gates i, f, g, o."""
+    h = c = np.zeros((len(x), recurrent.shape[0]))
+    for event in np.moveaxis(x.astype("float64"), 1, 0):
+        z_i, z_f, z_g, z_o = np.split(event @ kernel + h @ recurrent + bias, 4, axis=-1)
+        c = gate(z_f) * c + gate(z_i) * np.tanh(z_g)
+        h = gate(z_o) * np.tanh(c)
+    return h
+
+
+def run_gru(x, kernel, recurrent, bias, gate=hard_sigmoid):
+    """Compute a GRU in float64, the reset gate before the product; gates z, r, g."""
+    h = np.zeros((len(x), recurrent.shape[0]))
+    u_z, u_r, u_g = np.split(recurrent, 3, axis=-1)
+    for event in np.moveaxis(x.astype("float64"), 1, 0):
+        z_z, z_r, z_g = np.split(event @ kernel + bias, 3, axis=-1)
+        z, r = gate(z_z + h @ u_z), gate(z_r + h @ u_r)
+        h = z * h + (1 - z) * np.tanh(z_g + (r * h) @ u_g)
+    return h
+
+
+def save_old(folder, model, version="2.2.4", change=lambda config: config):
+    path = folder / "model.h5"
+    randomise(model).save(path)
+    return write_old(path, version, change)
+
+
+def load(path):
+    return load_model(path, allow_code=False)
+
+
+def assert_same(got, expected):
+    got, expected = (keras.ops.convert_to_numpy(x) for x in (got, expected))
+    np.testing.assert_allclose(got, expected, atol=TOLERANCE)
+
+
+@pytest.mark.parametrize("version", VERSIONS.values(), ids=VERSIONS)
+@pytest.mark.parametrize(
+    ("layer", "reference"), [("LSTM", run_lstm), ("GRU", run_gru)], ids=["LSTM", "GRU"]
+)
+def test_hard_sigmoid_of_an_old_file_is_the_old_one(
+    tmp_path, version, layer, reference
+):
+    options = {"reset_after": False} if layer == "GRU" else {}
+    model = sequential(
+        getattr(layers, layer)(4, recurrent_activation="hard_sigmoid", **options)
+    )
+    path = save_old(tmp_path, model, version)
+
+    assert_same(load(path)(X), reference(X, *model.get_weights()))
+
+
+def test_hard_sigmoid_of_a_new_file_stays_the_new_one(tmp_path):
+    model = sequential(layers.LSTM(4, recurrent_activation="hard_sigmoid"))
+    randomise(model).save(tmp_path / "model.h5")
+
+    assert_same(load(tmp_path / "model.h5")(X), model(X))
+
+
+def test_exported_old_file_keeps_its_hard_sigmoid(tmp_path):
+    model = sequential(layers.LSTM(4, recurrent_activation="hard_sigmoid"))
+    path = save_old(tmp_path, model)
+
+    assert export(path, tmp_path) == 0
+    import tensorflow as tf
+
+    saved = tf.saved_model.load(str(tmp_path / "artifacts/mine/1"))
+    (got,) = saved.signatures["serving_default"](sequence=tf.constant(X)).values()
+    assert_same(got, run_lstm(X, *model.get_weights()))
+
+
+def td(inner):
+    return layers.TimeDistributed(inner)
+
+
+MODELS = {
+    "plain": lambda: [layers.LSTM(4)],
+    "stack": lambda: [
+        layers.GRU(5, return_sequences=True),
+        layers.BatchNormalization(),
+        layers.Dropout(0.3),
+        layers.LSTM(4),
+        layers.Dense(2, activation="softmax"),
+    ],
+    "leaky": lambda: [layers.Dense(4), layers.LeakyReLU(0.07), layers.SimpleRNN(3)],
+    "time distributed": lambda: [
+        layers.LSTM(4, return_sequences=True),
+        td(layers.Dense(3, activation="tanh")),
+    ],
+    "bidirectional": lambda: [layers.Bidirectional(layers.LSTM(4))],
+    "cells": lambda: [layers.RNN([layers.LSTMCell(4), layers.GRUCell(3)])],
+    "nested": lambda: [
+        sequential(layers.GRU(4, return_sequences=True)),
+        layers.LSTM(3),
+    ],
+}
+# The shape of a description, and a version that wrote it so.
+SHAPES = {
+    "whole": ("2.15.0", lambda config: config),
+    "without InputLayer": ("2.2.4-tf", without_input_layer),
+    "list": ("2.2.2", as_a_list),
+}
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("name", MODELS)
+def test_layers_of_old_files_give_the_numbers_of_their_weights(tmp_path, name, shape):
+    model = sequential(*MODELS[name]())
+    path = save_old(tmp_path, model, *SHAPES[shape])
+
+    assert_same(load(path)(X), model(X))
+
+
+def test_functional_graph_of_an_old_file_is_built_again(tmp_path):
+    inputs = keras.Input((None, FEATURES), name="events")
+    hidden = layers.LSTM(4, return_sequences=True, name="one")(inputs)
+    both = layers.Concatenate(name="join")([hidden, inputs])
+    model = keras.Model(inputs, layers.GRU(2, name="two")(both))
+
+    def change(config):
+        for layer in config["config"]["layers"]:
+            feeds = {"one": ["x"], "join": ["one", "x"], "two": ["join"]}
+            names = ["events" if n == "x" else n for n in feeds.get(layer["name"], [])]
+            layer["inbound_nodes"] = [[[n, 0, 0, {}] for n in names]] if names else []
+        config["config"]["input_layers"] = [["events", 0, 0]]
+        config["config"]["output_layers"] = [["two", 0, 0]]
+        return config
+
+    path = save_old(tmp_path, model, "2.4.0", change)
+
+    assert_same(load(path)(X), model(X))
+
+
+@pytest.mark.parametrize("name", ["model.keras", "model.KERAS", "model.h5", "model"])
+@pytest.mark.parametrize("kind", ["h5", "keras"])
+def test_first_bytes_decide_the_kind_of_file(tmp_path, kind, name):
+    model = randomise(sequential(layers.LSTM(4)))
+    model.save(tmp_path / f"saved.{kind}")
+    path = (tmp_path / f"saved.{kind}").rename(tmp_path / name)
+
+    assert_same(load(path)(X), model(X))
+
+
+def test_archive_of_tf_2_15_is_translated_too(tmp_path):
+    model = randomise(sequential(layers.LSTM(4, recurrent_activation="hard_sigmoid")))
+    model.save(tmp_path / "new.keras")
+    with (
+        zipfile.ZipFile(tmp_path / "new.keras") as new,
+        zipfile.ZipFile(tmp_path / "old.keras", "w") as old,
+    ):
+        config = json.loads(new.read("config.json"))
+        old.writestr("config.json", json.dumps(make_old(config, "2.15.0")))
+        old.writestr("metadata.json", json.dumps({"keras_version": "2.15.0"}))
+        old.writestr("model.weights.h5", new.read("model.weights.h5"))
+
+    got = load(tmp_path / "old.keras")(X)
+
+    assert_same(got, run_lstm(X, *model.get_weights()))
+
+
+def test_gru_without_reset_after_has_the_old_default(tmp_path):
+    def change(config):
+        del config["config"]["layers"][1]["config"]["reset_after"]
+        return config
+
+    model = sequential(layers.GRU(4, reset_after=False))
+    path = save_old(tmp_path, model, "2.1.6", change)
+
+    assert_same(load(path)(X), model(X))
+
+
+def write_cudnn(path, layer):
+    """Rewrite a layer's weights as those of its CuDNN twin, and its description."""
+
+    def change(config):
+        part = config["config"]["layers"][1]
+        part["class_name"] = f"CuDNN{layer}"
+        kept = ("name", "units", "return_sequences", "return_state", "stateful")
+        part["config"] = {k: part["config"][k] for k in kept}
+        return config
+
+    write_old(path, "2.2.4", change)
+    with h5py.File(path, "r+") as file:
+        found = []
+        file["model_weights"].visititems(
+            lambda name, part: found.append(part.parent) if "bias" in name else None
+        )
+        (group,) = [one for one in found if isinstance(one, h5py.Group)]
+        names = {name.partition(":")[0]: name for name in group}
+        gates = {"LSTM": 4, "GRU": 3}[layer]
+        kernel = np.hsplit(group[names["kernel"]][...], gates)
+        recurrent = np.hsplit(group[names["recurrent_kernel"]][...], gates)
+        # As cuDNN has them: each gate transposed, in the memory of the whole.
+        group[names["kernel"]][...] = np.hstack([k.T.reshape(k.shape) for k in kernel])
+        group[names["recurrent_kernel"]][...] = np.hstack([k.T for k in recurrent])
+        bias = group[names["bias"]][...]
+        halves = [0.25 * bias, 0.75 * bias] if layer == "LSTM" else list(bias)
+        del group[names["bias"]]
+        group[names["bias"]] = np.concatenate(halves)
+
+
+@pytest.mark.parametrize("layer", ["LSTM", "GRU"])
+def test_cudnn_layers_are_served_as_lstm_and_gru(tmp_path, layer):
+    model = sequential(getattr(layers, layer)(4))
+    randomise(model).save(tmp_path / "model.h5")
+    write_cudnn(tmp_path / "model.h5", layer)
+    kernel, recurrent, bias = model.get_weights()
+    expected = model(X)
+    if layer == "LSTM":
+        expected = run_lstm(X, kernel, recurrent, bias, sigmoid)
+
+    assert_same(load(tmp_path / "model.h5")(X), expected)
+
+
+def set_option(key, value):
+    def change(config):
+        config["config"]["layers"][1]["config"][key] = value
+        return config
+
+    return change
+
+
+REFUSED = {
+    "time_major": (set_option("time_major", True), "time_major = True"),
+    "Keras 1": (set_option("inner_activation", "tanh"), "Keras 1"),
+    "activation": (set_option("activation", "wobble"), "'wobble'"),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_what_no_rule_translates_is_refused(tmp_path, case):
+    change, words = REFUSED[case]
+    path = save_old(tmp_path, sequential(layers.LSTM(4)), "2.2.4", change)
+
+    with pytest.raises(ModelError) as caught:
+        load(path)
+
+    assert words in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_every_rule_of_a_layer_names_one_that_old_files_have():
+    known = set(dir(layers)) | set(legacy_keras.RENAMED)
+    assert set(legacy_keras.RULES) <= known | {"ThresholdedReLU"}
