@@ -25,7 +25,7 @@ from training.load_keras import load_model
 from training.manifest import describe_network, write_manifest
 from training.model_file import SAVE_AGAIN
 from training.native_log import silence_native_log
-from training.programs import say_errors
+from training.programs import NEEDS_TENSORFLOW, say_errors
 from training.proof import Proof, prove
 from training.publish import publish_version
 from training.report import say
@@ -168,7 +168,11 @@ def compile_programs(wrapped: Wrapped, version: Path, real: Any) -> dict[str, An
             wrapped.network, wrapped.inputs, wrapped.outputs, version, real=real
         )
     took = f"{time.perf_counter() - began:.1f} s"
-    say(f"programs {len(programs.entries)} compiled, {took} {programs.note}".rstrip())
+    if programs.note:
+        say(f"programs not compiled: {programs.note}")
+        say(NEEDS_TENSORFLOW)
+    else:
+        say(f"programs {len(programs.entries)} compiled, {took}")
     say_errors(programs)
     return programs.describe()
 

@@ -18,6 +18,11 @@ from training.evaluate.metric import Metric, Predict
 from training.native_log import silence_native_log
 from training.report import format_figure, say
 
+# Other models of an image without TensorFlow are served all the same.
+NEEDS_TENSORFLOW = (
+    "warning  the service needs TensorFlow to serve this version: install "
+    "requirements.txt, or build the image with --target tensorflow"
+)
 # Measures a function from sequences to outputs on held-out data, without baselines.
 Measure = Callable[[Predict], Sequence[Metric]]
 
@@ -78,6 +83,8 @@ def export_timed(
     kind = f"{quantize} programs" if quantize else "programs"
     if programs.note:
         say(f"no {kind}: {programs.note} The SavedModel serves without them.")
+        if not quantize:
+            say(NEEDS_TENSORFLOW)
     else:
         say(
             f"{len(programs.entries)} {kind} compiled, largest difference from the "

@@ -8,6 +8,7 @@ Does not know whether a program computes the same: `models.export.comparison` do
 from __future__ import annotations
 
 import gc
+import re
 import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -30,6 +31,7 @@ CHUNK = 16
 # What the converter raises when an operation has no counterpart or a shape is unknown.
 CONVERTER_ERRORS = (ConverterError, NotImplementedError, RuntimeError, ValueError)
 LONGEST_REASON = 300  # characters; the converter quotes whole graphs
+UNCOMPILED = re.compile(r"'(tf\.\w+)' op is neither a custom op nor a flex op")
 
 
 class CannotCompile(Exception):
@@ -162,6 +164,9 @@ def spare_collector() -> Iterator[None]:
 
 
 def shorten(reason: str) -> str:
-    """Make one line of the converter's message."""
+    """Make one line of the converter's message, which quotes its graph as MLIR text."""
+    operations = dict.fromkeys(UNCOMPILED.findall(reason))
+    if operations:
+        return f"LiteRT has no counterpart for {', '.join(operations)}."
     line = " ".join(reason.split())
     return line if len(line) <= LONGEST_REASON else line[: LONGEST_REASON - 3] + "..."

@@ -211,3 +211,18 @@ def test_file_that_is_not_text_is_named(tmp_path):
 
     with pytest.raises(ConfigError, match=r"tiny\.toml is not valid TOML"):
         load_config(path)
+
+
+def test_brackets_too_deep_to_read_are_named(tmp_path):
+    path = tmp_path / "tiny.toml"
+    path.write_text("name = " + "[" * 5_000 + "]" * 5_000)
+
+    with pytest.raises(ConfigError, match="brackets"):
+        load_config(path)
+
+
+def test_override_of_brackets_too_deep_to_read_is_refused(write_config):
+    deep = "[" * 5_000 + "]" * 5_000
+
+    with pytest.raises(ConfigError, match=r"training\.epochs is"):
+        load_config(write_config(), [f"training.epochs={deep}"])

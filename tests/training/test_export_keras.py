@@ -306,3 +306,18 @@ def test_one_hot_input_takes_names(tmp_path):
         "vocabulary": ["red", "green", "blue"],
     }
     assert manifest["output"]["labels"] == list("abcd")
+
+
+def test_export_warns_where_the_service_will_need_tensorflow(tmp_path, capsys):
+    # LiteRT has no counterpart for the inverse hyperbolic sine.
+    inputs = keras.Input((None, FEATURES))
+    hidden = keras.layers.LSTM(2, return_sequences=True)(inputs)
+    path = save(tmp_path, keras.Model(inputs, keras.ops.arcsinh(hidden)))
+
+    assert export(path, tmp_path) == 0
+
+    printed = capsys.readouterr().out
+    assert "programs not compiled: " in printed
+    assert "LiteRT has no counterpart for tf.Asinh" in printed
+    assert "the service needs TensorFlow to serve this version" in printed
+    assert "mlir" not in printed.lower()

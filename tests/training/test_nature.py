@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -24,6 +25,7 @@ from training.data.nature import (
     label_examples,
     load_nature,
 )
+from training.errors import DataError
 
 OPTIONS = NatureOptions("nature", 4000, 50, telling=0.02, blurry=0.2)
 # Four standard errors of a share of 4,000 programmes; seeds are fixed besides.
@@ -145,3 +147,21 @@ def test_epochs_and_held_out_programmes_all_differ():
     num_held_out = OPTIONS.held_out
     assert not np.array_equal(first, second)
     assert not np.array_equal(first[:num_held_out], dataset.held_out.events)
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_one_held_out_programme_is_enough_to_compare_an_export_on(seed):
+    options = replace(OPTIONS, held_out=1, blurry=0.4)
+
+    dataset = load_nature(options, seed)
+
+    rows, timesteps = dataset.real.shape
+    assert rows == 1
+    assert timesteps == min(50, dataset.held_out.lengths[0])
+
+
+def test_held_out_programmes_without_a_blurry_picture_are_refused():
+    options = replace(OPTIONS, held_out=1, blurry=1e-9)
+
+    with pytest.raises(DataError, match=r"data\.held_out is 1"):
+        load_nature(options, 1)
