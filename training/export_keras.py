@@ -138,7 +138,7 @@ def export_version(ready: Streamable, order: Order, version: Path) -> dict[str, 
     memory = export_network(
         wrapped.network, wrapped.inputs, wrapped.outputs, version, real=real
     )
-    programs = compile_programs(wrapped, version, real) if order.compiled else {}
+    programs = compile_programs(ready, version) if order.compiled else {}
     cells = find_cells(ready.model)
     # The same weights behind another activation are another network.
     architecture = hashlib.sha256(ready.model.to_json().encode()).hexdigest()
@@ -160,12 +160,18 @@ def export_version(ready: Streamable, order: Order, version: Path) -> dict[str, 
     }
 
 
-def compile_programs(wrapped: Wrapped, version: Path, real: Any) -> dict[str, Any]:
+def compile_programs(ready: Streamable, version: Path) -> dict[str, Any]:
     """Write the version's programs, and return what its manifest says of them."""
+    wrapped = ready.wrapped
     began = time.perf_counter()
     with silence_native_log():
         programs = export_programs(
-            wrapped.network, wrapped.inputs, wrapped.outputs, version, real=real
+            wrapped.network,
+            wrapped.inputs,
+            wrapped.outputs,
+            version,
+            real=ready.proof.sequence,
+            made_for=ready.model.inputs[0].shape[1],
         )
     took = f"{time.perf_counter() - began:.1f} s"
     if programs.note:

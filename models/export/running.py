@@ -74,13 +74,14 @@ def run_beside(
     runners: Sequence[Runner],
     sequence: Any,
     scale: Mapping[str, float | None],
+    steps: int = STEPS,
 ) -> Iterator[tuple[int, Distances]]:
     """Carry the memories of all through a sequence, and yield who differs how far."""
     rows = largest_batch(runners, runners[0].form.signature)
     carried = begin(runners[0], rows)
     memories = [begin(runner, runner.form.batch) for runner in runners]
-    for start in range(0, STEPS, BLOCK):
-        block = sequence[:rows, start : start + BLOCK]
+    for start in range(0, steps, BLOCK):
+        block = sequence[:rows, start : min(start + BLOCK, steps)]
         expected, carried = advance(reference, block, carried, BLOCK)
         for k, runner in enumerate(runners):
             _, batch, timesteps = runner.form

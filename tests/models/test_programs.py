@@ -18,6 +18,7 @@ from models.export import (  # noqa: E402
 )
 from models.export.comparison import (  # noqa: E402
     Errors,
+    check_as_near,
     check_differences,
     check_errors,
     compare_programs,
@@ -402,3 +403,63 @@ def test_where_rounding_parts_them_the_truth_decides(exported, monkeypatch):
     assert len(description["programs"]) == 1
     assert 0 < description["programs_error"]["root_mean_square"] < ROUNDING
     assert 0 < description["saved_model_error"]["root_mean_square"] < ROUNDING
+
+
+def make_chaotic():
+    """Build a network whose memory magnifies every rounding as steps go by."""
+    network = networks.build(
+        networks.EVENTS, networks.LABEL, cell="rnn", units=(24,), noise=0.0
+    )
+    rng = np.random.default_rng(4)
+    weights = network.get_weights()
+    weights[1] = rng.normal(0, 1.5 / np.sqrt(24), weights[1].shape)
+    network.set_weights(weights)
+    return network
+
+
+@pytest.mark.parametrize(("made_for", "compiles"), [(None, False), (12, True)])
+def test_programs_are_judged_at_the_lengths_a_model_is_for(
+    tmp_path, made_for, compiles
+):
+    network = make_chaotic()
+    real = networks.random_events(2, 12)
+    export_network(network, networks.EVENTS, networks.LABEL, tmp_path / "1", real=real)
+
+    programs = export_programs(
+        network,
+        networks.EVENTS,
+        networks.LABEL,
+        tmp_path / "1",
+        real=real,
+        forms=FEW_FORMS,
+        made_for=made_for,
+    )
+
+    assert bool(programs.entries) == compiles, programs.note
+
+
+def test_programs_that_compute_something_else_are_refused_at_any_length(tmp_path):
+    network = make_chaotic()
+    real = networks.random_events(2, 12)
+    export_network(network, networks.EVENTS, networks.LABEL, tmp_path / "1", real=real)
+    network.set_weights([weights + 0.01 for weights in network.get_weights()])
+
+    programs = export_programs(
+        network,
+        networks.EVENTS,
+        networks.LABEL,
+        tmp_path / "1",
+        real=real,
+        forms=FEW_FORMS,
+        made_for=12,
+    )
+
+    assert programs.entries == []
+    assert "within 12 carried steps" in programs.note
+
+
+def test_programs_farther_from_the_truth_than_the_saved_model_are_refused():
+    with pytest.raises(CannotCompile, match="off the network in float64"):
+        check_as_near(Errors([off(3e-3)], off(1e-3)))
+
+    check_as_near(Errors([off(1.5e-3)], off(1e-3)))
