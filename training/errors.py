@@ -22,6 +22,7 @@ from typing import Any
 
 LONGEST_REASON = 300  # characters; Keras quotes whole configurations
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
+COLOURS = re.compile(r"\x1b\[\d*m")
 FULL_DISK = re.compile(r"no space left|disk (?:is )?full|enospc|errno = 28\b", re.I)
 
 
@@ -83,7 +84,9 @@ def during(
                 "or in the folder for temporary files and run the same command again."
             ) from error
         where = find_layer(error)
-        reason = shorten(" ".join(str(error).split()), LONGEST_REASON)
+        reason = shorten(quote(error), LONGEST_REASON)
+        if isinstance(error, NameError):
+            instead = "Import or define it inside of the function that uses it."
         raise OperationFailed(
             f"{operation} failed{where}: {type(error).__name__}"
             f"{f' ({reason})' if reason else ''}. {instead} Give --debug for the trace."
@@ -117,6 +120,12 @@ def is_layer(value: Any) -> bool:
     """Tell a layer or operation of Keras, models excepted, without importing Keras."""
     bases = {kind.__name__ for kind in type(value).__mro__}
     return "Operation" in bases and not bases & {"Model", "Functional", "InputLayer"}
+
+
+def quote(error: BaseException) -> str:
+    """Return the message of a library as one line, without what Keras puts around."""
+    plain = COLOURS.sub("", str(error)).partition("Arguments received by")[0]
+    return " ".join(plain.split())
 
 
 def shorten(reason: str, longest: int) -> str:

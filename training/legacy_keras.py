@@ -54,6 +54,8 @@ ACTIVATIONS = {
     "tanh_v2": "tanh",
     "relu_v2": "relu",
 }
+# What Keras 2 noted beside the code of a Lambda.
+LAMBDA_EXTRA = ("module", "function_type", "output_shape_")
 # Layers that hold layers, and under which keys.
 INNER = ("layer", "backward_layer", "forward_layer", "cell")
 MODELS = ("Model", "Functional", "Sequential")
@@ -282,6 +284,16 @@ def translate_upsampling(options: Config) -> Config:
     return options
 
 
+def translate_lambda(options: Config) -> Config:
+    """Write the code of a Lambda as Keras 3 does, which then asks for --allow-code."""
+    kept = {k: v for k, v in options.items() if not k.startswith(LAMBDA_EXTRA)}
+    function = options.get("function")
+    if isinstance(function, list):
+        code = dict(zip(("code", "defaults", "closure"), function, strict=True))
+        kept["function"] = {"class_name": "__lambda__", "config": code}
+    return kept
+
+
 # Layers with defaults or arguments that differ.
 RULES: Mapping[str, Callable[[Config], Config]] = {
     "CuDNNLSTM": translate_cudnn_lstm,
@@ -291,6 +303,7 @@ RULES: Mapping[str, Callable[[Config], Config]] = {
     "LSTM": translate_lstm,
     "LSTMCell": translate_lstm,
     "ConvLSTM2D": translate_lstm,
+    "Lambda": translate_lambda,
     "LeakyReLU": translate_leaky_relu,
     "ThresholdedReLU": translate_thresholded_relu,
     "UpSampling2D": translate_upsampling,

@@ -29,6 +29,7 @@ from training.errors import (
     ModelError,
     TrainingError,
     find_layer,
+    quote,
     shorten,
 )
 from training.legacy_keras import refuse_keras_1, translate
@@ -217,7 +218,7 @@ def refuse_lambdas(path: Path, model: keras.Model) -> None:
 
 def refuse_loading(path: Path, error: Exception) -> ModelError:
     """Say why Keras could not load a file, and what to do."""
-    reason = " ".join(str(error).split())
+    reason = quote(error)
     if "enable_unsafe_deserialization" in reason:
         return refuse_code(path, "a Lambda layer")
     for pattern, sentence in REASONS:

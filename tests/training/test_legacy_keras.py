@@ -289,3 +289,29 @@ def test_what_no_rule_translates_is_refused(tmp_path, case):
 def test_every_rule_of_a_layer_names_one_that_old_files_have():
     known = set(dir(layers)) | set(legacy_keras.RENAMED)
     assert set(legacy_keras.RULES) <= known | {"ThresholdedReLU"}
+
+
+def set_lambda(code):
+    """Put a Lambda as Keras 2 wrote it in the place of the first layer."""
+
+    def change(config):
+        function = [code, None, None]
+        options = {"name": "code", "function": function, "function_type": "lambda"}
+        config["config"]["layers"][1] = {"class_name": "Lambda", "config": options}
+        return config
+
+    return change
+
+
+OLD_BYTECODE = "4wEAAAAAAAAA\n"
+
+
+@pytest.mark.parametrize(
+    ("allow_code", "words"), [(False, "Give --allow-code"), (True, "another version")]
+)
+def test_lambda_of_an_old_file_is_code(tmp_path, allow_code, words):
+    model = sequential(layers.Rescaling(1.0), layers.LSTM(4))
+    path = save_old(tmp_path, model, "2.2.4", set_lambda(OLD_BYTECODE))
+
+    with pytest.raises(ModelError, match=words):
+        load_model(path, allow_code=allow_code)

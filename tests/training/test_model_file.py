@@ -18,6 +18,7 @@ import numpy as np  # noqa: E402
 from keras import layers  # noqa: E402
 
 from tests.training.keras_files import (  # noqa: E402
+    FEATURES,
     export,
     make_next_event,
     save,
@@ -242,3 +243,18 @@ def test_old_file_names_the_layer_that_keras_lacks(tmp_path):
 
     with pytest.raises(ModelError, match="'Attentive'"):
         export_keras.load_model(path, allow_code=False)
+
+
+FACTOR = 2.0
+
+
+def test_name_that_a_lambda_lacks_is_named(tmp_path, capsys):
+    scale = layers.Lambda(lambda x: x * FACTOR, output_shape=(None, FEATURES))
+    path = save(tmp_path, sequential(scale, layers.LSTM(2)), "model.h5")
+
+    assert export(path, tmp_path, "--allow-code") == 2
+
+    error = capsys.readouterr().err
+    assert "name 'FACTOR' is not defined" in error
+    assert "Import or define it inside of the function" in error
+    assert error.count("\n") == 1
