@@ -1,27 +1,39 @@
 """What stands in for each kind of layer when a network streams.
 
-A layer that treats every timestep alone stands for itself. One that remembers gets its
-memory from the call and hands it back. One that needs the future is refused, with the
-reason and what to use instead. Knows no whole networks.
+A tensor of the network with timesteps has them in the stream. One without, such as a
+last output, has them too: what it would be if the sequence ended at each event. It is
+called late, and operations on late tensors are applied per timestep. On the others a
+layer that treats every timestep alone stands for itself, one that remembers gets its
+memory from the call and hands it back, and one that needs the future is refused.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import keras
 from keras import ops
 
-from models.clock import PREVIOUS_SIZE, TimeSincePrevious, mark_events
+from models.clock import TimeSincePrevious
 from models.gates import Tensor
-from models.per_sequence import advance_per_sequence, is_tensor
-from models.refusals import CannotStream, describe, refuse_unstreamable
+from models.layer_kinds import WINDOW
+from models.recurrent import advance_recurrent
+from models.refusals import (
+    CannotStream,
+    describe,
+    refuse_failure,
+    refuse_unstreamable,
+)
+from models.running import advance_reduction, find_reduction
 from models.stream import Stream
-from models.tracing import TracingCell
-
-# State order (h, c), as Keras has it.
-STATE_NAMES = ("short_term", "long_term")
+from models.timesteps import (
+    LastStep,
+    apply_per_timestep,
+    distribute,
+    find_tensors,
+)
+from models.windows import Windowed, advance_window
 
 
 def find_form(operation: Any, stream: Stream) -> Callable[..., Any]:
@@ -32,109 +44,106 @@ def find_form(operation: Any, stream: Stream) -> Callable[..., Any]:
     """
 
     def form(*args: Any, **kwargs: Any) -> Any:
-        tensors = [x for x in keras.tree.flatten((args, kwargs)) if is_tensor(x)]
-        late = [x for x in tensors if id(x) in stream.per_sequence]
-        if late:
-            return advance_per_sequence(operation, stream, tensors, late, args, kwargs)
-        refuse_unstreamable(operation)
-        for kind, advance in FORMS.items():
-            if isinstance(operation, kind):
-                return advance(operation, stream, *args, **kwargs)
-        return operation(*args, **kwargs)
+        try:
+            return advance(operation, stream, args, kwargs)
+        except CannotStream:
+            raise
+        except Exception as error:
+            raise refuse_failure(operation, error) from error
 
     return form
 
 
-def advance_recurrent(
-    layer: keras.layers.RNN, stream: Stream, hidden: Tensor, **_: Any
-) -> Tensor:
-    """Call a recurrent layer's cells with their memories handed in and out.
+def advance(operation: Any, stream: Stream, args: Any, kwargs: Any) -> Any:
+    """Call what stands in for a layer or operation."""
+    tensors = find_tensors(args, kwargs)
+    late = [x for x in tensors if stream.is_late(x)]
+    if late:
+        if len(late) < len(tensors):
+            raise CannotStream(
+                f"{describe(operation)} joins an output of the whole sequence with one "
+                "per timestep; at the first timestep of a stream the sequence is not "
+                "whole yet. Use return_sequences=True in the recurrent layer before "
+                f"it. {WINDOW}"
+            )
+        results = apply_per_timestep(operation, args, kwargs)
+        keras.tree.map_structure(stream.mark_late, results)
+        return results
+    first = tensors[0] if tensors else None
+    if first is not None and (
+        reduction := find_reduction(operation, len(first.shape), kwargs)
+    ):
+        return advance_reduction(stream, first, reduction)
+    for kind, form in FORMS.items():
+        if isinstance(operation, kind):
+            refuse_unstreamable(operation, tensors)
+            return form(operation, stream, *args, **kwargs)
+    refuse_unstreamable(operation, tensors)
+    results = operation(*args, **kwargs)
+    for result in keras.tree.flatten(results) if tensors else ():
+        check_timesteps(operation, first, result)
+    return results
 
-    Stacked cells are advanced one after another over all timesteps, which is the same.
-    """
-    is_stack = isinstance(layer.cell, keras.layers.StackedRNNCells)
-    mask = keras.src.backend.get_keras_mask(hidden)
-    mask = stream.mask if mask is None else ops.logical_and(stream.mask, mask)
-    output = hidden
-    for cell in layer.cell.cells if is_stack else [layer.cell]:
-        output = advance_cell(cell, layer, stream, output, mask)
-    if not layer.return_sequences:
-        stream.per_sequence[id(output)] = output
-    return output
 
-
-def advance_cell(
-    cell: Any, layer: keras.layers.RNN, stream: Stream, hidden: Tensor, mask: Tensor
-) -> Tensor:
-    """Run one cell over the timesteps."""
-    index = stream.count("short_term_")
-    sizes = [cell.state_size] if isinstance(cell.state_size, int) else cell.state_size
-    if len(sizes) > len(STATE_NAMES):
+def check_timesteps(operation: Any, given: Tensor, result: Tensor) -> None:
+    """Refuse an operation after which the timesteps are others."""
+    if len(result.shape) < 2 or result.shape[1] != given.shape[1]:
         raise CannotStream(
-            f"{describe(layer)} has a cell with {len(sizes)} memories; a stream "
-            "carries a short-term and a long-term one. Join them into two."
+            f"{describe(operation)} makes {tuple(result.shape)} of "
+            f"{tuple(given.shape)}; expected one output per timestep. Keep axis 1. "
+            f"{WINDOW}"
         )
-    names = [f"{name}_{index}" for name in STATE_NAMES[: len(sizes)]]
-    before = [
-        stream.remember(name, (size,)) for name, size in zip(names, sizes, strict=True)
-    ]
-    remembering = keras.layers.RNN(
-        cell,
-        return_sequences=True,
-        return_state=True,
-        unroll=stream.is_unrolled,
-        zero_output_for_mask=layer.zero_output_for_mask,
-        dtype=cell.dtype_policy,
-    )
-    output, *after = remembering(hidden, initial_state=before, mask=mask)
-    stream.after.update(zip(names, after, strict=True))
-    if stream.is_explained:
-        add_trace(
-            TracingCell(cell, dtype=cell.dtype_policy), stream, hidden, before, mask
-        )
-    if layer.zero_output_for_mask:
-        return output
-    # Keras repeats the last output where the mask is false, but before the first event
-    # of a call it knows none: there the output is what the memory says.
-    seen = ops.cumsum(ops.cast(mask, "int32"), axis=1)[..., None] > 0
-    return ops.where(seen, output, before[0][:, None])
 
 
-def add_trace(
-    cell: TracingCell,
-    stream: Stream,
-    hidden: Tensor,
-    before: Sequence[Tensor],
-    mask: Tensor,
-) -> None:
-    """Run a cell's readable twin beside it, on the same events and memory."""
-    index = stream.count("short_term_") - 1
-    tracing = keras.layers.RNN(
-        cell,
-        return_sequences=True,
-        unroll=stream.is_unrolled,
-        dtype=cell.dtype_policy,
+def advance_distributed(
+    layer: keras.layers.TimeDistributed, stream: Stream, hidden: Tensor, **kwargs: Any
+) -> Tensor:
+    """Apply the layer inside to every timestep, as rows of the batch."""
+    del stream
+    return distribute(layer, hidden, **kwargs)
+
+
+def advance_item(operation: Any, stream: Stream, hidden: Tensor, key: Any) -> Tensor:
+    """Take a part of the features, or the last timestep."""
+    keys = [*key] if isinstance(key, (list, tuple)) else [key]
+    if Ellipsis in keys:
+        missing = len(hidden.shape) - sum(k is not None for k in keys) + 1
+        at = keys.index(Ellipsis)
+        keys[at : at + 1] = [slice(None)] * missing
+    keys += [slice(None)] * (2 - len(keys))
+    every, last = slice(None), slice(-1, None)
+    if keys[0] == every and keys[1] == every:
+        return hidden[tuple(keys)]
+    if keys[0] == every and keys[1] in (-1, last):
+        axis = () if keys[1] == -1 else (None,)
+        part = ops.copy(hidden)[(every, every, *axis, *keys[2:])]
+        return stream.mark_late(part)
+    raise CannotStream(
+        f"{describe(operation)} takes some of the timesteps; in a stream the last is "
+        f"the one known. Use x[:, -1] or the axis of features. {WINDOW}"
     )
-    packed = tracing(hidden, initial_state=list(before), mask=mask)
-    parts = ops.split(packed, len(cell.names), axis=-1)
-    stream.traces.update(
-        (f"{name}_{index}", part) for name, part in zip(cell.names, parts, strict=True)
-    )
+
+
+def advance_last(layer: LastStep, stream: Stream, hidden: Tensor) -> Tensor:
+    """Take every timestep for the last."""
+    return stream.mark_late(keras.layers.Reshape((-1, *layer.shape))(hidden))
 
 
 def advance_convolution(
-    layer: keras.layers.Conv1D, stream: Stream, hidden: Tensor
+    layer: keras.layers.Conv1D, stream: Stream, hidden: Tensor, **_: Any
 ) -> Tensor:
     """Convolve with the last inputs of the call before, which are its memory."""
     reach = (layer.kernel_size[0] - 1) * layer.dilation_rate[0]
     if reach == 0:
         return layer(hidden)
     name = f"buffer_{stream.count('buffer_')}"
-    buffer = stream.remember(name, (reach, hidden.shape[-1]))
+    given = stream.remember(name, (reach, hidden.shape[-1]))
+    buffer = ops.cast(given, hidden.dtype)
     joined = ops.concatenate([buffer, hidden], axis=1)
     # The `reach` inputs before the first timestep of padding.
     last = stream.length[:, None] + ops.arange(reach, dtype="int32")[None]
-    stream.after[name] = ops.take_along_axis(joined, last[..., None], axis=1)
+    after = ops.take_along_axis(joined, last[..., None], axis=1)
+    stream.keep([name], [after])
     return Convolve(layer, dtype=layer.dtype_policy)(joined)
 
 
@@ -168,16 +177,20 @@ class Convolve(keras.layers.Layer):
 def advance_clock(layer: TimeSincePrevious, stream: Stream, times: Tensor) -> Tensor:
     """Compare the first time of a call with the last of the call before."""
     name = f"previous_time_{stream.count('previous_time_')}"
-    previous = stream.remember(name, (PREVIOUS_SIZE,))
-    joined = ops.concatenate([previous[:, None], mark_events(times)], axis=1)
+    previous = stream.remember(name, (2,))
+    joined = ops.concatenate([previous[:, None], times], axis=1)
     last = stream.length[:, None, None]
     stream.after[name] = ops.take_along_axis(joined, last, axis=1)[:, 0]
     return layer(times, previous=previous)
 
 
-# The kinds of layers that remember; every other stands for itself.
-FORMS: dict[type, Callable[..., Tensor]] = {
+# The kinds of layers with a form of their own; every other stands for itself.
+FORMS: dict[type, Callable[..., Any]] = {
     keras.layers.RNN: advance_recurrent,
     keras.layers.Conv1D: advance_convolution,
+    keras.layers.TimeDistributed: advance_distributed,
+    keras.src.ops.numpy.GetItem: advance_item,
+    LastStep: advance_last,
     TimeSincePrevious: advance_clock,
+    Windowed: advance_window,
 }

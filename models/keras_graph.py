@@ -8,18 +8,22 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import keras
 
 from models.ports import CannotServe
+from models.refusals import refuse_failure
+from models.timesteps import LastStep, distribute
 
 # Called with each operation and the tensors it gets.
 Visit = Callable[[Any, Sequence[Any]], None]
 # Names the stream gives to tensors of its own.
 TAKEN = re.compile(
     r"sequence|length|expected|surprise|alone_.*|((trace_)?(short|long)_term|buffer|"
-    r"previous_time|learn|candidate|forget|use|update|reset)_\d+"
+    r"running|count|window|fixed|previous_time|learn|candidate|forget|use|update|"
+    r"reset)_\d+"
 )
 # Numbers behind names that Keras could reach by counting.
 LARGEST_COUNT = 10_000
@@ -48,7 +52,12 @@ def find_graph(model: keras.Model) -> Any:
 
 
 def rerun(model: Any, tensors: Sequence[Any], visit: Visit | None = None) -> Any:
-    """Run a graph on other tensors, nested models laid open, nothing kept."""
+    """Run a graph on other tensors, nested models laid open, nothing kept.
+
+    Raises:
+        CannotStream: An operation cannot be run on any number of timesteps.
+    """
+    is_single = all(x.shape[1:2] == (1,) for x in model.inputs)
 
     def replace(operation: Any) -> Any:
         def run(*args: Any, **kwargs: Any) -> Any:
@@ -56,13 +65,39 @@ def rerun(model: Any, tensors: Sequence[Any], visit: Visit | None = None) -> Any
                 visit(operation, keras.tree.flatten((args, kwargs)))
             if isinstance(operation, keras.Model):
                 return rerun(find_graph(operation), args, visit)
-            if isinstance(operation, keras.layers.RNN) and operation.stateful:
-                return forget(operation)(*args, **kwargs)
-            return operation(*args, **kwargs)
+            try:
+                return stand_in(operation, is_single)(*args, **kwargs)
+            except Exception as error:
+                raise refuse_failure(operation, error) from error
 
         return run
 
     return model._run_through_graph(list(tensors), operation_fn=replace)
+
+
+def stand_in(operation: Any, is_single: bool) -> Any:
+    """Return an operation, or what does the same on any number of timesteps.
+
+    Args:
+        operation: Of the graph.
+        is_single: Whether the model takes one timestep a call.
+    """
+    if isinstance(operation, keras.layers.TimeDistributed):
+        return partial(distribute, operation)
+    if isinstance(operation, keras.layers.RNN) and operation.stateful:
+        return forget(operation)
+    joins = (keras.layers.Flatten, keras.layers.Reshape)
+    if is_single and isinstance(operation, joins):
+        return partial(take_single, operation)
+    return operation
+
+
+def take_single(layer: keras.layers.Layer, hidden: Any, **_: Any) -> Any:
+    """Join the axes of features where there is one timestep a call: the last."""
+    if hidden.shape[1] is not None:
+        return layer(hidden)
+    shape = layer.compute_output_shape((hidden.shape[0], 1, *hidden.shape[2:]))
+    return LastStep(shape[1:])(hidden)
 
 
 def forget(layer: keras.layers.RNN) -> keras.layers.RNN:

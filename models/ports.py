@@ -8,7 +8,7 @@ size an `Embedding` gives an index.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import keras
 from keras import ops
@@ -34,6 +34,7 @@ class Port:
         size: How many indices there are, 0 where nothing tells; or numbers in a vector.
         dtype: What the model takes.
         has_features: Whether there is an axis of features behind the timesteps.
+        is_static: Whether there are no timesteps: the value of the last event counts.
     """
 
     name: str
@@ -41,6 +42,7 @@ class Port:
     size: int
     dtype: str
     has_features: bool
+    is_static: bool = False
 
     @property
     def field(self) -> Schema:
@@ -53,33 +55,58 @@ class Port:
         return self.size if self.type == "vector" else 1
 
 
-def read_ports(inputs: Sequence[Tensor], sizes: Mapping[int, int]) -> list[Port]:
+def read_ports(
+    inputs: Sequence[Tensor], sizes: Mapping[int, int], *, is_window: bool = False
+) -> list[Port]:
     """Tell what each input takes.
 
     Args:
         inputs: The model's symbolic inputs.
         sizes: `input_dim` of the Embedding behind an input, by the input's position.
+        is_window: Whether a lone input of shape (batch, n) is a window of n numbers.
 
     Raises:
         CannotServe: An input has no timesteps, takes text, or has further axes.
     """
-    lengths = {tensor.shape[1] for tensor in inputs if len(tensor.shape) > 1}
-    for k, tensor in enumerate(inputs):
-        shape = tuple(tensor.shape)
-        is_static = len(shape) < 2 or (len(lengths) > 1 and shape[1] == 1)
-        is_flat = len(shape) == 2 and shape[1] and not is_index(tensor, sizes.get(k))
-        if is_static or is_flat:
-            raise CannotServe(
-                f"input {tensor.name!r} has shape {show(shape)} and no timesteps; a "
-                "stream takes inputs of shape (batch, timesteps, features). Repeat a "
-                "value that never changes at every timestep."
-            )
+    if is_window and len(inputs) == 1 and len(inputs[0].shape) == 2:
+        return [read_port(inputs[0], sizes.get(0))]
+    static = {k for k in range(len(inputs)) if is_static(k, inputs, sizes)}
+    if len(static) == len(inputs) or any(len(inputs[k].shape) < 2 for k in static):
+        tensor = inputs[min(static)]
+        raise CannotServe(
+            f"input {tensor.name!r} has shape {show(tensor.shape)} and no timesteps; a "
+            "stream takes inputs of shape (batch, timesteps, features). Give it that "
+            "axis, or serve whole windows of N values with --window N."
+        )
+    lengths = {x.shape[1] for k, x in enumerate(inputs) if k not in static}
     if len(lengths) > 1:
         raise CannotServe(
             f"the inputs have different numbers of timesteps ({show(lengths)}); one "
             "event has all of them at once. Give them all shape[1] = None."
         )
-    return [read_port(tensor, sizes.get(k)) for k, tensor in enumerate(inputs)]
+    ports = [read_port(tensor, sizes.get(k)) for k, tensor in enumerate(inputs)]
+    return [
+        read_static(tensor, port) if k in static else port
+        for k, (tensor, port) in enumerate(zip(inputs, ports, strict=True))
+    ]
+
+
+def is_static(k: int, inputs: Sequence[Tensor], sizes: Mapping[int, int]) -> bool:
+    """Tell whether an input has no timesteps while others have."""
+    shape = inputs[k].shape
+    others = {len(x.shape) for x in inputs}
+    lengths = {x.shape[1] for x in inputs if len(x.shape) > 1}
+    is_flat = len(shape) == 2 and shape[1] and not is_index(inputs[k], sizes.get(k))
+    is_one = len(shape) == 2 and shape[1] == 1 and (len(lengths) > 1 or 3 in others)
+    return len(shape) < 2 or bool(is_flat) or is_one
+
+
+def read_static(tensor: Tensor, port: Port) -> Port:
+    """Tell what an input without timesteps takes: (batch, size)."""
+    if port.type == "index":
+        return replace(port, is_static=True)
+    size, has_features = tensor.shape[1], True
+    return replace(port, size=size, has_features=has_features, is_static=True)
 
 
 def is_index(tensor: Tensor, size: int | None) -> bool:
@@ -179,7 +206,10 @@ def split_sequence(
     tensors, start = [], 0
     for port in ports:
         part = sequence[..., start : start + port.columns]
-        part = part if port.has_features else part[..., 0]
+        # Without timesteps it is what the last event says, as if all ended there.
+        part = part[:, -1] if port.is_static else part
+        is_wide = port.has_features or port.is_static
+        part = part if is_wide else part[..., 0]
         tensors.append(ops.cast(part, port.dtype))
         start += port.columns
     return tensors

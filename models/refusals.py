@@ -2,63 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import keras
 
-FUTURE = "at the first event of a stream the later ones have not come yet"
+from models.gates import Tensor
+from models.layer_kinds import REFUSED, WINDOW
 
-# Kind: what it does that a stream cannot, and the way out.
-REFUSED: dict[str, tuple[str, str]] = {
-    "Bidirectional": (
-        "reads the sequence backwards too",
-        "Use its forward layer alone.",
-    ),
-    "Attention": ("looks at all timesteps at once", "Use a recurrent layer."),
-    "AdditiveAttention": ("looks at all timesteps at once", "Use a recurrent layer."),
-    "MultiHeadAttention": ("looks at all timesteps at once", "Use a recurrent layer."),
-    "GroupedQueryAttention": (
-        "looks at all timesteps at once",
-        "Use a recurrent layer.",
-    ),
-    "GlobalAveragePooling1D": (
-        "averages over all timesteps",
-        "Use return_sequences=False in the recurrent layer before it.",
-    ),
-    "GlobalMaxPooling1D": (
-        "takes the largest over all timesteps",
-        "Use return_sequences=False in the recurrent layer before it.",
-    ),
-    "AveragePooling1D": ("joins neighbouring timesteps", "Use a causal Conv1D."),
-    "MaxPooling1D": ("joins neighbouring timesteps", "Use a causal Conv1D."),
-    "UpSampling1D": ("makes more timesteps than came", "Leave it out."),
-    "ZeroPadding1D": ("adds timesteps", 'Use padding="causal" in the Conv1D.'),
-    "Cropping1D": ("drops timesteps", "Leave it out."),
-    "SeparableConv1D": ("reaches for later timesteps", "Use a causal Conv1D."),
-    "DepthwiseConv1D": ("reaches for later timesteps", "Use a causal Conv1D."),
-    "Conv1DTranspose": ("reaches for other timesteps", "Use a causal Conv1D."),
-    "ConvLSTM1D": ("has a memory with an extent in space", "Use an LSTM."),
-    "ConvLSTM2D": ("has a memory with an extent in space", "Use an LSTM."),
-    "ConvLSTM3D": ("has a memory with an extent in space", "Use an LSTM."),
-    "Flatten": (
-        "joins all timesteps",
-        "Use return_sequences=False in the recurrent layer before it.",
-    ),
-    "Reshape": ("moves timesteps", "Reshape inside TimeDistributed."),
-    "Permute": ("moves timesteps", "Leave the timesteps where they are."),
-    "RepeatVector": (
-        "repeats the last output over a new sequence",
-        "Predict per timestep with return_sequences=True.",
-    ),
-}
+FUTURE = "at the first event of a stream the later ones have not come yet"
+# Operations that make an axis, whose number counts the axes after it.
+MAKES_AXIS = ("Stack", "ExpandDims", "OneHot")
+# The longest part of a message of Keras that is repeated.
+LONGEST_CAUSE = 160
 
 
 class CannotStream(ValueError):
     """A layer needs events that have not come yet, or has no streaming form."""
 
 
-def refuse_unstreamable(operation: Any) -> None:
+def refuse_unstreamable(operation: Any, tensors: Sequence[Tensor]) -> None:
     """Refuse a layer that cannot stream.
+
+    Args:
+        operation: A layer or an operation of `keras.ops`.
+        tensors: What it gets, all of shape (batch, timesteps, ...).
 
     Raises:
         CannotStream: Names the layer, the reason and the way out.
@@ -70,33 +38,65 @@ def refuse_unstreamable(operation: Any) -> None:
             raise CannotStream(f"{describe(operation)} {does}; {FUTURE}. {instead}")
     if isinstance(operation, keras.layers.RNN):
         refuse_recurrent(operation)
-    if isinstance(operation, keras.layers.Conv1D):
+    elif isinstance(operation, keras.layers.Conv1D):
         refuse_convolution(operation)
+    elif tensors:
+        refuse_axis(operation, len(tensors[0].shape))
 
 
 def refuse_recurrent(layer: keras.layers.RNN) -> None:
-    """Refuse a recurrent layer that runs backwards or hands its states on."""
+    """Refuse a recurrent layer that runs backwards."""
     if layer.go_backwards:
         raise CannotStream(
             f"{describe(layer)} has go_backwards=True and begins at the end; {FUTURE}. "
-            "Train it forwards."
-        )
-    if layer.return_state:
-        raise CannotStream(
-            f"{describe(layer)} has return_state=True and hands its memory to other "
-            "layers, as encoders do; a stream keeps the memory. Use its output alone."
+            f"Train it forwards. {WINDOW}"
         )
 
 
 def refuse_convolution(layer: keras.layers.Conv1D) -> None:
     """Refuse a convolution that reaches forward or skips timesteps."""
     is_causal = layer.padding == "causal" or layer.kernel_size == (1,)
-    if not is_causal or layer.strides != (1,):
+    is_last = layer.data_format == "channels_last"
+    if not is_causal or layer.strides != (1,) or not is_last:
         raise CannotStream(
-            f"{describe(layer)} has padding={layer.padding!r} and strides "
-            f"{layer.strides[0]}, so an output waits for later timesteps or is left "
-            'out. Use padding="causal" and strides=1.'
+            f"{describe(layer)} has padding={layer.padding!r}, data_format="
+            f"{layer.data_format!r} and strides {layer.strides[0]}, so an output waits "
+            'for later timesteps or is left out. Use padding="causal", '
+            f'data_format="channels_last" and strides=1. {WINDOW}'
         )
+
+
+def refuse_axis(operation: Any, rank: int) -> None:
+    """Refuse an operation that works along the timesteps or across the batch."""
+    axes = find_axes(operation, rank)
+    shared = getattr(operation, "shared_axes", None)
+    has_slopes = isinstance(operation, keras.layers.PReLU) and 1 not in (shared or [])
+    if has_slopes or any(axis in (0, 1) for axis in axes):
+        raise CannotStream(
+            f"{describe(operation)} works along the timesteps or across the batch; "
+            f"{FUTURE}. Use the axis of features, axis=-1. {WINDOW}"
+        )
+
+
+def find_axes(operation: Any, rank: int) -> list[int]:
+    """List the axes an operation works along, counted from the first."""
+    axis = getattr(operation, "axis", getattr(operation, "axes", 2))
+    is_layer = isinstance(operation, keras.layers.Layer)
+    if axis is None:
+        return [] if is_layer else [0]  # an operation then takes all of them
+    axes = axis if isinstance(axis, (list, tuple)) else [axis]
+    rank += type(operation).__name__ in MAKES_AXIS
+    return [a + rank if a < 0 else a for a in axes if isinstance(a, int)]
+
+
+def refuse_failure(operation: Any, error: Exception) -> CannotStream:
+    """Turn an exception of Keras on a stream's tensors into a sentence."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    cause = (lines or [type(error).__name__])[0][:LONGEST_CAUSE].rstrip(".")
+    return CannotStream(
+        f"{describe(operation)} cannot be run on any number of timesteps: {cause}. "
+        f"Use a layer that treats every timestep alone. {WINDOW}"
+    )
 
 
 def describe(operation: Any) -> str:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import keras
 from keras import ops
 
 from models.gates import Tensor
+from models.timesteps import Unmasked
 
 
 class Stream:
@@ -65,6 +67,20 @@ class Stream:
         rows = ops.cast(self.length, self.dtype)[:, None] * empty
         return ops.reshape(rows, (-1, *shape))
 
+    def keep(self, names: Sequence[str], tensors: Sequence[Tensor]) -> None:
+        """Hand memory tensors out, in the type they came in."""
+        for name, tensor in zip(names, tensors, strict=True):
+            self.after[name] = ops.cast(tensor, self.dtype)
+
+    def mark_late(self, tensor: Tensor) -> Tensor:
+        """Mark a tensor that has no timesteps in the network and has them here."""
+        self.per_sequence[id(tensor)] = tensor
+        return tensor
+
+    def is_late(self, tensor: Tensor) -> bool:
+        """Tell whether a tensor has no timesteps in the network."""
+        return id(tensor) in self.per_sequence
+
     def count(self, prefix: str) -> int:
         """Count the memory tensors whose name begins so."""
         return sum(name.startswith(prefix) for name in self.before)
@@ -81,7 +97,7 @@ def position(sequence: Tensor) -> Tensor:
     return ops.cumsum(ops.ones_like(column, dtype="int32"), axis=1)
 
 
-class Regroup(keras.layers.Layer):
+class Regroup(Unmasked):
     """Gives timesteps that were rows of their own back to their rows.
 
     Call arguments:

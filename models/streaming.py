@@ -126,7 +126,7 @@ def see_alone(
         is_forgetful=True,
     )
     alone = name_outputs(run_graph(network, forgetful, events), outputs)
-    regroup = Regroup(autocast=False)
+    regroup = Regroup()
     return {f"alone_{name}": regroup(x, sequence) for name, x in alone.items()}
 
 

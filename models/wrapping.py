@@ -13,7 +13,14 @@ from typing import Any
 import keras
 
 from models.gates import Tensor
-from models.keras_graph import TAKEN, find_embeddings, find_graph, rename_clashes, rerun
+from models.keras_graph import (
+    TAKEN,
+    find_embeddings,
+    find_graph,
+    find_operations,
+    rename_clashes,
+    rerun,
+)
 from models.ports import (
     CannotServe,
     Port,
@@ -23,9 +30,11 @@ from models.ports import (
     split_sequence,
 )
 from models.schemas import Schema
+from models.windows import Windowed
 
 # What an answer's fields mean already.
 ANSWER_FIELDS = {"step", "session", "memory", "ended", "expires_at", "top", "decided"}
+LONGEST_WINDOW = 4096
 ANSWER_FIELDS |= {"layers", "labels", "digest"}
 
 
@@ -38,12 +47,16 @@ class Wrapped:
         ports: The model's own inputs.
         inputs: Input schema.
         outputs: Output schema; `others` names the outputs besides the first.
+        window: How many of the last events are served, or None for all.
+        padding: What stands before the first event of a window.
     """
 
     network: keras.Model
     ports: list[Port]
     inputs: Schema
     outputs: Schema
+    window: int | None = None
+    padding: float = 0.0
 
 
 def wrap_model(
@@ -52,6 +65,7 @@ def wrap_model(
     events: Sequence[str] | None = None,
     labels: Sequence[str] | None = None,
     task: str | None = None,
+    window: int | None = None,
 ) -> Wrapped:
     """Wrap a model; operations of its graph may be given other names.
 
@@ -61,22 +75,72 @@ def wrap_model(
             features of a one-hot input.
         labels: Names of the numbers its first output ends in.
         task: `next_event` where those are the probabilities of the event to come.
+        window: How many of the last events the model is applied to, if not to all.
 
     Raises:
         CannotServe: Inputs, outputs, names or task do not fit each other.
     """
     graph = find_graph(model)
     rename_clashes(graph)
-    ports = read_ports(graph.inputs, find_embeddings(graph))
+    check_window(graph, window)
+    is_window = window is not None
+    ports = read_ports(graph.inputs, find_embeddings(graph), is_window=is_window)
     inputs = describe_inputs(ports, events)
     sequence = sequence_of(inputs, sum(port.columns for port in ports))
-    prediction = rerun(graph, split_sequence(sequence, ports, inputs))
+    padding = find_padding(graph)
+    if window:
+        inner = wrap_window(graph, ports, inputs, sequence, window)
+        prediction = Windowed(inner, window, padding)(sequence)
+    else:
+        prediction = rerun(graph, split_sequence(sequence, ports, inputs))
     named = name_outputs(graph, prediction)
     outputs = describe_outputs(named, events, labels, task)
     (first, *rest) = named.values()
     results = {outputs["name"]: first, **dict(zip(list(named)[1:], rest, strict=True))}
+    results = {name: show_number(tensor) for name, tensor in results.items()}
+    first = results[outputs["name"]]
     network = keras.Model(sequence, results if rest else first)
-    return Wrapped(network, ports, inputs, outputs)
+    return Wrapped(network, ports, inputs, outputs, window, padding)
+
+
+def wrap_window(
+    graph: Any, ports: list[Port], inputs: Schema, sequence: Tensor, window: int
+) -> keras.Model:
+    """Make the graph a model of one window, in the form sequences have."""
+    part = keras.Input((window, *sequence.shape[2:]), dtype=sequence.dtype)
+    outputs = rerun(graph, split_sequence(part, ports, inputs))
+    return keras.Model(part, outputs)
+
+
+def check_window(graph: Any, window: int | None) -> None:
+    """Refuse a window that the model does not take.
+
+    Raises:
+        CannotServe: It has another number of timesteps.
+    """
+    if window is None:
+        return
+    lengths = {x.shape[1] for x in graph.inputs if len(x.shape) > 1} - {None}
+    if not 2 <= window <= LONGEST_WINDOW or lengths - {window}:
+        takes = ", ".join(map(str, sorted(lengths))) or f"2 to {LONGEST_WINDOW}"
+        raise CannotServe(
+            f"--window is {window}; expected the model's number of timesteps, {takes}. "
+            "Give that number."
+        )
+
+
+def find_padding(graph: Any) -> float:
+    """Return what a model was trained to pad with: what it masks, or 0."""
+    found = find_operations(graph)
+    masks = [x.mask_value for x in found if isinstance(x, keras.layers.Masking)]
+    return float(masks[0]) if masks else 0.0
+
+
+def show_number(tensor: Tensor) -> Tensor:
+    """Make an output float32, as answers are: 0 and 1 of what is false and true."""
+    if tensor.dtype in ("float32", "int32"):
+        return tensor
+    return keras.ops.cast(tensor, "float32")
 
 
 def name_outputs(graph: Any, prediction: Any) -> dict[str, Tensor]:

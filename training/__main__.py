@@ -101,6 +101,12 @@ def add_export(commands: Any) -> None:
         action="store_true",
         help="run Python code stored in the file, as Lambda layers are",
     )
+    export.add_argument(
+        "--window",
+        type=int,
+        metavar="N",
+        help="serve model.predict of the last N events, padded in front",
+    )
     export.add_argument("--artifacts", type=Path, default=Path("artifacts"))
 
 
@@ -175,6 +181,7 @@ def run_export(options: argparse.Namespace) -> None:
             labels=labels,
             task=task,
             allow_code=options.allow_code,
+            window=options.window,
         ),
         options.artifacts,
     )

@@ -53,6 +53,7 @@ class Order:
         task: `next_event`, or None.
         allow_code: Whether Python code stored in the file may run.
         compiled: Whether programs are compiled beside the SavedModel.
+        window: How many of the last events the model is applied to, if not to all.
     """
 
     file: Path
@@ -62,6 +63,7 @@ class Order:
     task: str | None = None
     allow_code: bool = False
     compiled: bool = True
+    window: int | None = None
 
 
 class Streamable(NamedTuple):
@@ -110,7 +112,11 @@ def make_streamable(model: keras.Model, order: Order) -> Streamable:
     refusals = (CannotServe, CannotStream)
     with during("Reading inputs and outputs", REPLACE, refusals):
         wrapped = wrap_model(
-            model, events=order.events, labels=order.labels, task=order.task
+            model,
+            events=order.events,
+            labels=order.labels,
+            task=order.task,
+            window=order.window,
         )
     with during("Streaming", REPLACE, refusals):
         streaming = stream_network(wrapped.network, wrapped.outputs)

@@ -152,7 +152,7 @@ def prove_programs(
             errors = compare_with_truth(
                 version, network, programs, inputs, outputs, real=real
             )
-        except (TypeError, ValueError):
+        except (NotImplementedError, TypeError, ValueError):
             # Keras cannot widen it, so that nothing speaks for the programs.
             raise error from None
         try:

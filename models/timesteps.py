@@ -1,0 +1,139 @@
+"""An operation applied to every timestep as if each were a row of the batch.
+
+Needed after a layer that gives only its last output, where every event may be the last,
+and for `TimeDistributed`. Timesteps are folded into the batch and unfolded again.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import keras
+from keras import ops
+
+from models.gates import Tensor
+
+
+def is_tensor(value: Any) -> bool:
+    """Tell a tensor of the graph from an argument that is not."""
+    return isinstance(value, keras.KerasTensor)
+
+
+def find_tensors(args: Any, kwargs: Any) -> list[Tensor]:
+    """List the tensors among the arguments of a call."""
+    return [x for x in keras.tree.flatten((args, kwargs)) if is_tensor(x)]
+
+
+def bind(
+    operation: Callable[..., Any], args: Any, kwargs: Any
+) -> Callable[[Sequence[Tensor]], Any]:
+    """Fix all arguments of a call but its tensors, as `x * 2.0` and `x[:, 1]` need."""
+
+    def call(tensors: Sequence[Tensor]) -> Any:
+        left = iter(tensors)
+
+        def fill(value: Any) -> Any:
+            return next(left) if is_tensor(value) else value
+
+        filled, named = keras.tree.map_structure(fill, (args, kwargs))
+        return operation(*filled, **named)
+
+    return call
+
+
+def apply_per_timestep(operation: Any, args: Any, kwargs: Any) -> Any:
+    """Apply an operation on (batch, ...) to tensors (batch, timesteps, ...)."""
+    call = bind(operation, args, kwargs)
+    return PerTimestep(operation, call)(find_tensors(args, kwargs))
+
+
+class Unmasked(keras.layers.Layer):
+    """A layer whose output has no mask, whatever came with its inputs."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(autocast=False, **kwargs)
+        self.supports_masking = True
+
+    def compute_mask(self, *args: Any, **kwargs: Any) -> None:
+        """Hand no mask on."""
+        del args, kwargs
+
+
+class PerTimestep(Unmasked):
+    """Applies an operation to every timestep as if each were a row of the batch.
+
+    Args:
+        operation: A layer or an operation of `keras.ops`; its weights are borrowed.
+        apply: Calls it with a list of tensors.
+
+    Call arguments:
+        inputs: Tensors of shape (batch, timesteps, ...).
+    """
+
+    def __init__(self, operation: Any, apply: Callable[..., Any], **kwargs: Any):
+        super().__init__(**kwargs)
+        self.operation = operation
+        self.apply = apply
+
+    def call(self, inputs: Sequence[Tensor]) -> Any:
+        """Fold timesteps into the batch, apply, and unfold."""
+        batch, timesteps = ops.shape(inputs[0])[0], ops.shape(inputs[0])[1]
+
+        def unfold(x: Tensor) -> Tensor:
+            return ops.reshape(x, (batch, timesteps, *x.shape[1:]))
+
+        results = self.apply([fold(x) for x in inputs])
+        return keras.tree.map_structure(unfold, results)
+
+
+def distribute(
+    layer: keras.layers.TimeDistributed, hidden: Tensor, mask: Any = None, **_: Any
+) -> Tensor:
+    """Apply the layer in a `TimeDistributed`, and hand the mask on as Keras does.
+
+    Keras itself loops over timesteps, or fails where their number is not known.
+    """
+    result = apply_per_timestep(layer.layer, (hidden,), {})
+    own = keras.src.backend.get_keras_mask(hidden) if mask is None else mask
+    if own is not None:
+        keras.src.backend.set_keras_mask(result, own)
+    return result
+
+
+def fold(x: Tensor) -> Tensor:
+    """Make rows of timesteps: (batch, timesteps, ...) to (batch * timesteps, ...)."""
+    sizes = x.shape[2:] if None not in x.shape[2:] else ops.shape(x)[2:]
+    return ops.reshape(x, (-1, *sizes))
+
+
+class Flat(Unmasked):
+    """Joins the axes of features: (batch, timesteps, ...) to (batch, timesteps, n)."""
+
+    def call(self, inputs: Tensor) -> Tensor:
+        """Reshape, by sizes that are known when it runs."""
+        batch, timesteps = ops.shape(inputs)[0], ops.shape(inputs)[1]
+        return ops.reshape(inputs, (batch, timesteps, math.prod(inputs.shape[2:])))
+
+
+class LastStep(Unmasked):
+    """Gives the last of a sequence's timesteps, its features as one axis if asked.
+
+    Stands for `Flatten` and `Reshape` in models of one timestep a call.
+
+    Args:
+        shape: Of the result, without the batch.
+    """
+
+    def __init__(self, shape: Sequence[int], **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.shape = tuple(shape)
+
+    def call(self, inputs: Tensor) -> Tensor:
+        """Take the last timestep."""
+        return ops.reshape(inputs[:, -1], (-1, *self.shape))
+
+    def get_config(self) -> dict[str, Any]:
+        """Return what makes the layer again."""
+        return {**super().get_config(), "shape": self.shape}
