@@ -164,6 +164,8 @@ def join_memory(
     parts = [results.pop(name) for name, *_ in model.memory_layout]
     if len(parts) == 1:
         return parts[0].reshape(num_rows, -1)
+    if not parts:  # a network that answers each event alone
+        return np.zeros((num_rows, 0), "float32")
     if any(part.ndim > 2 for part in parts):
         parts = [part.reshape(num_rows, -1) for part in parts]
     return np.concatenate(parts, axis=1)

@@ -155,23 +155,30 @@ def decide(
 
     `top` and `decided`, where asked for, are one list, or one per timestep.
     """
-    is_one = probabilities.ndim == 1
     if options.top is not None:
-        rows = probabilities[None] if is_one else probabilities
-        best = np.argsort(-rows, axis=-1, kind="stable")[:, : options.top]
-        top = [
-            [{"label": labels[k], "probability": row[k]} for k in order]
-            for row, order in zip(rows, best.tolist(), strict=True)
-        ]
-        answer["top"] = top[0] if is_one else top
-    reached = options.threshold
-    if reached is not None:
-        values = probabilities.tolist()
-        answer["decided"] = (
-            name_reached(values, labels, reached)
-            if is_one
-            else [name_reached(row, labels, reached) for row in values]
+        best = np.argsort(-probabilities, axis=-1, kind="stable")[..., : options.top]
+        answer["top"] = name_top(probabilities, best.tolist(), labels)
+    if options.threshold is not None:
+        answer["decided"] = name_decided(
+            probabilities.tolist(), labels, options.threshold
         )
+
+
+def name_top(numbers: np.ndarray, best: list[Any], labels: Sequence[str]) -> list[Any]:
+    """Name the labels of the best positions, in lists nested as the numbers are."""
+    if numbers.ndim > 1:
+        pairs = zip(numbers, best, strict=True)
+        return [name_top(part, order, labels) for part, order in pairs]
+    return [{"label": labels[k], "probability": numbers[k]} for k in best]
+
+
+def name_decided(
+    numbers: list[Any], labels: Sequence[str], threshold: float
+) -> list[Any]:
+    """Name the labels that reach a threshold, in lists nested as the numbers are."""
+    if isinstance(numbers[0], list):
+        return [name_decided(part, labels, threshold) for part in numbers]
+    return name_reached(numbers, labels, threshold)
 
 
 def name_reached(

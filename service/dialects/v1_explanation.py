@@ -72,6 +72,6 @@ def render_digest(
     is_probability = model.manifest.labels is not None
     parts = split_prediction(output, alone, is_probability=is_probability)
     return digest | {
-        part: np.ascontiguousarray(value) if value.ndim else value
+        part: np.ascontiguousarray(value) if value.ndim else value[()]
         for part, value in parts.items()
     }

@@ -218,7 +218,6 @@ STREAMING = {
         layers.TimeDistributed(layers.Dense(2)), layers.LSTM(4, return_sequences=True)
     ),
     "TimeDistributed of a model": lambda: sequential(
-        layers.Masking(0.0),
         layers.TimeDistributed(
             sequential(layers.Reshape((2, 2)), layers.Flatten(), shape=(FEATURES,))
         ),

@@ -41,9 +41,8 @@ def make_bidirectional():
 
 
 def make_static():
-    sequence = keras.Input((None, FEATURES))
-    age = keras.Input((1,), name="age")
-    return keras.Model([sequence, age], [layers.LSTM(3)(sequence), age * 2.0])
+    inputs = keras.Input((5,), name="age")
+    return keras.Model(inputs, layers.Dense(2)(inputs))
 
 
 def make_reserved():
@@ -58,10 +57,14 @@ def make_text():
     return keras.Model(names, layers.LSTM(2)(layers.Embedding(3, 2)(index)))
 
 
-def make_sliced():
-    inputs = keras.Input((None, FEATURES))
-    hidden = layers.LSTM(3, return_sequences=True)(inputs)
-    return keras.Model(inputs, layers.Dense(1)(hidden[:, -1]))
+def make_fixed():
+    return sequential(layers.Bidirectional(layers.LSTM(3)), shape=(5, FEATURES))
+
+
+def make_rounded():
+    inputs = keras.Input((None,), dtype="int32")
+    hidden = layers.Embedding(3, 2)(inputs // 2)
+    return keras.Model(inputs, layers.LSTM(3)(hidden))
 
 
 def make_shortened():
@@ -76,9 +79,10 @@ def make_summed():
 
 
 REFUSED = {
-    "sliced": (make_sliced, [], "return_sequences=False"),
-    "shortened": (make_shortened, [], "one output per event"),
-    "summed": (make_summed, [], "mixes timesteps"),
+    "shortened": (make_shortened, [], "some of the timesteps"),
+    "summed": (make_summed, [], "works along the timesteps"),
+    "window": (make_fixed, ["--window=4"], "--window is 4"),
+    "rounded": (make_rounded, ["--events", "3"], "the same index"),
     "Bidirectional": (make_bidirectional, [], "'both'"),
     "vocabulary": (make_next_event, ["--events", "3"], "3 names"),
     "labels": (make_next_event, ["--labels", "3"], "3 labels"),
