@@ -49,6 +49,7 @@ class Wrapped:
         outputs: Output schema; `others` names the outputs besides the first.
         window: How many of the last events are served, or None for all.
         padding: What stands before the first event of a window.
+        timesteps: How many the model was made for, or None for any.
     """
 
     network: keras.Model
@@ -57,6 +58,7 @@ class Wrapped:
     outputs: Schema
     window: int | None = None
     padding: float = 0.0
+    timesteps: int | None = None
 
 
 def wrap_model(
@@ -100,7 +102,8 @@ def wrap_model(
     results = {name: show_number(tensor) for name, tensor in results.items()}
     first = results[outputs["name"]]
     network = keras.Model(sequence, results if rest else first)
-    return Wrapped(network, ports, inputs, outputs, window, padding)
+    timesteps = graph.inputs[0].shape[1]
+    return Wrapped(network, ports, inputs, outputs, window, padding, timesteps)
 
 
 def wrap_window(

@@ -34,6 +34,7 @@ def print_export(
         f"proof    {proof.rows} random sequences of {proof.events} events, step by "
         f"step: largest difference from model.predict {proof.difference:.1e}"
     )
+    say_window(wrapped)
     say(f"version  {version}")
     if artifacts == Path("artifacts"):
         say(f"serve    make serve    (all models in {artifacts}, {name} too)")
@@ -44,6 +45,22 @@ def print_export(
     row = {"sequence": [event], "session": "first"}
     body = shlex.quote(json.dumps({"instances": [row]}, ensure_ascii=False))
     say(f"try      curl -s {ADDRESS}/v1/models/{name}:predict -d {body}")
+
+
+def say_window(wrapped: Wrapped) -> None:
+    """Print which events an answer is from, where the model was made for a window."""
+    size = wrapped.window or wrapped.timesteps
+    if wrapped.window:
+        say(
+            f"window   each answer is model.predict of the last {size} events, padded "
+            f"in front with {wrapped.padding:g}"
+        )
+    elif size and size > 1:
+        say(
+            f"window   the model was made for {size} events and a session carries all; "
+            "for model.predict of a window padded in front, send the padding as events "
+            f"first, or export with --window {size}"
+        )
 
 
 def name_layers(network: keras.Model) -> list[str]:

@@ -167,3 +167,27 @@ def test_sequences_hold_every_event_of_a_small_vocabulary():
     sequence = draw_hard(wrap_model(model), 3, 24)
 
     assert set(sequence.ravel()) == set(range(9))
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        lambda: layers.Bidirectional(layers.LSTM(3)),
+        lambda: layers.Flatten(),
+        lambda: layers.MaxPooling1D(2),
+        lambda: layers.GlobalMaxPooling1D(),
+    ],
+)
+def test_any_model_is_served_on_its_last_events(layer):
+    model = sequential(layers.Masking(-1.0), layer(), shape=(4, FEATURES))
+
+    assert attempt(model, 4).difference <= 1e-6
+
+
+def test_numbers_reshaped_to_a_sequence_are_a_window_of_numbers():
+    model = sequential(layers.Reshape((5, 1)), layers.LSTM(3), shape=(5,))
+
+    wrapped = wrap_model(model, window=5)
+
+    assert wrapped.inputs == {"kind": "vector", "size": 1}
+    attempt(model, 5)

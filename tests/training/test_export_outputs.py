@@ -1,0 +1,87 @@
+"""Models with outputs that are unlike most: no memory, one number, a further axis."""
+
+from __future__ import annotations
+
+import pytest
+
+pytestmark = [pytest.mark.tensorflow, pytest.mark.server]
+
+import keras  # noqa: E402
+from keras import layers  # noqa: E402
+
+from tests.servers import Server  # noqa: E402
+from tests.training.keras_files import FEATURES, save, sequential  # noqa: E402
+from training.export_keras import Order, export_file  # noqa: E402
+
+EVENT = [0.5, 1.0, -2.0]
+
+
+def make_number():
+    inputs = keras.Input((None, FEATURES))
+    hidden = layers.Dense(1)(layers.LSTM(3)(inputs))
+    return keras.Model(inputs, keras.ops.squeeze(hidden, -1) * 2.0 + 1.0)
+
+
+def make_pairs():
+    inputs = keras.Input((None, FEATURES))
+    pairs = layers.Reshape((2, 2))(layers.LSTM(4)(inputs))
+    return keras.Model(inputs, layers.Softmax()(pairs))
+
+
+def make_window():
+    return sequential(layers.Bidirectional(layers.LSTM(3)), shape=(4, FEATURES))
+
+
+MODELS = {
+    "alone": (lambda: sequential(layers.Dense(2)), {}),
+    "number": (make_number, {}),
+    "pairs": (make_pairs, {"labels": ["wolf", "dog"]}),
+    "window": (make_window, {"window": 4}),
+}
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("published")
+    for name, (make, options) in MODELS.items():
+        order = Order(
+            save(folder, make(), f"{name}.keras"), name, compiled=False, **options
+        )
+        export_file(order, folder / "artifacts")
+    with Server(folder / "artifacts", folder) as server:
+        yield server
+
+
+@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize(
+    "row", [{}, {"session": "first"}, {"memory": None}], ids=["none", "ours", "theirs"]
+)
+def test_every_way_of_memory_is_answered(running, name, row):
+    for _ in range(2):
+        response = running.predict(name, {"sequence": [EVENT], **row})
+
+        assert response.status_code == 200, response.text
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_every_model_is_explained(running, name):
+    body = {"instances": [{"sequence": [EVENT, EVENT]}]}
+    response = running.post(name, "explain", body)
+
+    assert response.status_code == 200, response.text
+
+
+def test_top_and_threshold_follow_the_axes_of_labels(running):
+    row = {"sequence": [EVENT, EVENT]}
+    options = {"top": 1, "threshold": 0.0, "return": "all"}
+    body = {"instances": [row], **options}
+
+    response = running.post("pairs", "predict", body)
+
+    assert response.status_code == 200, response.text
+    (answer,) = response.json()["predictions"]
+    for k, timestep in enumerate(answer["probabilities"]):
+        for j, pair in enumerate(timestep):
+            (best,) = answer["top"][k][j]
+            assert best["label"] == ["wolf", "dog"][pair.index(max(pair))]
+            assert sorted(answer["decided"][k][j]) == ["dog", "wolf"]
