@@ -1,6 +1,6 @@
 """Start the service and say where it is: `python -m service [--help]`.
 
-`python -m service key TENANT` makes an API key instead.
+`python -m service key TENANT [--scope SCOPE] [--expires TIME]` makes an API key.
 
 Starts gunicorn with `service.gunicorn_config`, waits until it is ready, prints the
 address and a first call to try. A container runs gunicorn itself.
@@ -23,9 +23,16 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
 
+from service.api_keys import (
+    NEVER,
+    SCOPES,
+    USUAL_SCOPES,
+    add_key,
+    check_keys_file,
+    parse_expiry,
+)
 from service.artifact import find_versions
 from service.settings import SettingError, Settings, describe_settings, read_settings
-from service.tenants import add_key, load_tenants
 
 COMMAND = ("gunicorn", "-c", "python:service.gunicorn_config", "service.wsgi:app")
 READY_SECONDS = 120.0
@@ -49,6 +56,18 @@ def main() -> int:
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
     key = commands.add_parser("key", help="make an API key, and print it once")
     key.add_argument("tenant", help="whose key: letters, digits, dots, - and _")
+    key.add_argument(
+        "--scope",
+        action="append",
+        choices=SCOPES,
+        help="what the key allows, and nothing else; may be repeated (default: "
+        "predict and sessions)",
+    )
+    key.add_argument(
+        "--expires",
+        metavar="TIME",
+        help="from when the key is refused: 2027-01-31 or 2027-01-31T12:00:00Z",
+    )
     check = commands.add_parser("check-store", help="check the store of sessions")
     check.add_argument("--copy-to", type=Path, metavar="PATH", help=COPY_HELP)
     arguments = parser.parse_args()
@@ -57,8 +76,10 @@ def main() -> int:
         if arguments.command == "check-store":
             return check_memory(settings, arguments.copy_to)
         if arguments.command == "key":
-            return make_key(settings, arguments.tenant)
-        check_tenants(settings)
+            return make_key(
+                settings, arguments.tenant, arguments.scope, arguments.expires
+            )
+        check_keys(settings)
         check_models(settings)
         check_port(settings)
     except SettingError as error:
@@ -67,11 +88,13 @@ def main() -> int:
     return run(settings)
 
 
-def make_key(settings: Settings, tenant: str) -> int:
+def make_key(
+    settings: Settings, tenant: str, scopes: list[str] | None, expires: str | None
+) -> int:
     """Add a key of a tenant to the API keys file, and print it.
 
     Raises:
-        SettingError: There is no such file to be, or no such tenant.
+        SettingError: There is no such file to be, no such tenant or no such time.
     """
     if not settings.api_keys_file:
         raise SettingError(
@@ -79,12 +102,14 @@ def make_key(settings: Settings, tenant: str) -> int:
             "read its keys from, such as var/api.keys."
         )
     try:
-        print(add_key(Path(settings.api_keys_file), tenant))
+        expires_at = read_expiry(expires)
+        path = Path(settings.api_keys_file)
+        print(add_key(path, tenant, scopes or USUAL_SCOPES, expires_at))
     except (ValueError, OSError) as error:
         raise SettingError(str(error)) from None
     print(
-        f"added to {settings.api_keys_file}; the key is shown this once. The service "
-        "reads the file when a worker starts: send SIGHUP to gunicorn.",
+        f"added to {settings.api_keys_file}; the key is shown this once. A "
+        "service that runs takes it within a second.",
         file=sys.stderr,
     )
     return 0
@@ -105,14 +130,32 @@ def check_memory(settings: Settings, copy_to: Path | None) -> int:
     return print_report(report, copy_to, print)
 
 
-def check_tenants(settings: Settings) -> None:
-    """Refuse to start with an API keys file that cannot be used.
+def read_expiry(text: str | None) -> float:
+    """Read when a new key expires.
 
     Raises:
-        SettingError: It cannot be read, or a line of it is none of its form.
+        ValueError: It is not a time, or in the past.
+    """
+    if text is None:
+        return NEVER
+    expires_at = parse_expiry(text)
+    if expires_at <= time.time():
+        raise ValueError(
+            f"expires is {text}, which is past; expected a time to come. Name a later."
+        )
+    return expires_at
+
+
+def check_keys(settings: Settings) -> None:
+    """Refuse to start with an API keys file that cannot be read.
+
+    Raises:
+        SettingError: It cannot be read. A line of another form costs its own key only;
+            the workers log it.
     """
     try:
-        load_tenants(settings.api_keys_file)
+        if settings.api_keys_file:
+            check_keys_file(settings.api_keys_file)
     except ValueError as error:
         raise SettingError(str(error)) from None
 

@@ -58,9 +58,9 @@ class Services:
     settings: Settings
     catalog: Catalog
     engine: Engine
+    tenants: Tenants
     repository: Repository | None = None
     statistics: Statistics = field(default_factory=Statistics)
-    tenants: Tenants = Tenants(None)  # noqa: RUF009, it is immutable
 
 
 def build_services(
@@ -69,8 +69,7 @@ def build_services(
     """Open the store, load the key and the models.
 
     Raises:
-        ValueError: The memory's address, the key file or the API keys file cannot be
-            used.
+        ValueError: The memory's address or the key file cannot be used.
     """
     capacity = Capacity(settings.max_sessions, settings.max_memory_bytes)
     store = open_store(settings.memory, capacity)
@@ -105,9 +104,9 @@ def build_services(
         log.warning("CARRYOVER_POLICIES names %s, which is not served", name)
     state = Path(settings.state)
     repository = open_repository(settings, catalog, state)
-    tenants = load_tenants(settings.api_keys_file)
+    tenants = load_tenants(settings.api_keys_file, clock)
     statistics = Statistics(state)
-    return Services(settings, catalog, engine, repository, statistics, tenants)
+    return Services(settings, catalog, engine, tenants, repository, statistics)
 
 
 def read_retention(settings: Settings) -> Retention:

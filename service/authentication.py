@@ -1,14 +1,17 @@
 """The tenant of each request, identified before its view.
 
-`service.tenants` has the rule; this file only asks it in Flask's way.
+`service.tenants` has the rule; this file finds what a route needs, in Flask's way.
 """
 
 from __future__ import annotations
 
-from flask import Flask, g, request
+from flask import Flask, current_app, g, request
 
 from service.current import services
-from service.tenants import is_open
+from service.openapi import OPERATIONS, Access
+
+# Files of the page at /docs: a browser sends no key.
+OPEN_PAGES = "swagger_ui."
 
 
 def init_app(app: Flask) -> None:
@@ -21,6 +24,18 @@ def identify() -> None:
 
     Raises:
         Unauthorized: It has no key, or an unknown one; of an unknown address too.
+        Forbidden: Its key does not allow the call.
     """
-    if not is_open(request.path):
-        g.tenant = services().tenants.identify(request.environ)
+    rule = request.url_rule
+    access = find_access(current_app, rule.endpoint) if rule else "any"
+    if access != "open":
+        scope = None if access == "any" else access
+        g.tenant = services().tenants.identify(request.environ, scope)
+
+
+def find_access(app: Flask, endpoint: str) -> Access:
+    """Return what an endpoint needs; `admin` where its view declares nothing."""
+    if endpoint.startswith(OPEN_PAGES):
+        return "open"
+    operation = OPERATIONS.get(app.view_functions[endpoint])
+    return operation.access if operation else "admin"

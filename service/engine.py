@@ -91,7 +91,7 @@ class Engine:
         model: Model,
         rows: Sequence[Row | Refused],
         *,
-        tenant: str = "",
+        tenant: str,
         signature: Signature = "advance",
         is_version_named: bool = False,
         timeout_seconds: float = float("inf"),

@@ -24,6 +24,7 @@ CarryoverError
 │   ├── SequenceNotStarted
 │   └── ModelNotLoaded
 ├── Unauthorized            the request presents no API key, or an unknown one
+├── Forbidden               the API key has another scope
 ├── NotFound
 │   ├── ModelNotFound
 │   ├── VersionNotFound
@@ -212,6 +213,12 @@ class Unauthorized(CarryoverError):
     """The request has no API key, or one the service does not know."""
 
     code = "unauthorized"
+
+
+class Forbidden(CarryoverError):
+    """The API key does not allow this call."""
+
+    code = "forbidden"
 
 
 class NotFound(CarryoverError):

@@ -6,10 +6,11 @@ unknown `CARRYOVER_*` name stops the start and names both key and value.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple, cast, get_args
+
+from service.redaction import redact, show_unknown, show_value
 
 PREFIX = "CARRYOVER_"
 Choice = Literal["auto", "litert", "tensorflow"]
@@ -260,8 +261,8 @@ TABLE = (
         "api_keys_file",
         str,
         "",
-        "File of API keys, `tenant: SHA-256` a line (`python -m service key TENANT`); "
-        "without one everybody is one tenant.",
+        "File of API keys, `tenant: SHA-256` a line (`python -m service key TENANT`), "
+        "read again when it changes; without one everybody is one tenant.",
     ),
     Setting(
         "runtime",
@@ -374,13 +375,13 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
     for key in sorted(environ):
         if key.startswith(PREFIX) and key not in known:
             raise SettingError(
-                f"{key}={shown(environ[key])!r} is no setting; the settings are "
-                f"{', '.join(sorted(known))}."
+                f"{key}={show_unknown(key, environ[key])!r} is no setting; the "
+                f"settings are {', '.join(sorted(known))}."
             )
     settings = Settings(**{s.name: read_one(s, environ) for s in TABLE})
     if settings.memory.startswith("memory:") and settings.workers > 1:
         raise SettingError(
-            f"CARRYOVER_MEMORY={settings.memory!r} lives in one process, and "
+            f"CARRYOVER_MEMORY={redact(settings.memory)!r} lives in one process, and "
             f"CARRYOVER_WORKERS is {settings.workers}: each worker would remember "
             "other events. Set CARRYOVER_WORKERS=1, or use lmdb://PATH."
         )
@@ -397,15 +398,10 @@ def read_one(setting: Setting, environ: Mapping[str, str]) -> Any:
     except ValueError:
         example = "" if setting.default == {} else f", such as {setting.default}"
         raise SettingError(
-            f"{key} has value {shown(environ[key])!r}; expected "
+            f"{key} has value {show_value(environ[key])!r}; expected "
             f"{EXPECTED[setting.read]}"
             f"{example}."
         ) from None
-
-
-def shown(value: str) -> str:
-    """Hide what stands before an @: an address may hold a password."""
-    return re.sub(r"(^|//)[^/]*@", r"\1***@", value)
 
 
 def describe_settings() -> str:

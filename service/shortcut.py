@@ -111,7 +111,7 @@ class Shortcut:
         self, environ: Any, model: Model, request_id: str, call: re.Pattern[str]
     ) -> Answer:
         try:
-            tenant = self._services.tenants.identify(environ)
+            tenant = self._services.tenants.identify(environ, "predict")
             data = read_body(environ, self._services.settings.max_body_bytes)
             if call is INFER:
                 return self._infer(environ, model, tenant, data)

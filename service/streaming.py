@@ -47,7 +47,7 @@ class Opening(NamedTuple):
 
     find: Callable[[], Model]
     query: Query
-    tenant: str = ""
+    tenant: str
     is_version_named: bool = False
 
 

@@ -1,49 +1,41 @@
-"""Tenants: whom a request belongs to, told by the API key it presents.
+"""Tenants: the tenant of a request, and what its API key allows.
 
-The keys file has a line `tenant: SHA-256 of a key` for every key; the keys themselves
-are nowhere on the service's side. They are long and random, so one round of SHA-256
-without salt is enough: there is nothing to guess. It knows the WSGI environment's names
-of two headers, and no framework.
+It knows the WSGI environment's names of two headers, and no framework.
 """
 
 from __future__ import annotations
 
-import os
-import re
-import secrets
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from hashlib import sha256
 from hmac import compare_digest
 from pathlib import Path
 from typing import Any
 
-from service.errors import Unauthorized
+from service.api_keys import ApiKey, KeysFile, Scope
+from service.errors import Forbidden, Unauthorized
 
-# Leaves room for model and session id in the 400 bytes of a store's key.
-TENANT = re.compile(r"[A-Za-z0-9._-]{1,64}")
-DIGEST = re.compile(r"[0-9a-f]{64}")
-KEY_RANDOM_BYTES = 32
-# Tells a leaked key apart from other secrets, for people and for scanners.
-KEY_PREFIX = "carryover_"
 SCHEME = "bearer "
-# Answered to anyone: a supervisor and a scraper have no key.
-OPEN_PATHS = ("/v2/health/", "/metrics", "/")
 
 
 class Tenants:
-    """Whose each API key is.
+    """Finds the tenant of a request by its API key.
 
     Args:
-        owners: Tenant by the SHA-256 of a key, in lower-case hexadecimal; None where
-            the service has no keys, and everybody is the tenant "".
+        find_keys: Returns the keys by their digests, as they are now; None where the
+            service has no keys, and everybody is the tenant "".
+        clock: Seconds since 1970.
     """
 
-    def __init__(self, owners: Mapping[str, str] | None) -> None:
-        self._owners = owners
-        # What was looked up beside the tenant, to compare all of it in constant time.
-        self._held = {digest: (digest, name) for digest, name in (owners or {}).items()}
+    def __init__(
+        self,
+        find_keys: Callable[[], Mapping[str, ApiKey]] | None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._find_keys = find_keys
+        self._clock = clock
 
-    def identify(self, environ: Mapping[str, Any]) -> str:
+    def identify(self, environ: Mapping[str, Any], scope: Scope | None) -> str:
         """Return the tenant of a request.
 
         The time it takes says nothing about any key: what is looked up is a digest,
@@ -52,11 +44,14 @@ class Tenants:
         Args:
             environ: The WSGI environment: `HTTP_AUTHORIZATION` ("Bearer KEY") or
                 `HTTP_X_API_KEY`.
+            scope: What the key must allow; None where any key will do.
 
         Raises:
-            Unauthorized: Keys are needed, and it has none or one that is unknown.
+            Unauthorized: Keys are needed, and it has none, or one that is unknown or
+                has expired.
+            Forbidden: Its key has another scope.
         """
-        if self._owners is None:
+        if self._find_keys is None:
             return ""
         key = environ.get("HTTP_AUTHORIZATION", "")
         if key[:7].lower() == SCHEME:
@@ -64,92 +59,41 @@ class Tenants:
         else:
             key = environ.get("HTTP_X_API_KEY", "")
         digest = sha256(key.encode("utf-8", "replace")).hexdigest()
-        held = self._held.get(digest)
-        if held is None or not compare_digest(held[0], digest):
-            raise _unauthorized(bool(key))
-        return held[1]
+        found = self._find_keys().get(digest)
+        if found is None or not compare_digest(found.digest, digest):
+            raise _unauthorized("an API key this service does not know" if key else "")
+        if found.expires_at <= self._clock():
+            raise _unauthorized("an API key that has expired")
+        if scope is not None and scope not in found.scopes:
+            raise _forbidden(scope, found)
+        return found.tenant
 
 
-def is_open(path: str) -> bool:
-    """Tell whether a path is answered without a key."""
-    return path.startswith(OPEN_PATHS[0]) or path in OPEN_PATHS[1:]
+def load_tenants(path: str, clock: Callable[[], float] = time.time) -> Tenants:
+    """Open the keys file; an empty path means that the service has no keys.
 
-
-def load_tenants(path: str) -> Tenants:
-    """Read the keys file; an empty path means that the service has no keys.
-
-    Raises:
-        ValueError: The file cannot be read, or a line of it has another form. What
-            the line holds is not repeated: it may be a key put there by mistake.
+    A file that cannot be read is logged, and every key is refused until it can be.
     """
     if not path:
         return Tenants(None)
-    try:
-        lines = Path(path).read_text().splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise ValueError(
-            f"The API keys file {path} cannot be read: {error}. Make a key with "
-            "`python -m service key TENANT`, or unset CARRYOVER_API_KEYS_FILE."
-        ) from error
-    owners: dict[str, str] = {}
-    for number, line in enumerate(lines, start=1):
-        if line.strip() and not line.startswith("#"):
-            tenant, digest = _read_line(line, f"line {number} of {path}")
-            if owners.setdefault(digest, tenant) != tenant:
-                raise ValueError(
-                    f"line {number} of {path} gives a key of tenant {owners[digest]} "
-                    f"to tenant {tenant} too; a key belongs to one. Remove one line."
-                )
-    return Tenants(owners)
+    file = KeysFile(Path(path), clock)
+    file.keys()  # logs at the start which lines are not used
+    return Tenants(file.keys, clock)
 
 
-def _read_line(line: str, where: str) -> tuple[str, str]:
-    tenant, _, digest = (part.strip() for part in line.partition(":"))
-    if not TENANT.fullmatch(tenant) or not DIGEST.fullmatch(digest):
-        raise ValueError(
-            f"{where} is no `tenant: SHA-256 of a key`; expected a name of 1 to 64 "
-            "letters, digits, dots, hyphens or underscores, and 64 lower-case "
-            "hexadecimal digits. Make keys with `python -m service key TENANT`."
-        )
-    return tenant, digest
-
-
-def add_key(path: Path, tenant: str) -> str:
-    """Make a key for a tenant and add its digest to a keys file.
-
-    Returns:
-        The key, which is kept nowhere.
-
-    Raises:
-        ValueError: No tenant can have this name.
-        OSError: The file cannot be written.
-    """
-    if not TENANT.fullmatch(tenant):
-        raise ValueError(
-            f"{tenant!r} cannot name a tenant; expected 1 to 64 letters, digits, dots, "
-            "hyphens or underscores."
-        )
-    key = KEY_PREFIX + secrets.token_urlsafe(KEY_RANDOM_BYTES)
-    line = f"{tenant}: {sha256(key.encode()).hexdigest()}\n"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    # One write to a file opened for appending: two commands at once lose no line.
-    descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o600)
-    with open(descriptor, "rb+", buffering=0) as file:
-        file.write((_line_end(file.read()) + line).encode())
-        os.fsync(descriptor)
-    return key
-
-
-def _line_end(content: bytes) -> str:
-    # A file edited by hand may lack its last line end.
-    return "\n" if content and not content.endswith(b"\n") else ""
-
-
-def _unauthorized(is_presented: bool) -> Unauthorized:
+def _unauthorized(received: str) -> Unauthorized:
     # One sentence a case: which keys there are, and whose, is nobody's business.
-    received = "an API key this service does not know" if is_presented else "no API key"
     return Unauthorized(
-        f"the request has {received}; expected the header `Authorization: Bearer KEY` "
-        "or `X-API-Key: KEY`. Whoever runs the service makes keys with `python -m "
-        "service key TENANT`."
+        f"the request has {received or 'no API key'}; expected the header "
+        "`Authorization: Bearer KEY` or `X-API-Key: KEY`. Whoever runs the service "
+        "makes keys with `python -m service key TENANT`."
+    )
+
+
+def _forbidden(scope: Scope, key: ApiKey) -> Forbidden:
+    scopes = ", ".join(sorted(key.scopes))
+    return Forbidden(
+        f"the API key has scope {scopes}; expected one with {scope}. Whoever runs the "
+        f"service makes it with `python -m service key {key.tenant} --scope {scope}`.",
+        scope=scope,
     )

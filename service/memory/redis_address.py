@@ -8,7 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from urllib.parse import unquote
 
-from service.memory.store_url import choose, redact, split_options
+from service.memory.store_url import choose, split_options
+from service.redaction import redact
 
 OPTIONS = ("cluster", "prefix", "timeout_seconds", "connections", "ca")
 PORT = 6379
@@ -90,8 +91,8 @@ def parse_address(url: str) -> RedisAddress:
 def _check(address: RedisAddress) -> None:
     if set(address.prefix) & set("{}") or not address.prefix:
         raise ValueError(
-            f"The memory store's prefix={address.prefix!r} cannot be used; expected "
-            "text without braces, which part the keys of a cluster. Choose another."
+            "The memory store's prefix cannot be used; expected text without braces, "
+            "which separate the keys of a cluster. Choose another."
         )
     if address.database and address.is_cluster:
         raise ValueError(
@@ -105,7 +106,7 @@ def _check(address: RedisAddress) -> None:
         )
     if address.ca and not address.is_tls:
         raise ValueError(
-            f"The memory store {address} has ca={address.ca!r} but no TLS; expected "
+            f"The memory store {address} has ca=... but no TLS; expected "
             "rediss://. Mend the scheme, or leave ca out."
         )
 

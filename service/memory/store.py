@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from service.errors import StoreFull
-from service.memory.store_url import choose, redact, split_options
+from service.memory.store_url import choose, split_options
+from service.redaction import redact
 from service.value import Value
 
 # LMDB takes keys of up to 511 bytes, and the expiry index prefixes 8. A round limit

@@ -6,7 +6,9 @@ It does not know which stores there are.
 from __future__ import annotations
 
 from collections.abc import Collection
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl
+
+from service.redaction import redact
 
 
 def split_options(url: str, known: Collection[str]) -> tuple[str, dict[str, str]]:
@@ -31,6 +33,8 @@ def split_options(url: str, known: Collection[str]) -> tuple[str, dict[str, str]
     unknown = sorted(options.keys() - set(known))
     if unknown or len(options) < len(pairs):
         what = f"unknown: {', '.join(unknown)}" if unknown else "given twice"
+        # A password that is not written as the address needs it may contain a ?.
+        what = "unknown" if "@" in query else what
         raise ValueError(
             f"An option of the memory store {redact(url)!r} is {what}; expected "
             f"{', '.join(f'{name}=...' for name in known)}, each once and parted by "
@@ -48,17 +52,7 @@ def choose(options: dict[str, str], name: str, *choices: str) -> str:
     value = options.get(name, choices[0])
     if value not in choices:
         raise ValueError(
-            f"The memory store's option {name}={value!r} is unknown; expected "
+            f"The memory store's option {name} has an unknown value; expected "
             f"{' or '.join(f'{name}={choice}' for choice in choices)}."
         )
     return value
-
-
-def redact(url: str) -> str:
-    """Return a URL that may be shown: without user, password and options."""
-    try:
-        scheme, netloc, path, _, _ = urlsplit(url)
-    except ValueError:
-        return url.partition("://")[0] + "://..."
-    shown = netloc.rpartition("@")[2]
-    return f"{scheme}://{'***@' if '@' in netloc else ''}{shown}{path}"

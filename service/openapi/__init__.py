@@ -5,6 +5,19 @@ A view says with `describes` what it takes and answers, as the structs that chec
 """
 
 from service.openapi.document import build_document
-from service.openapi.operation import Example, Parameter, describes
+from service.openapi.operation import (
+    OPERATIONS,
+    Access,
+    Example,
+    Parameter,
+    describes,
+)
 
-__all__ = ["Example", "Parameter", "build_document", "describes"]
+__all__ = [
+    "OPERATIONS",
+    "Access",
+    "Example",
+    "Parameter",
+    "build_document",
+    "describes",
+]

@@ -88,7 +88,7 @@ def list_calls(
         if getattr(view, "is_page", False) or rule.endpoint.startswith("swagger_ui."):
             continue
         for method in sorted((rule.methods or set()) - IMPLIED):
-            yield rule, method, view, OPERATIONS.get(view, Operation("other"))
+            yield rule, method, view, OPERATIONS.get(view, Operation("other", "admin"))
 
 
 def address_errors(rule: Rule) -> set[type[CarryoverError]]:

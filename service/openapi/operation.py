@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, Literal, NamedTuple, TypeVar
 
 from service.catalog import Model
-from service.errors import CarryoverError, StoreUnavailable, Unauthorized
+from service.errors import CarryoverError, Forbidden, StoreUnavailable, Unauthorized
 
 JSON = "application/json"
+# Scope that an API key needs: `any` takes every key, `open` needs none.
+Access = Literal["open", "any", "predict", "sessions", "admin"]
 
 
 class Parameter(NamedTuple):
@@ -34,6 +36,7 @@ class Operation:
 
     Attributes:
         tag: The group it is listed in.
+        access: What the API key of a request needs, where keys are on.
         answer: Type of its answer; None where that is any JSON object.
         body: Type of its request's body; None where it has none.
         other_answers: Types of answers that are no problem documents, by status.
@@ -50,6 +53,7 @@ class Operation:
     """
 
     tag: str
+    access: Access
     answer: Any = None
     body: Any = None
     other_answers: Mapping[int, Any] = field(default_factory=dict)
@@ -71,7 +75,11 @@ class Operation:
 
     def all_errors(self) -> set[type[CarryoverError]]:
         """Return every class of error it can end in; those of the tree's groups too."""
-        found = {CarryoverError, StoreUnavailable, Unauthorized}
+        found: set[type[CarryoverError]] = {CarryoverError, StoreUnavailable}
+        if self.access != "open":
+            found.add(Unauthorized)
+        if self.access not in ("open", "any"):
+            found.add(Forbidden)
         waiting = list(self.errors)
         while waiting:
             cls = waiting.pop()
@@ -84,18 +92,18 @@ View = TypeVar("View", bound=Callable[..., Any])
 OPERATIONS: dict[Callable[..., Any], Operation] = {}
 
 
-def describes(tag: str, **declared: Any) -> Callable[[View], View]:
+def describes(tag: str, access: Access, **declared: Any) -> Callable[[View], View]:
     """Declare what a view takes and answers; see `Operation`.
 
     Stands below the route, so that it sees the function itself:
 
         @blueprint.get("/v1/models")
-        @describes("models", answer=ModelList)
+        @describes("models", "any", answer=ModelList)
         def list_models() -> Response: ...
     """
 
     def declare(view: View) -> View:
-        OPERATIONS[view] = Operation(tag, **declared)
+        OPERATIONS[view] = Operation(tag, access, **declared)
         return view
 
     return declare

@@ -21,7 +21,7 @@ NOT_SERVED = (
 @blueprint.post(PATHS[0].format(verb="classify"))
 @blueprint.post(PATHS[1].format(verb="classify"))
 @blueprint.post(PATHS[2].format(verb="classify"))
-@describes("predict", errors=[NotServed])
+@describes("predict", "any", errors=[NotServed])
 def classify(
     name: str, version: int | None = None, label: str | None = None
 ) -> NoReturn:
@@ -32,7 +32,7 @@ def classify(
 @blueprint.post(PATHS[0].format(verb="regress"))
 @blueprint.post(PATHS[1].format(verb="regress"))
 @blueprint.post(PATHS[2].format(verb="regress"))
-@describes("predict", errors=[NotServed])
+@describes("predict", "any", errors=[NotServed])
 def regress(
     name: str, version: int | None = None, label: str | None = None
 ) -> NoReturn:

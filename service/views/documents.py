@@ -21,7 +21,7 @@ swagger_ui: Blueprint = get_swaggerui_blueprint("/docs", "/openapi.json", UI_OPT
 
 
 @blueprint.get("/openapi.json")
-@describes("operations")
+@describes("operations", "open")
 def openapi() -> Response:
     """Describe every call, as OpenAPI 3.1."""
     return json_response(build_document(current_app, services().catalog))

@@ -25,6 +25,7 @@ blueprint = Blueprint("forecast", __name__)
 @blueprint.post(PATHS[2].format(verb="forecast"))
 @describes(
     "predict",
+    "predict",
     body=v1_forecast.ForecastBody,
     answer=Forecasts,
     parts=[ForecastAnswer],

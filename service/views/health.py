@@ -30,14 +30,14 @@ class Ready(msgspec.Struct):
 
 
 @blueprint.get("/live")
-@describes("operations", answer=Live)
+@describes("operations", "open", answer=Live)
 def live() -> Response:
     """Tell that the process answers."""
     return json_response({"live": True})
 
 
 @blueprint.get("/ready")
-@describes("operations", answer=Ready, other_answers={503: Ready})
+@describes("operations", "open", answer=Ready, other_answers={503: Ready})
 def ready() -> Response:
     """Tell whether models are loaded and the store answers; 503 if not."""
     num_models = len(services().catalog.names())

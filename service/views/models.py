@@ -25,7 +25,7 @@ MISSING = (ModelNotFound, VersionNotFound, UnknownLabel)
 
 
 @blueprint.get("")
-@describes("models", answer=ModelList)
+@describes("models", "any", answer=ModelList)
 def list_models() -> Response:
     """List the served models, as KServe V1 does."""
     models = ModelList(services().catalog.names())
@@ -35,7 +35,7 @@ def list_models() -> Response:
 @blueprint.get("/<model:name>")
 @blueprint.get("/<model:name>/versions/<version:version>")
 @blueprint.get("/<model:name>/labels/<label:label>")
-@describes("models", answer=ModelStatus, errors=MISSING)
+@describes("models", "any", answer=ModelStatus, errors=MISSING)
 def status(name: str, version: int | None = None, label: str | None = None) -> Response:
     """Tell that a model is served, as KServe V1 and TensorFlow Serving both do."""
     model = find_described(name, version, label)
@@ -48,7 +48,7 @@ def status(name: str, version: int | None = None, label: str | None = None) -> R
 @blueprint.get("/<model:name>/metadata")
 @blueprint.get("/<model:name>/versions/<version:version>/metadata")
 @blueprint.get("/<model:name>/labels/<label:label>/metadata")
-@describes("models", answer=ModelMetadata, errors=MISSING)
+@describes("models", "any", answer=ModelMetadata, errors=MISSING)
 def metadata(
     name: str, version: int | None = None, label: str | None = None
 ) -> Response:

@@ -20,14 +20,14 @@ class Alive(msgspec.Struct):
 
 
 @blueprint.get("/")
-@describes("operations", answer=Alive)
+@describes("operations", "open", answer=Alive)
 def alive() -> Response:
     """Report that the process answers, as the servers of KServe V1 do."""
     return json_response({"status": "alive"})
 
 
 @blueprint.get("/metrics")
-@describes("operations", answer=str, media_types=(JSON, "text/plain"))
+@describes("operations", "admin", answer=str, media_types=(JSON, "text/plain"))
 def show_metrics() -> Response:
     """Show the metrics of all workers, in Prometheus's text form."""
     return Response(metrics.expose(), content_type=CONTENT_TYPE_LATEST)

@@ -71,7 +71,7 @@ ROWS: dict[str, Any] = {
 @blueprint.post(PATHS[0].format(verb="predict"))
 @blueprint.post(PATHS[1].format(verb="predict"))
 @blueprint.post(PATHS[2].format(verb="predict"))
-@describes("predict", **ROWS)
+@describes("predict", "predict", **ROWS)
 def predict(
     name: str, version: int | None = None, label: str | None = None
 ) -> Response:
@@ -82,7 +82,7 @@ def predict(
 @blueprint.post(PATHS[0].format(verb="explain"))
 @blueprint.post(PATHS[1].format(verb="explain"))
 @blueprint.post(PATHS[2].format(verb="explain"))
-@describes("predict", **ROWS)
+@describes("predict", "predict", **ROWS)
 def explain(
     name: str, version: int | None = None, label: str | None = None
 ) -> Response:

@@ -67,6 +67,7 @@ Form = TypeVar("Form", bound=msgspec.Struct)
 @blueprint.post("/<session_id:session>:fork")
 @describes(
     "sessions",
+    "sessions",
     body=Fork,
     answer=SessionState,
     statuses=(201,),
@@ -98,6 +99,7 @@ def fork(name: str, session: str) -> Response:
 @blueprint.post("/<session_id:session>:rewind")
 @describes(
     "sessions",
+    "sessions",
     body=Rewind,
     answer=SessionState,
     statuses=(200,),
@@ -123,6 +125,7 @@ def rewind(name: str, session: str) -> Response:
 
 @blueprint.post("/<session_id:session>:touch")
 @describes(
+    "sessions",
     "sessions",
     body=Touch,
     answer=SessionState,

@@ -59,6 +59,7 @@ blueprint = Blueprint(
 @blueprint.get("/<session_id:session>/memory")
 @describes(
     "sessions",
+    "sessions",
     answer=MemoryDocument,
     more_answers=[SAFETENSORS],
     errors=[*sessions.MISSING, CorruptRecord, WrongNetwork],
@@ -93,6 +94,7 @@ def is_part_of_id(raw_uri: str) -> bool:
 
 @blueprint.put("/<session_id:session>/memory")
 @describes(
+    "sessions",
     "sessions",
     body=MemoryDocument,
     answer=sessions.SessionState,

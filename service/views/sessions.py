@@ -146,6 +146,7 @@ def is_key(key: SessionKey) -> bool:
 @blueprint.get("")
 @describes(
     "sessions",
+    "sessions",
     answer=SessionPage,
     errors=[InvalidRequest, ModelNotFound],
     parameters=[
@@ -175,7 +176,9 @@ def list_sessions(name: str) -> Response:
 
 
 @blueprint.get("/<session_id:session>")
-@describes("sessions", answer=SessionState, errors=[*MISSING, CorruptRecord])
+@describes(
+    "sessions", "sessions", answer=SessionState, errors=[*MISSING, CorruptRecord]
+)
 def show(name: str, session: str) -> Response:
     """Tell where a session is; 404 where none was ever, 410 where it is gone."""
     key = find_stored_key(name, session)
@@ -187,6 +190,7 @@ def show(name: str, session: str) -> Response:
 
 @blueprint.delete("/<session_id:session>")
 @describes(
+    "sessions",
     "sessions",
     answer=DeletedSession,
     errors=[*MISSING, Conflict],

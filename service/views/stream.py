@@ -9,7 +9,7 @@ from typing import Any
 from flask import Blueprint, Response, g, request
 
 from service.body import read_length
-from service.current import services
+from service.current import services, tenant
 from service.dialects.v1_forms import ObjectRow, Returned, Threshold, Top
 from service.dialects.v1_lines import read_query
 from service.dialects.v1_schema import RowAnswer
@@ -41,6 +41,7 @@ PARAMETERS = [
 @blueprint.post(PATHS[2].format(verb="stream"))
 @describes(
     "predict",
+    "predict",
     body=ObjectRow | list[Any],
     answer=RowAnswer,
     media_types=(NDJSON, NDJSON),
@@ -62,6 +63,7 @@ def stream(name: str, version: int | None = None, label: str | None = None) -> R
     opening = Opening(
         partial(here.catalog.find, name, version),
         read_query(request.args),
+        tenant=tenant(),
         is_version_named=version is not None,
     )
     crash = partial(log_crash, request_id=g.request_id)

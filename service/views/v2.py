@@ -21,6 +21,7 @@ blueprint = Blueprint("v2", __name__, url_prefix="/v2")
 @blueprint.post("/models/<model:name>/versions/<version:version>/infer")
 @describes(
     "inference",
+    "predict",
     body=Form,
     answer=InferAnswer,
     more_answers=[BINARY],

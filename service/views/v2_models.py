@@ -34,7 +34,7 @@ blueprint = Blueprint("v2_models", __name__, url_prefix="/v2")
 
 
 @blueprint.get("")
-@describes("inference", answer=ServerMetadata)
+@describes("inference", "any", answer=ServerMetadata)
 def server() -> Response:
     """Describe the server and the extensions it speaks."""
     return json_response(describe_server(VERSION))
@@ -42,7 +42,7 @@ def server() -> Response:
 
 @blueprint.get("/models/<model:name>")
 @blueprint.get("/models/<model:name>/versions/<version:version>")
-@describes("inference", answer=InferMetadata, errors=MISSING)
+@describes("inference", "any", answer=InferMetadata, errors=MISSING)
 def metadata(name: str, version: int | None = None) -> Response:
     """Describe a model's input and output tensors."""
     model = find_model(name, version)
@@ -52,7 +52,7 @@ def metadata(name: str, version: int | None = None) -> Response:
 
 @blueprint.get("/models/<model:name>/ready")
 @blueprint.get("/models/<model:name>/versions/<version:version>/ready")
-@describes("inference", answer=ModelReady, errors=MISSING)
+@describes("inference", "any", answer=ModelReady, errors=MISSING)
 def ready(name: str, version: int | None = None) -> Response:
     """Tell that a model is served; 404 where it is not."""
     model = find_model(name, version)
@@ -61,7 +61,7 @@ def ready(name: str, version: int | None = None) -> Response:
 
 @blueprint.get("/models/<model:name>/config")
 @blueprint.get("/models/<model:name>/versions/<version:version>/config")
-@describes("inference", answer=ModelConfiguration, errors=MISSING)
+@describes("inference", "any", answer=ModelConfiguration, errors=MISSING)
 def config(name: str, version: int | None = None) -> Response:
     """Describe a model as Triton's model configuration would."""
     settings = services().settings
@@ -75,7 +75,7 @@ def config(name: str, version: int | None = None) -> Response:
 
 @blueprint.get("/models/<model:name>/stats")
 @blueprint.get("/models/<model:name>/versions/<version:version>/stats")
-@describes("inference", answer=ModelStatistics, errors=MISSING)
+@describes("inference", "admin", answer=ModelStatistics, errors=MISSING)
 def model_statistics(name: str, version: int | None = None) -> Response:
     """Count the infer calls of a model, over all workers since the service started."""
     versions = services().catalog.versions(name)
@@ -85,7 +85,7 @@ def model_statistics(name: str, version: int | None = None) -> Response:
 
 
 @blueprint.get("/models/stats")
-@describes("inference", answer=ModelStatistics)
+@describes("inference", "admin", answer=ModelStatistics)
 def statistics() -> Response:
     """Count the infer calls of every model that is served."""
     catalog = services().catalog

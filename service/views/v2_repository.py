@@ -36,7 +36,12 @@ class LoadForm(msgspec.Struct):
 
 @blueprint.post("/repository/index")
 @describes(
-    "inference", body=IndexForm, is_body_optional=True, answer=INDEX, errors=UNREADABLE
+    "inference",
+    "any",
+    body=IndexForm,
+    is_body_optional=True,
+    answer=INDEX,
+    errors=UNREADABLE,
 )
 def index() -> Response:
     """List the versions in the folder of models, and which of them are served."""
@@ -57,6 +62,7 @@ def index() -> Response:
 @blueprint.post("/repository/models/<model:name>/load")
 @describes(
     "inference",
+    "admin",
     body=LoadForm,
     is_body_optional=True,
     is_answer_empty=True,
@@ -77,6 +83,7 @@ def load(name: str) -> Response:
 @blueprint.post("/repository/models/<model:name>/unload")
 @describes(
     "inference",
+    "admin",
     body=LoadForm,
     is_body_optional=True,
     is_answer_empty=True,
@@ -91,7 +98,7 @@ def unload(name: str) -> Response:
 
 @blueprint.get("/trace/setting")
 @blueprint.get("/models/<model:name>/trace/setting")
-@describes("inference", errors=[NotServed])
+@describes("inference", "any", errors=[NotServed])
 def trace_setting(name: str = "") -> NoReturn:
     """Refuse Triton's trace settings: requests are logged one line each."""
     raise not_served("trace settings", "The log has one line for each request.")
@@ -99,21 +106,21 @@ def trace_setting(name: str = "") -> NoReturn:
 
 @blueprint.post("/trace/setting")
 @blueprint.post("/models/<model:name>/trace/setting")
-@describes("inference", errors=[NotServed])
+@describes("inference", "admin", errors=[NotServed])
 def set_trace_setting(name: str = "") -> NoReturn:
     """Refuse Triton's trace settings: requests are logged one line each."""
     raise not_served("trace settings", "The log has one line for each request.")
 
 
 @blueprint.get("/logging")
-@describes("inference", errors=[NotServed])
+@describes("inference", "any", errors=[NotServed])
 def log_setting() -> NoReturn:
     """Refuse Triton's log settings: the log has a setting of the service."""
     raise not_served("log settings", "Start the service with CARRYOVER_LOG_LEVEL.")
 
 
 @blueprint.post("/logging")
-@describes("inference", errors=[NotServed])
+@describes("inference", "admin", errors=[NotServed])
 def set_log_setting() -> NoReturn:
     """Refuse Triton's log settings: the log has a setting of the service."""
     raise not_served("log settings", "Start the service with CARRYOVER_LOG_LEVEL.")

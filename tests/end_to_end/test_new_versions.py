@@ -45,10 +45,12 @@ def test_session_goes_on_as_its_policy_says(versions, policy, answers_as):
         Retention(policies=Policies(policy)),
         catalog,
     )
-    engine.advance(catalog.find("days", 1), [Row(EVENTS[:4], session="s")])
-    engine.advance(catalog.find("days", 1), [Row(EVENTS[4:6], session="s")])
+    engine.advance(catalog.find("days", 1), [Row(EVENTS[:4], session="s")], tenant="")
+    engine.advance(catalog.find("days", 1), [Row(EVENTS[4:6], session="s")], tenant="")
 
-    (outcome,) = engine.advance(catalog.find("days"), [Row(EVENTS[6:], session="s")])
+    (outcome,) = engine.advance(
+        catalog.find("days"), [Row(EVENTS[6:], session="s")], tenant=""
+    )
 
     expected = live[answers_as](EVENTS[None]).numpy()[0, 6:]
     other = live[1 - answers_as](EVENTS[None]).numpy()[0, 6:]

@@ -13,6 +13,7 @@ from service.memory.sessions import Sessions
 from service.retention import Lifetimes
 from service.settings import read_settings
 from tests.fakes import FakeClock, counting_model
+from tests.keys import NO_KEYS
 
 
 @pytest.fixture
@@ -42,7 +43,7 @@ def services(engine, model):
             "CARRYOVER_MAX_RETURNED_EVENTS": "900",
         }
     )
-    return Services(settings, Catalog([model]), engine)
+    return Services(settings, Catalog([model]), engine, tenants=NO_KEYS)
 
 
 @pytest.fixture

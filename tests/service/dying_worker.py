@@ -36,7 +36,7 @@ def main(address, when, way):
     """Compute a row and die, before its memory is stored or right after."""
     store = open_store(address)
     engine = build_engine(store)
-    engine.advance(counting_model(), [FIRST])
+    engine.advance(counting_model(), [FIRST], tenant="")
     commit = store.commit
 
     def die(puts):
@@ -45,7 +45,7 @@ def main(address, when, way):
         os.kill(os.getpid(), signal.SIGKILL)
 
     store.commit = die
-    engine.advance(counting_model(), [ROWS[way]])
+    engine.advance(counting_model(), [ROWS[way]], tenant="")
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ from service.memory.chains import Chains
 from service.memory.seal import Seal
 from service.retention import Lifetimes
 from tests.fakes import counting_model
+from tests.keys import NO_KEYS
 from tests.problems import assert_problem, assert_problem_body
 
 PREDICT = "/v1/models/{}:predict"
@@ -30,7 +31,9 @@ def create_client(services, clock, *, is_strict):
     seal = Seal([b"k" * 32], Chains(sessions) if is_strict else None)
     engine = Engine(sessions, seal, Lifetimes(100, 50), clock)
     catalog = Catalog([counting_model(), other_model()])
-    return create_app(Services(services.settings, catalog, engine)).test_client()
+    return create_app(
+        Services(services.settings, catalog, engine, tenants=NO_KEYS)
+    ).test_client()
 
 
 @pytest.fixture

@@ -58,7 +58,7 @@ def test_one_models_defect_fails_its_own_batch_only(engine, model, good, defect)
     during_call(good, 2, arrive)
     long = Row(np.zeros(100, "int32"), session="s")
 
-    (outcome,) = engine.advance(good, [long])
+    (outcome,) = engine.advance(good, [long], tenant="")
 
     assert outcome.step == 100
     assert type(arrivals[0].join()[0]) is CarryoverError
@@ -83,7 +83,7 @@ def test_a_defect_anywhere_fails_the_rows_it_concerns(
         rows.append(row(session="other"))
 
     with caplog.at_level(logging.ERROR):
-        failed, *others = engine.advance(good, rows)
+        failed, *others = engine.advance(good, rows, tenant="")
 
     assert type(failed) is CarryoverError
     assert "a defect" not in failed.detail
@@ -101,7 +101,7 @@ def test_a_defect_of_a_batch_is_logged_once(engine, good, caplog):
 
     good.runtime.before_return = fail
 
-    results = engine.advance(good, [row() for _ in range(50)])
+    results = engine.advance(good, [row() for _ in range(50)], tenant="")
 
     assert all(type(result) is CarryoverError for result in results)
     assert sum(record.exc_info is not None for record in caplog.records) == 1

@@ -17,6 +17,7 @@ from service.memory.sessions import Sessions
 from service.retention import Lifetimes
 from service.settings import read_settings
 from tests.fakes import FakeClock, counting_model
+from tests.keys import NO_KEYS
 
 PREDICT = "/v1/models/counting:predict"
 INFER = "/v2/models/counting/infer"
@@ -30,7 +31,7 @@ def begin():
     sessions = Sessions(InProcessStore(), clock=clock, tombstone_seconds=1000)
     engine = Engine(sessions, Seal([b"k" * 32]), Lifetimes(100, 50), clock)
     return create_app(
-        Services(read_settings({}), Catalog([model]), engine)
+        Services(read_settings({}), Catalog([model]), engine, tenants=NO_KEYS)
     ).test_client()
 
 

@@ -35,8 +35,8 @@ def test_repeat_to_another_worker_gives_the_right_answer(address, when, step, wa
     engine = build_engine(open_store(address))
     found = engine.sessions.get(SessionKey("", "counting", "s")).step
 
-    (answer,) = engine.advance(counting_model(), [ROWS[way]])
-    (again,) = engine.advance(counting_model(), [ROWS[way]])
+    (answer,) = engine.advance(counting_model(), [ROWS[way]], tenant="")
+    (again,) = engine.advance(counting_model(), [ROWS[way]], tenant="")
 
     assert died.returncode == -signal.SIGKILL
     assert found == step

@@ -52,7 +52,7 @@ class Arrival:
 
     def _send(self, engine, model, rows, options):
         try:
-            self.results = engine.advance(model, rows, **options)
+            self.results = engine.advance(model, rows, **options, tenant="")
         except Exception as error:
             self.error = error
         self.num_calls = model.runtime.calls
@@ -80,7 +80,7 @@ def step_of(engine, session):
 
 
 def test_a_lone_row_is_one_call(engine, model):
-    (outcome,) = engine.advance(model, [row(RED, session="s")])
+    (outcome,) = engine.advance(model, [row(RED, session="s")], tenant="")
 
     assert outcome.step == 1
     assert model.runtime.lengths == [[1]]
@@ -94,7 +94,7 @@ def test_a_short_row_joins_a_long_one_and_leaves_before_it(engine, model):
         lambda: arrivals.append(Arrival(engine, model, [row(GREEN, session="b")])),
     )
 
-    (long,) = engine.advance(model, [row(*[RED] * 1000, session="a")])
+    (long,) = engine.advance(model, [row(*[RED] * 1000, session="a")], tenant="")
 
     (short,) = arrivals[0].join()
     assert (long.step, short.step) == (1000, 1)
@@ -116,7 +116,7 @@ def test_time_in_the_queue_is_that_before_the_engine_takes_a_row_in(engine, mode
 
     model.runtime.before_return = arrive_and_hold
     began = time.monotonic()
-    engine.advance(model, [row(RED)], wait=first)
+    engine.advance(model, [row(RED)], wait=first, tenant="")
     arrival, held_seconds = held
     arrival.join()
 
@@ -129,7 +129,9 @@ def test_sessions_that_arrive_together_share_their_transactions(engine, model):
     engine.sessions.load = lambda keys: loads.append(len(keys)) or load(keys)
     engine.sessions.save = lambda writes: saves.append(len(writes)) or save(writes)
 
-    outcomes = engine.advance(model, [row(RED, session=f"s{k}") for k in range(50)])
+    outcomes = engine.advance(
+        model, [row(RED, session=f"s{k}") for k in range(50)], tenant=""
+    )
 
     assert [outcome.step for outcome in outcomes] == [1] * 50
     assert (loads, saves) == ([50], [50])
@@ -145,7 +147,7 @@ def test_requests_for_one_session_are_applied_in_the_order_they_came(engine, mod
 
     during_call(model, 1, arrive)
 
-    (first,) = engine.advance(model, [row(*[RED] * 40, session="s")])
+    (first,) = engine.advance(model, [row(*[RED] * 40, session="s")], tenant="")
 
     steps = [arrival.join()[0].step for arrival in arrivals]
     assert [first.step, *steps] == [40, 41, 43, 44]
@@ -166,7 +168,7 @@ def test_a_row_given_up_in_the_queue_does_not_let_others_past(engine, model):
 
     during_call(model, 1, arrive)
 
-    (first,) = engine.advance(model, [row(*[RED] * 40, session="s")])
+    (first,) = engine.advance(model, [row(*[RED] * 40, session="s")], tenant="")
 
     (given_up,), (last,) = (arrival.join() for arrival in arrivals)
     assert isinstance(given_up, DeadlineExceeded)
@@ -175,16 +177,18 @@ def test_a_row_given_up_in_the_queue_does_not_let_others_past(engine, model):
 
 
 def test_a_row_past_its_deadline_is_not_begun(engine, model):
-    (error,) = engine.advance(model, [row(RED, session="s")], timeout_seconds=0)
+    (error,) = engine.advance(
+        model, [row(RED, session="s")], timeout_seconds=0, tenant=""
+    )
 
     assert isinstance(error, DeadlineExceeded)
     assert model.runtime.calls == 0
-    (after,) = engine.advance(model, [row(RED, session="s")])
+    (after,) = engine.advance(model, [row(RED, session="s")], tenant="")
     assert after.step == 1
 
 
 def test_a_row_given_up_in_the_middle_leaves_its_memory_as_it_was(engine, model):
-    engine.advance(model, [row(RED, session="s")])
+    engine.advance(model, [row(RED, session="s")], tenant="")
 
     def let_time_pass():
         for job in engine._open:
@@ -192,12 +196,12 @@ def test_a_row_given_up_in_the_middle_leaves_its_memory_as_it_was(engine, model)
 
     during_call(model, 4, let_time_pass)
 
-    (error,) = engine.advance(model, [row(*[GREEN] * 1000, session="s")])
+    (error,) = engine.advance(model, [row(*[GREEN] * 1000, session="s")], tenant="")
 
     assert isinstance(error, DeadlineExceeded)
     assert model.runtime.calls == 4
     assert step_of(engine, "s") == 1
-    (after,) = engine.advance(model, [row(GREEN, session="s")])
+    (after,) = engine.advance(model, [row(GREEN, session="s")], tenant="")
     assert after.outputs["probabilities"].tolist() == [[0.5, 0.5, 0]]
 
 
@@ -212,11 +216,18 @@ def narrow(engine, clock):
 
 def test_more_rows_than_the_engine_takes_are_refused_whole(narrow, model):
     with pytest.raises(Overloaded, match="more than 3") as caught:
-        narrow.advance(model, [row(RED, session=str(k)) for k in range(4)])
+        narrow.advance(model, [row(RED, session=str(k)) for k in range(4)], tenant="")
 
     assert caught.value.members == {"max_queued_rows": 3}
     assert model.runtime.calls == 0
-    assert len(narrow.advance(model, [row(RED, session=str(k)) for k in range(3)])) == 3
+    assert (
+        len(
+            narrow.advance(
+                model, [row(RED, session=str(k)) for k in range(3)], tenant=""
+            )
+        )
+        == 3
+    )
 
 
 def test_rows_under_way_count_against_those_that_arrive(narrow, model):
@@ -224,16 +235,16 @@ def test_rows_under_way_count_against_those_that_arrive(narrow, model):
 
     def arrive():
         with pytest.raises(Overloaded) as caught:
-            narrow.advance(model, [row(RED)] * 2)
+            narrow.advance(model, [row(RED)] * 2, tenant="")
         refused.append(caught.value)
 
     during_call(model, 1, arrive)
 
-    (long, short) = narrow.advance(model, [row(*[RED] * 50), row(RED)])
+    (long, short) = narrow.advance(model, [row(*[RED] * 50), row(RED)], tenant="")
 
     assert len(refused) == 1
     assert (long.step, short.step) == (50, 1)
-    assert len(narrow.advance(model, [row(RED)] * 3)) == 3
+    assert len(narrow.advance(model, [row(RED)] * 3, tenant="")) == 3
 
 
 def test_an_overloaded_service_says_when_to_try_again(client, engine, predict):
@@ -257,12 +268,12 @@ def test_a_defect_leaves_nobody_waiting_and_the_engine_whole(engine, model):
 
     during_call(model, 3, fail)
 
-    (failed,) = engine.advance(model, [row(*[RED] * 100, session="s")])
+    (failed,) = engine.advance(model, [row(*[RED] * 100, session="s")], tenant="")
 
     assert type(failed) is CarryoverError
     assert "should not have" in failed.detail
     assert [arrival.join()[0].step for arrival in arrivals] == [1, 1]
-    (after,) = engine.advance(model, [row(RED, session="s")])
+    (after,) = engine.advance(model, [row(RED, session="s")], tenant="")
     assert after.step == 2
     assert not engine._open
     assert not len(engine._arrivals)
@@ -276,12 +287,12 @@ def test_a_store_with_a_defect_leaves_nobody_waiting(engine, model):
         raise RuntimeError("a defect of the store")
 
     engine.sessions.save = fail
-    bare, failed = engine.advance(model, [row(RED), row(RED, session="s")])
+    bare, failed = engine.advance(model, [row(RED), row(RED, session="s")], tenant="")
     assert bare.step == 1
     assert type(failed) is CarryoverError
 
     engine.sessions.save = save
-    (after,) = engine.advance(model, [row(RED, session="s")])
+    (after,) = engine.advance(model, [row(RED, session="s")], tenant="")
     assert after.step == 1
 
 
@@ -293,7 +304,9 @@ def test_many_threads_count_every_event_of_their_sessions_once(engine, model):
         for _ in range(40):
             session = f"s{rng.integers(5)}"
             length = int(rng.integers(1, 30))
-            (outcome,) = engine.advance(model, [row(*[RED] * length, session=session)])
+            (outcome,) = engine.advance(
+                model, [row(*[RED] * length, session=session)], tenant=""
+            )
             steps[session].append((outcome.step, length))
 
     threads = [threading.Thread(target=send, args=(k,), daemon=True) for k in range(8)]

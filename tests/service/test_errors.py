@@ -27,8 +27,8 @@ from service.problems import RETRY_AFTER_SECONDS, status_of
 from service.repository import Repository
 from service.retention import Lifetimes
 from service.settings import read_settings
-from service.tenants import Tenants
 from tests.fakes import counting_model
+from tests.keys import NO_KEYS, keyed
 from tests.problems import assert_problem
 from tests.servers import ROOT
 
@@ -69,7 +69,7 @@ class World:
         self.clock, self.store, self.folder = clock, FaultyStore(), folder
         self.serve(model)
 
-    def serve(self, model, settings=SETTINGS, keys=None, **limits):
+    def serve(self, model, settings=SETTINGS, tenants=NO_KEYS, **limits):
         """Serve a model over the same memory."""
         self.model = model
         sessions = Sessions(self.store, clock=self.clock, tombstone_seconds=1000)
@@ -77,8 +77,9 @@ class World:
         engine = Engine(sessions, seal, lifetimes, self.clock, **limits)
         catalog, load = Catalog([model]), partial(load_model, max_events=50)
         repository = Repository(catalog, self.folder, load, state=self.folder / "state")
-        read, tenants = read_settings(settings), Tenants(keys)
-        services = Services(read, catalog, engine, repository, tenants=tenants)
+        services = Services(
+            read_settings(settings), catalog, engine, tenants, repository
+        )
         self.client = create_app(services).test_client()
 
     def rows(self, *instances, verb="predict", **body):
@@ -255,8 +256,13 @@ def change(verb, **fields):
     return provoke
 
 
+def send_a_key_of_another_scope(world):
+    world.serve(world.model, tenants=keyed(("acme", "key-a", {"sessions"})))
+    return world.client.post(PREDICT, headers={"X-API-Key": "key-a"})
+
+
 def send_without_a_key(world):
-    world.serve(world.model, keys={})
+    world.serve(world.model, tenants=keyed())
     return world.row()
 
 
@@ -267,6 +273,7 @@ PROVOKED = {
     "token_replayed": send_an_old_token,
     "plain_memory_refused": lambda w: w.rows({"sequence": ["red"], "memory": MEMORY}),
     "unauthorized": send_without_a_key,
+    "forbidden": send_a_key_of_another_scope,
     "snapshot_unavailable": change(":rewind", to_step=0),
     "precondition_failed": change(":touch", headers={"If-Match": '"x"'}),
     "precondition_required": change("/memory", **MEMORY),

@@ -22,6 +22,7 @@ from service.rows import Row
 from service.runtime import Plan as CallPlan
 from service.settings import read_settings
 from tests.fakes import counting_model
+from tests.keys import NO_KEYS
 from tests.problems import assert_problem, assert_problem_body
 
 EVENTS = ("wake", "eat", "sleep")
@@ -95,7 +96,9 @@ def client(engine, clock):
         engine.sessions, Seal([b"k" * 32]), lifetimes, clock, catalog=catalog
     )
     settings = read_settings({"CARRYOVER_MAX_FORECAST_EVENTS": "100000"})
-    return create_app(Services(settings, catalog, served)).test_client()
+    return create_app(
+        Services(settings, catalog, served, tenants=NO_KEYS)
+    ).test_client()
 
 
 @pytest.fixture
@@ -275,7 +278,9 @@ def test_pinned_session_is_forecast_by_its_own_version(ask, engine, clock):
     served = Engine(
         engine.sessions, Seal([b"k" * 32]), lifetimes, clock, catalog=catalog
     )
-    client = create_app(Services(read_settings({}), catalog, served)).test_client()
+    client = create_app(
+        Services(read_settings({}), catalog, served, tenants=NO_KEYS)
+    ).test_client()
     body = {"instances": [{"session": "s"}], "horizon": 1}
 
     answer = client.post("/v1/models/days:forecast", json=body).get_json()
@@ -297,7 +302,9 @@ def test_network_that_does_not_remember_what_it_expects_needs_an_event(
         "output": {**manifest.output, "labels": counting.manifest.labels},
     }
     served = replace(counting, manifest=type(manifest)(**fields))
-    app = create_app(Services(read_settings({}), Catalog([served]), engine))
+    app = create_app(
+        Services(read_settings({}), Catalog([served]), engine, tenants=NO_KEYS)
+    )
     client = app.test_client()
     row = {"sequence": ["red", "green"], "session": "s"}
     client.post("/v1/models/days:predict", json={"instances": [row]})
@@ -326,7 +333,7 @@ def test_a_defect_of_the_store_fails_only_rows_of_sessions(ask, engine):
 
 def test_a_defect_of_one_version_fails_only_its_rows(engine, clock):
     bad, good = markov_model(), markov_model(version=2, network="cd" * 32)
-    engine.advance(bad, [Row(np.array([0], "int32"), session="s")])
+    engine.advance(bad, [Row(np.array([0], "int32"), session="s")], tenant="")
     catalog = Catalog([bad, good])
     seal, lifetimes = Seal([b"k" * 32]), Lifetimes(100, 50)
     engine = Engine(engine.sessions, seal, lifetimes, clock, catalog=catalog)
@@ -369,7 +376,9 @@ def test_given_events_count_against_the_limit():
 def test_a_forecast_reads_all_sessions_in_one_call(engine):
     model, calls = markov_model(), []
     engine.advance(
-        model, [Row(np.array([0], "int32"), session=f"s{k}") for k in range(9)]
+        model,
+        [Row(np.array([0], "int32"), session=f"s{k}") for k in range(9)],
+        tenant="",
     )
     load = engine.sessions.load
     engine.sessions.load = lambda keys: calls.append(len(keys)) or load(keys)

@@ -322,11 +322,11 @@ def test_loser_between_workers_answers_what_the_winner_stored(engine, model, clo
 
     def be_overtaken():
         model.runtime.before_return = lambda: None
-        winners.extend(other_worker.advance(counting_model(), [keyed]))
+        winners.extend(other_worker.advance(counting_model(), [keyed], tenant=""))
 
     model.runtime.before_return = be_overtaken
 
-    (loser,) = engine.advance(model, [keyed])
+    (loser,) = engine.advance(model, [keyed], tenant="")
 
     assert (winners[0].step, winners[0].is_replayed) == (1, False)
     assert (loser.step, loser.is_replayed) == (1, True)

@@ -18,6 +18,7 @@ from service.retention import Lifetimes, Retention
 from service.rows import Row
 from service.settings import read_settings
 from tests.fakes import CountingRuntime, counting_model
+from tests.keys import NO_KEYS
 from tests.problems import assert_problem, assert_problem_body
 
 OLD, NEW = "ab" * 32, "cd" * 32
@@ -78,9 +79,9 @@ def row(*events, **options):
 
 
 def test_pinned_session_stays_on_the_version_that_made_it(serve, old, new):
-    serve(old).advance(old, [row(RED)])
+    serve(old).advance(old, [row(RED)], tenant="")
 
-    (outcome,) = serve(old, new).advance(new, [row(GREEN)])
+    (outcome,) = serve(old, new).advance(new, [row(GREEN)], tenant="")
 
     assert (outcome.version, outcome.step, outcome.migrated_from) == (1, 2, None)
     assert outcome.outputs["probabilities"].tolist() == [[0.5, 0.5, 0.0]]
@@ -88,25 +89,27 @@ def test_pinned_session_stays_on_the_version_that_made_it(serve, old, new):
 
 
 def test_new_sessions_begin_on_the_new_version(serve, old, new):
-    (outcome,) = serve(old, new).advance(new, [row(RED)])
+    (outcome,) = serve(old, new).advance(new, [row(RED)], tenant="")
 
     assert (outcome.version, old.runtime.calls) == (2, 0)
 
 
 def test_rows_of_one_request_run_each_on_its_version(serve, old, new):
-    serve(old).advance(old, [row(RED), row(GREEN, session="t")])
+    serve(old).advance(old, [row(RED), row(GREEN, session="t")], tenant="")
 
     outcomes = serve(old, new).advance(
-        new, [row(GREEN), row(RED, session="new"), row(RED, session="t"), row(RED)]
+        new,
+        [row(GREEN), row(RED, session="new"), row(RED, session="t"), row(RED)],
+        tenant="",
     )
 
     assert [(o.version, o.step) for o in outcomes] == [(1, 2), (2, 1), (1, 2), (1, 3)]
 
 
 def test_pinned_session_is_refused_once_its_version_is_gone(serve, old, new):
-    serve(old).advance(old, [row(RED)])
+    serve(old).advance(old, [row(RED)], tenant="")
 
-    (error,) = serve(new).advance(new, [row(GREEN)])
+    (error,) = serve(new).advance(new, [row(GREEN)], tenant="")
 
     assert isinstance(error, WrongNetwork)
     assert error.members == {"step": 1, "model_version": "1"}
@@ -114,10 +117,10 @@ def test_pinned_session_is_refused_once_its_version_is_gone(serve, old, new):
 
 def test_pinned_session_does_not_follow_a_named_version(serve, old, new):
     engine = serve(old, new)
-    engine.advance(old, [row(RED)])
+    engine.advance(old, [row(RED)], tenant="")
 
-    (error,) = engine.advance(new, [row(GREEN)], is_version_named=True)
-    (outcome,) = engine.advance(old, [row(GREEN)], is_version_named=True)
+    (error,) = engine.advance(new, [row(GREEN)], is_version_named=True, tenant="")
+    (outcome,) = engine.advance(old, [row(GREEN)], is_version_named=True, tenant="")
 
     assert isinstance(error, WrongNetwork)
     assert (outcome.version, outcome.step) == (1, 2)
@@ -125,35 +128,37 @@ def test_pinned_session_does_not_follow_a_named_version(serve, old, new):
 
 def test_pinned_session_is_live_and_does_not_start_again(serve, old, new):
     engine = serve(old, new)
-    engine.advance(old, [row(RED)])
+    engine.advance(old, [row(RED)], tenant="")
 
-    (error,) = engine.advance(new, [row(GREEN, start=True)])
+    (error,) = engine.advance(new, [row(GREEN, start=True)], tenant="")
 
     assert isinstance(error, SessionLive)
 
 
 def test_session_that_cannot_go_on_starts_again(serve, old, new):
-    serve(old).advance(old, [row(RED)])
+    serve(old).advance(old, [row(RED)], tenant="")
 
-    (outcome,) = serve(new).advance(new, [row(GREEN, start=True)])
+    (outcome,) = serve(new).advance(new, [row(GREEN, start=True)], tenant="")
 
     assert (outcome.version, outcome.step) == (2, 1)
 
 
 def test_pinned_token_stays_on_the_version_that_made_it(serve, old, new):
-    (first,) = serve(old).advance(old, [row(RED, session=None, seal_memory=True)])
+    (first,) = serve(old).advance(
+        old, [row(RED, session=None, seal_memory=True)], tenant=""
+    )
     second = row(GREEN, session=None, seal_memory=True, token=first.token)
 
-    (outcome,) = serve(old, new).advance(new, [second])
+    (outcome,) = serve(old, new).advance(new, [second], tenant="")
 
     assert (outcome.version, outcome.step) == (1, 2)
 
 
 def test_the_same_weights_under_another_number_go_on(serve, old):
     again = counting_model(version=2, network=OLD)
-    serve(old, policy="refuse").advance(old, [row(RED)])
+    serve(old, policy="refuse").advance(old, [row(RED)], tenant="")
 
-    (outcome,) = serve(again, policy="refuse").advance(again, [row(GREEN)])
+    (outcome,) = serve(again, policy="refuse").advance(again, [row(GREEN)], tenant="")
 
     assert (outcome.version, outcome.step, outcome.migrated_from) == (2, 2, None)
 
@@ -162,13 +167,13 @@ def test_replayed_session_equals_one_that_the_new_version_saw_from_the_start(
     serve, old, new
 ):
     engine = serve(old, policy="replay")
-    engine.advance(old, [row(RED, RED)])
-    engine.advance(old, [row(GREEN)])
+    engine.advance(old, [row(RED, RED)], tenant="")
+    engine.advance(old, [row(GREEN)], tenant="")
     fresh = serve(new, policy="replay")
-    fresh.advance(new, [row(RED, RED, GREEN, session="seen")])
+    fresh.advance(new, [row(RED, RED, GREEN, session="seen")], tenant="")
 
     replayed, seen = fresh.advance(
-        new, [row(GREEN, RED), row(GREEN, RED, session="seen")]
+        new, [row(GREEN, RED), row(GREEN, RED, session="seen")], tenant=""
     )
 
     assert (replayed.version, replayed.migrated_from, replayed.step) == (2, 1, 5)
@@ -184,51 +189,57 @@ def test_replayed_session_equals_one_that_the_new_version_saw_from_the_start(
 
 def test_replay_happens_once_and_may_go_back(serve, old, new):
     engine = serve(old, new, policy="replay")
-    engine.advance(old, [row(RED)])
+    engine.advance(old, [row(RED)], tenant="")
 
-    outcomes = [engine.advance(model, [row(RED)])[0] for model in (new, new, old)]
+    outcomes = [
+        engine.advance(model, [row(RED)], tenant="")[0] for model in (new, new, old)
+    ]
 
     assert [o.migrated_from for o in outcomes] == [1, None, 2]
     assert [o.step for o in outcomes] == [2, 3, 4]
 
 
 def test_history_too_long_to_keep_cannot_be_replayed(serve, old, new):
-    serve(old, policy="replay", history_events=3).advance(old, [row(*[RED] * 4)])
+    serve(old, policy="replay", history_events=3).advance(
+        old, [row(*[RED] * 4)], tenant=""
+    )
 
-    (error,) = serve(new, policy="replay").advance(new, [row(RED)])
+    (error,) = serve(new, policy="replay").advance(new, [row(RED)], tenant="")
 
     assert isinstance(error, WrongNetwork)
     assert "history was not kept whole" in error.detail
 
 
 def test_session_older_than_the_policy_cannot_be_replayed(serve, old, new):
-    serve(old).advance(old, [row(RED)])
-    serve(old, policy="replay").advance(old, [row(RED)])
+    serve(old).advance(old, [row(RED)], tenant="")
+    serve(old, policy="replay").advance(old, [row(RED)], tenant="")
 
-    (error,) = serve(new, policy="replay").advance(new, [row(RED)])
+    (error,) = serve(new, policy="replay").advance(new, [row(RED)], tenant="")
 
     assert "history was not kept whole" in error.detail
 
 
 def test_events_of_another_schema_cannot_be_replayed(serve, old):
     wider = build_model(2, NEW, WIDER)
-    serve(old, policy="replay").advance(old, [row(RED)])
+    serve(old, policy="replay").advance(old, [row(RED)], tenant="")
 
-    (error,) = serve(wider, policy="replay").advance(wider, [row(RED)])
+    (error,) = serve(wider, policy="replay").advance(wider, [row(RED)], tenant="")
 
     assert "another input schema" in error.detail
 
 
 def test_history_is_kept_for_models_with_that_policy_only(serve, old):
-    serve(old).advance(old, [row(RED)])
+    serve(old).advance(old, [row(RED)], tenant="")
 
     assert serve(old).sessions.get(KEY).history == b""
 
 
 def test_reset_session_begins_anew_and_says_so(serve, old, new):
-    serve(old).advance(old, [row(RED, RED)])
+    serve(old).advance(old, [row(RED, RED)], tenant="")
 
-    (outcome,) = serve(old, new, policy="reset").advance(new, [row(GREEN, at=2)])
+    (outcome,) = serve(old, new, policy="reset").advance(
+        new, [row(GREEN, at=2)], tenant=""
+    )
 
     assert (outcome.version, outcome.migrated_from, outcome.is_reset) == (2, 1, True)
     assert (outcome.step, outcome.is_continued) == (1, False)
@@ -236,17 +247,17 @@ def test_reset_session_begins_anew_and_says_so(serve, old, new):
 
 
 def test_step_is_checked_before_a_session_is_reset(serve, old, new):
-    serve(old).advance(old, [row(RED, RED)])
+    serve(old).advance(old, [row(RED, RED)], tenant="")
 
-    (error,) = serve(new, policy="reset").advance(new, [row(GREEN, at=1)])
+    (error,) = serve(new, policy="reset").advance(new, [row(GREEN, at=1)], tenant="")
 
     assert isinstance(error, StepConflict)
 
 
 def test_refused_session_stays_as_it_was(serve, old, new):
-    serve(old).advance(old, [row(RED)])
+    serve(old).advance(old, [row(RED)], tenant="")
 
-    (error,) = serve(old, new, policy="refuse").advance(new, [row(GREEN)])
+    (error,) = serve(old, new, policy="refuse").advance(new, [row(GREEN)], tenant="")
 
     assert isinstance(error, WrongNetwork)
     assert serve(old).sessions.get(KEY).step == 1
@@ -254,10 +265,10 @@ def test_refused_session_stays_as_it_was(serve, old, new):
 
 def test_snapshots_of_another_network_are_dropped(serve, old, new):
     kept = {"policy": "replay", "snapshots": 3}
-    serve(old, **kept).advance(old, [row(RED)])
-    serve(old, **kept).advance(old, [row(RED)])
+    serve(old, **kept).advance(old, [row(RED)], tenant="")
+    serve(old, **kept).advance(old, [row(RED)], tenant="")
 
-    serve(new, **kept).advance(new, [row(RED)])
+    serve(new, **kept).advance(new, [row(RED)], tenant="")
 
     assert serve(new).sessions.get(KEY).snapshots == b""
 
@@ -278,7 +289,7 @@ def visit(serve, old):
             {"CARRYOVER_MEMORY": "memory://", "CARRYOVER_WORKERS": "1"}
         )
         engine = serve(*models, policy=policy)
-        app = create_app(Services(settings, Catalog(models), engine))
+        app = create_app(Services(settings, Catalog(models), engine, tenants=NO_KEYS))
         at = f"/versions/{version}" if version else ""
         return app.test_client().post(
             f"/v1/models/counting{at}:predict",

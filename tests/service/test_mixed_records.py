@@ -9,6 +9,7 @@ from service.catalog import Catalog, Model
 from service.events import build_encoder
 from service.runtime import Plan
 from service.settings import read_settings
+from tests.keys import NO_KEYS
 from tests.problems import assert_problem
 
 SHOP = {
@@ -62,7 +63,9 @@ def predict(engine):
     )
     encoder = build_encoder(SHOP, max_events=10)
     catalog = Catalog([Model(manifest, SummingRuntime(), encoder)])
-    client = create_app(Services(read_settings({}), catalog, engine)).test_client()
+    client = create_app(
+        Services(read_settings({}), catalog, engine, tenants=NO_KEYS)
+    ).test_client()
 
     def send(*instances, **body):
         body = {"instances": list(instances), **body}

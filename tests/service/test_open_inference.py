@@ -15,6 +15,7 @@ from service.engine import Engine
 from service.memory.seal import Seal
 from service.retention import Lifetimes
 from tests.fakes import FakeClock, counting_model
+from tests.keys import NO_KEYS
 from tests.problems import assert_problem
 
 INFER = "/v2/models/counting/infer"
@@ -631,7 +632,9 @@ def test_pinned_sequence_is_answered_by_the_version_it_began_with(engine, servic
         FakeClock(),
         catalog=catalog,
     )
-    client = create_app(Services(services.settings, catalog, engine)).test_client()
+    client = create_app(
+        Services(services.settings, catalog, engine, tenants=NO_KEYS)
+    ).test_client()
     start = body("red", sequence_id=7, sequence_start=True)
     client.post(INFER, json=start)
     catalog.replace("counting", [old, new])

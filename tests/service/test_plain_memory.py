@@ -11,6 +11,7 @@ from service.memory.chains import Chains
 from service.memory.seal import Seal
 from service.retention import Lifetimes
 from tests.fakes import counting_model
+from tests.keys import NO_KEYS
 from tests.problems import assert_problem, assert_problem_body
 
 PREDICT = "/v1/models/counting:predict"
@@ -23,7 +24,9 @@ def serve(services, clock):
         sessions, catalog = services.engine.sessions, Catalog(models)
         seal = Seal([b"k" * 32], Chains(sessions), plain)
         engine = Engine(sessions, seal, Lifetimes(100, 50), clock, catalog=catalog)
-        return create_app(Services(services.settings, catalog, engine)).test_client()
+        return create_app(
+            Services(services.settings, catalog, engine, tenants=NO_KEYS)
+        ).test_client()
 
     return serve
 

@@ -45,7 +45,7 @@ def measure_peak(engine, is_last_only):
     ]
     tracemalloc.start()
     try:
-        engine.advance(model, rows)
+        engine.advance(model, rows, tenant="")
         return tracemalloc.get_traced_memory()[1] / (NUM_ROWS * NUM_EVENTS)
     finally:
         tracemalloc.stop()

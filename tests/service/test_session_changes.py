@@ -12,6 +12,7 @@ from service.memory.seal import Seal
 from service.memory.sessions import Sessions
 from service.migration import Policies
 from service.retention import Lifetimes, Retention
+from tests.keys import NO_KEYS
 from tests.problems import assert_problem
 
 PATH = "/v1/models/counting/sessions/"
@@ -211,7 +212,7 @@ def test_row_model_and_service_each_set_a_lifetime(clock, model, services):
     lifetimes = Lifetimes(100, 50, {"counting": 40})
     sessions = Sessions(InProcessStore(), clock=clock, tombstone_seconds=1000)
     engine = Engine(sessions, Seal([b"k" * 32]), lifetimes, clock)
-    here = Services(services.settings, Catalog([model]), engine)
+    here = Services(services.settings, Catalog([model]), engine, tenants=NO_KEYS)
     client = create_app(here).test_client()
 
     rows = [{"sequence": ["red"], "session": "a"}]

@@ -18,6 +18,7 @@ from service.memory_forms import (
     write_safetensors,
 )
 from tests.fakes import counting_model
+from tests.keys import NO_KEYS
 from tests.problems import assert_problem
 
 PATH = "/v1/models/counting/sessions/"
@@ -227,7 +228,9 @@ def test_session_whose_network_is_not_served_is_told_but_not_exported(
     engine = Engine(services.engine.sessions, None, None, clock)
     from service.app import Services, create_app
 
-    client = create_app(Services(services.settings, newer, engine)).test_client()
+    client = create_app(
+        Services(services.settings, newer, engine, tenants=NO_KEYS)
+    ).test_client()
 
     state = client.get(PATH + "s").get_json()
     assert (state["step"], state["norms"], state["last_event"]) == (3, None, None)

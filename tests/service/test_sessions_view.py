@@ -5,6 +5,7 @@ import pytest
 from service.app import Services, create_app
 from service.catalog import Catalog
 from service.errors import StoreUnavailable
+from tests.keys import NO_KEYS
 from tests.problems import assert_problem
 
 PATH = "/v1/models/counting/sessions/"
@@ -133,7 +134,7 @@ def test_service_whose_store_fails_is_not_ready(client, services):
 
 
 def test_service_without_models_is_live_but_not_ready(services):
-    empty = Services(services.settings, Catalog([]), services.engine)
+    empty = Services(services.settings, Catalog([]), services.engine, tenants=NO_KEYS)
     client = create_app(empty).test_client()
 
     assert client.get("/v2/health/live").status_code == 200

@@ -2,7 +2,6 @@
 
 import json
 from dataclasses import replace
-from hashlib import sha256
 
 import pytest
 from werkzeug.test import Client
@@ -10,7 +9,7 @@ from werkzeug.test import Client
 from service.app import create_app
 from service.error_pages import answer_crash
 from service.shortcut import Shortcut
-from service.tenants import Tenants
+from tests.keys import keyed
 from tests.service.test_open_inference import INFER, binary_body, body
 
 # Different in every answer.
@@ -79,8 +78,8 @@ def test_calls_of_both_ways_are_counted(short, long):
 
 
 def test_short_way_asks_for_the_key_and_keeps_tenants_apart(services):
-    owners = {sha256(b"key-a").hexdigest(): "acme", sha256(b"key-u").hexdigest(): "u"}
-    guarded = replace(services, tenants=Tenants(owners))
+    tenants = keyed(("acme", "key-a"), ("u", "key-u"))
+    guarded = replace(services, tenants=tenants)
     app = create_app(guarded)
     short = Client(Shortcut(app.wsgi_app, guarded, answer_crash))
     acme, umbrella = {"X-API-Key": "key-a"}, {"X-API-Key": "key-u"}

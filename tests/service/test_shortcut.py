@@ -17,6 +17,7 @@ from service.retention import Lifetimes
 from service.settings import read_settings
 from service.shortcut import Shortcut
 from tests.fakes import counting_model
+from tests.keys import NO_KEYS
 
 PATH = "/v1/models/counting:predict"
 ROUTE = "/v1/models/<model:name>:predict"
@@ -28,7 +29,12 @@ def build(clock):
     """Services of their own store, so that both ways begin alike."""
     sessions = Sessions(InProcessStore(), clock=clock, tombstone_seconds=1000)
     engine = Engine(sessions, Seal([b"k" * 32]), Lifetimes(100, 50), clock)
-    return Services(read_settings(SETTINGS), Catalog([counting_model()]), engine)
+    return Services(
+        read_settings(SETTINGS),
+        Catalog([counting_model()]),
+        engine,
+        tenants=NO_KEYS,
+    )
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ from service.artifact import Manifest
 from service.catalog import Catalog, Model
 from service.events import build_encoder
 from service.runtime import Plan
+from tests.keys import NO_KEYS
 from tests.problems import assert_problem, assert_problem_body
 
 FIELDS = [
@@ -54,7 +55,9 @@ def records(services):
     )
     encoder = build_encoder(manifest.input, max_events=50)
     catalog = Catalog([Model(manifest, SummingRuntime(), encoder)])
-    app = create_app(Services(services.settings, catalog, services.engine))
+    app = create_app(
+        Services(services.settings, catalog, services.engine, tenants=NO_KEYS)
+    )
     client = app.test_client()
     return lambda **body: client.post("/v1/models/shop:predict", json=body)
 

@@ -303,7 +303,7 @@ def test_a_defect_fails_its_lines_and_leaves_no_hole(open_stream, services, mode
     assert_problem_body(crashed, 500, "internal")
     assert held["code"] == "earlier_row_failed"
     assert resumed["step"] == 1
-    assert engine.advance(model, []) == []
+    assert engine.advance(model, [], tenant="") == []
 
 
 def test_lines_that_wait_are_one_batch(open_stream, model):

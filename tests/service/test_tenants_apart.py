@@ -3,27 +3,21 @@
 import itertools
 import json
 from dataclasses import replace
-from hashlib import sha256
 
 import msgspec
 import numpy as np
 import pytest
 
 from service.app import create_app
-from service.tenants import Tenants
 from tests.fakes import CountingRuntime
+from tests.keys import keyed
 from tests.problems import assert_problem
 from tests.service.test_session_list import PATH as SESSIONS
 
 PREDICT = "/v1/models/counting:predict"
 INFER = "/v2/models/counting/infer"
 ACME, UMBRELLA = {"X-API-Key": "key-a"}, {"X-API-Key": "key-u"}
-TENANTS = Tenants(
-    {
-        sha256(b"key-a").hexdigest(): "acme",
-        sha256(b"key-u").hexdigest(): "umbrella",
-    }
-)
+TENANTS = keyed(("acme", "key-a"), ("umbrella", "key-u"))
 MEMORY = {"network": "ab" * 16, "step": 9, "memory": {"short_term_0": [9, 0, 0]}}
 
 

@@ -1,7 +1,6 @@
 """The short way for predict calls asks for the same keys as Flask's."""
 
 from dataclasses import replace
-from hashlib import sha256
 
 import pytest
 from werkzeug.test import Client
@@ -9,7 +8,7 @@ from werkzeug.test import Client
 from service.app import create_app
 from service.error_pages import answer_crash
 from service.shortcut import Shortcut
-from service.tenants import Tenants
+from tests.keys import keyed
 from tests.problems import assert_problem
 
 PREDICT = "/v1/models/counting:predict"
@@ -18,8 +17,8 @@ ROW = {"instances": [{"sequence": ["red"], "session": "s"}]}
 
 @pytest.fixture
 def clients(services):
-    owners = {sha256(b"key-a").hexdigest(): "acme", sha256(b"key-u").hexdigest(): "u"}
-    guarded = replace(services, tenants=Tenants(owners))
+    tenants = keyed(("acme", "key-a"), ("u", "key-u"))
+    guarded = replace(services, tenants=tenants)
     app = create_app(guarded)
     return Client(Shortcut(app.wsgi_app, guarded, answer_crash)), app.test_client()
 

@@ -14,6 +14,7 @@ from service.engine import Engine
 from service.memory.seal import Seal
 from service.retention import Lifetimes
 from tests.fakes import counting_model
+from tests.keys import NO_KEYS
 from tests.problems import assert_problem
 
 STATUS = {"error_code": "OK", "error_message": ""}
@@ -37,7 +38,9 @@ def client(services, tmp_path):
     settings = services.settings.__class__(
         **{**vars(services.settings), "models": str(tmp_path)}
     )
-    return create_app(Services(settings, models, services.engine)).test_client()
+    return create_app(
+        Services(settings, models, services.engine, tenants=NO_KEYS)
+    ).test_client()
 
 
 @pytest.mark.parametrize(
@@ -340,7 +343,9 @@ def test_version_0_lets_a_session_stay_on_its_version(services, clock):
     models = Catalog([counting_model(1), counting_model(2, network="cd" * 32)])
     sessions, seal = services.engine.sessions, Seal([b"k" * 32])
     engine = Engine(sessions, seal, Lifetimes(100, 50), clock, catalog=models)
-    client = create_app(Services(services.settings, models, engine)).test_client()
+    client = create_app(
+        Services(services.settings, models, engine, tenants=NO_KEYS)
+    ).test_client()
     row = {"instances": [{"sequence": ["red"], "session": "s"}]}
     client.post("/v1/models/counting/versions/1:predict", json=row)
 

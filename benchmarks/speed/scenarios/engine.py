@@ -76,7 +76,7 @@ def run_engine(engine: Engine, model: Model, rows: Sequence[Row]) -> int:
     Raises:
         CarryoverError: A row failed.
     """
-    for result in engine.advance(model, rows):
+    for result in engine.advance(model, rows, tenant=""):
         if isinstance(result, CarryoverError):
             raise result
     return sum(len(row.sequence) for row in rows)

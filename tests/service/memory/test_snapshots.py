@@ -57,7 +57,7 @@ def test_sessions_keep_the_memories_before_each_row(engine, model, clock):
     )
 
     for event in (0, 1, 1, 0):
-        engine.advance(model, [Row(np.array([event], "int32"), session="s")])
+        engine.advance(model, [Row(np.array([event], "int32"), session="s")], tenant="")
 
     record = engine.sessions.get(SessionKey("", "counting", "s"))
 

@@ -35,6 +35,7 @@ from service.retention import Lifetimes, Retention
 from service.settings import read_settings
 from service.times import format_time
 from tests.fakes import FakeClock, counting_model
+from tests.keys import NO_KEYS
 from tests.service.memory.oracle import (
     ANSWER_SECONDS,
     IDLE_SECONDS,
@@ -93,7 +94,7 @@ class MemoryMachine(RuleBasedStateMachine):
         )
         lifetimes = Lifetimes(IDLE_SECONDS, 50)
         self.engine = Engine(sessions, seal, lifetimes, clock, kept, catalog)
-        services = Services(read_settings({}), catalog, self.engine)
+        services = Services(read_settings({}), catalog, self.engine, tenants=NO_KEYS)
         app = create_app(services)
         rules = [str(rule) for rule in app.url_map.iter_rules()]
         self.is_resource = any(":fork" in rule for rule in rules)
