@@ -87,7 +87,8 @@ def advance(operation: Any, stream: Stream, args: Any, kwargs: Any) -> Any:
 
 def check_timesteps(operation: Any, given: Tensor, result: Tensor) -> None:
     """Refuse an operation after which the timesteps are others."""
-    if len(result.shape) < 2 or result.shape[1] != given.shape[1]:
+    # A Lambda may leave a number of timesteps open that was known.
+    if len(result.shape) < 2 or result.shape[1] not in (None, given.shape[1]):
         raise CannotStream(
             f"{describe(operation)} makes {tuple(result.shape)} of "
             f"{tuple(given.shape)}; expected one output per timestep. Keep axis 1. "
