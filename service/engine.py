@@ -17,14 +17,14 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 
-from service.arrivals import Arrivals
 from service.batch import too_late
 from service.call import Call, Wait
 from service.catalog import Catalog, Model
 from service.defect import broken, log_defect
-from service.errors import CarryoverError, Overloaded
+from service.entry import Entry
+from service.errors import CarryoverError
 from service.in_progress import InProgress, has_keys
-from service.job import Job, Submission
+from service.job import Flow, Job, Submission
 from service.lane import Lane
 from service.memory.admission import Found
 from service.memory.seal import Seal
@@ -33,6 +33,7 @@ from service.metrics import count_under_way
 from service.past import Past
 from service.retention import Lifetimes, Retention
 from service.rows import Refused, Result, Row
+from service.run_queue import RunQueue
 from service.runtime import Signature
 from service.ticker import Ticker
 from service.transition import Step, Transitions, after
@@ -44,9 +45,9 @@ MAX_CONTENTION_SECONDS = 10.0
 # A tick computes for so long at most before it looks for new arrivals, unless one
 # call takes longer: a fraction of what a request takes by itself.
 TICK_SECONDS = 0.0003
-# Rows that one tick takes in: as many as a call computes. More would wait for their
-# turn with their memories fetched, and be out of the processor's caches when it comes.
-MAX_ARRIVALS = 64
+# Rows of one tick: as many as a call computes. More would wait for their turn with
+# their memories fetched, and be out of the processor's caches when it comes.
+MAX_ROWS = 64
 DEFAULT_RETENTION = Retention()
 NO_CATALOG = Catalog([])
 
@@ -62,7 +63,8 @@ class Engine:
         retention: What sessions keep beside their memory.
         catalog: The served models: a row may be advanced by another version than the
             one its request is for.
-        max_queued_rows: How many rows may wait or be under way at once.
+        max_queued_rows: How many rows may wait or be under way at once; see
+            `service.entry`.
     """
 
     def __init__(
@@ -79,9 +81,8 @@ class Engine:
         self.sessions = sessions
         self.transitions = Transitions(seal, lifetimes, clock, retention, catalog)
         self._in_progress = InProgress()
-        self._max_queued_rows = max_queued_rows
-        self._num_rows = 0
-        self._arrivals = Arrivals()
+        self.queue = RunQueue()
+        self.entry = Entry(self.queue, max_queued_rows)
         self._open: set[Job] = set()
         self._lanes: dict[tuple[Model, Signature], Lane] = {}
         self._ticker = Ticker(self._tick)
@@ -115,22 +116,25 @@ class Engine:
             For each row its outcome, or why it was refused.
 
         Raises:
-            Overloaded: Too many rows are under way here; nothing was applied.
+            Overloaded: Too much is under way here; nothing was applied.
+            RequestTooLarge: It could never be done in time; nothing was applied.
         """
         call = Call(model, tenant, signature, is_version_named, wait)
         deadline = time.monotonic() + timeout_seconds
-        self._reserve(len(rows))
+        flow = Flow(tenant, len(rows), count_events(rows))
+        self.entry.enter(flow, timeout_seconds)
+        count_under_way(len(rows))
         try:
             if not has_keys(rows):
-                return self._advance(call, rows, deadline)
+                return self._advance(call, rows, flow, deadline)
             with self._in_progress.claim(tenant, model.manifest.name, rows) as claimed:
-                return self._advance(call, claimed, deadline)
+                return self._advance(call, claimed, flow, deadline)
         finally:
-            self._num_rows -= len(rows)
+            self.entry.leave(flow)
             count_under_way(-len(rows))
 
     def _advance(
-        self, call: Call, rows: Sequence[Row | Refused], deadline: float
+        self, call: Call, rows: Sequence[Row | Refused], flow: Flow, deadline: float
     ) -> list[Result]:
         """Advance rows turn by turn.
 
@@ -138,19 +142,8 @@ class Engine:
         """
         results: dict[int, Result] = {}
         for turn in take_turns(rows):
-            self._advance_turn(call, rows, turn, results, deadline)
+            self._advance_turn(call, rows, turn, results, flow, deadline)
         return [results[k] for k in range(len(rows))]
-
-    def _reserve(self, num_rows: int) -> None:
-        if self._num_rows + num_rows > self._max_queued_rows:
-            raise Overloaded(
-                f"{self._num_rows} rows are under way here; with these {num_rows} it "
-                f"would be more than {self._max_queued_rows}. Nothing was applied; "
-                "send the request again in a second.",
-                max_queued_rows=self._max_queued_rows,
-            )
-        self._num_rows += num_rows
-        count_under_way(num_rows)
 
     def _advance_turn(
         self,
@@ -158,6 +151,7 @@ class Engine:
         rows: Sequence[Row | Refused],
         turn: Sequence[int],
         results: dict[int, Result],
+        flow: Flow,
         deadline: float,
     ) -> None:
         """Advance rows of different sessions until each has its result."""
@@ -175,8 +169,8 @@ class Engine:
             elif row.session is not None and row.session in failed:
                 results[k] = earlier_row_failed(row.session)
             else:
-                jobs[k] = Job(call, row, submission, began, deadline)
-        self._arrivals.add(jobs.values())
+                jobs[k] = Job(call, row, flow, submission, began, deadline)
+        self.queue.add(flow, jobs.values())
         self._ticker.complete(submission)
         for k, job in jobs.items():
             if job.result is not None:
@@ -186,28 +180,31 @@ class Engine:
         """Take in what is queued, compute a while, commit what is finished."""
         is_whole = False
         try:
-            self._admit(self._take())
-            self._commit(self._compute())
+            jobs = self._take()
+            self._admit([job for job in jobs if not job.is_begun])
+            self._commit(self._compute(jobs))
             is_whole = True
         finally:
             if not is_whole:
                 self._fail_all()
 
     def _take(self) -> list[Job]:
-        """Take jobs off the queue, at most one of each session.
+        """Take the jobs of this tick off the queue, at most one of each session.
 
-        Those whose clients no longer wait are given up before they cost anything.
+        Those whose clients no longer wait are given up before they cost more.
         """
         taken: list[Job] = []
         now = time.monotonic()
-        while len(taken) < MAX_ARRIVALS and (job := self._arrivals.next()):
+        for job in self.queue.take(MAX_ROWS):
             self._open.add(job)
-            if job.call.wait is not None:
+            if job.call.wait is not None and not job.is_begun:
                 job.call.wait.seconds = max(job.call.wait.seconds, now - job.began)
             if job.deadline <= now:
                 self._settle(job, too_late(now - job.began))
-            else:
-                taken.append(job)
+                continue
+            taken.append(job)
+            if job.is_begun:
+                self._join(job)
         return taken
 
     def _admit(self, jobs: Sequence[Job]) -> None:
@@ -241,21 +238,24 @@ class Engine:
             self._settle(job, past)
             return
         job.begin(past)
-        network = past.model, job.call.signature
+        self._join(job)
+
+    def _join(self, job: Job) -> None:
+        network = job.past.model, job.call.signature
         lane = self._lanes.get(network)
         if lane is None:
             lane = self._lanes[network] = Lane(*network)
         lane.join(job)
 
-    def _compute(self) -> list[Job]:
+    def _compute(self, jobs: Sequence[Job]) -> list[Job]:
         """Make calls until some job is finished or the tick's time is over.
 
         Returns:
-            The jobs that came to their end.
+            The jobs that came to their end; the others that live are queued again.
         """
         finished: list[Job] = []
-        stop_at = time.monotonic() + TICK_SECONDS
-        while self._lanes and not finished and time.monotonic() < stop_at:
+        began = time.monotonic()
+        while self._lanes and not finished and time.monotonic() < began + TICK_SECONDS:
             for name, lane in list(self._lanes.items()):
                 ended, failed = lane.run()
                 finished += ended
@@ -263,7 +263,16 @@ class Engine:
                     self._settle(job, error)
                 if not lane:
                     del self._lanes[name]
+        num_events = self.queue.charge(job for job in jobs if job.is_begun)
+        self.entry.measure(time.monotonic() - began, num_events)
+        if self._lanes:
+            self._leave([job for lane in self._lanes.values() for job in lane.leave()])
+            self._lanes.clear()
         return finished
+
+    def _leave(self, jobs: Sequence[Job]) -> None:
+        self._open.difference_update(jobs)
+        self.queue.put_back(reversed(jobs))
 
     def _commit(self, jobs: Sequence[Job]) -> None:
         """Store the sessions' memories in one transaction, and settle the jobs.
@@ -327,8 +336,8 @@ class Engine:
         if time.monotonic() - job.began > MAX_CONTENTION_SECONDS:
             self._settle(job, contended(job.row, MAX_CONTENTION_SECONDS))
             return
-        self._open.discard(job)
-        self._arrivals.retry(job)
+        job.is_begun = False
+        self._leave([job])
 
     def _fail_all(self) -> None:
         """Settle every job after a defect of the engine itself, or a killed caller.
@@ -336,12 +345,17 @@ class Engine:
         A defect of a network, of the store or of a row's rules does not come here.
         """
         self._lanes.clear()
-        for job in [*self._open, *self._arrivals.clear()]:
+        for job in [*self._open, *self.queue.clear()]:
             job.settle(broken())
         self._open.clear()
 
     def _settle(self, job: Job, result: Result) -> None:
         """Settle a job that was taken in, and let the next of its session go on."""
         self._open.discard(job)
-        self._arrivals.settled(job)
+        self.queue.settled(job)
         job.settle(result)
+
+
+def count_events(rows: Sequence[Row | Refused]) -> int:
+    """Count the events of a request."""
+    return sum([len(row.sequence) for row in rows if isinstance(row, Row)])

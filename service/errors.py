@@ -8,6 +8,7 @@ CarryoverError
 │   ├── TooManyRows
 │   ├── SequenceTooLong
 │   ├── TooManyEvents
+│   ├── RequestTooLarge
 │   ├── EmptySequence
 │   ├── UnknownEvent
 │   ├── InvalidEvent
@@ -117,6 +118,12 @@ class TooManyEvents(InvalidRequest):
     """The rows together hold more events than this call accepts."""
 
     code = "too_many_events"
+
+
+class RequestTooLarge(InvalidRequest):
+    """The request could never be computed in time, even alone."""
+
+    code = "request_too_large"
 
 
 class EmptySequence(InvalidRequest):

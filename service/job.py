@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections import deque
 
 from service.call import Call
 from service.past import Past
@@ -44,12 +45,53 @@ class Submission:
             self._event.set()
 
 
+class Flow:
+    """A request's share of the engine's time.
+
+    Args:
+        tenant: Whose request it is.
+        num_rows: How many rows it has.
+        num_events: How many events they have in all.
+
+    Attributes:
+        num_all_events: How many it came with.
+        num_events: How many are left.
+        jobs: Rows of it that wait.
+        served: Events it was charged, in its tenant's virtual time.
+        is_queued: Whether it may be chosen.
+    """
+
+    __slots__ = (
+        "is_queued",
+        "jobs",
+        "num_all_events",
+        "num_events",
+        "num_rows",
+        "served",
+        "tenant",
+    )
+
+    def __init__(self, tenant: str, num_rows: int, num_events: int) -> None:
+        self.tenant = tenant
+        self.num_rows = num_rows
+        self.num_events = self.num_all_events = num_events
+        self.jobs: deque[Job] = deque()
+        self.served = 0.0
+        self.is_queued = False
+
+    @property
+    def has_work(self) -> bool:
+        """Whether a row of it waits."""
+        return bool(self.jobs)
+
+
 class Job:
     """One row being advanced.
 
     Args:
         call: What the rows of its request share.
         row: The row.
+        flow: Of its request.
         submission: Whom to tell of the result.
         began: When it was sent, by `time.monotonic`.
         deadline: When its client stops waiting, by the same clock.
@@ -57,6 +99,8 @@ class Job:
     Attributes:
         key: Names its session in the store; None without one.
         past: What it continues; set by `begin`.
+        is_begun: Whether its memory was found.
+        num_charged: Events its request was charged for.
         run: How far it has come; set by `begin`.
         result: Its outcome or error, at the end.
     """
@@ -68,7 +112,10 @@ class Job:
         "began",
         "call",
         "deadline",
+        "flow",
+        "is_begun",
         "key",
+        "num_charged",
         "past",
         "result",
         "row",
@@ -80,6 +127,7 @@ class Job:
         self,
         call: Call,
         row: Row,
+        flow: Flow,
         submission: Submission,
         began: float,
         deadline: float,
@@ -87,6 +135,9 @@ class Job:
         submission.num_pending += 1
         self.call = call
         self.row = row
+        self.flow = flow
+        self.is_begun = False
+        self.num_charged = 0
         self.submission = submission
         self.deadline = deadline
         self.began = began
@@ -96,6 +147,7 @@ class Job:
     def begin(self, past: Past) -> None:
         """Start, or start over, from a memory."""
         self.past = past
+        self.is_begun, self.num_charged = True, 0
         self.run = Run(past.sequence, past.tensors, self.row.is_last_only)
 
     def settle(self, result: Result) -> None:

@@ -41,6 +41,12 @@ class Lane:
         """Let a job take part from the next call on."""
         self._jobs.append(job)
 
+    def leave(self) -> list[Job]:
+        """Take the jobs out that have events left."""
+        jobs = list(self._jobs)
+        self._jobs.clear()
+        return jobs
+
     def run(self) -> tuple[list[Job], list[tuple[Job, CarryoverError]]]:
         """Make one call of the network.
 

@@ -11,9 +11,8 @@ from collections import deque
 from typing import NamedTuple, Protocol
 
 from service.errors import BodyTooLarge, CarryoverError, InvalidRequest
+from service.settings import MAX_WAITING_LINES
 
-# One batch of the engine; more would only make the answers later.
-MAX_WAITING_LINES = 256
 # Long lines, such as vectors: what waits stays small, however long they are. A lone
 # line may be longer.
 MAX_WAITING_BYTES = 128 * 1024

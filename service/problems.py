@@ -35,6 +35,7 @@ RETRY_AFTER_SECONDS: dict[type[errors.CarryoverError], int] = {
 STATUS: dict[type[errors.CarryoverError], HTTPStatus] = {
     errors.CarryoverError: HTTPStatus.INTERNAL_SERVER_ERROR,
     errors.InvalidRequest: HTTPStatus.BAD_REQUEST,
+    errors.RequestTooLarge: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
     errors.BodyTooLarge: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
     errors.IdempotencyMismatch: HTTPStatus.UNPROCESSABLE_ENTITY,
     errors.Unauthorized: HTTPStatus.UNAUTHORIZED,

@@ -15,6 +15,8 @@ from service.redaction import redact, show_unknown, show_value
 PREFIX = "CARRYOVER_"
 Choice = Literal["auto", "litert", "tensorflow"]
 DAY = 86_400.0
+# Lines of a stream that one batch may have.
+MAX_WAITING_LINES = 256
 # Of `service.migration`, which imports the networks' side; a test holds the two equal.
 POLICIES = ("pin", "replay", "reset", "refuse")
 MAX_PORT = 65_535
@@ -282,7 +284,9 @@ TABLE = (
         "max_queued_rows",
         positive_int,
         16_384,
-        "Rows a worker takes in at a time; more are answered 503.",
+        "Maximum number of rows under way in a worker, each other request counted for "
+        "no more rows than the one that arrives, at least CARRYOVER_MAX_ROWS. Further "
+        "requests get 503.",
     ),
     Setting(
         "state",
@@ -385,7 +389,24 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
             f"CARRYOVER_WORKERS is {settings.workers}: each worker would remember "
             "other events. Set CARRYOVER_WORKERS=1, or use lmdb://PATH."
         )
+    check_rows(settings)
     return settings
+
+
+def check_rows(settings: Settings) -> None:
+    """Refuse limits of rows of which one makes another unreachable.
+
+    Raises:
+        SettingError: A request that one allows could never be taken in by the other.
+    """
+    least = max(settings.max_rows, MAX_WAITING_LINES)
+    if settings.max_queued_rows < least:
+        raise SettingError(
+            f"CARRYOVER_MAX_QUEUED_ROWS={settings.max_queued_rows} is below what one "
+            f"request may have: {settings.max_rows} rows (CARRYOVER_MAX_ROWS), or "
+            f"{MAX_WAITING_LINES} lines of a stream that are computed together. Set it "
+            f"to {least} or more."
+        )
 
 
 def read_one(setting: Setting, environ: Mapping[str, str]) -> Any:

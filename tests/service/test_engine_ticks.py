@@ -8,7 +8,8 @@ import pytest
 
 from service.call import Wait
 from service.engine import Engine
-from service.errors import CarryoverError, DeadlineExceeded, Overloaded
+from service.errors import CarryoverError, DeadlineExceeded, Overloaded, RequestTooLarge
+from service.job import Flow
 from service.memory.seal import Seal
 from service.memory.sessions import SessionKey
 from service.retention import Lifetimes
@@ -41,12 +42,12 @@ class Arrival:
 
     def __init__(self, engine, model, rows, **options):
         self.error = None
-        num_queued = len(engine._arrivals)
+        num_queued = len(engine.queue)
         self._thread = threading.Thread(
             target=self._send, args=(engine, model, rows, options), daemon=True
         )
         self._thread.start()
-        while len(engine._arrivals) == num_queued:
+        while len(engine.queue) == num_queued:
             assert self._thread.is_alive()
             threading.Event().wait(0.0005)
 
@@ -215,7 +216,7 @@ def narrow(engine, clock):
 
 
 def test_more_rows_than_the_engine_takes_are_refused_whole(narrow, model):
-    with pytest.raises(Overloaded, match="more than 3") as caught:
+    with pytest.raises(RequestTooLarge, match="at most 3 rows") as caught:
         narrow.advance(model, [row(RED, session=str(k)) for k in range(4)], tenant="")
 
     assert caught.value.members == {"max_queued_rows": 3}
@@ -248,13 +249,17 @@ def test_rows_under_way_count_against_those_that_arrive(narrow, model):
 
 
 def test_an_overloaded_service_says_when_to_try_again(client, engine, predict):
-    engine._max_queued_rows = 1
+    engine.entry.max_rows, other = 2, Flow("", 2, 2)
+    engine.entry.enter(other, 60)
 
     response = predict(["red"], ["red"])
 
     assert_problem(response, 503, "overloaded")
     assert response.headers["Retry-After"] == "1"
     assert predict(["red"]).status_code == 200
+    assert_problem(predict(["red"], ["red"], ["red"]), 413, "request_too_large")
+    engine.entry.leave(other)
+    assert predict(["red"], ["red"]).status_code == 200
 
 
 def test_a_defect_leaves_nobody_waiting_and_the_engine_whole(engine, model):
@@ -276,8 +281,8 @@ def test_a_defect_leaves_nobody_waiting_and_the_engine_whole(engine, model):
     (after,) = engine.advance(model, [row(RED, session="s")], tenant="")
     assert after.step == 2
     assert not engine._open
-    assert not len(engine._arrivals)
-    assert engine._num_rows == 0
+    assert not len(engine.queue)
+    assert engine.entry.num_rows == 0
 
 
 def test_a_store_with_a_defect_leaves_nobody_waiting(engine, model):
@@ -323,4 +328,4 @@ def test_many_threads_count_every_event_of_their_sessions_once(engine, model):
             assert step - length == before
             before = step
         assert step_of(engine, session) == before
-    assert engine._num_rows == 0
+    assert engine.entry.num_rows == 0

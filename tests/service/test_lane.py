@@ -3,7 +3,7 @@ import pytest
 
 from service.call import Call
 from service.errors import DeadlineExceeded, NonFiniteResult
-from service.job import Job, Submission
+from service.job import Flow, Job, Submission
 from service.lane import Lane
 from service.past import Past
 from service.rows import Row
@@ -30,7 +30,7 @@ def join(lane, model):
     def add(*events, deadline=NEVER):
         sequence = np.array(events, "int32")
         call = Call(model, "", "advance", False)
-        job = Job(call, Row(sequence), Submission(), 0.0, deadline)
+        job = Job(call, Row(sequence), Flow("", 1, 1), Submission(), 0.0, deadline)
         job.begin(Past(None, None, model, sequence))
         lane.join(job)
         return job

@@ -10,6 +10,7 @@ from werkzeug.test import EnvironBuilder
 
 from service import lines as lines_module
 from service.app import create_app
+from service.job import Flow
 from service.lines import Lines
 from tests.problems import assert_problem, assert_problem_body
 
@@ -398,9 +399,10 @@ def test_a_stream_is_one_line_of_the_log_and_its_rows_are_counted(
 
 def test_a_full_queue_slows_a_stream_and_fails_no_line(services, model):
     engine = services.engine
-    engine._num_rows = engine._max_queued_rows
+    engine.entry.max_rows, other = 1, Flow("", 1, 1)
+    engine.entry.enter(other, 60)
     client = create_app(services).test_client()
-    timer = threading.Timer(0.05, lambda: setattr(engine, "_num_rows", 0))
+    timer = threading.Timer(0.05, lambda: engine.entry.leave(other))
     timer.start()
 
     response = client.post(PATH, data=dump(row("red")))

@@ -1,0 +1,1 @@
+"""One greedy client, and what another one notices."""

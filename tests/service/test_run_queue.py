@@ -1,0 +1,153 @@
+"""Whose rows are next: least service first, per tenant and then per request."""
+
+import numpy as np
+import pytest
+
+from service.call import Call
+from service.entry import Entry
+from service.errors import Overloaded, RequestTooLarge
+from service.job import Flow, Job, Submission
+from service.past import Past
+from service.rows import Row
+from service.run_queue import RunQueue
+from service.settings import SettingError, read_settings
+from tests.fakes import counting_model
+
+MODEL = counting_model()
+MEMORY = b"\0" * 12
+TIMEOUT = 30
+
+
+@pytest.fixture
+def queue():
+    return RunQueue()
+
+
+def arrive(queue, tenant, num_rows, num_events=1, session=None):
+    """Open a request and queue its rows."""
+    flow = Flow(tenant, num_rows, num_rows * num_events)
+    sequence = np.zeros(num_events, "int32")
+    call = Call(MODEL, tenant, "advance")
+    jobs = [
+        Job(call, Row(sequence, session), flow, Submission(), 0.0, 0.0)
+        for _ in range(num_rows)
+    ]
+    queue.open(flow)
+    queue.add(flow, jobs)
+    return flow
+
+
+def tick(queue, limit=4):
+    """Serve one event of each row that is chosen; return whose they were."""
+    jobs = queue.take(limit)
+    for job in jobs:
+        if not job.is_begun:
+            job.begin(Past(None, None, MODEL, job.row.sequence))
+        outputs = {"probabilities": np.zeros((1, 1, 3), "float32")}
+        job.run.take(outputs, 0, 1, MEMORY)
+    queue.charge(jobs)
+    queue.put_back([job for job in reversed(jobs) if job.run.remaining])
+    return [job.flow for job in jobs]
+
+
+def test_a_small_request_waits_for_no_backlog(queue):
+    for _ in range(20):
+        arrive(queue, "", 100, 100)
+    for _ in range(200):
+        tick(queue)
+
+    small = arrive(queue, "", 1)
+
+    # Each of the others has had its share, and may be served once before.
+    assert any(small in tick(queue) for _ in range(21))
+
+
+def test_requests_of_one_tenant_share_alike(queue):
+    flows = [arrive(queue, "", 50, 1000) for _ in range(5)]
+    served = [flow for _ in range(100) for flow in tick(queue)]
+
+    assert [served.count(flow) for flow in flows] == [80] * 5
+
+
+def test_a_tenant_gets_its_share_however_many_requests_another_has(queue):
+    for _ in range(36):
+        arrive(queue, "greedy", 50, 1000)
+    other = arrive(queue, "other", 50, 1000)
+    served = [flow for _ in range(100) for flow in tick(queue)]
+
+    assert served.count(other) == pytest.approx(200, abs=8)
+
+
+def test_endless_small_requests_do_not_starve_a_long_one(queue):
+    long = arrive(queue, "", 4, 1000)
+    small, num_ticks = [], 0
+    for _ in range(400):
+        small.append(arrive(queue, "", 4))
+        num_ticks += long in tick(queue)
+        for done in [flow for flow in small if not flow.jobs]:
+            queue.close(done)
+            small.remove(done)
+
+    assert num_ticks > 20
+
+
+def test_what_idle_tenants_left_unused_is_no_credit(queue):
+    arrive(queue, "busy", 50, 1000)
+    for _ in range(100):
+        tick(queue)
+    late = arrive(queue, "late", 50, 1000)
+    served = [flow for _ in range(20) for flow in tick(queue)]
+
+    assert served.count(late) == pytest.approx(40, abs=8)
+
+
+@pytest.fixture
+def entry(queue):
+    entry = Entry(queue, 2000)
+    for _ in range(100):
+        entry.measure(0.1, 1000)  # 100 us an event: 150,000 in half of the timeout
+    return entry
+
+
+def test_large_requests_turn_no_small_one_away(entry):
+    large, num_admitted = [], 0
+    while True:
+        flow = Flow("", 100, 40_000)
+        try:
+            entry.enter(flow, TIMEOUT)
+        except Overloaded:
+            break
+        large.append(flow)
+    for _ in range(100):
+        entry.enter(Flow("", 1, 1), TIMEOUT)
+        num_admitted += 1
+
+    assert len(large) == 3
+    assert num_admitted == 100
+
+
+@pytest.mark.parametrize("size", [(2001, 2001), (1, 300_001)])
+def test_what_can_never_fit_is_too_large(entry, size):
+    with pytest.raises(RequestTooLarge):
+        entry.enter(Flow("", *size), TIMEOUT)
+
+    entry.enter(Flow("", 1, 150_000), TIMEOUT)
+
+
+def test_room_is_given_back(entry, queue):
+    flow = Flow("a", 2000, 2000)
+    entry.enter(flow, TIMEOUT)
+    entry.leave(flow)
+
+    assert (entry.num_rows, entry.num_events) == (0, 0)
+    assert not queue._tenants
+    assert not queue._flows
+
+
+@pytest.mark.parametrize(("queued", "rows"), [("100", "1024"), ("255", "10")])
+def test_limits_that_exclude_each_other_stop_the_start(queued, rows):
+    environ = {"CARRYOVER_MAX_QUEUED_ROWS": queued, "CARRYOVER_MAX_ROWS": rows}
+
+    with pytest.raises(SettingError, match="CARRYOVER_MAX_QUEUED_ROWS"):
+        read_settings(environ)
+    read_settings({**environ, "CARRYOVER_MAX_QUEUED_ROWS": "1024"})
