@@ -18,11 +18,11 @@ def zeros(streaming, batch):
     return {k: np.zeros((batch, *s), "float32") for k, s in streaming.memory.items()}
 
 
-def advance(model, sequence, memory, padding=0):
+def advance(model, sequence, memory, padding=0, filler=0):
     batch, timesteps = sequence.shape[:2]
     width = [(0, 0), (0, padding)] + [(0, 0)] * (sequence.ndim - 2)
     tensors = {
-        "sequence": np.pad(sequence, width),
+        "sequence": np.pad(sequence, width, constant_values=filler),
         "length": np.full(batch, timesteps, "int32"),
         **memory,
     }
@@ -57,10 +57,18 @@ def test_padding_changes_neither_outputs_nor_memory(cell):
 
     bare, memory = advance(streaming.advance, sequence, zeros(streaming, 2))
     padded, same = advance(streaming.advance, sequence, zeros(streaming, 2), padding=9)
+    other, again = advance(
+        streaming.advance, sequence, zeros(streaming, 2), padding=9, filler=1
+    )
 
-    np.testing.assert_array_equal(padded["probabilities"][:, :5], bare["probabilities"])
+    # To the bit for two paddings of one shape; the shape itself may choose another
+    # kernel of the processor's matrix product, which rounds differently.
+    shown, expected = padded["probabilities"][:, :5], bare["probabilities"]
+    np.testing.assert_array_equal(other["probabilities"][:, :5], shown)
+    np.testing.assert_allclose(shown, expected, atol=TOLERANCE)
     for name in memory:
-        np.testing.assert_array_equal(same[name], memory[name], err_msg=name)
+        np.testing.assert_array_equal(again[name], same[name], err_msg=name)
+        np.testing.assert_allclose(same[name], memory[name], atol=TOLERANCE)
 
 
 def test_a_row_of_length_zero_keeps_its_memory():
