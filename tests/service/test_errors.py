@@ -18,6 +18,7 @@ from service.artifact import MANIFEST
 from service.catalog import Catalog, load_model
 from service.engine import Engine
 from service.errors import CarryoverError, Conflict, Gone, StoreFull, StoreUnavailable
+from service.job import Flow
 from service.memory.chains import Chains
 from service.memory.in_process import InProcessStore
 from service.memory.seal import Seal
@@ -75,6 +76,7 @@ class World:
         sessions = Sessions(self.store, clock=self.clock, tombstone_seconds=1000)
         seal, lifetimes = Seal([b"k" * 32], Chains(sessions)), Lifetimes(100, 50)
         engine = Engine(sessions, seal, lifetimes, self.clock, **limits)
+        self.engine = engine
         catalog, load = Catalog([model]), partial(load_model, max_events=50)
         repository = Repository(catalog, self.folder, load, state=self.folder / "state")
         services = Services(
@@ -121,6 +123,12 @@ def expire_token(world):
 
 
 def overload(world):
+    world.serve(world.model, max_queued_rows=2)
+    world.engine.entry.enter(Flow("", 2, 2), 60)
+    return world.rows(["red"], ["red"])
+
+
+def never_fit(world):
     world.serve(world.model, max_queued_rows=1)
     return world.rows(["red"], ["red"])
 
@@ -314,6 +322,7 @@ PROVOKED = {
     "non_finite": lambda w: w.rows(["poison"]),
     "corrupt_record": corrupt,
     "overloaded": overload,
+    "request_too_large": never_fit,
     "deadline_exceeded": run_late,
     "store_full": fail_with(StoreFull("the store is full.")),
     "store_unavailable": fail_with(StoreUnavailable("the disk is gone.")),
