@@ -12,17 +12,19 @@ from collections.abc import Callable, Collection
 from datetime import date, datetime
 from typing import Any
 
-import numpy as np
-
 from service.errors import InvalidEvent, NonFiniteInput, UnknownEvent
 
-# Of the many forms of ISO 8601 the one people read; the SavedModel's own parser takes
-# the same, and a test holds the two equal.
-TIME_FORM = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d{1,6})?)?")
+# Of the many forms of ISO 8601 the one people read. The SavedModel's own parser takes
+# the same (`models.export.parsing`); a test over generated times compares the two.
+TIME_FORM = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d{1,6})?)?", re.ASCII)
+# The largest float32 below a day's 86,400 seconds: the next one is the next day.
+LAST_SECOND = 86400 - 2**-7
 EPOCH_DAY = date(1970, 1, 1).toordinal()
 # How many names an error message lists before it stops.
 MAX_LISTED = 12
-FLOAT32_MAX = float(np.finfo(np.float32).max)
+# From here on a number rounds to infinity as a float32. The largest float32 is smaller,
+# but JSON writes it as 3.4028235e38, which is above it and rounds to it.
+FLOAT32_BOUND = 2.0**128 - 2.0**103
 
 # (value, where it stood, position of its record) -> its columns
 Reader = Callable[[Any, str, int], tuple[float, ...]]
@@ -47,7 +49,8 @@ def read_time(value: Any, where: str, position: int) -> tuple[float, ...]:
             position=position,
         )
     seconds = time.hour * 3600 + time.minute * 60 + time.second
-    return time.toordinal() - EPOCH_DAY, seconds + time.microsecond / 1e6
+    second = min(seconds + time.microsecond / 1e6, LAST_SECOND)
+    return time.toordinal() - EPOCH_DAY, second
 
 
 def read_number(value: Any, where: str, position: int) -> tuple[float, ...]:
@@ -56,7 +59,7 @@ def read_number(value: Any, where: str, position: int) -> tuple[float, ...]:
         raise InvalidEvent(
             f"{where} is {describe(value)}; expected a number.", position=position
         )
-    if not abs(value) <= FLOAT32_MAX:  # false for NaN, infinities and huge integers
+    if not abs(value) < FLOAT32_BOUND:  # false for NaN, infinities and huge integers
         raise NonFiniteInput(
             f"{where} is {describe(value)}; expected a finite number that fits a "
             "32-bit float.",
@@ -117,6 +120,6 @@ def describe(value: Any) -> str:
         return f"a list of {len(value)}"
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]
-    if isinstance(value, int) and abs(value) > FLOAT32_MAX:
+    if isinstance(value, int) and abs(value) >= FLOAT32_BOUND:
         return "a huge integer"  # its digits may run to thousands
     return repr(value)[:80]

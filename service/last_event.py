@@ -12,6 +12,7 @@ import numpy as np
 
 from service.catalog import Model
 from service.events import count_columns
+from service.fields import LAST_SECOND
 
 EPOCH = date(1970, 1, 1)
 # A second of the day is a float32: finer than this it is not.
@@ -53,7 +54,8 @@ def _show_field(columns: np.ndarray, field: dict[str, Any]) -> Any:
 
 
 def _show_time(days: float, seconds: float) -> str:
-    whole, part = divmod(round(seconds, TIME_DIGITS), 1)
+    # Sessions of earlier releases may have 86,400: the last second, rounded up.
+    whole, part = divmod(round(min(seconds, LAST_SECOND), TIME_DIGITS), 1)
     minutes, second = divmod(int(whole), 60)
     hour, minute = divmod(minutes, 60)
     fraction = f"{part:.{TIME_DIGITS}f}"[1:] if part else ""

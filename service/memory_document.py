@@ -14,7 +14,7 @@ import numpy as np
 
 from service.catalog import Model
 from service.errors import CarryoverError, InvalidMemory, WrongNetwork
-from service.fields import FLOAT32_MAX
+from service.fields import FLOAT32_BOUND
 from service.last_event import show_event
 from service.memory.changes import Imported
 from service.memory.record import Session
@@ -142,7 +142,7 @@ def _read_tensor(name: str, value: Any, shape: list[int]) -> np.ndarray:
             f"memory.{name} has shape {list(array.shape)}; this network's has {shape}. "
             "Send it as GET .../memory answers it."
         )
-    if not (np.abs(array.astype(np.float64)) <= FLOAT32_MAX).all():  # false for NaN
+    if not (np.abs(array.astype(np.float64)) < FLOAT32_BOUND).all():  # false for NaN
         raise InvalidMemory(f"memory.{name} holds what is no such number; {expected}.")
     return array.astype("<f4")
 

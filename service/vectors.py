@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from service.errors import InvalidEvent, UnknownEvent
-from service.fields import FLOAT32_MAX, Reader, describe, read_number
+from service.fields import FLOAT32_BOUND, Reader, describe, read_number
 from service.rows import check_length
 
 
@@ -93,7 +93,7 @@ def encode_at_once(sequence: Sequence[Any], size: int) -> np.ndarray | None:
     except OverflowError:
         return None
     # False for NaN as well.
-    return whole if (np.abs(whole) <= FLOAT32_MAX).all() else None
+    return whole if (np.abs(whole) < FLOAT32_BOUND).all() else None
 
 
 def read_vector(value: Any, where: str, position: int, size: int) -> tuple[float, ...]:

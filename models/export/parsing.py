@@ -18,8 +18,10 @@ Tables = Mapping[str, tf.lookup.StaticHashTable]
 
 
 UNKNOWN = "is not in the vocabulary of this model"
+NO_NUMBER = "is not a finite float32"
 NO_TIME = "is not one such as 2014-07-01T00:30:00, without a UTC offset"
 # `service.fields` takes the same; a test holds the two equal.
+LAST_SECOND = 86400 - 2**-7  # the largest float32 below a day's 86,400 seconds
 TIME_FORM = r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d{1,6})?)?"
 
 
@@ -94,13 +96,20 @@ def parse_records(
         elif field["type"] == "category":
             columns.append(parse_category(tensor, name, tables[name]))
         elif field["type"] == "vector":
-            columns += tf.unstack(tensor, field["size"], axis=-1)
+            columns += tf.unstack(check_finite(tensor, name), field["size"], axis=-1)
         elif field["type"] == "index":
             columns.append(parse_index(tensor, field))
         else:
-            columns.append(tensor)
+            columns.append(check_finite(tensor, name))
     sequence = tf.stack(columns, axis=-1)
     return sequence, tf.fill(tf.shape(sequence)[:1], tf.shape(sequence)[1])
+
+
+def check_finite(numbers: Tensor, name: str) -> Tensor:
+    """Return numbers, or fail the call where one is NaN or infinite."""
+    return require(
+        tf.math.is_finite(numbers), numbers, f"a number of {name} {NO_NUMBER}", numbers
+    )
 
 
 def parse_category(
@@ -141,7 +150,7 @@ def parse_time(text: Tensor) -> list[Tensor]:
 
     year, month, day = digits(0, 4), digits(5, 2), digits(8, 2)
     hour, minute = digits(11, 2), digits(14, 2)
-    second = tf.strings.to_number(tf.strings.substr(full, 17, 9), tf.float32)
+    second = tf.strings.to_number(tf.strings.substr(full, 17, 9), tf.float64)
     first = days_from_civil(year, month, 1)
     next_first = days_from_civil(year + month // 12, month % 12 + 1, 1)
     is_date = (
@@ -153,8 +162,10 @@ def parse_time(text: Tensor) -> list[Tensor]:
     )
     is_clock = (hour < 24) & (minute < 60) & (second < 60.0)
     days = require(is_date & is_clock, first + day - 1, f"a time {NO_TIME}", text)
-    minutes = tf.cast(hour * 60 + minute, tf.float32)
-    return [tf.cast(days, tf.float32), minutes * 60.0 + second]
+    # In float64, so that the sum is rounded once, as the service rounds it.
+    of_day = tf.cast(hour * 3600 + minute * 60, tf.float64) + second
+    of_day = tf.minimum(of_day, tf.constant(LAST_SECOND, tf.float64))
+    return [tf.cast(days, tf.float32), tf.cast(of_day, tf.float32)]
 
 
 def days_from_civil(year: Tensor, month: Tensor, day: Tensor) -> Tensor:

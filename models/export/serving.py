@@ -11,7 +11,13 @@ from typing import Any
 
 import tensorflow as tf
 
-from models.export.parsing import Tables, parse_events, parse_records, require
+from models.export.parsing import (
+    Tables,
+    check_finite,
+    parse_events,
+    parse_records,
+    require,
+)
 from models.gates import Tensor
 from models.schemas import Schema, output_names
 from models.streaming import StreamingNetwork
@@ -75,4 +81,6 @@ def parse(
     if inputs["kind"] == "index":
         known = (sequence >= 0) & (sequence < inputs["size"])
         sequence = require(known, sequence, "an index", sequence)
+    else:
+        sequence = check_finite(sequence, "sequence")
     return sequence, tf.fill(tf.shape(sequence)[:1], tf.shape(sequence)[1])

@@ -14,7 +14,7 @@ from service.dialects.v2_forms import Column
 from service.dialects.v2_plan import Field, Index
 from service.dialects.v2_schema import BYTES
 from service.errors import InvalidEvent, NonFiniteInput, UnknownEvent
-from service.fields import FLOAT32_MAX, read_time, suggest
+from service.fields import FLOAT32_BOUND, read_time, suggest
 
 
 def read_field(column: Column, field: Field, own: slice, index: Index) -> np.ndarray:
@@ -82,7 +82,7 @@ def check_indices(column: Column, values: np.ndarray, size: int) -> np.ndarray:
 def check_numbers(name: str, values: np.ndarray) -> np.ndarray:
     """Refuse numbers that are not finite in 32 bits."""
     wide = values.astype(np.float64)
-    fits = np.abs(wide) <= FLOAT32_MAX  # false for NaN as well
+    fits = np.abs(wide) < FLOAT32_BOUND  # false for NaN as well
     if not fits.all():
         position = int((~fits).reshape(len(fits), -1).any(axis=1).argmax())
         raise NonFiniteInput(

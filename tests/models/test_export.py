@@ -112,61 +112,6 @@ def test_serving_default_refuses_an_unknown_event(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "text",
-    [
-        "2014-07-01T00:30:00",
-        "2014-07-01 23:59:59",
-        "2016-02-29T12:00",
-        "1999-12-31T06:07:08",
-        "1970-01-01T00:00:00",
-        "2000-03-01T00:00:00",
-        "2014-07-01T00:30:01.250",
-        "2014-12-31T23:59",
-    ],
-)
-def test_times_parse_in_the_graph_as_they_do_in_the_service(text):
-    import tensorflow as tf
-
-    from models.export.parsing import parse_time
-    from service.events import read_time
-
-    day, second = parse_time(tf.constant([[text]]))
-
-    assert (float(day[0, 0]), float(second[0, 0])) == read_time(text, "time", 0)
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "2014-07-01T00:30+05:00",
-        "2014-07-01T00:30:00Z",
-        "2014-02-29T00:00:00",
-        "2014-13-01T00:00:00",
-        "2014-00-10T00:00:00",
-        "2014-07-32T00:00:00",
-        "2014-07-01T24:01:00",
-        "2014-07-01T00:60:00",
-        "0000-07-01T00:00:00",
-        "20140701T003000",
-        "2014-07-01",
-        "yesterday",
-        "",
-    ],
-)
-def test_times_refused_in_the_graph_are_refused_in_the_service(text):
-    import tensorflow as tf
-
-    from models.export.parsing import parse_time
-    from service.errors import InvalidEvent
-    from service.fields import read_time
-
-    with pytest.raises(tf.errors.InvalidArgumentError, match="without a UTC offset"):
-        parse_time(tf.constant([[text]]))
-    with pytest.raises(InvalidEvent):
-        read_time(text, "time", 0)
-
-
-@pytest.mark.parametrize(
     "names", [["open", "", "close"], ["", "open"], ["", ""]], ids=" ".join
 )
 def test_serving_default_refuses_padding_between_events(tmp_path, names):

@@ -117,7 +117,7 @@ def test_time_of_the_previous_event_is_memory(exported):
 
     sizes = {name: size for name, size in memory.items() if "_term_" not in name}
 
-    assert list(sizes.values()) == [[2]]
+    assert list(sizes.values()) == [[3]]  # day, second, and that there was one
 
 
 def test_random_sequences_hold_every_name_of_a_category():

@@ -1,6 +1,9 @@
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
+from service.dialects.v2_values import check_numbers
 from service.errors import (
     CarryoverError,
     InvalidEvent,
@@ -8,6 +11,8 @@ from service.errors import (
     UnknownEvent,
 )
 from service.events import build_encoder
+from service.last_event import show_event
+from service.vectors import VectorEncoder
 
 SERIES = {
     "kind": "record",
@@ -110,3 +115,28 @@ def test_bad_category_names_its_field_and_the_choices(mixed, value, error, words
     assert "sequence[1].weather" in caught.value.detail
     assert caught.value.members["position"] == 1
     assert len(caught.value.detail) < 400
+
+
+def test_last_event_of_a_day_is_shown_as_a_time_that_can_be_sent_again(encoder):
+    model = SimpleNamespace(encoder=encoder, manifest=SimpleNamespace(input=SERIES))
+    late = {"time": "2014-07-01T23:59:59.999999", "value": 3.4028235e38}
+    (encoded,) = encoder.encode([late])
+    # What an earlier release stored: the second was rounded up to the next day's.
+    stored = np.array([encoded[0], 86_400, encoded[2]], "<f4")
+
+    shown = show_event(encoded.tobytes(), model)
+
+    assert shown["time"] == "2014-07-01T23:59:59.99"
+    assert encoder.encode([shown]).tolist() == [encoded.tolist()]
+    assert show_event(stored.tobytes(), model) == shown
+
+
+@pytest.mark.parametrize("size", [1, 3])
+def test_largest_float32_is_taken_as_json_writes_it(size):
+    event = [3.4028235e38] * size
+    encoded = VectorEncoder(size, max_events=5).encode([event])
+
+    checked = check_numbers("value", np.array([event]))
+
+    assert encoded.tolist() == checked.astype(np.float32).tolist()
+    assert np.isfinite(encoded).all()

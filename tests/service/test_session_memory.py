@@ -68,6 +68,15 @@ def test_what_was_exported_begins_a_session_that_goes_on_alike(
     assert (one["step"], other["step"]) == (4, 4)
 
 
+def test_largest_float32_is_read_as_json_writes_it(client):
+    largest = [3.4028235e38, -3.4028235e38, 0.0]
+    sent = document(memory={"short_term_0": largest})
+
+    assert client.put(PATH + "t/memory", data=json.dumps(sent)).status_code == 201
+    shown = client.get(PATH + "t/memory").get_json()["memory"]["short_term_0"]
+    assert np.float32(shown).tolist() == np.float32(largest).tolist()
+
+
 def test_file_is_one_that_other_tools_read(client, live):
     exported = client.get(PATH + "s/memory", headers={"Accept": FILE})
 

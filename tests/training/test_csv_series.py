@@ -30,6 +30,13 @@ def test_times_become_days_and_seconds_of_the_day(read):
     assert series.days.dtype == series.seconds.dtype == np.float32
 
 
+def test_last_moment_of_a_day_is_not_the_next_day(read):
+    series = read(HEADER + "1970-01-02 23:59:59.999999,3.4028235e38\n")
+
+    assert (series.days[0], series.seconds[0]) == (1, 86_400 - 2**-7)
+    assert np.isfinite(np.float32(series.values[0]))
+
+
 def test_times_before_1970_count_backwards(read):
     series = read(HEADER + "1969-12-31 23:00:00,1\n")
 

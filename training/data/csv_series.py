@@ -22,7 +22,9 @@ from training.errors import DataError
 
 EPOCH = datetime(1970, 1, 1)
 ONE_DAY, ONE_SECOND = timedelta(days=1), timedelta(seconds=1)
-LARGEST = float(np.finfo(np.float32).max)  # the network computes in float32
+# From here on a number rounds to infinity as a float32, in which the network computes.
+TOO_LARGE = 2.0**128 - 2.0**103
+LAST_SECOND = 86400 - 2**-7  # the largest float32 below a day's 86,400 seconds
 
 
 class Series(NamedTuple):
@@ -30,7 +32,7 @@ class Series(NamedTuple):
 
     Args:
         days: float32 of shape (rows,), days since 1970-01-01.
-        seconds: float32 of shape (rows,), seconds of the day, 0 to 86,399.
+        seconds: float32 of shape (rows,), seconds of the day, below 86,400.
         values: float64 of shape (rows,).
         gaps: How often two rows are not the usual time apart.
         fingerprint: SHA-256 of the file.
@@ -87,7 +89,8 @@ def read_series(path: Path, time_column: str, value_column: str) -> Series:
     return Series(
         days=np.array([delta // ONE_DAY for delta in since], np.float32),
         seconds=np.array(
-            [(delta % ONE_DAY) / ONE_SECOND for delta in since], np.float32
+            [min(delta % ONE_DAY / ONE_SECOND, LAST_SECOND) for delta in since],
+            np.float32,
         ),
         values=np.array([read_value(value) for _, value in cells]),
         gaps=count_gaps(times),
@@ -195,7 +198,7 @@ def read_value(cell: Cell) -> float:
     except ValueError:
         cell.refuse("a number; write digits with a decimal point, such as 10844 or 0.5")
     # A comparison with NaN is false, so this refuses it as well.
-    if not abs(value) <= LARGEST:
+    if not abs(value) < TOO_LARGE:
         cell.refuse("a finite number; fill in the value or leave out the row")
     return value
 
