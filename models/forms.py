@@ -15,7 +15,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from models.clock import TimeSincePrevious
+from models.clock import PREVIOUS_SIZE, TimeSincePrevious, mark_events
 from models.gates import Tensor
 from models.layer_kinds import WINDOW
 from models.recurrent import advance_recurrent
@@ -178,8 +178,8 @@ class Convolve(keras.layers.Layer):
 def advance_clock(layer: TimeSincePrevious, stream: Stream, times: Tensor) -> Tensor:
     """Compare the first time of a call with the last of the call before."""
     name = f"previous_time_{stream.count('previous_time_')}"
-    previous = stream.remember(name, (2,))
-    joined = ops.concatenate([previous[:, None], times], axis=1)
+    previous = stream.remember(name, (PREVIOUS_SIZE,))
+    joined = ops.concatenate([previous[:, None], mark_events(times)], axis=1)
     last = stream.length[:, None, None]
     stream.after[name] = ops.take_along_axis(joined, last, axis=1)[:, 0]
     return layer(times, previous=previous)
