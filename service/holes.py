@@ -1,20 +1,29 @@
 """Holes: which sessions of a stream lack an event, so that no later one is applied.
 
-A stream goes on after a line that failed, and its client may have sent the next ones
-already. They are held back until a line of the session says where it goes on (`at`)
-or that it begins anew (`start`). Knows neither lines nor the engine.
+A stream continues after a line that failed, and its client may have sent the next ones
+already. They are held back until a line of the session says where it continues (`at`)
+or that it restarts (`start`). A line that cannot be read may have been of any session:
+after it, lines of every session are held back.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from service.errors import CarryoverError, EarlierRowFailed
+from service.errors import (
+    BodyTooLarge,
+    CarryoverError,
+    EarlierRowFailed,
+    InvalidJson,
+)
 from service.memory.sessions import MAX_SESSION_BYTES
 from service.rows import Refused, Result, Row
 
-# Sessions remembered as failed: 200 bytes each at most. Past it, all are held back.
+# Maximum number of sessions remembered as failed, and as resumed after all failed: 200
+# bytes each at most. Further ones are held back.
 MAX_SESSIONS = 10_000
+# What a line is refused with that is too long or not JSON.
+UNREADABLE = (BodyTooLarge, InvalidJson)
 
 
 class Holes:
@@ -23,10 +32,12 @@ class Holes:
     def __init__(self) -> None:
         self._failed: set[str] = set()
         self._have_all = False
+        self._resumed: set[str] = set()  # since all of them failed
 
     def dig_everywhere(self) -> None:
-        """Hold back every session: lines were lost, and whose is not known."""
+        """Hold back every session: a line of an unknown session was lost."""
         self._have_all = True
+        self._resumed.clear()
 
     def hold_back(
         self, rows: Sequence[Row | Refused], waiting: Sequence[int]
@@ -52,7 +63,7 @@ class Holes:
             elif row.session in resumed or resumes(row):
                 resumed.add(row.session)
                 free.append(k)
-            elif self._have_all or row.session in self._failed:
+            elif self._is_blocked(row.session):
                 held[k] = earlier_line_failed(row.session)
             else:
                 free.append(k)
@@ -97,9 +108,19 @@ class Holes:
     def _mark(self, session: str, has_failed: bool) -> None:
         if not has_failed:
             self._failed.discard(session)
+            if self._have_all and len(self._resumed) < MAX_SESSIONS:
+                self._resumed.add(session)
         elif len(session) <= MAX_SESSION_BYTES:  # no session has a longer id
             self._failed.add(session)
-            self._have_all |= len(self._failed) > MAX_SESSIONS
+            self._resumed.discard(session)
+            if len(self._failed) > MAX_SESSIONS:
+                self._failed.clear()
+                self.dig_everywhere()
+
+    def _is_blocked(self, session: str) -> bool:
+        if self._have_all:
+            return session not in self._resumed
+        return session in self._failed
 
 
 def resumes(row: Row) -> bool:
@@ -110,7 +131,7 @@ def resumes(row: Row) -> bool:
 def earlier_line_failed(session: str) -> EarlierRowFailed:
     """Tell that a line was held back, so that its session has no hole."""
     return EarlierRowFailed(
-        f"an earlier line of session {session!r} in this stream failed, so this one "
-        "was not applied. Send its lines again from that one on, the first with "
-        "`at`, the step the session is at."
+        "an earlier line of this stream failed that was, or may have been, of session "
+        f"{session!r}, so this one was not applied. Send its lines again from that one "
+        "on, the first with `at`, the step the session is at."
     )

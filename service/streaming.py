@@ -24,7 +24,7 @@ from service.dialects.v1_row import name_row
 from service.dialects.v1_texts import reword
 from service.engine import Engine
 from service.errors import CarryoverError, Overloaded, TooManyEvents
-from service.holes import Holes
+from service.holes import UNREADABLE, Holes
 from service.lines import Line, Lines
 from service.predicting import limit_events
 from service.rows import Refused, Result, Row
@@ -134,6 +134,16 @@ class Stream:
         return parsed
 
     def _advance(self, rows: Sequence[Row | Refused]) -> list[Result]:
+        """Advance rows, but none of any session after one that cannot be read."""
+        results: list[Result] = []
+        for k, row in enumerate(rows):
+            if isinstance(row, Refused) and isinstance(row.error, UNREADABLE):
+                results += self._advance_readable(rows[len(results) : k])
+                results.append(row.error)
+                self._holes.dig_everywhere()
+        return results + self._advance_readable(rows[len(results) :])
+
+    def _advance_readable(self, rows: Sequence[Row | Refused]) -> list[Result]:
         """Advance rows, but none of a session after one that failed."""
         results: dict[int, Result] = {}
         waiting: Sequence[int] = range(len(rows))

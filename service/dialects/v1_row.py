@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import numpy as np
 from msgspec import UNSET
 
 from service.catalog import Model
-from service.dialects.v1_careful import Form
+from service.dialects.v1_careful import Form, find_session
 from service.dialects.v1_events import mend
 from service.dialects.v1_forms import ObjectRow, ParsedRow
 from service.dialects.v1_sequence import read_sequence
@@ -30,8 +31,8 @@ def parse_row(where: str, form: Form, model: Model, is_last_only: bool) -> Parse
         return parse_object(form, model, is_last_only)
     except CarryoverError as error:
         named = name_row(error, where)
-        session = form.session if isinstance(form, ObjectRow) else UNSET
-        return ParsedRow(Refused(named, session if session is not UNSET else None))
+        sent = msgspec.structs.asdict(form) if isinstance(form, ObjectRow) else None
+        return ParsedRow(Refused(named, find_session(sent)))
 
 
 def name_row(error: CarryoverError, where: str) -> CarryoverError:

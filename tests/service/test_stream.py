@@ -44,17 +44,22 @@ class Pipe:
 
     def __init__(self):
         self._lines = queue.Queue()
+        self._rest = b""  # of a line longer than was asked for
 
     def write(self, *written):
         for line in written:
             self._lines.put(line)
 
-    def readline(self, _size):
-        line = b""
-        while not line.endswith(b"\n") and (piece := self._lines.get(timeout=10)):
+    def readline(self, size):
+        line = self._rest
+        while not line.endswith(b"\n") and len(line) < size:
+            piece = self._lines.get(timeout=10)
+            if piece is None:
+                raise OSError("connection reset")
+            if not piece:
+                break
             line += piece
-        if piece is None:
-            raise OSError("connection reset")
+        line, self._rest = line[:size], line[size:]
         return line
 
 
@@ -121,15 +126,12 @@ def test_memory_the_client_holds_goes_on(stream):
 @pytest.mark.parametrize(
     ("line", "code"),
     [
-        (b"{", "invalid_json"),
-        (b"\xff", "invalid_json"),
         (b"17", "invalid_request"),
         (b'{"sequence": ["red"], "sesion": "s"}', "unknown_field"),
         (b'["blue"]', "unknown_event"),
         (b"[]", "empty_sequence"),
         (b"[NaN]", "non_finite_input"),
         (b'["poison"]', "non_finite"),
-        (b'["red"' + b" " * 20_000 + b"]", "body_too_large"),
     ],
     ids=lambda value: value[:30] if isinstance(value, bytes) else value,
 )
@@ -145,6 +147,61 @@ def test_a_bad_line_is_answered_with_a_problem_and_the_stream_goes_on(
     assert "instances" not in bad["detail"]
     assert "the body is not" not in bad["detail"]
     assert (first["step"], last["step"]) == (1, 2)
+
+
+@pytest.mark.parametrize("is_one_batch", [True, False], ids=["one batch", "batches"])
+@pytest.mark.parametrize(
+    ("line", "code"),
+    [
+        (b"{", "invalid_json"),
+        (b"\xff", "invalid_json"),
+        (b'{"sequence": ["red"], "session": "s"', "invalid_json"),
+        (b'["red"' + b" " * 20_000 + b"]", "body_too_large"),
+        (dump(row("red")).rstrip()[:-1] + b" " * 20_000 + b"}", "body_too_large"),
+    ],
+    ids=lambda value: value[:30] if isinstance(value, bytes) else value,
+)
+def test_no_line_is_applied_after_one_that_may_be_of_its_session(
+    stream, open_stream, line, code, is_one_batch
+):
+    sent = [
+        dump(row("red")),
+        line + b"\n",
+        dump(row("red")),
+        dump(["red"]),
+        dump(row("red", session="t")),
+        dump(row("red", at=1)),
+        dump(row("red")),
+        dump(row("red", session="t", start=True)),
+        line + b"\n",
+        dump(row("red")),
+    ]
+    if is_one_batch:
+        answers = stream(data=b"".join(sent))
+    else:
+        pipe = Pipe()
+        _, answered = open_stream(pipe)
+        answers = []
+        for one in sent:
+            pipe.write(one)
+            answers.append(json.loads(next(answered)))
+
+    bad = answers[1]
+    assert_problem_body(bad, bad["status"], code)
+    assert bad["line"] == 2
+    held = "earlier_row_failed"
+    shown = [
+        a if isinstance(a, list) else a.get("code", a.get("step")) for a in answers
+    ]
+    assert shown == [1, code, held, [1, 0, 0], held, 2, 3, 1, code, held]
+
+
+def test_a_wrong_control_of_a_sequence_holds_back_its_session(stream):
+    wrong = {"sequence": ["red"], "sequence_id": [7], "sequence_control_input": [0, 1]}
+
+    bad, held = stream(wrong, row("red", session="7"))
+
+    assert (bad["code"], held["code"]) == ("invalid_request", "earlier_row_failed")
 
 
 def test_blank_lines_are_ignored_and_counted(stream):
