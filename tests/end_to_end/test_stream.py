@@ -87,9 +87,9 @@ def test_a_line_is_answered_before_the_next_one_is_sent(server, connect):
     answers = connection.answers()
 
     for step, event in enumerate(networks.VOCABULARY[:3], 1):
-        connection.send(dump(row(event, "lockstep")))
+        connection.send(dump(row(event, "stream-lockstep")))
         streamed = next(answers)
-        (single,) = server.predict("next-lstm", row(event, "single")).json()[
+        (single,) = server.predict("next-lstm", row(event, "stream-single")).json()[
             "predictions"
         ]
         assert streamed["step"] == step
@@ -106,16 +106,18 @@ def test_interleaved_sessions_are_answered_as_by_requests(server):
         (f"{rng.integers(20)}", networks.VOCABULARY[rng.integers(4)])
         for _ in range(600)
     ]
-    data = dump(*[row(event, f"mixed-{name}") for name, event in sent])
+    data = dump(*[row(event, f"stream-mixed-{name}") for name, event in sent])
 
     response = requests.post(server.url + PATH, data=data, timeout=60)
 
     answers = [json.loads(line) for line in response.content.splitlines()]
-    assert [a["session"] for a in answers] == [f"mixed-{name}" for name, _ in sent]
+    assert [a["session"] for a in answers] == [
+        f"stream-mixed-{name}" for name, _ in sent
+    ]
     for name in {name for name, _ in sent}:
         events = [event for other, event in sent if other == name]
         whole = server.predict("next-lstm", events, **{"return": "all"}).json()
-        mine = [a for a in answers if a["session"] == f"mixed-{name}"]
+        mine = [a for a in answers if a["session"] == f"stream-mixed-{name}"]
         assert [a["step"] for a in mine] == list(range(1, len(events) + 1))
         np.testing.assert_allclose(
             [a["probabilities"] for a in mine],
