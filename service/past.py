@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from service.catalog import Model
-from service.errors import WrongNetwork
+from service.errors import InvalidEvent, WrongNetwork
 from service.memory.admission import Found
 from service.memory.answers import keep_named
 from service.memory.record import Session, Tombstone
@@ -105,17 +105,26 @@ def encode_for(row: Row, model: Model, encoded_by: Model) -> np.ndarray:
     """Return a row's events as a version takes them.
 
     Raises:
-        InvalidRequest: The version does not know an event.
-        WrongNetwork: The row came without names, and the versions differ.
+        UnknownEvent: The version does not know an event.
+        WrongNetwork: The row came without names, or the version takes other events.
     """
     if model.schema == encoded_by.schema:
         return row.sequence
+    if not len(row.sequence):  # a forecast of the memory as it is
+        return np.empty((0, *model.encoder.columns), model.encoder.dtype)
     if row.events is not None:
-        return model.encoder.encode(row.events)
-    raise WrongNetwork(
-        f"the row's events were sent as numbers for version "
-        f"{encoded_by.manifest.version}; its memory is version "
-        f"{model.manifest.version}'s, which takes other events. Name that version in "
-        "the address.",
+        try:
+            return model.encoder.encode(row.events)
+        except InvalidEvent as error:
+            raise takes_others(model, encoded_by, error.detail) from error
+    raise takes_others(model, encoded_by, "the row's events were sent as numbers.")
+
+
+def takes_others(model: Model, encoded_by: Model, reason: str) -> WrongNetwork:
+    """Return the error of events that were right for another version."""
+    return WrongNetwork(
+        f"the row's events are those of version {encoded_by.manifest.version}; its "
+        f"memory is version {model.manifest.version}'s, which takes other events: "
+        f"{reason} Name that version in the address.",
         model_version=str(model.manifest.version),
     )

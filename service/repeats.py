@@ -1,13 +1,14 @@
 """Repeats: rows that were answered before, and the answers kept for them.
 
-A row is known again by its idempotency key, or, where it has none, by the step it
-says the session is at. Knows the stored form of an answer; neither HTTP nor stores.
+A row is recognised by its idempotency key, or, where it has none, by the step it says
+the session is at; and by what its client sent, digested before any version encoded it.
 """
 
 from __future__ import annotations
 
 from hashlib import blake2b
 
+from service.call import Call
 from service.errors import AnswerTooLarge, IdempotencyMismatch
 from service.idempotency import FINGERPRINT_BYTES, name_key
 from service.memory.admission import Found
@@ -21,18 +22,16 @@ from service.memory.answers import (
 )
 from service.memory.record import Session, Tombstone
 from service.rows import Outcome, Row
-from service.runtime import Signature
+from service.sent_events import digest_events
 from service.stored_outcome import decode_outcome, encode_outcome
 
 
-def find_answer(
-    row: Row, signature: Signature, found: Found, since: float
-) -> Outcome | None:
+def find_answer(call: Call, row: Row, found: Found, since: float) -> Outcome | None:
     """Find the answer a row has had already.
 
     Args:
+        call: What the rows of the request share.
         row: The row.
-        signature: What it asks of the network.
         found: What the store holds for its session.
         since: Answers stored before this instant count no more.
 
@@ -46,17 +45,18 @@ def find_answer(
     if not isinstance(record, Session | Tombstone) or not record.answers:
         return None
     if row.key is not None:
-        return find_by_key(row, record.answers, since)
-    if row.at is not None and row.at != record.step:
-        return find_by_step(row, signature, record, since)
-    return None
+        return find_by_key(call, row, record.answers, since)
+    return find_by_step(call, row, record, since)
 
 
-def find_by_key(row: Row, answers: bytes, since: float) -> Outcome | None:
+def find_by_key(call: Call, row: Row, answers: bytes, since: float) -> Outcome | None:
     """Find the answer stored under a row's key."""
-    name = name_key(row.key or "")
+    name, former = name_key(row.key or ""), row.former_fingerprint
     named = [answer for answer in iterate(answers, since) if answer.name == name]
-    if any(answer.fingerprint != row.fingerprint for answer in named):
+    if not all(
+        answer.fingerprint == row.fingerprint or is_former(answer, former, call)
+        for answer in named
+    ):
         raise IdempotencyMismatch(
             f"Idempotency-Key {(row.key or '')[:80]!r} was used for another request to "
             f"session {row.session!r}; nothing was applied. Send a new key with a new "
@@ -69,20 +69,39 @@ def find_by_key(row: Row, answers: bytes, since: float) -> Outcome | None:
 
 
 def find_by_step(
-    row: Row, signature: Signature, record: Session | Tombstone, since: float
+    call: Call, row: Row, record: Session | Tombstone, since: float
 ) -> Outcome | None:
-    """Find the answer that led from the row's step to where the session is now."""
-    fingerprint = fingerprint_row(row, signature)
+    """Find the answer that led from the row's step to where the session is now.
+
+    The two may be the same step: a row at step 1 that reset its session to its one
+    event left it at step 1.
+    """
     for answer in iterate(record.answers, since):
-        stands_there = answer.name == NO_NAME and answer.step == record.step
-        if stands_there and (answer.at, answer.fingerprint) == (row.at, fingerprint):
+        steps = (answer.name, answer.at, answer.step)
+        if steps != (NO_NAME, row.at, record.step):
+            continue
+        former = digest_row(call, row, row.sequence.tobytes())
+        if answer.fingerprint == fingerprint_row(call, row) or is_former(
+            answer, former, call
+        ):
             return decode_outcome(answer.content)
     return None
 
 
+def is_former(answer: Answer, former: bytes, call: Call) -> bool:
+    """Tell whether a release that digested encoded events stored a row's answer.
+
+    Its digest counts only for the version that gave the answer: in another one the
+    same numbers may be other events.
+    """
+    if answer.fingerprint != former:
+        return False
+    return decode_outcome(answer.content).version == call.model.manifest.version
+
+
 def keep_answer(
+    call: Call,
     row: Row,
-    signature: Signature,
     section: bytes,
     outcome: Outcome,
     *,
@@ -99,9 +118,9 @@ def keep_answer(
     is_named = row.key is not None
     answer = Answer(
         name=name_key(row.key) if row.key is not None else NO_NAME,
-        fingerprint=row.fingerprint if is_named else fingerprint_row(row, signature),
+        fingerprint=row.fingerprint if is_named else fingerprint_row(call, row),
         position=row.position,
-        at=outcome.step - len(row.sequence),
+        at=outcome.step - len(row.sequence) if row.at is None else row.at,
         step=outcome.step,
         stored_at=now,
         content=encode_outcome(outcome, is_last_only=row.is_last_only),
@@ -114,11 +133,16 @@ def keep_answer(
     raise too_large(answer.size, bounds)
 
 
-def fingerprint_row(row: Row, signature: Signature) -> bytes:
+def fingerprint_row(call: Call, row: Row) -> bytes:
     """Digest what a row without a key asks for, its session and step apart."""
-    options = (signature, row.is_last_only, row.start, row.end, row.ttl_seconds)
+    return digest_row(call, row, digest_events(row, call.model.manifest.input))
+
+
+def digest_row(call: Call, row: Row, events: bytes) -> bytes:
+    """Digest a row's options and its events."""
+    options = (call.signature, row.is_last_only, row.start, row.end, row.ttl_seconds)
     digest = blake2b(repr(options).encode(), digest_size=FINGERPRINT_BYTES)
-    digest.update(row.sequence.tobytes())
+    digest.update(events)
     return digest.digest()
 
 

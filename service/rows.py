@@ -32,12 +32,14 @@ class Row(Value, frozen=True, eq=False):
         end: Whether the session ends with this row.
         ttl_seconds: Idle lifetime asked for the session, or lifetime of the token.
         key: Idempotency key of the request, for a row of a session, if it has one.
-        fingerprint: 16-byte digest of the request under that key.
+        fingerprint: 16-byte digest of the request under that key, as it was sent.
+        former_fingerprint: The same as releases digested it that took encoded events;
+            compared with what they stored, never stored.
         position: Which row of the request it is.
         is_last_only: Whether outputs are wanted for the last timestep only; no others
             are kept.
         events: The events as the client wrote them, for a version of the model that
-            takes others; None where they came as numbers.
+            takes others, and to recognise a repeat; None where they came as numbers.
         plain: Memory the client sent back in the open, if any.
         is_plain: Whether the client wants it so: the outcome has it, and no token.
         is_strict: Whether `start` alone begins the session: without it the session must
@@ -54,6 +56,7 @@ class Row(Value, frozen=True, eq=False):
     ttl_seconds: float | None = None
     key: str | None = None
     fingerprint: bytes = b""
+    former_fingerprint: bytes = b""
     position: int = 0
     is_last_only: bool = False
     events: Sequence[Any] | None = None

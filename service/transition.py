@@ -15,9 +15,10 @@ from service.catalog import Catalog
 from service.errors import CarryoverError, CorruptRecord, WrongNetwork
 from service.memory import changes
 from service.memory.admission import Found, admit
+from service.memory.chains import NO_USE, Use
 from service.memory.history import append_events
 from service.memory.record import Session, Tombstone
-from service.memory.seal import Opened, Seal
+from service.memory.seal import Opened, Seal, digest_use
 from service.memory.snapshots import Snapshot, append_snapshot
 from service.memory_document import read_memory, show_memory
 from service.migration import Continuation, choose_version, find_version
@@ -25,6 +26,7 @@ from service.past import Past, begin_with
 from service.repeats import find_answer, keep_answer
 from service.retention import Lifetimes, Retention
 from service.rows import Advanced, Outcome, Result, Row
+from service.sent_events import digest_events
 from service.value import Value
 
 
@@ -114,7 +116,7 @@ class Transitions:
         if row.key is None and row.at is None:
             return None
         since = self._clock() - self._retention.answers.seconds
-        outcome = find_answer(row, call.signature, found, since)
+        outcome = find_answer(call, row, found, since)
         if outcome is None:
             return None
         served = self._catalog.family(call.model)
@@ -126,9 +128,20 @@ class Transitions:
         if row.token is None:
             return None
         name, now = call.model.manifest.name, self._clock()
-        use = self._seal.name_use(row.token, row.sequence.tobytes())
+        use = self._name_use(call, row)
         return self._seal.open(
             row.token, tenant=call.tenant, model=name, now=now, use=use
+        )
+
+    def _name_use(self, call: Call, row: Row) -> Use:
+        """Name what a row uses its token for, where uses are kept."""
+        if not self._seal.has_chains:
+            return NO_USE
+        manifest = call.model.manifest
+        return Use(
+            digest_use(row.token, digest_events(row, manifest.input)),
+            digest_use(row.token, row.sequence.tobytes()),
+            manifest.version,
         )
 
     def _read_plain(self, call: Call, row: Row) -> Session | None:
@@ -211,8 +224,8 @@ class Transitions:
         answers, snapshots, history = past.answers, b"", b""
         if answers or row.key is not None or row.at is not None:
             answers = keep_answer(
+                call,
                 row,
-                call.signature,
                 answers,
                 outcome,
                 now=record.updated_at,
@@ -245,7 +258,7 @@ class Transitions:
             record = step.record.replace(last_event=past.own[-1].tobytes())
             plain = show_memory(record, past.model)
             return step.outcome.replace(plain=plain)
-        use = self._seal.name_use(row.token, row.sequence.tobytes())
+        use = self._name_use(call, row)
         try:
             token = self._seal.seal(
                 step.record,

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from hashlib import blake2b
-from typing import NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -17,10 +17,12 @@ from service.dialects.v2_events import encode_rows
 from service.dialects.v2_forms import Column, Remembering, Request, Wanted
 from service.dialects.v2_outputs import choose_outputs
 from service.dialects.v2_parameters import read_memory
+from service.dialects.v2_plan import plan_of
 from service.dialects.v2_raw import read_raw
 from service.errors import InvalidRequest
 from service.idempotency import FINGERPRINT_BYTES
 from service.rows import Row
+from service.sent_events import Columns, digest_events
 
 
 def parse(
@@ -64,29 +66,22 @@ def parse(
         rows = [build_row(sequence, memory) for sequence in sequences]
         return Request(rows, form.id, memory, outputs)
     (sequence,) = sequences
-    name = Name(memory.key or key)
-    if name.key is not None:
-        digest = digest_request(sequence, memory, outputs, scope)
-        name = Name(name.key, digest)
-    rows = [build_row(sequence, memory, name, find_events(named, len(sequence)))]
-    return Request(rows, form.id, memory, outputs)
-
-
-class Name(NamedTuple):
-    """What tells a request from others: its key, and the digest of what it asks for."""
-
-    key: str | None = None
-    fingerprint: bytes = b""
-
-
-NAMELESS = Name()
+    row = build_row(sequence, memory, find_events(named, model, len(sequence)))
+    name = memory.key or key
+    if name is not None:
+        events = digest_events(row, model.manifest.input)
+        row = row.replace(
+            key=name,
+            fingerprint=digest_request(events, memory, outputs, scope),
+            former_fingerprint=digest_request(
+                sequence.tobytes(), memory, outputs, scope
+            ),
+        )
+    return Request([row], form.id, memory, outputs)
 
 
 def build_row(
-    sequence: np.ndarray,
-    memory: Remembering,
-    name: Name = NAMELESS,
-    events: list[str] | None = None,
+    sequence: np.ndarray, memory: Remembering, events: Sequence[Any] | None = None
 ) -> Row:
     """Hand a row and its memory to the engine's form."""
     return Row(
@@ -100,22 +95,33 @@ def build_row(
         ttl_seconds=memory.ttl_seconds,
         is_strict=memory.session is not None,
         is_last_only=memory.is_last_only,
-        key=name.key,
-        fingerprint=name.fingerprint,
         events=events,
     )
 
 
-def find_events(columns: Mapping[str, Column], length: int) -> list[str] | None:
-    """Return a row's events by name, where they came so."""
+def find_events(
+    columns: Mapping[str, Column], model: Model, length: int
+) -> Sequence[Any] | None:
+    """Return a row's events as they were sent, where any of it came by name."""
+    if model.manifest.input["kind"] == "record":
+        plan = plan_of(model)
+        sizes = zip(plan.names, plan.sizes, strict=True)
+        own = {name: list_events(columns[name], size) for name, size in sizes}
+        return Columns(own, length)
     column = columns.get("sequence")
     if column is None or not isinstance(column.values, list):
         return None
     return column.values[:length]
 
 
+def list_events(column: Column, size: tuple[int, ...]) -> list[str] | np.ndarray:
+    """Return a field's values, one for each event: names, numbers, or vectors."""
+    values = column.values
+    return values if isinstance(values, list) else values.reshape(-1, *size)
+
+
 def digest_request(
-    sequence: np.ndarray, memory: Remembering, outputs: Sequence[Wanted], scope: str
+    events: bytes, memory: Remembering, outputs: Sequence[Wanted], scope: str
 ) -> bytes:
     """Digest what is asked for, not its form.
 
@@ -124,5 +130,5 @@ def digest_request(
     asked = [(wanted.name, wanted.num_classes) for wanted in outputs]
     options = repr((scope, memory._replace(key=None, sequence_id=None), asked))
     digest = blake2b(options.encode(), digest_size=FINGERPRINT_BYTES)
-    digest.update(sequence.tobytes())
+    digest.update(events)
     return digest.digest()

@@ -33,7 +33,7 @@ from service.errors import (
     TokenForeign,
     TokenInvalid,
 )
-from service.memory.chains import Chains
+from service.memory.chains import NO_USE, Chains, Use
 from service.memory.record import Session, decode, encode
 
 Plain = Literal["off", "show", "accept"]
@@ -90,7 +90,7 @@ class Seal:
         tenant: str,
         model: str,
         before: Opened | None = None,
-        use: bytes = b"",
+        use: Use = NO_USE,
     ) -> str:
         """Return the token that holds a session.
 
@@ -99,7 +99,7 @@ class Seal:
             tenant: Whose token it is.
             model: The model it is for.
             before: What the token held that it goes on from; None begins a chain.
-            use: Digest of that token and the events; see `name_use`.
+            use: What that token was used for.
 
         Raises:
             TokenReplayed: Another use of the token before was faster.
@@ -115,7 +115,7 @@ class Seal:
         return PREFIX + _to_text(nonce + sealed)
 
     def open(
-        self, token: str, *, tenant: str, model: str, now: float, use: bytes = b""
+        self, token: str, *, tenant: str, model: str, now: float, use: Use = NO_USE
     ) -> Opened:
         """Return what a token holds.
 
@@ -124,7 +124,7 @@ class Seal:
             tenant: Whose token it must be.
             model: The model it must be for.
             now: The present, in seconds since the epoch.
-            use: Digest of the token and the events; see `name_use`.
+            use: What it is used for.
 
         Raises:
             TokenInvalid: It is no token, was changed, or is another tenant's or
@@ -168,12 +168,10 @@ class Seal:
                 "CARRYOVER_PLAIN_MEMORY=show."
             )
 
-    def name_use(self, token: str | None, events: bytes) -> bytes:
-        """Digest a token and what it is used for; empty where no chains are kept."""
-        if self._chains is None:
-            return b""
-        sent = (token or "").encode("utf-8", "replace")
-        return blake2b(events, key=blake2b(sent).digest(), digest_size=16).digest()
+    @property
+    def has_chains(self) -> bool:
+        """Whether older tokens are refused, for which their uses are digested."""
+        return self._chains is not None
 
     def _decrypt(self, sealed: bytes, bound: bytes) -> bytes:
         nonce, content = sealed[:NONCE_BYTES], sealed[NONCE_BYTES:]
@@ -183,6 +181,12 @@ class Seal:
             except InvalidTag:
                 continue
         raise _invalid()
+
+
+def digest_use(token: str | None, events: bytes) -> bytes:
+    """Digest a token and the events it is used with."""
+    sent = (token or "").encode("utf-8", "replace")
+    return blake2b(events, key=blake2b(sent).digest(), digest_size=16).digest()
 
 
 def _decode(content: bytes) -> Session:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from service.errors import CorruptRecord, TokenReplayed
-from service.memory.chains import Chains
+from service.memory.chains import Chains, Use
 from service.memory.record import Session
 from service.memory.sessions import SessionKey, Sessions
 from service.memory.store import Put, Store
@@ -13,7 +13,7 @@ from tests.fakes import FakeClock
 from tests.service.memory.stored import session_at
 
 CHAIN, OTHER = b"c" * 16, b"o" * 16
-A, B = b"a" * 16, b"b" * 16
+A, B = Use(b"a" * 16), Use(b"b" * 16)
 OWNER = {"tenant": "acme", "model": "nature"}
 
 
@@ -113,3 +113,16 @@ def test_corrupt_chain_is_told_and_not_taken_for_a_new_one(
 
     with pytest.raises(CorruptRecord):
         chains.check(CHAIN, 1, B, **OWNER)
+
+
+def test_use_that_a_former_release_stored_counts_for_its_version_only(
+    chains: Chains, record: Callable[[int], Session]
+) -> None:
+    encoded = b"e" * 16
+    chains.advance(CHAIN, 0, A, record(2), **OWNER)
+    chains.advance(CHAIN, 2, Use(encoded), record(5), **OWNER)  # as it was stored
+    version = record(5).model_version
+
+    chains.check(CHAIN, 2, Use(b"new", encoded, version), **OWNER)
+    with pytest.raises(TokenReplayed):
+        chains.check(CHAIN, 2, Use(b"new", encoded, version + 1), **OWNER)
