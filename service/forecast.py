@@ -26,22 +26,32 @@ from service.errors import (
     EmptySequence,
 )
 from service.loop import Breaks
-from service.memory.admission import Found, check_step
+from service.memory.admission import Found
 from service.memory.sessions import SessionKey, live
 from service.past import Past
 from service.paths import Path, Plan, extend
-from service.rows import Outcome, Refused, Row
+from service.rows import Refused, Row
 
 # The memory tensor that holds what a network told of the event to come.
 EXPECTED = "expected"
 
 
 class Forecast(NamedTuple):
-    """What may follow a row: the version that says so, the step, and the paths."""
+    """What may follow a row.
+
+    Attributes:
+        model: The version that says so.
+        step: The step after the row's events.
+        paths: The most probable first.
+        migrated_from: The version that made the memory, where another would continue.
+        is_reset: Whether that memory would be dropped.
+    """
 
     model: Model
     step: int
     paths: list[Path]
+    migrated_from: int | None = None
+    is_reset: bool = False
 
 
 def check_forecastable(model: Model) -> None:
@@ -174,16 +184,9 @@ def recall(
     if row.session is not None and found is not None and found.record is None:
         name = SessionKey(call.tenant, call.model.manifest.name, row.session)
         live(name, found)  # raises: a forecast does not begin a session
-    # Without `at`, for which there may be a stored answer: it is no repeat.
-    past = engine.transitions.begin(call, row.replace(at=None), found)
-    if isinstance(past, Outcome):
-        raise TypeError("a row without a key and a step cannot be a repeat")
-    check_step(past.record.step if past.record else 0, row.at)
+    past = engine.transitions.decide(call, row, found)
     if past.tensors is None and not len(past.sequence):
-        raise EmptySequence(
-            "the row has neither a memory nor events, so nothing is to be continued. "
-            "Send at least one event, a session or a memory."
-        )
+        raise nothing_to_continue(past)
     check_forecastable(past.model)
     if not len(past.sequence) and EXPECTED not in past.model.manifest.memory:
         raise EmptySequence(
@@ -191,6 +194,20 @@ def recall(
             "at least one event with the row."
         )
     return past
+
+
+def nothing_to_continue(past: Past) -> EmptySequence:
+    """Return the error of a row that has neither a memory nor events."""
+    if past.is_reset:
+        return EmptySequence(
+            f"the row has no events, and its memory is version {past.migrated_from}'s: "
+            "the policy of this model is reset, so the sequence restarts at its next "
+            "event. Send at least one event."
+        )
+    return EmptySequence(
+        "the row has neither a memory nor events, so nothing is to be continued. "
+        "Send at least one event, a session or a memory."
+    )
 
 
 def walk(
@@ -221,11 +238,11 @@ def walk(
             results |= failed
             paths = {k: own for k, own in paths.items() if k not in failed}
     for k, own in paths.items():
-        before, row = pasts[k].record, rows[k]
+        past, row = pasts[k], rows[k]
         num_events = len(row.sequence) if isinstance(row, Row) else 0
-        step = (before.step if before else 0) + num_events
+        step = (past.record.step if past.record else 0) + num_events
         shown = own if plan.samples is not None else own[:1]
-        results[k] = Forecast(model, step, shown)
+        results[k] = Forecast(model, step, shown, past.migrated_from, past.is_reset)
     return results
 
 

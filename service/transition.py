@@ -80,10 +80,11 @@ class Transitions:
         """
         if found is not None and (usual := continue_usual(call, row, found)):
             return usual
-        return self.decide(call, row, found)
+        answered = self._find_answer(call, row, found)
+        return self.decide(call, row, found) if answered is None else answered
 
-    def decide(self, call: Call, row: Row, found: Found | None) -> Past | Outcome:
-        """Decide what any row continues, by all the rules; see `begin`."""
+    def decide(self, call: Call, row: Row, found: Found | None) -> Past:
+        """Decide what a new row continues, by all the rules; see `begin`."""
         opened: Opened | None = None
         if found is None:
             self._seal.check_plain(
@@ -93,9 +94,6 @@ class Transitions:
             sent = opened.record if opened else self._read_plain(call, row)
             found_or_sent = Found(0, sent)
         else:
-            answered = self._find_answer(call, row, found)
-            if answered is not None:
-                return answered
             found_or_sent = found
         chosen = self._choose(call, row, found_or_sent.record)
         continued = admit(
@@ -111,9 +109,9 @@ class Transitions:
         # A sequence that begins anew begins another chain of tokens.
         return past.replace(opened=None if past.is_reset else opened)
 
-    def _find_answer(self, call: Call, row: Row, found: Found) -> Outcome | None:
+    def _find_answer(self, call: Call, row: Row, found: Found | None) -> Outcome | None:
         """Find the answer to a row that is a repeat, and the version that gave it."""
-        if row.key is None and row.at is None:
+        if found is None or (row.key is None and row.at is None):
             return None
         since = self._clock() - self._retention.answers.seconds
         outcome = find_answer(call, row, found, since)

@@ -186,13 +186,17 @@ def render_row(
     if row.session is not None:
         answer["session"] = row.session
     answer["model_version"] = str(result.model.manifest.version)
+    if result.migrated_from is not None:
+        answer["migrated_from"] = str(result.migrated_from)
+    if result.is_reset:
+        answer["reset"] = True
     return answer
 
 
 def render_path(path: Path, labels: Sequence[str]) -> dict[str, Any]:
-    """Write one path."""
+    """Write one path: its numbers with the digits of a float32, as a prediction's."""
     return {
         "events": [labels[k] for k in path.events],
-        "probabilities": path.probabilities,
-        "log_probability": path.log_probability,
+        "probabilities": np.array(path.probabilities, np.float32),
+        "log_probability": np.float32(path.log_probability),
     }

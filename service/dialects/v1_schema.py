@@ -98,6 +98,8 @@ class ForecastAnswer(msgspec.Struct):
     path: ForecastPath | UnsetType = UNSET
     samples: list[ForecastPath] | UnsetType = UNSET
     session: str | UnsetType = UNSET
+    migrated_from: str | UnsetType = UNSET
+    reset: Literal[True] | UnsetType = UNSET
 
 
 class Forecasts(msgspec.Struct):
