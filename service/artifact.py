@@ -19,6 +19,7 @@ MANIFEST = Path("assets.extra", "carryover", "manifest.json")
 FORMAT = 1
 # As TensorFlow Serving has it; "2-backup" and ".3.partial" are no versions.
 VERSION = re.compile(r"[1-9][0-9]*")
+MAX_VERSION = 2**63 - 1  # TensorFlow Serving's, and what a record has room for
 log = logging.getLogger(__name__)
 
 
@@ -122,7 +123,12 @@ def list_versions(model: Path) -> list[Path]:
     """List the folders of a model whose names are version numbers."""
     if not model.is_dir():
         return []
-    return [path for path in model.iterdir() if VERSION.fullmatch(path.name)]
+    return [path for path in model.iterdir() if is_version(path.name)]
+
+
+def is_version(name: str) -> bool:
+    """Tell whether a folder's name is a version number."""
+    return VERSION.fullmatch(name) is not None and int(name) <= MAX_VERSION
 
 
 def read_artifact(path: Path) -> Artifact:

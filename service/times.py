@@ -11,11 +11,17 @@ def format_time(seconds: float) -> str:
     return format_milliseconds(round(seconds * 1e6) // 1000)
 
 
+# What ISO 8601 has room for. A clock that is wrong by millennia costs no answer: the
+# last instant stands for all after it.
+FIRST_MILLISECOND, LAST_MILLISECOND = -62_135_596_800_000, 253_402_300_799_999
+
+
 # Every answer names a time, and those of one tick name the same.
 @lru_cache(maxsize=256)
 def format_milliseconds(milliseconds: int) -> str:
     """Write milliseconds since 1970."""
-    second, rest = divmod(milliseconds, 1000)
+    bounded = max(FIRST_MILLISECOND, min(milliseconds, LAST_MILLISECOND))
+    second, rest = divmod(bounded, 1000)
     return f"{format_second(second)}.{rest:03d}Z"
 
 

@@ -17,8 +17,15 @@ from service.artifact import Manifest
 from service.catalog import Model
 from service.dialects.v1_careful import Form, read_carefully
 from service.dialects.v1_columns import read_columns
-from service.dialects.v1_forms import Options, ParsedRow, PredictBody, Request
+from service.dialects.v1_forms import (
+    ObjectRow,
+    Options,
+    ParsedRow,
+    PredictBody,
+    Request,
+)
 from service.dialects.v1_row import parse_row
+from service.dialects.v1_sequence import choose_id
 from service.dialects.v1_wording import to_float32, wording_of
 from service.errors import EmptySequence, InvalidRequest, TooManyRows
 from service.idempotency import Idempotency, stamp
@@ -65,6 +72,8 @@ def parse(
     if options.is_columnar:
         forms = read_columns(body.inputs, model.manifest, max_rows)
     check_rows(forms, max_rows, field)
+    if idempotency is not None:
+        choose_ids(forms, idempotency)
     is_last_only = options.is_last_only and not explain
     rows = [
         parse_row(f"{field}[{k}]", form, model, is_last_only)
@@ -80,6 +89,14 @@ def parse(
             for k, parsed in enumerate(rows)
         ]
     return Request(options, rows)
+
+
+def choose_ids(forms: Sequence[Form], idempotency: Idempotency) -> None:
+    """Give rows that start a sequence without an id the one that a repeat will get."""
+    for k, form in enumerate(forms):
+        if isinstance(form, ObjectRow):
+            name = f"{idempotency.key}\0{k}\0".encode() + idempotency.fingerprint
+            choose_id(form, name)
 
 
 def ask_plain(row: Row | Refused) -> Row | Refused:

@@ -27,7 +27,8 @@ Top = Annotated[int, Meta(ge=1, le=MAX_COUNT)]
 Threshold = Annotated[float, Meta(ge=0, le=1)]
 SessionId = Annotated[str, Meta(max_length=MAX_SESSION_BYTES)]
 # OpenVINO Model Server's tensors are of shape [1]; a number alone says the same.
-UInt64 = Annotated[int, Meta(ge=0)]
+# A bound of this size cannot be checked while parsing; `v1_sequence` does.
+UInt64 = Annotated[int, Meta(ge=0, extra_json_schema={"maximum": 2**64 - 1})]
 SequenceId = UInt64 | str | Annotated[list[UInt64 | str], Meta(min_length=1)]
 Control = Literal[0, 1, 2]
 Controls = Control | Annotated[list[Control], Meta(min_length=1)]

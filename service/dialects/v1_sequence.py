@@ -6,6 +6,7 @@ The same session by other names: sequence 42 is session "42". Knows rows, no eve
 from __future__ import annotations
 
 import secrets
+from hashlib import blake2b
 from typing import Any
 
 from msgspec import UNSET
@@ -14,8 +15,23 @@ from service.dialects.v1_forms import ObjectRow
 from service.errors import InvalidRequest
 
 SEQUENCE_START, SEQUENCE_END = 1, 2
+MAX_SEQUENCE_ID = 2**64 - 1
+NO_IDS: tuple[Any, ...] = (UNSET, 0, "", [0], [""])
 # Ids the service chooses survive JavaScript, whose integers end here.
 MAX_CHOSEN_ID = 2**53 - 1
+
+
+def choose_id(row: ObjectRow, name: bytes) -> None:
+    """Give a row that starts a sequence without an id the same id at each repeat.
+
+    Args:
+        row: The row; its sequence_id is set.
+        name: What a repeat of the row has in common with it, and no other row.
+    """
+    begins = row.sequence_control_input in (SEQUENCE_START, [SEQUENCE_START])
+    if begins and row.sequence_id in NO_IDS:
+        number = int.from_bytes(blake2b(name, digest_size=16).digest())
+        row.sequence_id = 1 + number % MAX_CHOSEN_ID
 
 
 def read_sequence(row: ObjectRow) -> int | str:
@@ -28,7 +44,8 @@ def read_sequence(row: ObjectRow) -> int | str:
         The sequence's id: as it came, or chosen here for one that starts without.
 
     Raises:
-        InvalidRequest: The row has a session too, or no id where it needs one.
+        InvalidRequest: The row has a session too, no id where it needs one, or one
+            that no sequence can have.
     """
     if row.session is not UNSET:
         raise InvalidRequest(
@@ -43,6 +60,11 @@ def read_sequence(row: ObjectRow) -> int | str:
             "the row has no sequence_id, or 0; expected the id of its sequence, or "
             "sequence_control_input 1, which starts one under an id chosen here.",
             error="Sequence ID has not been provided in request inputs",
+        )
+    if isinstance(given, int) and given > MAX_SEQUENCE_ID:
+        raise InvalidRequest(
+            f"sequence_id has {given.bit_length()} bits; expected 1 to "
+            f"{MAX_SEQUENCE_ID}, or text. Send a smaller number, or send it as text."
         )
     chosen: int | str = given or 1 + secrets.randbelow(MAX_CHOSEN_ID)
     row.session = str(chosen)

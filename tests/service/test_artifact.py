@@ -57,6 +57,7 @@ def test_hidden_and_foreign_folders_are_no_versions(tmp_path):
     (tmp_path / "m" / "3").mkdir()
     (tmp_path / "m" / "2-backup").mkdir()
     (tmp_path / "m" / "007").mkdir()
+    write_version(tmp_path / "m", 2**63)  # no record has room for it
     (tmp_path / "empty").mkdir()
     (tmp_path / "note.txt").touch()
 

@@ -426,3 +426,18 @@ def test_rows_that_say_neither_store_no_answer(send, engine):
     send(row("red"), key=None)
 
     assert engine.sessions.get(SessionKey("", "counting", "s")).answers == b""
+
+
+@pytest.mark.parametrize("given", [{}, {"sequence_id": 0}])
+def test_repeated_start_of_a_sequence_gets_the_id_it_was_given(client, given):
+    row = {"sequence": ["red"], "sequence_control_input": 1, **given}
+    body = {"instances": [row, row]}
+
+    answers = [
+        client.post(PATH, json=body, headers={"Idempotency-Key": key})
+        for key in ('"k"', '"k"', '"other"')
+    ]
+
+    ids = [[p["sequence_id"] for p in a.get_json()["predictions"]] for a in answers]
+    assert answers[0].data == answers[1].data
+    assert len({*ids[0], *ids[2]}) == 4
