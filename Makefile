@@ -51,14 +51,16 @@ test-container: .venv/installed-dev models  ## build and run every image, Tensor
 fuzz-binary: .venv/installed-dev  ## a million made-up bodies for the decoder of binary tensors
 	@FUZZ_BODIES=2000 FUZZ_MUTATIONS=500 $(BIN)/python -m pytest tests/service/test_binary_fuzz.py
 
-check: .venv/installed-dev  ## check format, lint and types; writes nothing
+check: .venv/installed-dev  ## check format, lint and types, of the page too; writes nothing
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
+	@$(BIN)/biome ci --error-on-warnings service/playground
 
 format: .venv/installed-dev  ## format the code and mend what ruff can
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
+	@$(BIN)/biome check --write service/playground
 
 bench: .venv/installed-dev  ## measure the service, a Flask echo and a bare WSGI function [BENCH=--quick]
 	@$(BIN)/python -m benchmarks.speed $(BENCH)

@@ -38,6 +38,7 @@ from service.views import (
     health,
     models,
     operations,
+    playground,
     predict,
     session_changes,
     session_memory,
@@ -187,6 +188,7 @@ def create_app(services: Services) -> Flask:
         health,
         operations,
         documents,
+        playground,
     )
     for view in (*views, v2, v2_models, v2_repository):
         app.register_blueprint(view.blueprint)

@@ -8,10 +8,7 @@ from __future__ import annotations
 from flask import Flask, current_app, g, request
 
 from service.current import services
-from service.openapi import OPERATIONS, Access
-
-# Files of the page at /docs: a browser sends no key.
-OPEN_PAGES = "swagger_ui."
+from service.openapi import OPERATIONS, PAGES, Access
 
 
 def init_app(app: Flask) -> None:
@@ -35,7 +32,7 @@ def identify() -> None:
 
 def find_access(app: Flask, endpoint: str) -> Access:
     """Return what an endpoint needs; `admin` where its view declares nothing."""
-    if endpoint.startswith(OPEN_PAGES):
+    if endpoint.startswith(PAGES):
         return "open"
     operation = OPERATIONS.get(app.view_functions[endpoint])
     return operation.access if operation else "admin"

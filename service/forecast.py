@@ -226,12 +226,11 @@ def walk(
         else:
             paths[k] = [begun] * (plan.samples or 1)
     generators = {k: np.random.default_rng([plan.seed, k]) for k in paths}
-    began = time.monotonic()
+    began, breaks = time.monotonic(), Breaks()
     for distance in range(plan.horizon):
-        with Breaks() as breaks:
-            for k in paths:
-                paths[k] = extend(paths[k], plan, generators[k])
-                breaks.take()
+        for k in paths:
+            paths[k] = extend(paths[k], plan, generators[k])
+            breaks.take()
         if time.monotonic() > deadline:
             raise too_late(time.monotonic() - began)
         if distance + 1 < plan.horizon:

@@ -58,12 +58,10 @@ class Flow:
         num_events: How many are left.
         jobs: Rows of it that wait.
         served: Events it was charged, in its tenant's virtual time.
-        credit: Events that are charged twice.
         is_queued: Whether it may be chosen.
     """
 
     __slots__ = (
-        "credit",
         "is_queued",
         "jobs",
         "num_all_events",
@@ -79,7 +77,6 @@ class Flow:
         self.num_events = self.num_all_events = num_events
         self.jobs: deque[Job] = deque()
         self.served = 0.0
-        self.credit = 0
         self.is_queued = False
 
     @property

@@ -7,6 +7,7 @@ A view says with `describes` what it takes and answers, as the structs that chec
 from service.openapi.document import build_document
 from service.openapi.operation import (
     OPERATIONS,
+    PAGES,
     Access,
     Example,
     Parameter,
@@ -15,6 +16,7 @@ from service.openapi.operation import (
 
 __all__ = [
     "OPERATIONS",
+    "PAGES",
     "Access",
     "Example",
     "Parameter",

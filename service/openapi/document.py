@@ -16,7 +16,7 @@ from werkzeug.routing import Rule
 from service import VERSION
 from service.catalog import Catalog, Model
 from service.errors import CarryoverError, MalformedRequest, NotFound
-from service.openapi.operation import JSON, OPERATIONS, Operation
+from service.openapi.operation import JSON, OPERATIONS, PAGES, Operation
 from service.openapi.parameters import describe_path
 from service.openapi.responses import Problem, describe_responses
 from service.openapi.schemas import spell_out
@@ -37,7 +37,7 @@ def build_document(app: Flask, catalog: Catalog) -> dict[str, Any]:
     """Describe every call of an application.
 
     Args:
-        app: Its routes; those below a hidden prefix are pages, not calls.
+        app: Its routes, pages among them.
         catalog: The served models, which the examples are about.
     """
     models = [catalog.find(name) for name in catalog.names()]
@@ -85,7 +85,7 @@ def list_calls(
     """
     for rule in app.url_map.iter_rules():
         view = app.view_functions[rule.endpoint]
-        if getattr(view, "is_page", False) or rule.endpoint.startswith("swagger_ui."):
+        if rule.endpoint.startswith(PAGES):
             continue
         for method in sorted((rule.methods or set()) - IMPLIED):
             yield rule, method, view, OPERATIONS.get(view, Operation("other", "admin"))

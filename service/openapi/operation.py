@@ -12,6 +12,8 @@ from service.errors import CarryoverError, Forbidden, StoreUnavailable, Unauthor
 JSON = "application/json"
 # Scope that an API key needs: `any` takes every key, `open` needs none.
 Access = Literal["open", "any", "predict", "sessions", "admin"]
+# Endpoints of pages and their files: not calls, and a browser sends them no key.
+PAGES = ("swagger_ui.", "playground.")
 
 
 class Parameter(NamedTuple):

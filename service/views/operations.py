@@ -1,4 +1,4 @@
-"""`GET /`, which KServe's clients ask, and `GET /metrics`, which Prometheus scrapes."""
+"""`GET /`, for KServe's clients and browsers, and `GET /metrics` for Prometheus."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from prometheus_client import CONTENT_TYPE_LATEST
 from service import metrics
 from service.openapi import describes
 from service.problems import JSON, json_response
+from service.views import playground
 
 blueprint = Blueprint("operations", __name__)
 
@@ -22,8 +23,16 @@ class Alive(msgspec.Struct):
 @blueprint.get("/")
 @describes("operations", "open", answer=Alive)
 def alive() -> Response:
-    """Report that the process answers, as the servers of KServe V1 do."""
-    return json_response({"status": "alive"})
+    """Report that the process answers, as the servers of KServe V1 do.
+
+    A client that prefers `text/html`, as browsers do, gets the playground.
+    """
+    if playground.accepts_page():
+        response = playground.restrict(playground.send("index.html"))
+    else:
+        response = json_response({"status": "alive"})
+    response.vary.add("Accept")
+    return response
 
 
 @blueprint.get("/metrics")

@@ -137,8 +137,10 @@ def test_image_holds_no_tensorflow_and_is_small(mounted):
 
 
 def test_all_that_is_written_to_keep_is_in_data(mounted):
-    kept = "['memory', 'memory.mark', 'state', 'token.key']"
-    assert mounted.seen["data"].strip() == kept
+    assert (
+        mounted.seen["data"].strip()
+        == "['memory', 'memory.mark', 'state', 'token.key']"
+    )
 
 
 def test_session_survives_a_restart(mounted):

@@ -1,5 +1,6 @@
 """`docs/api.md` names every call; `test_errors` holds its errors to the code."""
 
+from service.openapi import PAGES
 from tests.servers import ROOT
 
 
@@ -7,8 +8,8 @@ def test_every_call_is_documented(client):
     documented = (ROOT / "docs" / "api.md").read_text()
 
     for rule in client.application.url_map.iter_rules():
-        if rule.endpoint.startswith("swagger_ui."):
-            continue  # the files of the page at /docs
+        if rule.endpoint.startswith(PAGES):
+            continue  # pages and their files
         path = rule.rule.replace("/versions/<version:version>", "")
         path = path.replace("/labels/<label:label>", "")
         path = path.replace("<model:name>", "{model}")

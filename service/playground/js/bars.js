@@ -1,0 +1,62 @@
+/** An answer as bars: probabilities with the threshold, or a forecast's numbers. */
+
+import { html } from "../vendor/htm-preact.js";
+import { colourOf, formatNumber, topOf } from "./model.js";
+
+const MOST_BARS = 5;
+
+/** Bars of one answer; with many labels the most probable ones. */
+export function Bars({ model, values }) {
+  if (!values) return html`<div class="bars empty" aria-hidden="true"></div>`;
+  if (!model.labels) return html`<${Numbers} model=${model} values=${values} />`;
+  return html`<div class="bars">${shownOf(model, values).map(
+    (k) =>
+      html`<${Bar} key=${k} label=${model.labels[k]} value=${values[k]} colour=${colourOf(k)} threshold=${model.threshold} />`,
+  )}</div>`;
+}
+
+function Bar({ label, value, colour, threshold }) {
+  const isDecided = threshold !== null && value >= threshold;
+  return html`<div class="bar">
+    <span class="bar-label" title=${label}>${label}</span>
+    <span class="track">
+      <i class=${colour} style=${{ width: `${100 * value}%` }}></i>
+      ${threshold !== null && html`<b style=${{ left: `${100 * threshold}%` }} title="threshold ${threshold}"></b>`}
+    </span>
+    <span class="number">${value.toFixed(2)}${isDecided && html`<em class="bar-decided" title="decided: at or over the threshold ${threshold}"> ✓</em>`}</span>
+  </div>`;
+}
+
+function Numbers({ model, values }) {
+  const width = model.quantiles?.length ?? 1;
+  const rows = [];
+  for (let k = 0; k < values.length; k += width) rows.push(values.slice(k, k + width));
+  return html`<table class="numbers"><tbody>${rows.map(
+    (row, k) =>
+      html`<tr key=${k}><th scope="row">${k + 1} ahead</th>${row.map((value) => html`<td>${formatNumber(value)}</td>`)}</tr>`,
+  )}</tbody></table>`;
+}
+
+/** An answer in words, for screen readers and titles. */
+export function describeAnswer(model, values) {
+  if (!values) return "No answer yet";
+  if (!model.labels) return `Forecast ${values.map(formatNumber).join(", ")}`;
+  return shownOf(model, values)
+    .map((k) => `${model.labels[k]} ${values[k].toFixed(2)}`)
+    .join(", ");
+}
+
+function shownOf(model, values) {
+  return model.labels.length <= MOST_BARS ? model.labels.map((_, k) => k) : topOf(values, MOST_BARS);
+}
+
+/** The same answer small, for a column: one upright bar per label. */
+export function SmallBars({ model, values }) {
+  if (!values) return html`<span class="small-bars"></span>`;
+  if (!model.labels)
+    return html`<span class="small-bars"><span class="small-number number">${formatNumber(values[0])}</span></span>`;
+  return html`<span class="small-bars" title=${describeAnswer(model, values)}>${shownOf(model, values).map(
+    (k) =>
+      html`<i key=${k} class="${colourOf(k)} ${model.threshold !== null && values[k] >= model.threshold ? "decided" : ""}" style=${{ height: `${2 + 42 * values[k]}px` }}></i>`,
+  )}</span>`;
+}

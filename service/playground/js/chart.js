@@ -1,0 +1,97 @@
+/** A series with its forecast: the value over events, and a fan after the selected one. */
+
+import { html, useEffect, useRef } from "../vendor/htm-preact.js";
+
+const HEIGHT = 200;
+
+export function Chart({ lane, selected, theme, onSelect }) {
+  const { model, trace } = lane;
+  const host = useRef(null);
+  useEffect(() => {
+    const width = host.current.clientWidth;
+    const data = listSeries(model, trace.columns, selected);
+    const plot = new globalThis.uPlot(describePlot(model, width, trace.columns, selected), data, host.current);
+    const pick = () => plot.cursor.idx !== null && onSelect(Math.min(plot.cursor.idx, trace.columns.length - 1));
+    plot.over.addEventListener("click", pick);
+    const watch = new ResizeObserver(() => plot.setSize({ width: host.current.clientWidth, height: HEIGHT }));
+    watch.observe(host.current);
+    return () => {
+      watch.disconnect();
+      plot.destroy();
+    };
+  }, [model, trace.columns, selected, theme]);
+  return html`<div class="chart" ref=${host} role="img" aria-label=${describe(model, trace.columns, selected)}></div>`;
+}
+
+function describe(model, columns, selected) {
+  const values = columns[selected]?.values;
+  if (!values) return `${model.field} over ${columns.length} rows`;
+  const next = readFan(model, values).map(([, middle]) => Math.round(middle));
+  return `${model.field} over ${columns.length} rows; forecast after row ${selected + 1}: ${next.join(", ")}`;
+}
+
+/** A forecast as triples of low, middle and high, one per step ahead. */
+export function readFan(model, values) {
+  const width = model.quantiles?.length ?? 1;
+  const fan = [];
+  for (let k = 0; k < values.length; k += width) {
+    const row = values.slice(k, k + width);
+    fan.push([row[0], row[Math.floor(width / 2)], row[width - 1]]);
+  }
+  return fan;
+}
+
+/** Columns for the chart: event numbers, values, then low, middle and high of the fan. */
+export function listSeries(model, columns, selected) {
+  const fan = columns[selected]?.values ? readFan(model, columns[selected].values) : [];
+  const length = Math.max(columns.length, selected + 1 + fan.length);
+  const at = (values) => Array.from({ length }, (_, k) => values(k) ?? null);
+  const value = (k) => columns[k]?.event?.[model.field];
+  const ahead = (part) => at((k) => (k === selected && fan.length ? value(k) : fan[k - selected - 1]?.[part]));
+  return [at((k) => k + 1), at(value), ahead(0), ahead(1), ahead(2)];
+}
+
+function describePlot(model, width, columns, selected) {
+  const style = getComputedStyle(document.documentElement);
+  const colour = (name) => style.getPropertyValue(name).trim();
+  const axis = {
+    stroke: colour("--dim"),
+    grid: { stroke: colour("--line"), width: 1 },
+    ticks: { show: false },
+    font: "12px system-ui",
+  };
+  const fan = { stroke: colour("--fan-edge"), width: model.quantiles ? 1 : 0, points: { show: false } };
+  return {
+    width,
+    height: HEIGHT,
+    legend: { show: false },
+    cursor: { y: false, drag: { setScale: false } },
+    scales: { x: { time: false } },
+    axes: [
+      { ...axis, values: (_, ticks) => ticks.map((tick) => (Number.isInteger(tick) ? tick : "")) },
+      { ...axis, size: 56 },
+    ],
+    series: [
+      {},
+      { stroke: colour("--ink"), width: 1.5, points: { show: columns.length < 60, size: 4, fill: colour("--panel") } },
+      fan,
+      { stroke: colour("--positive-ink"), width: 2, points: { show: true, size: 5, fill: colour("--panel") } },
+      fan,
+    ],
+    bands: model.quantiles ? [{ series: [4, 2], fill: colour("--fan") }] : [],
+    hooks: { draw: [(plot) => drawSelected(plot, selected, colour("--accent"))] },
+  };
+}
+
+function drawSelected(plot, selected, colour) {
+  if (selected < 0) return;
+  const x = plot.valToPos(selected + 1, "x", true);
+  plot.ctx.save();
+  plot.ctx.strokeStyle = colour;
+  plot.ctx.setLineDash([4, 4]);
+  plot.ctx.beginPath();
+  plot.ctx.moveTo(x, plot.bbox.top);
+  plot.ctx.lineTo(x, plot.bbox.top + plot.bbox.height);
+  plot.ctx.stroke();
+  plot.ctx.restore();
+}

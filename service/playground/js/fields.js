@@ -1,0 +1,77 @@
+/** Fields and sliders for events that are records, numbers or lists of numbers. */
+
+import { html, useState } from "../vendor/htm-preact.js";
+import { firstValue } from "./model.js";
+
+const STEP_MS = 30 * 60 * 1000;
+
+/** A form for one event; after each, its time goes on by half an hour. */
+export function Fields({ model, onAppend }) {
+  const fields = model.fields ?? [{ name: "event", type: model.kind, size: model.size }];
+  const [values, setValues] = useState(() =>
+    Object.fromEntries(fields.map((field) => [field.name, firstValue(field)])),
+  );
+  const set = (name, value) => setValues((now) => ({ ...now, [name]: value }));
+  const submit = (event) => {
+    event.preventDefault();
+    onAppend([model.fields ? values : values.event]);
+    setValues(advanceTimes(fields, values));
+  };
+  return html`<form class="fields" onSubmit=${submit}>
+    ${fields.map((field) => html`<${Field} key=${field.name} field=${field} value=${values[field.name]} onChange=${(value) => set(field.name, value)} />`)}
+    <button type="submit" class="button main-button">Add</button>
+  </form>`;
+}
+
+function advanceTimes(fields, values) {
+  const later = fields.filter(({ type }) => type === "time").map(({ name }) => [name, later30(values[name])]);
+  return { ...values, ...Object.fromEntries(later) };
+}
+
+/** Half an hour after a time, in the same form. */
+export function later30(text) {
+  const time = Date.parse(`${text}Z`);
+  return Number.isNaN(time) ? text : new Date(time + STEP_MS).toISOString().slice(0, 19);
+}
+
+function Field({ field, value, onChange }) {
+  if (field.type === "category")
+    return html`<label>${field.name}
+      <select value=${value} onChange=${(event) => onChange(event.target.value)}>${field.vocabulary.map(
+        (name) => html`<option key=${name} value=${name}>${name}</option>`,
+      )}</select></label>`;
+  if (field.type === "time")
+    return html`<label>${field.name}
+      <input type="datetime-local" step="1" value=${value} required
+        onInput=${(event) => onChange(withSeconds(event.target.value))} /></label>`;
+  if (field.type === "vector")
+    return html`<label>${`${field.name}: ${field.size} numbers`}
+      <input type="text" inputmode="decimal" value=${value.join(", ")} onChange=${(event) => onChange(readList(event.target.value))} /></label>`;
+  return html`<${NumberField} field=${field} value=${value} onChange=${onChange} />`;
+}
+
+function NumberField({ field, value, onChange }) {
+  const [low, high, step] = rangeOf(field);
+  const change = (event) => event.target.value !== "" && onChange(Number(event.target.value));
+  return html`<div class="slider">
+    <label>${field.name}<input type="number" value=${value} step="any" required onInput=${change} /></label>
+    <input type="range" aria-label="${field.name}, slider" min=${low} max=${high} step=${step} value=${value} onInput=${change} />
+  </div>`;
+}
+
+function rangeOf({ type, size, mean, std }) {
+  if (type === "index") return [0, Math.max(1, size - 1), 1];
+  if (!std) return [-1, 1, 0.01];
+  const step = 10 ** Math.floor(Math.log10(std / 20));
+  const round = (x) => Math.round(x / step) * step;
+  return [Math.min(0, round(mean - 3 * std)), round(mean + 3 * std), step];
+}
+
+const withSeconds = (text) => (text.length === 16 ? `${text}:00` : text);
+
+function readList(text) {
+  return text
+    .split(/[,\s]+/)
+    .filter(Boolean)
+    .map(Number);
+}

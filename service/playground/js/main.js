@@ -1,0 +1,46 @@
+/** Entry point: open the place that the address names, and keep the address up to date. */
+
+import { html, render } from "../vendor/htm-preact.js";
+import { watchCalls } from "./api.js";
+import { App } from "./app.js";
+import { placeOf, readPlace, writePlace } from "./place.js";
+import { currentTheme, followTheme, toggleTheme } from "./theme.js";
+import { Workbench } from "./workbench.js";
+
+const root = document.getElementById("app");
+let isDrawing = false;
+const bench = new Workbench(draw);
+
+function draw() {
+  if (isDrawing) return;
+  isDrawing = true;
+  requestAnimationFrame(() => {
+    isDrawing = false;
+    keepPlace();
+    render(
+      html`<${App} bench=${bench} state=${bench.state} theme=${currentTheme()} onTheme=${changeTheme} onOpen=${open} />`,
+      root,
+    );
+  });
+}
+
+function keepPlace() {
+  if (bench.state.status !== "ready" || bench.state.lanes.length === 0) return;
+  const hash = writePlace(placeOf(bench.state));
+  if (hash !== location.hash) history.replaceState(null, "", hash);
+}
+
+function changeTheme() {
+  toggleTheme();
+  draw();
+}
+
+function open() {
+  bench.open(readPlace(location.hash));
+}
+
+watchCalls((call) => bench.noteCall(call));
+followTheme(draw);
+addEventListener("hashchange", open);
+root.textContent = "";
+open();

@@ -1,0 +1,141 @@
+/** What a served model takes and answers, read from its metadata. */
+
+import { hasPicture } from "./pictures.js";
+
+const STORY = ["bear", "squirrel", "tree", "person", "blurry"];
+const NUM_COLOURS = 8;
+
+/** Describe a model: names, schema, and how to read its answers. */
+export function readModel(metadata, version = "") {
+  return {
+    name: metadata.name,
+    version,
+    servedVersion: metadata.version,
+    cell: metadata.cell,
+    units: metadata.units ?? [],
+    threshold: metadata.threshold ?? null,
+    examples: metadata.examples ?? [],
+    report: readReport(metadata),
+    ...readInput(metadata.input),
+    ...readOutput(metadata.output),
+  };
+}
+
+function readInput(input) {
+  return {
+    kind: input.kind,
+    vocabulary: input.vocabulary ?? null,
+    fields: input.fields ?? null,
+    size: input.size ?? null,
+    inputKey: JSON.stringify(input),
+    noun: nounOf(input),
+  };
+}
+
+function readOutput(output) {
+  return {
+    outputName: output.name,
+    outputKind: output.kind,
+    isNextEvent: output.kind === "next_event",
+    isSeries: output.kind === "forecast" && Boolean(output.field),
+    labels: output.labels ?? null,
+    field: output.field ?? null,
+    quantiles: output.quantiles ?? null,
+  };
+}
+
+function readReport(metadata) {
+  return {
+    metrics: metadata.metrics ?? [],
+    createdAt: (metadata.created_at ?? "").slice(0, 10),
+    config: metadata.training?.config ?? null,
+    packages: metadata.packages ?? {},
+    memoryBytes: metadata.memory_bytes,
+  };
+}
+
+function nounOf(input) {
+  if (input.vocabulary?.every(hasPicture)) return "picture";
+  return input.kind === "record" ? "row" : "event";
+}
+
+/** Events to open a model with: its first example, or some of its vocabulary. */
+export function openingEvents(model) {
+  if (STORY.every((name) => model.vocabulary?.includes(name))) return STORY;
+  if (model.examples.length > 0) return model.examples[0].sequence;
+  if (model.vocabulary) return model.vocabulary.slice(0, 4);
+  if (model.kind === "index") return [0, 1].filter((k) => k < model.size);
+  if (model.kind === "vector") return [new Array(model.size).fill(0)];
+  return madeUpDays(model.fields);
+}
+
+/** Two made-up days of half hours: each number swings around its mean. */
+function madeUpDays(fields) {
+  const start = Date.parse("2015-01-05T00:00:00Z");
+  return Array.from({ length: 96 }, (_, k) =>
+    Object.fromEntries(fields.map((field) => [field.name, madeUpValue(field, start + k * 1_800_000, k)])),
+  );
+}
+
+function madeUpValue(field, time, k) {
+  if (field.type === "time") return new Date(time).toISOString().slice(0, 19);
+  if (field.type === "number") return Math.round((field.mean ?? 0) - (field.std ?? 1) * Math.cos((k * Math.PI) / 24));
+  return firstValue(field);
+}
+
+/** A value a record's field may take to begin with. */
+export function firstValue(field) {
+  if (field.type === "time") return "2015-01-05T08:00:00";
+  if (field.type === "category") return field.vocabulary[0];
+  if (field.type === "number") return Math.round(field.mean ?? 0);
+  if (field.type === "vector") return new Array(field.size).fill(0);
+  return 0;
+}
+
+/** Read the output of every event of an explained row: one flat list of numbers each. */
+export function readValues(model, row) {
+  return (row[model.outputName] ?? []).map((value) => [value].flat(Infinity));
+}
+
+/** Name of the colour of a label, the same everywhere. */
+export function colourOf(index) {
+  return `label-${index % NUM_COLOURS}`;
+}
+
+/** Write an event in a few characters. */
+export function eventName(event) {
+  if (typeof event === "string") return event;
+  if (Array.isArray(event)) return event.map((x) => formatNumber(x)).join(", ");
+  if (event === null || typeof event !== "object") return String(event);
+  const [first, ...rest] = Object.entries(event).map(([name, value]) =>
+    name === "time" ? String(value).slice(5, 16).replace("T", " ") : formatNumber(value),
+  );
+  return [first, ...rest].join(" · ");
+}
+
+/** Write a number with three significant digits, a whole one in full. */
+export function formatNumber(value) {
+  if (typeof value !== "number") return String(value);
+  if (Number.isInteger(value)) return String(value);
+  return Math.abs(value) >= 100 ? value.toFixed(0) : value.toPrecision(3);
+}
+
+/** A half-life in a few characters. */
+export function lifeText(events) {
+  if (events === null) return "";
+  if (!Number.isFinite(events) || events >= 10_000) return "does not fade";
+  return `${events < 10 ? events.toFixed(1) : Math.round(events)} events`;
+}
+
+/** Index of the largest number. */
+export function largest(values) {
+  let at = 0;
+  for (let k = 1; k < values.length; k++) if (values[k] > values[at]) at = k;
+  return at;
+}
+
+/** Indices of the largest numbers, the largest first. */
+export function topOf(values, count) {
+  const order = values.map((_, k) => k).sort((a, b) => values[b] - values[a]);
+  return order.slice(0, count);
+}

@@ -1,0 +1,41 @@
+/** A live session of the service: read without a change, advanced only by sending. */
+
+import { call, sessionAddress } from "./api.js";
+import { explain } from "./trace.js";
+
+/** Read a session: what it says of itself, and its memory as a column. */
+export async function openSession(model, id) {
+  const address = sessionAddress(model.name, id);
+  const [about, document] = await Promise.all([call("GET", address), call("GET", `${address}/memory`)]);
+  const column = {
+    event: about.last_event ?? "",
+    step: about.step,
+    values: null,
+    alone: null,
+    surprise: null,
+    layers: readLayers(document.memory),
+  };
+  return { session: { id, step: about.step }, column };
+}
+
+function readLayers(memory) {
+  const layers = [];
+  for (const [name, values] of Object.entries(memory)) {
+    const [, kind, index] = name.match(/^(long_term|short_term)_(\d+)$/) ?? [];
+    if (kind) layers[Number(index)] = { ...layers[Number(index)], [kind]: values };
+  }
+  return layers;
+}
+
+/** Send events to a session. `at` keeps them from being applied twice or out of order. */
+export function sendToSession(model, session, events) {
+  return explain(model, events, { session: session.id, at: session.step });
+}
+
+/** A page of live sessions whose ids begin with `prefix`. */
+export function listSessions(model, prefix, after) {
+  const query = new URLSearchParams({ limit: "20" });
+  if (prefix) query.set("prefix", prefix);
+  if (after) query.set("after", after);
+  return call("GET", `${sessionAddress(model.name)}?${query}`);
+}

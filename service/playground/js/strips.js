@@ -1,0 +1,132 @@
+/** Strips of cells on a canvas: memories diverging around 0, gates as bars from 0 to 1. */
+
+import { html, useEffect, useRef } from "../vendor/htm-preact.js";
+
+export const MEMORY_HEIGHT = 20;
+export const GATE_HEIGHT = 16;
+export const STRIP_GAP = 7;
+export const LAYER_GAP = 12;
+
+const TITLES = {
+  long_term: "long-term",
+  short_term: "short-term",
+  learn: "learn",
+  forget: "forget",
+  use: "use",
+  update: "update (z)",
+  reset: "reset (r)",
+};
+const ORDER = ["long_term", "short_term", "learn", "forget", "use", "update", "reset"];
+
+/** The strips of a trace, top to bottom, with their places. */
+export function listStrips(layers) {
+  const strips = [];
+  let top = 0;
+  layers.forEach((layer, index) => {
+    for (const name of ORDER.filter((key) => key in layer)) {
+      const isMemory = name.endsWith("_term");
+      const height = isMemory ? MEMORY_HEIGHT : GATE_HEIGHT;
+      const prefix = layers.length > 1 && name === ORDER.find((key) => key in layer);
+      strips.push({ layer: index, name, top, height, isMemory, title: TITLES[name], isFirst: prefix });
+      top += height + STRIP_GAP;
+    }
+    top += LAYER_GAP;
+  });
+  return { strips, height: Math.max(0, top - LAYER_GAP - STRIP_GAP) };
+}
+
+/** Read the colours of the theme in force. */
+export function readColours() {
+  const style = getComputedStyle(document.documentElement);
+  const read = (name) => style.getPropertyValue(name).trim();
+  return {
+    positive: read("--positive"),
+    negative: read("--negative"),
+    gate: read("--gate"),
+    empty: read("--strip"),
+    mark: read("--accent"),
+    ink: read("--ink"),
+  };
+}
+
+/** The strips of one event. */
+export function Strips({ column, layout, scale, width, theme, unit, onPoint }) {
+  const canvas = useRef(null);
+  useEffect(() => {
+    drawStrips(canvas.current, column, layout, scale, width, unit);
+  }, [column, layout, scale, width, theme, unit]);
+  const point = (event) => onPoint(findUnit(event, canvas.current, column, layout));
+  return html`<canvas ref=${canvas} class="strips" aria-hidden="true"
+    style=${{ width: `${width}px`, height: `${layout.height}px` }} onPointerMove=${point} onPointerDown=${point}></canvas>`;
+}
+
+function findUnit(event, canvas, column, layout) {
+  const box = canvas.getBoundingClientRect();
+  const y = event.clientY - box.top;
+  const strip = layout.strips.findLast(({ top }) => y >= top) ?? layout.strips[0];
+  const units = (column.layers[strip.layer]?.[strip.name] ?? [0]).length;
+  const at = Math.floor(((event.clientX - box.left) / box.width) * units);
+  return { layer: strip.layer, unit: Math.max(0, Math.min(units - 1, at)) };
+}
+
+function drawStrips(canvas, column, layout, scale, width, unit) {
+  const context = fitCanvas(canvas, width, layout.height);
+  const colours = readColours();
+  for (const strip of layout.strips) {
+    const values = column.layers[strip.layer]?.[strip.name];
+    if (!values) continue;
+    const most = strip.name === "long_term" ? scale[strip.layer] : 1;
+    drawStrip(context, values, strip, width, most, colours);
+    if (unit?.layer === strip.layer) markUnit(context, unit.unit, values.length, strip, width, colours);
+  }
+}
+
+function drawStrip(context, values, strip, width, most, colours) {
+  const step = width / values.length;
+  const gap = step > 4 ? 1.5 : 0;
+  values.forEach((value, k) => {
+    const size = Math.min(1, Math.abs(value) / most);
+    const filled = strip.isMemory ? strip.height : strip.height * size;
+    context.globalAlpha = 1;
+    context.fillStyle = colours.empty;
+    context.fillRect(k * step, strip.top, step - gap, strip.height);
+    context.globalAlpha = strip.isMemory ? size : 1;
+    context.fillStyle = colourOfCell(strip, value, colours);
+    context.fillRect(k * step, strip.top + strip.height - filled, step - gap, filled);
+  });
+  context.globalAlpha = 1;
+}
+
+/** The colour of a value: gates have one, memories one for each sign. */
+export function colourOfCell(strip, value, colours) {
+  if (!strip.isMemory) return colours.gate;
+  return value < 0 ? colours.negative : colours.positive;
+}
+
+function markUnit(context, unit, count, strip, width, colours) {
+  const step = width / count;
+  context.strokeStyle = colours.ink;
+  context.lineWidth = 1.5;
+  context.strokeRect(unit * step - 0.5, strip.top + 0.5, Math.max(3, step), strip.height - 1);
+}
+
+/** Give a canvas the pixels of the screen, and return its context in CSS pixels. */
+export function fitCanvas(canvas, width, height) {
+  const ratio = globalThis.devicePixelRatio || 1;
+  canvas.width = Math.max(1, Math.round(width * ratio));
+  canvas.height = Math.max(1, Math.round(height * ratio));
+  const context = canvas.getContext("2d");
+  context.setTransform(ratio, 0, 0, ratio, 0, 0);
+  context.clearRect(0, 0, width, height);
+  return context;
+}
+
+/** Largest long-term memory of each layer, at least 1: one scale for all columns. */
+export function findScale(columns) {
+  const scale = (columns[0]?.layers ?? []).map(() => 1);
+  for (const { layers } of columns)
+    layers.forEach((layer, k) => {
+      for (const value of layer.long_term ?? []) scale[k] = Math.max(scale[k], Math.abs(value));
+    });
+  return scale;
+}

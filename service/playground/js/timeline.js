@@ -1,0 +1,124 @@
+/** A sequence unfolded in time: one column per event, and arcs of influence above them.
+
+    Only the columns in sight are in the document: 500 events of 128 units scroll as
+    easily as five of 16. */
+
+import { html, useEffect, useLayoutEffect, useMemo, useRef, useState } from "../vendor/htm-preact.js";
+import { describeAnswer, SmallBars } from "./bars.js";
+import { eventName, formatNumber } from "./model.js";
+import { Picture } from "./pictures.js";
+import { findScale, listStrips, Strips } from "./strips.js";
+
+const [NARROWEST, WIDEST] = [116, 168];
+const ARC_HEIGHT = 56;
+const MARGIN = 2;
+
+export function Timeline({ lane, selected, unit, theme, influence, onSelect, onUnit }) {
+  const { model, trace } = lane;
+  const scroller = useRef(null);
+  const [room, setRoom] = useState({ left: 0, width: 1000 });
+  const layout = useMemo(
+    () => listStrips(trace.columns.at(-1)?.layers ?? []),
+    [lane.id, trace.columns.at(-1)?.values !== null],
+  );
+  const scale = useMemo(() => findScale(trace.columns), [trace.columns]);
+  const look = () => setRoom({ left: scroller.current.scrollLeft, width: scroller.current.clientWidth });
+  useLayoutEffect(look, [trace.columns.length]);
+  useEffect(() => {
+    const watch = new ResizeObserver(look);
+    watch.observe(scroller.current);
+    return () => watch.disconnect();
+  }, []);
+  const count = trace.columns.length;
+  const width = Math.max(NARROWEST, Math.min(WIDEST, Math.floor(room.width / count)));
+  useEffect(() => keepInSight(scroller.current, selected, width), [selected, count, width]);
+  const first = Math.max(0, Math.floor(room.left / width) - MARGIN);
+  const shown = trace.columns.slice(first, first + Math.ceil(room.width / width) + 2 * MARGIN + 1);
+  return html`<div class="timeline">
+    <${Names} model=${model} layout=${layout} hasSurprise=${model.isNextEvent} />
+    <div class="scroller" ref=${scroller} onScroll=${look} onKeyDown=${(key) => press(key, selected, onSelect, scroller.current)} tabindex="-1">
+      <div class="columns" role="group" aria-label="${lane.model.noun}s, oldest first" style=${{ width: `${count * width}px` }}>
+        <${Arcs} influence=${influence} selected=${selected} width=${width} columns=${trace.columns} />
+        <div class="spacer" style=${{ width: `${first * width}px` }}></div>
+        ${shown.map((column, k) => {
+          const index = first + k;
+          return html`<${Column} key=${index} model=${model} column=${column} index=${index} width=${width} isSelected=${index === selected}
+            layout=${layout} scale=${scale} theme=${theme} unit=${unit} onSelect=${onSelect} onUnit=${onUnit} />`;
+        })}
+      </div>
+    </div>
+  </div>`;
+}
+
+// Arrow keys move along the columns; the selected one alone is a stop of the Tab key.
+function press(key, selected, onSelect, scroller) {
+  const step = { ArrowLeft: -1, ArrowRight: 1, Home: -Infinity, End: Infinity }[key.key];
+  if (!step) return;
+  key.preventDefault();
+  onSelect(Math.max(0, Math.min(Number.MAX_SAFE_INTEGER, selected + step)));
+  requestAnimationFrame(() =>
+    requestAnimationFrame(() => scroller.querySelector(".column.selected")?.focus({ preventScroll: true })),
+  );
+}
+
+function keepInSight(scroller, selected, width) {
+  if (selected < 0) return;
+  const left = selected * width;
+  const right = left + width;
+  if (left < scroller.scrollLeft) scroller.scrollLeft = left;
+  else if (right > scroller.scrollLeft + scroller.clientWidth) scroller.scrollLeft = right - scroller.clientWidth;
+}
+
+function Names({ model, layout, hasSurprise }) {
+  return html`<div class="names" aria-hidden="true">
+    <span class="name-answer">${model.labels ? "answer" : "forecast"}</span>
+    ${hasSurprise && html`<span class="name-surprise">surprise</span>`}
+    <div class="name-strips" style=${{ height: `${layout.height}px` }}>${layout.strips.map(
+      (strip) =>
+        html`<span key=${strip.top} style=${{ top: `${strip.top}px`, height: `${strip.height}px` }}>${strip.isFirst && `${strip.layer + 1}. `}${strip.title}</span>`,
+    )}</div>
+  </div>`;
+}
+
+function Column({ model, column, index, width, isSelected, layout, scale, theme, unit, onSelect, onUnit }) {
+  const name = eventName(column.event);
+  return html`<button type="button" class="column ${isSelected ? "selected" : ""}" aria-pressed=${isSelected} tabindex=${isSelected ? 0 : -1}
+    aria-label="${`${model.noun} ${column.step}: ${name}. ${describeAnswer(model, column.values)}`}" onClick=${() => onSelect(index)} style=${{ width: `${width}px` }}>
+    <span class="event">
+      ${typeof column.event === "string" && html`<${Picture} name=${column.event} />`}
+      <em title=${name}>${name}</em>
+    </span>
+    <${SmallBars} model=${model} values=${column.values} />
+    ${model.isNextEvent && html`<${Surprise} nats=${column.surprise} />`}
+    <${Strips} column=${column} layout=${layout} scale=${scale} width=${width - 20} theme=${theme} unit=${unit}
+      onPoint=${(found) => isSelected && onUnit(found)} />
+  </button>`;
+}
+
+/** A dot with an area of as many nats: how unexpected the event was. */
+function Surprise({ nats }) {
+  const text = nats === null ? "no expectation yet" : `surprise ${formatNumber(nats)} nats`;
+  const radius = nats === null ? 0 : Math.min(11, 4 * Math.sqrt(nats));
+  return html`<span class="surprise" role="img" aria-label=${text} title=${text}>
+    <svg width="24" height="24" aria-hidden="true"><circle cx="12" cy="12" r=${radius} /></svg></span>`;
+}
+
+function Arcs({ influence, selected, width, columns }) {
+  if (!influence) return null;
+  const middle = (k) => k * width + width / 2;
+  const strong = influence.changes
+    .map((change, k) => ({ change, from: influence.first + k }))
+    .filter(({ change }) => Math.abs(change) > 0.02);
+  const text = strong.map(
+    ({ change, from }) => `${eventName(columns[from]?.event)} ${change > 0 ? "+" : "−"}${Math.abs(change).toFixed(2)}`,
+  );
+  return html`<svg class="arcs" width=${columns.length * width} height=${ARC_HEIGHT} role="img"
+    aria-label="Change of the answer when an event is left out: ${text.join(", ") || "none over 0.02"}">
+    ${strong.map(({ change, from }) => {
+      const [a, b] = [middle(from), middle(selected)];
+      const lift = Math.max(4, ARC_HEIGHT - 12 - 40 * Math.min(1, (selected - from) / 8));
+      return html`<path key=${from} class=${change > 0 ? "for" : "against"} d="M${a} ${ARC_HEIGHT}C${a + (b - a) * 0.15} ${lift - 10} ${b - (b - a) * 0.15} ${lift - 10} ${b} ${ARC_HEIGHT}"
+        stroke-width=${1 + 5 * Math.min(1, Math.abs(change))}><title>${`without ${eventName(columns[from]?.event)}: ${change > 0 ? "−" : "+"}${Math.abs(change).toFixed(2)}`}</title></path>`;
+    })}
+  </svg>`;
+}

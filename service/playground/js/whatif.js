@@ -1,0 +1,39 @@
+/** What if: fork, rewind, and a forecast of the events to come. */
+
+import { html, useState } from "../vendor/htm-preact.js";
+
+const MOST_STEPS = 50;
+
+export function WhatIf({ lane, selected, hasTwo, forecast, onFork, onRewind, onForecast }) {
+  const { columns } = lane.trace;
+  const isAtEnd = selected >= columns.length - 1;
+  const noun = lane.model.noun;
+  return html`<div class="whatif" role="group" aria-label="What if">
+    <button type="button" class="button" disabled=${isAtEnd} onClick=${onRewind}
+      title="Take back the ${noun}s after the selected one">Rewind to here</button>
+    <button type="button" class="button" disabled=${columns.length === 0 || hasTwo} onClick=${onFork}
+      title="Begin a second sequence with the ${noun}s so far">Fork here</button>
+    ${lane.model.isNextEvent && html`<${Ahead} lane=${lane} onForecast=${onForecast} />`}
+    ${forecast && html`<${Path} forecast=${forecast} />`}
+  </div>`;
+}
+
+function Ahead({ lane, onForecast }) {
+  const [horizon, setHorizon] = useState(5);
+  const submit = (event) => {
+    event.preventDefault();
+    onForecast(horizon);
+  };
+  return html`<form class="ahead" onSubmit=${submit}>
+    <button type="submit" class="button" disabled=${lane.trace.columns.length === 0}>Forecast</button>
+    <label><input type="number" min="1" max=${MOST_STEPS} value=${horizon} required
+      onInput=${(event) => setHorizon(Number(event.target.value))} /> ahead</label>
+  </form>`;
+}
+
+function Path({ forecast }) {
+  if (forecast.problem) return html`<p class="warning" role="alert">${forecast.problem}</p>`;
+  return html`<ol class="path" aria-label="Most probable ${forecast.events.length} events to come">${forecast.events.map(
+    (event, k) => html`<li key=${k}>${event} <span class="number">${forecast.probabilities[k].toFixed(2)}</span></li>`,
+  )}</ol>`;
+}
