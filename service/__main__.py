@@ -167,7 +167,7 @@ def check_models(settings: Settings) -> None:
         SettingError: No folder under `models` holds a version.
     """
     logging.basicConfig(level=logging.ERROR)  # one sentence is enough
-    if not list(find_versions(Path(settings.models), 1)):
+    if not list(find_versions(Path(settings.models))):
         raise SettingError(
             f"no model is in CARRYOVER_MODELS={settings.models!r}. Train one: make "
             "train CONFIG=training/configs/nature.toml"
@@ -267,7 +267,7 @@ def address(settings: Settings) -> str:
 
 def announcement(settings: Settings) -> str:
     """Write the address and a call to try."""
-    served = find_versions(Path(settings.models), 1)
+    served = find_versions(Path(settings.models))
     names = sorted(version.parent.name for version, *_ in served)
     lines = ["", f"ready: {address(settings)}", f"models: {', '.join(names)}"]
     if "nature" in names:

@@ -17,7 +17,7 @@ from flask import Flask
 from werkzeug.routing import BaseConverter, IntegerConverter
 
 from service import access_log, any_case, authentication, error_pages
-from service.catalog import Catalog, load_catalog, load_model
+from service.catalog import Catalog, load_model
 from service.engine import Engine
 from service.memory.answers import Bounds
 from service.memory.chains import Chains
@@ -28,6 +28,7 @@ from service.memory.store import Capacity, open_store
 from service.migration import Policies, Policy
 from service.repository import Repository
 from service.retention import Lifetimes, Retention
+from service.runs import name_generation
 from service.settings import Settings
 from service.statistics import Statistics
 from service.tenants import Tenants, load_tenants
@@ -86,12 +87,9 @@ def build_services(
         chains,
         cast("Plain", settings.plain_memory),
     )
-    catalog = load_catalog(
-        Path(settings.models),
-        max_events=settings.max_events,
-        max_versions=settings.versions,
-        runtime=settings.runtime,
-    )
+    catalog = Catalog([])
+    state = Path(settings.state)
+    repository = open_repository(settings, catalog, state)
     engine = Engine(
         memory,
         seal,
@@ -103,8 +101,6 @@ def build_services(
     )
     for name in sorted(settings.policies.keys() - set(catalog.names())):
         log.warning("CARRYOVER_POLICIES names %s, which is not served", name)
-    state = Path(settings.state)
-    repository = open_repository(settings, catalog, state)
     tenants = load_tenants(settings.api_keys_file, clock)
     statistics = Statistics(state)
     return Services(settings, catalog, engine, tenants, repository, statistics)
@@ -132,6 +128,7 @@ def open_repository(settings: Settings, catalog: Catalog, state: Path) -> Reposi
         load,
         max_versions=settings.versions,
         state=state,
+        generation=name_generation(),
     )
 
 

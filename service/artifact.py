@@ -98,32 +98,41 @@ class Artifact(msgspec.Struct, frozen=True):
     manifest: Manifest
 
 
-def find_versions(
-    models: Path, max_versions: int | None = None
-) -> Iterator[list[Path]]:
-    """Yield the newest versions' folders of every model under a folder, newest first.
-
-    Args:
-        models: The folder.
-        max_versions: How many versions of a model at most, 1 or more; None for all.
-    """
+def find_versions(models: Path) -> Iterator[list[Path]]:
+    """Yield the folders of the versions of every model under a folder, newest first."""
     if not models.is_dir():
         log.warning("no models: %s is no folder; export one with `make train`", models)
         return
     for model in sorted(models.iterdir()):
-        versions = [v for v in list_versions(model) if (v / MANIFEST).is_file()]
-        if versions:
-            versions.sort(key=lambda version: int(version.name), reverse=True)
-            yield versions[:max_versions]
+        if versions := list_versions(model):
+            yield versions
         elif model.is_dir() and not model.name.startswith("."):
             log.warning("skipped %s: no version in it has a %s", model, MANIFEST)
 
 
 def list_versions(model: Path) -> list[Path]:
-    """List the folders of a model whose names are version numbers."""
-    if not model.is_dir():
+    """List the folders of a model's versions, newest first.
+
+    Those whose names are version numbers, with a manifest. A folder that cannot be
+    read has none, so that it costs no other model.
+    """
+    try:
+        if not model.is_dir():
+            return []
+        paths = [path for path in model.iterdir() if is_version(path.name)]
+    except OSError as error:
+        log.error("%s cannot be read: %s", model, error)
         return []
-    return [path for path in model.iterdir() if is_version(path.name)]
+    versions = [path for path in paths if has_manifest(path)]
+    return sorted(versions, key=lambda path: int(path.name), reverse=True)
+
+
+def has_manifest(version: Path) -> bool:
+    """Tell whether a folder is a whole version, or one that cannot be read."""
+    try:
+        return (version / MANIFEST).is_file()
+    except OSError:  # loading it says why, and gives its place to the next
+        return True
 
 
 def is_version(name: str) -> bool:

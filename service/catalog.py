@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from service.artifact import ArtifactError, Manifest, find_versions, read_artifact
+from service.artifact import Manifest, read_artifact
 from service.errors import ModelNotFound, VersionNotFound
 from service.events import Encoder, build_encoder
 from service.memory.history import SCHEMA_BYTES
@@ -90,7 +90,7 @@ class Catalog:
             versions[model.manifest.version] = model
         # Called before the catalog is looked into: others may have changed what is
         # to be served.
-        self.watch: Callable[[], None] = lambda: None
+        self.watch: Callable[[str | None], None] = lambda name: None
 
     def replace(self, name: str, models: Iterable[Model]) -> None:
         """Serve these versions of a model from now on; none of them unloads it."""
@@ -104,7 +104,7 @@ class Catalog:
 
     def names(self) -> list[str]:
         """List the served models."""
-        self.watch()
+        self.watch(None)
         return sorted(self._models)
 
     def versions(self, name: str) -> list[int]:
@@ -113,7 +113,7 @@ class Catalog:
         Raises:
             ModelNotFound: No such model is served.
         """
-        self.watch()
+        self.watch(name)
         if not (versions := self.loaded(name)):
             served = ", ".join(self.names()) or "none"
             raise ModelNotFound(
@@ -143,28 +143,6 @@ class Catalog:
                 f"{', '.join(map(str, versions))}."
             )
         return model
-
-
-def load_catalog(
-    folder: Path, *, max_events: int, max_versions: int, runtime: Choice = "auto"
-) -> Catalog:
-    """Load the newest versions of every model under a folder.
-
-    A damaged version is left out and logged, and the next older one takes its place:
-    memories pinned to it are refused, and all else goes on.
-    """
-    models: list[Model] = []
-    for paths in find_versions(folder):
-        loaded: list[Model] = []
-        for path in paths:
-            if len(loaded) == max_versions:
-                break
-            try:
-                loaded.append(load_model(path, max_events, runtime))
-            except ArtifactError as error:
-                log.error("skipped %s: %s", path, error)
-        models += loaded
-    return Catalog(models)
 
 
 def load_model(path: Path, max_events: int, runtime: Choice = "auto") -> Model:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
 from typing import Any
 
 from service.crash_report import report_crash
 from service.metrics_folder import prepare_folder
+from service.reloading import TriedReload
+from service.runs import GENERATION_VARIABLE, name_process
 from service.settings import read_settings
 
 _settings = read_settings(os.environ)
@@ -32,9 +35,19 @@ accesslog = None
 errorlog = "-"
 
 
-def child_exit(server: Any, worker: Any) -> None:
-    """Report a crash, and drop a worker's gauges: it has no rows any more."""
-    report_crash(Path(_settings.state) / "crashes", worker.pid, server.log.error_log)
-    from prometheus_client.multiprocess import mark_process_dead
+os.environ[GENERATION_VARIABLE] = f"{name_process(os.getpid())}-{time.time_ns()}"
 
-    mark_process_dead(worker.pid)
+
+def when_ready(server: Any) -> None:
+    """Have a reload tried before the old workers end."""
+    server.reload = TriedReload(server.reload)
+
+
+def child_exit(server: Any, worker: Any) -> None:
+    """Report a crash, and keep what an ended worker counted, without its files."""
+    report_crash(Path(_settings.state) / "crashes", worker.pid, server.log.error_log)
+    from service import allocated_counts, statistics
+
+    allocated_counts.add_ended(worker.pid)
+    runs = Path(_settings.state) / "statistics"
+    statistics.add_ended(runs / name_process(os.getpid()), worker.pid)

@@ -7,6 +7,7 @@ these functions and does not know which of the two serves it.
 
 from __future__ import annotations
 
+import os
 import sys
 import threading
 import time
@@ -90,9 +91,10 @@ class Breaks:
 def offload(work: Callable[..., T], *arguments: object) -> T:
     """Run what blocks for long where it holds up no other request, and wait for it.
 
-    On gevent's thread pool under gevent; right here under threads.
+    On gevent's thread pool under gevent; right here under threads, those of the pool
+    too.
     """
-    if not is_gevent():
+    if not is_gevent() or threading.get_native_id() != os.getpid():
         return work(*arguments)
     pool = sys.modules["gevent"].get_hub().threadpool
     result: T = pool.apply(work, arguments)

@@ -22,12 +22,15 @@ from prometheus_client import (
 )
 from prometheus_client.multiprocess import MultiProcessCollector
 
+from service.allocated_counts import allocate_counts
 from service.later import Later
 from service.loop import make_brief_lock
-from service.metrics_folder import FOLDER_VARIABLE
+from service.metrics_folder import FOLDER_VARIABLE, folder_lock
 
 if TYPE_CHECKING:
     from service.access_log import Told
+
+allocate_counts()
 
 # From a step of a lone request to what a client gives up on.
 SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0, 30.0)
@@ -179,4 +182,5 @@ def expose() -> bytes:
         return generate_latest(REGISTRY)
     registry = CollectorRegistry()
     MultiProcessCollector(registry)
-    return generate_latest(registry)
+    with folder_lock(is_shared=True):
+        return generate_latest(registry)

@@ -1,26 +1,32 @@
 """The model repository: models loaded and unloaded while the service runs.
 
-One worker gets the call; all have to follow. What was asked for stands in a file, and
-how often it was changed in memory that all share: each worker looks there before it
-looks a model up. It stays asked for after a restart. Knows no HTTP.
+One worker gets the call; all have to follow. The versions that were chosen are in a
+file, and how often it was changed in memory that all share: each worker looks there
+before it looks a model up. Knows no HTTP.
 """
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-from service.artifact import MANIFEST, ArtifactError, list_versions
+from service.artifact import ArtifactError, find_versions, list_versions
 from service.catalog import Catalog, Model
-from service.errors import CarryoverError, ModelNotFound, ModelNotLoaded
-from service.repository_state import Wish, Wishes
+from service.errors import ModelNotFound, ModelNotLoaded
+from service.loop import offload
+from service.repository_state import LOADED, UNLOADED, Choice, Choices, SharedChoices
 
 log = logging.getLogger(__name__)
 
-LOADED, UNLOADED = "loaded", "unloaded"
+# A folder may be repaired, or a disk come back.
+RETRY_SECONDS = 5.0
+# Services that share one state; a worker of each follows what its start chose.
+MAX_GENERATIONS = 8
 
 
 class Listed(NamedTuple):
@@ -41,6 +47,9 @@ class Repository:
         load: Loads a version's folder.
         max_versions: How many versions of a model are served, the newest first.
         state: Folder the workers share; None for one process.
+        generation: Names the start of the service. The first worker of another one
+            chooses the newest versions; those after it follow its choice.
+        clock: Returns seconds that only grow.
     """
 
     def __init__(
@@ -51,102 +60,220 @@ class Repository:
         *,
         max_versions: int = 1,
         state: Path | None = None,
+        generation: str = "",
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._catalog = catalog
         self._models = models
         self._load = load
         self._max_versions = max_versions
+        self._clock = clock
         self._lock = threading.RLock()
-        self._applied: dict[str, Wish] = {}
+        self._chosen: dict[str, Choice] = {}
+        # Choices that this process does not serve yet, and when to try them.
+        self._pending: dict[str, float] = {}
+        self._failures: dict[str, dict[int, str]] = {}
         self._seen = b""
-        self._wishes = None if state is None else Wishes(state)
-        if self._wishes is not None:
-            self._start(self._wishes)
+        self._shared = None if state is None else SharedChoices(state)
+        if self._shared is not None:
+            self._start(self._shared, generation)
 
-    def _start(self, wishes: Wishes) -> None:
-        """Follow what was asked for before this process began."""
-        self._seen = wishes.look()
-        self._applied = wishes.read()
-        for name, wish in self._applied.items():
-            self._try(name, wish)
-        self._catalog.watch = self.follow
-
-    def follow(self) -> None:
-        """Do what another worker was asked for since this one last looked."""
-        wishes = self._wishes
-        if wishes is None or wishes.look() == self._seen:
-            return
-        with self._lock:
-            seen = wishes.look()
-            if seen == self._seen:
-                return
-            for name, wish in wishes.read().items():
-                if self._applied.get(name) != wish:
-                    self._applied[name] = wish
-                    self._try(name, wish)
-            self._seen = seen
-
-    def _try(self, name: str, wish: Wish) -> None:
-        """Follow one wish; what fails here has failed, or will, where it was asked."""
+    def _start(self, shared: SharedChoices, generation: str) -> None:
+        """Choose if this is the first worker, and serve what is chosen."""
         try:
-            self._apply(name, wish.state)
-        except CarryoverError as error:
-            log.error("%s could not be %s: %s", name, wish.state, error)
+            with shared.lock():
+                choices = shared.read()
+                if generation not in choices.generations:
+                    choices = self._choose_all(choices, generation)
+                    shared.write(choices)
+        except OSError as error:
+            log.error("the choice of versions is not shared: %s", error)
+            choices = self._choose_all(shared.read(), generation)
+        self._seen = shared.look()
+        self._note(choices)
+        self._catalog.watch = self.follow
+        self.follow()
+
+    def _choose_all(self, before: Choices, generation: str) -> Choices:
+        """Choose the newest versions of every model that is not unloaded."""
+        models = dict(before.models)
+        for paths in find_versions(self._models):
+            name = paths[0].parent.name
+            earlier = models.get(name, Choice(LOADED, 0))
+            if earlier.state != UNLOADED:
+                models[name] = self._choose(paths, earlier.number + 1)
+        generations = [generation, *before.generations][:MAX_GENERATIONS]
+        return Choices(generations, models)
+
+    def _choose(self, paths: list[Path], number: int) -> Choice:
+        """Choose the newest versions of a model that can be loaded."""
+        name = paths[0].parent.name
+        held = self._catalog.loaded(name)
+        good: dict[int, Model] = {}
+        failures: dict[int, str] = {}
+        for path in paths:
+            if len(good) == self._max_versions:
+                break
+            version = int(path.name)
+            try:
+                good[version] = held.get(version) or self._load_checked(path)
+            except ArtifactError as error:
+                failures[version] = str(error)
+                log.error("skipped %s: %s", path, error)
+        self._catalog.replace(name, good.values())
+        return Choice(LOADED, number, list(good), failures)
+
+    def _load_checked(self, path: Path) -> Model:
+        """Load a version; whatever goes wrong is the version's fault.
+
+        Raises:
+            ArtifactError: It cannot be loaded.
+        """
+        try:
+            return self._load(path)
+        except ArtifactError:
+            raise
+        except Exception as error:
+            log.exception("%s cannot be loaded", path)
+            raise ArtifactError(f"{path} cannot be loaded: {error!r}.") from error
+
+    def follow(self, name: str | None = None) -> None:
+        """Serve what was chosen since this process last looked.
+
+        Args:
+            name: The model that is wanted; None for all. A model that is not wanted
+                is not waited for.
+        """
+        shared = self._shared
+        if shared is None or (shared.look() == self._seen and not self._pending):
+            return
+        seen = shared.look()
+        if seen != self._seen:
+            self._note(shared.read())
+            self._seen = seen
+        wanted = list(self._pending) if name is None else [name]
+        for one in wanted:
+            if self._clock() >= self._pending.get(one, float("inf")):
+                with self._lock:
+                    self._serve(one)
+
+    def _note(self, choices: Choices) -> None:
+        """Note which models are to be served otherwise than they are."""
+        for name, choice in choices.models.items():
+            if self._chosen.get(name) != choice:
+                self._chosen[name] = choice
+                self._pending[name] = float("-inf")
+
+    def _serve(self, name: str) -> None:
+        """Serve the chosen versions of a model; what fails is tried again later."""
+        if self._clock() < self._pending.get(name, float("inf")):
+            return
+        choice = self._chosen[name]
+        held = self._catalog.loaded(name)
+        versions = [] if choice.state == UNLOADED else self._name_versions(name, choice)
+        served: dict[int, Model] = {}
+        failures: dict[int, str] = {}
+        for version in versions:
+            try:
+                served[version] = held.get(version) or self._open(name, version)
+            except ArtifactError as error:
+                failures[version] = str(error)
+        self._catalog.replace(name, served.values())
+        if failures != self._failures.get(name, {}):  # logged once
+            for version, reason in failures.items():
+                log.error("cannot serve %s version %d: %s", name, version, reason)
+        self._failures[name] = failures
+        if failures:
+            self._pending[name] = self._clock() + RETRY_SECONDS
+        elif self._chosen[name] == choice:
+            self._pending.pop(name, None)
+
+    def _name_versions(self, name: str, choice: Choice) -> list[int]:
+        """Return the versions of a choice; an earlier release chose the newest."""
+        if choice.versions or choice.failures:
+            return choice.versions
+        newest = self._find_versions(name)[: self._max_versions]
+        return [int(path.name) for path in newest]
+
+    def _open(self, name: str, version: int) -> Model:
+        """Load a version where that holds up no other request."""
+        if name not in self._list_names():  # no way out of the folder
+            raise ArtifactError(f"{name[:80]!r} is not in the folder of models.")
+        return offload(self._load_checked, self._models / name / str(version))
 
     def load(self, name: str) -> None:
         """Serve the newest versions of a model, in all workers.
 
         Raises:
             ModelNotFound: The folder has no such model.
-            ModelNotLoaded: A version's folder is damaged; what was served still is.
+            ModelNotLoaded: A version's folder is damaged, or the choice cannot be
+                stored; what was served still is.
         """
-        self._wish(name, LOADED)
+        self.follow(name)
+        with self._lock:
+            paths = self._find_versions(name)[: self._max_versions]
+            if not paths:
+                raise no_such_model(name)
+            held = self._catalog.loaded(name)
+            try:
+                # A version's folder never changes: what is held is not read again.
+                models = {
+                    int(path.name): held.get(int(path.name))
+                    or self._open(name, int(path.name))
+                    for path in paths
+                }
+            except ArtifactError as error:
+                raise ModelNotLoaded(f"failed to load {name[:80]!r}: {error}") from None
+            self._share(name, LOADED, list(models))
+            self._catalog.replace(name, models.values())
 
     def unload(self, name: str) -> None:
         """Stop serving a model, in all workers, until it is loaded again.
 
         Raises:
             ModelNotFound: No such model is served or in the folder.
+            ModelNotLoaded: The choice cannot be stored; the model is still served.
         """
+        self.follow(name)
         if not self._catalog.loaded(name) and not self._find_versions(name):
             raise no_such_model(name)
-        self._wish(name, UNLOADED)
-
-    def _wish(self, name: str, state: str) -> None:
-        """Apply a wish here, then tell the other workers."""
-        self.follow()
         with self._lock:
-            self._apply(name, state)
-            if self._wishes is not None:
-                self._applied[name] = self._wishes.add(name, state)
-
-    def _apply(self, name: str, state: str) -> None:
-        if state == UNLOADED:
+            self._share(name, UNLOADED, [])
             self._catalog.replace(name, [])
-            return
-        held = self._catalog.loaded(name)
-        paths = self._find_versions(name)[: self._max_versions]
-        if not paths:
-            raise no_such_model(name)
-        try:
-            # A version's folder never changes, so what is held need not be read again.
-            models = [held.get(int(path.name)) or self._load(path) for path in paths]
-        except ArtifactError as error:
-            raise ModelNotLoaded(f"failed to load {name[:80]!r}: {error}") from error
-        self._catalog.replace(name, models)
+
+    def _share(self, name: str, state: str, versions: list[int]) -> None:
+        """Store a choice for all workers, and for those that start later."""
+        if self._shared is not None:
+            try:
+                choice = offload(self._shared.add, name, state, versions)
+            except OSError as error:
+                raise ModelNotLoaded(
+                    f"{name[:80]!r} cannot be {state}: the choice cannot be stored "
+                    f"({error.strerror}). Make room on the disk of CARRYOVER_STATE."
+                ) from None
+            if choice.number >= self._chosen.get(name, choice).number:
+                self._chosen[name] = choice
+                self._pending.pop(name, None)
+        self._failures.pop(name, None)
 
     def _find_versions(self, name: str) -> list[Path]:
         """List a model's folders, the newest version first."""
         if name not in self._list_names():  # no way out of the folder
             return []
-        versions = list_versions(self._models / name)
-        whole = [path for path in versions if (path / MANIFEST).is_file()]
-        return sorted(whole, key=lambda path: -int(path.name))
+        return list_versions(self._models / name)
 
     def _list_names(self) -> list[str]:
-        if not self._models.is_dir():
-            return []
-        return sorted(path.name for path in self._models.iterdir())
+        with contextlib.suppress(OSError):
+            return sorted(path.name for path in self._models.iterdir())
+        return []
+
+    def failures(self, name: str) -> dict[int, str]:
+        """Say why versions of a model are not served, as far as they were tried."""
+        self.follow(name)
+        chosen = self._chosen.get(name)
+        if chosen is None or chosen.state == UNLOADED:
+            return {}
+        return {**chosen.failures, **self._failures.get(name, {})}
 
     def index(self) -> list[Listed]:
         """List every version in the folder, and those served from elsewhere."""
@@ -155,9 +282,11 @@ class Repository:
         for name in sorted({*served, *self._list_names()}):
             ready = served.get(name, [])
             known = {int(path.name) for path in self._find_versions(name)}
-            for version in sorted({*ready, *known}):
+            failures = self.failures(name)
+            for version in sorted({*ready, *known, *failures}):
                 is_ready = version in ready
-                reason = "" if is_ready else "unloaded" if not ready else "not newest"
+                reason = "not newest" if ready else "unloaded"
+                reason = "" if is_ready else failures.get(version, reason)
                 listed.append(Listed(name, version, is_ready, reason))
         return listed
 

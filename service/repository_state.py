@@ -1,32 +1,53 @@
-"""What was last asked for of each model: a file that all workers look at.
+"""Which versions are chosen of each model: a file that all workers follow.
 
-It is replaced whole, under a lock between processes. Beside it stands how often that
-was done, in memory that the workers share: every request looks there.
+It is replaced whole, under a lock between processes, and has a copy for the case that
+it is damaged. A count of its changes is in memory that the workers share: every request
+looks there.
 """
 
 from __future__ import annotations
 
 import contextlib
 import fcntl
-import json
-import os
+import logging
 from collections.abc import Iterator
 from mmap import mmap
 from pathlib import Path
-from typing import NamedTuple
+
+import msgspec
+
+from service.mapped_file import map_file, replace_file
 
 COUNT_BYTES = 8
+LOADED, UNLOADED = "loaded", "unloaded"
+log = logging.getLogger(__name__)
 
 
-class Wish(NamedTuple):
-    """What was last asked for of a model, and the how manieth wish of it that was."""
+class Choice(msgspec.Struct, array_like=True, frozen=True):
+    """What was chosen of a model.
+
+    Attributes:
+        state: `loaded` or `unloaded`.
+        number: How often it was chosen; a change of it is to be followed.
+        versions: The versions to serve. A record of an earlier release has none.
+        failures: Why a newer version could not be chosen, by version.
+    """
 
     state: str
     number: int
+    versions: list[int] = []
+    failures: dict[int, str] = {}
 
 
-class Wishes:
-    """What was asked for, by model, shared between processes.
+class Choices(msgspec.Struct, frozen=True):
+    """The file: the latest starts of services that chose, and what it chose."""
+
+    generations: list[str] = []
+    models: dict[str, Choice] = {}
+
+
+class SharedChoices:
+    """The choices, shared between processes.
 
     Args:
         state: Folder they share; it is made where there is none.
@@ -35,41 +56,76 @@ class Wishes:
     def __init__(self, state: Path) -> None:
         state.mkdir(parents=True, exist_ok=True)
         self._file = state / "repository.json"
-        with self._write_lock():
-            if not self._file.exists():
-                self._write({})
-            with self._file.with_suffix(".changes").open("ab+") as held:
-                held.truncate(COUNT_BYTES)
-                self._count = mmap(held.fileno(), COUNT_BYTES)
+        self._copy = state / "repository.copy.json"
+        self._count: mmap | None = None
+        try:
+            self._count = map_file(self._file.with_suffix(".changes"), COUNT_BYTES)
+        except OSError as error:
+            log.error("%s; the file's own stamp counts its changes", error)
 
     def look(self) -> bytes:
-        """Return what is another whenever something was asked for."""
-        return self._count[:]
+        """Return what is another whenever something was chosen."""
+        if self._count is not None:
+            return self._count[:]
+        try:
+            found = self._file.stat()
+        except OSError:
+            return b""
+        return f"{found.st_ino} {found.st_mtime_ns}".encode()
 
-    def read(self) -> dict[str, Wish]:
-        """Read what was asked for."""
-        wishes = json.loads(self._file.read_text())
-        return {name: Wish(*wish) for name, wish in wishes.items()}
+    def read(self) -> Choices:
+        """Read what was chosen, from the copy where the file is damaged."""
+        for file in (self._file, self._copy):
+            try:
+                return decode(file.read_bytes())
+            except FileNotFoundError:
+                continue
+            except (OSError, msgspec.MsgspecError, RecursionError) as error:
+                log.error("%s cannot be read: %s", file, error)
+        return Choices()
 
-    def add(self, name: str, state: str) -> Wish:
-        """Ask for a state of a model, and let all know."""
-        with self._write_lock():
-            wishes = self.read()
-            wish = Wish(state, wishes.get(name, Wish("", 0)).number + 1)
-            self._write({**wishes, name: wish})
-            number = int.from_bytes(self.look(), "little") + 1
-            self._count[:] = number.to_bytes(COUNT_BYTES, "little")
-        return wish
+    def write(self, choices: Choices) -> None:
+        """Replace what was chosen, and let all know. Hold the lock.
 
-    def _write(self, wishes: dict[str, Wish]) -> None:
-        """Put another file in the place of the one there is."""
-        beside = self._file.with_suffix(f".{os.getpid()}.partial")
-        beside.write_text(json.dumps(wishes))
-        os.replace(beside, self._file)
+        Raises:
+            OSError: There is no room for it.
+        """
+        content = msgspec.json.encode(choices)
+        for file in (self._file, self._copy):
+            replace_file(file, content)
+        if self._count is not None:
+            number = int.from_bytes(self._count[:], "little") + 1
+            self._count[:] = (number % 2**64).to_bytes(COUNT_BYTES, "little")
+
+    def add(self, name: str, state: str, versions: list[int]) -> Choice:
+        """Choose versions of a model, and let all know.
+
+        Raises:
+            OSError: There is no room for it.
+        """
+        with self.lock():
+            choices = self.read()
+            before = choices.models.get(name, Choice("", 0))
+            choice = Choice(state, before.number + 1, versions)
+            models = {**choices.models, name: choice}
+            self.write(Choices(choices.generations, models))
+        return choice
 
     @contextlib.contextmanager
-    def _write_lock(self) -> Iterator[None]:
+    def lock(self) -> Iterator[None]:
         """Hold off other processes that would write the file."""
         with self._file.with_suffix(".lock").open("a") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield
+
+
+def decode(content: bytes) -> Choices:
+    """Decode the file, or that of an earlier release: choices by model.
+
+    Raises:
+        msgspec.MsgspecError: It is neither.
+    """
+    try:
+        return Choices([], msgspec.json.decode(content, type=dict[str, Choice]))
+    except msgspec.ValidationError:
+        return msgspec.json.decode(content, type=Choices)

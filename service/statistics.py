@@ -6,9 +6,8 @@ those of all workers up. They begin at zero with the service. Knows no HTTP.
 
 from __future__ import annotations
 
-import mmap
+import logging
 import os
-import shutil
 import threading
 import time
 from collections.abc import Iterator
@@ -17,6 +16,9 @@ from typing import Any, NamedTuple
 from urllib.parse import quote
 
 import numpy as np
+
+from service.mapped_file import map_file, replace_file
+from service.runs import open_run
 
 # Batches beyond this size are counted with it.
 MAX_BATCH = 1024
@@ -37,6 +39,7 @@ NUM_TOTALS = NUM_RECORDED + 3
 BATCH_COLUMNS = 1 + len(BATCH_DURATIONS)
 SIZE = NUM_TOTALS + (MAX_BATCH + 1) * BATCH_COLUMNS
 NOTHING = np.zeros(SIZE, np.int64)
+log = logging.getLogger(__name__)
 
 
 class Times(NamedTuple):
@@ -66,7 +69,9 @@ class Statistics:
     def __init__(self, folder: Path | None = None) -> None:
         self._lock = threading.Lock()
         self._counts: dict[str, np.ndarray] = {}
-        self._folder = None if folder is None else open_run(folder)
+        self._folder = (
+            None if folder is None else open_run(folder / "statistics", os.getppid())
+        )
 
     def record_success(self, name: str, version: int, rows: int, times: Times) -> None:
         """Count a call that was answered."""
@@ -115,7 +120,7 @@ class Statistics:
 
     def _find(self, name: str, version: int) -> np.ndarray:
         """Return this worker's counts of a version."""
-        key = f"{quote(name, safe='')}-{version}"
+        key = name_counts(name, version)
         if key not in self._counts:
             with self._lock:
                 if key not in self._counts:
@@ -125,18 +130,22 @@ class Statistics:
     def _create(self, key: str) -> np.ndarray:
         if self._folder is None:
             return np.zeros(SIZE, np.int64)
-        path = self._folder / f"{key}-{os.getpid()}"
-        with path.open("w+b") as file:
-            file.truncate(8 * SIZE)
-            return np.frombuffer(mmap.mmap(file.fileno(), 8 * SIZE), np.int64)
+        path = self._folder / f"{key}@{os.getpid()}"
+        path.unlink(missing_ok=True)  # of an earlier process of this number
+        try:
+            return np.frombuffer(map_file(path, 8 * SIZE), np.int64)
+        except OSError as error:
+            log.error("%s: %s; this worker counts alone", path, error.strerror)
+            path.unlink(missing_ok=True)
+            return np.zeros(SIZE, np.int64)
 
     def _read_all(self, name: str, version: int) -> Iterator[np.ndarray]:
         """Yield the counts of every worker, ended ones too."""
-        key = f"{quote(name, safe='')}-{version}"
+        key = name_counts(name, version)
         if self._folder is None:
             yield self._find(name, version)
             return
-        for path in self._folder.glob(f"{key}-*"):
+        for path in self._folder.glob(f"{key}@*"):
             counts = np.fromfile(path, np.int64)
             if len(counts) == SIZE:
                 yield counts
@@ -154,28 +163,23 @@ def describe_batches(counts: np.ndarray) -> Iterator[dict[str, Any]]:
         }
 
 
-def open_run(folder: Path) -> Path:
-    """Make the folder of this run of the service, and remove those of ended runs.
-
-    A run is named after the process that started the workers, which they share, and
-    the time it began: in a container its number is the same after each restart.
-    """
-    runs = folder / "statistics"
-    own = runs / name_process(os.getppid())
-    own.mkdir(parents=True, exist_ok=True)
-    for run in runs.iterdir():
-        pid = run.name.partition("-")[0]
-        if pid.isdigit() and run.name != name_process(int(pid)):
-            shutil.rmtree(run, ignore_errors=True)
-    return own
+def name_counts(name: str, version: int) -> str:
+    """Name the files of a version; `@` is in no quoted name."""
+    return f"{quote(name, safe='')}@{version}"
 
 
-def name_process(pid: int) -> str:
-    """Name a process by its number and the time it began, where the system tells."""
-    try:
-        status = Path("/proc", str(pid), "stat").read_text()
-    except OSError:
-        return f"{pid}-0"
-    # The second field is the program's name in parentheses, and may hold any; the
-    # 22nd is the time, in ticks since the machine started.
-    return f"{pid}-{status.rpartition(')')[2].split()[19]}"
+def add_ended(folder: Path, pid: int) -> None:
+    """Add an ended worker's counts to those of all ended ones, and drop its files."""
+    for file in folder.glob(f"*@{pid}"):
+        total = file.with_name(f"{file.name.rpartition('@')[0]}@ended")
+        try:
+            counts = np.fromfile(file, np.int64)
+            kept = np.fromfile(total, np.int64) if total.exists() else NOTHING
+            if len(counts) == len(kept) == SIZE:
+                last = max(counts[LAST], kept[LAST])
+                counts += kept
+                counts[LAST] = last
+                replace_file(total, counts.tobytes())
+            file.unlink()
+        except OSError as error:  # no room: it stays, and is counted where it is
+            log.error("%s cannot be added to %s: %s", file, total, error)

@@ -9,6 +9,7 @@ end a body, and those that never read an answer would hold connections for ever.
 from __future__ import annotations
 
 import os
+import sys
 import time
 from typing import Any
 
@@ -16,6 +17,7 @@ import gevent
 from gunicorn.workers.ggevent import GeventPyWSGIWorker, PyWSGIServer
 
 from service.connection import Handler
+from service.errors import CarryoverError
 from service.loop import watch_clients
 from service.passing import Passing
 from service.settings import read_settings
@@ -30,6 +32,8 @@ REST_SECONDS = 1.0
 # As long as a quick client on the same machine takes; paid by requests that come
 # one at a time only.
 POLL_SECONDS = 50e-6
+# Between starts of a worker that cannot start.
+RETRY_SECONDS = 5.0
 LOWEST_PRIORITY = -2  # of libev
 
 
@@ -128,6 +132,31 @@ class Worker(GeventPyWSGIWorker):  # type: ignore[misc]
     server_class = Server
     wsgi_handler = Handler
     servers: list[Server] = []  # noqa: RUF012, one worker in a process
+
+    def load_wsgi(self) -> None:
+        """Load the application; where that fails, end after a pause.
+
+        gunicorn ends all workers when one ends with its code of a failed start. With
+        any other it starts another one, so the failed one waits here.
+        """
+        try:
+            super().load_wsgi()
+        except Exception as error:
+            is_known = isinstance(error, (ValueError, OSError, CarryoverError))
+            self.log.error(
+                "worker cannot start, tried again in %.0f s: %s",
+                RETRY_SECONDS,
+                error,
+                exc_info=not is_known,
+            )
+            self._pause(time.monotonic() + RETRY_SECONDS)
+            sys.exit(1)
+
+    def _pause(self, until: float) -> None:
+        """Wait, living as far as gunicorn can see, until a stop or the end."""
+        while time.monotonic() < until and self.alive and os.getppid() == self.ppid:
+            super().notify()
+            time.sleep(0.1)
 
     def run(self) -> None:
         """Serve until told to stop."""

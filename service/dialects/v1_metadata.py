@@ -6,7 +6,7 @@ the manifest; the SavedModel itself is not opened for it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import msgspec
@@ -25,14 +25,14 @@ DTYPES = {
 
 
 class Detail(msgspec.Struct):
-    """How a version's loading went; a served one's went well."""
+    """How a version's loading went."""
 
     error_code: str = "OK"
     error_message: str = ""
 
 
 class VersionStatus(msgspec.Struct):
-    """One served version, as TensorFlow Serving tells it."""
+    """One version, as TensorFlow Serving tells it."""
 
     version: str
     state: str = "AVAILABLE"
@@ -75,10 +75,23 @@ class ModelMetadata(msgspec.Struct):
     memory_bytes: int
 
 
-def describe_status(name: str, versions: Iterable[int]) -> ModelStatus:
-    """Tell that versions of a model are served, the newest first."""
-    newest_first = sorted(versions, reverse=True)
-    return ModelStatus(name, True, [VersionStatus(str(v)) for v in newest_first])
+def describe_status(
+    name: str, versions: Iterable[int], failures: Mapping[int, str]
+) -> ModelStatus:
+    """Say which versions of a model are served, the newest first.
+
+    Args:
+        name: The model.
+        versions: Its served versions.
+        failures: Why others cannot be served, by version.
+    """
+    served = {version: VersionStatus(str(version)) for version in versions}
+    failed = {
+        version: VersionStatus(str(version), "END", Detail("INTERNAL", reason))
+        for version, reason in failures.items()
+    }
+    newest_first = sorted((failed | served).items(), reverse=True)
+    return ModelStatus(name, bool(served), [status for _, status in newest_first])
 
 
 def describe_model(model: Model) -> dict[str, Any]:

@@ -37,12 +37,20 @@ def list_models() -> Response:
 @blueprint.get("/<model:name>/labels/<label:label>")
 @describes("models", "any", answer=ModelStatus, errors=MISSING)
 def status(name: str, version: int | None = None, label: str | None = None) -> Response:
-    """Tell that a model is served, as KServe V1 and TensorFlow Serving both do."""
-    model = find_described(name, version, label)
-    is_one = version is not None or label is not None
-    versions = services().catalog.versions(name)
-    asked = [model.manifest.version] if is_one else versions
-    return json_response(msgspec.to_builtins(describe_status(name, asked)))
+    """Say which versions are served and why others are not, in both tongues."""
+    opened = services().repository
+    failures = opened.failures(name) if opened else {}
+    if version in failures:
+        described = describe_status(name, [], {version: failures[version]})
+    elif version is not None or label is not None:
+        model = find_described(name, version, label)
+        described = describe_status(name, [model.manifest.version], {})
+    elif failures and not services().catalog.loaded(name):
+        described = describe_status(name, [], failures)
+    else:
+        find_described(name, None, None)
+        described = describe_status(name, services().catalog.versions(name), failures)
+    return json_response(msgspec.to_builtins(described))
 
 
 @blueprint.get("/<model:name>/metadata")

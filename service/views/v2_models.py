@@ -65,10 +65,13 @@ def ready(name: str, version: int | None = None) -> Response:
 def config(name: str, version: int | None = None) -> Response:
     """Describe a model as Triton's model configuration would."""
     settings = services().settings
+    model = find_model(name, version)
     described = describe_config(
-        find_model(name, version),
+        model,
         max_rows=settings.max_rows,
-        idle_seconds=settings.session_idle_seconds,
+        idle_seconds=settings.model_idle_seconds.get(
+            model.manifest.name, settings.session_idle_seconds
+        ),
     )
     return json_response(described)
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from service.catalog import load_catalog
+from service.catalog import Catalog, load_model
 from service.engine import Engine
 from service.memory.in_process import InProcessStore
 from service.memory.seal import Seal
@@ -30,7 +30,8 @@ def versions(tmp_path_factory):
         export_model(folder, "days", *schemas, version=version, seed=version)
         for version in (1, 2)
     ]
-    return load_catalog(folder, max_events=50, max_versions=2), live
+    models = [load_model(folder / "days" / n, max_events=50) for n in ("1", "2")]
+    return Catalog(models), live
 
 
 @pytest.mark.parametrize(("policy", "answers_as"), [("pin", 0), ("replay", 1)])

@@ -1,13 +1,20 @@
 import hashlib
 import json
+import os
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
 from service.artifact import MANIFEST, ArtifactError, find_versions, read_artifact
-from service.catalog import Catalog, load_catalog
+from service.catalog import Catalog, load_model
 from service.errors import ModelNotFound, VersionNotFound
+from service.repository import Repository
 from tests.fakes import CountingRuntime, counting_model
 
+NOBODY = 65_534
 GRAPH = hashlib.sha256(b"graph").hexdigest()
 
 
@@ -35,20 +42,13 @@ def write_version(folder, number, **changes):
     return path
 
 
-def test_newest_version_is_the_largest_number(tmp_path):
+def test_newest_version_is_the_largest_number_and_comes_first(tmp_path):
     for version in (2, 10, 9):
         write_version(tmp_path / "m", version)
 
-    assert list(find_versions(tmp_path, 1)) == [[tmp_path / "m" / "10"]]
+    [versions] = find_versions(tmp_path)
 
-
-def test_newest_versions_come_first(tmp_path):
-    for version in (2, 10, 9):
-        write_version(tmp_path / "m", version)
-
-    [versions] = find_versions(tmp_path, 2)
-
-    assert [path.name for path in versions] == ["10", "9"]
+    assert [path.name for path in versions] == ["10", "9", "2"]
 
 
 def test_hidden_and_foreign_folders_are_no_versions(tmp_path):
@@ -61,11 +61,36 @@ def test_hidden_and_foreign_folders_are_no_versions(tmp_path):
     (tmp_path / "empty").mkdir()
     (tmp_path / "note.txt").touch()
 
-    assert list(find_versions(tmp_path, 2)) == [[tmp_path / "m" / "1"]]
+    assert list(find_versions(tmp_path)) == [[tmp_path / "m" / "1"]]
+
+
+def test_folder_that_cannot_be_read_costs_no_other(caplog):
+    with TemporaryDirectory() as folder, as_nobody(Path(folder)) as models:
+        write_version(models / "m", 1)
+        write_version(models / "m", 2).chmod(0)
+        (models / "closed").mkdir(0)
+
+        found = list(find_versions(models))
+
+    assert [[path.name for path in paths] for paths in found] == [["2", "1"]]
+    assert "closed cannot be read" in caplog.text
+
+
+@contextmanager
+def as_nobody(folder):
+    """Work in a folder as a user who may not read everything."""
+    user = os.geteuid()
+    if user == 0:
+        os.chown(folder, NOBODY, -1)
+        os.seteuid(NOBODY)
+    try:
+        yield folder
+    finally:
+        os.seteuid(user)
 
 
 def test_no_folder_holds_no_models(tmp_path):
-    assert list(find_versions(tmp_path / "none", 1)) == []
+    assert list(find_versions(tmp_path / "none")) == []
 
 
 def test_artifact_has_its_manifest(tmp_path):
@@ -113,12 +138,20 @@ COUNTING = {
 
 
 @pytest.fixture
-def load(tmp_path, monkeypatch):
-    """Load a folder whose networks all count, as far as their manifests let them."""
+def load(tmp_path, tmp_path_factory, monkeypatch):
+    """Start a service whose networks all count, as far as their manifests let them."""
     monkeypatch.setattr(
         "service.catalog.open_runtime", lambda path, _: CountingRuntime()
     )
-    return lambda limit: load_catalog(tmp_path, max_events=9, max_versions=limit)
+
+    def start(limit):
+        catalog = Catalog([])
+        state = tmp_path_factory.mktemp("state")
+        read = partial(load_model, max_events=9)
+        Repository(catalog, tmp_path, read, max_versions=limit, state=state)
+        return catalog
+
+    return start
 
 
 def test_so_many_versions_of_each_model_are_served(tmp_path, load):

@@ -8,17 +8,23 @@ from service.artifact import ArtifactError
 from service.catalog import Catalog
 from service.errors import ModelNotFound, ModelNotLoaded
 from service.repository import Repository
-from tests.fakes import counting_model
+from tests.fakes import FakeClock, counting_model
 
 
 class Worker:
     """A process of the service: a catalog of its own, and the state all share."""
 
-    def __init__(self, models, state):
+    def __init__(self, models, state, generation="first", clock=lambda: 0.0):
         self.loads = 0
         self.catalog = Catalog([])
         self.repository = Repository(
-            self.catalog, models, self.load, max_versions=2, state=state
+            self.catalog,
+            models,
+            self.load,
+            max_versions=2,
+            state=state,
+            generation=generation,
+            clock=clock,
         )
 
     def load(self, path):
@@ -94,13 +100,9 @@ def test_unload_holds_over_a_restart(workers, models, tmp_path):
     workers[0].repository.unload("counting")
 
     restarted = Worker(models, tmp_path / "state")
-    restarted.catalog.replace("counting", [counting_model()])
-    again = Repository(
-        restarted.catalog, models, restarted.load, state=tmp_path / "state"
-    )
 
     assert restarted.catalog.names() == []
-    again.load("counting")
+    restarted.repository.load("counting")
     assert restarted.catalog.names() == ["counting"]
 
 
@@ -156,3 +158,60 @@ def test_folder_that_is_gone_lists_what_is_served(workers, models):
     shutil.rmtree(models)
 
     assert [v.is_ready for v in workers[0].repository.index()] == [True]
+
+
+def test_worker_that_comes_back_serves_what_was_chosen(workers, models, tmp_path):
+    publish(models, 2)
+
+    assert Worker(models, tmp_path / "state").catalog.versions("counting") == [1]
+    restarted = Worker(models, tmp_path / "state", generation="second")
+    assert restarted.catalog.versions("counting") == [1, 2]
+    # The workers of the first service follow, and one that comes back does too.
+    assert workers[0].catalog.versions("counting") == [1, 2]
+    assert Worker(models, tmp_path / "state").catalog.versions("counting") == [1, 2]
+
+
+def test_worker_that_cannot_serve_a_choice_says_so_and_tries_again(models, tmp_path):
+    clock = FakeClock()
+    one = Worker(models, tmp_path / "state")
+    other = Worker(models, tmp_path / "state", clock=clock)
+    version = publish(models, 2)
+    one.repository.load("counting")
+    (version / "damaged").touch()
+
+    assert other.catalog.versions("counting") == [1]
+    assert "is damaged" in other.repository.failures("counting")[2]
+    [listed] = [v for v in other.repository.index() if v.version == 2]
+    assert (listed.is_ready, "is damaged" in listed.reason) == (False, True)
+    (version / "damaged").unlink()
+    assert other.catalog.versions("counting") == [1]
+    clock.advance(5)
+    assert other.catalog.versions("counting") == [1, 2]
+    assert other.repository.failures("counting") == {}
+
+
+def test_damaged_newest_version_leaves_the_last_good_at_a_start(
+    models, tmp_path, caplog
+):
+    (publish(models, 2) / "damaged").touch()
+    (publish(models, 1, name="counting-backup") / "damaged").touch()
+
+    for worker in [Worker(models, tmp_path / "state") for _ in range(2)]:
+        assert worker.catalog.versions("counting") == [1]
+        assert worker.catalog.names() == ["counting"]
+        reasons = {(v.name, v.version): v.reason for v in worker.repository.index()}
+        assert "is damaged" in reasons["counting", 2]
+        assert "is damaged" in reasons["counting-backup", 1]
+    assert caplog.text.count("skipped") == 2
+
+
+def test_any_exception_of_a_load_is_that_versions_failure(models, tmp_path):
+    class Odd(Worker):
+        def load(self, path):
+            if path.name == "2":
+                raise MemoryError("10**12 numbers")
+            return super().load(path)
+
+    publish(models, 2)
+
+    assert Odd(models, tmp_path / "state").catalog.versions("counting") == [1]

@@ -1,38 +1,58 @@
-"""Wishes for models reach every process that shares the folder."""
+"""Choices of versions reach every process that shares the folder."""
 
 import subprocess
 import sys
 
-from service.repository_state import Wish, Wishes
+import pytest
+
+from service.repository_state import Choice, SharedChoices
 
 
-def test_a_wish_of_another_process_shows_at_a_look(tmp_path):
-    wishes = Wishes(tmp_path)
-    before = wishes.look()
+def test_a_choice_of_another_process_shows_at_a_look(tmp_path):
+    choices = SharedChoices(tmp_path)
+    before = choices.look()
     code = (
         "import sys; from pathlib import Path\n"
-        "from service.repository_state import Wishes\n"
-        "Wishes(Path(sys.argv[1])).add('nature', 'loaded')"
+        "from service.repository_state import SharedChoices\n"
+        "SharedChoices(Path(sys.argv[1])).add('nature', 'loaded', [2])"
     )
 
     subprocess.run([sys.executable, "-c", code, tmp_path], check=True)
 
-    assert wishes.look() != before
-    assert wishes.read() == {"nature": Wish("loaded", 1)}
+    assert choices.look() != before
+    assert choices.read().models == {"nature": Choice("loaded", 1, [2])}
 
 
-def test_wishes_are_numbered_and_outlive_their_processes(tmp_path):
-    first = Wishes(tmp_path)
-    first.add("nature", "loaded")
-    first.add("nature", "unloaded")
+def test_choices_are_numbered_and_outlive_their_processes(tmp_path):
+    first = SharedChoices(tmp_path)
+    first.add("nature", "loaded", [1])
+    first.add("nature", "unloaded", [])
 
-    again = Wishes(tmp_path)
+    again = SharedChoices(tmp_path)
 
-    assert again.read() == {"nature": Wish("unloaded", 2)}
+    assert again.read().models == {"nature": Choice("unloaded", 2)}
     assert again.look() == first.look()
 
 
 def test_looking_changes_nothing(tmp_path):
-    wishes = Wishes(tmp_path)
+    choices = SharedChoices(tmp_path)
 
-    assert wishes.look() == wishes.look()
+    assert choices.look() == choices.look()
+
+
+def test_file_of_an_earlier_release_is_read(tmp_path):
+    (tmp_path / "repository.json").write_text('{"nature": ["unloaded", 3]}')
+
+    assert SharedChoices(tmp_path).read().models == {"nature": Choice("unloaded", 3)}
+
+
+@pytest.mark.parametrize(
+    "damage", ["", "garbage", "[]", "7", '{"models": 1}', "[" * 9999]
+)
+def test_damaged_file_gives_way_to_its_copy(tmp_path, damage):
+    SharedChoices(tmp_path).add("nature", "unloaded", [])
+    (tmp_path / "repository.json").write_text(damage)
+
+    assert SharedChoices(tmp_path).read().models["nature"].state == "unloaded"
+    (tmp_path / "repository.copy.json").write_text(damage)
+    assert SharedChoices(tmp_path).read().models == {}

@@ -2,7 +2,8 @@
 
 import os
 
-from service.statistics import MAX_BATCH, Statistics, Times, name_process
+from service.runs import name_process
+from service.statistics import MAX_BATCH, Statistics, Times, add_ended
 
 
 def test_counts_of_all_workers_are_added_up(tmp_path):
@@ -83,3 +84,26 @@ def test_time_of_the_last_call_is_the_latest(tmp_path):
     statistics.record_success("m", 1, 1, Times(1, 1, 1, 1))
 
     assert statistics.describe("m", 1)["last_inference"] - first < 60_000
+
+
+def test_a_name_like_another_version_is_counted_apart(tmp_path):
+    statistics = Statistics(tmp_path)
+
+    statistics.record_success("taxi-1", 1, 3, Times(1, 1, 1, 1))
+
+    assert statistics.describe("taxi", 1)["inference_count"] == 0
+    assert statistics.describe("taxi-1", 1)["inference_count"] == 3
+
+
+def test_ended_workers_leave_their_counts_and_no_file_each(tmp_path):
+    statistics = Statistics(tmp_path)
+    run = tmp_path / "statistics" / name_process(os.getppid())
+    for pid in (11, 12):
+        statistics.record_success("m", 1, pid, Times(1, 1, 1, 1))
+        (run / f"m@1@{os.getpid()}").rename(run / f"m@1@{pid}")
+        statistics._counts.clear()
+
+        add_ended(run, pid)
+
+    assert statistics.describe("m", 1)["inference_count"] == 23
+    assert [file.name for file in run.iterdir()] == ["m@1@ended"]

@@ -65,7 +65,7 @@ def service(tmp_path_factory):
 
 def counting_workers(service):
     """The workers that have counted something, by their files."""
-    files = (service.home / "state" / "metrics").glob("counter_*.db")
+    files = (service.home / "state" / "metrics").glob("*/counter_*.db")
     return {path.stem for path in files}
 
 

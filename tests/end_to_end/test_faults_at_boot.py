@@ -1,0 +1,107 @@
+"""One damaged thing on disk, or a worker that cannot start, stops nothing else."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import time
+
+import pytest
+import requests
+
+from tests.servers import Server
+
+SECONDS = 40
+
+
+def wait_for(check):
+    """Wait until a check of the running service is true."""
+    deadline = time.monotonic() + SECONDS
+    while time.monotonic() < deadline:
+        if check():
+            return
+        time.sleep(0.1)  # another process; nothing to wait on
+    raise AssertionError("not within the time")
+
+
+@pytest.fixture
+def models(exported, tmp_path):
+    shutil.copytree(exported[0] / "label", tmp_path / "models" / "label")
+    return tmp_path / "models"
+
+
+def status(server, name):
+    return requests.get(f"{server.url}/v1/models/{name}", timeout=30)
+
+
+def publish_second_version(models):
+    """Copy version 1 to a whole version 2, and return its folder."""
+    version = models / "label" / "2"
+    shutil.copytree(models / "label" / "1", version)
+    manifest = version / "assets.extra" / "carryover" / "manifest.json"
+    manifest.write_text(manifest.read_text().replace('"version": 1', '"version": 2'))
+    return version
+
+
+def test_service_starts_with_what_is_good_and_says_what_is_not(models, tmp_path):
+    (publish_second_version(models) / "saved_model.pb").write_bytes(b"")
+    shutil.copytree(models / "label", models / "label-backup")
+    (tmp_path / "state").mkdir()
+    (tmp_path / "state" / "repository.json").write_text("garbage")
+
+    with Server(models, tmp_path, runtime="litert") as server:
+        assert status(server, "label").json()["ready"]
+        index = requests.post(f"{server.url}/v2/repository/index", timeout=30).json()
+        versions = status(server, "label").json()["model_version_status"]
+        backup = status(server, "label-backup").json()
+
+    ready = [(v["name"], v["version"]) for v in index if v["state"] == "READY"]
+    assert ready == [("label", "1")]
+    assert all(v["reason"] for v in index if v["state"] != "READY")
+    assert [(v["version"], v["state"]) for v in versions] == [
+        ("2", "END"),
+        ("1", "AVAILABLE"),
+    ]
+    assert "was changed after export" in versions[0]["status"]["error_message"]
+    assert not backup["ready"]
+    text = backup["model_version_status"][-1]["status"]["error_message"]
+    assert "holds version 1 of label" in text
+    assert server.read_log().count("was changed after export") == 1
+
+
+def test_killed_worker_comes_back_with_the_versions_that_were_chosen(models, tmp_path):
+    with Server(models, tmp_path, runtime="litert", workers=2) as server:
+        publish_second_version(models)
+        before = server.worker_pids()
+        os.kill(before[0], signal.SIGKILL)
+        wait_for(lambda: len(set(server.worker_pids()) - set(before)) == 1)
+        wait_for(lambda: server.read_log().count("loaded label version 1") >= 3)
+        url = f"{server.url}/v2/repository/models/label/load"
+
+        assert "loaded label version 2" not in server.read_log()
+        assert requests.post(url, timeout=30).status_code == 200
+        for _ in range(40):
+            shown = status(server, "label").json()["model_version_status"]
+            assert [v["version"] for v in shown] == ["2", "1"]
+
+
+def test_failed_reload_and_failed_workers_leave_the_rest(models, tmp_path):
+    with Server(models, tmp_path, runtime="litert", workers=2) as server:
+        key = tmp_path / "token.key"
+        kept = key.read_bytes()
+        key.write_bytes(b"short")
+        workers = server.worker_pids()
+
+        server.process.send_signal(signal.SIGHUP)
+        wait_for(lambda: "the old ones stay" in server.read_log())
+        assert server.worker_pids() == workers
+        os.kill(workers[0], signal.SIGKILL)
+        wait_for(lambda: "worker cannot start, tried again" in server.read_log())
+        for _ in range(20):
+            assert status(server, "label").ok
+        key.write_bytes(kept)
+        wait_for(lambda: server.read_log().count("loaded label version 1") >= 3)
+
+        assert server.process.poll() is None
+        assert workers[1] in server.worker_pids()
