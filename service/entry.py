@@ -70,10 +70,11 @@ class Entry:
             return
         self._num_measured += 1
         weight = max(1 / self._num_measured, SMOOTHING)
-        self._mean += weight * (seconds / num_events - self._mean)
+        latest = seconds / num_events
+        self._fastest = min(self._fastest, latest)
+        self._mean += weight * (latest - self._mean)
         if self._num_measured >= MIN_MEASURED:
             self._event_seconds = self._mean
-            self._fastest = min(self._fastest, self._mean)
 
     def _seconds(self, num_events: int) -> float:
         return self._event_seconds * num_events

@@ -226,11 +226,12 @@ def walk(
         else:
             paths[k] = [begun] * (plan.samples or 1)
     generators = {k: np.random.default_rng([plan.seed, k]) for k in paths}
-    began, breaks = time.monotonic(), Breaks()
+    began = time.monotonic()
     for distance in range(plan.horizon):
-        for k in paths:
-            paths[k] = extend(paths[k], plan, generators[k])
-            breaks.take()
+        with Breaks() as breaks:
+            for k in paths:
+                paths[k] = extend(paths[k], plan, generators[k])
+                breaks.take()
         if time.monotonic() > deadline:
             raise too_late(time.monotonic() - began)
         if distance + 1 < plan.horizon:

@@ -19,6 +19,7 @@ from service.dialects.v2_forms import Request
 from service.engine import Engine
 from service.errors import CarryoverError, InvalidRequest
 from service.idempotency import parse_key
+from service.loop import offload
 from service.predicting import is_replayed, limit_events
 from service.problems import JSON, Answer
 from service.rows import Outcome, Result
@@ -28,6 +29,8 @@ from service.statistics import Statistics, Times
 HEADER_LENGTH = "Inference-Header-Content-Length"
 BINARY = "application/octet-stream"
 MAX_DIGITS = 12
+# Compressed in about a millisecond.
+LONG_BYTES = 65_536
 
 
 class Asked(NamedTuple):
@@ -147,7 +150,10 @@ def write(rendered: v2_answer.Answer, accepted: str) -> Answer:
     if rendered.header_length is not None:
         headers[HEADER_LENGTH] = str(rendered.header_length)
     if accepted and (coding := choose_coding(accepted)):
-        body = COMPRESS[coding](body)
+        # zlib lets other threads run; a large body takes it many milliseconds.
+        compress = COMPRESS[coding]
+        is_long = len(body) > LONG_BYTES
+        body = offload(compress, body) if is_long else compress(body)
         headers["Content-Encoding"] = coding
     return Answer(
         200, body, JSON if rendered.header_length is None else BINARY, headers

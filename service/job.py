@@ -58,10 +58,12 @@ class Flow:
         num_events: How many are left.
         jobs: Rows of it that wait.
         served: Events it was charged, in its tenant's virtual time.
+        credit: Events that are charged twice.
         is_queued: Whether it may be chosen.
     """
 
     __slots__ = (
+        "credit",
         "is_queued",
         "jobs",
         "num_all_events",
@@ -77,6 +79,7 @@ class Flow:
         self.num_events = self.num_all_events = num_events
         self.jobs: deque[Job] = deque()
         self.served = 0.0
+        self.credit = 0
         self.is_queued = False
 
     @property

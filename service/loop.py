@@ -22,7 +22,7 @@ _count_clients: Callable[[], int] | None = None
 # whatever they bring.
 IDLE_PRIORITY = 2
 # Seconds that a request may work at a stretch.
-SLICE_SECONDS = 0.005
+SLICE_SECONDS = 0.002
 
 
 @cache
@@ -72,20 +72,50 @@ def look_up() -> None:
 class Breaks:
     """Breaks in long work of one request, at which other requests continue.
 
-    A slice is short beside the 50 ms that nothing may stop the event loop for: one
-    slice may end late, and several requests may work at once.
+    Use it as a context manager. Work that lasts longer than a slice continues in turns
+    with all other such work: one slice of one request in a turn of the event loop,
+    however many large requests have arrived.
     """
 
-    __slots__ = ("_until",)
+    __slots__ = ("_has_turn", "_until")
 
     def __init__(self) -> None:
+        self._has_turn = False
         self._until = time.monotonic() + SLICE_SECONDS
+
+    def __enter__(self) -> Breaks:
+        """Begin a slice."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Let the next long work continue."""
+        self._end_turn()
 
     def take(self) -> None:
         """Let others continue if this slice of time is used up."""
         if time.monotonic() > self._until:
-            look_up()
-            self._until = time.monotonic() + SLICE_SECONDS
+            self.wait()
+
+    def wait(self) -> None:
+        """Let others continue, and return at the turn of this work."""
+        if not is_gevent():
+            return
+        self._end_turn()
+        look_up()
+        long_work().acquire()
+        self._has_turn = True
+        self._until = time.monotonic() + SLICE_SECONDS
+
+    def _end_turn(self) -> None:
+        if self._has_turn:
+            self._has_turn = False
+            long_work().release()
+
+
+@cache
+def long_work() -> threading.Lock:
+    """Return the lock of whoever works for longer than a slice; gevent's own."""
+    return threading.Lock()
 
 
 def offload(work: Callable[..., T], *arguments: object) -> T:

@@ -2,8 +2,9 @@
 
 Two levels of start-time fair queueing (Goyal et al., SIGCOMM 1996): the tenant that was
 served least, and of its requests the one that was served least. A request that arrives
-begins at its tenant's virtual time, so it waits for none that is ahead of its share,
-and a long request always continues. Service is counted in events.
+begins a little before its tenant's virtual time: a small one is served at once, and a
+long one pays that credit back, so that it continues however many small ones arrive.
+Service is counted in events.
 
 A session belongs to one row until that row is settled; later rows of it wait in their
 order and cost a tick nothing.
@@ -19,6 +20,9 @@ from itertools import count
 from service.job import Flow, Job
 from service.loop import make_brief_lock
 
+# A request that arrives is served at once if it is small: a tick or two of events.
+CREDIT_EVENTS = 128
+
 
 class Shares:
     """Members that share service, the one served least first."""
@@ -30,9 +34,9 @@ class Shares:
         self._ticket = count()
 
     def enter(self, member: Flow | Tenant) -> None:
-        """Let a member begin level with the others."""
+        """Let a member begin ahead of the others, by a credit that it pays back."""
         self.num_members += 1
-        member.served = self.time
+        member.served, member.credit = self.time - CREDIT_EVENTS, CREDIT_EVENTS
 
     def leave(self) -> None:
         """Forget a member that is done."""
@@ -40,7 +44,9 @@ class Shares:
 
     def charge(self, member: Flow | Tenant, num_events: int) -> None:
         """Note service; the virtual time is what each member would have had by now."""
-        member.served += num_events
+        paid = min(member.credit, num_events)
+        member.credit -= paid
+        member.served += num_events + paid
         self.time += num_events / max(self.num_members, 1)
 
     def queue(self, member: Flow | Tenant) -> None:
@@ -69,12 +75,14 @@ class Tenant:
     Attributes:
         flows: Its requests.
         served: Events it was charged, in the virtual time of all tenants.
+        credit: Events that are charged twice.
         is_queued: Whether it may be chosen.
     """
 
     def __init__(self) -> None:
         self.flows = Shares()
         self.served = 0.0
+        self.credit = 0
         self.is_queued = False
 
     @property

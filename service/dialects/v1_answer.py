@@ -14,12 +14,15 @@ from service.dialects.v1_explanation import render_digest, render_layers
 from service.dialects.v1_forms import Options, ParsedRow, Request
 from service.dialects.v1_wording import wording_of
 from service.errors import CarryoverError
+from service.loop import Breaks
 from service.memory_forms import to_object
 from service.problems import problem
 from service.rows import Outcome, Refused, Result, Row
 from service.times import format_time
 
 JSON_OPTIONS = orjson.OPT_SERIALIZE_NUMPY
+# A row of all its events is up to 10,000 of them.
+MANY_ROWS = 2
 
 
 def render(
@@ -40,6 +43,9 @@ def render(
     """
     model = find_common(results, model)
     wording, options = wording_of(model), request.options
+    if len(results) >= MANY_ROWS and not options.is_columnar:
+        rows = render_many(request, results, model, explain)
+        return b'{"predictions":[' + rows + b"]" + wording.tail
     answers = [
         render_row(parsed, result, options, model, explain)
         for parsed, result in zip(request.rows, results, strict=True)
@@ -50,6 +56,19 @@ def render(
         return b'{"outputs":' + outputs + wording.tail
     rows = orjson.dumps(answers, option=JSON_OPTIONS)
     return b'{"predictions":' + rows + wording.tail
+
+
+def render_many(
+    request: Request, results: Sequence[Result], model: Model, explain: bool
+) -> bytes:
+    """Write the answers of many rows one by one, and let other requests continue."""
+    parts = []
+    with Breaks() as breaks:
+        for parsed, result in zip(request.rows, results, strict=True):
+            answer = render_row(parsed, result, request.options, model, explain)
+            parts.append(orjson.dumps(answer, option=JSON_OPTIONS))
+            breaks.take()
+    return b",".join(parts)
 
 
 def find_common(results: Sequence[Result], model: Model) -> Model:

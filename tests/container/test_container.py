@@ -137,10 +137,8 @@ def test_image_holds_no_tensorflow_and_is_small(mounted):
 
 
 def test_all_that_is_written_to_keep_is_in_data(mounted):
-    assert (
-        mounted.seen["data"].strip()
-        == "['memory', 'memory.mark', 'state', 'token.key']"
-    )
+    kept = "['memory', 'memory.mark', 'state', 'token.key']"
+    assert mounted.seen["data"].strip() == kept
 
 
 def test_session_survives_a_restart(mounted):

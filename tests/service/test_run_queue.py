@@ -58,8 +58,7 @@ def test_a_small_request_waits_for_no_backlog(queue):
 
     small = arrive(queue, "", 1)
 
-    # Each of the others has had its share, and may be served once before.
-    assert any(small in tick(queue) for _ in range(21))
+    assert small in tick(queue)
 
 
 def test_requests_of_one_tenant_share_alike(queue):
@@ -88,7 +87,8 @@ def test_endless_small_requests_do_not_starve_a_long_one(queue):
             queue.close(done)
             small.remove(done)
 
-    assert num_ticks > 20
+    # Each of some twenty members has its turn.
+    assert num_ticks >= 12
 
 
 def test_what_idle_tenants_left_unused_is_no_credit(queue):
@@ -96,9 +96,9 @@ def test_what_idle_tenants_left_unused_is_no_credit(queue):
     for _ in range(100):
         tick(queue)
     late = arrive(queue, "late", 50, 1000)
-    served = [flow for _ in range(20) for flow in tick(queue)]
+    served = [flow for _ in range(200) for flow in tick(queue)]
 
-    assert served.count(late) == pytest.approx(40, abs=8)
+    assert served.count(late) == pytest.approx(400, abs=8)
 
 
 @pytest.fixture
@@ -111,7 +111,7 @@ def entry(queue):
 
 def test_large_requests_turn_no_small_one_away(entry):
     large, num_admitted = [], 0
-    while True:
+    for _ in range(100):
         flow = Flow("", 100, 40_000)
         try:
             entry.enter(flow, TIMEOUT)
