@@ -13,12 +13,15 @@ from functools import partial
 from pathlib import Path
 from typing import cast
 
-from flask import Flask
+from flask import Flask, request
 from werkzeug.routing import BaseConverter, IntegerConverter
 
 from service import access_log, any_case, authentication, error_pages
+from service.body import release_body
+from service.body_budget import BodyBudget
 from service.catalog import Catalog, load_model
 from service.engine import Engine
+from service.entry import USABLE
 from service.memory.answers import Bounds
 from service.memory.chains import Chains
 from service.memory.key_file import load_or_create_keys
@@ -52,6 +55,9 @@ from service.views import (
 
 log = logging.getLogger(__name__)
 
+# Bodies of the longest kind that a worker reads and works on at a time.
+NUM_LARGE_BODIES = 4
+
 
 @dataclass(frozen=True)
 class Services:
@@ -63,6 +69,7 @@ class Services:
     tenants: Tenants
     repository: Repository | None = None
     statistics: Statistics = field(default_factory=Statistics)
+    bodies: BodyBudget = field(default_factory=BodyBudget)
 
 
 def build_services(
@@ -103,7 +110,11 @@ def build_services(
         log.warning("CARRYOVER_POLICIES names %s, which is not served", name)
     tenants = load_tenants(settings.api_keys_file, clock)
     statistics = Statistics(state)
-    return Services(settings, catalog, engine, tenants, repository, statistics)
+    bodies = BodyBudget(
+        NUM_LARGE_BODIES * settings.max_body_bytes,
+        settings.request_timeout_seconds * USABLE,
+    )
+    return Services(settings, catalog, engine, tenants, repository, statistics, bodies)
 
 
 def read_retention(settings: Settings) -> Retention:
@@ -194,4 +205,5 @@ def create_app(services: Services) -> Flask:
     error_pages.init_app(app)
     access_log.init_app(app)
     authentication.init_app(app)
+    app.teardown_request(lambda _: release_body(request.environ))
     return app

@@ -4,38 +4,45 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from service.body_budget import BodyBudget
 from service.errors import BodyTooLarge, InvalidRequest
 from service.problems import TOO_LARGE
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
 
+# Smaller bodies need no room in the budget.
+LARGE_BYTES = 65_536
+CLAIM = "carryover.body_claim"
 
-def read_body(environ: WSGIEnvironment, max_bytes: int) -> bytes:
-    """Read the body of a request.
+
+def read_body(
+    environ: WSGIEnvironment, max_bytes: int, budget: BodyBudget, tenant: str
+) -> bytes:
+    """Read the body of a request; a large one when the budget has room for it.
 
     Args:
-        environ: The request.
+        environ: The request; `release_body` gives its room back.
         max_bytes: Longest body accepted.
+        budget: Of the bytes of large bodies.
+        tenant: Whose request it is.
 
     Raises:
         BodyTooLarge: It is longer than the service accepts.
         InvalidRequest: It ended before its announced length, or cannot be read.
+        Overloaded: There was no room for it in time.
     """
     announced = read_length(environ)
     if announced is not None and announced > max_bytes:
         raise BodyTooLarge(TOO_LARGE.format(limit=max_bytes), max_body_bytes=max_bytes)
     if announced is None and not environ.get("wsgi.input_terminated"):
         return b""  # neither a length nor chunks: there is no body
-    try:
-        # One more than is accepted tells a longer body from one that just fits.
-        data: bytes = environ["wsgi.input"].read(
-            max_bytes + 1 if announced is None else announced
-        )
-    except (OSError, ValueError) as error:  # a lost connection, a broken chunk
-        raise InvalidRequest(
-            f"the body cannot be read: {error}; nothing was applied. Send it again."
-        ) from error
+    if announced is None:
+        data = read_chunked(environ, max_bytes, budget, tenant)
+    else:
+        if announced > LARGE_BYTES:
+            environ[CLAIM] = budget, budget.claim(tenant, announced)
+        data = read(environ, announced)
     if len(data) > max_bytes:
         raise BodyTooLarge(TOO_LARGE.format(limit=max_bytes), max_body_bytes=max_bytes)
     if announced is not None and len(data) != announced:
@@ -44,6 +51,41 @@ def read_body(environ: WSGIEnvironment, max_bytes: int) -> bytes:
             "applied. Send it again."
         )
     return data
+
+
+def read_chunked(
+    environ: WSGIEnvironment, max_bytes: int, budget: BodyBudget, tenant: str
+) -> bytes:
+    """Read a body of unknown length; a large one may be of the longest accepted."""
+    # One more than is accepted distinguishes a longer body from one that just fits.
+    start = read(environ, min(LARGE_BYTES, max_bytes) + 1)
+    if len(start) <= LARGE_BYTES or len(start) > max_bytes:
+        return start
+    environ[CLAIM] = budget, budget.claim(tenant, max_bytes)
+    return start + read(environ, max_bytes + 1 - len(start))
+
+
+def read(environ: WSGIEnvironment, num_bytes: int) -> bytes:
+    """Read so many bytes, or all there are.
+
+    Raises:
+        InvalidRequest: They cannot be read.
+    """
+    try:
+        data: bytes = environ["wsgi.input"].read(num_bytes)
+    except (OSError, ValueError) as error:  # a lost connection, a broken chunk
+        raise InvalidRequest(
+            f"the body cannot be read: {error}; nothing was applied. Send it again."
+        ) from error
+    return data
+
+
+def release_body(environ: WSGIEnvironment) -> None:
+    """Give the room of a request's body back, if it has any."""
+    claimed = environ.pop(CLAIM, None)
+    if claimed is not None:
+        budget, claim = claimed
+        budget.release(claim)
 
 
 def read_length(environ: WSGIEnvironment) -> int | None:

@@ -11,12 +11,15 @@ import os
 import sys
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 from functools import cache
 from typing import TypeVar
 
 T = TypeVar("T")
 _count_clients: Callable[[], int] | None = None
+# Long works under gevent, the one whose slice it is first, and what wakes each.
+_long_work: deque[tuple[Breaks, threading.Event]] = deque()
 
 # gevent's highest priority: an idle watcher of it runs after one look at the sockets,
 # whatever they bring.
@@ -77,10 +80,9 @@ class Breaks:
     however many large requests have arrived.
     """
 
-    __slots__ = ("_has_turn", "_until")
+    __slots__ = ("_until",)
 
     def __init__(self) -> None:
-        self._has_turn = False
         self._until = time.monotonic() + SLICE_SECONDS
 
     def __enter__(self) -> Breaks:
@@ -89,7 +91,7 @@ class Breaks:
 
     def __exit__(self, *_: object) -> None:
         """Let the next long work continue."""
-        self._end_turn()
+        self._leave()
 
     def take(self) -> None:
         """Let others continue if this slice of time is used up."""
@@ -100,22 +102,23 @@ class Breaks:
         """Let others continue, and return at the turn of this work."""
         if not is_gevent():
             return
-        self._end_turn()
+        self._leave()
+        turn = threading.Event()
+        _long_work.append((self, turn))
+        if len(_long_work) > 1:
+            turn.wait()
+        # Only now: another's slice may have ended in this turn of the loop.
         look_up()
-        long_work().acquire()
-        self._has_turn = True
         self._until = time.monotonic() + SLICE_SECONDS
 
-    def _end_turn(self) -> None:
-        if self._has_turn:
-            self._has_turn = False
-            long_work().release()
-
-
-@cache
-def long_work() -> threading.Lock:
-    """Return the lock of whoever works for longer than a slice; gevent's own."""
-    return threading.Lock()
+    def _leave(self) -> None:
+        """Leave the queue, as a killed request does from any place in it."""
+        for k, (breaks, _) in enumerate(_long_work):
+            if breaks is self:
+                del _long_work[k]
+                if k == 0 and _long_work:
+                    _long_work[0][1].set()
+                return
 
 
 def offload(work: Callable[..., T], *arguments: object) -> T:

@@ -299,7 +299,14 @@ TABLE = (
     Setting("workers", positive_int, 2, "Processes; all share the sessions."),
     Setting("connections", positive_int, 2000, "Connections a worker holds at a time."),
     # 4 MiB holds half a million short events: a retry of a day's log in one request.
-    Setting("max_body_bytes", positive_int, 4 * 2**20, "Longest request body."),
+    Setting(
+        "max_body_bytes",
+        positive_int,
+        4 * 2**20,
+        "Longest request body. A worker reads bodies over 64 KiB while they are at "
+        "most four of it together; others wait, and get 503 after half of "
+        "CARRYOVER_REQUEST_TIMEOUT_SECONDS.",
+    ),
     Setting("max_rows", positive_int, 1024, "Most rows in one request."),
     Setting("max_events", positive_int, 10_000, "Most events in one row."),
     # An explained event of an LSTM-128 is 768 numbers, about 9 KB of JSON.

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from service import inferring, predicting
 from service.access_log import Told, choose_id, name_request, tell
-from service.body import read_body
+from service.body import read_body, release_body
 from service.catalog import Model
 from service.errors import CarryoverError
 from service.inferring import Parts
@@ -112,7 +112,9 @@ class Shortcut:
     ) -> Answer:
         try:
             tenant = self._services.tenants.identify(environ, "predict")
-            data = read_body(environ, self._services.settings.max_body_bytes)
+            here = self._services
+            most = here.settings.max_body_bytes
+            data = read_body(environ, most, here.bodies, tenant)
             if call is INFER:
                 return self._infer(environ, model, tenant, data)
             return self._predict(environ, model, tenant, data)
@@ -120,6 +122,8 @@ class Shortcut:
             return answer_problem(error)
         except Exception as error:
             return self._crash(error, request_id)
+        finally:
+            release_body(environ)
 
     def _predict(self, environ: Any, model: Model, tenant: str, data: bytes) -> Answer:
         key = environ.get("HTTP_IDEMPOTENCY_KEY")

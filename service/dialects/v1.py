@@ -15,7 +15,8 @@ from msgspec import UNSET
 
 from service.artifact import Manifest
 from service.catalog import Model
-from service.dialects.v1_careful import Form, read_carefully
+from service.dialects import v1_sequence
+from service.dialects.v1_careful import Form, load_json, read_carefully, read_row
 from service.dialects.v1_columns import read_columns
 from service.dialects.v1_forms import (
     LargeBody,
@@ -26,7 +27,6 @@ from service.dialects.v1_forms import (
     Request,
 )
 from service.dialects.v1_row import parse_row
-from service.dialects.v1_sequence import choose_id
 from service.dialects.v1_wording import to_float32, wording_of
 from service.errors import EmptySequence, InvalidRequest, TooManyRows
 from service.idempotency import Idempotency, stamp
@@ -93,12 +93,14 @@ def parse_with(
     if options.is_columnar:
         forms = read_columns(body.inputs, model.manifest, max_rows)
     check_rows(forms, max_rows, field)
-    if idempotency is not None:
-        choose_ids(forms, idempotency)
     is_last_only = options.is_last_only and not explain
     rows: list[ParsedRow] = []
-    for k, form in enumerate(forms):
-        rows.append(parse_row(f"{field}[{k}]", form, model, is_last_only))
+    for k, form_or_raw in enumerate(forms):
+        where = f"{field}[{k}]"
+        form = decode_row(form_or_raw, model.manifest, where)
+        if idempotency is not None:
+            choose_id(form, k, idempotency)
+        rows.append(parse_row(where, form, model, is_last_only))
         breaks.take()
     if options.is_columnar:
         refuse_tensor(rows)
@@ -112,31 +114,41 @@ def parse_with(
     return Request(options, rows)
 
 
-def choose_ids(forms: Sequence[Form], idempotency: Idempotency) -> None:
-    """Give rows that start a sequence without an id the one that a repeat will get."""
-    for k, form in enumerate(forms):
-        if isinstance(form, ObjectRow):
-            name = f"{idempotency.key}\0{k}\0".encode() + idempotency.fingerprint
-            choose_id(form, name)
+def choose_id(form: Form, position: int, idempotency: Idempotency) -> None:
+    """Give a row that starts a sequence without an id the one a repeat will get."""
+    if isinstance(form, ObjectRow):
+        name = f"{idempotency.key}\0{position}\0".encode() + idempotency.fingerprint
+        v1_sequence.choose_id(form, name)
 
 
 def decode(
     data: bytes, manifest: Manifest, breaks: Breaks
-) -> tuple[PredictBody, Sequence[Form]]:
-    """Decode a body and its rows; one of many events row by row, with breaks."""
+) -> tuple[PredictBody, Sequence[Form | msgspec.Raw]]:
+    """Decode a body, and its rows unless there may be many events in them.
+
+    Those are decoded one by one: all at once they would stop other requests, and so
+    would the garbage collector at the many lists.
+    """
     try:
         if len(data) <= LARGE_BYTES:
             body = DECODER.decode(data)
             return body, body.instances or []
         breaks.wait()  # many large bodies may have come at once
         large = LARGE_DECODER.decode(data)
-        forms: list[Form] = []
-        for raw in large.instances or []:
-            forms.append(ROW_DECODER.decode(raw))
-            breaks.take()
-        return large, forms
+        return large, large.instances or []
     except UNREADABLE:
         return read_carefully(data, manifest)
+
+
+def decode_row(row: Form | msgspec.Raw, manifest: Manifest, where: str) -> Form:
+    """Decode a row that was left as it came."""
+    if not isinstance(row, msgspec.Raw):
+        return row
+    try:
+        decoded: Form = ROW_DECODER.decode(row)
+    except UNREADABLE:
+        return read_row(load_json(bytes(row)), manifest, where)
+    return decoded
 
 
 def ask_plain(row: Row | Refused) -> Row | Refused:

@@ -25,9 +25,8 @@ def parse_row(where: str, form: Form, model: Model, is_last_only: bool) -> Parse
         return ParsedRow(form)
     try:
         if isinstance(form, list):
-            sequence, events = encode(form, model)
-            row = Row(sequence, is_last_only=is_last_only, events=events)
-            return ParsedRow(row, True)
+            sequence, _ = encode(form, model)
+            return ParsedRow(Row(sequence, is_last_only=is_last_only), True)
         return parse_object(form, model, is_last_only)
     except CarryoverError as error:
         named = name_row(error, where)
@@ -58,7 +57,8 @@ def parse_object(row: ObjectRow, model: Model, is_last_only: bool) -> ParsedRow:
         row.end,
         row.ttl_seconds,
         is_last_only=is_last_only,
-        events=events,
+        # Without a memory no other version and no repeat can need them.
+        events=None if session is UNSET and memory is UNSET else events,
         plain=read_object(memory) if isinstance(memory, dict) else None,
     )
     return ParsedRow(parsed, False, sequence_id)

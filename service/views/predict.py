@@ -114,4 +114,6 @@ def answer(
 
 def read_body() -> bytes:
     """Read the request's body, whole or not at all; see `service.body`."""
-    return body.read_body(request.environ, services().settings.max_body_bytes)
+    here = services()
+    most = here.settings.max_body_bytes
+    return body.read_body(request.environ, most, here.bodies, tenant())

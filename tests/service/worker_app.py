@@ -5,7 +5,8 @@ import time
 from pathlib import Path
 
 from service import worker
-from service.body import read_body
+from service.body import read_body, release_body
+from service.body_budget import BodyBudget
 from service.errors import CarryoverError
 from service.problems import answer_problem
 
@@ -35,6 +36,7 @@ def compute():
         pass
 
 
+BODIES = BodyBudget()
 CALLS = {"/hold": hold, "/note": note, "/slow": compute}
 
 
@@ -45,9 +47,11 @@ def app(environ, start_response):
     status, content = "200 OK", bytes(LARGE_BYTES if path == "/large" else 0)
     if path not in ("/ignore", "/large"):
         try:
-            content = read_body(environ, 100_000)
+            content = read_body(environ, 100_000, BODIES, "")
         except CarryoverError as error:
             answer = answer_problem(error)
             status, content = f"{answer.status} Refused", answer.body
+        finally:
+            release_body(environ)
     start_response(status, [("Content-Length", str(len(content)))])
     return [content]

@@ -1,0 +1,36 @@
+"""Works for long in several greenlets, and prints in which turns of the loop.
+
+A program of its own: it patches its process. Prints a turn for each slice of each work,
+one line a work; the second is killed while it waits, the last works once more then.
+"""
+
+# ruff: noqa: E402
+from gevent import monkey
+
+monkey.patch_all()
+
+import sys
+
+import gevent
+
+from service import loop
+
+NUM_WORKS, NUM_SLICES = 4, 5
+loop.SLICE_SECONDS = -1.0  # every slice is used up at once
+
+
+def work(turns):
+    with loop.Breaks() as breaks:
+        for _ in range(NUM_SLICES):
+            breaks.take()
+            turns.append(gevent.get_hub().loop.iteration)
+
+
+works = [[] for _ in range(NUM_WORKS)]
+greenlets = [gevent.spawn(work, turns) for turns in works]
+gevent.sleep(0)
+greenlets[1].kill()
+gevent.joinall(greenlets)
+last = []
+gevent.spawn(work, last).join()
+sys.stdout.writelines(f"{' '.join(map(str, turns))}\n" for turns in (*works, last))

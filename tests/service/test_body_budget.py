@@ -1,0 +1,169 @@
+"""Large bodies share a budget of bytes: by tenant, in order, and within a time."""
+
+import io
+import threading
+
+import pytest
+
+from service import body
+from service.body import LARGE_BYTES, read_body, release_body
+from service.body_budget import BodyBudget
+from service.errors import BodyTooLarge, InvalidRequest, Overloaded
+
+LONGEST = 3 * LARGE_BYTES
+LARGE = bytes(LARGE_BYTES + 1)
+
+
+def request(content, *, is_chunked=False):
+    environ = {"wsgi.input": io.BytesIO(content), "wsgi.input_terminated": True}
+    if not is_chunked:
+        environ["CONTENT_LENGTH"] = str(len(content))
+    return environ
+
+
+def read(environ, budget, tenant=""):
+    return read_body(environ, LONGEST, budget, tenant)
+
+
+@pytest.fixture
+def budget():
+    return BodyBudget(LONGEST, timeout_seconds=0)
+
+
+@pytest.fixture
+def patient():
+    return BodyBudget(LONGEST, timeout_seconds=60)
+
+
+def claim_in_thread(budget, tenant, num_bytes, done):
+    def work():
+        done.append((tenant, budget.claim(tenant, num_bytes)))
+
+    num_waiting = len(budget._waiting)
+    thread = threading.Thread(target=work)
+    thread.start()
+    while thread.is_alive() and len(budget._waiting) == num_waiting:
+        pass  # until it waits
+    return thread
+
+
+def test_small_body_needs_no_room(budget):
+    budget.claim("", LONGEST)
+
+    assert read(request(b"small"), budget) == b"small"
+
+
+@pytest.mark.parametrize("is_chunked", [False, True])
+def test_large_body_has_its_room_until_it_is_released(budget, is_chunked):
+    environ = request(LARGE, is_chunked=is_chunked)
+
+    assert read(environ, budget) == LARGE
+    # How long one in chunks will be is not known.
+    assert budget.num_bytes == (LONGEST if is_chunked else len(LARGE))
+
+    release_body(environ)
+    release_body(environ)
+    assert budget.num_bytes == 0
+
+
+@pytest.mark.parametrize("is_chunked", [False, True])
+def test_large_body_without_room_is_refused_and_not_read(budget, is_chunked):
+    budget.claim("", LONGEST)
+    environ = request(LARGE, is_chunked=is_chunked)
+
+    with pytest.raises(Overloaded):
+        read(environ, budget)
+
+    assert environ["wsgi.input"].tell() <= LARGE_BYTES + 1
+    assert budget.num_bytes == LONGEST
+    assert body.CLAIM not in environ
+
+
+def test_body_longer_than_all_room_gets_all_of_it(budget):
+    claim = budget.claim("", 10 * LONGEST)
+
+    assert budget.num_bytes == LONGEST
+    budget.release(claim)
+    assert budget.num_bytes == 0
+
+
+def test_chunked_body_that_is_too_long_is_refused(budget):
+    with pytest.raises(BodyTooLarge):
+        read(request(bytes(LONGEST + 1), is_chunked=True), budget)
+
+
+def test_room_of_a_body_that_breaks_off_is_released_too(budget):
+    environ = request(LARGE)
+    environ["CONTENT_LENGTH"] = str(len(LARGE) + 1)
+
+    with pytest.raises(InvalidRequest):
+        read(environ, budget)
+
+    release_body(environ)
+    assert budget.num_bytes == 0
+
+
+def test_next_is_the_tenant_with_the_least_under_way(patient):
+    first = patient.claim("greedy", LARGE_BYTES)
+    second = patient.claim("greedy", LARGE_BYTES)
+    third = patient.claim("greedy", LARGE_BYTES)
+    done = []
+    threads = [
+        claim_in_thread(patient, "greedy", LARGE_BYTES, done),
+        claim_in_thread(patient, "other", LARGE_BYTES, done),
+    ]
+
+    patient.release(first)
+    threads[1].join(60)
+    assert [tenant for tenant, _ in done] == ["other"]
+
+    patient.release(second)
+    threads[0].join(60)
+    assert [tenant for tenant, _ in done] == ["other", "greedy"]
+
+    for claim in (third, *(claim for _, claim in done)):
+        patient.release(claim)
+    assert patient.num_bytes == 0
+
+
+def test_large_claim_is_not_passed_by_smaller_ones_of_its_tenant(patient):
+    first = patient.claim("", LARGE_BYTES)
+    done = []
+    threads = [
+        claim_in_thread(patient, "", LONGEST, done),
+        claim_in_thread(patient, "", 1, done),
+    ]
+
+    assert done == []
+    patient.release(first)
+    threads[0].join(60)
+    assert [claim.num_bytes for _, claim in done] == [LONGEST]
+    patient.release(done[0][1])
+    threads[1].join(60)
+
+
+@pytest.fixture
+def all_are_large(monkeypatch):
+    monkeypatch.setattr(body, "LARGE_BYTES", 1)
+
+
+@pytest.mark.usefixtures("all_are_large")
+@pytest.mark.parametrize("verb", ["predict", "explain", "forecast"])
+def test_every_way_in_gives_the_room_back(client, services, verb):
+    content = b'{"instances": []}'
+
+    answer = client.post(f"/v1/models/counting:{verb}", data=content)
+
+    assert answer.status_code == 400
+    assert services.bodies.num_bytes == 0
+
+
+@pytest.mark.usefixtures("all_are_large")
+def test_request_without_room_is_answered_503(client, services, monkeypatch):
+    monkeypatch.setattr(services.bodies, "_timeout_seconds", 0)
+    services.bodies.claim("", services.bodies.max_bytes)
+
+    answer = client.post("/v1/models/counting:predict", data=b"{}")
+
+    assert (answer.status_code, answer.json["code"]) == (503, "overloaded")
+    assert answer.headers["Retry-After"]
