@@ -13,8 +13,10 @@ from typing import Any
 
 import keras
 from keras import ops
+from keras.src.legacy import layers as legacy_layers
 
 from training.errors import ModelError
+from training.legacy_nodes import MODELS, translate_graph
 
 Config = dict[str, Any]
 
@@ -45,6 +47,8 @@ DROPPED: Mapping[str, Any] = {
 # Arguments that never changed a number.
 IGNORED: tuple[str, ...] = ("fused", "input_length", "implementation", "batch_size")
 IGNORED += ("autocast", "experimental_autocast", "batch_input_shape")
+IGNORED += ("query_shape", "key_shape", "value_shape", "softmax_robust_masking")
+IGNORED += ("rng_type",)
 TRAINING_ONLY = ("_initializer", "_regularizer", "_constraint")
 # The functions of `tf.nn` that tf.keras wrote by other names.
 ACTIVATIONS = {
@@ -58,8 +62,8 @@ ACTIVATIONS = {
 LAMBDA_EXTRA = ("module", "function_type", "output_shape_")
 # Layers that hold layers, and under which keys.
 INNER = ("layer", "backward_layer", "forward_layer", "cell")
-MODELS = ("Model", "Functional", "Sequential")
-# What Keras 1 called its arguments.
+# What Keras 1 called its arguments, and the one that is called so to this day.
+KEPT = ("Embedding", "output_dim")
 KERAS_1 = (
     "output_dim",
     "inner_activation",
@@ -118,6 +122,9 @@ def locate(name: str) -> Config:
         return {"module": "keras.models", "class_name": kept, "registered_name": None}
     if hasattr(keras.layers, name):
         return {"module": "keras.layers", "class_name": name, "registered_name": None}
+    if hasattr(legacy_layers, name):
+        module = legacy_layers.__name__
+        return {"module": module, "class_name": name, "registered_name": None}
     plain = name.rpartition(">")[2]
     return {"module": None, "class_name": plain, "registered_name": name}
 
@@ -134,6 +141,8 @@ def translate_model(options: Any, *, is_legacy: bool) -> Config:
         translated.insert(0, make_input(layers[0], shape))
     ends = ("input_layers", "output_layers")
     kept = {key: unwrap(options[key]) for key in ends if key in options}
+    if is_legacy and not is_sequential:
+        translated = translate_graph(layers, translated)
     extra = {} if is_legacy else {k: v for k, v in options.items() if k != "layers"}
     name = options.get("name", "sequential")
     return {"name": name, **extra, **kept, "layers": translated}
@@ -141,7 +150,7 @@ def translate_model(options: Any, *, is_legacy: bool) -> Config:
 
 def unwrap(ends: Any) -> Any:
     """Take the one input or output out of a list, which Keras 3 would want again."""
-    return ends[0] if len(ends) == 1 else ends
+    return ends[0] if isinstance(ends, list) and len(ends) == 1 else ends
 
 
 def find_shape(layers: list[Config], options: Config) -> Any:
@@ -178,7 +187,7 @@ def translate_layer(name: str, options: Config, *, is_legacy: bool) -> Config:
         options["axis"] = int(options["axis"][0])
     if not is_legacy:
         return options
-    if any(key in options for key in KERAS_1):
+    if any(key in options for key in KERAS_1 if (name, key) != KEPT):
         raise refuse_keras_1(f"layer {options.get('name', name)!r}")
     shape = options.get("batch_input_shape")
     options = {
@@ -269,6 +278,16 @@ def translate_thresholded_relu(options: Config) -> Config:
     return {"theta": 1.0, **options}
 
 
+def translate_spatial_dropout(options: Config) -> Config:
+    """Leave out what matters in training only."""
+    return {k: v for k, v in options.items() if k in ("name", "rate", "dtype")}
+
+
+def translate_discretization(options: Config) -> Config:
+    """Leave out what Keras 3 has no argument for: it has no weights."""
+    return {k: v for k, v in options.items() if k != "trainable"}
+
+
 def translate_upsampling(options: Config) -> Config:
     """Keep nearest; bilinear samples other points since TF 2.
 
@@ -298,6 +317,7 @@ def translate_lambda(options: Config) -> Config:
 RULES: Mapping[str, Callable[[Config], Config]] = {
     "CuDNNLSTM": translate_cudnn_lstm,
     "CuDNNGRU": translate_cudnn_gru,
+    "Discretization": translate_discretization,
     "GRU": translate_gru,
     "GRUCell": translate_gru,
     "LSTM": translate_lstm,
@@ -305,6 +325,9 @@ RULES: Mapping[str, Callable[[Config], Config]] = {
     "ConvLSTM2D": translate_lstm,
     "Lambda": translate_lambda,
     "LeakyReLU": translate_leaky_relu,
+    "SpatialDropout1D": translate_spatial_dropout,
+    "SpatialDropout2D": translate_spatial_dropout,
+    "SpatialDropout3D": translate_spatial_dropout,
     "ThresholdedReLU": translate_thresholded_relu,
     "UpSampling2D": translate_upsampling,
 }

@@ -20,6 +20,7 @@ import h5py
 import keras
 import numpy as np
 from keras.src.backend.common import global_state
+from keras.src.utils import python_utils
 
 # Imported for the layers they register, so that files with them can be read.
 import models.clock
@@ -82,8 +83,18 @@ def build_model(file: ModelFile, *, allow_code: bool) -> keras.Model:
     config = file.config
     if file.is_legacy or not file.is_zip:
         config = translate(config, is_legacy=file.is_legacy)
+    if allow_code and file.is_legacy:
+        lend_modules()
     check_size(file, count_bytes(config, allow_code=allow_code))
     return revive(config, allow_code=allow_code)
+
+
+def lend_modules() -> None:
+    """Give the code of Lambda layers what it finds by these names in Keras 2."""
+    import tensorflow as tf
+    from keras.src.legacy import backend
+
+    vars(python_utils).update(tf=tf, K=backend, np=np, keras=keras)
 
 
 def count_bytes(config: dict[str, Any], *, allow_code: bool) -> int:
@@ -232,11 +243,6 @@ def refuse_loading(path: Path, error: Exception) -> ModelError:
     )
 
 
-OPERATION = (
-    "has an operation of TensorFlow ({0}) between its layers, which Keras 3 cannot "
-    "read. Use a layer of Keras in its place, such as Rescaling, Add or Multiply, and "
-    "save the model again."
-)
 MISSING = (
     "needs {0!r}, which is not in Keras and whose code is not in the file. A model "
     "class of your own on a graph of layers loads without it: save "
@@ -245,7 +251,6 @@ MISSING = (
 )
 # What Keras says, and the sentence for it.
 REASONS = (
-    (r"'?((?:TFOpLambda|SlicingOpLambda|TensorFlowOpLayer))\b", OPERATION),
     (r"Could not locate (?:class|function) '([^']*)'", MISSING),
     (r"Unknown (?:layer|\w+): '([^']*)'", MISSING),
     (
