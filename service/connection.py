@@ -12,7 +12,7 @@ import io
 import socket
 import time
 from collections.abc import Callable
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any
 
 from gevent import get_hub
@@ -21,6 +21,7 @@ from gunicorn.workers.ggevent import PyWSGIHandler
 
 from service.head import MAX_LINE_BYTES, Head, read_head
 from service.loop import look_up
+from service.reserved import App, answer_health_only
 
 if TYPE_CHECKING:
     from service.worker import Server
@@ -74,9 +75,9 @@ class Inbound(io.RawIOBase):
 
 
 class Body(Input):  # type: ignore[misc]
-    """A request's body; its server knows since when somebody reads it whole.
+    """A request's body; its server knows since when it is read.
 
-    Lines are read for as long as it takes: they are a conversation, not one request.
+    Lines are a conversation, not one request: each has its own, longer time.
 
     Args:
         handler: Of its connection.
@@ -101,6 +102,24 @@ class Body(Input):  # type: ignore[misc]
         content: bytes = self._watched(super().read, length)
         return content
 
+    def readline(self, size: int | None = None) -> bytes:
+        """Read the next line of a stream.
+
+        Raises:
+            OSError: It did not come whole; or not in the time it has, says the error.
+        """
+        listening = self._handler.server.listening
+        listening[self._handler] = time.monotonic()
+        try:
+            line: bytes = super().readline(size)
+        except OSError as error:
+            raise OSError(self._handler.end_reason or str(error)) from error
+        finally:
+            listening.pop(self._handler, None)
+        if self._handler.end_reason:
+            raise OSError(self._handler.end_reason)
+        return line
+
     def _discard(self) -> None:
         """Read what nobody wanted; gevent does, before the next request."""
         if self.chunked_input or self.position < (self.content_length or 0):
@@ -123,9 +142,14 @@ class Body(Input):  # type: ignore[misc]
 
 
 class Handler(PyWSGIHandler):  # type: ignore[misc]
-    """Reads the requests of one connection and sends their answers."""
+    """Reads the requests of one connection and sends their answers.
+
+    Attributes:
+        end_reason: Why its server has ended the reading; empty for no certain reason.
+    """
 
     server: Server
+    application: App
     rfile: io.BufferedReader
     provided_date: bytes | None
 
@@ -134,6 +158,8 @@ class Handler(PyWSGIHandler):  # type: ignore[misc]
         self._num_reads = 0  # before the request
         self._line = b""
         self._head = Head()
+        self._is_reserved = False
+        self.end_reason = ""
         super().__init__(sock, address, server, io.BufferedReader(self._inbound))
 
     def read_requestline(self) -> str:
@@ -184,6 +210,9 @@ class Handler(PyWSGIHandler):  # type: ignore[misc]
     def run_application(self) -> None:
         """Answer a request: from here on it takes as long as it takes."""
         self.server.waiting.pop(self, None)
+        if self._is_reserved:
+            self.close_connection = True
+            self.application = partial(answer_health_only, self.application)
         super().run_application()
 
     def finalize_headers(self) -> None:
@@ -227,11 +256,14 @@ class Handler(PyWSGIHandler):  # type: ignore[misc]
 
     def handle(self) -> None:
         """Serve the connection to its end."""
-        self.server.open.add(self)
+        server = self.server
+        server.open.add(self)
+        self._is_reserved = server.reserved.admit(self, len(server.open))
         try:
             super().handle()
         finally:
-            self.server.open.discard(self)
+            server.open.discard(self)
+            server.reserved.discard(self)
             self.server.waiting.pop(self, None)
             self._inbound.close()
 

@@ -297,7 +297,22 @@ TABLE = (
     Setting("host", str, "127.0.0.1", "Address to listen on."),
     Setting("port", port, 8080, "Port to listen on."),
     Setting("workers", positive_int, 2, "Processes; all share the sessions."),
-    Setting("connections", positive_int, 2000, "Connections a worker holds at a time."),
+    Setting(
+        "connections",
+        positive_int,
+        2000,
+        "Maximum number of connections of a worker. Beyond it a few more are accepted "
+        "for health calls; other requests on them get 503.",
+    ),
+    # A silent stream is as good as none: its sessions are stored, another one continues
+    # them. Proxies end silent connections after a minute or so.
+    Setting(
+        "stream_idle_seconds",
+        positive_seconds,
+        600.0,
+        "A stream of which no whole line comes for this long is ended; its sessions "
+        "stay.",
+    ),
     # 4 MiB holds half a million short events: a retry of a day's log in one request.
     Setting(
         "max_body_bytes",
@@ -366,6 +381,7 @@ class Settings:
     port: int
     workers: int
     connections: int
+    stream_idle_seconds: float
     max_body_bytes: int
     max_rows: int
     max_events: int

@@ -9,22 +9,28 @@ end a body, and those that never read an answer would hold connections for ever.
 from __future__ import annotations
 
 import os
+import socket
 import sys
 import time
 from typing import Any
 
 import gevent
+from gevent.pool import Pool
 from gunicorn.workers.ggevent import GeventPyWSGIWorker, PyWSGIServer
 
 from service.connection import Handler
 from service.errors import CarryoverError
 from service.loop import watch_clients
 from service.passing import Passing
+from service.reserved import NUM_RESERVED, Reserved
 from service.settings import read_settings
 
 # Longer than most proxies keep theirs, so that the proxy closes first and no request
 # meets a closing socket.
 SILENT_SECONDS = 75.0
+# A client that is gone without a word, such as one that lost its network, is noticed
+# after two minutes: the first probe, the pause between probes, and how many.
+KEEPALIVE = {"TCP_KEEPIDLE": 60, "TCP_KEEPINTVL": 15, "TCP_KEEPCNT": 4}
 # Of a stop, with what is under way; gunicorn kills after twice as long.
 PATIENCE_SECONDS = 10.0
 # Of a stop, with the rest of a head whose beginning has come.
@@ -44,15 +50,20 @@ class Server(PyWSGIServer):  # type: ignore[misc]
         waiting: Since when connections wait for a whole request, by
             `time.monotonic`.
         reading: Since when the body of a request is being read.
+        listening: Since when the next line of a stream is being read.
         sending: Since when a client has taken nothing of its answer.
         open: All connections.
+        reserved: Those of them that are beyond the limit.
         is_stopping: Whether no more requests are taken.
     """
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
+    def __init__(self, *args: Any, spawn: Pool, **kwargs: Any) -> None:
+        self.reserved = Reserved(spawn.size)
+        super().__init__(*args, spawn=Pool(spawn.size + NUM_RESERVED), **kwargs)
+        probe_clients(self.socket)
         self.waiting: dict[Handler, float] = {}
         self.reading: dict[Handler, float] = {}
+        self.listening: dict[Handler, float] = {}
         self.sending: dict[Handler, float] = {}
         self.open: set[Handler] = set()
         self.is_stopping = False
@@ -106,19 +117,36 @@ class Server(PyWSGIServer):  # type: ignore[misc]
         for handler in list(self.sending):
             handler.hang_up()
 
-    def end_idle(self, now: float, body_seconds: float) -> None:
+    def end_idle(self, now: float, body_seconds: float, line_seconds: float) -> None:
         """End connections on which nothing has come or gone for long.
 
         Args:
             now: By `time.monotonic`.
             body_seconds: How long a body may take.
+            line_seconds: How long a line of a stream may take to come.
         """
+        for handler in begun_before(self.listening, now - line_seconds):
+            handler.end_reason = (
+                f"no whole line came for {line_seconds:g} seconds "
+                "(CARRYOVER_STREAM_IDLE_SECONDS)"
+            )
+            handler.stop_reading()
         for handler in begun_before(self.waiting, now - SILENT_SECONDS):
             handler.stop_reading()
         for handler in begun_before(self.reading, now - body_seconds):
             handler.stop_reading()
         for handler in begun_before(self.sending, now - SILENT_SECONDS):
             handler.hang_up()
+
+
+def probe_clients(listener: Any) -> None:
+    """Have the kernel probe silent clients; connections inherit it of the listener."""
+    if listener.family not in (socket.AF_INET, socket.AF_INET6):
+        return
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for name, value in KEEPALIVE.items():
+        if hasattr(socket, name):  # Linux has them all
+            listener.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
 
 
 def begun_before(since: dict[Handler, float], when: float) -> list[Handler]:
@@ -161,11 +189,13 @@ class Worker(GeventPyWSGIWorker):  # type: ignore[misc]
     def run(self) -> None:
         """Serve until told to stop."""
         watch_clients(lambda: sum(len(server.pool) for server in self.servers))
-        self.body_seconds = read_settings(os.environ).request_timeout_seconds
+        settings = read_settings(os.environ)
+        self.body_seconds = settings.request_timeout_seconds
+        self.line_seconds = settings.stream_idle_seconds
         super().run()
 
     def notify(self) -> None:
         """Tell gunicorn that this process lives, and end what clients leave idle."""
         super().notify()
         for server in self.servers:
-            server.end_idle(time.monotonic(), self.body_seconds)
+            server.end_idle(time.monotonic(), self.body_seconds, self.line_seconds)

@@ -6,6 +6,7 @@ import re
 import pytest
 
 from service import metrics
+from service.reserved import HEALTH
 from tests.servers import ROOT
 
 TEXT = (ROOT / "docs" / "operations.md").read_text()
@@ -75,3 +76,11 @@ def test_rows_under_way_are_told_and_forgotten(predict, model, client):
     model.runtime.before_return = lambda: None
     ask()
     assert told == ["2.0", "0.0"]
+
+
+def test_every_health_call_has_reserved_connections(client):
+    rules = client.application.url_map.iter_rules()
+    health = [rule.rule for rule in rules if rule.endpoint.startswith("health.")]
+
+    assert health
+    assert all(rule.startswith(HEALTH) for rule in health)

@@ -9,10 +9,12 @@ import sys
 import threading
 import time
 from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
 import requests
 
+from tests.problems import assert_problem_body
 from tests.servers import ROOT, free_port
 
 pytestmark = pytest.mark.server
@@ -324,3 +326,92 @@ def test_requests_sent_together_let_others_in_between(start):
         answer = requests.post(service.url, data="quick", timeout=2)
 
     assert answer.text == "quick"
+
+
+HEALTH = "/v2/health/live"
+LINES = b"POST /lines HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+
+@pytest.mark.parametrize("num_silent", [3, 10, 100])
+def test_health_is_answered_at_the_limit_of_connections(start, num_silent):
+    service = start(GUNICORN_CMD_ARGS="--worker-connections 3")
+    with ExitStack() as opened:
+        for _ in range(num_silent):
+            opened.enter_context(service.connect())
+
+        for _ in range(3):
+            healthy = requests.get(service.url + HEALTH, timeout=2)
+            assert (healthy.status_code, healthy.headers["Connection"]) == (
+                200,
+                "close",
+            )
+        refused = requests.post(service.url, data="x", timeout=2)
+
+    assert_problem_body(refused.json(), 503, "overloaded")
+    assert int(refused.headers["Retry-After"]) > 0
+    assert refused.headers["Connection"] == "close"
+    wait_for(lambda: requests.post(service.url, data="x", timeout=2).text == "x")
+
+
+def test_connections_below_the_limit_are_kept_whatever_comes_beyond_it(start):
+    service = start(GUNICORN_CMD_ARGS="--worker-connections 3")
+    head = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
+    with service.connect() as kept, ExitStack() as opened:
+        kept.sendall(head)
+        assert kept.recv(65536).startswith(b"HTTP/1.1 200")
+        for _ in range(50):
+            opened.enter_context(service.connect())
+        assert requests.get(service.url + HEALTH, timeout=2).ok
+
+        kept.sendall(head)
+        assert kept.recv(65536).startswith(b"HTTP/1.1 200")
+
+
+def test_a_silent_stream_is_ended_and_told_why(start):
+    service = start(CARRYOVER_STREAM_IDLE_SECONDS="1")
+    with service.connect() as client:
+        client.sendall(LINES + b"2\r\na\n\r\n")
+
+        received = read_all(client)
+
+    assert b"a\n" in received
+    assert b"no whole line came for 1 seconds (CARRYOVER_STREAM_IDLE_SEC" in received
+    assert b"Nothing of what came" in received
+
+
+def test_a_stream_with_a_line_now_and_then_is_kept(start):
+    service = start(CARRYOVER_STREAM_IDLE_SECONDS="1.5", SILENT_SECONDS="0.5")
+    with service.connect() as client:
+        client.sendall(LINES)
+        for _ in range(5):
+            threading.Event().wait(0.8)  # four seconds in all
+            client.sendall(b"2\r\na\n\r\n")
+        client.sendall(b"0\r\n\r\n")
+
+        received = read_all(client)
+
+    assert received.count(b"a\n") == 5
+    assert b"no whole line" not in received
+
+
+def test_the_kernel_probes_silent_clients(service):
+    """Timer 2 of a connection is that of keepalive, in hundredths of a second."""
+    with service.connect() as client:
+        client.sendall(LINES + b"2\r\na\n\r\n")
+        while b"a\n" not in client.recv(65536):
+            pass
+        port, peer = service.port, client.getsockname()[1]
+        wait_for(lambda: find_timer(port, peer)[0] == "02")
+        _, ticks = find_timer(port, peer)
+
+    assert 0 < ticks <= 60 * 100
+
+
+def find_timer(port, peer):
+    """Return the running timer of a connection, as the kernel shows it."""
+    for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
+        _, local, remote, _, _, timer, *_ = line.split()
+        if local.endswith(f":{port:04X}") and remote.endswith(f":{peer:04X}"):
+            kind, _, ticks = timer.partition(":")
+            return kind, int(ticks, 16)
+    return "", 0

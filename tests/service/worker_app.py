@@ -8,6 +8,7 @@ from service import worker
 from service.body import read_body, release_body
 from service.body_budget import BodyBudget
 from service.errors import CarryoverError
+from service.lines import Lines
 from service.problems import answer_problem
 
 for name in ("SILENT_SECONDS", "PATIENCE_SECONDS"):
@@ -40,9 +41,24 @@ BODIES = BodyBudget()
 CALLS = {"/hold": hold, "/note": note, "/slow": compute}
 
 
+def echo_lines(lines):
+    """Answer lines as they come, as a stream does."""
+    lines.start()
+    try:
+        while batch := lines.take():
+            for line in batch:
+                is_bad = isinstance(line.content, CarryoverError)
+                yield f"{line.content.detail}\n".encode() if is_bad else line.content
+    finally:
+        lines.close()
+
+
 def app(environ, start_response):
-    """Echo a body, but for /ignore; /large answers megabytes."""
+    """Echo a body, but for /ignore; /large answers megabytes, /lines line by line."""
     path = environ["PATH_INFO"]
+    if path == "/lines":
+        start_response("200 OK", [("Connection", "close")])
+        return echo_lines(Lines(environ["wsgi.input"], 1000))
     CALLS.get(path, lambda: None)()
     status, content = "200 OK", bytes(LARGE_BYTES if path == "/large" else 0)
     if path not in ("/ignore", "/large"):
