@@ -6,16 +6,19 @@ the worker. Here a worker without room counts in its own memory, and says so onc
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import mmap
 import os
+from collections.abc import Container
 from pathlib import Path
 from typing import Any
 
 from prometheus_client import values
 from prometheus_client.mmap_dict import MmapedDict
 
-from service.metrics_folder import folder_lock
+from service.metrics_folder import find_folder
+from service.runs import NOW, lock_folder
 
 FIRST_BYTES = 1 << 16
 # Added up where a worker has ended; a gauge has no worth without its worker.
@@ -64,15 +67,24 @@ def allocate_counts() -> None:
     values.MmapedDict = AllocatedDict  # type: ignore[attr-defined]
 
 
-def add_ended(pid: int) -> None:
-    """Add an ended worker's counts to those of all ended ones, and drop its files."""
-    with folder_lock(is_shared=False) as folder:
-        for kind in ADDED:
-            file = folder / f"{kind}_{pid}.db"
-            if file.exists():
+def add_ended(living: Container[int]) -> None:
+    """Add the counts of ended workers to one file of them all, and drop theirs.
+
+    Args:
+        living: Process numbers of the workers. What could not be added before, for
+            want of room or because it was being read, is added with the next.
+    """
+    if (folder := find_folder()) is None:
+        return
+    with contextlib.suppress(BlockingIOError), lock_folder(folder, NOW):
+        for file in folder.glob("*_[0-9]*.db"):
+            kind, pid = file.stem.rsplit("_", 1)
+            if int(pid) in living:
+                continue
+            if kind in ADDED:
                 add_counts(file, folder / f"{kind}_ended.db")
-        for gauge in folder.glob(f"gauge_*_{pid}.db"):
-            gauge.unlink()
+            else:
+                file.unlink()
 
 
 def add_counts(file: Path, total: Path) -> None:

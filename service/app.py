@@ -31,7 +31,7 @@ from service.memory.store import Capacity, open_store
 from service.migration import Policies, Policy
 from service.repository import Repository
 from service.retention import Lifetimes, Retention
-from service.runs import name_generation
+from service.runs import name_generation, open_run
 from service.settings import Settings
 from service.statistics import Statistics
 from service.tenants import Tenants, load_tenants
@@ -109,7 +109,7 @@ def build_services(
     for name in sorted(settings.policies.keys() - set(catalog.names())):
         log.warning("CARRYOVER_POLICIES names %s, which is not served", name)
     tenants = load_tenants(settings.api_keys_file, clock)
-    statistics = Statistics(state)
+    statistics = Statistics(open_run(state, "statistics"))
     bodies = BodyBudget(
         NUM_LARGE_BODIES * settings.max_body_bytes,
         settings.request_timeout_seconds * USABLE,

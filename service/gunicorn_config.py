@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import os
-import time
 from pathlib import Path
 from typing import Any
 
 from service.crash_report import report_crash
 from service.metrics_folder import prepare_folder
 from service.reloading import TriedReload
-from service.runs import GENERATION_VARIABLE, name_process
+from service.runs import begin_run, open_run
 from service.settings import read_settings
 
 _settings = read_settings(os.environ)
-prepare_folder(Path(_settings.state) / "metrics")
+_state = Path(_settings.state)
+_crashes = _state / "crashes"
+begin_run()
+prepare_folder(_state)
+_statistics = open_run(_state, "statistics")
 
 bind = f"{_settings.host}:{_settings.port}"
 workers = _settings.workers
@@ -35,19 +38,16 @@ accesslog = None
 errorlog = "-"
 
 
-os.environ[GENERATION_VARIABLE] = f"{name_process(os.getpid())}-{time.time_ns()}"
-
-
 def when_ready(server: Any) -> None:
     """Have a reload tried before the old workers end."""
-    server.reload = TriedReload(server.reload)
+    server.reload = TriedReload(server.reload, _crashes)
 
 
 def child_exit(server: Any, worker: Any) -> None:
     """Report a crash, and keep what an ended worker counted, without its files."""
-    report_crash(Path(_settings.state) / "crashes", worker.pid, server.log.error_log)
+    report_crash(_crashes, worker.pid, server.log.error_log)
     from service import allocated_counts, statistics
 
-    allocated_counts.add_ended(worker.pid)
-    runs = Path(_settings.state) / "statistics"
-    statistics.add_ended(runs / name_process(os.getpid()), worker.pid)
+    allocated_counts.add_ended(server.WORKERS)
+    if _statistics:
+        statistics.add_ended(_statistics, server.WORKERS)

@@ -7,7 +7,7 @@ maps into memory (its multiprocess mode); whoever is asked adds them up.
 
 from __future__ import annotations
 
-import os
+import fcntl
 from bisect import bisect_left
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -25,7 +25,8 @@ from prometheus_client.multiprocess import MultiProcessCollector
 from service.allocated_counts import allocate_counts
 from service.later import Later
 from service.loop import make_brief_lock
-from service.metrics_folder import FOLDER_VARIABLE, folder_lock
+from service.metrics_folder import find_folder
+from service.runs import lock_folder
 
 if TYPE_CHECKING:
     from service.access_log import Told
@@ -178,9 +179,10 @@ def find_rows(model: str) -> Counter:
 def expose() -> bytes:
     """Write all metrics, those of all workers where there are several."""
     count_all()
-    if FOLDER_VARIABLE not in os.environ:
+    folder = find_folder()
+    if folder is None:
         return generate_latest(REGISTRY)
     registry = CollectorRegistry()
     MultiProcessCollector(registry)
-    with folder_lock(is_shared=True):
+    with lock_folder(folder, fcntl.LOCK_SH):
         return generate_latest(registry)

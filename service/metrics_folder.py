@@ -6,10 +6,7 @@ it counts in files: the folder is to be named before anything imports that.
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
 from service.runs import open_run
@@ -18,18 +15,14 @@ from service.runs import open_run
 FOLDER_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 
 
-def prepare_folder(folder: Path) -> None:
-    """Make a run's folder of counts; in the process that starts its workers."""
-    os.environ[FOLDER_VARIABLE] = str(open_run(folder, os.getpid()))
+def prepare_folder(state: Path) -> None:
+    """Make this run's folder of counts; in the process that starts the workers."""
+    os.environ.pop(FOLDER_VARIABLE, None)
+    if folder := open_run(state, "metrics"):
+        os.environ[FOLDER_VARIABLE] = str(folder)
 
 
-@contextlib.contextmanager
-def folder_lock(is_shared: bool) -> Iterator[Path]:
-    """Keep readers of the counts and who adds those of an ended worker apart."""
-    folder = Path(os.environ[FOLDER_VARIABLE])
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH if is_shared else fcntl.LOCK_EX)
-        yield folder
-    finally:
-        os.close(descriptor)
+def find_folder() -> Path | None:
+    """Return the folder of counts; None where each process counts alone."""
+    folder = os.environ.get(FOLDER_VARIABLE)
+    return Path(folder) if folder else None

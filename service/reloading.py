@@ -12,10 +12,12 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable
+from pathlib import Path
 
-from service.runs import GENERATION_VARIABLE, name_process
+from service.crash_report import report_crash
+from service.metrics_folder import FOLDER_VARIABLE
+from service.runs import GENERATION_VARIABLE, begin_generation
 
 TRIAL = (sys.executable, "-c", "import service.wsgi")
 TRIAL_SECONDS = 110
@@ -28,18 +30,18 @@ class TriedReload:
 
     Args:
         reload: gunicorn's own.
+        crashes: Where a process leaves its stack if a fatal signal ends it.
     """
 
-    def __init__(self, reload: Callable[[], None]) -> None:
+    def __init__(self, reload: Callable[[], None], crashes: Path) -> None:
         self._reload = reload
+        self._crashes = crashes
 
     def __call__(self) -> None:
         """Start new workers in the place of the old ones, if that works."""
         before = os.environ[GENERATION_VARIABLE]
-        os.environ[GENERATION_VARIABLE] = (
-            f"{name_process(os.getpid())}-{time.time_ns()}"
-        )
-        reason = find_failure()
+        begin_generation()
+        reason = find_failure(self._crashes)
         if reason is None:
             self._reload()
             return
@@ -54,9 +56,11 @@ class TriedReload:
         later.start()
 
 
-def find_failure() -> str | None:
+def find_failure(crashes: Path) -> str | None:
     """Start as a worker would, and return why that fails."""
-    trial = subprocess.Popen(TRIAL, stderr=subprocess.PIPE, text=True)
+    # It counts nothing: its files would be those of a worker that has ended.
+    environ = {k: v for k, v in os.environ.items() if k != FOLDER_VARIABLE}
+    trial = subprocess.Popen(TRIAL, env=environ, stderr=subprocess.PIPE, text=True)
     try:
         _, errors = trial.communicate(timeout=TRIAL_SECONDS)
     except subprocess.TimeoutExpired:
@@ -64,12 +68,5 @@ def find_failure() -> str | None:
         trial.communicate()
         return f"no start in {TRIAL_SECONDS} s"
     finally:
-        forget(trial.pid)
+        report_crash(crashes, trial.pid, log)
     return None if trial.returncode == 0 else (errors.strip() or "?").splitlines()[-1]
-
-
-def forget(pid: int) -> None:
-    """Drop the files in which a trial would have counted."""
-    from service.allocated_counts import add_ended
-
-    add_ended(pid)

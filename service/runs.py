@@ -1,47 +1,117 @@
 """A run of the service: what its arbiter and workers share, apart from other runs.
 
-A run is named after the process that starts the workers and the time it began: in a
-container its number is the same after each restart.
+Each run has a folder in the shared state. Its processes lock a file there for as long
+as they live, so that the next run can tell which folders nobody uses. A process number
+could not: each container counts its own.
 """
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
+import logging
 import os
 import shutil
+import time
+from collections.abc import Iterator
 from pathlib import Path
 
-# Names the last start or reload of the service; the arbiter sets it for its workers.
+# Name the run, and its last start or reload; the arbiter sets them for its workers.
+RUN_VARIABLE = "SERVICE_RUN"
 GENERATION_VARIABLE = "SERVICE_GENERATION"
+LOCK_FILE = "alive"
+# A lock for who may not wait: a reader that has it may have been stopped.
+NOW = fcntl.LOCK_EX | fcntl.LOCK_NB
+log = logging.getLogger(__name__)
+
+
+def begin_run() -> None:
+    """Name this process's run; its workers inherit the name."""
+    os.environ[RUN_VARIABLE] = os.environ[GENERATION_VARIABLE] = name_start()
+
+
+def begin_generation() -> None:
+    """Name a reload of this run."""
+    os.environ[GENERATION_VARIABLE] = name_start()
+
+
+def name_start() -> str:
+    """Name a start that this process makes now."""
+    return f"{name_process(os.getpid())}-{time.time_ns()}"
+
+
+def name_run() -> str:
+    """Name the run of this worker; workers without an arbiter's name share a parent."""
+    return os.environ.get(RUN_VARIABLE) or name_process(os.getppid())
 
 
 def name_generation() -> str:
-    """Name the start of the service that this worker belongs to."""
-    return os.environ.get(GENERATION_VARIABLE) or name_process(os.getppid())
+    """Name the start or reload of the service that this worker belongs to."""
+    return os.environ.get(GENERATION_VARIABLE) or name_run()
 
 
-def open_run(runs: Path, pid: int) -> Path:
-    """Make the folder of a run, and remove those of ended runs.
+def open_run(state: Path, part: str) -> Path | None:
+    """Make a folder of this run for its counts, and remove those of ended runs.
 
     Args:
-        runs: Folder of the runs; several services may share it.
-        pid: The process that starts the workers.
+        state: Folder that several services may share.
+        part: Name of the folder.
+
+    Returns:
+        The folder; None where there is no room for it.
     """
-    own = runs / name_process(pid)
-    own.mkdir(parents=True, exist_ok=True)
-    for run in runs.iterdir():
-        other = run.name.partition("-")[0]
-        is_ended = other.isdigit() and run.name != name_process(int(other))
-        if is_ended or run.suffix == ".db":  # those of earlier releases lay here
-            remove(run)
-    return own
+    try:
+        runs = state / "runs"
+        runs.mkdir(parents=True, exist_ok=True)
+        own = runs / name_run()
+        with lock_folder(runs, fcntl.LOCK_EX):
+            own.mkdir(exist_ok=True)
+            # Never closed: it is unlocked when the run's last process has ended.
+            descriptor = os.open(own / LOCK_FILE, os.O_RDWR | os.O_CREAT, 0o644)
+            fcntl.flock(descriptor, fcntl.LOCK_SH)
+            for run in runs.iterdir():
+                if run != own and is_ended(run):
+                    shutil.rmtree(run, ignore_errors=True)
+        (own / part).mkdir(exist_ok=True)
+    except OSError as error:
+        log.error("%s; each worker counts alone", error)
+        return None
+    return own / part
 
 
-def remove(path: Path) -> None:
-    """Remove a file or a folder, if it is still there."""
-    if path.is_dir():
-        shutil.rmtree(path, ignore_errors=True)
+def is_ended(run: Path) -> bool:
+    """Tell whether no process uses a run's folder."""
+    try:
+        descriptor = os.open(run / LOCK_FILE, os.O_RDWR)
+    except OSError:  # of an earlier release, or left half made
+        return True
+    try:
+        fcntl.flock(descriptor, NOW)
+    except BlockingIOError:
+        return False
     else:
-        path.unlink(missing_ok=True)
+        return True
+    finally:
+        os.close(descriptor)
+
+
+@contextlib.contextmanager
+def lock_folder(folder: Path, kind: int) -> Iterator[None]:
+    """Lock a folder against other processes that do.
+
+    Args:
+        folder: A folder that exists.
+        kind: Of `fcntl.flock`.
+
+    Raises:
+        BlockingIOError: `kind` does not wait, and another process has it.
+    """
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, kind)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def name_process(pid: int) -> str:

@@ -6,11 +6,13 @@ those of all workers up. They begin at zero with the service. Knows no HTTP.
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import logging
 import os
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import quote
@@ -18,7 +20,7 @@ from urllib.parse import quote
 import numpy as np
 
 from service.mapped_file import map_file, replace_file
-from service.runs import open_run
+from service.runs import NOW, lock_folder
 
 # Batches beyond this size are counted with it.
 MAX_BATCH = 1024
@@ -39,6 +41,7 @@ NUM_TOTALS = NUM_RECORDED + 3
 BATCH_COLUMNS = 1 + len(BATCH_DURATIONS)
 SIZE = NUM_TOTALS + (MAX_BATCH + 1) * BATCH_COLUMNS
 NOTHING = np.zeros(SIZE, np.int64)
+ENDED = "ended"
 log = logging.getLogger(__name__)
 
 
@@ -62,16 +65,14 @@ class Statistics:
     """Counts infer calls by model and version.
 
     Args:
-        folder: Where the workers of a machine share the counts; None to keep them in
+        folder: Where the workers of a run share the counts; None to keep them in
             this process.
     """
 
     def __init__(self, folder: Path | None = None) -> None:
         self._lock = threading.Lock()
         self._counts: dict[str, np.ndarray] = {}
-        self._folder = (
-            None if folder is None else open_run(folder / "statistics", os.getppid())
-        )
+        self._folder = folder
 
     def record_success(self, name: str, version: int, rows: int, times: Times) -> None:
         """Count a call that was answered."""
@@ -145,10 +146,11 @@ class Statistics:
         if self._folder is None:
             yield self._find(name, version)
             return
-        for path in self._folder.glob(f"{key}@*"):
-            counts = np.fromfile(path, np.int64)
-            if len(counts) == SIZE:
-                yield counts
+        with lock_folder(self._folder, fcntl.LOCK_SH):
+            for path in self._folder.glob(f"{key}@*"):
+                counts = np.fromfile(path, np.int64)
+                if len(counts) == SIZE:
+                    yield counts
 
 
 def describe_batches(counts: np.ndarray) -> Iterator[dict[str, Any]]:
@@ -168,18 +170,31 @@ def name_counts(name: str, version: int) -> str:
     return f"{quote(name, safe='')}@{version}"
 
 
-def add_ended(folder: Path, pid: int) -> None:
-    """Add an ended worker's counts to those of all ended ones, and drop its files."""
-    for file in folder.glob(f"*@{pid}"):
-        total = file.with_name(f"{file.name.rpartition('@')[0]}@ended")
-        try:
-            counts = np.fromfile(file, np.int64)
-            kept = np.fromfile(total, np.int64) if total.exists() else NOTHING
-            if len(counts) == len(kept) == SIZE:
-                last = max(counts[LAST], kept[LAST])
-                counts += kept
-                counts[LAST] = last
-                replace_file(total, counts.tobytes())
-            file.unlink()
-        except OSError as error:  # no room: it stays, and is counted where it is
-            log.error("%s cannot be added to %s: %s", file, total, error)
+def add_ended(folder: Path, living: Container[int]) -> None:
+    """Add the counts of ended workers to a file of them all, and drop theirs.
+
+    Args:
+        folder: Of the run.
+        living: Process numbers of the workers. What could not be added before, for
+            want of room or because it was being read, is added with the next.
+    """
+    with contextlib.suppress(BlockingIOError), lock_folder(folder, NOW):
+        for file in folder.glob("*@*@[0-9]*"):
+            if int(file.name.rpartition("@")[2]) not in living:
+                add_counts(file)
+
+
+def add_counts(file: Path) -> None:
+    """Add a file of counts to that of all ended workers, and drop it."""
+    total = file.with_name(f"{file.name.rpartition('@')[0]}@{ENDED}")
+    try:
+        counts = np.fromfile(file, np.int64)
+        kept = np.fromfile(total, np.int64) if total.exists() else NOTHING
+        if len(counts) == len(kept) == SIZE:
+            last = max(counts[LAST], kept[LAST])
+            counts += kept
+            counts[LAST] = last
+            replace_file(total, counts.tobytes())
+        file.unlink()
+    except OSError as error:  # no room: it stays, and is counted where it is
+        log.error("%s cannot be added to %s: %s", file, total, error)

@@ -1,8 +1,9 @@
 """Statistics of several workers are told as one."""
 
+import fcntl
 import os
 
-from service.runs import name_process
+from service.runs import lock_folder
 from service.statistics import MAX_BATCH, Statistics, Times, add_ended
 
 
@@ -60,22 +61,6 @@ def test_batches_beyond_the_largest_are_counted_with_it():
     assert told["batch_stats"][0]["batch_size"] == MAX_BATCH
 
 
-def test_runs_that_ended_are_cleared_away(tmp_path):
-    runs = tmp_path / "statistics"
-    for ended in ("4194305-7", f"{os.getppid()}-7"):  # no process; one begun at 7
-        (runs / ended).mkdir(parents=True)
-        (runs / ended / "m-1-5").touch()
-    other = runs / name_process(1)
-    other.mkdir()
-
-    Statistics(tmp_path)
-
-    assert {run.name for run in runs.iterdir()} == {
-        name_process(1),
-        name_process(os.getppid()),
-    }
-
-
 def test_time_of_the_last_call_is_the_latest(tmp_path):
     statistics = Statistics(tmp_path)
 
@@ -97,13 +82,25 @@ def test_a_name_like_another_version_is_counted_apart(tmp_path):
 
 def test_ended_workers_leave_their_counts_and_no_file_each(tmp_path):
     statistics = Statistics(tmp_path)
-    run = tmp_path / "statistics" / name_process(os.getppid())
-    for pid in (11, 12):
+    for pid in (11, 12, 13):
         statistics.record_success("m", 1, pid, Times(1, 1, 1, 1))
-        (run / f"m@1@{os.getpid()}").rename(run / f"m@1@{pid}")
+        (tmp_path / f"m@1@{os.getpid()}").rename(tmp_path / f"m@1@{pid}")
         statistics._counts.clear()
 
-        add_ended(run, pid)
+        add_ended(tmp_path, living=[13])
 
-    assert statistics.describe("m", 1)["inference_count"] == 23
-    assert [file.name for file in run.iterdir()] == ["m@1@ended"]
+    assert statistics.describe("m", 1)["inference_count"] == 36
+    assert {file.name for file in tmp_path.iterdir()} == {"m@1@ended", "m@1@13"}
+
+
+def test_counts_that_are_being_read_are_added_later(tmp_path):
+    statistics = Statistics(tmp_path)
+    statistics.record_success("m", 1, 7, Times(1, 1, 1, 1))
+
+    with lock_folder(tmp_path, fcntl.LOCK_SH):
+        add_ended(tmp_path, living=[])
+        assert [file.name for file in tmp_path.iterdir()] == [f"m@1@{os.getpid()}"]
+    add_ended(tmp_path, living=[])
+
+    assert [file.name for file in tmp_path.iterdir()] == ["m@1@ended"]
+    assert statistics.describe("m", 1)["inference_count"] == 7

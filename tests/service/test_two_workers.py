@@ -1,6 +1,7 @@
 """What two real workers tell together; they have no models, so that they start fast."""
 
-import re
+import os
+import signal
 import subprocess
 import sys
 import threading
@@ -8,6 +9,7 @@ import time
 
 import pytest
 import requests
+from prometheus_client.parser import text_string_to_metric_families
 
 from tests.servers import COMMAND, ROOT, Server
 
@@ -43,9 +45,14 @@ class Bare(Server):
 
     def counted(self):
         """How many calls of /v1/models the workers have counted."""
-        text = self.get("/metrics").text
-        found = re.search(r'requests_total\{.*route="/v1/models",.*\} (.*)', text)
-        return float(found[1]) if found else 0
+        families = text_string_to_metric_families(self.get("/metrics").text)
+        samples = [sample for family in families for sample in family.samples]
+        return sum(
+            sample.value
+            for sample in samples
+            if sample.name == "carryover_requests_total"
+            and sample.labels["route"] == "/v1/models"
+        )
 
 
 def wait_for(condition):
@@ -65,7 +72,7 @@ def service(tmp_path_factory):
 
 def counting_workers(service):
     """The workers that have counted something, by their files."""
-    files = (service.home / "state" / "metrics").glob("*/counter_*.db")
+    files = (service.home / "state" / "runs").glob("*/metrics/counter_[0-9]*.db")
     return {path.stem for path in files}
 
 
@@ -80,3 +87,31 @@ def test_metrics_are_those_of_both_workers(service):
 
     assert service.counted() == sent
     assert len(counting_workers(service)) == 2
+
+
+def test_ended_workers_leave_their_counts_and_no_files(service):
+    assert service.get("/v1/models").ok
+    wait_for(lambda: service.counted() > 0)
+    counted, before = service.counted(), set(service.worker_pids())
+
+    for pid in before:
+        os.kill(pid, signal.SIGKILL)
+    wait_for(lambda: not before & set(service.worker_pids()) and service.listens())
+
+    assert service.counted() == counted
+    ended = {f"counter_{pid}" for pid in before}
+    wait_for(lambda: not ended & counting_workers(service))
+    assert service.counted() == counted
+
+
+def test_second_service_of_one_state_counts_apart(service, tmp_path):
+    assert service.get("/v1/models").ok
+    wait_for(lambda: service.counted() > 0)
+    counted = service.counted()
+
+    with Bare(service.home / "models", tmp_path, state=service.home / "state") as other:
+        assert other.counted() == 0
+        assert other.get("/v1/models").ok
+        wait_for(lambda: other.counted() == 1)
+        assert service.counted() == counted
+    assert service.counted() == counted
