@@ -1,6 +1,7 @@
-"""`docs/clients.md`: each block runs against a real service and prints what it says."""
+"""The pages on clients: each block runs with a real service and prints what it says."""
 
 import json
+import os
 import re
 import shlex
 import shutil
@@ -16,6 +17,8 @@ pytestmark = [pytest.mark.tensorflow, pytest.mark.server]
 
 HOST = ADDRESS.removeprefix("http://")
 DOCUMENT = "docs/clients.md"
+DOCUMENTS = (DOCUMENT, "docs/how-to/python-client.md")
+CLIENT = ROOT / "clients" / "python"  # next to the programs, as a user's copy is
 SECONDS = 60
 COMMANDS = {
     "python": [sys.executable, "-"],
@@ -25,10 +28,12 @@ COMMANDS = {
 
 def blocks(language):
     """Pairs of a program and what it prints."""
-    text = (ROOT / DOCUMENT).read_text()
-    found = re.findall(rf"```{language}\n(.*?)```\n+```text\n(.*?)```", text, re.S)
-    assert len(found) == text.count(f"```{language}\n")
-    return [pytest.param(*pair, id=f"{language}-{k}") for k, pair in enumerate(found)]
+    for document in DOCUMENTS:
+        text = (ROOT / document).read_text()
+        found = re.findall(rf"```{language}\n(.*?)```\n+```text\n(.*?)```", text, re.S)
+        assert len(found) == text.count(f"```{language}\n")
+        for k, pair in enumerate(found):
+            yield pytest.param(*pair, id=f"{document}-{language}-{k}")
 
 
 def run(language, program, server):
@@ -39,18 +44,19 @@ def run(language, program, server):
         capture_output=True,
         text=True,
         timeout=SECONDS,
+        env={**os.environ, "PYTHONPATH": str(CLIENT)},
     )
     assert done.returncode == 0, done.stderr
     return done.stdout
 
 
-@pytest.mark.parametrize(("program", "printed"), blocks("python"))
+@pytest.mark.parametrize(("program", "printed"), list(blocks("python")))
 def test_python_clients_print_what_the_document_shows(bundled_server, program, printed):
     assert run("python", program, bundled_server) == printed
 
 
 @pytest.mark.skipif(not shutil.which("node"), reason="node is not installed")
-@pytest.mark.parametrize(("program", "printed"), blocks("javascript"))
+@pytest.mark.parametrize(("program", "printed"), list(blocks("javascript")))
 def test_javascript_prints_what_the_document_shows(bundled_server, program, printed):
     assert run("javascript", program, bundled_server) == printed
 

@@ -1,0 +1,462 @@
+"""The Python client against the service's own application, with answers that are lost.
+
+`tests/clients/test_killed_consumer.py` has what needs a real server.
+"""
+
+import asyncio
+import inspect
+import json
+import math
+import pickle
+import socket
+import sys
+
+import carryover_client
+import httpx
+import numpy as np
+import pytest
+from carryover_client import AsyncClient, Client
+
+from service import errors
+from service.app import Services, create_app
+from service.catalog import Catalog
+from service.engine import Engine
+from service.memory.in_process import InProcessStore
+from service.memory.seal import Seal
+from service.memory.sessions import Sessions
+from service.retention import Lifetimes, Retention
+from service.settings import read_settings
+from tests.fakes import FakeClock, counting_model
+from tests.keys import NO_KEYS, keyed
+from tests.servers import ROOT
+from tests.service.test_forecast import markov_model
+from tests.test_layout import imported
+
+SOURCE = ROOT / "clients" / "python" / "carryover_client.py"
+URL = "http://service"
+TOLERANCE = 1e-6  # float32 shares
+
+
+class LossyTransport(httpx.BaseTransport):
+    """Carries requests to the application, and loses answers on request.
+
+    Attributes:
+        requests: Every request that reached the service.
+        num_lost: Number of answers that are still to be lost.
+    """
+
+    def __init__(self, app):
+        self.inner = httpx.WSGITransport(app)
+        self.requests, self.num_lost = [], 0
+
+    def handle_request(self, request):
+        self.requests.append(request)
+        response = self.inner.handle_request(request)
+        if self.num_lost:
+            self.num_lost -= 1
+            raise httpx.ReadError("the connection was reset", request=request)
+        return response
+
+
+@pytest.fixture
+def clock():
+    return FakeClock()
+
+
+def build_app(clock, tenants=NO_KEYS):
+    """The application over the counting model and one that can forecast."""
+    sessions = Sessions(InProcessStore(), clock=clock, tombstone_seconds=1000)
+    seal, lifetimes = Seal([b"k" * 32]), Lifetimes(100, 50)
+    catalog = Catalog([counting_model(max_events=2000), markov_model()])
+    retention = Retention(snapshots=3)
+    engine = Engine(sessions, seal, lifetimes, clock, retention, catalog)
+    return create_app(Services(read_settings({}), catalog, engine, tenants))
+
+
+@pytest.fixture
+def app(clock):
+    return build_app(clock)
+
+
+@pytest.fixture
+def transport(app):
+    return LossyTransport(app)
+
+
+@pytest.fixture
+def client(transport, monkeypatch):
+    monkeypatch.setattr(carryover_client, "FIRST_WAIT_SECONDS", 0.001)
+    with Client(URL, transport=transport) as client:
+        yield client
+
+
+def keys_of(transport):
+    return [request.headers.get("Idempotency-Key") for request in transport.requests]
+
+
+def subclasses(cls):
+    for sub in cls.__subclasses__():
+        yield sub
+        yield from subclasses(sub)
+
+
+def test_every_problem_code_has_its_exception_in_the_same_tree():
+    declared = {
+        cls.code: cls.__bases__[0].code for cls in subclasses(errors.CarryoverError)
+    }
+    declared = {
+        code: "" if parent == errors.CarryoverError.code else parent
+        for code, parent in declared.items()
+    } | {errors.CarryoverError.code: ""}
+
+    known = {
+        code: cls.__bases__[0].code for code, cls in carryover_client.CLASSES.items()
+    }
+    assert known.pop("no_answer") == ""
+    assert known == declared
+
+
+def test_client_is_one_file_over_httpx():
+    assert set(imported(SOURCE)) - sys.stdlib_module_names == {"httpx"}
+
+
+def test_both_clients_have_the_same_calls():
+    def calls(cls):
+        return {name for name, _ in inspect.getmembers(cls) if name[0] != "_"}
+
+    assert calls(Client) - {"close"} == calls(AsyncClient) - {"aclose"}
+
+
+def test_session_counts_its_events_and_sends_step_and_key(client, transport):
+    with client.session("counting", "s") as session:
+        assert session.step == 0
+        first = session.predict(["red"], top=1)
+        second = session.predict(np.array(["green", "red", "red"]))
+
+    assert first["top"] == [{"label": "red", "probability": 1.0}]
+    assert second["probabilities"] == [0.75, 0.25, 0.0]
+    assert (second["labels"], second["model_version"]) == (
+        ["red", "green", "poison"],
+        "1",
+    )
+    sent = [json.loads(request.content) for request in transport.requests[1:]]
+    assert [body["instances"][0]["at"] for body in sent] == [0, 1]
+    assert len(set(keys_of(transport)[1:])) == 2
+    with client.session("counting", "s") as again:
+        assert again.step == 4
+
+
+def test_lost_answer_is_asked_for_again_and_applied_once(client, transport):
+    session = client.session("counting", "s")
+    session.predict(["red"])
+    transport.num_lost = 2
+
+    answer = session.predict(["green"])
+
+    assert answer["probabilities"] == [0.5, 0.5, 0.0]
+    assert session.reload()["step"] == 2
+    assert len(set(keys_of(transport)[2:5])) == 1
+
+
+def test_another_event_after_a_lost_answer_does_not_take_its_step(transport):
+    with Client(URL, transport=transport, retry_seconds=0) as client:
+        session = client.session("counting", "s")
+        session.reload()
+        transport.num_lost = 1
+        with pytest.raises(carryover_client.NoAnswer, match="was reset"):
+            session.predict(["red"])
+        with pytest.raises(carryover_client.StepConflict) as conflict:
+            session.predict(["green"])
+        assert conflict.value.problem["step"] == 1
+
+        assert session.reload()["step"] == 1
+        assert session.predict(["green"])["probabilities"] == [0.5, 0.5, 0.0]
+
+
+def test_same_call_after_a_lost_answer_gets_that_answer(transport):
+    with Client(URL, transport=transport, retry_seconds=0) as client:
+        session = client.session("counting", "s")
+        session.reload()
+        transport.num_lost = 1
+        with pytest.raises(carryover_client.NoAnswer):
+            session.predict(["red"])
+
+        answer = session.predict(["red"])
+
+    assert (answer["step"], answer["probabilities"]) == (1, [1.0, 0.0, 0.0])
+    assert keys_of(transport)[1] == keys_of(transport)[2]
+
+
+def test_same_event_after_a_rewind_is_applied_again(transport):
+    with Client(URL, transport=transport, retry_seconds=0) as client:
+        session = client.session("counting", "s")
+        session.predict(["red"])
+        transport.num_lost = 1
+        with pytest.raises(carryover_client.NoAnswer):
+            session.predict(["green"])
+        session.rewind(1)
+
+        assert session.predict(["green"])["step"] == 2
+        assert session.reload()["step"] == 2
+
+
+@pytest.mark.parametrize(
+    ("call", "is_repeated"),
+    [
+        (lambda s, c: s.reload(), True),
+        (lambda s, c: s.touch(ttl_seconds=9), True),
+        (lambda s, c: s.explain(["red"]), True),
+        (lambda s, c: s.predict(["red"], key=""), True),
+        (lambda s, c: c.predict("counting", [["red"]], key=""), True),
+        (
+            lambda s, c: c.predict("counting", [{"sequence": ["red"], "session": "t"}]),
+            True,
+        ),
+        (lambda s, c: c.get("models/counting/metadata"), True),
+        (lambda s, c: s.fork("t"), False),
+        (lambda s, c: s.rewind(1), False),
+        (lambda s, c: s.delete(), False),
+        (lambda s, c: list(s.stream(["red"])), False),
+        (
+            lambda s, c: c.predict(
+                "counting", [{"sequence": ["red"], "session": "t"}], key=""
+            ),
+            False,
+        ),
+    ],
+)
+def test_only_a_call_that_may_be_repeated_is(client, transport, call, is_repeated):
+    session = client.session("counting", "s")
+    session.predict(["red", "green"])
+    transport.requests.clear()
+    transport.num_lost = 1
+
+    if is_repeated:
+        call(session, client)
+    else:
+        with pytest.raises(carryover_client.NoAnswer):
+            call(session, client)
+
+    assert len(transport.requests) == 1 + is_repeated
+
+
+def outcome(status, text="", **headers):
+    names = {name.replace("_", "-"): value for name, value in headers.items()}
+    return httpx.Response(
+        status, text=text, headers=names, request=httpx.Request("GET", URL)
+    )
+
+
+BUSY = outcome(503, '{"code": "overloaded", "detail": "busy."}', Retry_After="7")
+REFUSED = httpx.ConnectError("refused")
+RESET = httpx.ReadError("reset")
+
+
+def waits_of(client, outcomes, *, is_safe=True):
+    """Seconds a call waits between its tries, and the error it ends with."""
+    work = client._attempt(httpx.Request("GET", URL), is_safe)
+    waits = [next(work)[0]]
+    try:
+        for outcome in outcomes:
+            waits.append(work.send(outcome)[0])
+    except (carryover_client.CarryoverError, StopIteration) as end:
+        return waits, end
+    return waits, None
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "is_safe", "bounds", "error"),
+    [
+        ([BUSY, BUSY], True, [(7, 7), (7, 7)], None),
+        ([BUSY] * 9, True, [(7, 7)] * 8, carryover_client.Overloaded),
+        ([BUSY], False, [], carryover_client.Overloaded),
+        ([RESET, RESET, RESET], True, [(0.1, 0.2), (0.2, 0.4), (0.4, 0.8)], None),
+        ([RESET], False, [], carryover_client.NoAnswer),
+        ([REFUSED], False, [(0.1, 0.2)], None),
+        ([outcome(502, "<html>")], True, [(0.2, 0.2)], None),
+        ([outcome(504, "<html>")], True, [], carryover_client.CarryoverError),
+        ([outcome(429, Retry_After="2")], True, [(2, 2)], None),
+        ([outcome(200)], True, [], StopIteration),
+    ],
+)
+def test_waits_are_those_the_service_asks_for_or_grow(
+    client, outcomes, is_safe, bounds, error, monkeypatch
+):
+    monkeypatch.setattr(carryover_client, "FIRST_WAIT_SECONDS", 0.1)
+    (first, *waits), end = waits_of(client, outcomes, is_safe=is_safe)
+
+    assert first == 0
+    assert len(waits) == len(bounds)
+    for wait, (least, most) in zip(waits, bounds, strict=True):
+        assert least <= wait <= most
+    assert type(end) is (error or type(None))
+
+
+def test_service_that_does_not_answer_is_given_up():
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        with (
+            Client(url, timeout_seconds=0.05, retry_seconds=0) as client,
+            pytest.raises(carryover_client.NoAnswer, match="ReadTimeout"),
+        ):
+            client.predict("counting", [["red"]])
+
+
+def test_error_has_the_problem_and_survives_pickling(client):
+    with pytest.raises(carryover_client.UnknownEvent, match="unknown_event: ") as error:
+        client.session("counting", "s").predict(["blue"])
+
+    again = pickle.loads(pickle.dumps(error.value))
+    assert again.problem == error.value.problem
+    assert again.problem["status"] == 400
+    assert isinstance(again, carryover_client.InvalidRequest)
+
+
+def test_row_that_failed_among_others_is_raised_by_check(client):
+    answer = client.predict("counting", [["red"], ["blue"]])
+
+    assert carryover_client.check({"step": 1}) == {"step": 1}
+    assert answer["predictions"][0] == [1.0, 0.0, 0.0]
+    with pytest.raises(carryover_client.UnknownEvent):
+        carryover_client.check(answer["predictions"][1])
+
+
+def test_session_that_is_gone_starts_again_only_on_request(client, clock):
+    client.session("counting", "s").predict(["red"], ttl_seconds=10)
+    clock.advance(11)
+
+    with (
+        pytest.raises(carryover_client.SessionGone),
+        client.session("counting", "s"),
+    ):
+        pass
+    with client.session("counting", "s", start=True) as session:
+        assert session.step == 0
+        assert [answer["step"] for answer in session.stream(["red", "red"])] == [1, 2]
+        assert session.predict(["green"], end=True)["ended"]
+    with client.session("counting", "s", start=True) as session:
+        assert session.predict(["green"])["probabilities"] == [0, 1, 0]
+
+
+def test_stream_of_any_length_is_cut_and_answered_in_order(client, transport):
+    events = ["red", "green", "green"] * 200
+
+    with client.session("counting", "s") as session:
+        answers = list(session.stream(iter(events)))
+
+    assert [answer["step"] for answer in answers] == [*range(1, 601)]
+    (whole,) = client.predict("counting", [events])["predictions"]
+    np.testing.assert_allclose(answers[-1]["probabilities"], whole, atol=TOLERANCE)
+    assert session.step == 600
+    assert len(transport.requests) == 1 + math.ceil(600 / 256) + 1
+
+
+def test_stream_is_cut_by_bytes_too(client, transport):
+    rows = [["red"] * 1500] * 30
+
+    assert len(list(client.stream("counting", rows, top=1))) == 30
+
+    sizes = [len(request.content) for request in transport.requests]
+    assert max(sizes) <= carryover_client.MAX_PIECE_BYTES < sum(sizes)
+
+
+def test_failed_event_of_a_stream_raises_and_no_later_one_is_applied(client):
+    with client.session("counting", "s") as session:
+        with pytest.raises(carryover_client.UnknownEvent):
+            list(session.stream(["red", "blue", "green"]))
+
+        assert session.step == session.reload()["step"] == 1
+
+
+def test_stream_of_many_sessions_shows_problems_in_their_place(client):
+    rows = [{"sequence": [event], "session": event} for event in ("red", "blue")]
+
+    good, bad = client.stream("counting", rows)
+
+    assert good["step"] == 1
+    assert bad["code"] == "unknown_event"
+
+
+def test_stream_that_ends_early_raises():
+    line = httpx.MockTransport(
+        lambda request: httpx.Response(200, text='{"step": 1}\n')
+    )
+
+    with (
+        Client(URL, transport=line) as client,
+        pytest.raises(carryover_client.NoAnswer, match="1 answers early"),
+    ):
+        list(client.stream("counting", [["red"], ["red"]]))
+
+
+def test_client_held_memory_gives_what_a_session_gives(client, transport):
+    held, session = client.sealed("counting"), client.session("counting", "s")
+    for event in ("red", "green", "red"):
+        same = held.predict([event]), session.predict([event])
+
+    assert same[0]["probabilities"] == same[1]["probabilities"]
+    assert held.step == 3
+    again = client.sealed("counting", held.token)
+    assert again.explain(["red"])["step"] == 4
+
+
+def test_explained_session_moves_and_a_forecast_stays(client):
+    with client.session("days", "s") as session:
+        assert session.explain(["wake"], top=1)["layers"] == []
+        path = session.forecast(3, ["eat"])["path"]
+        again = session.forecast(2, samples=2, seed=1)
+
+    assert len(path["events"]) == 3
+    assert len(again["samples"]) == 2
+    assert session.reload()["step"] == 1
+
+
+def test_changed_session_is_where_the_change_left_it(client):
+    with client.session("counting", "s") as session:
+        for event in ("red", "green"):
+            session.predict([event])
+        session.fork("t")
+        session.rewind(1)
+        assert session.predict(["red"])["probabilities"] == [1, 0, 0]
+        session.touch(ttl_seconds=7)
+        assert session.reload()["idle_seconds"] == 7
+        page = client.get("models/counting/sessions", prefix="t")
+        assert [entry["step"] for entry in page["sessions"]] == [2]
+        session.delete()
+        with pytest.raises(carryover_client.SessionGone):
+            session.predict(["red"])
+
+
+def test_api_key_opens_the_sessions_of_its_tenant(clock):
+    app = build_app(clock, keyed(("acme", "secret-key")))
+
+    with Client(URL, "secret-key", transport=LossyTransport(app)) as client:
+        assert client.session("counting", "s").predict(["red"])["step"] == 1
+        assert "secret-key" not in repr(vars(client)) + repr(client._http.headers)
+    with (
+        Client(URL, transport=LossyTransport(app)) as client,
+        pytest.raises(carryover_client.Unauthorized),
+    ):
+        client.session("counting", "s").predict(["red"])
+
+
+def test_asynchronous_session_asks_again_too(app, monkeypatch):
+    monkeypatch.setattr(carryover_client, "FIRST_WAIT_SECONDS", 0.001)
+
+    class Lossy(LossyTransport, httpx.AsyncBaseTransport):
+        async def handle_async_request(self, request):
+            response = self.handle_request(request)
+            return httpx.Response(response.status_code, content=response.read())
+
+    async def drive():
+        transport = Lossy(app)
+        async with AsyncClient(URL, transport=transport) as client:
+            async with client.session("counting", "s") as session:
+                transport.num_lost = 1
+                await session.predict(["red"])
+            answers = [answer async for answer in session.stream(["green"] * 300)]
+            with pytest.raises(carryover_client.UnknownEvent):
+                await client.sealed("counting").predict(["blue"])
+            return session.step, answers[-1]["step"]
+
+    assert asyncio.run(drive()) == (301, 301)
