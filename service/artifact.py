@@ -65,6 +65,7 @@ class Manifest(msgspec.Struct, frozen=True):
         training: Configuration, seed and data of the training.
         metrics: Measured quality, each with its baselines.
         packages: Versions of the packages it was made with.
+        examples: Real sequences by name, for the playground.
     """
 
     format: int
@@ -84,6 +85,7 @@ class Manifest(msgspec.Struct, frozen=True):
     training: dict[str, Any] = {}
     metrics: list[Any] = []
     packages: dict[str, str] = {}
+    examples: list[Any] = []
 
     @property
     def labels(self) -> list[str] | None:

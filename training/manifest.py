@@ -17,6 +17,7 @@ from typing import Any
 from training.config import Config
 from training.data.dataset import Array, Dataset, fingerprint_arrays
 from training.evaluate.metric import Metric
+from training.examples import write_examples
 from training.run import package_versions
 
 FORMAT = 1
@@ -64,6 +65,7 @@ def describe_version(
         **programs,
         "training": describe_training(config, dataset),
         "metrics": [dataclasses.asdict(metric) for metric in metrics],
+        "examples": write_examples(dataset.inputs, dataset.real),
         "packages": package_versions(),
     }
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from tests.playground.browsers import open_chromium
 from tests.servers import Server
 
 WIDE = {"width": 1360, "height": 900}
+NOTE_CONTROLS = (Path(__file__).parent / "controls.js").read_text()
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +31,6 @@ class Watched:
     """A page and what it did wrong: messages, failures, requests elsewhere."""
 
     def __init__(self, page, origin):
-        self.page = page
         self.wrong = []
         page.on("console", self._note_message)
         page.on("pageerror", lambda error: self.wrong.append(str(error)))
@@ -44,22 +46,32 @@ class Watched:
             self.wrong.append(f"foreign request: {request.url}")
 
 
+@pytest.fixture(scope="module")
+def controls():
+    """Names of the controls that pages of this file showed, and that tests used."""
+    return {"seen": set(), "used": set()}
+
+
 @pytest.fixture
-def open_page(chromium, playground):
+def open_page(chromium, playground, controls):
     """Open the playground at a place: `open_page("#model=taxi", width=360)`."""
     opened = []
 
-    def open_at(place="", *, address="playground", **options):
+    def open_at(place="", *, address="playground", ready=".bench", **options):
         context = chromium.new_context(
-            viewport={**WIDE, **options.pop("viewport", {})},
+            viewport=options.pop("viewport", WIDE),
             permissions=["clipboard-read", "clipboard-write"],
             **options,
         )
+        context.expose_binding(
+            "noteControl", lambda _, what, name: controls[what].add(name)
+        )
+        context.add_init_script(NOTE_CONTROLS)
         page = context.new_page()
-        page.set_default_timeout(8000)
+        page.set_default_timeout(15_000)
         opened.append((context, Watched(page, playground.url)))
         page.goto(f"{playground.url}/{address}{place}")
-        page.locator(".bench").wait_for()
+        page.locator(ready).first.wait_for()
         return page
 
     yield open_at

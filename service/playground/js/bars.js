@@ -1,7 +1,7 @@
 /** An answer as bars: probabilities with the threshold, or a forecast's numbers. */
 
 import { html } from "../vendor/htm-preact.js";
-import { colourOf, formatNumber, topOf } from "./model.js";
+import { colourOf, formatNumber, readFan, topOf } from "./model.js";
 
 const MOST_BARS = 5;
 
@@ -28,13 +28,16 @@ function Bar({ label, value, colour, threshold }) {
 }
 
 function Numbers({ model, values }) {
-  const width = model.quantiles?.length ?? 1;
-  const rows = [];
-  for (let k = 0; k < values.length; k += width) rows.push(values.slice(k, k + width));
-  return html`<table class="numbers"><tbody>${rows.map(
-    (row, k) =>
-      html`<tr key=${k}><th scope="row">${k + 1} ahead</th>${row.map((value) => html`<td>${formatNumber(value)}</td>`)}</tr>`,
-  )}</tbody></table>`;
+  const rows = readFan(model, values);
+  const hasRange = Boolean(model.quantiles);
+  return html`<table class="numbers"><thead><tr><th scope="col">ahead</th>${hasRange && html`<th scope="col">low</th>`}<th scope="col">expected</th>${hasRange && html`<th scope="col">high</th>`}</tr></thead>
+    <tbody>${rows.map(
+      (
+        [low, middle, high],
+        k,
+      ) => html`<tr key=${k}><th scope="row">${k + 1}</th>${hasRange && html`<td>${formatNumber(low)}</td>`}
+        <td>${formatNumber(middle)}</td>${hasRange && html`<td>${formatNumber(high)}</td>`}</tr>`,
+    )}</tbody></table>`;
 }
 
 /** An answer in words, for screen readers and titles. */

@@ -1,6 +1,7 @@
 /** A series with its forecast: the value over events, and a fan after the selected one. */
 
 import { html, useEffect, useRef } from "../vendor/htm-preact.js";
+import { readFan } from "./model.js";
 
 const HEIGHT = 200;
 
@@ -28,17 +29,6 @@ function describe(model, columns, selected) {
   if (!values) return `${model.field} over ${columns.length} rows`;
   const next = readFan(model, values).map(([, middle]) => Math.round(middle));
   return `${model.field} over ${columns.length} rows; forecast after row ${selected + 1}: ${next.join(", ")}`;
-}
-
-/** A forecast as triples of low, middle and high, one per step ahead. */
-export function readFan(model, values) {
-  const width = model.quantiles?.length ?? 1;
-  const fan = [];
-  for (let k = 0; k < values.length; k += width) {
-    const row = values.slice(k, k + width);
-    fan.push([row[0], row[Math.floor(width / 2)], row[width - 1]]);
-  }
-  return fan;
 }
 
 /** Columns for the chart: event numbers, values, then low, middle and high of the fan. */

@@ -2,7 +2,7 @@
 
 import { html } from "../vendor/htm-preact.js";
 import { Bars } from "./bars.js";
-import { eventName } from "./model.js";
+import { eventLines, eventName } from "./model.js";
 import { Picture } from "./pictures.js";
 
 const GATES = {
@@ -22,7 +22,7 @@ export function Folded({ lane, selected }) {
   const hasLong = "long_term" in layer;
   return html`<div class="folded">
     <svg viewBox="0 0 640 260" role="img" aria-label="One cell with a loop: ${name} comes in, memory goes round, the answer comes out">
-      <defs><marker id="tip" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" markerHeight="7" orient="auto"><path d="M0 0l8 4-8 4z" class="tip" /></marker></defs>
+      <defs><marker id="tip" viewBox="0 0 8 8" refX="7" refY="4" markerUnits="userSpaceOnUse" markerWidth="11" markerHeight="11" orient="auto"><path d="M0 0l8 4-8 4z" class="tip" /></marker></defs>
       ${hasLong && html`<path class="flow long" d="M470 66H520V22H120V66H168" marker-end="url(#tip)" />`}
       ${hasLong && html`<text x="320" y="15" text-anchor="middle">long-term memory c, size ${size(layer.long_term)}</text>`}
       <path class="flow" d="M470 200H520V244H120V200H168" marker-end="url(#tip)" />
@@ -32,11 +32,11 @@ export function Folded({ lane, selected }) {
       <rect x="170" y="36" width="300" height="194" rx="12" class="cell" />
       <circle key=${`${selected}-dot`} r="5" cx="88" cy="133" class="dot" />
       <${GateBars} layer=${layer} />
-      <text x="44" y="170" text-anchor="middle" class="strong">${name.slice(0, 14)}</text>
-      <text x="44" y="100" text-anchor="middle">${lane.model.noun} ${column.step}</text>
+      <text x="44" y="96" text-anchor="middle">${lane.model.noun} ${column.step}</text>
+      ${typeof column.event === "string" && html`<${Picture} name=${column.event} size=${48} x="20" y="109" />`}
+      ${eventLines(column.event).map((line, k) => html`<text key=${k} x="44" y=${typeof column.event === "string" ? 176 : 126 + 17 * k} text-anchor="middle" class="strong">${line.slice(0, 14)}</text>`)}
       <text x="592" y="137" text-anchor="middle" class="strong">answer</text>
     </svg>
-    <div class="folded-in">${typeof column.event === "string" && html`<${Picture} name=${column.event} size=${56} />`}</div>
     <div class="folded-out"><${Bars} model=${lane.model} values=${column.values} /></div>
   </div>`;
 }

@@ -38,12 +38,12 @@ function StayingOn({ columns, strip, span, onUnit }) {
   const total = columns[span[0]].layers[strip.layer]?.[strip.name]?.length ?? 0;
   return html`<div aria-live="polite">
     <p class="quiet">${`${units.length} of ${total} units stay on from event ${span[0] + 1} to ${span[1] + 1}.`}</p>
-    <ul class="units">${units.slice(0, MOST_LISTED).map(
-      (
-        unit,
-      ) => html`<li key=${unit}><button type="button" class="chip" onClick=${() => onUnit({ layer: strip.layer, unit })}>unit ${unit + 1}
-        <span class="number">${lifeText(halfLife(columns, strip.layer, unit))}</span></button></li>`,
-    )}</ul></div>`;
+    <ul class="units">${units
+      .slice(0, MOST_LISTED)
+      .map(
+        (unit) =>
+          html`<li key=${unit}><button type="button" class="chip" onClick=${() => onUnit({ layer: strip.layer, unit })}>unit ${unit + 1}${" "}<span class="number">${lifeText(halfLife(columns, strip.layer, unit))}</span></button></li>`,
+      )}</ul></div>`;
 }
 
 /** Units of one sign and at least half the largest value at every event of a span. */

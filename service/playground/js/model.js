@@ -97,6 +97,17 @@ export function readValues(model, row) {
   return (row[model.outputName] ?? []).map((value) => [value].flat(Infinity));
 }
 
+/** A forecast as triples of low, middle and high, one per step ahead. */
+export function readFan(model, values) {
+  const width = model.quantiles?.length ?? 1;
+  const fan = [];
+  for (let k = 0; k < values.length; k += width) {
+    const row = values.slice(k, k + width);
+    fan.push([row[0], row[Math.floor(width / 2)], row[width - 1]]);
+  }
+  return fan;
+}
+
 /** Name of the colour of a label, the same everywhere. */
 export function colourOf(index) {
   return `label-${index % NUM_COLOURS}`;
@@ -111,6 +122,13 @@ export function eventName(event) {
     name === "time" ? String(value).slice(5, 16).replace("T", " ") : formatNumber(value),
   );
   return [first, ...rest].join(" · ");
+}
+
+/** Write an event's parts a line each: a record's fields, a list's first numbers. */
+export function eventLines(event) {
+  if (event === null || typeof event !== "object" || Array.isArray(event)) return [eventName(event)];
+  const names = Object.keys(event).slice(0, 3);
+  return names.map((name) => eventName({ [name]: event[name] }));
 }
 
 /** Write a number with three significant digits, a whole one in full. */

@@ -28,11 +28,11 @@ export function hasPicture(name) {
 }
 
 /** An event's drawing; decorative, since the event's name stands next to it. */
-export function Picture({ name, size = 40 }) {
+export function Picture({ name, size = 40, x, y }) {
   const colour = name in TELLS ? `ink-${TELLS[name]}` : "";
   if (hasPicture(name))
-    return html`<svg class="picture ${colour}" viewBox="0 0 40 40" width=${size} height=${size} aria-hidden="true">${PICTURES[name]}</svg>`;
-  return html`<svg class="picture" viewBox="0 0 40 40" width=${size} height=${size} aria-hidden="true">
+    return html`<svg class="picture ${colour}" viewBox="0 0 40 40" x=${x} y=${y} width=${size} height=${size} aria-hidden="true">${PICTURES[name]}</svg>`;
+  return html`<svg class="picture" viewBox="0 0 40 40" x=${x} y=${y} width=${size} height=${size} aria-hidden="true">
     <rect x="3" y="3" width="34" height="34" rx="8" opacity=".18" />
     <text x="20" y="25.5" text-anchor="middle" class="initials">${[...name].slice(0, 3).join("")}</text>
   </svg>`;

@@ -5,6 +5,7 @@ import { Bars } from "./bars.js";
 import { strongest } from "./influence.js";
 import { eventName, formatNumber, largest } from "./model.js";
 import { Picture } from "./pictures.js";
+import { findRange, Spark } from "./spark.js";
 
 const MOST_SHOWN = 6;
 const MOST_NAMED = 4;
@@ -18,24 +19,35 @@ export function Story({ lane, selected, influence }) {
   return html`<section class="story" aria-label="What carried memory changes">
     <article class="card">
       <h2>Without memory <small>${describeAlone(model, column)}</small></h2>
-      <div class="telling"><div class="sequence"><${Shown} event=${column.event} size=${56} /></div>
-        <${Bars} model=${model} values=${column.alone} /></div>
+      <${Telling} model=${model} before=${[]} column=${column} values=${column.alone} range=${rangeOf(model, before, column)} />
       <p class="say">${sayAlone(model, column)}</p>
     </article>
     <article class="card">
       <h2>With memory <small>${describeBefore(model, before, column)}</small></h2>
-      <div class="telling"><${Sequence} columns=${[...before, column]} />
-        <${Bars} model=${model} values=${column.values} /></div>
-      <p class="say" aria-live="polite">${sayCarried(model, trace.columns, selected, influence)}</p>
+      <${Telling} model=${model} before=${before} column=${column} values=${column.values} range=${rangeOf(model, before, column)} />
+      <p class="say" aria-live="polite">${model.labels ? sayLabel(model, trace.columns, selected, influence) : sayNumber(model, before, column)}</p>
     </article>
   </section>`;
 }
 
-function Sequence({ columns }) {
+const rangeOf = (model, before, column) => (model.isSeries ? findRange(model, before, column) : null);
+
+function Telling({ model, before, column, values, range }) {
+  return html`<div class="telling">
+    ${
+      model.isSeries && values
+        ? html`<${Spark} model=${model} before=${before} event=${column.event} values=${values} range=${range} />`
+        : html`<${Sequence} columns=${[...before, column]} size=${before.length > 0 ? 44 : 56} />`
+    }
+    <${Bars} model=${model} values=${values} />
+  </div>`;
+}
+
+function Sequence({ columns, size }) {
   const hidden = Math.max(0, columns.length - MOST_SHOWN);
   return html`<div class="sequence">
     ${hidden > 0 && html`<span class="more">${hidden} more</span>`}
-    ${columns.slice(hidden).map(({ event, step }) => html`<${Shown} key=${step} event=${event} size=${44} />`)}
+    ${columns.slice(hidden).map(({ event, step }) => html`<${Shown} key=${step} event=${event} size=${size} />`)}
   </div>`;
 }
 
@@ -46,52 +58,56 @@ function Shown({ event, size }) {
   return html`<span class="shown number">${name}</span>`;
 }
 
-const nameOf = (model, event) => (model.noun === "picture" ? `the ${eventName(event)} picture` : eventName(event));
-
-function describeAlone(model, column) {
-  return column.event === "blurry" ? "the blurry picture alone" : `${nameOf(model, column.event)} alone`;
+function describeAlone(model, { event }) {
+  if (model.noun === "picture") return `the ${eventName(event)} picture alone`;
+  return `${eventName(event)} alone`;
 }
 
-function describeBefore(model, before, column) {
-  if (before.length === 0) return `nothing came before ${nameOf(model, column.event)}`;
-  const same = model.noun === "picture" ? "the same picture" : `the same ${model.noun}`;
-  if (before.length === 1) return `${same}, after ${eventName(before[0].event)}`;
-  if (before.length <= MOST_NAMED) return `${same}, after ${listNames(before)}`;
-  return `${same}, after ${before.length} others`;
+function describeBefore(model, before, { event }) {
+  const same = `the same ${model.noun}`;
+  if (before.length === 0) return `nothing came before ${eventName(event)}`;
+  if (model.kind !== "event" || before.length > MOST_NAMED)
+    return `${same}, after ${before.length} ${before.length === 1 ? "other" : "others"}`;
+  return `${same}, after ${listNames(before)}`;
 }
 
 function listNames(columns) {
   const names = columns.map(({ event }) => eventName(event));
-  return `${names.slice(0, -1).join(", ")} and ${names.at(-1)}`;
+  return names.length === 1 ? names[0] : `${names.slice(0, -1).join(", ")} and ${names.at(-1)}`;
 }
 
-/** The answer in one word: the most probable label, or the number itself. */
+/** The answer in one word: the most probable label, or the next number. */
 export function wordOf(model, values) {
-  if (!model.labels) return formatNumber(values[medianAt(model)]);
-  return model.labels[largest(values)];
-}
-
-function medianAt(model) {
-  return model.quantiles ? Math.floor(model.quantiles.length / 2) : 0;
+  if (model.labels) return model.labels[largest(values)];
+  return formatNumber(values[Math.floor((model.quantiles?.length ?? 1) / 2)]);
 }
 
 function sayAlone(model, { alone }) {
-  if (!alone) return "This version was exported without its answer for a single event.";
-  const only = model.noun === "row" ? "this row" : `this ${model.noun}`;
-  return `It sees only ${only}, so it says ${wordOf(model, alone)}.`;
+  if (!alone) return "This version was exported without its answer to a single event.";
+  const verb = model.labels && !model.isNextEvent ? "it says" : "it expects";
+  return `It sees only this ${model.noun}, so ${verb} ${wordOf(model, alone)}${model.labels && !model.isNextEvent ? "" : " next"}.`;
 }
 
-function sayCarried(model, columns, selected, influence) {
+function sayNumber(model, before, { alone, values }) {
+  if (before.length === 0) return `Nothing is remembered yet. Add ${model.noun}s below and watch this answer change.`;
+  const count = before.length === 1 ? `one ${model.noun}` : `${before.length} ${model.noun}s`;
+  const change = alone ? values[0] - alone[0] : 0;
+  const difference =
+    change === 0 ? "" : `, ${formatNumber(Math.abs(change))} ${change < 0 ? "less" : "more"} than without`;
+  return `It remembers ${count}, so it expects ${wordOf(model, values)} next${difference}.`;
+}
+
+function sayLabel(model, columns, selected, influence) {
   const column = columns[selected];
-  const word = wordOf(model, column.values);
+  const answer = model.isNextEvent
+    ? `expects ${wordOf(model, column.values)} next`
+    : `says ${wordOf(model, column.values)}`;
   if (selected === 0) return `Nothing is remembered yet. Add ${model.noun}s below and watch this answer change.`;
   const at = strongest(influence);
-  if (at < 0) return `It says ${word}. No single earlier ${model.noun} changes that by much.`;
+  if (at < 0) return `It ${answer}. No single earlier ${model.noun} changes that by much.`;
   const distance = selected - at;
   const ago = `${NUMBER_WORDS[distance] ?? distance} ${model.noun}${distance > 1 ? "s" : ""} ago`;
-  const change = influence.changes[at - influence.first];
-  const verb = change > 0 ? "so it says" : "yet it says";
-  const trace = "long_term" in (column.layers[0] ?? {}) ? "long-term memory" : "memory";
-  const name = typeof column.event === "string" ? `The ${eventName(columns[at].event)}` : `What mattered most`;
-  return `${name} was ${ago}. Its trace is in the ${trace}, ${verb} ${word}.`;
+  const verb = influence.changes[at - influence.first] > 0 ? "so" : "yet";
+  const memory = "long_term" in column.layers[0] ? "long-term memory" : "memory";
+  return `The ${eventName(columns[at].event)} was ${ago}. Its trace is in the ${memory}, ${verb} it ${answer}.`;
 }

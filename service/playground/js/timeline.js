@@ -5,13 +5,15 @@
 
 import { html, useEffect, useLayoutEffect, useMemo, useRef, useState } from "../vendor/htm-preact.js";
 import { describeAnswer, SmallBars } from "./bars.js";
-import { eventName, formatNumber } from "./model.js";
+import { eventLines, eventName, formatNumber } from "./model.js";
 import { Picture } from "./pictures.js";
 import { findScale, listStrips, Strips } from "./strips.js";
 
-const [NARROWEST, WIDEST] = [116, 168];
+const [SMALL, NARROWEST, WIDEST] = [80, 116, 168];
+const PHONE = 480;
 const ARC_HEIGHT = 56;
 const MARGIN = 2;
+const MOST_ARCS = 8;
 
 export function Timeline({ lane, selected, unit, theme, influence, onSelect, onUnit }) {
   const { model, trace } = lane;
@@ -30,7 +32,8 @@ export function Timeline({ lane, selected, unit, theme, influence, onSelect, onU
     return () => watch.disconnect();
   }, []);
   const count = trace.columns.length;
-  const width = Math.max(NARROWEST, Math.min(WIDEST, Math.floor(room.width / count)));
+  const narrowest = room.width < PHONE ? SMALL : NARROWEST;
+  const width = Math.max(narrowest, Math.min(WIDEST, Math.floor(room.width / count)));
   useEffect(() => keepInSight(scroller.current, selected, width), [selected, count, width]);
   const first = Math.max(0, Math.floor(room.left / width) - MARGIN);
   const shown = trace.columns.slice(first, first + Math.ceil(room.width / width) + 2 * MARGIN + 1);
@@ -85,8 +88,7 @@ function Column({ model, column, index, width, isSelected, layout, scale, theme,
   return html`<button type="button" class="column ${isSelected ? "selected" : ""}" aria-pressed=${isSelected} tabindex=${isSelected ? 0 : -1}
     aria-label="${`${model.noun} ${column.step}: ${name}. ${describeAnswer(model, column.values)}`}" onClick=${() => onSelect(index)} style=${{ width: `${width}px` }}>
     <span class="event">
-      ${typeof column.event === "string" && html`<${Picture} name=${column.event} />`}
-      <em title=${name}>${name}</em>
+      ${typeof column.event === "string" ? html`<${Picture} name=${column.event} /><em title=${name}>${name}</em>` : eventLines(column.event).map((line) => html`<em title=${name}>${line}</em>`)}
     </span>
     <${SmallBars} model=${model} values=${column.values} />
     ${model.isNextEvent && html`<${Surprise} nats=${column.surprise} />`}
@@ -108,7 +110,9 @@ function Arcs({ influence, selected, width, columns }) {
   const middle = (k) => k * width + width / 2;
   const strong = influence.changes
     .map((change, k) => ({ change, from: influence.first + k }))
-    .filter(({ change }) => Math.abs(change) > 0.02);
+    .filter(({ change }) => Math.abs(change) > 0.02)
+    .sort((a, b) => Math.abs(b.change) - Math.abs(a.change))
+    .slice(0, MOST_ARCS);
   const text = strong.map(
     ({ change, from }) => `${eventName(columns[from]?.event)} ${change > 0 ? "+" : "−"}${Math.abs(change).toFixed(2)}`,
   );

@@ -25,7 +25,7 @@ export function UnitPanel({ lane, selected, unit, onUnit }) {
     <h3>Written to most</h3>
     <ul class="units">${strongestUnits(column, before, shown.layer, NUM_STRONGEST).map(
       ({ unit: k, value }) => html`<li key=${k}><button type="button" class="chip" aria-pressed=${k === shown.unit}
-        onClick=${() => onUnit({ layer: shown.layer, unit: k })}>unit ${k + 1} <span class="number">${value < 0 ? "−" : "+"}${Math.abs(value).toFixed(2)}</span></button></li>`,
+        onClick=${() => onUnit({ layer: shown.layer, unit: k })}>unit ${k + 1}${" "}<span class="number">${value < 0 ? "−" : "+"}${Math.abs(value).toFixed(2)}</span></button></li>`,
     )}</ul>
   </aside>`;
 }
@@ -35,7 +35,7 @@ function Step({ column, before, shown }) {
   const numbers = readUnit(column, before, shown);
   return html`<dl class="gates">${listGates(kind, numbers).map(
     ([name, text, value]) => html`<dt>${name}</dt><dd class="gate-value"><span class="track" aria-hidden="true">
-        <i class=${value < 0 ? "negative" : "gate"} style=${{ width: `${100 * Math.min(1, Math.abs(value))}%` }}></i></span>
+        <i class=${name.startsWith("candidate") || name.startsWith("short") ? (value < 0 ? "negative" : "positive") : "gate"} style=${{ width: `${100 * Math.min(1, Math.abs(value))}%` }}></i></span>
         <span class="number">${text}</span></dd>`,
   )}</dl>
     <details open><summary>Equations</summary><div class="equations">${listSteps(kind, numbers).map(
