@@ -288,8 +288,10 @@ class Session(Sequence[A, S]):
         content = _encode(body) if verb else None
         path, is_safe = self._path + verb, verb == ":touch"
         answer = yield from self._calls._call(method, path, is_safe, content=content)
-        self._pending = NO_REPEAT
-        if verb != ":fork":
+        # Fork and touch leave the session where it is. Their answer sets no `step`:
+        # a call that is made again after a lost answer needs the step it was sent with.
+        if verb in (":rewind", ""):
+            self._pending = NO_REPEAT
             self.step = answer["step"] if verb else None
         return answer
 

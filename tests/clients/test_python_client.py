@@ -187,6 +187,22 @@ def test_same_call_after_a_lost_answer_gets_that_answer(transport):
     assert keys_of(transport)[1] == keys_of(transport)[2]
 
 
+@pytest.mark.parametrize(
+    "look", [lambda s: s.touch(), lambda s: s.fork("t")], ids=["touch", "fork"]
+)
+def test_change_between_a_lost_answer_and_its_repeat_hides_nothing(transport, look):
+    with Client(URL, transport=transport, retry_seconds=0) as client:
+        session = client.session("counting", "s")
+        session.reload()
+        transport.num_lost = 1
+        with pytest.raises(carryover_client.NoAnswer):
+            session.predict(["red"])
+        look(session)
+
+        assert session.predict(["red"])["step"] == 1
+        assert session.reload()["step"] == 1
+
+
 def test_same_event_after_a_rewind_is_applied_again(transport):
     with Client(URL, transport=transport, retry_seconds=0) as client:
         session = client.session("counting", "s")
