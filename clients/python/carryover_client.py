@@ -101,7 +101,7 @@ class Calls(Generic[A, S]):
         return Session(self, model, session, start)
 
     def sealed(self, model: str, token: str | None = None) -> Sealed[A, S]:
-        """Return a sequence whose memory this client keeps; None: a new one."""
+        """Return a sequence with its memory in `token`, at the client; None: a new one."""
         return Sealed(self, model, token)
 
     def get(self, path: str, **query: Any) -> A:
@@ -208,7 +208,7 @@ class Sequence(Generic[A, S]):
 
 
 class Sealed(Sequence[A, S]):
-    """A sequence whose memory the client keeps: `token`, sealed by the service."""
+    """A sequence with its memory at the client: `token`, sealed by the service."""
 
     def __init__(self, calls: Calls[A, S], model: str, token: str | None) -> None:
         super().__init__(calls, model)

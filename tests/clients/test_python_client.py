@@ -406,13 +406,13 @@ def test_stream_that_ends_early_raises():
 
 
 def test_client_held_memory_gives_what_a_session_gives(client, transport):
-    held, session = client.sealed("counting"), client.session("counting", "s")
+    sealed, session = client.sealed("counting"), client.session("counting", "s")
     for event in ("red", "green", "red"):
-        same = held.predict([event]), session.predict([event])
+        same = sealed.predict([event]), session.predict([event])
 
     assert same[0]["probabilities"] == same[1]["probabilities"]
-    assert held.step == 3
-    again = client.sealed("counting", held.token)
+    assert sealed.step == 3
+    again = client.sealed("counting", sealed.token)
     assert again.explain(["red"])["step"] == 4
 
 
