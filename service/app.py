@@ -23,7 +23,6 @@ from service.catalog import Catalog, load_model
 from service.engine import Engine
 from service.entry import USABLE
 from service.memory.answers import Bounds
-from service.memory.chains import Chains
 from service.memory.key_file import load_or_create_keys
 from service.memory.seal import Plain, Seal
 from service.memory.sessions import Sessions
@@ -88,10 +87,9 @@ def build_services(
         settings.model_idle_seconds,
     )
     memory = Sessions(store, clock=clock, tombstone_seconds=settings.tombstone_seconds)
-    chains = Chains(memory) if settings.token_anti_rollback == "on" else None
     seal = Seal(
         load_or_create_keys(Path(settings.token_key_file)),
-        chains,
+        settings.token_anti_rollback == "on",
         cast("Plain", settings.plain_memory),
     )
     catalog = Catalog([])

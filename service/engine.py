@@ -35,8 +35,9 @@ from service.retention import Lifetimes, Retention
 from service.rows import Refused, Result, Row
 from service.run_queue import RunQueue
 from service.runtime import Signature
+from service.step import Step, after
 from service.ticker import Ticker
-from service.transition import Step, Transitions, after
+from service.transition import Transitions
 from service.turns import contended, earlier_row_failed, take_turns
 
 # Losing the race for so long means dozens of writers on one session, or a long row
@@ -169,7 +170,11 @@ class Engine:
             elif row.session is not None and row.session in failed:
                 results[k] = earlier_row_failed(row.session)
             else:
-                jobs[k] = Job(call, row, flow, submission, began, deadline)
+                named = self.transitions.name(call, row)
+                if isinstance(named, CarryoverError):
+                    results[k] = named
+                    continue
+                jobs[k] = Job(call, row, flow, submission, began, deadline, named)
         self.queue.add(flow, jobs.values())
         self._ticker.complete(submission)
         for k, job in jobs.items():
@@ -227,7 +232,7 @@ class Engine:
 
     def _begin(self, job: Job, found: Found | None) -> None:
         try:
-            past = self.transitions.begin(job.call, job.row, found)
+            past = self.transitions.begin(job.call, job.row, found, job.opened)
         except CarryoverError as error:
             self._settle(job, error)
             return
@@ -275,7 +280,7 @@ class Engine:
         self.queue.put_back(reversed(jobs))
 
     def _commit(self, jobs: Sequence[Job]) -> None:
-        """Store the sessions' memories in one transaction, and settle the jobs.
+        """Store sessions and chains in one transaction, and settle the jobs.
 
         A job that lost the race goes back to the front of the queue.
         """
@@ -290,9 +295,12 @@ class Engine:
             if job.key is not None and job.past.found is not None:
                 record = after(job.row, step.record)
                 writes.append((job.key, job.past.found, record))
+            elif step.chain_write is not None:
+                writes.append(step.chain_write)
         saved = iter(self._save(writes))
         for job, step in steps:
-            won = True if job.key is None else next(saved)
+            is_stored = job.past.found is not None or step.chain_write is not None
+            won = next(saved) if is_stored else True
             if won is True:
                 self._settle(job, self._conclude(job, step))
             elif won is False:

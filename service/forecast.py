@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -27,13 +27,18 @@ from service.errors import (
 )
 from service.loop import Breaks
 from service.memory.admission import Found
+from service.memory.seal import Opened
 from service.memory.sessions import SessionKey, live
-from service.past import Past
+from service.past import Named, Past
 from service.paths import Path, Plan, extend
 from service.rows import Refused, Row
 
 # The memory tensor that holds what a network told of the event to come.
 EXPECTED = "expected"
+
+
+# What was read for a row, and what its token holds.
+Source: TypeAlias = tuple[Found | None, Opened | None]
 
 
 class Forecast(NamedTuple):
@@ -114,9 +119,9 @@ def forecast(
     """
     results: dict[int, Forecast | CarryoverError] = {}
     pasts: dict[int, Past] = {}
-    for k, (row, found) in enumerate(zip(rows, find(engine, call, rows), strict=True)):
+    for k, (row, source) in enumerate(zip(rows, find(engine, call, rows), strict=True)):
         try:
-            pasts[k] = recall(engine, call, row, found)
+            pasts[k] = recall(engine, call, row, source)
         except CarryoverError as error:
             results[k] = error
         except Exception:
@@ -136,35 +141,35 @@ def forecast(
 
 def find(
     engine: Engine, call: Call, rows: Sequence[Row | Refused]
-) -> list[Found | CarryoverError | None]:
-    """Read the sessions of all rows in one call of the store; None without one.
+) -> list[Source | CarryoverError]:
+    """Read the sessions and chains of all rows in one call of the store.
 
     A store that cannot be read costs only the rows that need it.
     """
-    names = [name_session(call, row) for row in rows]
-    keys = list(dict.fromkeys(name for name in names if isinstance(name, bytes)))
-    found: dict[bytes, Found | CarryoverError]
+    named = [
+        row.error if isinstance(row, Refused) else engine.transitions.name(call, row)
+        for row in rows
+    ]
+    keys = list(dict.fromkeys(n.key for n in named if isinstance(n, Named) and n.key))
+    found: dict[bytes | None, Found | CarryoverError | None] = {None: None}
     try:
-        found = dict(zip(keys, engine.sessions.load(keys) if keys else [], strict=True))
+        found.update(zip(keys, engine.sessions.load(keys) if keys else [], strict=True))
     except CarryoverError as error:
-        found = dict.fromkeys(keys, error)
+        found.update(dict.fromkeys(keys, error))
     except Exception:
-        found = dict.fromkeys(keys, log_defect("a read of the store"))
-    return [found[name] if isinstance(name, bytes) else name for name in names]
-
-
-def name_session(call: Call, row: Row | Refused) -> bytes | CarryoverError | None:
-    """Return the store's key of a row's session, or why there can be none."""
-    if isinstance(row, Refused):
-        return row.error
-    try:
-        return None if row.session is None else call.key(row.session)
-    except CarryoverError as error:
-        return error
+        found.update(dict.fromkeys(keys, log_defect("a read of the store")))
+    sources: list[Source | CarryoverError] = []
+    for name in named:
+        if isinstance(name, CarryoverError):
+            sources.append(name)
+            continue
+        own = found[name.key]
+        sources.append(own if isinstance(own, CarryoverError) else (own, name.opened))
+    return sources
 
 
 def recall(
-    engine: Engine, call: Call, row: Row | Refused, found: Found | CarryoverError | None
+    engine: Engine, call: Call, row: Row | Refused, source: Source | CarryoverError
 ) -> Past:
     """Find what a row continues.
 
@@ -172,19 +177,20 @@ def recall(
         engine: Whose rules hold.
         call: What the rows share.
         row: The row.
-        found: What the store has for its session; None without one.
+        source: What was found of it.
 
     Raises:
         CarryoverError: It cannot be continued.
     """
     if isinstance(row, Refused):
         raise row.error
-    if isinstance(found, CarryoverError):
-        raise found
+    if isinstance(source, CarryoverError):
+        raise source
+    found, opened = source
     if row.session is not None and found is not None and found.record is None:
         name = SessionKey(call.tenant, call.model.manifest.name, row.session)
         live(name, found)  # raises: a forecast does not begin a session
-    past = engine.transitions.decide(call, row, found)
+    past = engine.transitions.decide(call, row, found, opened)
     if past.tensors is None and not len(past.sequence):
         raise nothing_to_continue(past)
     check_forecastable(past.model)

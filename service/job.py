@@ -6,7 +6,7 @@ import threading
 from collections import deque
 
 from service.call import Call
-from service.past import Past
+from service.past import NAMELESS, Named, Past
 from service.rows import Result, Row
 from service.run import Run
 
@@ -98,9 +98,11 @@ class Job:
         submission: Whom to tell of the result.
         began: When it was sent, by `time.monotonic`.
         deadline: When its client stops waiting, by the same clock.
+        named: What it comes with.
 
     Attributes:
-        key: Names its session in the store; None without one.
+        key: Names its session in the store, or its token's chain; None without one.
+        opened: What its token holds, if it came with one.
         past: What it continues; set by `begin`.
         is_begun: Whether its memory was found.
         num_charged: Events its request was charged for.
@@ -119,6 +121,7 @@ class Job:
         "is_begun",
         "key",
         "num_charged",
+        "opened",
         "past",
         "result",
         "row",
@@ -134,6 +137,7 @@ class Job:
         submission: Submission,
         began: float,
         deadline: float,
+        named: Named = NAMELESS,
     ) -> None:
         submission.num_pending += 1
         self.call = call
@@ -144,7 +148,7 @@ class Job:
         self.submission = submission
         self.deadline = deadline
         self.began = began
-        self.key = None if row.session is None else call.key(row.session)
+        self.key, self.opened = named
         self.result: Result | None = None
 
     def begin(self, past: Past) -> None:

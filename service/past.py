@@ -5,6 +5,8 @@ Knows neither stores nor the rules of admission; `service.transition` does.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 
 from service.catalog import Model
@@ -16,6 +18,21 @@ from service.memory.seal import Opened
 from service.migration import Continuation
 from service.rows import Row
 from service.value import Value
+
+
+class Named(NamedTuple):
+    """What a row comes with.
+
+    Attributes:
+        key: The store's key of its session, or of its token's chain, if any.
+        opened: What its token holds.
+    """
+
+    key: bytes | None
+    opened: Opened | None = None
+
+
+NAMELESS = Named(None)
 
 
 class Past(Value, frozen=True, eq=False):
@@ -31,6 +48,7 @@ class Past(Value, frozen=True, eq=False):
         migrated_from: The version that made the memory, where another goes on.
         is_reset: Whether a live memory was dropped.
         opened: What the token held that the client sent, if it did.
+        chain: What the store has of that token's chain, if it keeps chains.
     """
 
     found: Found | None
@@ -41,6 +59,7 @@ class Past(Value, frozen=True, eq=False):
     migrated_from: int | None = None
     is_reset: bool = False
     opened: Opened | None = None
+    chain: Found | None = None
 
     @property
     def tensors(self) -> bytes | None:

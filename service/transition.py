@@ -12,29 +12,24 @@ from collections.abc import Callable
 
 from service.call import Call
 from service.catalog import Catalog
+from service.defect import log_defect
 from service.errors import CarryoverError, CorruptRecord, WrongNetwork
 from service.memory import changes
 from service.memory.admission import Found, admit
-from service.memory.chains import NO_USE, Use
+from service.memory.chains import Use, check_use, name_chain, note_newest
 from service.memory.history import append_events
 from service.memory.record import Session, Tombstone
-from service.memory.seal import Opened, Seal, digest_use
+from service.memory.seal import Opened, Seal, begin_chain, digest_use
+from service.memory.sessions import NEVER_SEEN
 from service.memory.snapshots import Snapshot, append_snapshot
 from service.memory_document import read_memory, show_memory
 from service.migration import Continuation, choose_version, find_version
-from service.past import Past, begin_with
+from service.past import NAMELESS, Named, Past, begin_with
 from service.repeats import find_answer, keep_answer
 from service.retention import Lifetimes, Retention
 from service.rows import Advanced, Outcome, Result, Row
 from service.sent_events import digest_events
-from service.value import Value
-
-
-class Step(Value, frozen=True, eq=False):
-    """What a row came to: its outcome, and the record of the memory it leaves."""
-
-    outcome: Outcome
-    record: Session
+from service.step import Step, form_outcome
 
 
 class Transitions:
@@ -64,13 +59,46 @@ class Transitions:
         self._is_more_kept = bool(retention.snapshots) or "replay" in policies
         self._catalog = catalog
 
-    def begin(self, call: Call, row: Row, found: Found | None) -> Past | Outcome:
+    def name(self, call: Call, row: Row) -> Named | CarryoverError:
+        """Open the memory a row came with, and name what the store has of it.
+
+        That is the record of its session, or of the chain of its token. Rows of one
+        name are applied one after another. Needs no store.
+
+        Returns:
+            Both; or why the row cannot be applied.
+        """
+        try:
+            if row.session is not None:
+                return Named(call.key(row.session))
+            if row.token is None:
+                return NAMELESS
+            model = call.model.manifest.name
+            opened = self._seal.open(
+                row.token, tenant=call.tenant, model=model, now=self._clock()
+            )
+            if not self._seal.has_chains:
+                return Named(None, opened)
+            return Named(name_chain(opened.chain, call.tenant, model), opened)
+        except CarryoverError as error:
+            return error
+        except Exception:
+            return log_defect("the opening of a token")
+
+    def begin(
+        self,
+        call: Call,
+        row: Row,
+        found: Found | None,
+        opened: Opened | None = None,
+    ) -> Past | Outcome:
         """Decide what a row continues.
 
         Args:
             call: What the rows of the request share.
             row: The row.
-            found: What the store holds for its session; None without a session.
+            found: What the store has under its name; None without one.
+            opened: What its token holds, as `name` returned it.
 
         Returns:
             What to run; or the row's outcome, where it was answered before.
@@ -78,23 +106,27 @@ class Transitions:
         Raises:
             CarryoverError: It may not continue; see `service.memory.admission`.
         """
-        if found is not None and (usual := continue_usual(call, row, found)):
+        if row.session is None or found is None:
+            return self.decide(call, row, found, opened)
+        if usual := continue_usual(call, row, found):
             return usual
         answered = self._find_answer(call, row, found)
         return self.decide(call, row, found) if answered is None else answered
 
-    def decide(self, call: Call, row: Row, found: Found | None) -> Past:
+    def decide(
+        self,
+        call: Call,
+        row: Row,
+        found: Found | None,
+        opened: Opened | None = None,
+    ) -> Past:
         """Decide what a new row continues, by all the rules; see `begin`."""
-        opened: Opened | None = None
-        if found is None:
-            self._seal.check_plain(
-                is_sent=row.plain is not None, is_wanted=row.is_plain
-            )
-            opened = self._open(call, row)
-            sent = opened.record if opened else self._read_plain(call, row)
-            found_or_sent = Found(0, sent)
+        chain: Found | None = None
+        if row.session is None:
+            chain, found = found, None
+            found_or_sent = self._check_sent(call, row, opened, chain)
         else:
-            found_or_sent = found
+            found_or_sent = found or NEVER_SEEN
         chosen = self._choose(call, row, found_or_sent.record)
         continued = admit(
             found_or_sent,
@@ -104,14 +136,33 @@ class Transitions:
             is_strict=row.is_strict,
         )
         if chosen is None:
-            return Past(found, continued, call.model, row.sequence, opened=opened)
-        past = begin_with(chosen, row, found, continued, call.model)
+            past = Past(found, continued, call.model, row.sequence)
+        else:
+            past = begin_with(chosen, row, found, continued, call.model)
         # A sequence that begins anew begins another chain of tokens.
-        return past.replace(opened=None if past.is_reset else opened)
+        if opened is None or past.is_reset:
+            return past
+        return past.replace(opened=opened, chain=chain)
 
-    def _find_answer(self, call: Call, row: Row, found: Found | None) -> Outcome | None:
+    def _check_sent(
+        self, call: Call, row: Row, opened: Opened | None, chain: Found | None
+    ) -> Found:
+        """Check the memory a client holds, and return it as if it had been found.
+
+        Raises:
+            PlainMemoryRefused: It is in the open, and may not be.
+            TokenReplayed: A later token of its chain was given out.
+        """
+        self._seal.check_plain(is_sent=row.plain is not None, is_wanted=row.is_plain)
+        if opened is None:
+            return Found(0, self._read_plain(call, row))
+        if chain is not None:
+            check_use(chain, opened.record.step, self._name_use(call, row))
+        return Found(0, opened.record)
+
+    def _find_answer(self, call: Call, row: Row, found: Found) -> Outcome | None:
         """Find the answer to a row that is a repeat, and the version that gave it."""
-        if found is None or (row.key is None and row.at is None):
+        if row.key is None and row.at is None:
             return None
         since = self._clock() - self._retention.answers.seconds
         outcome = find_answer(call, row, found, since)
@@ -121,20 +172,8 @@ class Transitions:
         version = find_version(outcome.version, call.model, served)
         return outcome.replace(model=version)
 
-    def _open(self, call: Call, row: Row) -> Opened | None:
-        """Open the memory a client sent, if it did."""
-        if row.token is None:
-            return None
-        name, now = call.model.manifest.name, self._clock()
-        use = self._name_use(call, row)
-        return self._seal.open(
-            row.token, tenant=call.tenant, model=name, now=now, use=use
-        )
-
     def _name_use(self, call: Call, row: Row) -> Use:
-        """Name what a row uses its token for, where uses are kept."""
-        if not self._seal.has_chains:
-            return NO_USE
+        """Name what a row uses its token for."""
         manifest = call.model.manifest
         return Use(
             digest_use(row.token, digest_events(row, manifest.input)),
@@ -210,9 +249,23 @@ class Transitions:
             ahead.tensors,
             past.own[-1].tobytes() if is_stored else b"",
         )
-        if is_stored and (self._is_more_kept or is_repeatable(row, past)):
+        if not is_stored:
+            return self._seal_later(call, row, past, Step(outcome, record))
+        if self._is_more_kept or is_repeatable(row, past):
             record = self._keep(call, row, past, outcome, record)
         return Step(outcome, record)
+
+    def _seal_later(self, call: Call, row: Row, past: Past, step: Step) -> Step:
+        """Note which chain a row's token continues, where it gets one."""
+        if not row.seal_memory or row.is_plain:
+            return step
+        chain = past.opened.chain if past.opened else begin_chain()
+        if not self._seal.has_chains:
+            return step.replace(chain=chain)
+        found = past.chain or NEVER_SEEN
+        newest = note_newest(found, self._name_use(call, row), step.record)
+        name = name_chain(chain, call.tenant, call.model.manifest.name)
+        return step.replace(chain=chain, chain_write=(name, found, newest))
 
     def _keep(
         self, call: Call, row: Row, past: Past, outcome: Outcome, record: Session
@@ -244,11 +297,9 @@ class Transitions:
         return record.replace(answers=answers, snapshots=snapshots, history=history)
 
     def conclude(self, call: Call, row: Row, past: Past, step: Step) -> Result:
-        """Tell what became of a row, and seal the memory its client holds.
+        """Return the outcome of a row that is stored, with the memory its client holds.
 
-        Returns:
-            The row's outcome; or the error that it has no token, where another use of
-            the one it came with was faster.
+        The memory is in the open, or sealed.
         """
         if not row.seal_memory:
             return step.outcome
@@ -256,17 +307,12 @@ class Transitions:
             record = step.record.replace(last_event=past.own[-1].tobytes())
             plain = show_memory(record, past.model)
             return step.outcome.replace(plain=plain)
-        use = self._name_use(call, row)
-        try:
-            token = self._seal.seal(
-                step.record,
-                tenant=call.tenant,
-                model=call.model.manifest.name,
-                before=past.opened,
-                use=use,
-            )
-        except CarryoverError as error:
-            return error
+        token = self._seal.seal(
+            step.record,
+            tenant=call.tenant,
+            model=call.model.manifest.name,
+            chain=step.chain,
+        )
         return step.outcome.replace(token=token)
 
 
@@ -292,36 +338,3 @@ def is_repeatable(row: Row, past: Past) -> bool:
         return True
     held = past.found.record if past.found else None
     return isinstance(held, Session | Tombstone) and bool(held.answers)
-
-
-def after(row: Row, record: Session) -> Session | Tombstone:
-    """Return what takes the place of a session's record."""
-    if row.end:
-        return Tombstone("ended", record.step, record.updated_at, record.answers)
-    return record
-
-
-def form_outcome(
-    row: Row, past: Past, ahead: Advanced, step: int, expires_at: float
-) -> Outcome:
-    """Form a row's outcome; the outputs of a replayed history are not the row's."""
-    outputs = ahead.outputs
-    if past.num_replayed:
-        own = len(past.own)
-        outputs = {name: out[-own:] for name, out in outputs.items()}
-    # What is in the open does not expire: nothing would hold the client to it.
-    is_sealed = row.seal_memory and not row.is_plain
-    is_held = is_sealed or (row.session is not None and not row.end)
-    return Outcome(
-        outputs,
-        step > len(row.sequence),
-        step,
-        expires_at if is_held else None,
-        version=past.model.manifest.version,
-        migrated_from=past.migrated_from,
-        is_reset=past.is_reset,
-        model=past.model,
-        is_restarted=row.start
-        and past.found is not None
-        and isinstance(past.found.record, Session),
-    )

@@ -38,8 +38,9 @@ def earlier_row_failed(session: str) -> CarryoverError:
 
 def contended(row: Row, seconds: float) -> CarryoverError:
     """Tell a client that others kept changing its session."""
+    name = "the token's sequence" if row.session is None else f"session {row.session!r}"
     return SessionContended(
-        f"session {row.session!r} was changed by other requests each time this one was "
+        f"{name} was changed by other requests each time this one was "
         f"computed, for {seconds:g} s; nothing was stored. Send its "
         "events from one client at a time, then repeat the request."
     )

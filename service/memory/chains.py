@@ -13,7 +13,7 @@ from typing import NamedTuple
 from service.errors import CorruptRecord, TokenReplayed
 from service.memory.admission import Found
 from service.memory.record import Session, Tombstone
-from service.memory.sessions import SessionKey, Sessions
+from service.memory.sessions import SessionKey
 
 # No model's name ends so: chains are never met among a model's sessions.
 MARK = "\x01"
@@ -37,78 +37,23 @@ class Use(NamedTuple):
 NO_USE = Use()
 
 
-class Chains:
-    """The chains in a store.
+def name_chain(chain: bytes, tenant: str, model: str) -> bytes:
+    """Name a chain among all tenants and models, as the store does."""
+    return SessionKey(tenant, model + MARK, chain.hex()).encode()
+
+
+def check_use(found: Found, step: int, use: Use) -> None:
+    """Refuse a token that is older than the newest of its chain.
 
     Args:
-        sessions: Over the store they are in.
+        found: What the store has of the chain.
+        step: The step the token is at.
+        use: What it is used for.
+
+    Raises:
+        TokenReplayed: It is older, and this is not the use that made the newest.
+        CorruptRecord: The chain's record cannot be read.
     """
-
-    def __init__(self, sessions: Sessions) -> None:
-        self._sessions = sessions
-
-    def check(
-        self, chain: bytes, step: int, use: Use, *, tenant: str, model: str
-    ) -> None:
-        """Refuse a token that is older than the newest of its chain.
-
-        Args:
-            chain: The token's chain.
-            step: The step it is at.
-            use: What it is used for.
-            tenant: Whose it is.
-            model: The model it is for.
-
-        Raises:
-            TokenReplayed: It is older, and this is not the use that made the newest.
-        """
-        [found] = self._sessions.load([_name(chain, tenant, model).encode()])
-        _check(found, step, use)
-
-    def advance(
-        self,
-        chain: bytes,
-        before: int,
-        use: Use,
-        record: Session,
-        *,
-        tenant: str,
-        model: str,
-    ) -> None:
-        """Note a chain's newest step, before its token is given out.
-
-        Args:
-            chain: The chain; one never seen begins.
-            before: The step of the token that was used; 0 begins a chain.
-            use: As for `check`.
-            record: The memory of the new token.
-            tenant: Whose it is.
-            model: The model it is for.
-
-        Raises:
-            TokenReplayed: Another use of the token was faster.
-        """
-
-        def alter(found: Found, now: float) -> Session:
-            _check(found, before, use)
-            held = found.record
-            # Of all tokens of the chain the one that lives longest: until then an
-            # older one could come back.
-            until = held.expires_at if isinstance(held, Session) else 0.0
-            return record.replace(
-                tensors=b"",
-                last_event=use.digest,
-                expires_at=max(until, record.expires_at),
-            )
-
-        self._sessions.change(_name(chain, tenant, model), alter)
-
-
-def _name(chain: bytes, tenant: str, model: str) -> SessionKey:
-    return SessionKey(tenant, model + MARK, chain.hex())
-
-
-def _check(found: Found, step: int, use: Use) -> None:
     newest = found.record
     if isinstance(newest, CorruptRecord):
         raise newest
@@ -121,6 +66,28 @@ def _check(found: Found, step: int, use: Use) -> None:
             "that follow it.",
             step=newest.step,
         )
+
+
+def note_newest(found: Found, use: Use, record: Session) -> Session:
+    """Return what takes the place of a chain's record.
+
+    It is stored, by compare-and-set on what `check_use` looked at, before the new token
+    is given out: of two uses of a token one has to look again.
+
+    Args:
+        found: What the store has of the chain; one never seen begins.
+        use: What made the new token.
+        record: The memory of the new token.
+    """
+    newest = found.record
+    # Of all tokens of the chain the one that lives longest: until then an older one
+    # could come back.
+    until = newest.expires_at if isinstance(newest, Session) else 0.0
+    return record.replace(
+        tensors=b"",
+        last_event=use.digest,
+        expires_at=max(until, record.expires_at),
+    )
 
 
 def _is_same(newest: Session, use: Use) -> bool:

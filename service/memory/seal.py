@@ -10,8 +10,8 @@ were sealed, so billions of tokens a key are fine.
 The tenant is bound as associated data: for another tenant a token is as good as noise,
 and nobody can learn that it is one. The model is inside, so that the tenant itself is
 told which of its models a token is of; step, model version, network and expiry are in
-the record. Without `chains` no record of tokens is kept: an old one opens until it
-expires, as often as the client sends it.
+the record. A token opens until it expires, as often as the client sends it; to refuse
+old ones is for `service.memory.chains`.
 """
 
 from __future__ import annotations
@@ -33,7 +33,6 @@ from service.errors import (
     TokenForeign,
     TokenInvalid,
 )
-from service.memory.chains import NO_USE, Chains, Use
 from service.memory.record import Session, decode, encode
 
 Plain = Literal["off", "show", "accept"]
@@ -58,8 +57,8 @@ class Seal:
     Args:
         keys: 32-byte keys. The first seals; all open, so that a key can be replaced
             by putting the new one in front.
-        chains: Where the newest step of each chain is kept, so that older tokens are
-            refused; None keeps none.
+        has_chains: Whether the newest step of each chain is kept in the store, so that
+            older tokens are refused.
         plain: What is allowed of memory that is not sealed: nothing (`off`), to show
             it, or to accept it back too.
 
@@ -70,7 +69,7 @@ class Seal:
     def __init__(
         self,
         keys: Sequence[bytes],
-        chains: Chains | None = None,
+        has_chains: bool = False,
         plain: Plain = "show",
     ) -> None:
         lengths = [len(key) for key in keys]
@@ -80,7 +79,7 @@ class Seal:
                 f"each of {KEY_BYTES} random bytes."
             )
         self._ciphers = [AESGCMSIV(key) for key in keys]
-        self._chains = chains
+        self.has_chains = has_chains
         self._plain = plain
 
     def seal(
@@ -89,8 +88,7 @@ class Seal:
         *,
         tenant: str,
         model: str,
-        before: Opened | None = None,
-        use: Use = NO_USE,
+        chain: bytes,
     ) -> str:
         """Return the token that holds a session.
 
@@ -98,25 +96,15 @@ class Seal:
             record: The session.
             tenant: Whose token it is.
             model: The model it is for.
-            before: What the token held that it goes on from; None begins a chain.
-            use: What that token was used for.
-
-        Raises:
-            TokenReplayed: Another use of the token before was faster.
+            chain: The chain it belongs to.
         """
-        chain = before.chain if before else os.urandom(CHAIN_BYTES)
-        if self._chains is not None:
-            step = before.record.step if before else 0
-            self._chains.advance(chain, step, use, record, tenant=tenant, model=model)
         name = model.encode()
         content = HEADER.pack(chain, len(name)) + name + encode(record)
         nonce = os.urandom(NONCE_BYTES)
         sealed = self._ciphers[0].encrypt(nonce, content, _associated_data(tenant))
         return PREFIX + _to_text(nonce + sealed)
 
-    def open(
-        self, token: str, *, tenant: str, model: str, now: float, use: Use = NO_USE
-    ) -> Opened:
+    def open(self, token: str, *, tenant: str, model: str, now: float) -> Opened:
         """Return what a token holds.
 
         Args:
@@ -124,14 +112,12 @@ class Seal:
             tenant: Whose token it must be.
             model: The model it must be for.
             now: The present, in seconds since the epoch.
-            use: What it is used for.
 
         Raises:
             TokenInvalid: It is no token, was changed, or is another tenant's or
                 service's; the caller cannot tell which.
             TokenForeign: It is the tenant's, but of another model.
             TokenExpired: It was genuine, but its session has expired.
-            TokenReplayed: A later token of its chain was given out.
         """
         content = self._decrypt(_from_text(token), _associated_data(tenant))
         chain, size = HEADER.unpack_from(content)
@@ -145,8 +131,6 @@ class Seal:
                 f'at step {record.step}. Send "memory": null to begin anew.',
                 step=record.step,
             )
-        if self._chains is not None:
-            self._chains.check(chain, record.step, use, tenant=tenant, model=model)
         return Opened(chain, record)
 
     def check_plain(self, *, is_sent: bool, is_wanted: bool) -> None:
@@ -168,11 +152,6 @@ class Seal:
                 "CARRYOVER_PLAIN_MEMORY=show."
             )
 
-    @property
-    def has_chains(self) -> bool:
-        """Whether older tokens are refused, for which their uses are digested."""
-        return self._chains is not None
-
     def _decrypt(self, sealed: bytes, bound: bytes) -> bytes:
         nonce, content = sealed[:NONCE_BYTES], sealed[NONCE_BYTES:]
         for cipher in self._ciphers:
@@ -181,6 +160,11 @@ class Seal:
             except InvalidTag:
                 continue
         raise _invalid()
+
+
+def begin_chain() -> bytes:
+    """Name a new chain."""
+    return os.urandom(CHAIN_BYTES)
 
 
 def digest_use(token: str | None, events: bytes) -> bytes:

@@ -10,7 +10,6 @@ from service.app import Services, create_app
 from service.catalog import Catalog
 from service.engine import Engine
 from service.errors import StoreFull
-from service.memory.chains import Chains
 from service.memory.seal import Seal
 from service.retention import Lifetimes
 from tests.fakes import counting_model
@@ -28,7 +27,7 @@ def other_model():
 
 def create_client(services, clock, *, is_strict):
     sessions = services.engine.sessions
-    seal = Seal([b"k" * 32], Chains(sessions) if is_strict else None)
+    seal = Seal([b"k" * 32], is_strict)
     engine = Engine(sessions, seal, Lifetimes(100, 50), clock)
     catalog = Catalog([counting_model(), other_model()])
     return create_app(

@@ -19,7 +19,6 @@ from service.catalog import Catalog, load_model
 from service.engine import Engine
 from service.errors import CarryoverError, Conflict, Gone, StoreFull, StoreUnavailable
 from service.job import Flow
-from service.memory.chains import Chains
 from service.memory.in_process import InProcessStore
 from service.memory.seal import Seal
 from service.memory.sessions import SessionKey, Sessions
@@ -74,7 +73,7 @@ class World:
         """Serve a model over the same memory."""
         self.model = model
         sessions = Sessions(self.store, clock=self.clock, tombstone_seconds=1000)
-        seal, lifetimes = Seal([b"k" * 32], Chains(sessions)), Lifetimes(100, 50)
+        seal, lifetimes = Seal([b"k" * 32], has_chains=True), Lifetimes(100, 50)
         engine = Engine(sessions, seal, lifetimes, self.clock, **limits)
         self.engine = engine
         catalog, load = Catalog([model]), partial(load_model, max_events=50)

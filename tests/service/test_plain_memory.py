@@ -7,7 +7,6 @@ import pytest
 from service.app import Services, create_app
 from service.catalog import Catalog
 from service.engine import Engine
-from service.memory.chains import Chains
 from service.memory.seal import Seal
 from service.retention import Lifetimes
 from tests.fakes import counting_model
@@ -22,7 +21,7 @@ def serve(services, clock):
     def serve(plain, *models):
         models = models or (counting_model(),)
         sessions, catalog = services.engine.sessions, Catalog(models)
-        seal = Seal([b"k" * 32], Chains(sessions), plain)
+        seal = Seal([b"k" * 32], True, plain)
         engine = Engine(sessions, seal, Lifetimes(100, 50), clock, catalog=catalog)
         return create_app(
             Services(services.settings, catalog, engine, tenants=NO_KEYS)

@@ -29,7 +29,6 @@ from service.catalog import Catalog
 from service.engine import Engine
 from service.events import build_encoder
 from service.memory.answers import Bounds
-from service.memory.chains import Chains
 from service.memory.in_process import InProcessStore
 from service.memory.seal import Seal
 from service.memory.sessions import SessionKey, Sessions
@@ -140,7 +139,7 @@ class RepeatsMachine(RuleBasedStateMachine):
         served = [self.models[k] for k in range(1, newest + 1)]
         answers = Bounds(1000, 2**20, 1e9)
         kept = Retention(answers=answers, policies=Policies(self.policy))
-        seal = Seal([b"k" * 32], Chains(self.sessions))
+        seal = Seal([b"k" * 32], has_chains=True)
         lifetimes, catalog = Lifetimes(1e6, 1e6), Catalog(served)
         engine = Engine(self.sessions, seal, lifetimes, self.clock, kept, catalog)
         services = Services(read_settings({}), catalog, engine, tenants=NO_KEYS)

@@ -67,9 +67,9 @@ TENANTS = keyed(("acme", "key-a"), ("umbrella", "key-u"), ("ops", "key-o", {"adm
 class World:
     """A service with keys, and both ways into it."""
 
-    def __init__(self, folder):
+    def __init__(self, folder, store=None, *, has_chains=False):
         self.clock = FakeClock()
-        self.store = InProcessStore()
+        self.store = store or InProcessStore()
         sessions = Sessions(self.store, clock=self.clock, tombstone_seconds=1000)
         model = counting_model()
         output = model.manifest.output | {"kind": "next_event"}
@@ -78,7 +78,7 @@ class World:
         self.catalog = Catalog([model])
         engine = Engine(
             sessions,
-            Seal([b"k" * 32]),
+            Seal([b"k" * 32], has_chains),
             Lifetimes(100, 50),
             self.clock,
             Retention(snapshots=4),
@@ -93,7 +93,9 @@ class World:
             "shortcut": Client(Shortcut(self.app.wsgi_app, services, answer_crash)),
         }
 
-    def send(self, route, tenant, session="s", way="flask", headers=(), **row):
+    def send(
+        self, route, tenant, session="s", way="flask", headers=(), data=None, **row
+    ):
         """Make a route's call; the whole answer, as bytes on the wire have it."""
         rule, method = route
         values = {"name": "counting", "version": 1, "label": "stable"}
@@ -105,7 +107,7 @@ class World:
         response = self.ways[way].open(
             fill(rule, values) or address,
             method=method,
-            data=json.dumps(body(**(row or {"session": session}))),
+            data=data or json.dumps(body(**(row or {"session": session}))),
             headers={
                 "X-API-Key": KEYS.get(tenant, ""),
                 "X-Request-Id": "same",
@@ -135,11 +137,11 @@ def fill(rule, values):
     return text
 
 
-def make_world(folder):
+def make_world(folder, store=None, **options):
     (folder / "counting").mkdir(exist_ok=True, parents=True)
     (folder / "counting" / "labels.json").write_text('{"stable": 1}')
     (folder / "state").mkdir(exist_ok=True)
-    return World(folder)
+    return World(folder, store, **options)
 
 
 @pytest.fixture(scope="module")

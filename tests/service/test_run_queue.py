@@ -7,7 +7,7 @@ from service.call import Call
 from service.entry import Entry
 from service.errors import Overloaded, RequestTooLarge
 from service.job import Flow, Job, Submission
-from service.past import Past
+from service.past import NAMELESS, Named, Past
 from service.rows import Row
 from service.run_queue import RunQueue
 from service.settings import SettingError, read_settings
@@ -28,8 +28,9 @@ def arrive(queue, tenant, num_rows, num_events=1, session=None):
     flow = Flow(tenant, num_rows, num_rows * num_events)
     sequence = np.zeros(num_events, "int32")
     call = Call(MODEL, tenant, "advance")
+    named = NAMELESS if session is None else Named(call.key(session))
     jobs = [
-        Job(call, Row(sequence, session), flow, Submission(), 0.0, 0.0)
+        Job(call, Row(sequence, session), flow, Submission(), 0.0, 0.0, named)
         for _ in range(num_rows)
     ]
     queue.open(flow)

@@ -5,7 +5,8 @@ from collections.abc import Callable
 import pytest
 
 from service.errors import CorruptRecord, TokenReplayed
-from service.memory.chains import Chains, Use
+from service.memory.admission import Found
+from service.memory.chains import Use, check_use, name_chain, note_newest
 from service.memory.record import Session
 from service.memory.sessions import SessionKey, Sessions
 from service.memory.store import Put, Store
@@ -15,6 +16,26 @@ from tests.service.memory.stored import session_at
 CHAIN, OTHER = b"c" * 16, b"o" * 16
 A, B = Use(b"a" * 16), Use(b"b" * 16)
 OWNER = {"tenant": "acme", "model": "nature"}
+
+
+class Chains:
+    """Uses tokens as the engine does: read, checked, and stored by compare-and-set."""
+
+    def __init__(self, sessions: Sessions) -> None:
+        self._sessions = sessions
+
+    def check(self, chain: bytes, step: int, use: Use, **owner: str) -> Found:
+        [found] = self._sessions.load([name_chain(chain, **owner)])
+        check_use(found, step, use)
+        return found
+
+    def advance(
+        self, chain: bytes, step: int, use: Use, record: Session, **owner: str
+    ) -> None:
+        found = self.check(chain, step, use, **owner)
+        newest = note_newest(found, use, record)
+        write = (name_chain(chain, **owner), found, newest)
+        assert self._sessions.save([write]) == [True]
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ import pytest
 
 from service.memory.key_file import load_or_create_keys
 from service.memory.record import Session
-from service.memory.seal import Seal
+from service.memory.seal import Seal, begin_chain
 
 
 def test_key_file_is_created_private_and_read_again(tmp_path: Path) -> None:
@@ -123,7 +123,7 @@ def test_keys_are_replaced_while_replicas_restart_one_after_another(
 
 
 def seal_with(replica: Seal) -> str:
-    return replica.seal(SESSION, tenant="", model="nature")
+    return replica.seal(SESSION, tenant="", model="nature", chain=begin_chain())
 
 
 def open_with(replica: Seal, token: str) -> Session:

@@ -6,7 +6,7 @@ import pytest
 
 from service.errors import TokenExpired, TokenForeign, TokenInvalid
 from service.memory.record import Session, Tombstone
-from service.memory.seal import Seal
+from service.memory.seal import Seal, begin_chain
 from tests.servers import ROOT
 
 SESSION = Session(
@@ -34,7 +34,7 @@ def open_token(seal: Seal, token: str, **other: object) -> Session:
 
 
 def seal_session(seal: Seal) -> str:
-    return seal.seal(SESSION, tenant="acme", model="nature")
+    return seal.seal(SESSION, tenant="acme", model="nature", chain=begin_chain())
 
 
 def test_token_opens_to_the_session_that_was_sealed(seal: Seal) -> None:
@@ -138,7 +138,7 @@ def test_token_of_another_tenant_and_model_is_as_good_as_noise(seal: Seal) -> No
 def test_chain_goes_on_and_a_new_sequence_begins_another(seal: Seal) -> None:
     opened = seal.open(seal_session(seal), tenant="acme", model="nature", now=NOW)
 
-    token = seal.seal(SESSION, tenant="acme", model="nature", before=opened)
+    token = seal.seal(SESSION, tenant="acme", model="nature", chain=opened.chain)
 
     later = seal.open(token, tenant="acme", model="nature", now=NOW)
     other = seal.open(seal_session(seal), tenant="acme", model="nature", now=NOW)
@@ -148,7 +148,7 @@ def test_chain_goes_on_and_a_new_sequence_begins_another(seal: Seal) -> None:
 def test_size_of_a_token_is_as_documented(seal: Seal) -> None:
     lstm_128 = SESSION.replace(tensors=bytes(4 * 2 * 128))
 
-    token = seal.seal(lstm_128, tenant="acme", model="nature")
+    token = seal.seal(lstm_128, tenant="acme", model="nature", chain=begin_chain())
 
     document = (ROOT / "docs" / "sessions.md").read_text()
     assert f"{len(token):,} characters" in document
@@ -173,7 +173,7 @@ def test_refusals_do_not_tell_why(seal: Seal) -> None:
 
 def test_sealed_record_that_is_no_session_is_refused(seal: Seal) -> None:
     tombstone = Tombstone("ended", 1, 0.0)
-    token = seal.seal(tombstone, tenant="acme", model="nature")  # type: ignore[arg-type]
+    token = seal.seal(tombstone, tenant="acme", model="nature", chain=begin_chain())  # type: ignore[arg-type]
 
     with pytest.raises(TokenInvalid):
         open_token(seal, token)
