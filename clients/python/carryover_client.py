@@ -101,7 +101,7 @@ class Calls(Generic[A, S]):
         return Session(self, model, session, start)
 
     def sealed(self, model: str, token: str | None = None) -> Sealed[A, S]:
-        """Return a sequence with its memory in `token`, at the client; None: a new one."""
+        """Return a sequence with its memory here, in `token`; None: a new one."""
         return Sealed(self, model, token)
 
     def get(self, path: str, **query: Any) -> A:
