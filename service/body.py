@@ -6,13 +6,12 @@ from typing import TYPE_CHECKING
 
 from service.body_budget import BodyBudget
 from service.errors import BodyTooLarge, InvalidRequest
+from service.loop import LARGE_BYTES
 from service.problems import TOO_LARGE
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
 
-# Smaller bodies need no room in the budget.
-LARGE_BYTES = 65_536
 CLAIM = "carryover.body_claim"
 
 

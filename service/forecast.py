@@ -25,7 +25,7 @@ from service.errors import (
     DeadlineExceeded,
     EmptySequence,
 )
-from service.loop import Breaks
+from service.loop import Breaks, take_break
 from service.memory.admission import Found
 from service.memory.seal import Opened
 from service.memory.sessions import SessionKey, live
@@ -234,10 +234,10 @@ def walk(
     generators = {k: np.random.default_rng([plan.seed, k]) for k in paths}
     began = time.monotonic()
     for distance in range(plan.horizon):
-        with Breaks() as breaks:
+        with Breaks():
             for k in paths:
                 paths[k] = extend(paths[k], plan, generators[k])
-                breaks.take()
+                take_break()
         if time.monotonic() > deadline:
             raise too_late(time.monotonic() - began)
         if distance + 1 < plan.horizon:

@@ -19,7 +19,7 @@ from service.dialects.v2_forms import Request
 from service.engine import Engine
 from service.errors import CarryoverError, InvalidRequest
 from service.idempotency import parse_key
-from service.loop import offload
+from service.loop import long_work, offload
 from service.predicting import is_replayed, limit_events
 from service.problems import JSON, Answer
 from service.rows import Outcome, Result
@@ -87,14 +87,16 @@ def answer_request(
 ) -> tuple[Answer, Times]:
     """Parse, advance, render; tell what each took."""
     settings = parts.settings
-    parsed = v2.parse(
-        decompress(data, asked.coding, max_bytes=settings.max_body_bytes),
-        read_header_length(asked.header_length),
-        asked.model,
-        max_rows=settings.max_rows,
-        key=None if asked.key is None else parse_key(asked.key),
-        scope=f"v2 infer {asked.version}",
-    )
+    content = decompress(data, asked.coding, max_bytes=settings.max_body_bytes)
+    with long_work(len(content)):
+        parsed = v2.parse(
+            content,
+            read_header_length(asked.header_length),
+            asked.model,
+            max_rows=settings.max_rows,
+            key=None if asked.key is None else parse_key(asked.key),
+            scope=f"v2 infer {asked.version}",
+        )
     if not parsed.memory.is_last_only:
         limit_events(parsed.rows, settings.max_returned_events, "returned")
     read, wait = time.perf_counter_ns(), Wait()
@@ -108,7 +110,9 @@ def answer_request(
     )
     advanced = time.perf_counter_ns()
     outcomes = require_outcomes(results, parsed, asked.model)
-    answer = write(v2_answer.render(parsed, outcomes, asked.model), asked.accepted)
+    with long_work(0 if parsed.memory.is_last_only else len(content)):
+        rendered = v2_answer.render(parsed, outcomes, asked.model)
+    answer = write(rendered, asked.accepted)
     if is_replayed(parsed.rows, results):
         answer.headers["Idempotency-Replayed"] = "true"
     written = time.perf_counter_ns()

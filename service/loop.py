@@ -13,6 +13,8 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from contextvars import ContextVar
 from functools import cache
 from typing import TypeVar
 
@@ -26,6 +28,11 @@ _long_work: deque[tuple[Breaks, threading.Event]] = deque()
 IDLE_PRIORITY = 2
 # Seconds that a request may work at a stretch.
 SLICE_SECONDS = 0.002
+# So many bytes of JSON are decoded in about a millisecond.
+LARGE_BYTES = 65_536
+# So many bytes of one list are decoded in a quarter of what may stop the loop.
+LONG_LIST_BYTES = 2**20
+NO_BREAKS = nullcontext()
 
 
 @cache
@@ -75,30 +82,38 @@ def look_up() -> None:
 class Breaks:
     """Breaks in long work of one request, at which other requests continue.
 
-    Use it as a context manager. Work that lasts longer than a slice continues in turns
-    with all other such work: one slice of one request in a turn of the event loop,
-    however many large requests have arrived.
+    Use it as a context manager; whatever is called within it may take a break. Work
+    that lasts longer than a slice continues in turns with all other such work: one
+    slice of one request in a turn of the event loop, however many large requests have
+    arrived. Within other breaks it takes part in those.
+
+    Args:
+        seconds: Of the first slice.
     """
 
-    __slots__ = ("_until",)
+    __slots__ = ("_outer", "_until")
 
-    def __init__(self) -> None:
-        self._until = time.monotonic() + SLICE_SECONDS
+    def __init__(self, seconds: float = SLICE_SECONDS) -> None:
+        self._until = time.monotonic() + seconds
 
     def __enter__(self) -> Breaks:
         """Begin a slice."""
+        is_outermost = _breaks.get() is None
+        self._outer = _breaks.set(self) if is_outermost else None
         return self
 
     def __exit__(self, *_: object) -> None:
         """Let the next long work continue."""
-        self._leave()
+        if self._outer is not None:
+            _breaks.reset(self._outer)
+            self._leave()
 
     def take(self) -> None:
         """Let others continue if this slice of time is used up."""
         if time.monotonic() > self._until:
-            self.wait()
+            self._wait()
 
-    def wait(self) -> None:
+    def _wait(self) -> None:
         """Let others continue, and return at the turn of this work."""
         if not is_gevent():
             return
@@ -119,6 +134,25 @@ class Breaks:
                 if k == 0 and _long_work:
                     _long_work[0][1].set()
                 return
+
+
+# Of the request that works here.
+_breaks: ContextVar[Breaks | None] = ContextVar("breaks", default=None)
+
+
+def take_break() -> None:
+    """Let others continue if this is long work whose slice of time is used up."""
+    breaks = _breaks.get()
+    if breaks is not None:
+        breaks.take()
+
+
+def long_work(num_bytes: int) -> AbstractContextManager[object]:
+    """Return breaks for work on so many bytes; small work takes none.
+
+    Many large requests may have come at once: the first break comes before the work.
+    """
+    return Breaks(seconds=0) if num_bytes > LARGE_BYTES else NO_BREAKS
 
 
 def offload(work: Callable[..., T], *arguments: object) -> T:

@@ -12,7 +12,8 @@ from pathlib import Path
 import requests
 
 ROOT = Path(__file__).parents[1]
-COMMAND = ("gunicorn", "-c", "python:service.gunicorn_config", "service.wsgi:app")
+APPLICATION = "service.wsgi:app"
+COMMAND = ("gunicorn", "-c", "python:service.gunicorn_config", APPLICATION)
 READY_SECONDS = 180
 STOP_SECONDS = 30
 
@@ -23,11 +24,19 @@ class Server:
     Args:
         models: Folder of models.
         home: Folder for memory, key and log.
+        application: What gunicorn serves.
         **settings: Further settings, by their lower-case names.
     """
 
-    def __init__(self, models: Path, home: Path, **settings: object) -> None:
+    def __init__(
+        self,
+        models: Path,
+        home: Path,
+        application: str = APPLICATION,
+        **settings: object,
+    ) -> None:
         self.home = home
+        self._command = [sys.executable, "-m", *COMMAND[:-1], application]
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         chosen = {
@@ -55,7 +64,7 @@ class Server:
         """Start and wait until every worker answers."""
         self.log = (self.home / "log").open("ab")
         self.process = subprocess.Popen(
-            [sys.executable, "-m", *COMMAND],
+            self._command,
             cwd=ROOT,
             env=self.environ,
             stdout=self.log,

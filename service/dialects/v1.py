@@ -8,6 +8,7 @@ bad row spoils no other (`v1_careful`).
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any, NoReturn
 
 import msgspec
@@ -16,10 +17,10 @@ from msgspec import UNSET
 from service.artifact import Manifest
 from service.catalog import Model
 from service.dialects import v1_sequence
+from service.dialects.json_loading import load_body
 from service.dialects.v1_careful import Form, load_json, read_carefully, read_row
 from service.dialects.v1_columns import read_columns
 from service.dialects.v1_forms import (
-    LargeBody,
     ObjectRow,
     Options,
     ParsedRow,
@@ -27,17 +28,14 @@ from service.dialects.v1_forms import (
     Request,
 )
 from service.dialects.v1_row import parse_row
-from service.dialects.v1_wording import to_float32, wording_of
-from service.errors import EmptySequence, InvalidRequest, TooManyRows
+from service.dialects.v1_wording import to_float32, too_many_rows, wording_of
+from service.errors import EmptySequence, InvalidRequest
 from service.idempotency import Idempotency, stamp
-from service.loop import Breaks
+from service.loop import LARGE_BYTES, LONG_LIST_BYTES, long_work, take_break
 from service.rows import Refused, Row
 
 DECODER = msgspec.json.Decoder(PredictBody)
-LARGE_DECODER = msgspec.json.Decoder(LargeBody)
 ROW_DECODER = msgspec.json.Decoder(ObjectRow | list[Any])
-# A body of this size is decoded in about a millisecond.
-LARGE_BYTES = 65_536
 UNREADABLE = (msgspec.MsgspecError, RecursionError, UnicodeDecodeError)
 SIGNATURE = "serving_default"
 
@@ -66,10 +64,9 @@ def parse(
     Raises:
         InvalidRequest: The body as a whole cannot be used.
     """
-    with Breaks() as breaks:
-        return parse_with(
-            breaks,
-            data,
+    with long_work(len(data)):
+        return parse_rows(
+            *decode(data, model.manifest, max_rows),
             model,
             max_rows=max_rows,
             explain=explain,
@@ -77,17 +74,16 @@ def parse(
         )
 
 
-def parse_with(
-    breaks: Breaks,
-    data: bytes,
+def parse_rows(
+    body: PredictBody,
+    forms: Sequence[Form | str],
     model: Model,
     *,
     max_rows: int,
     explain: bool,
     idempotency: Idempotency | None,
 ) -> Request:
-    """Parse a body, and let other requests continue meanwhile; see `parse`."""
-    body, forms = decode(data, model.manifest, breaks)
+    """Parse a decoded body; see `parse`."""
     options = check_body(body, model)
     field = "inputs" if options.is_columnar else "instances"
     if options.is_columnar:
@@ -95,13 +91,13 @@ def parse_with(
     check_rows(forms, max_rows, field)
     is_last_only = options.is_last_only and not explain
     rows: list[ParsedRow] = []
-    for k, form_or_raw in enumerate(forms):
+    for k, form_or_text in enumerate(forms):
         where = f"{field}[{k}]"
-        form = decode_row(form_or_raw, model.manifest, where)
+        form = decode_row(form_or_text, model.manifest, where)
         if idempotency is not None:
             choose_id(form, k, idempotency)
         rows.append(parse_row(where, form, model, is_last_only))
-        breaks.take()
+        take_break()
     if options.is_columnar:
         refuse_tensor(rows)
     if body.memory_format == "plain":
@@ -122,33 +118,32 @@ def choose_id(form: Form, position: int, idempotency: Idempotency) -> None:
 
 
 def decode(
-    data: bytes, manifest: Manifest, breaks: Breaks
-) -> tuple[PredictBody, Sequence[Form | msgspec.Raw]]:
-    """Decode a body, and its rows unless there may be many events in them.
-
-    Those are decoded one by one: all at once they would stop other requests, and so
-    would the garbage collector at the many lists.
-    """
+    data: bytes, manifest: Manifest, max_rows: int
+) -> tuple[PredictBody, Sequence[Form | str]]:
+    """Decode a body; the rows of a large one are left as text."""
     try:
         if len(data) <= LARGE_BYTES:
             body = DECODER.decode(data)
             return body, body.instances or []
-        breaks.wait()  # many large bodies may have come at once
-        large = LARGE_DECODER.decode(data)
-        return large, large.instances or []
-    except UNREADABLE:
+        text, check = data.decode(), msgspec.json.encode
+        document = load_body(text, "instances", max_rows, check)
+        rows: list[str] = []
+        if isinstance(document, dict) and isinstance(document.get("instances"), list):
+            rows, document["instances"] = document["instances"], []
+        return msgspec.convert(document, PredictBody), rows
+    except (*UNREADABLE, ValueError):
         return read_carefully(data, manifest)
 
 
-def decode_row(row: Form | msgspec.Raw, manifest: Manifest, where: str) -> Form:
-    """Decode a row that was left as it came."""
-    if not isinstance(row, msgspec.Raw):
+def decode_row(row: Form | str, manifest: Manifest, where: str) -> Form:
+    """Decode a row that was left as text."""
+    if not isinstance(row, str):
         return row
-    try:
-        decoded: Form = ROW_DECODER.decode(row)
-    except UNREADABLE:
-        return read_row(load_json(bytes(row)), manifest, where)
-    return decoded
+    if len(row) <= LONG_LIST_BYTES:
+        with suppress(*UNREADABLE):
+            decoded: Form = ROW_DECODER.decode(row)
+            return decoded
+    return read_row(load_json(row.encode()), manifest, where)
 
 
 def ask_plain(row: Row | Refused) -> Row | Refused:
@@ -196,11 +191,7 @@ def check_rows(rows: Sequence[object], max_rows: int, field: str = "instances") 
     if not rows:
         raise EmptySequence(f"{field} is empty; send at least one row.")
     if len(rows) > max_rows:
-        raise TooManyRows(
-            f"{field} has {len(rows)} rows; at most {max_rows} are accepted in one "
-            "request. Send the rest in another.",
-            max_rows=max_rows,
-        )
+        raise too_many_rows(field, len(rows), max_rows)
 
 
 def refuse_keys(has_both: bool) -> NoReturn:

@@ -9,20 +9,20 @@ import numpy as np
 import orjson
 
 from service.catalog import Model
+from service.dialects.json_writing import JSON_OPTIONS, in_pieces, write
 from service.dialects.v1_columns import to_columns
 from service.dialects.v1_explanation import render_digest, render_layers
 from service.dialects.v1_forms import Options, ParsedRow, Request
 from service.dialects.v1_wording import wording_of
 from service.errors import CarryoverError
-from service.loop import Breaks
+from service.loop import NO_BREAKS, Breaks, take_break
 from service.memory_forms import to_object
 from service.problems import problem
 from service.rows import Outcome, Refused, Result, Row
 from service.times import format_time
 
-JSON_OPTIONS = orjson.OPT_SERIALIZE_NUMPY
-# A row of all its events is up to 10,000 of them.
-MANY_ROWS = 2
+# Rows of a last timestep that are written at a time.
+PIECE_ROWS = 64
 
 
 def render(
@@ -43,32 +43,51 @@ def render(
     """
     model = find_common(results, model)
     wording, options = wording_of(model), request.options
-    if len(results) >= MANY_ROWS and not options.is_columnar:
-        rows = render_many(request, results, model, explain)
+    is_short = options.is_last_only and not explain
+    with NO_BREAKS if is_short and len(results) <= PIECE_ROWS else Breaks():
+        if options.is_columnar:
+            outputs = render_columns(request, results, model, explain)
+            return b'{"outputs":' + outputs + wording.tail
+        rows = render_rows(request, results, model, explain)
         return b'{"predictions":[' + rows + b"]" + wording.tail
-    answers = [
-        render_row(parsed, result, options, model, explain)
-        for parsed, result in zip(request.rows, results, strict=True)
-    ]
-    if options.is_columnar:
-        failed = [isinstance(result, CarryoverError) for result in results]
-        outputs = orjson.dumps(to_columns(answers, failed), option=JSON_OPTIONS)
-        return b'{"outputs":' + outputs + wording.tail
-    rows = orjson.dumps(answers, option=JSON_OPTIONS)
-    return b'{"predictions":' + rows + wording.tail
 
 
-def render_many(
+def render_rows(
     request: Request, results: Sequence[Result], model: Model, explain: bool
 ) -> bytes:
-    """Write the answers of many rows one by one, and let other requests continue."""
-    parts = []
-    with Breaks() as breaks:
-        for parsed, result in zip(request.rows, results, strict=True):
-            answer = render_row(parsed, result, request.options, model, explain)
-            parts.append(orjson.dumps(answer, option=JSON_OPTIONS))
-            breaks.take()
-    return b",".join(parts)
+    """Write the answers of rows, some at a time, with breaks."""
+    options, pieces = request.options, []
+    is_short = options.is_last_only and not explain
+    size = PIECE_ROWS if is_short else 1
+    for start in range(0, len(results), size):
+        answers = [
+            render_row(parsed, result, options, model, explain)
+            for parsed, result in zip(
+                request.rows[start : start + size],
+                results[start : start + size],
+                strict=True,
+            )
+        ]
+        whole = answers if is_short else in_pieces(answers)
+        pieces.append(orjson.dumps(whole, option=JSON_OPTIONS)[1:-1])
+        take_break()
+    return b",".join(pieces)
+
+
+def render_columns(
+    request: Request, results: Sequence[Result], model: Model, explain: bool
+) -> bytes:
+    """Write the answers of rows as columns, one at a time, with breaks."""
+    answers: list[Any] = []
+    for parsed, result in zip(request.rows, results, strict=True):
+        answer = render_row(parsed, result, request.options, model, explain)
+        if isinstance(answer, dict):
+            answers.append({name: write(value) for name, value in answer.items()})
+        else:
+            answers.append(write(answer))
+        take_break()
+    failed = [isinstance(result, CarryoverError) for result in results]
+    return orjson.dumps(to_columns(answers, failed), option=JSON_OPTIONS)
 
 
 def find_common(results: Sequence[Result], model: Model) -> Model:
@@ -186,8 +205,11 @@ def decide(
 def name_top(numbers: np.ndarray, best: list[Any], labels: Sequence[str]) -> list[Any]:
     """Name the labels of the best positions, in lists nested as the numbers are."""
     if numbers.ndim > 1:
-        pairs = zip(numbers, best, strict=True)
-        return [name_top(part, order, labels) for part, order in pairs]
+        named = []
+        for part, order in zip(numbers, best, strict=True):
+            named.append(name_top(part, order, labels))
+            take_break()
+        return named
     return [{"label": labels[k], "probability": numbers[k]} for k in best]
 
 
@@ -196,7 +218,11 @@ def name_decided(
 ) -> list[Any]:
     """Name the labels that reach a threshold, in lists nested as the numbers are."""
     if isinstance(numbers[0], list):
-        return [name_decided(part, labels, threshold) for part in numbers]
+        named = []
+        for part in numbers:
+            named.append(name_decided(part, labels, threshold))
+            take_break()
+        return named
     return name_reached(numbers, labels, threshold)
 
 

@@ -14,6 +14,7 @@ from typing import Any, NoReturn
 import msgspec
 
 from service.artifact import Manifest
+from service.dialects.json_loading import load_large_json
 from service.dialects.v1_forms import ObjectRow, PredictBody
 from service.errors import (
     CarryoverError,
@@ -24,8 +25,11 @@ from service.errors import (
     UnknownField,
 )
 from service.fields import describe
+from service.loop import LARGE_BYTES, long_work, take_break
 from service.rows import Refused
 
+# Values that are looked at in a fraction of a millisecond.
+PIECE_VALUES = 1024
 Form = ObjectRow | list[Any] | Refused
 # What a field of few values takes, said where another came.
 CHOICES = {
@@ -54,9 +58,11 @@ def read_carefully(data: bytes, manifest: Manifest) -> tuple[PredictBody, list[F
         body = msgspec.convert(document, PredictBody)
     except msgspec.ValidationError as error:
         raise wrong_form(error, "the body", PredictBody) from None
-    return body, [
-        read_row(row, manifest, f"instances[{k}]") for k, row in enumerate(rows)
-    ]
+    forms: list[Form] = []
+    for k, row in enumerate(rows):
+        forms.append(read_row(row, manifest, f"instances[{k}]"))
+        take_break()
+    return body, forms
 
 
 def load_json(data: bytes) -> Any:
@@ -68,6 +74,9 @@ def load_json(data: bytes) -> Any:
     reason, text = "The document is empty", "it is empty"
     if data:
         try:
+            if len(data) > LARGE_BYTES:
+                with long_work(len(data)):
+                    return load_large_json(data.decode(), msgspec.json.encode)
             document = json.loads(data.decode())
             msgspec.json.encode(document)  # refuses halves of surrogate pairs
             return document
@@ -176,6 +185,8 @@ def refuse_non_finite(value: Any, where: str) -> None:
     waiting = [value]  # no recursion: values may be nested as deep as JSON goes
     while waiting:
         item = waiting.pop()
+        if len(waiting) % PIECE_VALUES == 0:
+            take_break()
         if isinstance(item, float) and not math.isfinite(item):
             shown = json.dumps(item)
             raise NonFiniteInput(

@@ -15,6 +15,7 @@ from service.dialects.v1_careful import Form, input_names, read_row
 from service.dialects.v1_forms import ObjectRow
 from service.errors import InvalidRequest
 from service.fields import describe
+from service.loop import take_break
 
 OPTIONS = [name for name in ObjectRow.__struct_encode_fields__ if name != "sequence"]
 
@@ -43,6 +44,7 @@ def read_columns(inputs: Any, manifest: Manifest, max_rows: int) -> list[Form]:
             if row[name] is None and name != "memory":
                 del row[name]  # a column has a place for rows without the option
         forms.append(read_column_row(row, manifest, f"inputs[{k}]"))
+        take_break()
     return forms
 
 

@@ -4,25 +4,27 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Sequence
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any, NamedTuple, TypeVar
 
 import msgspec
 import numpy as np
 import orjson
 
 from service.catalog import Model
+from service.dialects.json_writing import JSON_OPTIONS
 from service.dialects.v1 import check_rows
-from service.dialects.v1_answer import JSON_OPTIONS
-from service.dialects.v1_careful import refuse_json, wrong_form
+from service.dialects.v1_careful import load_json, refuse_json, wrong_form
 from service.dialects.v1_forms import Count
 from service.dialects.v1_row import name_row
 from service.errors import CarryoverError, InvalidRequest, TooManyEvents
 from service.forecast import Forecast
+from service.loop import LONG_LIST_BYTES, take_break
 from service.memory.sessions import check_session_id
 from service.paths import Path, Plan
 from service.problems import problem
 from service.rows import Refused, Row
 
+T = TypeVar("T")
 Positive = Annotated[int, msgspec.Meta(ge=1)]
 # What a number of JSON holds exactly in every language.
 MAX_SEED = 2**53
@@ -77,7 +79,10 @@ def parse(data: bytes, model: Model, *, max_rows: int, max_events: int) -> Reque
     check_rows(body.instances, max_rows)
     plan = build_plan(body)
     limit_events(body, plan, 0, max_events)
-    rows = [parse_row(k, raw, model) for k, raw in enumerate(body.instances)]
+    rows: list[Row | Refused] = []
+    for k, raw in enumerate(body.instances):
+        rows.append(parse_row(k, raw, model))
+        take_break()
     num_given = sum(len(row.sequence) for row in rows if isinstance(row, Row))
     limit_events(body, plan, num_given, max_events)
     return Request(plan, rows)
@@ -128,15 +133,22 @@ def parse_row(position: int, raw: msgspec.Raw, model: Model) -> Row | Refused:
     where = f"instances[{position}]"
     try:
         if memoryview(raw)[0] == ord("["):
-            bare = msgspec.json.decode(raw, type=list[Any])
+            bare = decode(raw, list[Any])
             return Row(model.encoder.encode(bare), events=bare)
-        return build_row(msgspec.json.decode(raw, type=ObjectRow), model)
+        return build_row(decode(raw, ObjectRow), model)
     except msgspec.ValidationError as error:
         return Refused(wrong_form(error, where, ObjectRow))
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
         return Refused(InvalidRequest(f"{where} cannot be read ({error})."))
     except CarryoverError as error:
         return Refused(name_row(error, where))
+
+
+def decode(raw: msgspec.Raw, form: type[T]) -> T:
+    """Decode a row; a very long one with breaks."""
+    if len(memoryview(raw)) <= LONG_LIST_BYTES:
+        return msgspec.json.decode(raw, type=form)
+    return msgspec.convert(load_json(bytes(raw)), form)
 
 
 def build_row(row: ObjectRow, model: Model) -> Row:

@@ -62,12 +62,6 @@ class PredictBody(
     memory_format: Literal["sealed", "plain"] = "sealed"
 
 
-class LargeBody(PredictBody):
-    """The same, whose rows are left to be read one by one."""
-
-    instances: list[msgspec.Raw] | UnsetType = UNSET  # type: ignore[assignment]
-
-
 class Options(NamedTuple):
     """How answers are written: body options shared by all rows.
 

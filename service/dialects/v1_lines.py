@@ -7,14 +7,16 @@ a body says once, the query says. Knows neither streams nor sessions that failed
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 import msgspec
 import orjson
 
 from service.catalog import Model
+from service.dialects.json_writing import JSON_OPTIONS
 from service.dialects.v1 import UNREADABLE, check_body
-from service.dialects.v1_answer import JSON_OPTIONS, render_row
+from service.dialects.v1_answer import render_row
 from service.dialects.v1_careful import Form, load_json, read_row, wrong_form
 from service.dialects.v1_forms import (
     ObjectRow,
@@ -28,6 +30,7 @@ from service.dialects.v1_forms import (
 from service.dialects.v1_row import parse_row
 from service.errors import CarryoverError, InvalidJson
 from service.lines import Line
+from service.loop import LONG_LIST_BYTES, long_work
 from service.problems import problem
 from service.rows import Refused, Result
 
@@ -71,12 +74,18 @@ def parse_line(line: Line, model: Model, *, is_last_only: bool) -> ParsedRow:
     if isinstance(line.content, CarryoverError):
         return ParsedRow(Refused(line.content))
     where = f"line {line.number}"
-    form: Form
-    try:
-        form = DECODER.decode(line.content)
-    except UNREADABLE:
-        form = read_line(line.content, model, where)
-    return parse_row(where, form, model, is_last_only)
+    with long_work(len(line.content)):
+        form = decode_line(line.content, model, where)
+        return parse_row(where, form, model, is_last_only)
+
+
+def decode_line(content: bytes, model: Model, where: str) -> Form:
+    """Decode one line; a very long one, or one that is not right, with care."""
+    if len(content) <= LONG_LIST_BYTES:
+        with suppress(*UNREADABLE):
+            form: Form = DECODER.decode(content)
+            return form
+    return read_line(content, model, where)
 
 
 def read_line(content: bytes, model: Model, where: str) -> Form:

@@ -10,6 +10,7 @@ import orjson
 
 from service.catalog import Model
 from service.dialects.v1_forms import Options
+from service.errors import TooManyRows
 
 
 class Wording(NamedTuple):
@@ -56,3 +57,12 @@ def prepare(model: Model) -> Wording:
 def to_float32(threshold: float | None) -> float | None:
     """Round a threshold as the probabilities are: one of 0.9 reaches 0.9."""
     return None if threshold is None else float(np.float32(threshold))
+
+
+def too_many_rows(field: str, num_rows: int, max_rows: int) -> TooManyRows:
+    """Return the error of a request with more rows than are accepted."""
+    return TooManyRows(
+        f"{field} has {num_rows} rows; at most {max_rows} are accepted in one request. "
+        "Send the rest in another.",
+        max_rows=max_rows,
+    )

@@ -9,6 +9,7 @@ import numpy as np
 import orjson
 
 from service.catalog import Model
+from service.dialects.json_writing import JSON_OPTIONS, in_pieces
 from service.dialects.v2_forms import Remembering, Request, Wanted
 from service.dialects.v2_plan import plan_of
 from service.dialects.v2_tensors import write_texts
@@ -16,7 +17,6 @@ from service.errors import CarryoverError, SequenceNotStarted
 from service.rows import Outcome
 from service.times import format_time
 
-JSON_OPTIONS = orjson.OPT_SERIALIZE_NUMPY
 NEVER_STARTED = (
     "inference request for sequence {id} to model '{model}' must specify the START "
     "flag on the first request of the sequence"
@@ -109,7 +109,7 @@ def render_output(
         tails.append(values.tobytes())
         output["parameters"] = {"binary_data_size": len(tails[-1])}
     else:
-        output["data"] = values.ravel()
+        output["data"] = in_pieces(values.ravel())
     return output
 
 

@@ -12,12 +12,16 @@ from typing import NoReturn
 import msgspec
 from msgspec import UNSET
 
+from service.dialects.json_loading import load_large_json
 from service.dialects.v2_forms import Column, Form, InputForm
 from service.dialects.v2_parameters import read
 from service.dialects.v2_tensors import read_binary, read_json
 from service.errors import InvalidJson, InvalidRequest, NonFiniteInput
+from service.loop import LARGE_BYTES
 
 DECODER = msgspec.json.Decoder(Form)
+# The body, its inputs, an input, its data and the rows of those.
+DATA_DEPTH = 5
 UNREADABLE = (msgspec.DecodeError, RecursionError, UnicodeDecodeError)
 
 
@@ -72,8 +76,12 @@ def refuse_json(data: bytes, reason: str) -> NoReturn:
             "Leave the event out, or send its last known value."
         )
 
+    decoder = json.JSONDecoder(parse_constant=refuse_constant)
     with contextlib.suppress(ValueError, RecursionError):
-        json.loads(data, parse_constant=refuse_constant)
+        if len(data) > LARGE_BYTES:
+            load_large_json(data.decode(), id, decoder, DATA_DEPTH)
+        else:
+            decoder.decode(data.decode())
     raise InvalidJson(
         f"the body is not JSON ({reason}); expected an infer request, such as "
         '{"inputs": [{"name": "sequence", "shape": [1, 1], "datatype": "BYTES", '

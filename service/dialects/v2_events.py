@@ -22,6 +22,7 @@ from service.errors import (
     TooManyRows,
 )
 from service.events import Encoder
+from service.loop import take_break
 
 
 def encode_rows(
@@ -56,10 +57,11 @@ def encode_rows(
     if batch == 1:
         return [encode_row(columns, plan, slice(0, lengths[0]), model.encoder)]
     starts = range(0, batch * timesteps, timesteps)
-    return [
-        encode_row(columns, plan, slice(k, k + n), model.encoder)
-        for k, n in zip(starts, lengths, strict=True)
-    ]
+    sequences = []
+    for k, n in zip(starts, lengths, strict=True):
+        sequences.append(encode_row(columns, plan, slice(k, k + n), model.encoder))
+        take_break()
+    return sequences
 
 
 def check_names(

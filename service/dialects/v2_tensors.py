@@ -6,19 +6,27 @@ Knows datatypes and shapes; not what a model takes.
 from __future__ import annotations
 
 import math
+import re
 import struct
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from itertools import chain
 from typing import Any
 
 import msgspec
 import numpy as np
 
+from service.dialects.json_loading import load_large_json
 from service.dialects.v2_forms import Column, InputForm
 from service.dialects.v2_schema import BYTES, DATATYPES, DTYPES
 from service.errors import InvalidEvent, InvalidRequest, NonFiniteInput
+from service.loop import LARGE_BYTES, LONG_LIST_BYTES, take_break
 
 SIZE = struct.Struct("<I")
+# Texts that are read in less than a millisecond.
+PIECE_TEXTS = 256
+PARTS = msgspec.json.Decoder(list[msgspec.Raw])
+NESTED = re.compile(rb"\s*\[\s*\[")
 
 
 def read_binary(form: InputForm, data: memoryview) -> Column:
@@ -69,6 +77,8 @@ def read_texts(name: str, data: memoryview, count: int) -> list[str]:
                 raise wrong_count(name, count, end)
             texts.append(str(data[start : start + size], "utf-8"))
             start += size
+            if len(texts) % PIECE_TEXTS == 0:
+                take_break()
     except struct.error:
         raise wrong_count(name, count, end) from None
     except UnicodeDecodeError:
@@ -104,17 +114,36 @@ def read_json(form: InputForm, data: msgspec.Raw) -> Column:
     """
     shape = tuple(form.shape)
     count = check_datatype(form)
-    flat = flatten(form, msgspec.json.decode(data))
+    flat = flatten(form, decode(data))
     if len(flat) != count:
         raise InvalidRequest(
             f"input {form.name!r} has {len(flat)} elements in data; its shape "
             f"{form.shape} holds {count}. Send as many as the shape says."
         )
+    take_break()
     kinds = set(map(type, flat))
+    take_break()
     if form.datatype == BYTES:
         check_kinds(form, kinds, {str}, "text")
         return Column(form.name, BYTES, shape, flat)
     return Column(form.name, form.datatype, shape, to_array(form, flat, kinds))
+
+
+def decode(data: msgspec.Raw) -> Any:
+    """Decode `data`; what a long list contains, one by one."""
+    size = len(memoryview(data))
+    if size <= LARGE_BYTES:
+        return msgspec.json.decode(data)
+    if not NESTED.match(data):
+        if size > LONG_LIST_BYTES:
+            with suppress(ValueError):  # the decoder below says what is wrong
+                return load_large_json(bytes(data).decode(), msgspec.json.encode)
+        return msgspec.json.decode(data)
+    parts = []
+    for part in PARTS.decode(data):
+        parts.append(msgspec.json.decode(part))
+        take_break()
+    return parts
 
 
 def flatten(form: InputForm, data: Any) -> list[Any]:
@@ -131,6 +160,7 @@ def flatten(form: InputForm, data: Any) -> list[Any]:
                 f"data of input {form.name!r} has lists beside values; nest all of it, "
                 "or none."
             )
+        take_break()
         values = list(chain.from_iterable(values))
     return values
 

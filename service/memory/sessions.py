@@ -17,6 +17,7 @@ from service.errors import (
     SessionNotFound,
     StoreFull,
 )
+from service.loop import take_break
 from service.memory.admission import Found, gone
 from service.memory.record import Session, Tombstone, decode, encode
 from service.memory.store import MAX_KEY_BYTES, Entry, Put, Store
@@ -33,6 +34,8 @@ UNUSABLE = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 # A compare-and-set is lost only to a request that advanced, so this many losses in a
 # row mean traffic that a delete or another change must not wait out.
 MAX_CHANGE_ATTEMPTS = 16
+# Entries that are listed in a few milliseconds.
+PIECE_ENTRIES = 256
 
 
 def check_session_id(session: str) -> None:
@@ -214,7 +217,8 @@ class Sessions:
         start, now = after.encode(), self._clock()
         listed: list[Listed] = []
         while len(listed) < limit:
-            wanted = limit - len(listed)
+            take_break()
+            wanted = min(limit - len(listed), PIECE_ENTRIES)
             entries = self._store.scan(begin + prefix.encode(), start, wanted)
             for key, entry in entries:
                 try:

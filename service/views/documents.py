@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from flask import Blueprint, Response, current_app
+from flask import Blueprint, Flask, Response, current_app
 from flask_swagger_ui import get_swaggerui_blueprint
 
 from service.current import services
+from service.loop import offload
 from service.openapi import build_document, describes
 from service.problems import json_response
 
@@ -24,7 +25,8 @@ swagger_ui: Blueprint = get_swaggerui_blueprint("/docs", "/openapi.json", UI_OPT
 @describes("operations", "open")
 def openapi() -> Response:
     """Describe every call, as OpenAPI 3.1."""
-    return json_response(build_document(current_app, services().catalog))
+    app: Flask = current_app._get_current_object()  # type: ignore[attr-defined]
+    return json_response(offload(build_document, app, services().catalog))
 
 
 def restrict(response: Response) -> Response:

@@ -12,6 +12,7 @@ from service.dialects import v1_forecast
 from service.dialects.v1_schema import ForecastAnswer, Forecasts
 from service.errors import CarryoverError
 from service.forecast import check_forecastable, forecast
+from service.loop import long_work
 from service.openapi import describes
 from service.problems import JSON, problem_response
 from service.views.predict import PATHS, ROWS, find_servable, read_body
@@ -38,12 +39,14 @@ def forecast_rows(
     """Continue the rows `horizon` events ahead, without committing anything."""
     model, settings = find_servable(name, version, label), services().settings
     check_forecastable(model)
-    parsed = v1_forecast.parse(
-        read_body(),
-        model,
-        max_rows=settings.max_rows,
-        max_events=settings.max_forecast_events,
-    )
+    content = read_body()
+    with long_work(len(content)):
+        parsed = v1_forecast.parse(
+            content,
+            model,
+            max_rows=settings.max_rows,
+            max_events=settings.max_forecast_events,
+        )
     g.rows = len(parsed.rows)
     is_named = (version or label) is not None
     call = Call(model, tenant(), "advance", is_version_named=is_named)

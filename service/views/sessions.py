@@ -21,6 +21,7 @@ from service.errors import (
     SessionNotFound,
 )
 from service.etags import tag_of
+from service.loop import Breaks
 from service.memory.admission import Found
 from service.memory.record import Session
 from service.memory.sessions import SessionKey, check_session_id, live
@@ -164,14 +165,15 @@ def list_sessions(name: str) -> Response:
         raise InvalidRequest(
             f"limit is {limit[:80]!r}; expected a whole number from 1 to {MAX_PAGE}."
         )
-    page = list_page(
-        services().engine.sessions,
-        tenant(),
-        name,
-        prefix=query.get("prefix", ""),
-        after=query.get("after", ""),
-        limit=int(limit),
-    )
+    with Breaks():
+        page = list_page(
+            services().engine.sessions,
+            tenant(),
+            name,
+            prefix=query.get("prefix", ""),
+            after=query.get("after", ""),
+            limit=int(limit),
+        )
     return json_response({"sessions": page.sessions, "after": page.after})
 
 

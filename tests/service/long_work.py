@@ -20,7 +20,7 @@ loop.SLICE_SECONDS = -1.0  # every slice is used up at once
 
 
 def work(turns):
-    with loop.Breaks() as breaks:
+    with loop.Breaks(loop.SLICE_SECONDS) as breaks:
         for _ in range(NUM_SLICES):
             breaks.take()
             turns.append(gevent.get_hub().loop.iteration)

@@ -4,29 +4,104 @@ import json
 
 import pytest
 
-from service.dialects import v1
+from service import loop
+from service.dialects import (
+    json_loading,
+    json_writing,
+    v1,
+    v1_answer,
+    v1_careful,
+    v1_forecast,
+    v1_lines,
+    v2_body,
+    v2_tensors,
+)
 from tests.problems import assert_problem
+
+MODULES = (v1, v1_careful, v2_tensors, v2_body, loop)
+
+
+def make_all_large(monkeypatch):
+    for module in MODULES:
+        monkeypatch.setattr(module, "LARGE_BYTES", 0)
+    for module in (v1, v2_tensors, v1_lines, v1_forecast):
+        monkeypatch.setattr(module, "LONG_LIST_BYTES", 60)
+    monkeypatch.setattr(json_loading, "LONG_ROW", 40)
+    monkeypatch.setattr(v1_answer, "PIECE_ROWS", 1)
+    monkeypatch.setattr(json_writing, "PIECE_NUMBERS", 4)
+    monkeypatch.setattr(json_writing, "PIECE_ELEMENTS", 2)
 
 
 @pytest.fixture
 def large(monkeypatch):
-    monkeypatch.setattr(v1, "LARGE_BYTES", 0)
+    make_all_large(monkeypatch)
 
 
 ROWS = (["red"], {"sequence": ["green"], "session": "s"}, ["nonsense"], 5)
+LONG = ["red", "green"] * 6
+NAMES = {"name": "sequence", "datatype": "BYTES"}
+BODIES = {
+    "rows": {"instances": ROWS},
+    "one row": {"instances": ROWS[:1]},
+    "long rows": {"instances": [LONG, {"sequence": LONG, "session": "s"}]},
+    "all outputs": {"instances": [LONG, LONG], "return": "all", "top": 2},
+    "decided": {"instances": [LONG], "return": "all", "threshold": 0.1},
+    "columns": {"inputs": [LONG, LONG]},
+    "columns of all outputs": {"inputs": [LONG, LONG], "return": "all"},
+    "named columns": {
+        "inputs": {"sequence": [["red"], LONG], "session": ["s", "t"], "start": True}
+    },
+    "NaN": {"instances": [["red"], [float("nan")], {"sequence": [float("inf")]}]},
+    "surrogate": {"instances": [["\ud800"], ["red"]]},
+    "surrogate in columns": {"inputs": [["\ud800"]]},
+    "wrong option": {"instances": [["red"]], "top": 0},
+    "unknown option": {"instances": [["red"]], "colour": 1},
+    "wrong field": {"instances": [{"sequence": ["red"], "sesion": "s"}]},
+    "no rows": {"instances": []},
+    "rows that are none": {"instances": 5},
+    "too many rows": {"instances": [["red"]] * 21},
+    "too many columns": {"inputs": [["red"]] * 21},
+    "both": {"instances": [["red"]], "inputs": [["red"]]},
+    "neither": {},
+    "no object": [["red"]],
+    "plain memory": {
+        "instances": [{"sequence": LONG, "memory": None}],
+        "memory_format": "plain",
+    },
+    "flat": {"inputs": [NAMES | {"shape": [2, 12], "data": LONG * 2}]},
+    "nested": {"inputs": [NAMES | {"shape": [2, 12], "data": [LONG, LONG]}]},
+    "numbers": {"inputs": [NAMES | {"shape": [1, 12], "data": [1] * 12}]},
+    "surrogate in data": {"inputs": [NAMES | {"shape": [1, 1], "data": ["\ud800"]}]},
+    "NaN in data": {"inputs": [NAMES | {"shape": [1, 1], "data": [float("nan")]}]},
+    "forecast": {"instances": [LONG, {"sequence": LONG}, 5], "horizon": 2},
+}
+# Wrong in a large body before its end is reached.
+FOUND_FIRST = ("ud800", '["red"], ["red"], ["red"]')
+CALLS = ["/v1/models/counting:predict", "/v1/models/counting:explain"]
+CALLS += ["/v2/models/counting/infer", "/v1/models/counting:forecast"]
 
 
-@pytest.mark.parametrize("num_rows", [1, 2, 4])
-def test_the_answer_does_not_depend_on_the_size(predict, monkeypatch, clock, num_rows):
-    rows = ROWS[:num_rows]
-    small = predict(*rows)
-    predict({"sequence": ["red"], "session": "other"})
-    monkeypatch.setattr(v1, "LARGE_BYTES", 0)
-    renamed = json.loads(json.dumps(rows).replace('"s"', '"t"'))
+def ask(client, call, data):
+    answer = client.post(call, data=data)
+    for session in ("s", "t"):
+        client.delete(f"/v1/models/counting/sessions/{session}")
+    return answer.status, answer.data
 
-    large = predict(*renamed)
 
-    assert large.data == small.data.replace(b'"s"', b'"t"')
+@pytest.mark.parametrize("call", CALLS)
+@pytest.mark.parametrize("body", BODIES.values(), ids=BODIES)
+def test_the_answer_does_not_depend_on_the_size(client, monkeypatch, call, body):
+    data = json.dumps(body)
+    # A session that was deleted must say that it begins.
+    data = data.replace('"session": "s"', '"session": "s", "start": true')
+    texts = [data, data.replace(",", " , ", 3)]
+    if not any(other in data for other in FOUND_FIRST):
+        texts += [data[:-1], data + " x"]
+    small = [ask(client, call, text) for text in texts]
+
+    make_all_large(monkeypatch)
+
+    assert [ask(client, call, text) for text in texts] == small
 
 
 def test_broken_json_is_refused(client, large):

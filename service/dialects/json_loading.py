@@ -1,0 +1,227 @@
+"""JSON of a large body, read value by value, so that other requests continue meanwhile.
+
+For bodies that the quick decoder refuses: takes what Python's `json` takes (NaN and
+Infinity too) and raises its errors. Values within the outer containers are read one by
+one.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from typing import Any
+
+from service.dialects.v1_wording import too_many_rows
+from service.loop import take_break
+
+# The body, its rows or columns, and the rows of a column.
+DEPTH = 3
+# A row, and the sequence in it.
+ROW_DEPTH = 2
+LONG_ROW = 262_144  # characters
+# Elements of a list that are neither lists nor objects, and the comma after them.
+SCALAR = r"""(?:"[^"\\\x00-\x1f]*"|-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?|null)"""
+SCALARS = re.compile(
+    rf"({SCALAR}(?:[ \t\n\r]*,[ \t\n\r]*{SCALAR}){{0,255}})[ \t\n\r]*,"
+)
+SPACE = re.compile(r"[ \t\n\r]*")
+DECODER = json.JSONDecoder()
+
+
+def load_large_json(
+    text: str,
+    check: Callable[[Any], object],
+    decoder: json.JSONDecoder = DECODER,
+    depth: int = DEPTH,
+) -> Any:
+    """Read JSON with breaks.
+
+    Args:
+        text: The JSON.
+        check: Called with every value that is read at once, and with every key.
+        decoder: Reads such a value.
+        depth: Containers within containers of which the values are read one by one.
+
+    Raises:
+        json.JSONDecodeError: It is not JSON.
+        RecursionError: Its values are nested too deeply.
+    """
+    return finish(Reader(text, check, decoder), depth)
+
+
+def load_body(
+    text: str, rows: str, max_rows: int, check: Callable[[Any], object]
+) -> Any:
+    """Read a body with breaks, and leave its rows as text, to be decoded one by one.
+
+    All at once they are many objects: the garbage collector would stop for them.
+
+    Args:
+        text: The body.
+        rows: Name of the member whose elements are left.
+        max_rows: Most rows accepted.
+        check: Called with every other value that is read at once.
+
+    Raises:
+        json.JSONDecodeError: It is not JSON.
+        RecursionError: Its values are nested too deeply.
+        TooManyRows: It has more rows; the rest was not read.
+    """
+    return finish(BodyReader(text, check, rows, max_rows), DEPTH)
+
+
+def finish(reader: Reader, depth: int) -> Any:
+    """Read the one value of a text."""
+    value = reader.read(depth)
+    reader.skip()
+    if reader.at < len(reader.text):
+        raise json.JSONDecodeError("Extra data", reader.text, reader.at)
+    return value
+
+
+class Reader:
+    """Reads values from a text.
+
+    Args:
+        text: The text.
+        check: See `load_large_json`.
+        decoder: The same.
+
+    Attributes:
+        text: The text.
+        at: Position of the next character.
+    """
+
+    def __init__(
+        self,
+        text: str,
+        check: Callable[[Any], object],
+        decoder: json.JSONDecoder = DECODER,
+    ) -> None:
+        self.at = 0
+        self.text = text
+        self._check = check
+        self._decoder = decoder
+
+    def read(self, depth: int) -> Any:
+        """Read a value; its parts one by one as deep as that."""
+        self.skip()
+        first = self.text[self.at : self.at + 1] if depth else ""
+        if first == "{":
+            return self._read_object(depth - 1)
+        if first == "[":
+            return self._read_list(depth - 1)
+        value = self.read_at_once()
+        self._check(value)
+        return value
+
+    def read_at_once(self) -> Any:
+        """Read a value, whatever is in it, unchecked."""
+        take_break()
+        try:
+            value, self.at = self._decoder.raw_decode(self.text, self.at)
+        except StopIteration as stop:
+            raise self._error("Expecting value", stop.value) from None
+        return value
+
+    def skip(self) -> None:
+        """Skip white space."""
+        found = SPACE.match(self.text, self.at)
+        self.at = found.end() if found else self.at
+
+    def read_member(self, name: str, depth: int) -> Any:
+        """Read the value of a member."""
+        return self.read(depth)
+
+    def _read_object(self, depth: int) -> dict[str, Any]:
+        members: dict[str, Any] = {}
+        is_over = self.take("{", "}")
+        while not is_over:
+            if self.text[self.at : self.at + 1] != '"':
+                raise self._error("Expecting property name enclosed in double quotes")
+            name = self.read(0)
+            self.skip()
+            if self.text[self.at : self.at + 1] != ":":
+                raise self._error("Expecting ':' delimiter")
+            self.at += 1
+            self.skip()
+            members[name] = self.read_member(name, depth)
+            is_over = self.is_over("}")
+        return members
+
+    def _read_list(self, depth: int) -> list[Any]:
+        values: list[Any] = []
+        is_over = self.take("[", "]")
+        while not is_over:
+            values += self._read_scalars()
+            values.append(self.read(depth))
+            is_over = self.is_over("]")
+        return values
+
+    def _read_scalars(self) -> list[Any]:
+        """Read some texts and numbers at once, up to before the last of the list."""
+        found = SCALARS.match(self.text, self.at)
+        if found is None:
+            return []
+        take_break()
+        self.at = found.end()
+        values: list[Any] = self._decoder.decode(f"[{found[1]}]")
+        self._check(values)
+        return values
+
+    def take(self, opening: str, closing: str) -> bool:
+        """Take the opening bracket; return whether the closing one follows."""
+        self.at += len(opening)
+        self.skip()
+        is_over = self.text[self.at : self.at + 1] == closing
+        self.at += is_over
+        return is_over
+
+    def is_over(self, closing: str) -> bool:
+        """Take what follows a value: a comma, or the closing bracket."""
+        self.skip()
+        character = self.text[self.at : self.at + 1]
+        if character not in (",", closing):
+            raise self._error("Expecting ',' delimiter")
+        self.at += 1
+        self.skip()
+        return character == closing
+
+    def _error(self, message: str, at: int | None = None) -> json.JSONDecodeError:
+        position = self.at if at is None else at
+        return json.JSONDecodeError(message, self.text, position)
+
+
+class BodyReader(Reader):
+    """Reads a body, and leaves the elements of one of its members as text."""
+
+    def __init__(
+        self, text: str, check: Callable[[Any], object], rows: str, max_rows: int
+    ) -> None:
+        super().__init__(text, check)
+        self._rows = rows
+        self._max_rows = max_rows
+
+    def read_member(self, name: str, depth: int) -> Any:
+        """Read the value of a member; of the rows, where each begins and ends."""
+        is_rows = name == self._rows and depth == DEPTH - 1
+        if not is_rows or self.text[self.at : self.at + 1] != "[":
+            return self.read(depth)
+        rows: list[str] = []
+        is_over = self.take("[", "]")
+        while not is_over:
+            rows.append(self._cut())
+            if len(rows) > self._max_rows:
+                raise too_many_rows(self._rows, len(rows), self._max_rows)
+            is_over = self.is_over("]")
+        return rows
+
+    def _cut(self) -> str:
+        start = self.at
+        # No row ends before: a very long one is read part by part.
+        if self.text.find("]", start, start + LONG_ROW) < 0:
+            self.read(ROW_DEPTH)
+        else:
+            self.read_at_once()
+        return self.text[start : self.at]
