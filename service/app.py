@@ -23,6 +23,7 @@ from service.catalog import Catalog, load_model
 from service.engine import Engine
 from service.entry import USABLE
 from service.memory.answers import Bounds
+from service.memory.clock_guard import ClockGuard
 from service.memory.key_file import load_or_create_keys
 from service.memory.seal import Plain, Seal
 from service.memory.sessions import Sessions
@@ -69,6 +70,7 @@ class Services:
     repository: Repository | None = None
     statistics: Statistics = field(default_factory=Statistics)
     bodies: BodyBudget = field(default_factory=BodyBudget)
+    is_clock_trusted: Callable[[], bool] = lambda: True
 
 
 def build_services(
@@ -95,6 +97,7 @@ def build_services(
     catalog = Catalog([])
     state = Path(settings.state)
     repository = open_repository(settings, catalog, state)
+    guard = ClockGuard(state / "clock.json", wall=clock)
     engine = Engine(
         memory,
         seal,
@@ -103,6 +106,7 @@ def build_services(
         read_retention(settings),
         catalog,
         max_queued_rows=settings.max_queued_rows,
+        is_clock_trusted=guard.is_trusted,
     )
     for name in sorted(settings.policies.keys() - set(catalog.names())):
         log.warning("CARRYOVER_POLICIES names %s, which is not served", name)
@@ -112,7 +116,16 @@ def build_services(
         NUM_LARGE_BODIES * settings.max_body_bytes,
         settings.request_timeout_seconds * USABLE,
     )
-    return Services(settings, catalog, engine, tenants, repository, statistics, bodies)
+    return Services(
+        settings,
+        catalog,
+        engine,
+        tenants,
+        repository,
+        statistics,
+        bodies,
+        guard.is_trusted,
+    )
 
 
 def read_retention(settings: Settings) -> Retention:

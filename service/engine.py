@@ -66,6 +66,7 @@ class Engine:
             one its request is for.
         max_queued_rows: How many rows may wait or be under way at once; see
             `service.entry`.
+        is_clock_trusted: See `service.transition`.
     """
 
     def __init__(
@@ -78,9 +79,12 @@ class Engine:
         catalog: Catalog = NO_CATALOG,
         *,
         max_queued_rows: int = 16_384,
+        is_clock_trusted: Callable[[], bool] = lambda: True,
     ) -> None:
         self.sessions = sessions
-        self.transitions = Transitions(seal, lifetimes, clock, retention, catalog)
+        self.transitions = Transitions(
+            seal, lifetimes, clock, retention, catalog, is_clock_trusted
+        )
         self._in_progress = InProgress()
         self.queue = RunQueue()
         self.entry = Entry(self.queue, max_queued_rows)

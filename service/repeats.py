@@ -106,15 +106,18 @@ def keep_answer(
     outcome: Outcome,
     *,
     now: float,
+    since: float,
     bounds: Bounds,
 ) -> bytes:
     """Add a row's answer to those of its session, where the row may be repeated.
+
+    Answers stored before the instant `since` are dropped.
 
     Raises:
         AnswerTooLarge: It has a key, and there is no room for its answer.
     """
     if row.key is None and row.at is None:
-        return prune(section, now - bounds.seconds)
+        return prune(section, since)
     is_named = row.key is not None
     answer = Answer(
         name=name_key(row.key) if row.key is not None else NO_NAME,
@@ -125,11 +128,11 @@ def keep_answer(
         stored_at=now,
         content=encode_outcome(outcome, is_last_only=row.is_last_only),
     )
-    kept = append_answer(section, answer, bounds)
+    kept = append_answer(section, answer, bounds, since)
     if kept is not None:
         return kept
     if not is_named:
-        return prune(section, now - bounds.seconds)
+        return prune(section, since)
     raise too_large(answer.size, bounds)
 
 

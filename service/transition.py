@@ -16,6 +16,7 @@ from service.defect import log_defect
 from service.errors import CarryoverError, CorruptRecord, WrongNetwork
 from service.memory import changes
 from service.memory.admission import Found, admit
+from service.memory.answers import has_older
 from service.memory.chains import Use, check_use, name_chain, note_newest
 from service.memory.history import append_events
 from service.memory.record import Session, Tombstone
@@ -41,6 +42,8 @@ class Transitions:
         clock: Seconds since 1970.
         retention: What sessions keep beside their memory.
         catalog: The served models, to find other versions in.
+        is_clock_trusted: Whether the clock may be followed in what cannot be undone;
+            asked where an answer looks too old to be kept.
     """
 
     def __init__(
@@ -50,6 +53,7 @@ class Transitions:
         clock: Callable[[], float],
         retention: Retention,
         catalog: Catalog,
+        is_clock_trusted: Callable[[], bool] = lambda: True,
     ) -> None:
         self._seal = seal
         self._lifetimes = lifetimes
@@ -58,6 +62,7 @@ class Transitions:
         policies = {retention.policies.default, *retention.policies.models.values()}
         self._is_more_kept = bool(retention.snapshots) or "replay" in policies
         self._catalog = catalog
+        self._is_clock_trusted = is_clock_trusted
 
     def name(self, call: Call, row: Row) -> Named | CarryoverError:
         """Open the memory a row came with, and name what the store has of it.
@@ -164,13 +169,25 @@ class Transitions:
         """Find the answer to a row that is a repeat, and the version that gave it."""
         if row.key is None and row.at is None:
             return None
-        since = self._clock() - self._retention.answers.seconds
+        record = found.record
+        kept = record.answers if isinstance(record, Session | Tombstone) else b""
+        since = self._find_oldest(kept, self._clock())
         outcome = find_answer(call, row, found, since)
         if outcome is None:
             return None
         served = self._catalog.family(call.model)
         version = find_version(outcome.version, call.model, served)
         return outcome.replace(model=version)
+
+    def _find_oldest(self, answers: bytes, now: float) -> float:
+        """Return since when answers count; any do while the clock cannot be trusted.
+
+        An answer that was dropped by error would let its repeat be applied again.
+        """
+        since = now - self._retention.answers.seconds
+        if not answers or not has_older(answers, since) or self._is_clock_trusted():
+            return since
+        return float("-inf")
 
     def _name_use(self, call: Call, row: Row) -> Use:
         """Name what a row uses its token for."""
@@ -280,6 +297,7 @@ class Transitions:
                 answers,
                 outcome,
                 now=record.updated_at,
+                since=self._find_oldest(answers, record.updated_at),
                 bounds=retention.answers,
             )
         if retention.snapshots and before and before.network == record.network:

@@ -18,7 +18,6 @@ from service.app import build_services, create_app
 from service.crash_report import record_crash
 from service.error_pages import answer_crash
 from service.log_buffer import BufferedLines
-from service.memory.clock_guard import ClockGuard
 from service.memory.sweeper import Sweeper
 from service.settings import read_settings
 from service.shortcut import Shortcut
@@ -37,8 +36,7 @@ record_crash(Path(settings.state) / "crashes")
 services = build_services(settings)
 app = create_app(services)
 app.wsgi_app = Shortcut(app.wsgi_app, services, answer_crash)  # type: ignore[method-assign]
-guard = ClockGuard(Path(settings.state) / "clock.json")
-sweeper = Sweeper(services.engine.sessions, guard.is_trusted)
+sweeper = Sweeper(services.engine.sessions, services.is_clock_trusted)
 sweeper.start()
 
 

@@ -64,8 +64,17 @@ def iterate(section: bytes, since: float) -> Iterator[Answer]:
             yield Answer._make((*fields, section[position - size : position]))
 
 
-def append_answer(section: bytes, answer: Answer, bounds: Bounds) -> bytes | None:
+def has_older(section: bytes, since: float) -> bool:
+    """Tell whether an answer of a section was not stored after an instant."""
+    return any(one.stored_at <= since for one in iterate(section, float("-inf")))
+
+
+def append_answer(
+    section: bytes, answer: Answer, bounds: Bounds, since: float
+) -> bytes | None:
     """Put an answer behind the others; the oldest leave for it.
+
+    Those not stored after the instant `since` leave too.
 
     An answer without a key takes the place of the one before it without a key. The
     answers of one key leave together or not at all: half of them would let a repeat
@@ -75,9 +84,7 @@ def append_answer(section: bytes, answer: Answer, bounds: Bounds) -> bytes | Non
         The section; None where it has no room for the answer.
     """
     kept = [
-        one
-        for one in iterate(section, answer.stored_at - bounds.seconds)
-        if not one.name == answer.name == NO_NAME
+        one for one in iterate(section, since) if not one.name == answer.name == NO_NAME
     ]
     kept.append(answer)
     while len(kept) > bounds.answers or sum(a.size for a in kept) > bounds.num_bytes:

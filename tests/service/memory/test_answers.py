@@ -13,6 +13,7 @@ from service.memory.answers import (
 )
 
 BOUNDS = Bounds(answers=3, num_bytes=1000, seconds=100.0)
+NEVER = float("-inf")
 A, B, C, D = (letter * 16 for letter in (b"A", b"B", b"C", b"D"))
 
 
@@ -23,7 +24,7 @@ def answer(name=A, *, position=0, stored_at=1000.0, size=10):
 def fill(*answers, bounds=BOUNDS):
     section = b""
     for one in answers:
-        section = append_answer(section, one, bounds)
+        section = append_answer(section, one, bounds, NEVER)
     return section
 
 
@@ -50,14 +51,18 @@ def test_the_oldest_leave_when_they_are_too_long():
 def test_an_answer_longer_than_all_may_be_has_no_room():
     size = BOUNDS.num_bytes - HEADER.size
 
-    assert append_answer(fill(answer(A)), answer(B, size=size), BOUNDS) is not None
-    assert append_answer(fill(answer(A)), answer(B, size=size + 1), BOUNDS) is None
+    assert (
+        append_answer(fill(answer(A)), answer(B, size=size), BOUNDS, NEVER) is not None
+    )
+    assert (
+        append_answer(fill(answer(A)), answer(B, size=size + 1), BOUNDS, NEVER) is None
+    )
 
 
 def test_answers_of_one_key_are_never_parted():
     three = [answer(A, position=k) for k in range(3)]
 
-    assert append_answer(fill(*three), answer(A, position=3), BOUNDS) is None
+    assert append_answer(fill(*three), answer(A, position=3), BOUNDS, NEVER) is None
     assert names(fill(*three, answer(B))) == [B]
 
 
@@ -75,4 +80,4 @@ def test_answers_are_dropped_at_the_end_of_their_lifetime(age, kept):
     assert names(section, since) == kept
     assert names(prune(section, since)) == kept
     later = answer(B, stored_at=1000.0 + age)
-    assert names(append_answer(section, later, BOUNDS)) == [*kept, B]
+    assert names(append_answer(section, later, BOUNDS, since)) == [*kept, B]

@@ -1,0 +1,90 @@
+"""A wall clock that is ahead drops no stored answer: a repeat would be applied."""
+
+import pytest
+
+from service.app import Services, create_app
+from service.catalog import Catalog
+from service.engine import Engine
+from service.memory.clock_guard import SETTLE_SECONDS, ClockGuard
+from service.memory.in_process import InProcessStore
+from service.memory.seal import Seal
+from service.memory.sessions import Sessions
+from service.retention import Lifetimes
+from service.settings import read_settings
+from tests.fakes import FakeClock, counting_model
+from tests.keys import NO_KEYS
+
+PATH = "/v1/models/counting:predict"
+AHEAD_SECONDS = 9 * 86_400.0
+KEYED, AT = ({}, {"Idempotency-Key": '"k"'}), ({"at": 0}, {})
+
+
+class World:
+    """A service with both clocks, of which the wall's can be set."""
+
+    def __init__(self, folder):
+        self.wall, self.uptime = FakeClock(), FakeClock(1_000.0)
+        guard = ClockGuard(
+            folder / "clock.json", wall=self.wall, uptime=self.uptime, boot="1"
+        )
+        guard.is_trusted()
+        self.pass_time(SETTLE_SECONDS)
+        assert guard.is_trusted()
+        sessions = Sessions(InProcessStore(), clock=self.wall, tombstone_seconds=1e9)
+        model, lifetimes = counting_model(), Lifetimes(1e9, 1e9)
+        engine = Engine(
+            sessions,
+            Seal([b"k" * 32]),
+            lifetimes,
+            self.wall,
+            is_clock_trusted=guard.is_trusted,
+        )
+        services = Services(read_settings({}), Catalog([model]), engine, NO_KEYS)
+        self.client = create_app(services).test_client()
+
+    def pass_time(self, seconds):
+        self.wall.advance(seconds)
+        self.uptime.advance(seconds)
+
+    def send(self, options=(), headers=()):
+        row = {"sequence": ["red"], "session": "s", **dict(options)}
+        answer = self.client.post(PATH, json={"instances": [row]}, headers=headers)
+        [prediction] = answer.get_json()["predictions"]
+        return prediction["step"], answer.headers.get("Idempotency-Replayed")
+
+
+@pytest.fixture
+def world(tmp_path):
+    return World(tmp_path)
+
+
+@pytest.mark.parametrize("repeated", [KEYED, AT], ids=["key", "at"])
+def test_answer_is_found_while_the_clock_is_ahead_and_after(world, repeated):
+    assert world.send(*repeated) == (1, None)
+
+    world.wall.advance(AHEAD_SECONDS)
+    ahead = world.send(*repeated)
+    world.wall.advance(-AHEAD_SECONDS)
+
+    assert ahead == world.send(*repeated) == (1, "true")
+
+
+@pytest.mark.parametrize(
+    "other", [({}, {}), ({"at": 1}, {}), ({}, {"Idempotency-Key": "o"})]
+)
+def test_step_while_the_clock_is_ahead_drops_no_answer(world, other):
+    assert world.send(*KEYED) == (1, None)
+
+    world.wall.advance(AHEAD_SECONDS)
+    assert world.send(*other) == (2, None)
+    world.wall.advance(-AHEAD_SECONDS)
+
+    assert world.send(*KEYED) == (1, "true")
+
+
+def test_answer_is_dropped_at_the_end_of_its_lifetime(world):
+    assert world.send(*KEYED) == (1, None)
+
+    world.pass_time(AHEAD_SECONDS)
+
+    assert world.send(*KEYED) == (2, None)
