@@ -92,6 +92,8 @@ class Entry:
                 max_queued_rows=self.max_rows,
             )
         rows, events = self._queue.others(flow.num_rows, flow.num_events)
+        if not rows:  # alone: to wait would not help it
+            return
         seconds = self._seconds(events + flow.num_events)
         if rows + flow.num_rows > self.max_rows or seconds > timeout_seconds * USABLE:
             raise Overloaded(

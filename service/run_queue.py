@@ -112,10 +112,15 @@ class RunQueue:
     def open(self, flow: Flow) -> None:
         """Let a request take part."""
         with self._lock:
-            self._open(flow)
+            tenant = self._tenants.get(flow.tenant)
+            if tenant is None:
+                tenant = self._tenants[flow.tenant] = Tenant()
+                self._shares.enter(tenant)
+            tenant.flows.enter(flow)
+            self._flows.add(flow)
 
     def close(self, flow: Flow) -> None:
-        """Forget a request."""
+        """Forget a request; rows of it that wait have lost their caller."""
         with self._lock:
             self._flows.discard(flow)
             flows = self._tenants[flow.tenant].flows
@@ -123,6 +128,8 @@ class RunQueue:
             if not flows.num_members:
                 self._shares.leave()
                 del self._tenants[flow.tenant]
+            while flow.jobs:
+                self._hand_over(flow.jobs.popleft())
 
     def others(self, num_rows: int, num_events: int) -> tuple[int, int]:
         """Count what is served before a request of that size can be done.
@@ -160,8 +167,11 @@ class RunQueue:
         """Put rows first of their requests that are not done; sessions stay theirs."""
         with self._lock:
             for job in jobs:
-                job.flow.jobs.appendleft(job)
-                self._queue(job.flow)
+                if job.flow in self._flows:
+                    job.flow.jobs.appendleft(job)
+                    self._queue(job.flow)
+                else:
+                    self._hand_over(job)
 
     def charge(self, jobs: Iterable[Job]) -> int:
         """Note the events of rows that were computed since their last charge.
@@ -177,27 +187,17 @@ class RunQueue:
         with self._lock:
             for flow, num_events in events.items():
                 flow.num_events = max(flow.num_events - num_events, 0)
-                tenant = self._tenants.get(flow.tenant)
-                if tenant is not None:
+                if flow in self._flows:
+                    tenant = self._tenants[flow.tenant]
                     tenant.flows.charge(flow, num_events)
                     self._shares.charge(tenant, num_events)
         return sum(events.values())
 
     def settled(self, job: Job) -> None:
         """Hand the session of a row that is settled to the next one that waits."""
-        key = job.key
-        if key is None or self._owners.get(key) is not job:
-            return
-        with self._lock:
-            followers = self._followers.get(key)
-            if not followers:
-                del self._owners[key]
-                return
-            follower = self._owners[key] = followers.popleft()
-            if not followers:
-                del self._followers[key]
-            follower.flow.jobs.appendleft(follower)
-            self._queue(follower.flow)
+        if job.key is not None:
+            with self._lock:
+                self._hand_over(job)
 
     def clear(self) -> list[Job]:
         """Forget all rows, and return those that waited."""
@@ -210,17 +210,23 @@ class RunQueue:
             self._followers.clear()
         return waiting
 
-    def _open(self, flow: Flow) -> None:
-        tenant = self._tenants.get(flow.tenant)
-        if tenant is None:
-            tenant = self._tenants[flow.tenant] = Tenant()
-            self._shares.enter(tenant)
-        tenant.flows.enter(flow)
-        self._flows.add(flow)
+    def _hand_over(self, job: Job) -> None:
+        key = job.key
+        if key is None or self._owners.get(key) is not job:
+            return
+        followers = self._followers.pop(key, deque())
+        while followers and followers[0].flow not in self._flows:
+            followers.popleft()
+        if not followers:
+            del self._owners[key]
+            return
+        follower = self._owners[key] = followers.popleft()
+        if followers:
+            self._followers[key] = followers
+        follower.flow.jobs.appendleft(follower)
+        self._queue(follower.flow)
 
     def _queue(self, flow: Flow) -> None:
-        if flow not in self._flows:  # its caller was killed, and rows of it remain
-            self._open(flow)
         tenant = self._tenants[flow.tenant]
         tenant.flows.queue(flow)
         self._shares.queue(tenant)

@@ -23,12 +23,18 @@ from service.dialects.v1_lines import (
 from service.dialects.v1_row import name_row
 from service.dialects.v1_texts import reword
 from service.engine import Engine
-from service.errors import CarryoverError, Overloaded, TooManyEvents
+from service.errors import (
+    CarryoverError,
+    Overloaded,
+    RequestTooLarge,
+    TooManyEvents,
+)
 from service.holes import UNREADABLE, Holes
 from service.lines import Line, Lines
 from service.predicting import limit_events
 from service.rows import Refused, Result, Row
 from service.settings import Settings
+from service.turns import earlier_row_failed
 
 # How long a batch waits for room in the engine's queue before it asks again: some
 # batches' time.
@@ -157,6 +163,8 @@ class Stream:
     def _submit(self, rows: Sequence[Row | Refused]) -> list[Result]:
         """Hand rows to the engine; where its queue is full, wait: so does the client.
 
+        More rows than can ever be done in time are handed over in parts.
+
         Raises:
             Overloaded: There was no room for as long as a row may take.
         """
@@ -171,10 +179,30 @@ class Stream:
                     is_version_named=self._opening.is_version_named,
                     timeout_seconds=seconds,
                 )
+            except RequestTooLarge as error:
+                return [error] if len(rows) == 1 else self._submit_in_parts(rows)
             except Overloaded:
                 if time.monotonic() > give_up_at:
                     raise
             time.sleep(ROOM_SECONDS)
+
+    def _submit_in_parts(self, rows: Sequence[Row | Refused]) -> list[Result]:
+        """Hand over one half, then the other without sessions that failed."""
+        half = len(rows) // 2
+        results = self._submit(rows[:half])
+        failed = {
+            row.session
+            for row, result in zip(rows, results, strict=False)
+            if isinstance(result, CarryoverError)
+        } - {None}
+        free = [row for row in rows[half:] if row.session not in failed]
+        done = iter(self._submit(free) if free else [])
+        for row in rows[half:]:
+            if row.session is not None and row.session in failed:
+                results.append(earlier_row_failed(row.session))
+            else:
+                results.append(next(done))
+        return results
 
     def _render(
         self,

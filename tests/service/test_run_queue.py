@@ -102,6 +102,38 @@ def test_what_idle_tenants_left_unused_is_no_credit(queue):
     assert served.count(late) == pytest.approx(400, abs=8)
 
 
+def assert_forgotten(queue):
+    assert len(queue) == 0
+    assert (queue._shares.num_members, queue._tenants, queue._owners) == (0, {}, {})
+
+
+def test_rows_of_a_killed_caller_give_their_session_to_the_next(queue):
+    killed = arrive(queue, "", 3, 5, session="s")
+    other = arrive(queue, "", 1, 1, session="s")
+
+    queue.close(killed)  # its first row waits
+
+    assert tick(queue) == [other]
+    queue.close(other)
+
+
+def test_rows_of_a_killed_caller_are_not_put_back(queue):
+    killed = arrive(queue, "", 2, 5, session="s")
+    other = arrive(queue, "", 1, 1, session="s")
+    (job,) = queue.take(4)
+    job.begin(Past(None, None, MODEL, job.row.sequence))
+
+    queue.close(killed)  # its first row is under way
+    queue.charge([job])
+    queue.put_back([job])
+    (last,) = queue.take(4)
+    assert last.flow is other
+    queue.settled(last)
+    queue.close(other)
+
+    assert_forgotten(queue)
+
+
 @pytest.fixture
 def entry(queue):
     entry = Entry(queue, 2000)
@@ -152,3 +184,14 @@ def test_limits_that_exclude_each_other_stop_the_start(queued, rows):
     with pytest.raises(SettingError, match="CARRYOVER_MAX_QUEUED_ROWS"):
         read_settings(environ)
     read_settings({**environ, "CARRYOVER_MAX_QUEUED_ROWS": "1024"})
+
+
+def test_request_that_is_alone_is_tried(entry, queue):
+    alone = Flow("", 1, 200_000)  # in more than half of the timeout
+
+    entry.enter(alone, TIMEOUT)
+    with pytest.raises(Overloaded):
+        entry.enter(Flow("", 1, 200_000), TIMEOUT)
+    entry.leave(alone)
+
+    assert_forgotten(queue)

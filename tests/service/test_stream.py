@@ -465,3 +465,39 @@ def test_a_full_queue_slows_a_stream_and_fails_no_line(services, model):
     response = client.post(PATH, data=dump(row("red")))
 
     assert json.loads(response.data)["step"] == 1
+
+
+def test_batch_that_can_never_fit_is_split(open_stream, services, model):
+    services.engine.entry.max_rows = 2
+    pipe, release = Pipe(), threading.Event()
+    model.runtime.before_return = lambda: release.wait(10)
+    _, answers = open_stream(pipe)
+    got = []
+    taker = threading.Thread(target=lambda: got.extend(b"".join(answers).splitlines()))
+    pipe.write(dump(row("red")))
+    taker.start()
+    lines = [row("red"), row("nonsense", session="t"), row("red", session="t")]
+    pipe.write(*map(dump, [*lines, row("red"), row("green", session="t")]), b"")
+    while pipe._lines.qsize():  # until all are read ahead: the next batch
+        taker.join(0.001)
+    release.set()
+    taker.join(10)
+    first, *answered = map(json.loads, got)
+
+    assert first["step"] == 1
+    assert [answer.get("step") for answer in answered] == [2, None, None, 3, None]
+    codes = [answer.get("code") for answer in answered]
+    # No line of a session is applied after one that failed, in any part.
+    assert codes[1] == "unknown_event"
+    assert codes[2] == codes[4] == "earlier_row_failed"
+    assert services.engine.entry.num_rows == 0
+
+
+def test_line_that_can_never_fit_fails_alone(services, model):
+    services.engine.entry.max_rows = 0
+    client = create_app(services).test_client()
+
+    response = client.post(PATH, data=dump(row("red"), row("red", session="t")))
+
+    answers = list(map(json.loads, response.data.splitlines()))
+    assert [answer["code"] for answer in answers] == ["request_too_large"] * 2
