@@ -9,7 +9,6 @@ import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import cast
 
@@ -19,7 +18,8 @@ from werkzeug.routing import BaseConverter, IntegerConverter
 from service import access_log, any_case, authentication, error_pages
 from service.body import release_body
 from service.body_budget import BodyBudget
-from service.catalog import Catalog, load_model
+from service.catalog import Catalog, Model, load_model
+from service.dialects.descriptions import check_descriptions
 from service.engine import Engine
 from service.entry import USABLE
 from service.memory.answers import Bounds
@@ -143,7 +143,12 @@ def read_retention(settings: Settings) -> Retention:
 
 def open_repository(settings: Settings, catalog: Catalog, state: Path) -> Repository:
     """Open the repository of the settings' models."""
-    load = partial(load_model, max_events=settings.max_events, runtime=settings.runtime)
+
+    def load(path: Path) -> Model:
+        model = load_model(path, settings.max_events, settings.runtime)
+        check_descriptions(model)
+        return model
+
     return Repository(
         catalog,
         Path(settings.models),

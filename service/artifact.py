@@ -10,7 +10,7 @@ import logging
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 
@@ -20,6 +20,10 @@ FORMAT = 1
 # As TensorFlow Serving has it; "2-backup" and ".3.partial" are no versions.
 VERSION = re.compile(r"[1-9][0-9]*")
 MAX_VERSION = 2**63 - 1  # TensorFlow Serving's, and what a record has room for
+# Indices are int32.
+Size = Annotated[int, msgspec.Meta(ge=1, lt=2**31)]
+# What a SavedModel's loader does not read; TensorFlow Serving's warm-up is there.
+EXTRA = "assets.extra"
 log = logging.getLogger(__name__)
 
 
@@ -38,9 +42,9 @@ class ProgramFile(msgspec.Struct, frozen=True):
     """
 
     file: str
-    signature: str
-    batch: int
-    timesteps: int
+    signature: Literal["advance", "explain"]
+    batch: Size
+    timesteps: Size
 
 
 class Manifest(msgspec.Struct, frozen=True):
@@ -70,17 +74,17 @@ class Manifest(msgspec.Struct, frozen=True):
 
     format: int
     name: str
-    version: int
+    version: Annotated[int, msgspec.Meta(ge=1, le=MAX_VERSION)]
     task: str
     cell: str
-    units: list[int]
+    units: list[Size]
     input: dict[str, Any]
     output: dict[str, Any]
-    memory: dict[str, list[int]]
+    memory: dict[str, list[Size]]
     network: Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
     files: dict[str, str]
     programs: list[ProgramFile] = []
-    threshold: float | None = None
+    threshold: Annotated[float, msgspec.Meta(ge=0, le=1)] | None = None
     created_at: str = ""
     training: dict[str, Any] = {}
     metrics: list[Any] = []
@@ -167,22 +171,43 @@ def read_artifact(path: Path) -> Artifact:
         )
     if "saved_model.pb" not in manifest.files:
         raise ArtifactError(f"{path} lists no saved_model.pb; export the model again.")
-    for name, expected in manifest.files.items():
-        verify_file(path, name, expected)
-    return Artifact(path, manifest)
+    artifact = Artifact(path, manifest)
+    for name in {*manifest.files, *list_loaded(path)}:
+        read_file(artifact, name)
+    return artifact
 
 
-def verify_file(version: Path, name: str, expected: str) -> None:
-    """Refuse a file that is missing, elsewhere, or was changed since export."""
+def list_loaded(version: Path) -> list[str]:
+    """List the files that a SavedModel's loader may read, hidden ones left out."""
+    folders = [path for path in version.iterdir() if path.name != EXTRA]
+    files = [file for path in folders for file in (path, *path.rglob("*"))]
+    names = [file.relative_to(version) for file in files if file.is_file()]
+    return [str(n) for n in names if not any(p.startswith(".") for p in n.parts)]
+
+
+def read_file(artifact: Artifact, name: str) -> bytes:
+    """Read a file of a version, as it was exported.
+
+    Raises:
+        ArtifactError: It is not listed, missing, elsewhere, or was changed since.
+    """
+    version, expected = artifact.path, artifact.manifest.files.get(name)
     file = version / name
+    if expected is None:
+        raise ArtifactError(
+            f"{version} does not list {name!r} among its files. Remove the file, or "
+            "export the model again."
+        )
     if not file.resolve().is_relative_to(version.resolve()):
         raise ArtifactError(f"{version} lists {name!r}, which is not inside it.")
     try:
-        actual = hashlib.sha256(file.read_bytes()).hexdigest()
-    except OSError as error:
+        content = file.read_bytes()
+    except (OSError, ValueError) as error:  # a ValueError: a zero in the name
         raise ArtifactError(f"{file} cannot be read: {error}.") from error
+    actual = hashlib.sha256(content).hexdigest()
     if actual != expected:
         raise ArtifactError(
             f"{file} was changed after export (SHA-256 {actual[:12]}, the manifest "
             f"says {expected[:12]}). Export the model again, or restore the file."
         )
+    return content

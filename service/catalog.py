@@ -19,6 +19,7 @@ import numpy as np
 from service.artifact import Manifest, read_artifact
 from service.errors import ModelNotFound, VersionNotFound
 from service.events import Encoder, build_encoder
+from service.manifest_check import check_results, check_schemas
 from service.memory.history import SCHEMA_BYTES
 from service.runtime import SIGNATURES, Runtime, open_runtime
 from service.settings import Choice
@@ -149,6 +150,7 @@ def load_model(path: Path, max_events: int, runtime: Choice = "auto") -> Model:
     """Load one version."""
     artifact = read_artifact(path)
     manifest = artifact.manifest
+    check_schemas(manifest)
     encoder = build_encoder(manifest.input, max_events=max_events)
     model = Model(manifest, open_runtime(artifact, runtime), encoder)
     warm_up(model)
@@ -163,7 +165,11 @@ def load_model(path: Path, max_events: int, runtime: Choice = "auto") -> Model:
 
 
 def warm_up(model: Model) -> None:
-    """Run both signatures once, so that no client waits for the set-up."""
+    """Run both signatures once, so that no client waits for the set-up.
+
+    Raises:
+        ArtifactError: The network answers something else than the manifest says.
+    """
     layout, columns = model.manifest.memory, model.encoder.columns
     tensors = {
         "sequence": np.zeros((1, 1, *columns), model.encoder.dtype),
@@ -171,4 +177,4 @@ def warm_up(model: Model) -> None:
         **{name: np.zeros((1, *size), np.float32) for name, size in layout.items()},
     }
     for signature in SIGNATURES:
-        model.runtime.run(signature, tensors)
+        check_results(model.runtime.run(signature, tensors), model.manifest)

@@ -12,8 +12,10 @@ import numpy as np
 from ai_edge_litert.interpreter import Interpreter
 
 from service.agreement import find_disagreement
-from service.artifact import Artifact, ArtifactError, ProgramFile
+from service.artifact import Artifact, ArtifactError, ProgramFile, read_file
+from service.events import build_encoder
 from service.loop import make_brief_lock
+from service.manifest_check import check_inputs
 from service.runtime import SIGNATURES, Plan, Signature, Tensors
 
 
@@ -37,6 +39,7 @@ class Program:
         self._interpreter.allocate_tensors()
         inputs, outputs = self._find_tensors(entry.signature)
         self._inputs, self._outputs = inputs, outputs
+        self.shapes = {n: self._find_shape(k) for n, k in inputs.items()}
         # Functions that return views of the inputs: no view may live during a call.
         self._views = {n: self._interpreter.tensor(k) for n, k in inputs.items()}
         for view in self._views.values():
@@ -51,6 +54,9 @@ class Program:
             {name: d["index"] for name, d in runner.get_input_details().items()},
             {name: d["index"] for name, d in runner.get_output_details().items()},
         )
+
+    def _find_shape(self, index: int) -> tuple[int, ...]:
+        return tuple(self._interpreter.tensor(index)().shape)
 
     def run(self, tensors: Tensors) -> dict[str, np.ndarray]:
         """Run a call of at most this program's shape.
@@ -156,12 +162,17 @@ def load_program(artifact: Artifact, entry: ProgramFile) -> Program:
     """Load one program of a version.
 
     Raises:
-        ArtifactError: LiteRT cannot run it.
+        ArtifactError: LiteRT cannot run it, or it is not what the manifest says.
     """
+    content = read_file(artifact, entry.file)
     try:
-        return Program((artifact.path / entry.file).read_bytes(), entry)
-    except (OSError, ValueError, RuntimeError) as error:
+        program = Program(content, entry)
+    except (ValueError, RuntimeError) as error:
         raise ArtifactError(
             f"{artifact.path / entry.file} cannot be run: {error}. Export the model "
             "again, or set CARRYOVER_RUNTIME=tensorflow."
         ) from error
+    manifest = artifact.manifest
+    columns = build_encoder(manifest.input, max_events=1).columns
+    check_inputs(program.shapes, manifest, columns, entry.batch, entry.timesteps)
+    return program

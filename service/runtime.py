@@ -16,6 +16,8 @@ from typing import Literal, NamedTuple, Protocol, get_args
 import numpy as np
 
 from service.artifact import Artifact, ArtifactError
+from service.events import build_encoder
+from service.manifest_check import check_inputs
 from service.settings import Choice
 
 Tensors = Mapping[str, np.ndarray]
@@ -93,7 +95,12 @@ def open_tensorflow(artifact: Artifact) -> Runtime:
             "to run its SavedModel. Install the tensorflow of requirements.txt, build "
             "the image with --target tensorflow, or export a network that compiles."
         ) from error
-    return TensorFlowRuntime(artifact.path)
+    runtime = TensorFlowRuntime(artifact.path)
+    columns = build_encoder(artifact.manifest.input, max_events=1).columns
+    for signature in SIGNATURES:
+        shapes = runtime.input_shapes(signature)
+        check_inputs(shapes, artifact.manifest, columns)
+    return runtime
 
 
 @contextmanager

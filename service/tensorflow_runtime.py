@@ -31,6 +31,11 @@ class TensorFlowRuntime:
     def __init__(self, path: Path) -> None:
         self._loaded = tf.saved_model.load(str(path))  # owns the weights
 
+    def input_shapes(self, signature: Signature) -> dict[str, tuple[int | None, ...]]:
+        """Return the shapes that a signature takes, None where a size is open."""
+        _, tensors = self._loaded.signatures[signature].structured_input_signature
+        return {name: tuple(spec.shape) for name, spec in tensors.items()}
+
     def plan(self, signature: Signature, remaining: Sequence[int]) -> Plan:
         """Take as many rows as fit, as far as the shortest of them goes.
 

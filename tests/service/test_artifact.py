@@ -111,6 +111,7 @@ def test_artifact_has_its_manifest(tmp_path):
         ({"files": {"saved_model.pb": GRAPH, "../x": GRAPH}}, "is not inside it"),
         ({"files": {}}, "lists no saved_model.pb"),
         ({"network": "abcd"}, "cannot be read"),
+        ({"version": 2**64}, "cannot be read"),
     ],
 )
 def test_damaged_version_is_refused_with_the_file_and_a_mend(tmp_path, changes, words):
@@ -133,6 +134,7 @@ def test_catalog_serves_the_newest_unless_one_is_named():
 
 COUNTING = {
     "input": {"kind": "event", "vocabulary": ["red", "green", "poison"]},
+    "output": {"kind": "label", "name": "probabilities", "labels": ["x", "y", "z"]},
     "memory": {"short_term_0": [3]},
 }
 
