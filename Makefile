@@ -36,8 +36,9 @@ fuzz-api: .venv/installed-dev  ## make up requests from /openapi.json and check 
 	@FUZZ_SECONDS=$(or $(SECONDS),600) FUZZ_EXAMPLES=1000 FUZZ_SEED=$$(date +%s) \
 	  $(BIN)/python -m pytest tests/service/test_api_fuzz.py
 
-random-graphs: .venv/installed-dev  ## try random Keras graphs over every layer, hours [GRAPHS=2000]
-	CARRYOVER_GRAPHS=$(or $(GRAPHS),2000) .venv/bin/python -m pytest -q -s tests/models/test_random_graphs.py
+random-graphs: .venv/installed-dev  ## try random Keras graphs over every layer, hours [GRAPHS=2000 SEED=0]
+	CARRYOVER_GRAPHS=$(or $(GRAPHS),2000) CARRYOVER_GRAPHS_SEED=$(or $(SEED),0) \
+	  .venv/bin/python -m pytest -q -s tests/models/test_random_graphs.py
 
 test-memory: .venv/installed-dev  ## drive random lives of sessions for longer [EXAMPLES=2000]
 	@EXAMPLES=$(or $(EXAMPLES),2000) $(BIN)/python -m pytest tests/service/memory/test_stateful.py

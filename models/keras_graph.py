@@ -6,6 +6,7 @@ fixed batch size are left behind, and no weight is copied. Knows no schemas.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -15,7 +16,7 @@ import keras
 
 from models.ports import CannotServe
 from models.refusals import refuse_failure
-from models.timesteps import LastStep, distribute
+from models.timesteps import FeatureReshape, LastStep, distribute
 
 # Called with each operation and the tensors it gets.
 Visit = Callable[[Any, Sequence[Any]], None]
@@ -86,10 +87,30 @@ def stand_in(operation: Any, is_single: bool) -> Any:
         return partial(distribute, operation)
     if isinstance(operation, keras.layers.RNN) and operation.stateful:
         return forget(operation)
+    if isinstance(operation, keras.layers.Reshape):
+        features = find_features(operation)
+        if features:
+            return FeatureReshape(features, name=operation.name)
     joins = (keras.layers.Flatten, keras.layers.Reshape)
     if is_single and isinstance(operation, joins):
         return partial(take_single, operation)
     return operation
+
+
+def find_features(layer: keras.layers.Reshape) -> tuple[int, ...]:
+    """Return the features of one timestep after a Reshape that keeps timesteps.
+
+    Empty where it moves them, or where there is no axis of features before it.
+    """
+    _, timesteps, *before = layer._inbound_nodes[0].input_tensors[0].shape
+    first, *after = layer.target_shape
+    if not before or None in before or not after or first not in (-1, timesteps):
+        return ()
+    size = math.prod(before)
+    if -1 in after:
+        known = -math.prod(after)
+        after[after.index(-1)] = size // known if known else 0
+    return tuple(after) if math.prod(after) == size else ()
 
 
 def take_single(layer: keras.layers.Layer, hidden: Any, **_: Any) -> Any:

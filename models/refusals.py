@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
@@ -15,6 +16,9 @@ FUTURE = "at the first event of a stream the later ones have not come yet"
 MAKES_AXIS = ("Stack", "ExpandDims", "OneHot")
 # The longest part of a message of Keras that is repeated.
 LONGEST_CAUSE = 160
+# What Keras puts around it.
+COLOURS = re.compile(r"\x1b\[\d*m")
+WRAPS = re.compile(r"Exception encountered when calling|Could not automatically infer")
 
 
 class CannotStream(ValueError):
@@ -34,6 +38,8 @@ def refuse_unstreamable(operation: Any, tensors: Sequence[Tensor]) -> None:
     for kind in type(operation).__mro__:
         is_keras = kind.__module__.startswith("keras.")
         if is_keras and kind.__name__ in REFUSED:
+            if keeps_timesteps(operation, tensors):
+                return
             does, instead = REFUSED[kind.__name__]
             raise CannotStream(f"{describe(operation)} {does}; {FUTURE}. {instead}")
     if isinstance(operation, keras.layers.RNN):
@@ -42,6 +48,40 @@ def refuse_unstreamable(operation: Any, tensors: Sequence[Tensor]) -> None:
         refuse_convolution(operation)
     elif tensors:
         refuse_axis(operation, len(tensors[0].shape))
+
+
+def keeps_timesteps(operation: Any, tensors: Sequence[Tensor]) -> bool:
+    """Return whether an operation moves the axes of features only."""
+    moved = MOVES.get(type(operation).__name__)
+    if moved is None or not tensors:
+        return False
+    rank = len(tensors[0].shape)
+    return all(axis % rank > 1 for axis in moved(operation, rank))
+
+
+def list_axes(axis: Any) -> list[int]:
+    """List axes that Keras takes as one number or several; None stands for all."""
+    if axis is None:
+        return [0]
+    return list(axis) if isinstance(axis, (list, tuple)) else [axis]
+
+
+def find_permuted(order: Sequence[int]) -> list[int]:
+    """List the axes that a permutation puts elsewhere."""
+    return [place for place, axis in enumerate(order) if axis != place]
+
+
+# The axes that an operation moves, or moves along: (operation, rank) to a list.
+MOVES: dict[str, Callable[[Any, int], list[int]]] = {
+    "Permute": lambda layer, _: find_permuted([0, *layer.dims]),
+    "Transpose": lambda op, rank: find_permuted(
+        [axis % rank for axis in op.axes or range(rank)[::-1]]
+    ),
+    "Swapaxes": lambda op, _: [op.axis1, op.axis2],
+    "Moveaxis": lambda op, _: [*list_axes(op.source), *list_axes(op.destination)],
+    "Roll": lambda op, _: list_axes(op.axis),
+    "Flip": lambda op, _: list_axes(op.axis),
+}
 
 
 def refuse_recurrent(layer: keras.layers.RNN) -> None:
@@ -91,12 +131,18 @@ def find_axes(operation: Any, rank: int) -> list[int]:
 
 def refuse_failure(operation: Any, error: Exception) -> CannotStream:
     """Turn an exception of Keras on a stream's tensors into a sentence."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    cause = (lines or [type(error).__name__])[0][:LONGEST_CAUSE].rstrip(".")
     return CannotStream(
-        f"{describe(operation)} cannot be run on any number of timesteps: {cause}. "
-        f"Use a layer that treats every timestep alone. {WINDOW}"
+        f"{describe(operation)} cannot be run on any number of timesteps: "
+        f"{find_cause(error)}. Use a layer that treats every timestep alone. {WINDOW}"
     )
+
+
+def find_cause(error: Exception) -> str:
+    """Return the line of an exception of Keras that says what was wrong."""
+    plain = COLOURS.sub("", str(error)).partition("Arguments received by")[0]
+    lines = [line.strip() for line in plain.splitlines()]
+    lines = [line for line in lines if line and not WRAPS.match(line)]
+    return (lines or [type(error).__name__])[0][:LONGEST_CAUSE].rstrip(".")
 
 
 def describe(operation: Any) -> str:

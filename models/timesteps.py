@@ -95,8 +95,10 @@ def distribute(
 
     Keras itself loops over timesteps, or fails where their number is not known.
     """
-    result = apply_per_timestep(layer.layer, (hidden,), {})
     own = keras.src.backend.get_keras_mask(hidden) if mask is None else mask
+    takes_mask = own is not None and layer.layer._call_has_mask_arg
+    given = {"mask": own} if takes_mask else {}
+    result = apply_per_timestep(layer.layer, (hidden,), given)
     if own is not None:
         keras.src.backend.set_keras_mask(result, own)
     return result
@@ -133,6 +135,29 @@ class LastStep(Unmasked):
     def call(self, inputs: Tensor) -> Tensor:
         """Take the last timestep."""
         return ops.reshape(inputs[:, -1], (-1, *self.shape))
+
+    def get_config(self) -> dict[str, Any]:
+        """Return what makes the layer again."""
+        return {**super().get_config(), "shape": self.shape}
+
+
+class FeatureReshape(Unmasked):
+    """Gives the features of every timestep other axes.
+
+    Stands for a `Reshape` that leaves the timesteps where they are.
+
+    Args:
+        shape: Of the features of one timestep.
+    """
+
+    def __init__(self, shape: Sequence[int], **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.shape = tuple(shape)
+
+    def call(self, inputs: Tensor) -> Tensor:
+        """Reshape, by sizes that are known when it runs."""
+        batch, timesteps = ops.shape(inputs)[0], ops.shape(inputs)[1]
+        return ops.reshape(inputs, (batch, timesteps, *self.shape))
 
     def get_config(self) -> dict[str, Any]:
         """Return what makes the layer again."""

@@ -40,7 +40,8 @@ class Windowed(Unmasked):
         """Pad in front, and apply the model to the last window."""
         before = [(0, 0), (self.size, 0)] + [(0, 0)] * (len(inputs.shape) - 2)
         padded = ops.pad(inputs, before, constant_values=self.padding)
-        return self.inner(padded[:, -self.size :])
+        # Layers that augment pictures take part in training by default.
+        return self.inner(padded[:, -self.size :], training=False)
 
 
 def advance_window(layer: Windowed, stream: Stream, sequence: Tensor) -> Any:

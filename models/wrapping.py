@@ -29,6 +29,7 @@ from models.ports import (
     sequence_of,
     split_sequence,
 )
+from models.refusals import find_cause
 from models.schemas import Schema
 from models.windows import Windowed
 
@@ -92,7 +93,7 @@ def wrap_model(
     padding = find_padding(graph)
     if window:
         inner = wrap_window(graph, ports, inputs, sequence, window)
-        prediction = Windowed(inner, window, padding)(sequence)
+        prediction = apply_window(Windowed(inner, window, padding), sequence)
     else:
         prediction = rerun(graph, split_sequence(sequence, ports, inputs))
     named = name_outputs(graph, prediction)
@@ -113,6 +114,21 @@ def wrap_window(
     part = keras.Input((window, *sequence.shape[2:]), dtype=sequence.dtype)
     outputs = rerun(graph, split_sequence(part, ports, inputs))
     return keras.Model(part, outputs)
+
+
+def apply_window(layer: Windowed, sequence: Tensor) -> Any:
+    """Apply a model to windows of a sequence.
+
+    Raises:
+        CannotServe: It cannot be run on several windows at once.
+    """
+    try:
+        return layer(sequence)
+    except Exception as error:
+        raise CannotServe(
+            f"the model cannot be run on windows of {layer.size} events: "
+            f"{find_cause(error)}. Use another layer in its place."
+        ) from error
 
 
 def check_window(graph: Any, window: int | None) -> None:

@@ -95,34 +95,40 @@ def choose_rows(wrapped: Wrapped, rows: int, events: int) -> int:
     return max(rows, min(MOST_ROWS, -(-count_events(wrapped) // events)))
 
 
-def check_lookups(wrapped: Wrapped) -> None:
-    """Refuse a model whose Embedding cannot tell two events apart.
+def check_lookups(wrapped: Wrapped, sequence: Any) -> None:
+    """Refuse a model whose Embedding does not have, or tell apart, what events become.
+
+    Args:
+        wrapped: The model.
+        sequence: A proof's events.
 
     Raises:
         ModelError: Arithmetic or a lookup before it makes one index of two events, or
             one that the Embedding does not have.
     """
-    if wrapped.inputs["kind"] not in ("event", "index"):
-        return
     fed: list[tuple[Any, Any]] = []
 
     def visit(operation: Any, tensors: Sequence[Any]) -> None:
         if isinstance(operation, keras.layers.Embedding):
             fed.append((operation, tensors[0]))
 
-    sequence = keras.Input((None,), dtype="int32")
-    rerun(find_graph(wrapped.network), [sequence], visit)
+    (declared,) = wrapped.network.inputs
+    given = keras.Input(declared.shape[1:], dtype=declared.dtype)
+    rerun(find_graph(wrapped.network), [given], visit)
     if not fed:
         return
-    size = count_events(wrapped)
-    probe = keras.Model(sequence, [tensor for _, tensor in fed])
-    results = keras.tree.flatten(probe(np.arange(size, dtype="int32")[None]))
+    is_index = wrapped.inputs["kind"] in ("event", "index")
+    size = count_events(wrapped) if is_index else len(sequence)
+    events = np.arange(size, dtype="int32")[None] if is_index else sequence
+    results = keras.Model(given, [tensor for _, tensor in fed])(events)
     indices = [
-        np.asarray(keras.ops.convert_to_numpy(x)).reshape(size, -1) for x in results
+        np.asarray(keras.ops.convert_to_numpy(x)).reshape(size, -1)
+        for x in keras.tree.flatten(results)
     ]
     for (embedding, _), index in zip(fed, indices, strict=True):
         check_range(embedding, index)
-    check_distinct(wrapped, np.concatenate(indices, axis=1).astype("int64"))
+    if is_index:
+        check_distinct(wrapped, np.concatenate(indices, axis=1).astype("int64"))
 
 
 def check_range(embedding: keras.layers.Embedding, index: Any) -> None:
@@ -132,8 +138,8 @@ def check_range(embedding: keras.layers.Embedding, index: Any) -> None:
         raise ModelError(
             f"the events become the indices {low} to {high} before layer "
             f"{embedding.name!r} (Embedding); expected 0 to {embedding.input_dim - 1}. "
-            "Give as many names with --events as the Embedding has, or leave out what "
-            "is computed before it."
+            "Give as many names with --events as the Embedding has, leave out what is "
+            "computed before it, or clip that to these indices."
         )
 
 

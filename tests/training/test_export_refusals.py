@@ -67,6 +67,12 @@ def make_rounded():
     return keras.Model(inputs, layers.LSTM(3)(hidden))
 
 
+def make_lookup():
+    inputs = keras.Input((None, FEATURES))
+    index = keras.ops.cast(inputs[..., 0], "int32")
+    return keras.Model(inputs, layers.GRU(3)(layers.Embedding(6, 2)(index)))
+
+
 def make_shortened():
     inputs = keras.Input((None, FEATURES))
     return keras.Model(inputs, layers.LSTM(3, return_sequences=True)(inputs)[:, 1:])
@@ -82,6 +88,7 @@ REFUSED = {
     "shortened": (make_shortened, [], "some of the timesteps"),
     "summed": (make_summed, [], "works along the timesteps"),
     "window": (make_fixed, ["--window=4"], "--window is 4"),
+    "lookup": (make_lookup, [], "the indices -100 to 100"),
     "rounded": (make_rounded, ["--events", "3"], "the same index"),
     "Bidirectional": (make_bidirectional, [], "'both'"),
     "vocabulary": (make_next_event, ["--events", "3"], "3 names"),

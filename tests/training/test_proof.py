@@ -1,4 +1,4 @@
-"""The proof is hard to pass: each streaming form, broken on purpose, is caught."""
+"""A proof: on which sequences, and what it refuses, accepts and says."""
 
 from __future__ import annotations
 
@@ -7,19 +7,17 @@ import pytest
 pytestmark = pytest.mark.tensorflow
 
 import keras  # noqa: E402
+import numpy as np  # noqa: E402
 from keras import layers  # noqa: E402
 
-from models import forms, recurrent, windows  # noqa: E402
 from models.refusals import CannotStream  # noqa: E402
-from models.running import RunningCell  # noqa: E402
-from models.stream import Stream  # noqa: E402
 from models.streaming import stream_network  # noqa: E402
-from models.timesteps import PerTimestep  # noqa: E402
 from models.wrapping import wrap_model  # noqa: E402
 from tests.training.keras_files import FEATURES, randomise, sequential  # noqa: E402
 from training.errors import ModelError  # noqa: E402
 from training.hard_sequences import draw_hard  # noqa: E402
 from training.proof import prove  # noqa: E402
+from training.reference import run  # noqa: E402
 
 
 def functional(build):
@@ -33,119 +31,66 @@ def masked(x):
     return layers.LSTM(2)(layers.Dense(3)(hidden))
 
 
-def lose_mask(patch):
-    advance = recurrent.advance_cell
-
-    def broken(cell, layer, stream, hidden, own):
-        return advance(cell, layer, stream, hidden, None)
-
-    patch.setattr(recurrent, "advance_cell", broken)
-
-
-def forget_memory(patch):
-    def broken(self, names, tensors):
-        for name, _ in zip(names, tensors, strict=True):
-            self.after[name] = self.before[name] * 1.0
-
-    patch.setattr(Stream, "keep", broken)
-
-
-def skip_count(patch):
-    call = RunningCell.call
-
-    def broken(self, inputs, states, training=False):
-        output, (value, count) = call(self, inputs, states)
-        return output, [value, count + 1]
-
-    patch.setattr(RunningCell, "call", broken)
-
-
-def reverse_item(patch):
-    def broken(operation, stream, hidden, key):
-        return stream.mark_late(hidden[:, :1] + 0 * hidden)
-
-    patch.setitem(forms.FORMS, keras.src.ops.numpy.GetItem, broken)
-
-
-def double_timesteps(patch):
-    call = PerTimestep.call
-    patch.setattr(PerTimestep, "call", lambda self, inputs: call(self, inputs) * 2)
-
-
-def pad_with_zeros(patch):
-    recall = windows.recall
-
-    def broken(layer, *args):
-        layer.padding = 0.0
-        return recall(layer, *args)
-
-    patch.setattr(windows, "recall", broken)
-
-
-# The network, the window it is served on, and what is broken.
-BROKEN = {
-    "mask": (lambda: functional(masked), None, lose_mask),
-    "recurrent": (lambda: sequential(layers.GRU(3)), None, forget_memory),
-    "convolution": (
-        lambda: sequential(layers.Conv1D(2, 2, padding="causal")),
-        None,
-        forget_memory,
-    ),
-    "reduction": (
-        lambda: sequential(layers.GlobalAveragePooling1D()),
-        None,
-        skip_count,
-    ),
-    "last timestep": (
-        lambda: functional(lambda x: x[:, -1] + layers.GRU(FEATURES)(x)),
-        None,
-        reverse_item,
-    ),
-    "per timestep": (
-        lambda: sequential(layers.LSTM(3), layers.Dense(2)),
-        None,
-        double_timesteps,
-    ),
-    "window": (
-        lambda: sequential(layers.Masking(-1.0), layers.LSTM(3), shape=(4, FEATURES)),
-        4,
-        pad_with_zeros,
-    ),
-}
-
-
 def attempt(model, window):
     wrapped = wrap_model(model, window=window)
     return prove(model, wrapped, stream_network(wrapped.network, wrapped.outputs))
 
 
-@pytest.mark.parametrize("name", BROKEN)
-def test_a_form_broken_on_purpose_is_caught(name, monkeypatch):
-    make, window, break_it = BROKEN[name]
-    model = randomise(make())
-    attempt(model, window)
+def move_features(timesteps):
+    """Reshape and move the axes of features, the timesteps where they are."""
 
-    break_it(monkeypatch)
+    def build(x):
+        hidden = layers.Reshape((timesteps, 2, -1 if timesteps > 0 else 2))(
+            layers.Dense(4)(x)
+        )
+        hidden = layers.Permute((1, 3, 2))(hidden)
+        hidden = keras.ops.transpose(hidden, (0, 1, 3, 2))
+        hidden = keras.ops.moveaxis(keras.ops.swapaxes(hidden, 2, 3), 2, -1)
+        hidden = keras.ops.flip(keras.ops.roll(hidden, 1, axis=-1), axis=2)
+        return layers.GRU(2)(layers.Reshape((timesteps, 4))(hidden))
 
-    with pytest.raises((ModelError, CannotStream)):
-        attempt(model, window)
+    return build
 
 
-def test_every_form_is_broken_by_a_case():
-    kinds = {kind.__name__ for kind in forms.FORMS}
-    covered = {
-        "RNN": "recurrent",
-        "Conv1D": "convolution",
-        "GetItem": "last timestep",
-        "TimeDistributed": "per timestep",
-        "Windowed": "window",
-        # Of the bundled networks, and of models of one timestep a call.
-        "TimeSincePrevious": "recurrent",
-        "LastStep": "last timestep",
-    }
+@pytest.mark.parametrize("timesteps", [None, 5])
+def test_axes_of_features_are_moved_in_a_stream(timesteps):
+    inputs = keras.Input((timesteps, FEATURES))
+    build = move_features(timesteps or -1)
 
-    assert kinds == set(covered)
-    assert set(covered.values()) <= set(BROKEN)
+    assert attempt(randomise(keras.Model(inputs, build(inputs))), None)
+
+
+@pytest.mark.parametrize(
+    "move",
+    [
+        lambda x: layers.Reshape((-1, 1))(x),
+        lambda x: keras.ops.transpose(x, (0, 2, 1)),
+        lambda x: keras.ops.swapaxes(x, 1, 2),
+        lambda x: keras.ops.moveaxis(x, 1, 2),
+        lambda x: keras.ops.flip(x, axis=(1, 2)),
+        lambda x: keras.ops.roll(x, 1),
+    ],
+)
+def test_moved_timesteps_are_refused(move):
+    with pytest.raises(CannotStream, match=r"timesteps|backwards"):
+        attempt(functional(move), None)
+
+
+def test_rounding_of_the_model_itself_is_no_difference():
+    # Its variance of squares of 100 is made of the last digits.
+    model = randomise(
+        functional(lambda x: layers.Dense(3)(layers.LayerNormalization()(x * x * 100)))
+    )
+
+    assert attempt(model, None).difference <= 1e-5
+
+
+def test_a_model_that_fails_on_a_number_is_refused():
+    def fail(given):
+        raise ValueError("-94 is not in [0, 6)")
+
+    with pytest.raises(ModelError, match=r"from -100 to 3: -94.*\. A client"):
+        run(fail, {"sequence": np.array([3.0, -100.0])})
 
 
 def test_sequences_hold_masked_events_at_the_beginning_inside_and_at_the_end():

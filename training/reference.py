@@ -1,0 +1,143 @@
+"""What a model itself predicts, to compare its stream with, and how exactly.
+
+Knows no streams.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import keras
+import numpy as np
+
+from models.keras_graph import find_graph
+from models.ports import split_sequence
+from models.schemas import output_names
+from models.wrapping import Wrapped
+from training.errors import LONGEST_REASON, ModelError, find_layer, quote, shorten
+from training.hard_sequences import find_mask_values
+
+ROWS = 3
+# Of an event, as far as float32 knows it, and how many such changes are tried.
+LAST_DIGITS = 2**-21
+NUDGES = 4
+
+Arrays = dict[str, Any]
+
+
+def find_shape(model: keras.Model) -> tuple[int, int | None, Any]:
+    """Find the batch size and the timesteps a model insists on, and its graph."""
+    graph = find_graph(model)
+    first = graph.inputs[0]
+    return first.shape[0] or ROWS, first.shape[1], graph
+
+
+def is_stateful(model: keras.Model) -> bool:
+    """Tell whether a model keeps its memory from call to call."""
+    return any(getattr(layer, "stateful", False) for layer in model._flatten_layers())
+
+
+def predict_prefixes(
+    model: keras.Model, wrapped: Wrapped, sequence: Any
+) -> Iterator[tuple[int, Any, Arrays]]:
+    """Yield how many events the model was given in all, the last part, and its outputs.
+
+    A fixed number of timesteps is given at a time, a stateful memory kept between.
+    """
+    _, fixed, _ = find_shape(model)
+    fixed = None if wrapped.window else fixed
+    reset(model)
+    for stop in choose_stops(sequence.shape[1], wrapped, fixed):
+        if not fixed:
+            reset(model)
+        part = pad_window(sequence[:, stop - fixed if fixed else 0 : stop], wrapped)
+        yield stop, part, predict(model, wrapped, part)
+
+
+def choose_stops(events: int, wrapped: Wrapped, fixed: int | None) -> list[int]:
+    """Choose prefixes: each place where masked events begin and end, and its ends."""
+    if fixed:
+        return list(range(fixed, events + 1, fixed))
+    places = [1, 2, 3, events // 2, events // 2 + 1, events // 2 + 2]
+    places += [events - 2, events - 1, events]
+    places += [(wrapped.window or 1) + k for k in (-1, 0, 1)]
+    return sorted({place for place in places if 1 <= place <= events})
+
+
+def predict(model: keras.Model, wrapped: Wrapped, part: Any) -> Arrays:
+    """Compute what model.predict does, without compiling it for every length."""
+    tensors = split_sequence(part, wrapped.ports, wrapped.inputs)
+    arrays = [keras.ops.convert_to_numpy(tensor) for tensor in tensors]
+    given = keras.tree.pack_sequence_as(find_graph(model)._inputs_struct, arrays)
+    predicted = keras.tree.map_structure(
+        lambda x: np.asarray(keras.ops.convert_to_numpy(x), "float32"),
+        run(model, given, training=False),
+    )
+    return name_predictions(predicted, output_names(wrapped.outputs))
+
+
+def run(model: Any, given: Any, **options: Any) -> Any:
+    """Call a model.
+
+    Raises:
+        ModelError: It fails on what it was given.
+    """
+    try:
+        return model(given, **options)
+    except Exception as error:
+        events = given.get("sequence") if isinstance(given, dict) else None
+        events = keras.tree.flatten(given)[0] if events is None else events
+        raise ModelError(
+            f"the model fails{find_layer(error)} on numbers from {np.min(events):.3g} "
+            f"to {np.max(events):.3g}: {shorten(quote(error), LONGEST_REASON)}. A "
+            "client may send any number: clip it before that layer, or use another "
+            "layer."
+        ) from error
+
+
+def measure_rounding(
+    model: keras.Model, wrapped: Wrapped, part: Any, name: str, expected: Any
+) -> Any:
+    """Measure how much the last digits of the events change each event's outputs.
+
+    A variance of numbers that are large and nearly equal is made of rounding: the model
+    itself says something else there in a batch of another size.
+    """
+    slack = np.zeros_like(expected)
+    if is_stateful(model) or wrapped.inputs["kind"] in ("event", "index"):
+        return slack
+    rng = np.random.default_rng(0)
+    # Another digit of a value that is masked would be no longer masked.
+    is_exact = np.isin(part, [*find_mask_values(wrapped), wrapped.padding])
+    for _ in range(NUDGES):
+        nudge = rng.choice([-LAST_DIGITS, 0.0, LAST_DIGITS], part.shape)
+        nudge[is_exact] = 0.0
+        nudged = predict(model, wrapped, (part * (1 + nudge)).astype(part.dtype))
+        slack = np.maximum(slack, np.abs(nudged[name] - expected))
+    axes = tuple(range(1, slack.ndim))[-1:]
+    return slack.max(axis=axes, keepdims=True) if axes else slack
+
+
+def pad_window(part: Any, wrapped: Wrapped) -> Any:
+    """Cut or pad events in front, to the window a model is served on."""
+    if wrapped.window is None:
+        return part
+    part = part[:, -wrapped.window :]
+    missing = [(0, 0), (wrapped.window - part.shape[1], 0)]
+    missing += [(0, 0)] * (part.ndim - 2)
+    return np.pad(part, missing, constant_values=wrapped.padding)
+
+
+def reset(model: keras.Model) -> None:
+    """Clear what a stateful model keeps."""
+    for layer in model._flatten_layers():
+        if getattr(layer, "stateful", False):
+            layer.reset_states()
+
+
+def name_predictions(predicted: Any, names: list[str]) -> Arrays:
+    """Give what a model predicted the names of the schema."""
+    if isinstance(predicted, Mapping) and len(names) > 1:
+        return {name: predicted[name] for name in names}
+    return dict(zip(names, keras.tree.flatten(predicted), strict=True))
