@@ -82,7 +82,8 @@ def build_services(
         ValueError: The memory's address or the key file cannot be used.
     """
     capacity = Capacity(settings.max_sessions, settings.max_memory_bytes)
-    store = open_store(settings.memory, capacity)
+    state = Path(settings.state)
+    store = open_store(settings.memory, capacity, state)
     lifetimes = Lifetimes(
         settings.session_idle_seconds,
         settings.token_seconds,
@@ -95,7 +96,6 @@ def build_services(
         cast("Plain", settings.plain_memory),
     )
     catalog = Catalog([])
-    state = Path(settings.state)
     repository = open_repository(settings, catalog, state)
     guard = ClockGuard(state / "clock.json", wall=clock)
     engine = Engine(

@@ -4,15 +4,27 @@ A file holds one key after another, 32 bytes each; a directory holds a file for 
 in the order of their names. The last seals, all open. So a key is replaced in two
 rounds, and at no time does a replica meet a token of a key it does not have: first the
 new one is put in front, everywhere; then behind the others.
+
+A mark next to the file says that there was one: without it, a file that is lost would
+silently be replaced by another key, which opens no token that clients have.
 """
 
 from __future__ import annotations
 
+import logging
 import os
 import secrets
 from pathlib import Path
 
 from service.memory.seal import KEY_BYTES
+
+log = logging.getLogger(__name__)
+
+MARK_SUFFIX = ".mark"
+MARK_TEXT = """\
+A key for sealing client-held memory was made or used here. Where its file is missing,
+the service does not make another. Restore it, or delete this file to have one made.
+"""
 
 
 def load_or_create_keys(path: Path) -> list[bytes]:
@@ -23,14 +35,33 @@ def load_or_create_keys(path: Path) -> list[bytes]:
     only the first can give it.
 
     Raises:
-        ValueError: A file holds no whole number of keys, or a directory none.
+        ValueError: A file holds no whole number of keys, or a directory none; or the
+            file was there and is gone.
         OSError: They can be neither read nor created.
     """
     if path.is_dir():
         return _load_directory(path)
+    mark = path.with_name(path.name + MARK_SUFFIX)
     if not path.exists():
+        if mark.exists():
+            raise ValueError(
+                f"The key file {path} is missing; expected the key that sealed the "
+                "memory clients have. Restore it from a backup. To begin with another "
+                f"key, which opens none of their tokens, delete {mark}."
+            )
         _create_key(path)
-    return _split(path)[::-1]
+    keys = _split(path)[::-1]
+    _write_mark(mark)
+    return keys
+
+
+def _write_mark(mark: Path) -> None:
+    if mark.exists():
+        return
+    try:
+        mark.write_text(MARK_TEXT)
+    except OSError as error:  # a mounted secret, for example, which is not made here
+        log.info("no mark of the token key at %s: %s", mark, error)
 
 
 def _load_directory(path: Path) -> list[bytes]:

@@ -20,7 +20,7 @@ VERSION = Struct(">Q")
 SECONDS = Struct(">d")
 WRITER_BYTES = 8
 # Of what a commit's script returns.
-STORED, PASSED = 1, 2
+STORED, PASSED, UNMARKED = 1, 2, 3
 # Beyond this an expiry in milliseconds would not be exact; it is as good as never.
 NEVER_SECONDS = 2.0**42
 
@@ -56,15 +56,16 @@ end
 """
 
 # Returns 1 where stored, 0 where another's record stands in its place, 2 where the key
-# is at another version still: there its own may have stood in between. A step puts its
+# is at another version still: there its own may have stood in between, 3 where an entry
+# would begin in a bucket without its store's mark. A step puts its
 # key back into a damaged index of keys; `forget` does so for the index by time. ZREM of
 # no key: a script that has written something may continue to write at maxmemory, so
 # live sessions advance, and end, where no new one may begin.
 COMMIT = _script(
     READ_HEADER
     + """
-local entry, keys, due = KEYS[1], KEYS[2], KEYS[3]
-local expected, record, name, forget_at, expire = unpack(ARGV)
+local entry, keys, due, mark = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+local expected, record, name, forget_at, expire, id = unpack(ARGV)
 local held = read_header(entry)
 local version = held == '' and string.rep('\\0', 8) or string.sub(held, 1, 8)
 if version ~= expected then
@@ -72,6 +73,9 @@ if version ~= expected then
     return 1
   end
   return version == string.sub(record, 1, 8) and 0 or 2
+end
+if held == '' and redis.pcall('GET', mark) ~= id then
+  return 3
 end
 local added = redis.pcall('ZADD', keys, 'NX', 0, name)
 if type(added) == 'table' then

@@ -16,6 +16,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Sequence
+from pathlib import Path
 from zlib import crc32
 
 from service.errors import StoreFull, StoreUnavailable
@@ -29,6 +30,7 @@ from service.memory.redis_client import (
     RedisClient,
     unknown_outcome,
 )
+from service.memory.redis_identity import RedisIdentity
 from service.memory.redis_scan import scan_buckets
 from service.memory.redis_scripts import (
     COMMIT,
@@ -37,6 +39,7 @@ from service.memory.redis_scripts import (
     PASSED,
     SECONDS,
     STORED,
+    UNMARKED,
     VERSION,
     WRITER_BYTES,
     expiry_ms,
@@ -65,12 +68,18 @@ class RedisStore:
     Args:
         address: Where the server is. It need not run yet.
         capacity: Beyond which new entries are refused; see `RedisCapacity`.
+        folder: Where it is noted which store it is; see `RedisIdentity`.
 
     Raises:
         ValueError: The server evicts entries when it is full.
     """
 
-    def __init__(self, address: RedisAddress, capacity: Capacity = UNLIMITED) -> None:
+    def __init__(
+        self,
+        address: RedisAddress,
+        capacity: Capacity = UNLIMITED,
+        folder: Path | None = None,
+    ) -> None:
         self._client = RedisClient(address)
         self._capacity = RedisCapacity(capacity, self.count, self._client)
         self._buckets = [
@@ -78,6 +87,7 @@ class RedisStore:
         ]
         self._indexes = [bucket + b"/keys" for bucket in self._buckets]
         self._due = [bucket + b"/due" for bucket in self._buckets]
+        self._identity = RedisIdentity(self._client, address, self._buckets, folder)
         try:
             refusal = self._find_policy()
         except StoreUnavailable as error:
@@ -90,23 +100,30 @@ class RedisStore:
         """Return each key's entry; None where absent."""
         if not keys:
             return []
+        self._identity.learn()
         entries = [self._entry_key(key) for key in keys]
-        replies = self._client.run([Command(key, ("GET", key)) for key in entries])
-        return [_entry(reply) for reply in replies]
+        commands = [Command(key, ("GET", key)) for key in entries]
+        replies = self._client.run(
+            [*commands, *self._identity.ask(crc32(keys[0]) % NUM_BUCKETS)]
+        )
+        self._identity.judge(replies[len(keys) :])
+        return [_entry(reply) for reply in replies[: len(keys)]]
 
     def commit(self, puts: Sequence[Put]) -> list[bool | StoreFull]:
         """Store, in one round trip, each put whose key is at the expected version."""
         check_puts(puts)
         self._capacity.admit([put for put in puts if not put.expected])
-        writer = os.urandom(WRITER_BYTES)
-        replies = self._client.call([self._commit(put, writer) for put in puts])
+        writer, own = os.urandom(WRITER_BYTES), self._identity.learn()
+        replies = self._client.call([self._commit(put, writer, own) for put in puts])
+        if UNMARKED in replies:
+            raise self._identity.lose()
         # Sent twice, it may have been stored, and been built upon in between. Called a
         # loser, the step would be computed and stored once more.
         if replies.is_resent and PASSED in replies:
             raise unknown_outcome()
         return [r if isinstance(r, StoreFull) else r == STORED for r in replies]
 
-    def _commit(self, put: Put, writer: bytes) -> Call:
+    def _commit(self, put: Put, writer: bytes, own: bytes) -> Call:
         record = HEADER.pack(put.expected + 1, writer, put.forget_at) + put.value
         arguments = (
             VERSION.pack(put.expected),
@@ -114,8 +131,10 @@ class RedisStore:
             put.key,
             score(put.forget_at),
             expiry_ms(put.forget_at),
+            own,
         )
-        return Call(COMMIT, self._keys(put.key), arguments)
+        mark = self._identity.marks[crc32(put.key) % NUM_BUCKETS]
+        return Call(COMMIT, (*self._keys(put.key), mark), arguments)
 
     def scan(
         self, prefix: bytes, after: bytes, limit: int

@@ -106,7 +106,9 @@ class Store(Protocol):
         ...
 
 
-def open_store(url: str, capacity: Capacity = UNLIMITED) -> Store:
+def open_store(
+    url: str, capacity: Capacity = UNLIMITED, folder: Path | None = None
+) -> Store:
     """Open the store a URL names.
 
     Args:
@@ -115,6 +117,7 @@ def open_store(url: str, capacity: Capacity = UNLIMITED) -> Store:
             `?durability=disk` where a commit shall wait for the disk; or a server,
             see `redis_address`.
         capacity: Beyond which new entries are refused.
+        folder: Where it is noted which store a server has.
 
     Raises:
         ValueError: The URL names no store, or the path cannot be used.
@@ -137,7 +140,7 @@ def open_store(url: str, capacity: Capacity = UNLIMITED) -> Store:
         from service.memory.redis_address import parse_address
         from service.memory.redis_store import RedisStore
 
-        return RedisStore(parse_address(url), capacity)
+        return RedisStore(parse_address(url), capacity, folder)
     raise ValueError(
         f"The memory store {redact(url)!r} is unknown; expected memory://, "
         "lmdb://PATH, redis://HOST or rediss://HOST. "

@@ -137,7 +137,7 @@ def test_image_holds_no_tensorflow_and_is_small(mounted):
 
 
 def test_all_that_is_written_to_keep_is_in_data(mounted):
-    kept = "['memory', 'memory.mark', 'state', 'token.key']"
+    kept = "['memory', 'memory.mark', 'state', 'token.key', 'token.key.mark']"
     assert mounted.seen["data"].strip() == kept
 
 

@@ -22,7 +22,20 @@ def test_key_file_is_created_private_and_read_again(tmp_path: Path) -> None:
     assert load_or_create_keys(path) == [key]
     assert len(key) == 32
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
-    assert [entry.name for entry in path.parent.iterdir()] == ["seal.key"]
+    assert {e.name for e in path.parent.iterdir()} == {"seal.key", "seal.key.mark"}
+
+
+def test_key_file_that_is_lost_is_not_made_again(tmp_path: Path) -> None:
+    path, mark = tmp_path / "seal.key", tmp_path / "seal.key.mark"
+    [key] = load_or_create_keys(path)
+    path.unlink()
+
+    with pytest.raises(ValueError, match="is missing; expected the key that sealed"):
+        load_or_create_keys(path)
+    assert not path.exists()
+    mark.unlink()
+
+    assert load_or_create_keys(path) != [key]
 
 
 def test_key_file_of_another_length_is_refused_and_kept(tmp_path: Path) -> None:

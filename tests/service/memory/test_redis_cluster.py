@@ -38,7 +38,7 @@ def store(nodes: list[RedisServer]) -> Iterator[RedisStore]:
 def test_store_follows_a_slot_that_moves(
     nodes: list[RedisServer], store: RedisStore
 ) -> None:
-    slot = key_slot(store._keys(KEYS[0])[0])
+    slot = key_slot(store._entry_key(KEYS[0]))
     owner = next(i for i in range(3) if slot in owned(i))
 
     move(slot, nodes[owner], nodes[owner - 1])
@@ -58,8 +58,8 @@ def test_dead_node_is_given_up_in_time_and_others_go_on(
     nodes: list[RedisServer], store: RedisStore
 ) -> None:
     gone = owned(1)
-    lost = next(key for key in KEYS if key_slot(store._keys(key)[0]) in gone)
-    kept = next(key for key in KEYS if key_slot(store._keys(key)[0]) not in gone)
+    lost = next(key for key in KEYS if key_slot(store._entry_key(key)) in gone)
+    kept = next(key for key in KEYS if key_slot(store._entry_key(key)) not in gone)
     nodes[1].kill()
     start = time.monotonic()
 
