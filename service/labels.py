@@ -6,12 +6,15 @@ look, so that moving a label needs no restart. Knows not which versions are serv
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import Annotated
 
 import msgspec
 
-from service.errors import CarryoverError, UnknownLabel
+from service.errors import UnknownLabel
+
+log = logging.getLogger(__name__)
 
 FILE = "labels.json"
 DECODER = msgspec.json.Decoder(dict[str, Annotated[int, msgspec.Meta(ge=1)]])
@@ -26,8 +29,7 @@ def find_version(models: Path, model: str, label: str) -> int:
         label: The label.
 
     Raises:
-        UnknownLabel: The model has no such label.
-        CarryoverError: The file of labels cannot be read.
+        UnknownLabel: The model has no such label, or its file cannot be read.
     """
     labels = read_labels(models / model / FILE)
     if label not in labels:
@@ -43,15 +45,30 @@ def find_version(models: Path, model: str, label: str) -> int:
 def read_labels(file: Path) -> dict[str, int]:
     """Read a file of labels; none are set where there is none.
 
+    A file that cannot be read changes no label: those that this process read last stay.
+
     Raises:
-        CarryoverError: It cannot be read.
+        UnknownLabel: It cannot be read, and never could be.
     """
     try:
-        return DECODER.decode(file.read_bytes())
+        labels = _good[file] = DECODER.decode(file.read_bytes())
+        _bad.discard(file)
     except FileNotFoundError:
+        _good.pop(file, None)
         return {}
-    except (OSError, msgspec.MsgspecError) as error:
-        raise CarryoverError(
+    except (OSError, msgspec.MsgspecError, RecursionError) as error:
+        reason = (
             f"the labels of {file.parent.name!r} cannot be read: {error}. Expected "
-            f'{FILE} to hold versions by label, such as {{"stable": 1}}.'
-        ) from error
+            f'{FILE} to contain versions by label, such as {{"stable": 1}}.'
+        )
+        if file not in _bad:  # logged once
+            log.error("%s", reason)
+            _bad.add(file)
+        if file not in _good:
+            raise UnknownLabel(reason) from error
+        return _good[file]
+    return labels
+
+
+_good: dict[Path, dict[str, int]] = {}
+_bad: set[Path] = set()

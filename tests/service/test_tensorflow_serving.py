@@ -269,12 +269,20 @@ def test_moved_label_is_followed_without_a_restart(client, tmp_path):
 
 
 @pytest.mark.parametrize("text", ["", "[]", '{"stable": "1"}', '{"stable": 0}'])
-def test_labels_that_cannot_be_read_are_a_defect_of_the_service(client, tmp_path, text):
-    (tmp_path / "counting" / "labels.json").write_text(text)
+def test_labels_that_cannot_be_read_change_none(client, tmp_path, text, caplog):
+    path = "/v1/models/counting/labels/stable"
+    file = tmp_path / "counting" / "labels.json"
+    good = file.read_text()
 
-    response = client.get("/v1/models/counting/labels/stable")
-
-    assert "labels.json" in assert_problem(response, 500, "internal")["detail"]
+    file.write_text(text)
+    response = client.get(path)
+    assert "labels.json" in assert_problem(response, 400, "unknown_label")["detail"]
+    file.write_text(good)
+    assert client.get(path).status_code == 200
+    file.write_text(text)
+    for _ in range(2):
+        assert client.get(path).status_code == 200
+    assert caplog.text.count("cannot be read") == 2
 
 
 def test_names_and_labels_keep_their_case(client):
