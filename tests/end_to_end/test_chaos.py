@@ -5,6 +5,7 @@ Short runs of `benchmarks.chaos`; `make bench-chaos` is a long one.
 
 import pytest
 
+from benchmarks.chaos.faults import small_disk
 from benchmarks.chaos.mayhem import PROCESSES
 from benchmarks.chaos.run import BESIDE_GREED, run
 
@@ -46,6 +47,18 @@ def test_killed_redis_between_two_services_loses_and_doubles_nothing(bundled, tm
     assert report.counts["kills of the store's server"] >= 1
     assert report.counts["pauses of the store's server"] >= 1
     assert report.counts["kills of workers"] >= 2
+
+
+def test_full_disk_loses_nothing_and_ends_no_worker(bundled, tmp_path):
+    with small_disk(tmp_path / "tried") as is_own:
+        if not is_own:
+            pytest.skip("a small file system cannot be mounted here: that needs root")
+
+    acts = ("fill disk",)
+    report = run("lmdb", FAULT_SECONDS, bundled, tmp_path, seed=3, acts=acts)
+
+    assert_sound(report)
+    assert report.counts["full disks"] >= 1
 
 
 def test_damaged_newest_version_replaces_nothing_and_ends_no_service(bundled, tmp_path):
