@@ -4,6 +4,7 @@ import gzip
 import json
 import struct
 import zlib
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -599,6 +600,16 @@ def test_metadata_and_configuration_describe_the_tensors(client, services):
     assert config["max_batch_size"] == 20
     idle = config["sequence_batching"]["max_sequence_idle_microseconds"]
     assert idle == services.settings.session_idle_seconds * 1e6
+
+
+def test_configuration_has_the_models_own_idle_time(services):
+    settings = replace(services.settings, model_idle_seconds={"counting": 7.0})
+    client = create_app(replace(services, settings=settings)).test_client()
+
+    config = client.get("/v2/models/counting/config").get_json()
+
+    idle = config["sequence_batching"]["max_sequence_idle_microseconds"]
+    assert idle == 7_000_000
 
 
 def test_statistics_count_what_was_answered_and_refused(client, infer):
