@@ -35,7 +35,7 @@ from training.errors import ModelError  # noqa: E402
 from training.export_keras import Order, export_file  # noqa: E402
 
 # Read at import: a fixture hides the settings of the shell.
-GRAPHS = int(os.environ.get("CARRYOVER_GRAPHS", "10"))
+GRAPHS = int(os.environ.get("CARRYOVER_GRAPHS", "32"))
 FIRST = int(os.environ.get("CARRYOVER_GRAPHS_SEED", "0"))
 # Graphs a service has at a time.
 AT_ONCE = 60
