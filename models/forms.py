@@ -23,6 +23,7 @@ from models.refusals import (
     CannotStream,
     describe,
     refuse_failure,
+    refuse_states,
     refuse_unstreamable,
 )
 from models.running import advance_reduction, find_reduction
@@ -57,14 +58,16 @@ def find_form(operation: Any, stream: Stream) -> Callable[..., Any]:
 def advance(operation: Any, stream: Stream, args: Any, kwargs: Any) -> Any:
     """Call what stands in for a layer or operation."""
     tensors = find_tensors(args, kwargs)
+    refuse_states(operation, kwargs)
     late = [x for x in tensors if stream.is_late(x)]
     if late:
         if len(late) < len(tensors):
             raise CannotStream(
-                f"{describe(operation)} joins an output of the whole sequence with one "
+                f"{describe(operation)} joins a value of the whole sequence with one "
                 "per timestep; at the first timestep of a stream the sequence is not "
                 "whole yet. Use return_sequences=True in the recurrent layer before "
-                f"it. {WINDOW}"
+                "it; give an input without timesteps its value at every timestep. "
+                f"{WINDOW}"
             )
         results = apply_per_timestep(operation, args, kwargs)
         keras.tree.map_structure(stream.mark_late, results)

@@ -57,7 +57,11 @@ RECURRENT = f"Use a recurrent layer. {WINDOW}"
 CAUSAL = f'Use a Conv1D with padding="causal". {WINDOW}'
 ATTENDS = ("looks at all timesteps at once", RECURRENT)
 STRETCHES = ("reaches for other timesteps", CAUSAL)
+ROWS = "takes the timesteps for the rows of a picture"
 SPACE = ("has a memory with an extent in space", f"Use an LSTM. {WINDOW}")
+
+# Reasons that have nothing to do with events to come.
+OUTSIDE_TIME = (SPACE[0], ROWS, "splits text")
 
 # Cannot stream: what it does that a stream cannot, and the way out.
 REFUSED: dict[str, tuple[str, str]] = {
@@ -102,7 +106,7 @@ REFUSED: dict[str, tuple[str, str]] = {
     ),
     **{
         name: (
-            "takes the timesteps for the rows of a picture",
+            ROWS,
             f"Use it inside TimeDistributed. {WINDOW}",
         )
         for name in PICTURES

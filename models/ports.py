@@ -7,6 +7,7 @@ size an `Embedding` gives an index.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -15,6 +16,7 @@ from keras import ops
 
 from models.gates import Tensor
 from models.schemas import Schema, brief
+from models.timesteps import Unflat
 
 # Every whole number up to here is exact in float32, so an index can be a column.
 LARGEST_INDEX = 2**24
@@ -35,6 +37,8 @@ class Port:
         dtype: What the model takes.
         has_features: Whether there is an axis of features behind the timesteps.
         is_static: Whether there are no timesteps: the value of the last event counts.
+        shape: Of an event with several axes, such as a picture; a client sends its
+            numbers as one list, the last axis first to vary.
     """
 
     name: str
@@ -43,6 +47,7 @@ class Port:
     dtype: str
     has_features: bool
     is_static: bool = False
+    shape: tuple[int, ...] = ()
 
     @property
     def field(self) -> Schema:
@@ -122,11 +127,11 @@ def read_port(tensor: Tensor, size: int | None) -> Port:
             f"{where} takes text; look the names up before the model instead: save the "
             "model behind its StringLookup and give the names with --events."
         )
-    if len(shape) > 3 or (len(shape) == 3 and shape[2] is None):
+    if None in shape[2:]:
         raise CannotServe(
             f"{where} has shape {show(shape)}; expected (batch, timesteps) or (batch, "
-            "timesteps, features) with a known number of features. Flatten an event's "
-            "own axes before the model."
+            "timesteps, features) with a known number of features. Give every axis "
+            "after the timesteps a size."
         )
     if len(shape) == 2 and is_index(tensor, size):
         if (size or 0) > LARGEST_INDEX:
@@ -134,10 +139,10 @@ def read_port(tensor: Tensor, size: int | None) -> Port:
                 f"{where} has {size} indices; at most {LARGEST_INDEX} are exact."
             )
         return Port(tensor.name, "index", size or 0, dtype, False)
-    has_features = len(shape) == 3
-    return Port(
-        tensor.name, "vector", shape[2] if has_features else 1, dtype, has_features
-    )
+    own = tuple(shape[2:])
+    size = math.prod(own)
+    axes = own if len(own) > 1 else ()
+    return Port(tensor.name, "vector", size, dtype, bool(own), shape=axes)
 
 
 def describe_inputs(ports: Sequence[Port], events: Sequence[str] | None) -> Schema:
@@ -210,6 +215,7 @@ def split_sequence(
         part = part[:, -1] if port.is_static else part
         is_wide = port.has_features or port.is_static
         part = part if is_wide else part[..., 0]
+        part = Unflat(port.shape)(part) if port.shape else part
         tensors.append(ops.cast(part, port.dtype))
         start += port.columns
     return tensors

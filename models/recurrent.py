@@ -22,18 +22,13 @@ def advance_recurrent(
     stream: Stream,
     hidden: Tensor,
     mask: Tensor | None = None,
-    **others: Any,
+    **_: Any,
 ) -> Any:
     """Call a recurrent layer's cells with their memories handed in and out.
 
     Stacked cells are advanced one after another over all timesteps, which is the same.
     The mask is the one Keras would use, and is handed on as Keras does.
     """
-    if others.get("initial_state") is not None:
-        raise CannotStream(
-            f"{describe(layer)} is given its initial_state by another layer; a stream "
-            "begins at zeros. Concatenate the value to the layer's input instead."
-        )
     is_stack = isinstance(layer.cell, keras.layers.StackedRNNCells)
     own = keras.src.backend.get_keras_mask(hidden) if mask is None else mask
     output, states = hidden, []

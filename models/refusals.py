@@ -9,7 +9,7 @@ from typing import Any
 import keras
 
 from models.gates import Tensor
-from models.layer_kinds import REFUSED, WINDOW
+from models.layer_kinds import OUTSIDE_TIME, REFUSED, WINDOW
 
 FUTURE = "at the first event of a stream the later ones have not come yet"
 # Operations that make an axis, whose number counts the axes after it.
@@ -41,7 +41,8 @@ def refuse_unstreamable(operation: Any, tensors: Sequence[Tensor]) -> None:
             if keeps_timesteps(operation, tensors):
                 return
             does, instead = REFUSED[kind.__name__]
-            raise CannotStream(f"{describe(operation)} {does}; {FUTURE}. {instead}")
+            why = "" if does in OUTSIDE_TIME else f"; {FUTURE}"
+            raise CannotStream(f"{describe(operation)} {does}{why}. {instead}")
     if isinstance(operation, keras.layers.RNN):
         refuse_recurrent(operation)
     elif isinstance(operation, keras.layers.Conv1D):
@@ -93,6 +94,17 @@ def refuse_recurrent(layer: keras.layers.RNN) -> None:
         )
 
 
+def refuse_states(layer: Any, kwargs: Any) -> None:
+    """Refuse a recurrent layer that another layer, or an input, gives its states."""
+    is_recurrent = isinstance(layer, (keras.layers.RNN, keras.layers.Bidirectional))
+    if is_recurrent and kwargs.get("initial_state") is not None:
+        raise CannotStream(
+            f"{describe(layer)} is given its initial_state by another layer or by an "
+            "input; the memory of a session begins at zeros. Concatenate the value to "
+            f"the layer's input instead. {WINDOW}"
+        )
+
+
 def refuse_convolution(layer: keras.layers.Conv1D) -> None:
     """Refuse a convolution that reaches forward or skips timesteps."""
     is_causal = layer.padding == "causal" or layer.kernel_size == (1,)
@@ -132,8 +144,9 @@ def find_axes(operation: Any, rank: int) -> list[int]:
 def refuse_failure(operation: Any, error: Exception) -> CannotStream:
     """Turn an exception of Keras on a stream's tensors into a sentence."""
     return CannotStream(
-        f"{describe(operation)} cannot be run on any number of timesteps: "
-        f"{find_cause(error)}. Use a layer that treats every timestep alone. {WINDOW}"
+        f"{describe(operation)} cannot be run one event at a time, because the number "
+        f"of timesteps is then open: {find_cause(error)}. Use a layer that treats "
+        f"every timestep alone. {WINDOW}"
     )
 
 

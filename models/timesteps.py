@@ -119,6 +119,27 @@ class Flat(Unmasked):
         return ops.reshape(inputs, (batch, timesteps, math.prod(inputs.shape[2:])))
 
 
+class Unflat(Unmasked):
+    """Gives the numbers of an event their axes: the inverse of `Flat`.
+
+    Args:
+        shape: Of one event.
+    """
+
+    def __init__(self, shape: Sequence[int], **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.shape = tuple(shape)
+
+    def call(self, inputs: Tensor) -> Tensor:
+        """Reshape, by sizes that are known when it runs."""
+        batch, timesteps = ops.shape(inputs)[0], ops.shape(inputs)[1]
+        return ops.reshape(inputs, (batch, timesteps, *self.shape))
+
+    def get_config(self) -> dict[str, Any]:
+        """Return what makes the layer again."""
+        return {**super().get_config(), "shape": self.shape}
+
+
 class LastStep(Unmasked):
     """Gives the last of a sequence's timesteps, its features as one axis if asked.
 

@@ -6,6 +6,7 @@ names. Knows no files and no SavedModels.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -69,6 +70,7 @@ def wrap_model(
     labels: Sequence[str] | None = None,
     task: str | None = None,
     window: int | None = None,
+    padding: float | None = None,
 ) -> Wrapped:
     """Wrap a model; operations of its graph may be given other names.
 
@@ -79,6 +81,7 @@ def wrap_model(
         labels: Names of the numbers its first output ends in.
         task: `next_event` where those are the probabilities of the event to come.
         window: How many of the last events the model is applied to, if not to all.
+        padding: What a window is padded with; None for what the model masks, or 0.
 
     Raises:
         CannotServe: Inputs, outputs, names or task do not fit each other.
@@ -90,7 +93,7 @@ def wrap_model(
     ports = read_ports(graph.inputs, find_embeddings(graph), is_window=is_window)
     inputs = describe_inputs(ports, events)
     sequence = sequence_of(inputs, sum(port.columns for port in ports))
-    padding = find_padding(graph)
+    padding = choose_padding(graph, inputs, window, padding)
     if window:
         inner = wrap_window(graph, ports, inputs, sequence, window)
         prediction = apply_window(Windowed(inner, window, padding), sequence)
@@ -148,6 +151,33 @@ def check_window(graph: Any, window: int | None) -> None:
         )
 
 
+def choose_padding(
+    graph: Any, inputs: Schema, window: int | None, padding: float | None
+) -> float:
+    """Return what a window is padded with.
+
+    Raises:
+        CannotServe: There is no window, or the number is not one of the model's events.
+    """
+    if padding is None:
+        return find_padding(graph)
+    if window is None:
+        raise CannotServe(
+            f"--padding is {padding:g} and there is no window to pad; expected "
+            "--window N beside it. Give both, or neither."
+        )
+    size = inputs.get("size") or len(inputs.get("vocabulary", ()))
+    is_index = inputs["kind"] in ("event", "index")
+    if is_index and not (padding.is_integer() and 0 <= padding < size):
+        raise CannotServe(
+            f"--padding is {padding:g}; expected the index of an event, 0 to "
+            f"{size - 1}. Give the index the model was trained to pad with."
+        )
+    if not math.isfinite(padding):
+        raise CannotServe(f"--padding is {padding}; expected a number. Give a number.")
+    return padding
+
+
 def find_padding(graph: Any) -> float:
     """Return what a model was trained to pad with: what it masks, or 0."""
     found = find_operations(graph)
@@ -180,12 +210,24 @@ def check_output_names(
     named = dict(zip(names, tensors, strict=True))
     bad = [n for n in named if n in ANSWER_FIELDS or TAKEN.fullmatch(n)]
     if len(tensors) > 1 and (bad or len(named) < len(tensors)):
-        raise CannotServe(
-            f"the outputs are named {', '.join(map(repr, names))}; expected names "
-            f"that differ and mean nothing else in an answer{' as ' if bad else ''}"
-            f"{', '.join(map(repr, bad))} does. Rename the output layers."
-        )
+        raise refuse_names(names, bad)
     return named
+
+
+def refuse_names(names: Sequence[str], bad: Sequence[str]) -> CannotServe:
+    """Say which names of outputs cannot be, and how to change them."""
+    given = ", ".join(map(repr, names))
+    taken = ", ".join(map(repr, bad))
+    wrong = (
+        f"{taken} {'are' if len(bad) > 1 else 'is'} the name of something else in an "
+        "answer; expected other names"
+        if bad
+        else "two have the same name; expected a name for each"
+    )
+    return CannotServe(
+        f"the outputs are named {given}, and {wrong}. Give an output a name with "
+        'keras.layers.Identity(name="...") after its layer, and save the model again.'
+    )
 
 
 def describe_outputs(

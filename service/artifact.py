@@ -70,6 +70,8 @@ class Manifest(msgspec.Struct, frozen=True):
         metrics: Measured quality, each with its baselines.
         packages: Versions of the packages it was made with.
         examples: Real sequences by name, for the playground.
+        input_name: The name of a lone input in the model it was made from, if any:
+            accepted in place of `sequence`.
     """
 
     format: int
@@ -90,6 +92,7 @@ class Manifest(msgspec.Struct, frozen=True):
     metrics: list[Any] = []
     packages: dict[str, str] = {}
     examples: list[Any] = []
+    input_name: str = ""
 
     @property
     def labels(self) -> list[str] | None:

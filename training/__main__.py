@@ -107,6 +107,12 @@ def add_export(commands: Any) -> None:
         metavar="N",
         help="serve model.predict of the last N events, padded in front",
     )
+    export.add_argument(
+        "--padding",
+        type=float,
+        metavar="NUMBER",
+        help="what a window is padded with, unless what Masking masks, or 0",
+    )
     export.add_argument("--artifacts", type=Path, default=Path("artifacts"))
 
 
@@ -182,6 +188,7 @@ def run_export(options: argparse.Namespace) -> None:
             task=task,
             allow_code=options.allow_code,
             window=options.window,
+            padding=options.padding,
         ),
         options.artifacts,
     )

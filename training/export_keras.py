@@ -54,6 +54,7 @@ class Order:
         allow_code: Whether Python code stored in the file may run.
         compiled: Whether programs are compiled beside the SavedModel.
         window: How many of the last events the model is applied to, if not to all.
+        padding: What a window is padded with, if not with what the model masks.
     """
 
     file: Path
@@ -64,6 +65,7 @@ class Order:
     allow_code: bool = False
     compiled: bool = True
     window: int | None = None
+    padding: float | None = None
 
 
 class Streamable(NamedTuple):
@@ -97,7 +99,7 @@ def export_file(order: Order, artifacts: Path) -> Path:
             version = publish(ready, order, artifacts)
     except (CannotServe, CannotStream, ExportError) as error:
         raise ModelError(f"{order.file}: {error}") from error
-    print_export(ready.wrapped, ready.streaming, ready.proof, version)
+    print_export(ready.model, ready.wrapped, ready.streaming, ready.proof, version)
     return version
 
 
@@ -117,6 +119,7 @@ def make_streamable(model: keras.Model, order: Order) -> Streamable:
             labels=order.labels,
             task=order.task,
             window=order.window,
+            padding=order.padding,
         )
     with during("Streaming", REPLACE, refusals):
         streaming = stream_network(wrapped.network, wrapped.outputs)
@@ -160,10 +163,16 @@ def export_version(ready: Streamable, order: Order, version: Path) -> dict[str, 
             architecture=[architecture],
         ),
         **programs,
+        **name_input(wrapped),
         "training": describe_file(order.file),
         "metrics": [],
         "packages": package_versions(),
     }
+
+
+def name_input(wrapped: Wrapped) -> dict[str, str]:
+    """Name a model's only input, so that clients of the model find it here."""
+    return {"input_name": wrapped.ports[0].name} if len(wrapped.ports) == 1 else {}
 
 
 def compile_programs(ready: Streamable, version: Path) -> dict[str, Any]:
@@ -177,7 +186,7 @@ def compile_programs(ready: Streamable, version: Path) -> dict[str, Any]:
             wrapped.outputs,
             version,
             real=ready.proof.sequence,
-            made_for=ready.model.inputs[0].shape[1],
+            made_for=ready.model.inputs[0].shape[1] or ready.proof.events,
         )
     took = f"{time.perf_counter() - began:.1f} s"
     if programs.note:

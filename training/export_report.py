@@ -23,16 +23,20 @@ ADDRESS = "http://127.0.0.1:8080"
 
 
 def print_export(
-    wrapped: Wrapped, streaming: StreamingNetwork, proof: Proof, version: Path
+    model: keras.Model,
+    wrapped: Wrapped,
+    streaming: StreamingNetwork,
+    proof: Proof,
+    version: Path,
 ) -> None:
     """Print what was exported, how near it is, where it is and how to call it."""
     name, artifacts = version.parent.name, version.parent.parent
     memory = [f"{n} {list(shape)}" for n, shape in streaming.memory.items()]
-    say(f"layers   {', '.join(name_layers(wrapped.network))}")
+    say(f"layers   {', '.join(name_layers(model))}")
     say(f"memory   {', '.join(memory) or 'none: every event is answered alone'}")
     say(
         f"proof    {proof.rows} random sequences of {proof.events} events, step by "
-        f"step: largest difference from model.predict {proof.difference:.1e}"
+        f"step: largest difference from {proof.reference} {proof.difference:.1e}"
     )
     say_window(wrapped)
     say(f"version  {version}")

@@ -79,6 +79,7 @@ def export_timed(
             real=dataset.real,
             forms=HOT_FORMS if quantize else FORMS,
             quantize=quantize,
+            made_for=dataset.real.shape[1],
         )
     kind = f"{quantize} programs" if quantize else "programs"
     if programs.note:

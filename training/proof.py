@@ -36,12 +36,21 @@ SUM_TOLERANCE = 1e-3
 
 
 class Proof(NamedTuple):
-    """What was compared, and the largest difference found."""
+    """What was compared, and the largest difference found.
+
+    Args:
+        rows: Sequences.
+        events: Events of each.
+        difference: The largest of an output.
+        sequence: The sequences, encoded.
+        reference: What the stream was compared with.
+    """
 
     rows: int
     events: int
     difference: float
     sequence: Any
+    reference: str = "model.predict"
 
 
 def prove(model: keras.Model, wrapped: Wrapped, streaming: StreamingNetwork) -> Proof:
@@ -68,7 +77,7 @@ def prove(model: keras.Model, wrapped: Wrapped, streaming: StreamingNetwork) -> 
     streamed = run_stream(streaming, sequence, names)
     if "labels" in wrapped.outputs:
         check_probabilities(wrapped, streamed[wrapped.outputs["name"]])
-    largest = 0.0
+    largest, reference = 0.0, name_reference(model, wrapped, fixed)
     for stop, part, predicted in predict_prefixes(model, wrapped, sequence):
         for name, expected in predicted.items():
             got = find_part(streamed[name], expected, stop)
@@ -76,23 +85,50 @@ def prove(model: keras.Model, wrapped: Wrapped, streaming: StreamingNetwork) -> 
             if not difference <= tolerance(model):
                 slack = measure_rounding(model, wrapped, part, name, expected)
                 difference = differ(got, expected, slack)
-            refuse_difference(model, name, stop, difference)
+            refuse_difference(model, reference, name, stop, difference)
             largest = float(np.maximum(largest, difference))
-    return Proof(rows, events, largest, sequence)
+    return Proof(rows, events, largest, sequence, reference)
+
+
+def name_reference(model: keras.Model, wrapped: Wrapped, fixed: int | None) -> str:
+    """Say what an answer is that a stream was compared with."""
+    if wrapped.window:
+        return f"model.predict of the last {wrapped.window} events"
+    if is_stateful(model):
+        return "the stateful model, called one after another"
+    if fixed:
+        return f"model.predict after {fixed} events"
+    return "model.predict of all events so far"
+
+
+def guess_cause(model: keras.Model) -> str:
+    """Say what probably makes a stream differ from its model."""
+    kept = {
+        layer.stateful
+        for layer in model._flatten_layers()
+        if isinstance(layer, keras.layers.RNN)
+    }
+    if len(kept) > 1:
+        return (
+            "Some of its recurrent layers are stateful, and the others begin at zeros "
+            "in every call, while a session keeps the memory of all. Make all of them "
+            "stateful, or none."
+        )
+    return (
+        "An operation of the model probably mixes timesteps, such as a mean over them."
+    )
 
 
 def refuse_difference(
-    model: keras.Model, name: str, stop: int, difference: float
+    model: keras.Model, reference: str, name: str, stop: int, difference: float
 ) -> None:
     """Refuse a stream that differs from its model."""
     allowed = tolerance(model)
     if not difference <= allowed:  # a NaN is a difference too
         raise ModelError(
             f"output {name!r} of the model, given {stop} events one at a time, "
-            f"differs from model.predict of all of them by {difference:.2e}; "
-            f"at most {allowed:.0e} is allowed. An operation of the model "
-            "probably mixes timesteps, such as a mean over them. Nothing was "
-            "published."
+            f"differs from {reference} by {difference:.2e}; at most {allowed:.0e} is "
+            f"allowed. {guess_cause(model)} Nothing was published."
         )
 
 

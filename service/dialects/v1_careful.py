@@ -138,6 +138,11 @@ def read_object(raw: dict[str, Any], manifest: Manifest) -> Form:
     Keyed by the inputs' names alone, it is TensorFlow Serving's own and answers bare.
     """
     names = input_names(manifest)
+    own = manifest.input_name
+    if own and own in raw and "sequence" not in raw:
+        raw = {"sequence" if name == own else name: raw[name] for name in raw}
+        if raw.keys() == {"sequence"} and isinstance(raw["sequence"], list):
+            return list(raw["sequence"])  # TensorFlow Serving's own form
     if "sequence" in raw or not set(names) <= raw.keys():
         return msgspec.convert(raw, ObjectRow)
     records = join_fields({name: raw[name] for name in names})

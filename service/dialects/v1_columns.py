@@ -31,6 +31,9 @@ def read_columns(inputs: Any, manifest: Manifest, max_rows: int) -> list[Form]:
     Raises:
         InvalidRequest: A column is missing, is no list, or has another length.
     """
+    own = manifest.input_name
+    if own and isinstance(inputs, dict) and own in inputs and "sequence" not in inputs:
+        inputs = {"sequence" if n == own else n: inputs[n] for n in inputs}
     columns = name_columns(inputs, input_names(manifest))
     count = count_rows(columns)
     options = [name for name in columns if name in OPTIONS]

@@ -54,6 +54,9 @@ def parse(
         form, columns = read_form(data, header_length)
     memory = read_memory(form.parameters)
     named = {column.name: column for column in columns}
+    own = model.manifest.input_name
+    if own in named and "sequence" not in named:
+        named["sequence"] = named.pop(own)
     sequences = encode_rows(named, model, max_rows=max_rows)
     is_remembered = memory.session is not None or memory.token is not None
     if is_remembered and len(sequences) > 1:

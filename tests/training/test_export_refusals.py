@@ -84,7 +84,42 @@ def make_summed():
     return keras.Model(inputs, keras.ops.cumsum(hidden, axis=1))
 
 
+def make_shifted():
+    """A record whose second Embedding lacks the last index of the first."""
+    machine = keras.Input((None,), dtype="int32", name="machine")
+    sensors = keras.Input((None, FEATURES), name="sensors")
+    tables = [layers.Embedding(4, 2, name="own"), layers.Embedding(4, 2, name="next")]
+    looked = [tables[0](machine), tables[1](machine + 1), sensors]
+    hidden = layers.LSTM(3)(layers.Concatenate()(looked))
+    return keras.Model([sensors, machine], hidden)
+
+
+def make_partly_stateful():
+    return keras.Sequential(
+        [
+            keras.Input(batch_shape=(1, 1, FEATURES)),
+            layers.LSTM(3, stateful=True, return_sequences=True),
+            layers.GRU(2),
+        ]
+    )
+
+
+def make_states():
+    inputs = keras.Input((None, FEATURES))
+    _, *states = layers.LSTM(3, return_state=True, name="cell")(inputs)
+    return keras.Model(inputs, states)
+
+
 REFUSED = {
+    "shifted": (make_shifted, [], "to 4 before layer 'next'"),
+    "partly stateful": (make_partly_stateful, [], "Make all of them stateful, or none"),
+    "one name": (make_states, [], "two have the same name"),
+    "padding": (make_fixed, ["--padding=1"], "no window to pad"),
+    "padding with no event": (
+        make_next_event,
+        ["--window=4", "--padding=0.5"],
+        "the index of an event, 0 to 4",
+    ),
     "shortened": (make_shortened, [], "some of the timesteps"),
     "summed": (make_summed, [], "works along the timesteps"),
     "window": (make_fixed, ["--window=4"], "--window is 4"),

@@ -259,6 +259,104 @@ def test_cudnn_layers_are_served_as_lstm_and_gru(tmp_path, layer):
     assert_same(load(tmp_path / "model.h5")(X), expected)
 
 
+def run_cudnn(x, kernel, recurrent, bias, gates):
+    """Compute a layer from a CuDNN file's own numbers, as NVIDIA documents it.
+
+    cudnnRNNMode_t: a gate is W x + R h + b_W + b_R, where W is a matrix of (units,
+    features) in the order of C and R one of (units, units). Keras stores the gates of
+    an LSTM as i, f, g, o and of a GRU as z, r, g, biases of the input first; a GRU is
+    h' = (1 - z) tanh(W_g x + b_Wg + r (R_g h + b_Rg)) + z h.
+    """
+    units, features = recurrent.shape[0], kernel.shape[0]
+    inputs = [
+        part.astype("float64").ravel().reshape(units, features)
+        for part in np.split(kernel, gates, axis=1)
+    ]
+    states = [
+        part.astype("float64").ravel().reshape(units, units)
+        for part in np.split(recurrent, gates, axis=1)
+    ]
+    first, second = np.split(bias.astype("float64"), 2)
+    first, second = np.split(first, gates), np.split(second, gates)
+    h = c = np.zeros((len(x), units))
+    for event in np.moveaxis(x.astype("float64"), 1, 0):
+        given = [event @ w.T + b for w, b in zip(inputs, first, strict=True)]
+        kept = [h @ r.T + b for r, b in zip(states, second, strict=True)]
+        if gates == 4:
+            i, f, g, o = (a + b for a, b in zip(given, kept, strict=True))
+            c = sigmoid(f) * c + sigmoid(i) * np.tanh(g)
+            h = sigmoid(o) * np.tanh(c)
+        else:
+            z, r = (sigmoid(given[k] + kept[k]) for k in (0, 1))
+            h = (1 - z) * np.tanh(given[2] + r * kept[2]) + z * h
+    return h
+
+
+@pytest.mark.parametrize(("layer", "gates"), [("LSTM", 4), ("GRU", 3)])
+def test_cudnn_layers_compute_what_the_library_documents(tmp_path, layer, gates):
+    path = tmp_path / "model.h5"
+    randomise(sequential(getattr(layers, layer)(4))).save(path)
+    write_cudnn(path, layer)
+    rng = np.random.default_rng(7)
+    weights = {}
+
+    def fill(name, part):
+        if isinstance(part, h5py.Dataset):
+            part[...] = rng.normal(0, 0.5, part.shape)
+            weights[name.rpartition("/")[2].partition(":")[0]] = part[...]
+
+    with h5py.File(path, "r+") as file:
+        file["model_weights"].visititems(fill)
+    expected = run_cudnn(
+        X, weights["kernel"], weights["recurrent_kernel"], weights["bias"], gates
+    )
+
+    assert_same(load(path)(X), expected)
+
+
+def relu_above(x, threshold):
+    return np.where(x > threshold, x, 0.0)
+
+
+# What each layer of a Keras 2 file computes, from the documentation of Keras 2.
+DEFINED = {
+    "LeakyReLU": ({}, lambda x: np.where(x > 0, x, 0.3 * x)),
+    "LeakyReLU 0.07": ({"alpha": 0.07}, lambda x: np.where(x > 0, x, 0.07 * x)),
+    "ThresholdedReLU": ({}, lambda x: relu_above(x, 1.0)),
+    "ThresholdedReLU 0.5": ({"theta": 0.5}, lambda x: relu_above(x, 0.5)),
+    "Activation": ({"activation": "hard_sigmoid"}, hard_sigmoid),
+    "Activation swish": ({"activation": "swish"}, lambda x: x * sigmoid(x)),
+    "SpatialDropout1D": ({"rate": 0.3, "noise_shape": None, "seed": 1}, lambda x: x),
+    "ELU": ({"alpha": 0.7}, lambda x: np.where(x > 0, x, 0.7 * (np.exp(x) - 1))),
+    "ReLU": (
+        {"max_value": 1.0, "threshold": 0.2},
+        lambda x: np.clip(np.where(x >= 0.2, x, 0.0), None, 1.0),
+    ),
+    "BatchNormalization": (
+        {"axis": [2], "epsilon": 0.001, "renorm": False, "fused": None},
+        lambda x: x / np.sqrt(1.001),
+    ),
+    "LayerNormalization": (
+        {"axis": [2], "epsilon": 0.001},
+        lambda x: (
+            (x - x.mean(-1, keepdims=True)) / np.sqrt(x.var(-1, keepdims=True) + 0.001)
+        ),
+    ),
+}
+
+
+@pytest.mark.parametrize("case", DEFINED)
+def test_layers_of_keras_2_compute_what_it_documents(case):
+    options, define = DEFINED[case]
+    config = {"class_name": case.split()[0], "config": {"name": "one", **options}}
+
+    layer = keras.saving.deserialize_keras_object(
+        legacy_keras.translate(config, is_legacy=True)
+    )
+
+    assert_same(layer(X), define(X.astype("float64")))
+
+
 def set_option(key, value):
     def change(config):
         config["config"]["layers"][1]["config"][key] = value
