@@ -95,7 +95,7 @@ def name_reference(model: keras.Model, wrapped: Wrapped, fixed: int | None) -> s
     if wrapped.window:
         return f"model.predict of the last {wrapped.window} events"
     if is_stateful(model):
-        return "the stateful model, called one after another"
+        return "the stateful model in consecutive calls"
     if fixed:
         return f"model.predict after {fixed} events"
     return "model.predict of all events so far"
