@@ -9,7 +9,7 @@ BUNDLED := nature taxi
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
 .DEFAULT_GOAL := help
-.PHONY: help serve models train test test-fast test-memory test-container fuzz-api fuzz-binary check format bench bench-peers bench-memory bench-adding bench-chaos performance profile clean
+.PHONY: help serve models train test test-fast test-memory test-container fuzz-api fuzz-binary random-graphs check format bench bench-peers bench-memory bench-adding bench-chaos performance profile clean
 
 help:  ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -37,8 +37,8 @@ fuzz-api: .venv/installed-dev  ## make up requests from /openapi.json and check 
 	  $(BIN)/python -m pytest tests/service/test_api_fuzz.py
 
 random-graphs: .venv/installed-dev  ## try random Keras graphs over every layer, hours [GRAPHS=2000 SEED=0]
-	CARRYOVER_GRAPHS=$(or $(GRAPHS),2000) CARRYOVER_GRAPHS_SEED=$(or $(SEED),0) \
-	  .venv/bin/python -m pytest -q -s tests/models/test_random_graphs.py
+	@CARRYOVER_GRAPHS=$(or $(GRAPHS),2000) CARRYOVER_GRAPHS_SEED=$(or $(SEED),0) \
+	  $(BIN)/python -m pytest -q -s tests/models/test_random_graphs.py
 
 test-memory: .venv/installed-dev  ## drive random lives of sessions for longer [EXAMPLES=2000]
 	@EXAMPLES=$(or $(EXAMPLES),2000) $(BIN)/python -m pytest tests/service/memory/test_stateful.py

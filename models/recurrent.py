@@ -138,7 +138,7 @@ def add_trace(
     before: Sequence[Tensor],
     mask: Tensor,
 ) -> None:
-    """Run a cell's readable twin beside it, on the same events and memory."""
+    """Run the explained cell on the same events and memory."""
     index = stream.count("short_term_") - 1
     tracing = keras.layers.RNN(
         cell,

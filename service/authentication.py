@@ -20,7 +20,8 @@ def identify() -> None:
     """Note whom the request belongs to, before anything of it is looked at.
 
     Raises:
-        Unauthorized: It has no key, or an unknown one; of an unknown address too.
+        Unauthorized: It has no key, or one that is unknown or expired; of an
+                unknown address too.
         Forbidden: Its key does not allow the call.
     """
     rule = request.url_rule

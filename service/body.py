@@ -65,7 +65,7 @@ def read_chunked(
 
 
 def read(environ: WSGIEnvironment, num_bytes: int) -> bytes:
-    """Read so many bytes, or all there are.
+    """Read up to `num_bytes`.
 
     Raises:
         InvalidRequest: They cannot be read.

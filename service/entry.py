@@ -1,8 +1,8 @@
 """Entry control: which requests the engine takes in, by rows, events and time.
 
-A request is refused where it cannot be done in time beside those under way. Each of
-those counts for at most the request's own size, because the run queue shares time
-fairly: so a small request is taken in however much large ones have queued.
+A request is refused where it cannot be done in time in addition to those under way.
+Each of those counts for at most the request's own size, because the run queue shares
+time fairly: so a small request is taken in however much large ones have queued.
 """
 
 from __future__ import annotations

@@ -24,7 +24,7 @@ CarryoverError
 │   ├── IdempotencyMismatch
 │   ├── SequenceNotStarted
 │   └── ModelNotLoaded
-├── Unauthorized            the request presents no API key, or an unknown one
+├── Unauthorized            the API key is missing, unknown or expired
 ├── Forbidden               the API key has another scope
 ├── NotFound
 │   ├── ModelNotFound
@@ -211,13 +211,13 @@ class SequenceNotStarted(InvalidRequest):
 
 
 class ModelNotLoaded(InvalidRequest):
-    """A model's folder is damaged or not of a form this service reads."""
+    """A model's folder is damaged or unreadable, or its choice cannot be stored."""
 
     code = "model_not_loaded"
 
 
 class Unauthorized(CarryoverError):
-    """The request has no API key, or one the service does not know."""
+    """The request has no API key, or one that is unknown or has expired."""
 
     code = "unauthorized"
 
@@ -331,7 +331,7 @@ class RequestInProgress(Conflict):
 
 
 class EarlierRowFailed(Conflict):
-    """An earlier row of the same session in this request failed."""
+    """An earlier row of the session failed, or an earlier line cannot be read."""
 
     code = "earlier_row_failed"
 
@@ -361,7 +361,7 @@ class CorruptRecord(CarryoverError):
 
 
 class Overloaded(CarryoverError):
-    """More rows are waiting than the service takes; nothing was applied."""
+    """The service has no room or time for the request now; nothing was applied."""
 
     code = "overloaded"
 

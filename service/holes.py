@@ -20,7 +20,8 @@ from service.memory.sessions import MAX_SESSION_BYTES
 from service.rows import Refused, Result, Row
 
 # Maximum number of sessions remembered as failed, and as resumed after all failed: 200
-# bytes each at most. Further ones are held back.
+# bytes each at most. One more failed session holds all back; one more resumed one stays
+# held back.
 MAX_SESSIONS = 10_000
 # What a line is refused with that is too long or not JSON.
 UNREADABLE = (BodyTooLarge, InvalidJson)

@@ -148,7 +148,7 @@ def take_break() -> None:
 
 
 def long_work(num_bytes: int) -> AbstractContextManager[object]:
-    """Return breaks for work on so many bytes; small work takes none.
+    """Return breaks for work on `num_bytes`; small work takes none.
 
     Many large requests may have come at once: the first break comes before the work.
     """

@@ -1,4 +1,4 @@
-"""Whether a manifest's schemas and numbers are those of the network beside it.
+"""Check of a manifest against the network it comes with.
 
 A manifest is a file anybody can change. Its numbers are compared with the network's own
 before anything of their size is allocated.

@@ -129,7 +129,7 @@ def encode_for(row: Row, model: Model, encoded_by: Model) -> np.ndarray:
     """
     if model.schema == encoded_by.schema:
         return row.sequence
-    if not len(row.sequence):  # a forecast of the memory as it is
+    if not len(row.sequence):  # a forecast of the unchanged memory
         return np.empty((0, *model.encoder.columns), model.encoder.dtype)
     if row.events is not None:
         try:

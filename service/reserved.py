@@ -35,7 +35,7 @@ class Reserved:
         self._handlers: dict[Handler, None] = {}
 
     def admit(self, handler: Handler, num_open: int) -> bool:
-        """Take a connection in; tell whether it is one of the reserved.
+        """Take a connection in; return whether it is one of the reserved.
 
         The last place drops the oldest of them, so that silent clients cannot keep
         them all: a health call is sent as soon as its connection is open.

@@ -20,7 +20,7 @@ from pathlib import Path
 RUN_VARIABLE = "SERVICE_RUN"
 GENERATION_VARIABLE = "SERVICE_GENERATION"
 LOCK_FILE = "alive"
-# A lock for who may not wait: a reader that has it may have been stopped.
+# Non-blocking lock: a reader that has it may have been stopped.
 NOW = fcntl.LOCK_EX | fcntl.LOCK_NB
 log = logging.getLogger(__name__)
 

@@ -246,7 +246,7 @@ TABLE = (
         DAY,
         "How long a sealed memory can be sent back.",
     ),
-    # A transaction more for each such row: refusing costs keeping.
+    # About 100 bytes a chain, read and written in the transactions of the sessions.
     Setting(
         "token_anti_rollback",
         on_or_off,
@@ -301,7 +301,7 @@ TABLE = (
         "connections",
         positive_int,
         2000,
-        "Maximum number of connections of a worker. Beyond it a few more are accepted "
+        "Maximum number of connections of a worker. Beyond it 15 more are accepted "
         "for health calls; other requests on them get 503.",
     ),
     # A silent stream is as good as none: its sessions are stored, another one continues
@@ -318,8 +318,8 @@ TABLE = (
         "max_body_bytes",
         positive_int,
         4 * 2**20,
-        "Longest request body. A worker reads bodies over 64 KiB while they are at "
-        "most four of it together; others wait, and get 503 after half of "
+        "Longest request body. A worker reads bodies over 64 KiB while their sum is at "
+        "most 4 times this; others wait, and get 503 after half of "
         "CARRYOVER_REQUEST_TIMEOUT_SECONDS.",
     ),
     Setting("max_rows", positive_int, 1024, "Most rows in one request."),

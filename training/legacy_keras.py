@@ -1,7 +1,8 @@
 """What Keras 2, TF 1 and TF 2.0 to 2.15 wrote, as Keras 3 reads it.
 
-Every rule is one entry of a table here, and `docs` lists them. What a rule cannot
-translate is refused: a layer that is loaded as another is a wrong number nobody sees.
+Rules for the arguments of layers; `legacy_nodes` has those for calls, `load_keras`
+those for weights. What a rule cannot translate is refused: a layer that is loaded as
+another is a wrong number nobody sees.
 Initializers, regularizers and constraints are dropped, because they only matter in
 training and their names changed.
 """

@@ -31,8 +31,7 @@ PAUSE_SECONDS = {"worker": (0.1, 1.0), "store": (1.0, 3.0)}
 FAULT_SECONDS = (1.5, 3.0)
 LOAD_SECONDS = 60.0
 PROCESSES = ("kill worker", "kill store", "kill worker", "pause worker", "pause store")
-LASTING = ("fill disk", "damage version", "be greedy")
-# Each that lasts has some that do not before it.
+# Each of the last kind has some of the first before it.
 ACTS = (
     *("kill worker", "kill store", "fill disk"),
     *("pause store", "damage version"),

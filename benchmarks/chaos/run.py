@@ -37,7 +37,7 @@ SETTINGS = {
 APPEND_ALWAYS = ("--appendonly", "yes", "--appendfsync", "always")
 # gunicorn's words for a worker that a signal ended; SIGKILL is sent here.
 DIED = re.compile(r"was sent (?!SIGKILL)(SIG\w+)")
-BESIDE_GREED = "milliseconds beside a greedy client, percentile {}"
+LATENCY_UNDER_GREED = "milliseconds next to a greedy client, percentile {}"
 JOIN_SECONDS = PATIENCE_SECONDS + 60
 
 
@@ -102,7 +102,7 @@ def count_beside_greed(ledger: Ledger) -> None:
     if seconds := sorted(ledger.seconds_beside_greed):
         for share in (50, 99):
             taken = seconds[(len(seconds) - 1) * share // 100]
-            ledger.counts[BESIDE_GREED.format(share)] = round(1000 * taken)
+            ledger.counts[LATENCY_UNDER_GREED.format(share)] = round(1000 * taken)
 
 
 def open_store(kind: str, stack: contextlib.ExitStack) -> RedisServer | None:

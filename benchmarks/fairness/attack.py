@@ -35,7 +35,13 @@ def post(connection: http.client.HTTPConnection, path: str, body: bytes) -> int:
     return answer.status
 
 
-def attack(url: str, body: bytes, num_connections: int, until: float, told) -> None:  # type: ignore[no-untyped-def]
+def attack(
+    url: str,
+    body: bytes,
+    num_connections: int,
+    until: float,
+    result: multiprocessing.Queue[dict[int, int]],
+) -> None:
     """Send the same large request over many connections until a moment."""
     parts, statuses = urlsplit(url), Counter[int]()
 
@@ -57,7 +63,7 @@ def attack(url: str, body: bytes, num_connections: int, until: float, told) -> N
         thread.start()
     for thread in threads:
         thread.join()
-    told.put(dict(statuses))
+    result.put(dict(statuses))
 
 
 def run(
@@ -65,24 +71,23 @@ def run(
 ) -> Seen:
     """Measure one-event requests of one client while another attacks."""
     context = multiprocessing.get_context("spawn")
-    told = context.Queue()
+    result: multiprocessing.Queue[dict[int, int]] = context.Queue()
     until = time.time() + HEAD_START_SECONDS + seconds
     data = json.dumps(body).encode()
     attacker = context.Process(
-        target=attack, args=(url, data, num_connections, until, told)
+        target=attack, args=(url, data, num_connections, until, result)
     )
     attacker.start()
     time.sleep(HEAD_START_SECONDS)
     statuses, latencies = ask(url, json.dumps(probe).encode(), until)
-    attacked = told.get(timeout=2 * TIMEOUT_SECONDS)
+    attacked = result.get(timeout=2 * TIMEOUT_SECONDS)
     attacker.join()
     latencies.sort()
     last = len(latencies) - 1
-    return Seen(
-        dict(statuses),
-        *(round(1000 * latencies[round(last * share)], 2) for share in (0.5, 0.99, 1)),
-        attacked,
+    median, p99, longest = (
+        round(1000 * latencies[round(last * share)], 2) for share in (0.5, 0.99, 1)
     )
+    return Seen(dict(statuses), median, p99, longest, attacked)
 
 
 def ask(url: str, body: bytes, until: float) -> tuple[Counter[int], list[float]]:

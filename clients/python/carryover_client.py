@@ -538,7 +538,7 @@ class CannotForecast(InvalidRequest): """The model's output is not a next event.
 class IdempotencyMismatch(InvalidRequest): """The key was used for another request."""
 class SequenceNotStarted(InvalidRequest): """A sequence of infer is not live."""
 class ModelNotLoaded(InvalidRequest): """A model's folder cannot be read."""
-class Unauthorized(CarryoverError): """The API key is missing or unknown."""
+class Unauthorized(CarryoverError): """The API key is missing, unknown or expired."""
 class Forbidden(CarryoverError): """The API key does not allow this call."""
 class NotFound(CarryoverError): """There is nothing at this address."""
 class ModelNotFound(NotFound): """No model of this name is loaded."""

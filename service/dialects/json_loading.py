@@ -1,8 +1,8 @@
 """JSON of a large body, read value by value, so that other requests continue meanwhile.
 
-For bodies that the quick decoder refuses: takes what Python's `json` takes (NaN and
-Infinity too) and raises its errors. Values within the outer containers are read one by
-one.
+For bodies over 64 KiB, and those that the quick decoder refuses. Takes what Python's
+`json` takes (NaN and Infinity too) and raises its errors. Values within the outer
+containers are read one by one.
 """
 
 from __future__ import annotations
@@ -136,8 +136,8 @@ class Reader:
 
     def _read_object(self, depth: int) -> dict[str, Any]:
         members: dict[str, Any] = {}
-        is_over = self.take("{", "}")
-        while not is_over:
+        is_closed = self.take("{", "}")
+        while not is_closed:
             if self.text[self.at : self.at + 1] != '"':
                 raise self._error("Expecting property name enclosed in double quotes")
             name = self.read(0)
@@ -147,16 +147,16 @@ class Reader:
             self.at += 1
             self.skip()
             members[name] = self.read_member(name, depth)
-            is_over = self.is_over("}")
+            is_closed = self.read_separator("}")
         return members
 
     def _read_list(self, depth: int) -> list[Any]:
         values: list[Any] = []
-        is_over = self.take("[", "]")
-        while not is_over:
+        is_closed = self.take("[", "]")
+        while not is_closed:
             values += self._read_scalars()
             values.append(self.read(depth))
-            is_over = self.is_over("]")
+            is_closed = self.read_separator("]")
         return values
 
     def _read_scalars(self) -> list[Any]:
@@ -174,11 +174,11 @@ class Reader:
         """Take the opening bracket; return whether the closing one follows."""
         self.at += len(opening)
         self.skip()
-        is_over = self.text[self.at : self.at + 1] == closing
-        self.at += is_over
-        return is_over
+        is_closed = self.text[self.at : self.at + 1] == closing
+        self.at += is_closed
+        return is_closed
 
-    def is_over(self, closing: str) -> bool:
+    def read_separator(self, closing: str) -> bool:
         """Take what follows a value: a comma, or the closing bracket."""
         self.skip()
         character = self.text[self.at : self.at + 1]
@@ -209,12 +209,12 @@ class BodyReader(Reader):
         if not is_rows or self.text[self.at : self.at + 1] != "[":
             return self.read(depth)
         rows: list[str] = []
-        is_over = self.take("[", "]")
-        while not is_over:
+        is_closed = self.take("[", "]")
+        while not is_closed:
             rows.append(self._cut())
             if len(rows) > self._max_rows:
                 raise too_many_rows(self._rows, len(rows), self._max_rows)
-            is_over = self.is_over("]")
+            is_closed = self.read_separator("]")
         return rows
 
     def _cut(self) -> str:

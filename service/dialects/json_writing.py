@@ -36,7 +36,7 @@ def in_pieces(value: Any) -> Any:
 
 
 def write_list(values: Sequence[Any] | np.ndarray, length: int) -> orjson.Fragment:
-    """Write a list, so many of its elements at a time."""
+    """Write a list in pieces of `length` elements."""
     pieces = []
     for start in range(0, len(values), length):
         piece = values[start : start + length]

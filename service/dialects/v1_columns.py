@@ -111,7 +111,7 @@ def pick(column: Any, k: int) -> Any:
 
 
 def find_lone(name: str, manifest: Manifest) -> Callable[[Any], bool]:
-    """Return what tells one event of an input from a list of them."""
+    """Return a predicate for one event of an input, not a list of them."""
     fields = {field["name"]: field for field in manifest.input.get("fields", ())}
     field = fields.get(name, manifest.input)
     # A vector of one number may stand without its list, so that a list is a sequence.

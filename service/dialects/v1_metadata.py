@@ -32,7 +32,7 @@ class Detail(msgspec.Struct):
 
 
 class VersionStatus(msgspec.Struct):
-    """One version, as TensorFlow Serving tells it."""
+    """One version, in TensorFlow Serving's form."""
 
     version: str
     state: str = "AVAILABLE"

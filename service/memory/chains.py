@@ -34,9 +34,6 @@ class Use(NamedTuple):
     version: int = 0
 
 
-NO_USE = Use()
-
-
 def name_chain(chain: bytes, tenant: str, model: str) -> bytes:
     """Name a chain among all tenants and models, as the store does."""
     return SessionKey(tenant, model + MARK, chain.hex()).encode()

@@ -83,8 +83,8 @@ def _split(path: Path) -> list[bytes]:
     if not content or len(content) % KEY_BYTES:
         raise ValueError(
             f"The key file {path} holds {len(content)} bytes; expected {KEY_BYTES} "
-            "random bytes for each key. Restore it, or delete it to have a new one "
-            "made."
+            "random bytes for each key. Restore it. To begin with another key, which "
+            f"opens none of the tokens clients have, delete it and {path}{MARK_SUFFIX}."
         )
     starts = range(0, len(content), KEY_BYTES)
     return [content[start : start + KEY_BYTES] for start in starts]

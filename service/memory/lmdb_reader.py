@@ -18,7 +18,6 @@ from typing import NamedTuple
 MAGIC, DATA_VERSION = 0xBEEFC0DE, 1
 # Page number, padding, flags, begin and end of the free room (or overflow pages).
 PAGE = Struct("<QHHHH")
-OVERFLOW_COUNT = Struct("<I")
 # Low and high half of a size or page number, flags, size of the key.
 NODE = Struct("<HHHH")
 NUMBER = Struct("<Q")

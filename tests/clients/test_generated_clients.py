@@ -17,7 +17,7 @@ pytestmark = [pytest.mark.tensorflow, pytest.mark.server]
 
 DRIVERS = Path(__file__).with_name("drivers")
 MODEL = "nature"
-# What the generator does not know it can read as bytes, if it is told so.
+# What the generator does not know it can read as bytes, if it is configured so.
 CONFIG = """
 post_hooks: []
 content_type_overrides:
@@ -56,10 +56,10 @@ def expected(service):
     }
 
 
-def assert_told(told, expected):
-    inferred = told.pop("infer")
+def assert_result(result, expected):
+    inferred = result.pop("infer")
     np.testing.assert_allclose(inferred, expected["bare"][-1], atol=1e-6)
-    assert {name: told[name] for name in expected} == expected
+    assert {name: result[name] for name in expected} == expected
 
 
 @pytest.fixture(scope="module")
@@ -91,11 +91,11 @@ def test_python_client_drives_a_session(python_client, service, expected):
     driver = DRIVERS / "with_generated_python.py"
     path = {**os.environ, "PYTHONPATH": str(python_client)}
 
-    told = json.loads(run(python, driver, service.url, MODEL, env=path))
+    result = json.loads(run(python, driver, service.url, MODEL, env=path))
 
-    assert told["failed"] == "step_conflict"
-    assert told["state"] == 4
-    assert_told(told, expected)
+    assert result["failed"] == "step_conflict"
+    assert result["state"] == 4
+    assert_result(result, expected)
 
 
 @pytest.fixture(scope="module")
@@ -124,7 +124,9 @@ def test_typescript_client_leaves_optional_what_is(typescript_client):
 
 
 def test_typescript_client_drives_a_session(typescript_client, service, expected):
-    told = json.loads(run("node", typescript_client / "driver.js", service.url, MODEL))
+    result = json.loads(
+        run("node", typescript_client / "driver.js", service.url, MODEL)
+    )
 
-    assert told["state"] == 5
-    assert_told(told, expected)
+    assert result["state"] == 5
+    assert_result(result, expected)

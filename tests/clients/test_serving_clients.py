@@ -47,22 +47,22 @@ def drive(name, *arguments):
 def test_kserve_drives_a_session_over_v1_and_v2(service, whole):
     v1, v2 = drive("with_kserve", service.url, MODEL)
 
-    for told in (v1, v2):
-        assert told["live"] is told["ready"] is True
-        assert told["steps"] == [1, 3, 4]
-        np.testing.assert_allclose(told["probabilities"], whole, atol=TOLERANCE)
+    for result in (v1, v2):
+        assert result["live"] is result["ready"] is True
+        assert result["steps"] == [1, 3, 4]
+        np.testing.assert_allclose(result["probabilities"], whole, atol=TOLERANCE)
     assert v1["layers"] > 0
 
 
 def test_ovmsclient_drives_a_sequence_by_the_default_version(service, whole):
-    told = drive("with_ovmsclient", service.url.removeprefix("http://"), MODEL)
+    result = drive("with_ovmsclient", service.url.removeprefix("http://"), MODEL)
 
-    assert told["states"] == ["AVAILABLE"]
-    assert told["spec"] == MODEL
-    assert told["steps"] == [[1], [3], [4]]
-    np.testing.assert_allclose(told["probabilities"], whole, atol=TOLERANCE)
+    assert result["states"] == ["AVAILABLE"]
+    assert result["spec"] == MODEL
+    assert result["steps"] == [[1], [3], [4]]
+    np.testing.assert_allclose(result["probabilities"], whole, atol=TOLERANCE)
     alone = service.predict(MODEL, ["bear"], ["squirrel"]).json()["predictions"]
-    assert told["rows"] == alone
+    assert result["rows"] == alone
 
 
 def fetch_statistics(service):

@@ -5,7 +5,7 @@ import { firstValue } from "./model.js";
 
 const STEP_MS = 30 * 60 * 1000;
 
-/** A form for one event; after each, its time goes on by half an hour. */
+/** A form for one event; after each, its time advances by half an hour. */
 export function Fields({ model, onAppend }) {
   const fields = model.fields ?? [{ name: "event", type: model.kind, size: model.size }];
   const [values, setValues] = useState(() =>
