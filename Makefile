@@ -9,7 +9,7 @@ BUNDLED := nature taxi
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
 .DEFAULT_GOAL := help
-.PHONY: help serve models train test test-fast test-memory test-container fuzz-api fuzz-binary random-graphs check format bench bench-peers bench-memory bench-adding bench-chaos performance profile clean
+.PHONY: help serve models train test test-fast test-memory test-container fuzz-api fuzz-binary random-graphs check format bench bench-peers bench-memory bench-adding bench-chaos performance profile screenshots clean
 
 help:  ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -81,6 +81,9 @@ bench-adding: .venv/installed-dev  ## where a simple RNN stops remembering: 24 t
 bench-chaos: .venv/installed-dev models  ## kill workers, and Redis, under load; count what was lost or doubled
 	@$(BIN)/python -m benchmarks.chaos --store lmdb
 	@$(BIN)/python -m benchmarks.chaos --store redis
+
+screenshots: .venv/installed-dev models  ## draw the playground, phone and desktop, into docs/images/
+	@$(BIN)/python -m tests.playground.screenshots
 
 clean:  ## remove everything that was made here: environment, models, runs, sessions
 	rm -rf .venv .bench artifacts runs var .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -5,11 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from playwright.sync_api import expect
 
 from tests.playground.browsers import open_chromium
 from tests.servers import Server
 
 WIDE = {"width": 1360, "height": 900}
+# A busy machine is no defect of the page.
+expect.set_options(timeout=30_000)
 NOTE_CONTROLS = (Path(__file__).parent / "controls.js").read_text()
 
 
@@ -68,7 +71,7 @@ def open_page(chromium, playground, controls):
         )
         context.add_init_script(NOTE_CONTROLS)
         page = context.new_page()
-        page.set_default_timeout(15_000)
+        page.set_default_timeout(60_000)
         opened.append((context, Watched(page, playground.url)))
         page.goto(f"{playground.url}/{address}{place}")
         page.locator(ready).first.wait_for()

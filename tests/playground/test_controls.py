@@ -48,6 +48,7 @@ def place(model, events=None, **fields):
 
 
 def read_place(page):
+    page.wait_for_timeout(250)  # the page waits for rest before it writes an address
     fields = parse_qs(urlparse(page.url).fragment)
     return {key: values[0] for key, values in fields.items()}
 

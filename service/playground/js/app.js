@@ -1,6 +1,6 @@
 /** The page: the story first, then time, then one unit's numbers; operators' panels last. */
 
-import { html } from "../vendor/htm-preact.js";
+import { html, useMemo } from "../vendor/htm-preact.js";
 import { Composer } from "./composer.js";
 import { Header } from "./header.js";
 import { Lane, Trouble } from "./lane.js";
@@ -32,6 +32,13 @@ function Waiting({ state, onOpen }) {
 function Ready({ bench, state, theme }) {
   const lane = state.lanes[state.active];
   const selected = Math.min(state.selected, lane.trace.columns.length - 1);
+  // What the selection does not change is not compared at each step.
+  const composer = useMemo(
+    () => html`<${Composer} key=${lane.model.inputKey} model=${lane.model} session=${lane.session}
+      onAppend=${(events) => bench.append(events)} onReplace=${(events) => bench.replace(events)} />`,
+    [lane.model, lane.session],
+  );
+  const panels = useMemo(() => html`<${Panels} bench=${bench} state=${state} />`, [state.calls, state.lanes]);
   return html`<${Story} lane=${lane} selected=${selected} influence=${state.influence} />
     <div class="bench">
       <section class="card" aria-label="The sequence">
@@ -46,12 +53,11 @@ function Ready({ bench, state, theme }) {
           <${WhatIf} lane=${lane} selected=${selected} hasTwo=${state.lanes.length > 1} forecast=${state.forecast}
             onFork=${() => bench.fork()} onRewind=${() => bench.rewind()} onForecast=${(horizon) => bench.forecast(horizon)} />
         </div>
-        <${Composer} key=${lane.model.inputKey} model=${lane.model} session=${lane.session}
-          onAppend=${(events) => bench.append(events)} onReplace=${(events) => bench.replace(events)} />
+        ${composer}
       </section>
       <${UnitPanel} lane=${lane} selected=${selected} unit=${state.unit} onUnit=${(unit) => bench.change({ unit })} />
     </div>
-    <${Panels} bench=${bench} state=${state} />`;
+    ${panels}`;
 }
 
 function describeNetwork({ cell, units }) {

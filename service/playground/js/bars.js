@@ -20,7 +20,7 @@ function Bar({ label, value, colour, threshold }) {
   return html`<div class="bar">
     <span class="bar-label" title=${label}>${label}</span>
     <span class="track">
-      <i class=${colour} style=${{ width: `${100 * value}%` }}></i>
+      <span class="fill"><i class=${colour} style=${{ transform: `translateX(${100 * value - 100}%)` }}></i></span>
       ${threshold !== null && html`<b style=${{ left: `${100 * threshold}%` }} title="threshold ${threshold}"></b>`}
     </span>
     <span class="number">${value.toFixed(2)}${isDecided && html`<em class="bar-decided" title="decided: at or over the threshold ${threshold}"> ✓</em>`}</span>

@@ -4,24 +4,37 @@ import { html, useEffect, useRef } from "../vendor/htm-preact.js";
 import { readFan } from "./model.js";
 
 const HEIGHT = 200;
+const MOST_POINTS = 60;
 
 export function Chart({ lane, selected, theme, onSelect }) {
   const { model, trace } = lane;
   const host = useRef(null);
+  const now = useRef({});
+  now.current = { ...now.current, selected, onSelect, count: trace.columns.length };
   useEffect(() => {
-    const width = host.current.clientWidth;
     const data = listSeries(model, trace.columns, selected);
-    const plot = new globalThis.uPlot(describePlot(model, width, trace.columns, selected), data, host.current);
-    const pick = () => plot.cursor.idx !== null && onSelect(Math.min(plot.cursor.idx, trace.columns.length - 1));
-    plot.over.addEventListener("click", pick);
-    const watch = new ResizeObserver(() => plot.setSize({ width: host.current.clientWidth, height: HEIGHT }));
+    const plot = new globalThis.uPlot(describePlot(model, host.current.clientWidth, now), data, host.current);
+    now.current.plot = plot;
+    plot.over.addEventListener("click", () => pick(plot, now.current));
+    const watch = new ResizeObserver(() => fit(plot, host.current.clientWidth));
     watch.observe(host.current);
     return () => {
       watch.disconnect();
       plot.destroy();
     };
-  }, [model, trace.columns, selected, theme]);
+  }, [model, theme]);
+  useEffect(() => {
+    now.current.plot.setData(listSeries(model, trace.columns, selected));
+  }, [model, theme, trace.columns, selected]);
   return html`<div class="chart" ref=${host} role="img" aria-label=${describe(model, trace.columns, selected)}></div>`;
+}
+
+function pick(plot, { onSelect, count }) {
+  if (plot.cursor.idx !== null) onSelect(Math.min(plot.cursor.idx, count - 1));
+}
+
+function fit(plot, width) {
+  if (width !== plot.width) plot.setSize({ width, height: HEIGHT });
 }
 
 function describe(model, columns, selected) {
@@ -41,7 +54,7 @@ export function listSeries(model, columns, selected) {
   return [at((k) => k + 1), at(value), ahead(0), ahead(1), ahead(2)];
 }
 
-function describePlot(model, width, columns, selected) {
+function describePlot(model, width, now) {
   const style = getComputedStyle(document.documentElement);
   const colour = (name) => style.getPropertyValue(name).trim();
   const axis = {
@@ -63,13 +76,17 @@ function describePlot(model, width, columns, selected) {
     ],
     series: [
       {},
-      { stroke: colour("--ink"), width: 1.5, points: { show: columns.length < 60, size: 4, fill: colour("--panel") } },
+      {
+        stroke: colour("--ink"),
+        width: 1.5,
+        points: { show: () => now.current.count < MOST_POINTS, size: 4, fill: colour("--panel") },
+      },
       fan,
       { stroke: colour("--positive-ink"), width: 2, points: { show: true, size: 5, fill: colour("--panel") } },
       fan,
     ],
     bands: model.quantiles ? [{ series: [4, 2], fill: colour("--fan") }] : [],
-    hooks: { draw: [(plot) => drawSelected(plot, selected, colour("--accent"))] },
+    hooks: { draw: [(plot) => drawSelected(plot, now.current.selected, colour("--accent"))] },
   };
 }
 

@@ -9,6 +9,7 @@ import { Workbench } from "./workbench.js";
 
 const root = document.getElementById("app");
 let isDrawing = false;
+let resting = 0;
 const bench = new Workbench(draw);
 
 function draw() {
@@ -24,7 +25,14 @@ function draw() {
   });
 }
 
+// Browsers refuse more than some 200 changes of the address in half a minute.
 function keepPlace() {
+  clearTimeout(resting);
+  resting = setTimeout(writeAddress, 200);
+}
+
+function writeAddress() {
+  clearTimeout(resting);
   if (bench.state.status !== "ready" || bench.state.lanes.length === 0) return;
   const hash = writePlace(placeOf(bench.state));
   if (hash !== location.hash) history.replaceState(null, "", hash);
@@ -42,5 +50,6 @@ function open() {
 watchCalls((call) => bench.noteCall(call));
 followTheme(draw);
 addEventListener("hashchange", open);
+addEventListener("pagehide", writeAddress);
 root.textContent = "";
 open();

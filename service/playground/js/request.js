@@ -1,6 +1,6 @@
 /** The last request as curl and as Python, and its raw answer. */
 
-import { html, useState } from "../vendor/htm-preact.js";
+import { html, useMemo, useState } from "../vendor/htm-preact.js";
 import { hasApiKey } from "./api.js";
 import { CopyButton } from "./clipboard.js";
 
@@ -12,8 +12,6 @@ export function RequestPanel({ calls }) {
   const [chosen, setChosen] = useState(0);
   if (calls.length === 0) return html`<p class="quiet">No request was sent yet.</p>`;
   const shown = calls.find(({ id }) => id === chosen) ?? calls.find(isMain) ?? calls[0];
-  const request = FORMS[form](shown);
-  const answer = JSON.stringify(shown.answer);
   return html`<div class="request">
     <div class="panel-row">
       <select aria-label="Which request" value=${shown.id} onChange=${(event) => setChosen(Number(event.target.value))}>${calls.map(
@@ -23,12 +21,19 @@ export function RequestPanel({ calls }) {
         (name) =>
           html`<button key=${name} type="button" aria-pressed=${name === form} onClick=${() => setForm(name)}>${name}</button>`,
       )}</div>
-      <${CopyButton} text=${request} label="the request" />
     </div>
-    <pre tabindex="0" aria-label="The request as ${form}"><code>${shorten(request)}</code></pre>
-    <div class="panel-row"><h3>Answer <small>status ${shown.status}</small></h3><${CopyButton} text=${answer} label="the answer" /></div>
-    <pre tabindex="0" aria-label="The raw answer"><code>${shorten(answer)}</code></pre>
+    <${Shown} key=${`${shown.id} ${form}`} call=${shown} form=${form} />
   </div>`;
+}
+
+// Written out once per call: an answer may have megabytes.
+function Shown({ call, form }) {
+  const request = useMemo(() => FORMS[form](call), []);
+  const answer = useMemo(() => JSON.stringify(call.answer), []);
+  return html`<div class="panel-row"><h3>Request</h3><${CopyButton} text=${request} label="the request" /></div>
+    <pre tabindex="0" aria-label="The request as ${form}"><code>${shorten(request)}</code></pre>
+    <div class="panel-row"><h3>Answer <small>status ${call.status}</small></h3><${CopyButton} text=${answer} label="the answer" /></div>
+    <pre tabindex="0" aria-label="The raw answer"><code>${shorten(answer)}</code></pre>`;
 }
 
 // What the user asked for; leaving events out to explain an answer is the page's own.

@@ -35,8 +35,17 @@ export function listStrips(layers) {
   return { strips, height: Math.max(0, top - LAYER_GAP - STRIP_GAP) };
 }
 
-/** Read the colours of the theme in force. */
+// Of the theme they were read for: asking the document makes it work out its styles.
+let known = { theme: null };
+
+/** The colours of the theme in force. */
 export function readColours() {
+  const { theme } = document.documentElement.dataset;
+  if (known.theme !== theme) known = { theme, ...findColours() };
+  return known;
+}
+
+function findColours() {
   const style = getComputedStyle(document.documentElement);
   const read = (name) => style.getPropertyValue(name).trim();
   return {

@@ -24,8 +24,7 @@ export function Timeline({ lane, selected, unit, theme, influence, onSelect, onU
     [lane.id, trace.columns.at(-1)?.values !== null],
   );
   const scale = useMemo(() => findScale(trace.columns), [trace.columns]);
-  const look = () => setRoom({ left: scroller.current.scrollLeft, width: scroller.current.clientWidth });
-  useLayoutEffect(look, [trace.columns.length]);
+  const look = () => setRoom((now) => measure(scroller.current, now));
   useEffect(() => {
     const watch = new ResizeObserver(look);
     watch.observe(scroller.current);
@@ -34,7 +33,7 @@ export function Timeline({ lane, selected, unit, theme, influence, onSelect, onU
   const count = trace.columns.length;
   const narrowest = room.width < PHONE ? SMALL : NARROWEST;
   const width = Math.max(narrowest, Math.min(WIDEST, Math.floor(room.width / count)));
-  useEffect(() => keepInSight(scroller.current, selected, width), [selected, count, width]);
+  useLayoutEffect(() => keepInSight(scroller.current, room, selected, width), [selected, count, width, room.width]);
   const first = Math.max(0, Math.floor(room.left / width) - MARGIN);
   const shown = trace.columns.slice(first, first + Math.ceil(room.width / width) + 2 * MARGIN + 1);
   return html`<div class="timeline">
@@ -46,7 +45,7 @@ export function Timeline({ lane, selected, unit, theme, influence, onSelect, onU
         ${shown.map((column, k) => {
           const index = first + k;
           return html`<${Column} key=${index} model=${model} column=${column} index=${index} width=${width} isSelected=${index === selected}
-            layout=${layout} scale=${scale} theme=${theme} unit=${unit} onSelect=${onSelect} onUnit=${onUnit} />`;
+            layout=${layout} scale=${scale} theme=${theme} unit=${index === selected ? unit : null} onSelect=${onSelect} onUnit=${onUnit} />`;
         })}
       </div>
     </div>
@@ -64,12 +63,18 @@ function press(key, selected, onSelect, scroller) {
   );
 }
 
-function keepInSight(scroller, selected, width) {
-  if (selected < 0) return;
-  const left = selected * width;
+function measure(scroller, now) {
+  const { scrollLeft, clientWidth } = scroller;
+  return scrollLeft === now.left && clientWidth === now.width ? now : { left: scrollLeft, width: clientWidth };
+}
+
+// Almost a whole width at once, so that playing scrolls seldom; by what was measured
+// last, because asking the document again would lay it out once more.
+function keepInSight(scroller, room, selected, width) {
+  const left = Math.max(0, selected) * width;
   const right = left + width;
-  if (left < scroller.scrollLeft) scroller.scrollLeft = left;
-  else if (right > scroller.scrollLeft + scroller.clientWidth) scroller.scrollLeft = right - scroller.clientWidth;
+  if (left < room.left) scroller.scrollLeft = right + width - room.width;
+  else if (right > room.left + room.width) scroller.scrollLeft = left - width;
 }
 
 function Names({ model, layout, hasSurprise }) {
@@ -83,7 +88,11 @@ function Names({ model, layout, hasSurprise }) {
   </div>`;
 }
 
+// What a column shows; its handlers do the same whichever render they are from.
+const SHOWN = ["column", "width", "isSelected", "layout", "scale", "theme", "unit"];
+
 function Column({ model, column, index, width, isSelected, layout, scale, theme, unit, onSelect, onUnit }) {
+  this.shouldComponentUpdate = (next) => SHOWN.some((name) => next[name] !== this.props[name]);
   const name = eventName(column.event);
   return html`<button type="button" class="column ${isSelected ? "selected" : ""}" aria-pressed=${isSelected} tabindex=${isSelected ? 0 : -1}
     aria-label="${`${model.noun} ${column.step}: ${name}. ${describeAnswer(model, column.values)}`}" onClick=${() => onSelect(index)} style=${{ width: `${width}px` }}>

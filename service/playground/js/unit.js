@@ -35,7 +35,7 @@ function Step({ column, before, shown }) {
   const numbers = readUnit(column, before, shown);
   return html`<dl class="gates">${listGates(kind, numbers).map(
     ([name, text, value]) => html`<dt>${name}</dt><dd class="gate-value"><span class="track" aria-hidden="true">
-        <i class=${name.startsWith("candidate") || name.startsWith("short") ? (value < 0 ? "negative" : "positive") : "gate"} style=${{ width: `${100 * Math.min(1, Math.abs(value))}%` }}></i></span>
+        <span class="fill"><i class=${name.startsWith("candidate") || name.startsWith("short") ? (value < 0 ? "negative" : "positive") : "gate"} style=${{ transform: `translateX(${100 * Math.min(1, Math.abs(value)) - 100}%)` }}></i></span></span>
         <span class="number">${text}</span></dd>`,
   )}</dl>
     <details open><summary>Equations</summary><div class="equations">${listSteps(kind, numbers).map(
