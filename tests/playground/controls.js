@@ -7,7 +7,8 @@
     const group = control.closest("[role=group], section, header, aside")?.getAttribute("aria-label") ?? "header";
     const kind = KINDS.find((name) => control.classList.contains(name));
     const label = control.labels?.[0]?.firstChild?.textContent;
-    const name = kind ?? control.getAttribute("aria-label") ?? label ?? control.textContent;
+    const pasted = control.localName === "textarea" ? "pasted text" : null;
+    const name = kind ?? pasted ?? control.getAttribute("aria-label") ?? label ?? control.textContent;
     const plain = name.trim().replace(/^(Open session|Heat map of|Add|Copy|Copied|Pause|Play).*/, "$1");
     return `${group.replace(/^Add a .*|^Add .*s$|, oldest first$/, "")} > ${control.localName} ${plain}`.replace(/\d+/g, "#");
   }

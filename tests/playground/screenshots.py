@@ -14,6 +14,8 @@ from tests.servers import ROOT, Server
 IMAGES = ROOT / "docs" / "images"
 DESKTOP = {"width": 1360, "height": 900}
 PHONE = {"width": 390, "height": 844}
+# What a page shows last: arcs, once the selection rests, or another view than columns.
+WHOLE = ".arcs path, .folded svg, canvas.map"
 # Name, place, window, colours, and whether all of the page is drawn.
 SHOTS = (
     ("playground-desktop-light", "", DESKTOP, "light", False),
@@ -33,10 +35,11 @@ def draw_all() -> None:
     ):
         for name, place, window, scheme, is_whole in SHOTS:
             page = browser.new_page(viewport=window, color_scheme=scheme)
+            page.set_default_timeout(120_000)
             page.goto(f"{server.url}/playground{place}")
             page.locator(".bench").wait_for()
-            page.wait_for_load_state("networkidle")
-            page.wait_for_timeout(500)  # arcs are asked for once the selection rests
+            page.locator(WHOLE).first.wait_for()
+            page.wait_for_timeout(500)  # bars move for a moment
             page.screenshot(path=IMAGES / f"{name}.png", full_page=is_whole)
             page.close()
 
