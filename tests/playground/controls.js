@@ -10,7 +10,7 @@
     const pasted = control.localName === "textarea" ? "pasted text" : null;
     const name = kind ?? pasted ?? control.getAttribute("aria-label") ?? label ?? control.textContent;
     const plain = name.trim().replace(/^(Open session|Heat map of|Add|Copy|Copied|Pause|Play).*/, "$1");
-    return `${group.replace(/^Add a .*|^Add .*s$|, oldest first$/, "")} > ${control.localName} ${plain}`.replace(/\d+/g, "#");
+    return `${group.replace(/^Add .*/, "").replace(/.*, oldest first$/, "columns")} > ${control.localName} ${plain}`.replace(/\d+/g, "#");
   }
 
   const send = (what, control) => window.noteControl?.(what, nameOf(control));

@@ -357,6 +357,7 @@ def test_fork_takes_other_events_on_each_branch(open_page):
     page.locator(".lane-head .chip").first.click()
     page.get_by_role("group", name="Palette").get_by_role("button", name="fox").click()
     expect(columns(page, 0)).to_have_count(4)
+    expect_place(page, last='"fox"', **{"other-events": '["bear","tree","sofa"]'})
     page.reload()
     expect(columns(page, 1)).to_have_count(3)
     assert names(page, 1) == ["bear", "tree", "sofa"]
@@ -460,6 +461,7 @@ def test_live_session_is_opened_without_a_change(open_page, playground):
     rows = page.locator(".sessions tbody tr")
 
     page.get_by_label("Search").fill("seen-")
+    expect(rows.first).to_contain_text("seen-00")
     expect(rows).to_have_count(20)
     button(page, "More").click()
     expect(rows).to_have_count(25)

@@ -1,14 +1,17 @@
 /** Live sessions of a model: search, expiry, step, size; open one, or keep the sequence. */
 
-import { html, useEffect, useState } from "../vendor/htm-preact.js";
+import { html, useEffect, useRef, useState } from "../vendor/htm-preact.js";
 import { listSessions } from "./session.js";
 
 export function SessionsPanel({ lane, onAttach, onKeep }) {
   const [prefix, setPrefix] = useState("");
   const [page, setPage] = useState(null);
+  const asked = useRef(0);
   const look = async (after = null) => {
+    const number = ++asked.current;
     try {
       const answer = await listSessions(lane.model, prefix, after);
+      if (number !== asked.current) return; // another search was begun meanwhile
       const earlier = after ? page.sessions : [];
       setPage({ sessions: [...earlier, ...answer.sessions], after: answer.after, problem: "" });
     } catch (problem) {
@@ -19,9 +22,13 @@ export function SessionsPanel({ lane, onAttach, onKeep }) {
     const timer = setTimeout(look, 150);
     return () => clearTimeout(timer);
   }, [prefix, lane.model.name, lane.session?.step]);
+  const search = (event) => {
+    setPrefix(event.target.value);
+    setPage(null);
+  };
   return html`<div class="sessions">
     <div class="panel-row">
-      <label>Search <input type="search" placeholder="id begins with" value=${prefix} onInput=${(event) => setPrefix(event.target.value)} /></label>
+      <label>Search <input type="search" placeholder="id begins with" value=${prefix} onInput=${search} /></label>
       <button type="button" class="button" onClick=${() => look()}>Refresh</button>
       ${!lane.session && html`<${Keep} lane=${lane} onKeep=${onKeep} />`}
     </div>
