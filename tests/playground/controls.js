@@ -1,5 +1,6 @@
 // Notes each control a page shows, and each that a test uses, by a name without data.
 (() => {
+  if (location.pathname.includes("/docs")) return; // the page of another library
   const CONTROL = "button, select, input, textarea, a[href], summary, canvas[tabindex]";
   const KINDS = ["column", "event-button", "chip"];
 
