@@ -89,6 +89,7 @@ class Stream:
         self._opening = opening
         self._crash = crash
         self._holes = Holes()
+        self._give_up_at = 0.0
         self._count_rows = metrics.find_rows(self.common.manifest.name).inc
 
     def run(self, lines: Lines) -> Iterator[bytes]:
@@ -104,6 +105,7 @@ class Stream:
         """Answer lines that came together."""
         self.num_rows += len(batch)
         self._count_rows(len(batch))
+        self._give_up_at = time.monotonic() + self._settings.request_timeout_seconds
         try:
             self._look()
             parsed = [self._parse(line) for line in batch]
@@ -161,15 +163,31 @@ class Stream:
         return [results[k] for k in range(len(rows))]
 
     def _submit(self, rows: Sequence[Row | Refused]) -> list[Result]:
+        """Hand rows to the engine; what stops them is the result of these rows alone.
+
+        Other parts of the batch may be applied already. More rows than can ever be
+        done in time are handed over in parts.
+        """
+        try:
+            results = self._await_room(rows)
+        except RequestTooLarge as error:
+            return [error] if len(rows) == 1 else self._submit_in_parts(rows)
+        except CarryoverError as error:
+            return fail(rows, error)
+        except Exception as error:
+            return fail(rows, self._crash(error))
+        self._give_up_at = time.monotonic() + self._settings.request_timeout_seconds
+        return results
+
+    def _await_room(self, rows: Sequence[Row | Refused]) -> list[Result]:
         """Hand rows to the engine; where its queue is full, wait: so does the client.
 
-        More rows than can ever be done in time are handed over in parts.
-
         Raises:
-            Overloaded: There was no room for as long as a row may take.
+            Overloaded: There was no room for as long as a row may take, since the
+                batch came or a part of it was advanced.
+            RequestTooLarge: There never will be room for so many rows.
         """
         seconds = self._settings.request_timeout_seconds
-        give_up_at = time.monotonic() + seconds
         while True:
             try:
                 return self._engine.advance(
@@ -179,11 +197,9 @@ class Stream:
                     is_version_named=self._opening.is_version_named,
                     timeout_seconds=seconds,
                 )
-            except RequestTooLarge as error:
-                return [error] if len(rows) == 1 else self._submit_in_parts(rows)
-            except Overloaded:
-                if time.monotonic() > give_up_at:
-                    raise
+            except Overloaded as error:
+                if time.monotonic() > self._give_up_at:
+                    raise no_room(error) from None
             time.sleep(ROOM_SECONDS)
 
     def _submit_in_parts(self, rows: Sequence[Row | Refused]) -> list[Result]:
@@ -217,3 +233,17 @@ class Stream:
                 for line, row, result in zip(batch, parsed, results, strict=True)
             ]
         )
+
+
+def fail(rows: Sequence[Row | Refused], error: CarryoverError) -> list[Result]:
+    """Answer rows that were not advanced; a refused one keeps its own error."""
+    return [row.error if isinstance(row, Refused) else error for row in rows]
+
+
+def no_room(error: Overloaded) -> Overloaded:
+    """Return the error of a line, where the engine's is that of a request."""
+    return Overloaded(
+        "too many rows are under way here, and this line was not applied. Send it "
+        "again in a second, then the later lines of its session.",
+        **error.members,
+    )

@@ -4,6 +4,7 @@ import io
 import json
 import queue
 import threading
+from dataclasses import replace
 
 import pytest
 from werkzeug.test import EnvironBuilder
@@ -465,6 +466,60 @@ def test_a_full_queue_slows_a_stream_and_fails_no_line(services, model):
     response = client.post(PATH, data=dump(row("red")))
 
     assert json.loads(response.data)["step"] == 1
+
+
+IN_PARTS = pytest.mark.parametrize("between", [b"", b"not JSON\n"], ids=["", "pieces"])
+
+
+@IN_PARTS
+def test_part_without_room_leaves_the_others_their_answers(services, model, between):
+    settings = replace(services.settings, request_timeout_seconds=0.01)
+    entry = services.engine.entry
+    entry.max_rows = 1  # a batch of more lines is handed over in parts
+
+    def fill():
+        model.runtime.before_return = lambda: None
+        entry.max_rows = 10
+        entry.enter(Flow("", 9, 9), 60)
+        entry.max_rows = 1
+
+    model.runtime.before_return = fill
+    client = create_app(replace(services, settings=settings)).test_client()
+    last = dump(row("blue", session="t"), row("red", session="u", at=0))
+
+    response = client.post(PATH, data=dump(row("red")) + between + last)
+
+    first, *others = map(json.loads, response.data.splitlines())
+    assert first["step"] == 1
+    assert not between or others.pop(0)["code"] == "invalid_json"
+    assert [answer["code"] for answer in others] == ["unknown_event", "overloaded"]
+    assert "this line was not applied" in others[-1]["detail"]
+
+
+@IN_PARTS
+def test_part_that_breaks_down_leaves_the_others_their_answers(
+    monkeypatch, services, between
+):
+    advance = services.engine.advance
+    services.engine.entry.max_rows = 1
+
+    def break_down(model, rows, **options):
+        if [row.session for row in rows] == ["t"]:
+            raise RuntimeError("a defect")
+        return advance(model, rows, **options)
+
+    monkeypatch.setattr(services.engine, "advance", break_down)
+    client = create_app(services).test_client()
+    last = dump(row("red", session="t", at=0), row("red", at=1))
+
+    response = client.post(PATH, data=dump(row("red")) + between + last)
+
+    first, *others = map(json.loads, response.data.splitlines())
+    assert first["step"] == 1
+    assert not between or others.pop(0)["code"] == "invalid_json"
+    broken, last_answer = others
+    assert_problem_body(broken, 500, "internal")
+    assert last_answer["step"] == 2
 
 
 def test_batch_that_can_never_fit_is_split(open_stream, services, model):
