@@ -25,8 +25,13 @@ def map_file(path: Path, size: int) -> mmap.mmap:
         os.close(descriptor)
 
 
-def replace_file(file: Path, content: bytes) -> None:
+def replace_file(file: Path, content: bytes, modified_ns: int | None = None) -> None:
     """Put a file in the place of the one there is, or leave that one.
+
+    Args:
+        file: Its path.
+        content: All of it.
+        modified_ns: When it was modified, since 1970; None for now.
 
     Raises:
         OSError: There is no room for it.
@@ -36,6 +41,8 @@ def replace_file(file: Path, content: bytes) -> None:
         with beside.open("wb") as opened:
             opened.write(content)
             opened.flush()
+            if modified_ns is not None:
+                os.utime(opened.fileno(), ns=(modified_ns, modified_ns))
             os.fsync(opened.fileno())
         os.replace(beside, file)
     except OSError:

@@ -1,8 +1,8 @@
 """The model repository: models loaded and unloaded while the service runs.
 
 One worker gets the call; all have to follow. The versions that were chosen are in a
-file, and how often it was changed in memory that all share: each worker looks there
-before it looks a model up. Knows no HTTP.
+file that all share: each worker looks whether it is another one before it looks a model
+up. Knows no HTTP.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ class Repository:
         # Choices that this process does not serve yet, and when to try them.
         self._pending: dict[str, float] = {}
         self._failures: dict[str, dict[int, str]] = {}
-        self._seen = b""
+        self._seen = (0, 0)
         self._shared = None if state is None else SharedChoices(state)
         if self._shared is not None:
             self._start(self._shared, generation)

@@ -1,8 +1,8 @@
 """Which versions are chosen of each model: a file that all workers follow.
 
 It is replaced whole, under a lock between processes, and has a copy for the case that
-it is damaged. A count of its changes is in memory that the workers share: every request
-looks there.
+it is damaged. Every request looks at its stamp, a call of the system of a microsecond.
+A file of its own that counts the changes could be emptied or removed under a worker.
 """
 
 from __future__ import annotations
@@ -10,15 +10,15 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import logging
+import os
+import time
 from collections.abc import Iterator
-from mmap import mmap
 from pathlib import Path
 
 import msgspec
 
-from service.mapped_file import map_file, replace_file
+from service.mapped_file import replace_file
 
-COUNT_BYTES = 8
 LOADED, UNLOADED = "loaded", "unloaded"
 log = logging.getLogger(__name__)
 
@@ -57,21 +57,15 @@ class SharedChoices:
         state.mkdir(parents=True, exist_ok=True)
         self._file = state / "repository.json"
         self._copy = state / "repository.copy.json"
-        self._count: mmap | None = None
-        try:
-            self._count = map_file(self._file.with_suffix(".changes"), COUNT_BYTES)
-        except OSError as error:
-            log.error("%s; the file's own stamp counts its changes", error)
+        self._path = str(self._file)  # quicker to look at
 
-    def look(self) -> bytes:
+    def look(self) -> tuple[int, int]:
         """Return what is another whenever something was chosen."""
-        if self._count is not None:
-            return self._count[:]
         try:
-            found = self._file.stat()
+            found = os.stat(self._path)
         except OSError:
-            return b""
-        return f"{found.st_ino} {found.st_mtime_ns}".encode()
+            return 0, 0
+        return found.st_ino, found.st_mtime_ns
 
     def read(self) -> Choices:
         """Read what was chosen, from the copy where the file is damaged."""
@@ -91,11 +85,10 @@ class SharedChoices:
             OSError: There is no room for it.
         """
         content = msgspec.json.encode(choices)
-        for file in (self._file, self._copy):
-            replace_file(file, content)
-        if self._count is not None:
-            number = int.from_bytes(self._count[:], "little") + 1
-            self._count[:] = (number % 2**64).to_bytes(COUNT_BYTES, "little")
+        # The clock of a file system ticks so slowly that two files could be alike.
+        later = max(time.time_ns(), self.look()[1] + 1)
+        for file in (self._copy, self._file):
+            replace_file(file, content, later)
 
     def add(self, name: str, state: str, versions: list[int]) -> Choice:
         """Choose versions of a model, and let all know.

@@ -9,7 +9,7 @@ import pytest
 from benchmarks.chaos.faults import full_disk, small_disk
 from tests.servers import ROOT
 
-# What a worker maps: metrics, statistics and the counter of changes. Each is made on
+# What a worker writes: metrics, statistics and the chosen versions. Each is made on
 # the full disk, or made before and grown there; then it is written to.
 WORK = """
 import sys

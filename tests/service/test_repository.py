@@ -1,5 +1,6 @@
 """Loads and unloads reach every worker; repositories of one state are workers."""
 
+import os
 import shutil
 
 import pytest
@@ -215,3 +216,18 @@ def test_any_exception_of_a_load_is_that_versions_failure(models, tmp_path):
     publish(models, 2)
 
     assert Odd(models, tmp_path / "state").catalog.versions("counting") == [1]
+
+
+@pytest.mark.parametrize("damage", ["truncate", "unlink"])
+def test_unload_reaches_workers_whatever_befell_the_files_of_the_state(
+    workers, models, tmp_path, damage
+):
+    for file in list((tmp_path / "state").iterdir()):
+        file.unlink() if damage == "unlink" else os.truncate(file, 0)
+    assert workers[1].catalog.versions("counting") == [1]
+    restarted = Worker(models, tmp_path / "state")
+
+    restarted.repository.unload("counting")
+
+    for worker in [*workers, restarted]:
+        assert worker.catalog.names() == []

@@ -56,3 +56,25 @@ def test_damaged_file_gives_way_to_its_copy(tmp_path, damage):
     assert SharedChoices(tmp_path).read().models["nature"].state == "unloaded"
     (tmp_path / "repository.copy.json").write_text(damage)
     assert SharedChoices(tmp_path).read().models == {}
+
+
+def test_each_of_many_quick_choices_shows_at_a_look(tmp_path):
+    choices = SharedChoices(tmp_path)
+    seen = set()
+
+    for number in range(50):
+        choices.add("nature", "loaded", [number])
+        seen.add(choices.look())
+
+    assert len(seen) == 50
+
+
+def test_choice_shows_after_the_clock_was_set_back(tmp_path, monkeypatch):
+    choices = SharedChoices(tmp_path)
+    choices.add("nature", "loaded", [1])
+    _, before = choices.look()
+    monkeypatch.setattr("time.time_ns", lambda: 0)
+
+    choices.add("nature", "loaded", [2])
+
+    assert choices.look()[1] > before
