@@ -82,8 +82,10 @@ def load_json(data: bytes) -> Any:
             return document
         except json.JSONDecodeError as error:
             reason, text = f"{error.msg} at offset: {error.pos}", str(error)[:120]
-        except (ValueError, RecursionError) as error:
+        except (UnicodeError, RecursionError) as error:
             reason = text = str(error)[:120]
+        except ValueError:  # of int(): its sentence is for programmers in Python
+            reason = text = "a whole number has thousands of digits"
     raise InvalidJson(
         f"the body is not JSON ({text}); expected an object such as "
         '{"instances": [["first event", "second event"]]}.',

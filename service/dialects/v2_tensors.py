@@ -26,7 +26,7 @@ SIZE = struct.Struct("<I")
 # Texts that are read in less than a millisecond.
 PIECE_TEXTS = 256
 PARTS = msgspec.json.Decoder(list[msgspec.Raw])
-NESTED = re.compile(rb"\s*\[\s*\[")
+NESTED = re.compile(rb"\s*+\[\s*+\[")
 
 
 def read_binary(form: InputForm, data: memoryview) -> Column:

@@ -1,7 +1,11 @@
 """JSON read value by value is what Python's `json` makes of it, errors too."""
 
 import json
+import timeit
+from contextlib import suppress
+from functools import partial
 
+import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
@@ -66,3 +70,20 @@ def test_rows_are_left_as_text(rows, indent):
     body = finish(BodyReader(text, lambda value: None, "rows", 6), 3)
 
     assert list(map(json.loads, body["rows"])) == rows == body["other"]
+
+
+@pytest.mark.parametrize("start", ["", "0.", "1e", "-", '"'])
+def test_long_value_costs_what_it_costs_pythons_json(start):
+    text = f"[{start}{'9' * 400_000}]"
+
+    def read(reader):
+        with suppress(ValueError):
+            reader(text)
+
+    slow, quick = (
+        min(timeit.repeat(partial(read, reader), number=1, repeat=3))
+        for reader in (partial(load_slowly, depth=1), load)
+    )
+
+    # It was a hundred times as much.
+    assert slow < 20 * quick

@@ -110,5 +110,14 @@ def test_broken_json_is_refused(client, large):
     assert_problem(answer, 400, "invalid_json")
 
 
+@pytest.mark.parametrize("call", CALLS)
+def test_number_of_many_digits_is_refused_in_plain_words(client, call):
+    field = "inputs" if "infer" in call else "instances"
+    answer = client.post(call, data=f'{{"{field}": [[{"9" * 5000}]]}}')
+
+    assert answer.status_code == 400
+    assert b"sys." not in answer.data
+
+
 def test_unknown_fields_are_refused(predict, large):
     assert_problem(predict(["red"], colour=1), 400, "unknown_field")
