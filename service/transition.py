@@ -32,6 +32,9 @@ from service.rows import Advanced, Outcome, Result, Row
 from service.sent_events import digest_events
 from service.step import Step, form_outcome
 
+# Part of the use of a token whose memory is dropped: to continue it is another use.
+RESET = b"reset"
+
 
 class Transitions:
     """The rules of a step, with the keys, lifetimes and the clock they need.
@@ -129,7 +132,7 @@ class Transitions:
         chain: Found | None = None
         if row.session is None:
             chain, found = found, None
-            found_or_sent = self._check_sent(call, row, opened, chain)
+            found_or_sent = self._read_sent(call, row, opened)
         else:
             found_or_sent = found or NEVER_SEEN
         chosen = self._choose(call, row, found_or_sent.record)
@@ -144,26 +147,22 @@ class Transitions:
             past = Past(found, continued, call.model, row.sequence)
         else:
             past = begin_with(chosen, row, found, continued, call.model)
-        # A sequence that begins anew begins another chain of tokens.
-        if opened is None or past.is_reset:
+        if opened is None:
             return past
+        if chain is not None:
+            use = self._name_use(call, row, is_reset=past.is_reset)
+            check_use(chain, opened.record.step, use)
         return past.replace(opened=opened, chain=chain)
 
-    def _check_sent(
-        self, call: Call, row: Row, opened: Opened | None, chain: Found | None
-    ) -> Found:
-        """Check the memory a client holds, and return it as if it had been found.
+    def _read_sent(self, call: Call, row: Row, opened: Opened | None) -> Found:
+        """Return the memory a client holds as if it had been found.
 
         Raises:
             PlainMemoryRefused: It is in the open, and may not be.
-            TokenReplayed: A later token of its chain was given out.
         """
         self._seal.check_plain(is_sent=row.plain is not None, is_wanted=row.is_plain)
-        if opened is None:
-            return Found(0, self._read_plain(call, row))
-        if chain is not None:
-            check_use(chain, opened.record.step, self._name_use(call, row))
-        return Found(0, opened.record)
+        record = opened.record if opened else self._read_plain(call, row)
+        return Found(0, record)
 
     def _find_answer(self, call: Call, row: Row, found: Found) -> Outcome | None:
         """Find the answer to a row that is a repeat, and the version that gave it."""
@@ -189,11 +188,12 @@ class Transitions:
             return since
         return float("-inf")
 
-    def _name_use(self, call: Call, row: Row) -> Use:
-        """Name what a row uses its token for."""
+    def _name_use(self, call: Call, row: Row, *, is_reset: bool) -> Use:
+        """Name what a row uses its token for: to continue its memory, or to drop it."""
         manifest = call.model.manifest
+        events = digest_events(row, manifest.input)
         return Use(
-            digest_use(row.token, digest_events(row, manifest.input)),
+            digest_use(row.token, events + RESET if is_reset else events),
             digest_use(row.token, row.sequence.tobytes()),
             manifest.version,
         )
@@ -273,16 +273,27 @@ class Transitions:
         return Step(outcome, record)
 
     def _seal_later(self, call: Call, row: Row, past: Past, step: Step) -> Step:
-        """Note which chain a row's token continues, where it gets one."""
+        """Note which chain a row's token continues, where it gets one.
+
+        A sequence that is reset begins another chain, and its token of the old one is
+        used up: nothing of the new chain is stored before its own first use.
+        """
         if not row.seal_memory or row.is_plain:
             return step
-        chain = past.opened.chain if past.opened else begin_chain()
+        sent, newest, until = past.opened, step.record, 0.0
+        chain = old = sent.chain if sent else begin_chain()
         if not self._seal.has_chains:
-            return step.replace(chain=chain)
+            return step.replace(chain=begin_chain() if past.is_reset else chain)
+        use = self._name_use(call, row, is_reset=past.is_reset)
+        if sent is not None:
+            until = sent.record.expires_at
+            if past.is_reset:  # a repeat of this row has to name the same chain
+                chain = use.digest
+                newest = newest.replace(step=sent.record.step + len(row.sequence))
         found = past.chain or NEVER_SEEN
-        newest = note_newest(found, self._name_use(call, row), step.record)
-        name = name_chain(chain, call.tenant, call.model.manifest.name)
-        return step.replace(chain=chain, chain_write=(name, found, newest))
+        name = name_chain(old, call.tenant, call.model.manifest.name)
+        write = name, found, note_newest(found, use, newest, until)
+        return step.replace(chain=chain, chain_write=write)
 
     def _keep(
         self, call: Call, row: Row, past: Past, outcome: Outcome, record: Session

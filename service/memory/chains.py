@@ -65,7 +65,7 @@ def check_use(found: Found, step: int, use: Use) -> None:
         )
 
 
-def note_newest(found: Found, use: Use, record: Session) -> Session:
+def note_newest(found: Found, use: Use, record: Session, until: float = 0.0) -> Session:
     """Return what takes the place of a chain's record.
 
     It is stored, by compare-and-set on what `check_use` looked at, before the new token
@@ -75,11 +75,13 @@ def note_newest(found: Found, use: Use, record: Session) -> Session:
         found: What the store has of the chain; one never seen begins.
         use: What made the new token.
         record: The memory of the new token.
+        until: When the token that was used expires.
     """
     newest = found.record
     # Of all tokens of the chain the one that lives longest: until then an older one
     # could come back.
-    until = newest.expires_at if isinstance(newest, Session) else 0.0
+    if isinstance(newest, Session):
+        until = max(until, newest.expires_at)
     return record.replace(
         tensors=b"",
         last_event=use.digest,

@@ -11,7 +11,8 @@ from service.catalog import Catalog
 from service.engine import Engine
 from service.errors import StoreFull
 from service.memory.seal import Seal
-from service.retention import Lifetimes
+from service.migration import Policies
+from service.retention import Lifetimes, Retention
 from tests.fakes import counting_model
 from tests.keys import NO_KEYS
 from tests.problems import assert_problem, assert_problem_body
@@ -23,6 +24,23 @@ def other_model():
     model = counting_model()
     manifest = msgspec.structs.replace(model.manifest, name="other")
     return replace(model, manifest=manifest)
+
+
+def create_two_versions(services, clock):
+    """Create a strict service of two versions: the newer one resets sequences."""
+    versions = [counting_model(), counting_model(2, "cd" * 32)]
+    catalog = Catalog(versions)
+    engine = Engine(
+        services.engine.sessions,
+        Seal([b"k" * 32], True),
+        Lifetimes(100, 50),
+        clock,
+        Retention(policies=Policies("reset")),
+        catalog,
+    )
+    return create_app(
+        Services(services.settings, catalog, engine, tenants=NO_KEYS)
+    ).test_client()
 
 
 def create_client(services, clock, *, is_strict):
@@ -152,6 +170,48 @@ def test_row_whose_chain_cannot_be_kept_gets_no_token(strict, services):
 
     assert_problem(refused, 503, "store_full")
     assert advance(strict, token, "red")["step"] == 2
+
+
+def test_token_that_a_reset_used_up_is_refused_in_every_version(services, clock):
+    client, first = create_two_versions(services, clock), "counting/versions/1"
+    token = advance(client, None, "red", model=first, ttl_seconds=1000)["memory"]
+
+    reset = advance(client, token, "green", ttl_seconds=1)
+    again = advance(client, token, "green")
+
+    assert (reset["reset"], reset["step"], again["step"]) == (True, 1, 1)
+    clock.advance(60)  # longer than the new token is good
+    for model, event in [("counting", "red"), (first, "red"), (first, "green")]:
+        refused = send(client, token, event, model=model)
+        assert_problem(refused, 409, "token_replayed")
+
+
+def test_repeated_reset_gives_tokens_of_one_sequence(services, clock):
+    client, first = create_two_versions(services, clock), "counting/versions/1"
+    token = advance(client, None, "red", model=first)["memory"]
+    tokens = [advance(client, token, "green")["memory"] for _ in range(2)]
+
+    assert advance(client, tokens[0], "red")["step"] == 2
+    assert_problem(send(client, tokens[1], "green"), 409, "token_replayed")
+
+
+def test_token_that_was_continued_is_not_reset(services, clock):
+    client, first = create_two_versions(services, clock), "counting/versions/1"
+    token = advance(client, None, "red", model=first)["memory"]
+    advance(client, token, "green", model=first)
+
+    assert_problem(send(client, token, "green"), 409, "token_replayed")
+
+
+def test_new_token_of_a_reset_is_good_as_long_as_it_was_given(services, clock):
+    client, first = create_two_versions(services, clock), "counting/versions/1"
+    token = advance(client, None, "red", model=first)["memory"]
+    token = advance(client, token, "green", ttl_seconds=1000)["memory"]
+    advance(client, token, "red", ttl_seconds=1)
+
+    clock.advance(999)
+
+    assert_problem(send(client, token, "green"), 409, "token_replayed")
 
 
 def test_chains_are_no_sessions(strict):
