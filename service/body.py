@@ -40,7 +40,7 @@ def read_body(
         data = read_chunked(environ, max_bytes, budget, tenant)
     else:
         if announced > LARGE_BYTES:
-            environ[CLAIM] = budget, budget.claim(tenant, announced)
+            reserve(environ, budget, tenant, announced)
         data = read(environ, announced)
     if len(data) > max_bytes:
         raise BodyTooLarge(TOO_LARGE.format(limit=max_bytes), max_body_bytes=max_bytes)
@@ -60,8 +60,10 @@ def read_chunked(
     start = read(environ, min(LARGE_BYTES, max_bytes) + 1)
     if len(start) <= LARGE_BYTES or len(start) > max_bytes:
         return start
-    environ[CLAIM] = budget, budget.claim(tenant, max_bytes)
-    return start + read(environ, max_bytes + 1 - len(start))
+    reserve(environ, budget, tenant, max_bytes)
+    data = start + read(environ, max_bytes + 1 - len(start))
+    reserve(environ, budget, tenant, len(data))
+    return data
 
 
 def read(environ: WSGIEnvironment, num_bytes: int) -> bytes:
@@ -77,6 +79,23 @@ def read(environ: WSGIEnvironment, num_bytes: int) -> bytes:
             f"the body cannot be read: {error}; nothing was applied. Send it again."
         ) from error
     return data
+
+
+def reserve(
+    environ: WSGIEnvironment, budget: BodyBudget, tenant: str, num_bytes: int
+) -> None:
+    """Reserve so much room for a request's body, in place of what it has.
+
+    Raises:
+        Overloaded: There was not so much in time.
+    """
+    claimed = environ.get(CLAIM)
+    if claimed is not None and claimed[1].num_bytes >= num_bytes:
+        budget.shrink(claimed[1], num_bytes)
+        return
+    # Two that keep what they have would wait for each other.
+    release_body(environ)
+    environ[CLAIM] = budget, budget.claim(tenant, num_bytes)
 
 
 def release_body(environ: WSGIEnvironment) -> None:

@@ -94,6 +94,14 @@ class BodyBudget:
                 self._waiting.remove(claim)
             self._grant()
 
+    def shrink(self, claim: Claim, num_bytes: int) -> None:
+        """Give back what a granted part has over a size."""
+        with self._lock:
+            excess = max(claim.num_bytes - num_bytes, 0)
+            claim.num_bytes -= excess
+            self._granted[claim.tenant] -= excess
+            self._grant()
+
     def _grant(self) -> None:
         """Grant what fits; the next in order waits for its size, so none starves."""
         while self._waiting:

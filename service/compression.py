@@ -10,6 +10,7 @@ import zlib
 from collections.abc import Callable
 
 from service.errors import BodyTooLarge, InvalidRequest, NotServed
+from service.loop import LARGE_BYTES
 
 # zlib's words for the two: 16 adds the gzip header to a window of 2**15.
 WINDOWS = {"gzip": 31, "x-gzip": 31, "deflate": 15}
@@ -21,17 +22,22 @@ COMPRESS: dict[str, Callable[[bytes], bytes]] = {
 }
 
 
-def decompress(data: bytes, coding: str, *, max_bytes: int) -> bytes:
+def decompress(
+    data: bytes, coding: str, *, max_bytes: int, reserve: Callable[[int], None]
+) -> bytes:
     """Undo the coding of a body.
 
     Args:
         data: The body as it came.
         coding: Its Content-Encoding.
         max_bytes: Most bytes it may become; no more are ever held.
+        reserve: Makes room for a large body, before it is undone as far as that; called
+            again with its size, once that is known.
 
     Raises:
         BodyTooLarge: It would become longer.
         InvalidRequest: It is not of that coding, or ends too soon.
+        Overloaded: There was no room for it in time.
         NotServed: The coding is not spoken here.
     """
     name = coding.strip().lower()
@@ -44,7 +50,13 @@ def decompress(data: bytes, coding: str, *, max_bytes: int) -> bytes:
         )
     stream = zlib.decompressobj(WINDOWS[name])
     try:
-        whole = stream.decompress(data, max_bytes + 1)
+        # One more than is accepted distinguishes a longer body from one that just fits.
+        whole = stream.decompress(data, min(LARGE_BYTES, max_bytes) + 1)
+        if LARGE_BYTES < len(whole) <= max_bytes:
+            reserve(max_bytes)
+            rest = max_bytes + 1 - len(whole)
+            whole += stream.decompress(stream.unconsumed_tail, rest)
+            reserve(len(whole))
     except zlib.error as error:
         raise InvalidRequest(f"the body is not {name} ({error}).") from None
     if len(whole) > max_bytes:

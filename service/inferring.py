@@ -8,7 +8,7 @@ business.
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from service.call import Wait
@@ -44,6 +44,7 @@ class Asked(NamedTuple):
         header_length: Its `Inference-Header-Content-Length` header, if any.
         coding: Its `Content-Encoding` header; empty for none.
         accepted: Its `Accept-Encoding` header; empty for none.
+        reserve: Makes room for so many bytes of its body, decompressed.
     """
 
     model: Model
@@ -53,6 +54,7 @@ class Asked(NamedTuple):
     header_length: str | None
     coding: str
     accepted: str
+    reserve: Callable[[int], None]
 
 
 class Parts(NamedTuple):
@@ -87,7 +89,8 @@ def answer_request(
 ) -> tuple[Answer, Times]:
     """Parse, advance, render; tell what each took."""
     settings = parts.settings
-    content = decompress(data, asked.coding, max_bytes=settings.max_body_bytes)
+    most = settings.max_body_bytes
+    content = decompress(data, asked.coding, max_bytes=most, reserve=asked.reserve)
     with long_work(len(content)):
         parsed = v2.parse(
             content,

@@ -11,12 +11,13 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable, Iterable
+from functools import partial
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from service import inferring, predicting
 from service.access_log import Told, choose_id, name_request, tell
-from service.body import read_body, release_body
+from service.body import read_body, release_body, reserve
 from service.catalog import Model
 from service.errors import CarryoverError
 from service.inferring import Parts
@@ -132,6 +133,7 @@ class Shortcut:
         return predicting.predict(services.engine, services.settings, asked, data)
 
     def _infer(self, environ: Any, model: Model, tenant: str, data: bytes) -> Answer:
+        services = self._services
         asked = inferring.Asked(
             model=model,
             tenant=tenant,
@@ -140,7 +142,7 @@ class Shortcut:
             header_length=environ.get("HTTP_INFERENCE_HEADER_CONTENT_LENGTH"),
             coding=environ.get("HTTP_CONTENT_ENCODING", ""),
             accepted=environ.get("HTTP_ACCEPT_ENCODING", ""),
+            reserve=partial(reserve, environ, services.bodies, tenant),
         )
-        services = self._services
         parts = Parts(services.engine, services.settings, services.statistics)
         return inferring.infer(parts, asked, data)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from flask import Blueprint, Response, request
 
 from service import inferring
+from service.body import reserve
 from service.current import find_model, services, tenant
 from service.dialects.v2_described import InferAnswer
 from service.dialects.v2_forms import Form
@@ -39,6 +42,7 @@ def infer(name: str, version: int | None = None) -> Response:
         header_length=request.headers.get(HEADER_LENGTH),
         coding=request.headers.get("Content-Encoding", ""),
         accepted=request.headers.get("Accept-Encoding", ""),
+        reserve=partial(reserve, request.environ, served.bodies, tenant()),
     )
     parts = Parts(served.engine, served.settings, served.statistics)
     return respond(inferring.infer(parts, asked, read_body()))

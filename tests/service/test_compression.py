@@ -7,6 +7,7 @@ import pytest
 
 from service.compression import COMPRESS, choose_coding, decompress
 from service.errors import BodyTooLarge, InvalidRequest, NotServed
+from service.loop import LARGE_BYTES
 
 TEXT = b'{"inputs": []}' * 20
 
@@ -25,7 +26,7 @@ TEXT = b'{"inputs": []}' * 20
     ids=["gzip", "GZIP", "x-gzip", "deflate", "identity", "none named"],
 )
 def test_body_is_decompressed(coding, data):
-    assert decompress(data, coding, max_bytes=1000) == TEXT
+    assert decompress(data, coding, max_bytes=1000, reserve=[].append) == TEXT
 
 
 @pytest.mark.parametrize("coding", ["gzip", "deflate"])
@@ -33,7 +34,7 @@ def test_bomb_is_refused_before_it_grows(coding):
     bomb = COMPRESS[coding](b"\0" * 50_000_000)
 
     with pytest.raises(BodyTooLarge, match="longer than 1000 bytes"):
-        decompress(bomb, coding, max_bytes=1000)
+        decompress(bomb, coding, max_bytes=1000, reserve=[].append)
 
 
 @pytest.mark.parametrize("coding", ["gzip", "deflate"])
@@ -42,17 +43,19 @@ def test_bomb_is_refused_before_it_grows(coding):
 )
 def test_damaged_stream_is_refused(coding, damage):
     with pytest.raises(InvalidRequest):
-        decompress(damage(COMPRESS[coding](TEXT)), coding, max_bytes=1000)
+        decompress(
+            damage(COMPRESS[coding](TEXT)), coding, max_bytes=1000, reserve=[].append
+        )
 
 
 def test_what_is_not_compressed_is_refused():
     with pytest.raises(InvalidRequest, match="not gzip"):
-        decompress(TEXT, "gzip", max_bytes=1000)
+        decompress(TEXT, "gzip", max_bytes=1000, reserve=[].append)
 
 
 def test_other_coding_is_refused():
     with pytest.raises(NotServed, match="expected gzip or deflate"):
-        decompress(TEXT, "br", max_bytes=1000)
+        decompress(TEXT, "br", max_bytes=1000, reserve=[].append)
 
 
 @pytest.mark.parametrize(
@@ -72,3 +75,15 @@ def test_other_coding_is_refused():
 )
 def test_coding_is_chosen_among_those_accepted(accepted, chosen):
     assert choose_coding(accepted) == chosen
+
+
+@pytest.mark.parametrize("coding", ["gzip", "deflate"])
+def test_room_is_made_before_a_large_body_grows(coding):
+    text, reserved = bytes(LARGE_BYTES + 1), []
+
+    undone = decompress(
+        COMPRESS[coding](text), coding, max_bytes=10**6, reserve=reserved.append
+    )
+
+    assert undone == text
+    assert reserved == [10**6, len(text)]
