@@ -101,27 +101,24 @@ class Repository:
             name = paths[0].parent.name
             earlier = models.get(name, Choice(LOADED, 0))
             if earlier.state != UNLOADED:
-                models[name] = self._choose(paths, earlier.number + 1)
+                models[name] = self._choose(paths, earlier)
         generations = [generation, *before.generations][:MAX_GENERATIONS]
         return Choices(generations, models)
 
-    def _choose(self, paths: list[Path], number: int) -> Choice:
-        """Choose the newest versions of a model that can be loaded."""
+    def _choose(self, paths: list[Path], earlier: Choice) -> Choice:
+        """Choose the newest versions of a model that can be loaded.
+
+        One that was chosen earlier stays chosen: other processes may serve it.
+        """
         name = paths[0].parent.name
-        held = self._catalog.loaded(name)
-        good: dict[int, Model] = {}
-        failures: dict[int, str] = {}
-        for path in paths:
-            if len(good) == self._max_versions:
-                break
-            version = int(path.name)
-            try:
-                good[version] = held.get(version) or self._load_checked(path)
-            except ArtifactError as error:
-                failures[version] = str(error)
-                log.error("skipped %s: %s", path, error)
+        good, failures = self._open_newest(name, [int(path.name) for path in paths])
+        for version, reason in failures.items():
+            log.error("skipped %s version %d: %s", name, version, reason)
         self._catalog.replace(name, good.values())
-        return Choice(LOADED, number, list(good), failures)
+        kept = {v: failures.pop(v) for v in earlier.versions if v in failures}
+        self._failures[name] = kept or ({} if good else failures)  # tried again
+        versions = sorted([*good, *kept], reverse=True)
+        return Choice(LOADED, earlier.number + 1, versions, failures)
 
     def _load_checked(self, path: Path) -> Model:
         """Load a version; whatever goes wrong is the version's fault.
@@ -165,20 +162,17 @@ class Repository:
                 self._pending[name] = float("-inf")
 
     def _serve(self, name: str) -> None:
-        """Serve the chosen versions of a model; what fails is tried again later."""
+        """Serve the chosen versions of a model; what fails is tried again later.
+
+        Where none of them can be opened, what is served stays.
+        """
         if self._clock() < self._pending.get(name, float("inf")):
             return
         choice = self._chosen[name]
-        held = self._catalog.loaded(name)
         versions = [] if choice.state == UNLOADED else self._name_versions(name, choice)
-        served: dict[int, Model] = {}
-        failures: dict[int, str] = {}
-        for version in versions:
-            try:
-                served[version] = held.get(version) or self._open(name, version)
-            except ArtifactError as error:
-                failures[version] = str(error)
-        self._catalog.replace(name, served.values())
+        served, failures = self._open_newest(name, versions)
+        if served or choice.state == UNLOADED:
+            self._catalog.replace(name, served.values())
         if failures != self._failures.get(name, {}):  # logged once
             for version, reason in failures.items():
                 log.error("cannot serve %s version %d: %s", name, version, reason)
@@ -189,11 +183,36 @@ class Repository:
             self._pending.pop(name, None)
 
     def _name_versions(self, name: str, choice: Choice) -> list[int]:
-        """Return the versions of a choice; an earlier release chose the newest."""
+        """Return the versions of a choice, the newest first.
+
+        Where none could be opened then, those that failed; they may have been repaired.
+        An earlier release chose the newest.
+        """
         if choice.versions or choice.failures:
-            return choice.versions
+            return choice.versions or sorted(choice.failures, reverse=True)
         newest = self._find_versions(name)[: self._max_versions]
         return [int(path.name) for path in newest]
+
+    def _open_newest(
+        self, name: str, versions: list[int]
+    ) -> tuple[dict[int, Model], dict[int, str]]:
+        """Open as many versions as may be served, and say why others cannot be.
+
+        Args:
+            name: Of the model.
+            versions: The newest first.
+        """
+        held = self._catalog.loaded(name)
+        opened: dict[int, Model] = {}
+        failures: dict[int, str] = {}
+        for version in versions:
+            if len(opened) == self._max_versions:
+                break
+            try:
+                opened[version] = held.get(version) or self._open(name, version)
+            except ArtifactError as error:
+                failures[version] = str(error)
+        return opened, failures
 
     def _open(self, name: str, version: int) -> Model:
         """Load a version where that holds up no other request."""
@@ -273,7 +292,9 @@ class Repository:
         chosen = self._chosen.get(name)
         if chosen is None or chosen.state == UNLOADED:
             return {}
-        return {**chosen.failures, **self._failures.get(name, {})}
+        failures = {**chosen.failures, **self._failures.get(name, {})}
+        served = self._catalog.loaded(name)
+        return {v: reason for v, reason in failures.items() if v not in served}
 
     def index(self) -> list[Listed]:
         """List every version in the folder, and those served from elsewhere."""

@@ -15,14 +15,16 @@ from tests.fakes import FakeClock, counting_model
 class Worker:
     """A process of the service: a catalog of its own, and the state all share."""
 
-    def __init__(self, models, state, generation="first", clock=lambda: 0.0):
+    def __init__(
+        self, models, state, generation="first", clock=lambda: 0.0, max_versions=2
+    ):
         self.loads = 0
         self.catalog = Catalog([])
         self.repository = Repository(
             self.catalog,
             models,
             self.load,
-            max_versions=2,
+            max_versions=max_versions,
             state=state,
             generation=generation,
             clock=clock,
@@ -30,7 +32,7 @@ class Worker:
 
     def load(self, path):
         self.loads += 1
-        if (path / "damaged").exists():
+        if (path / "damaged").exists() or not path.is_dir():
             raise ArtifactError(f"{path} is damaged.")
         return counting_model(version=int(path.name))
 
@@ -231,3 +233,70 @@ def test_unload_reaches_workers_whatever_befell_the_files_of_the_state(
 
     for worker in [*workers, restarted]:
         assert worker.catalog.names() == []
+
+
+@pytest.mark.parametrize("older", [[], [1]])
+@pytest.mark.parametrize("max_versions", [1, 2])
+def test_start_that_cannot_open_a_chosen_version_leaves_it_to_others(
+    tmp_path, older, max_versions
+):
+    models, state, clock = tmp_path / "models", tmp_path / "state", FakeClock()
+    for version in [*older, 2]:
+        publish(models, version)
+    one = Worker(models, state, max_versions=max_versions)
+    before = one.catalog.versions("counting")
+    damage = models / "counting" / "2" / "damaged"
+    damage.touch()
+
+    for generation in ("second", "third"):
+        other = Worker(models, state, generation, clock, max_versions)
+
+        assert one.catalog.versions("counting") == before
+        assert one.repository.failures("counting") == {}
+        assert other.catalog.names() == (["counting"] if older else [])
+        assert "is damaged" in other.repository.failures("counting")[2]
+    damage.unlink()
+    clock.advance(5)
+    assert other.catalog.versions("counting") == before
+    assert other.repository.failures("counting") == {}
+
+
+def test_version_that_no_worker_could_open_is_served_when_its_files_are_back(
+    models, tmp_path
+):
+    clock = FakeClock()
+    damages = [models / "counting" / "1" / "damaged", publish(models, 2) / "damaged"]
+    for damage in damages:
+        damage.touch()
+    workers = [
+        Worker(models, tmp_path / "state", clock=clock, max_versions=1)
+        for _ in range(2)
+    ]
+    assert [worker.catalog.names() for worker in workers] == [[], []]
+
+    for number, damage in enumerate(damages, 1):
+        damage.unlink()
+        clock.advance(5)
+        for worker in workers:
+            assert worker.catalog.versions("counting") == [number]
+
+
+def test_start_with_another_folder_leaves_what_is_served(workers, models, tmp_path):
+    publish(tmp_path / "others", 7)
+
+    other = Worker(tmp_path / "others", tmp_path / "state", "second")
+
+    assert other.catalog.versions("counting") == [7]
+    for worker in workers:
+        assert worker.catalog.versions("counting") == [1]
+
+
+def test_version_that_is_gone_from_the_folder_is_chosen_no_more(models, tmp_path):
+    publish(models, 2)
+    Worker(models, tmp_path / "state")
+    shutil.rmtree(models / "counting" / "2")
+
+    restarted = Worker(models, tmp_path / "state", "second")
+
+    assert restarted.catalog.versions("counting") == [1]
+    assert restarted.repository.failures("counting") == {}
