@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -10,6 +11,7 @@ import time
 import pytest
 import requests
 
+from tests.keys import digest
 from tests.servers import Server
 
 SECONDS = 40
@@ -42,6 +44,93 @@ def publish_second_version(models):
     manifest = version / "assets.extra" / "carryover" / "manifest.json"
     manifest.write_text(manifest.read_text().replace('"version": 1', '"version": 2'))
     return version
+
+
+def drop_programs(version, name):
+    """Make a version one that only TensorFlow can run, under another name."""
+    path = version / "assets.extra" / "carryover" / "manifest.json"
+    manifest = json.loads(path.read_text())
+    for program in manifest["programs"]:
+        (version / program["file"]).unlink()
+        del manifest["files"][program["file"]]
+    path.write_text(json.dumps({**manifest, "name": name, "programs": []}))
+
+
+@pytest.fixture
+def no_tensorflow(tmp_path):
+    """A folder of packages in which TensorFlow is missing."""
+    packages = tmp_path / "packages"
+    packages.mkdir()
+    text = "raise ModuleNotFoundError('No module named tensorflow', name='tensorflow')"
+    (packages / "tensorflow.py").write_text(text)
+    return packages
+
+
+def test_model_that_needs_tensorflow_does_not_stop_a_service_without_it(
+    models, tmp_path, no_tensorflow
+):
+    shutil.copytree(models / "label", models / "bare")
+    drop_programs(models / "bare" / "1", "bare")
+    server = Server(models, tmp_path)
+    server.environ["PYTHONPATH"] = str(no_tensorflow)
+
+    with server:
+        answer = server.predict("label", {"sequence": ["open"]})
+        shown = status(server, "bare").json()
+        refused = server.predict("bare", {"sequence": ["open"]})
+        log = server.read_log()
+
+    assert answer.ok
+    assert not shown["ready"]
+    (version,) = shown["model_version_status"]
+    assert "TensorFlow" in version["status"]["error_message"]
+    assert refused.status_code == 404
+    assert "Traceback" not in log
+
+
+def test_store_that_cannot_be_opened_is_tried_again(models, tmp_path):
+    row = {"sequence": ["open"], "session": "kept"}
+    memory, aside = tmp_path / "memory", tmp_path / "aside"
+    with Server(models, tmp_path, runtime="litert", workers=2) as server:
+        before = server.predict("label", row).json()["predictions"][0]["step"]
+        memory.rename(aside)
+        memory.write_text("a file where the store's folder was")
+        workers = server.worker_pids()
+        os.kill(workers[0], signal.SIGKILL)
+        wait_for(lambda: "worker cannot start, tried again" in server.read_log())
+
+        assert server.predict("label", {"sequence": ["open"]}).ok
+        assert server.predict("label", row).status_code == 503
+        assert server.process.poll() is None
+
+        memory.unlink()
+        aside.rename(memory)
+        wait_for(lambda: server.read_log().count("loaded label version 1") >= 3)
+        wait_for(lambda: server.predict("label", row).ok)
+        after = server.predict("label", row).json()["predictions"][0]["step"]
+
+    assert (before, after) == (1, 3)
+
+
+def test_bad_line_of_the_keys_costs_a_reload_its_own_key(models, tmp_path):
+    keys = tmp_path / "keys"
+    good = {"Authorization": "Bearer good-key"}
+    row = {"instances": [{"sequence": ["open"]}]}
+    keys.write_text(f"acme:{digest('good-key')}\n")
+    with Server(
+        models, tmp_path, runtime="litert", workers=1, api_keys_file=keys
+    ) as server:
+        url = f"{server.url}/v1/models/label:predict"
+        old = server.worker_pids()
+        keys.write_text(f"acme:{digest('good-key')}\n\x00 no key at all\n")
+
+        server.process.send_signal(signal.SIGHUP)
+        wait_for(lambda: server.read_log().count("loaded label version 1") >= 2)
+        wait_for(lambda: not set(old) & set(server.worker_pids()))
+
+        assert requests.post(url, json=row, headers=good, timeout=30).ok
+        assert requests.post(url, json=row, timeout=30).status_code == 401
+    assert "line 2 is not an API key" in server.read_log()
 
 
 def test_service_starts_with_what_is_good_and_says_what_is_not(models, tmp_path):
