@@ -39,7 +39,10 @@ class Windowed(Unmasked):
     def call(self, inputs: Tensor) -> Any:
         """Pad in front, and apply the model to the last window."""
         before = [(0, 0), (self.size, 0)] + [(0, 0)] * (len(inputs.shape) - 2)
-        padded = ops.pad(inputs, before, constant_values=self.padding)
+        # TensorFlow pads indices with integers only.
+        is_index = keras.backend.is_int_dtype(inputs.dtype)
+        padding = int(self.padding) if is_index else self.padding
+        padded = ops.pad(inputs, before, constant_values=padding)
         # Layers that augment pictures take part in training by default.
         return self.inner(padded[:, -self.size :], training=False)
 

@@ -129,6 +129,21 @@ def test_any_model_is_served_on_its_last_events(layer):
     assert attempt(model, 4).difference <= 1e-6
 
 
+def test_window_of_indices_is_padded_with_an_index():
+    words = keras.Input((4,), dtype="int32")
+    hidden = layers.LSTM(3)(layers.Embedding(6, 2)(words))
+    model = randomise(keras.Model(words, layers.Dense(2)(hidden)))
+
+    wrapped = wrap_model(model, window=4, padding=5.0)
+
+    assert (
+        prove(
+            model, wrapped, stream_network(wrapped.network, wrapped.outputs)
+        ).difference
+        <= 1e-6
+    )
+
+
 def test_numbers_reshaped_to_a_sequence_are_a_window_of_numbers():
     model = sequential(layers.Reshape((5, 1)), layers.LSTM(3), shape=(5,))
 
