@@ -94,7 +94,9 @@ class Calls(Generic[A, S]):
         an answer before the next row. After `NoAnswer`, or if you leave the iterator
         early, rows without an answer may be applied.
         """
-        return self._stream(model, _return(rows), query, lambda answer: answer)
+        return self._stream(
+            model, _return(_in_order(rows)), query, lambda answer: answer
+        )
 
     def session(self, model: str, session: str, start: bool = False) -> Session[A, S]:
         """Return a session; with `start`, one that is gone starts again."""
@@ -115,7 +117,7 @@ class Calls(Generic[A, S]):
         raise NotImplementedError
 
     def _rows(self, model: str, rows: Rows, call: str, body: Json) -> Work[Json]:
-        key, rows = body.pop("key", str(uuid4())), list(rows)
+        key, rows = body.pop("key", str(uuid4())), list(_in_order(rows))
         quoted = re.sub(r'(["\\])', r"\\\1", "" if call == "forecast" else key)
         headers = {"Idempotency-Key": f'"{quoted}"'} if quoted else {}
         # Without a key a row may be repeated if it says `at` or names no session.
@@ -184,13 +186,14 @@ class Sequence(Generic[A, S]):
 
     def _ahead(self, events: Rows, body: Json) -> Work[Json]:
         row = yield from self._place()
-        row |= {"sequence": sequence} if (sequence := list(events)) else {}
+        sequence = list(_in_order(events))
+        row |= {"sequence": sequence} if sequence else {}
         return _row((yield from self._calls._rows(self.model, [row], "forecast", body)))
 
     def _advance(self, events: Rows, call: str, body: Json) -> Work[Json]:
         row = yield from self._place()
         row |= {name: body.pop(name) for name in ("end", "ttl_seconds") if name in body}
-        row["sequence"] = list(events)
+        row["sequence"] = list(_in_order(events))
         # The same row after a lost answer is a repeat, because it is of the same step.
         sent, (pending, key) = _encode([call, row, body]), self._pending
         body.setdefault("key", key if pending == sent else str(uuid4()))
@@ -250,7 +253,8 @@ class Session(Sequence[A, S]):
         """Absorb events one by one and yield the answer after each; see `Calls.stream`.
 
         An event that fails raises, and no later one is applied. After `NoAnswer`,
-        `reload` reads the step to continue from.
+        `reload` reads the step to continue from. After `SessionGone` the next call
+        starts the session, where it may start again.
         """
         return self._calls._stream(self.model, self._lines(events), query, self._note)
 
@@ -302,16 +306,43 @@ class Session(Sequence[A, S]):
         return {"session": self.id, "at": self.step, **start}
 
     def _note(self, answer: Json) -> Json:
-        super()._note(answer)
+        try:
+            super()._note(answer)
+        except SessionGone:  # of a stream
+            self._begin_again()
+            raise
         self._starts = False
         return answer
+
+    def _advance(self, events: Rows, call: str, body: Json) -> Work[Json]:
+        events, advance = list(_in_order(events)), super()._advance
+        return self._revive(lambda: advance(events, call, body.copy()))
+
+    def _ahead(self, events: Rows, body: Json) -> Work[Json]:
+        events, ahead = list(_in_order(events)), super()._ahead
+        return self._revive(lambda: ahead(events, body.copy()))
+
+    def _revive(self, work: abc.Callable[[], Work[Json]]) -> Work[Json]:
+        """Do work; where it finds the session gone, start that again if it may."""
+        try:
+            return (yield from work())
+        except SessionGone:
+            if not self._begin_again():
+                raise
+        return (yield from work())
+
+    def _begin_again(self) -> bool:
+        # Not where another client started it meanwhile: the service says so.
+        if self._may_start:
+            self.step, self._starts = 0, True
+        return self._may_start
 
     def _lines(self, events: Rows) -> Work[Rows]:
         row = yield from self._place()
         at, start = row.pop("at"), row.pop("start", False)
         return (
             {**row, "sequence": [event], "at": at + k, "start": start and k == 0}
-            for k, event in enumerate(events)
+            for k, event in enumerate(_in_order(events))
         )
 
     def __enter__(self: Session[Json, S]) -> Session[Json, S]:
@@ -483,8 +514,27 @@ def _path(model: str) -> str:
 
 
 def _encode(value: Any) -> bytes:
+    return json.dumps(value, default=_plain).encode()
+
+
+def _plain(value: Any) -> Any:
     # `tolist` is the method of the arrays and numbers of NumPy and its like.
-    return json.dumps(value, default=lambda array: array.tolist()).encode()
+    if not hasattr(value, "tolist"):
+        raise TypeError(
+            f"a value is {value!r:.60}, of type {type(value).__name__}; expected what "
+            "JSON has, or an array. Convert it before it is sent."
+        )
+    return value.tolist()
+
+
+def _in_order(values: Rows) -> Rows:
+    """Return rows or events, unless they are one value, or have no order."""
+    if isinstance(values, str | bytes | abc.Set | abc.Mapping):
+        raise TypeError(
+            f"rows or events are {values!r:.60}, of type {type(values).__name__}; "
+            "expected a list. Put it in one: [...]."
+        )
+    return values
 
 
 def _return(value: R) -> Work[R]:

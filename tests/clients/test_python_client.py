@@ -354,6 +354,73 @@ def test_session_that_is_gone_starts_again_only_on_request(client, clock):
         assert session.predict(["green"])["probabilities"] == [0, 1, 0]
 
 
+def test_session_that_is_gone_in_use_starts_again_on_request(client, clock, transport):
+    session = client.session("counting", "s", start=True)
+    session.predict(["red"], ttl_seconds=10)
+    clock.advance(11)
+    transport.num_lost = 2  # that it is gone, and that it has started
+
+    answers = [session.predict(iter(["green"]), end=True), session.predict(["red"])]
+
+    assert [answer["step"] for answer in answers] == [1, 1]
+    client.session("counting", "s").delete()
+    with pytest.raises(carryover_client.SessionGone):
+        list(session.stream(["red", "red"]))
+    assert [answer["step"] for answer in session.stream(["red", "red"])] == [1, 2]
+    clock.advance(101)
+    assert session.explain(["red"])["step"] == 1
+
+
+def test_session_that_another_client_started_is_not_continued_unseen(client, clock):
+    session = client.session("counting", "s", start=True)
+    session.predict(["red"], ttl_seconds=10)
+    clock.advance(11)
+    client.session("counting", "s", start=True).predict(["red"] * 2)
+
+    with pytest.raises(carryover_client.StepConflict):
+        session.predict(["green", "green"])
+
+
+def test_session_that_is_gone_in_use_stays_gone_without_request(client, clock):
+    session = client.session("counting", "s")
+    session.predict(["red"], ttl_seconds=10)
+    clock.advance(11)
+
+    for _ in range(2):
+        with pytest.raises(carryover_client.SessionGone):
+            session.predict(["red"])
+        with pytest.raises(carryover_client.SessionGone):
+            list(session.stream(["red"]))
+
+
+@pytest.mark.parametrize("events", ["red", b"red", {"red"}, {"red": 1}])
+def test_events_that_are_no_list_are_refused_before_they_are_sent(
+    client, transport, events
+):
+    session = client.session("counting", "s")
+    session.predict(["red"])
+    num_sent = len(transport.requests)
+
+    for call in (
+        session.predict,
+        lambda events: session.forecast(2, events),
+        lambda events: list(session.stream(events)),
+        lambda rows: client.predict("counting", rows),
+        lambda rows: list(client.stream("counting", rows)),
+        client.sealed("counting").predict,
+    ):
+        with pytest.raises(TypeError, match=r"of type \w+; expected a list"):
+            call(events)
+
+    assert len(transport.requests) == num_sent
+
+
+@pytest.mark.parametrize("event", [b"red", {"red"}, object()])
+def test_event_that_json_has_not_is_refused(client, event):
+    with pytest.raises(TypeError, match=r"of type \w+; expected what JSON has"):
+        client.session("counting", "s").predict([event])
+
+
 def test_stream_of_any_length_is_cut_and_answered_in_order(client, transport):
     events = ["red", "green", "green"] * 200
 

@@ -150,11 +150,12 @@ def test_sequences_begun_at_once_are_chains_of_their_own(strict):
     assert advance(strict, tokens[1], "green")["step"] == 2
 
 
-def test_old_token_is_refused_as_long_as_it_would_open(strict, clock):
-    token = advance(strict, None, "red", ttl_seconds=1000)["memory"]
+def test_old_token_is_refused_as_long_as_it_would_open(strict, services, clock):
+    token = advance(strict, None, "red", ttl_seconds=5000)["memory"]
     advance(strict, token, "red", ttl_seconds=1)
 
-    clock.advance(999)
+    clock.advance(4999)
+    services.engine.sessions.sweep(100)
 
     assert_problem(send(strict, token, "green"), 409, "token_replayed")
 
@@ -174,13 +175,14 @@ def test_row_whose_chain_cannot_be_kept_gets_no_token(strict, services):
 
 def test_token_that_a_reset_used_up_is_refused_in_every_version(services, clock):
     client, first = create_two_versions(services, clock), "counting/versions/1"
-    token = advance(client, None, "red", model=first, ttl_seconds=1000)["memory"]
+    token = advance(client, None, "red", model=first, ttl_seconds=5000)["memory"]
 
     reset = advance(client, token, "green", ttl_seconds=1)
     again = advance(client, token, "green")
 
     assert (reset["reset"], reset["step"], again["step"]) == (True, 1, 1)
-    clock.advance(60)  # longer than the new token is good
+    clock.advance(4000)  # longer than the new token is good
+    services.engine.sessions.sweep(100)
     for model, event in [("counting", "red"), (first, "red"), (first, "green")]:
         refused = send(client, token, event, model=model)
         assert_problem(refused, 409, "token_replayed")
@@ -206,10 +208,11 @@ def test_token_that_was_continued_is_not_reset(services, clock):
 def test_new_token_of_a_reset_is_good_as_long_as_it_was_given(services, clock):
     client, first = create_two_versions(services, clock), "counting/versions/1"
     token = advance(client, None, "red", model=first)["memory"]
-    token = advance(client, token, "green", ttl_seconds=1000)["memory"]
+    token = advance(client, token, "green", ttl_seconds=5000)["memory"]
     advance(client, token, "red", ttl_seconds=1)
 
-    clock.advance(999)
+    clock.advance(4999)
+    services.engine.sessions.sweep(100)
 
     assert_problem(send(client, token, "green"), 409, "token_replayed")
 
