@@ -260,12 +260,19 @@ class Handler(PyWSGIHandler):  # type: ignore[misc]
         server.open.add(self)
         self._is_reserved = server.reserved.admit(self, len(server.open))
         try:
-            super().handle()
+            with contextlib.suppress(ConnectionError):  # nobody hears the answer
+                super().handle()
         finally:
             server.open.discard(self)
             server.reserved.discard(self)
             self.server.waiting.pop(self, None)
             self._inbound.close()
+
+    def _handle_client_error(self, ex: Exception) -> Any:
+        """Log what is no request; a client that is gone within it is no error."""
+        if isinstance(ex, ConnectionError):
+            return None
+        return super()._handle_client_error(ex)
 
     def has_begun(self) -> bool:
         """Tell whether anything of the request that is waited for has come."""

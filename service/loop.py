@@ -159,10 +159,24 @@ def offload(work: Callable[..., T], *arguments: object) -> T:
     """Run what blocks for long where it holds up no other request, and wait for it.
 
     On gevent's thread pool under gevent; right here under threads, those of the pool
-    too.
+    too. What it raises is raised here.
     """
     if not is_gevent() or threading.get_native_id() != os.getpid():
         return work(*arguments)
     pool = sys.modules["gevent"].get_hub().threadpool
-    result: T = pool.apply(work, arguments)
-    return result
+    results: list[T] = []
+    error: Exception | None = pool.apply(_try, (work, arguments, results))
+    if error is not None:
+        raise error
+    return results[0]
+
+
+def _try(
+    work: Callable[..., T], arguments: tuple[object, ...], results: list[T]
+) -> Exception | None:
+    """Return what a work raises; gevent prints whatever is raised in its pool."""
+    try:
+        results.append(work(*arguments))
+    except Exception as error:
+        return error
+    return None

@@ -73,6 +73,7 @@ class Repository:
         # Choices that this process does not serve yet, and when to try them.
         self._pending: dict[str, float] = {}
         self._failures: dict[str, dict[int, str]] = {}
+        self._traced: set[Path] = set()
         self._seen = (0, 0)
         self._shared = None if state is None else SharedChoices(state)
         if self._shared is not None:
@@ -127,12 +128,16 @@ class Repository:
             ArtifactError: It cannot be loaded.
         """
         try:
-            return self._load(path)
+            model = self._load(path)
         except ArtifactError:
             raise
         except Exception as error:
-            log.exception("%s cannot be loaded", path)
+            if path not in self._traced:  # it is tried again and again
+                log.exception("%s cannot be loaded", path)
+            self._traced.add(path)
             raise ArtifactError(f"{path} cannot be loaded: {error!r}.") from error
+        self._traced.discard(path)
+        return model
 
     def follow(self, name: str | None = None) -> None:
         """Serve what was chosen since this process last looked.

@@ -8,6 +8,7 @@ end a body, and those that never read an answer would hold connections for ever.
 
 from __future__ import annotations
 
+import logging.config
 import os
 import socket
 import sys
@@ -41,6 +42,7 @@ POLL_SECONDS = 50e-6
 # Between starts of a worker that cannot start.
 RETRY_SECONDS = 5.0
 LOWEST_PRIORITY = -2  # of libev
+KEEP_LOGGERS = {"version": 1, "disable_existing_loggers": False}
 
 
 class Server(PyWSGIServer):  # type: ignore[misc]
@@ -160,6 +162,14 @@ class Worker(GeventPyWSGIWorker):  # type: ignore[misc]
     server_class = Server
     wsgi_handler = Handler
     servers: list[Server] = []  # noqa: RUF012, one worker in a process
+
+    def init_process(self) -> None:
+        """Serve to the end, and close the log's handlers while there is a gevent."""
+        try:
+            super().init_process()
+        finally:
+            # Python's own end takes gevent apart first: each handler printed a trace.
+            logging.config.dictConfig(KEEP_LOGGERS)
 
     def load_wsgi(self) -> None:
         """Load the application; where that fails, end after a pause.

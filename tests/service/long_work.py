@@ -1,7 +1,8 @@
 """Works for long in several greenlets, and prints in which turns of the loop.
 
 A program of its own: it patches its process. Prints a turn for each slice of each work,
-one line a work; the second is killed while it waits, the last works once more then.
+one line a work; the second is killed while it waits, the last works once more then, and
+counts in its line a failure in a thread.
 """
 
 # ruff: noqa: E402
@@ -33,4 +34,8 @@ greenlets[1].kill()
 gevent.joinall(greenlets)
 last = []
 gevent.spawn(work, last).join()
+try:
+    loop.offload(int, "no number")
+except ValueError as error:
+    last.append(len(error.args))
 sys.stdout.writelines(f"{' '.join(map(str, turns))}\n" for turns in (*works, last))

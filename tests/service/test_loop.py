@@ -23,6 +23,8 @@ def test_one_slice_of_one_work_runs_in_a_turn_of_the_loop():
         [int(turn) for turn in line.split()] for line in ran.stdout.splitlines()
     )
 
+    assert later.pop() == 1  # a failure in a thread comes to its caller
+    assert not ran.stderr  # and to nobody else
     assert not killed
     assert len(first) == len(third) == len(fourth) == len(later) == 5
     turns = first + third + fourth + later

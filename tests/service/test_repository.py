@@ -208,7 +208,9 @@ def test_damaged_newest_version_leaves_the_last_good_at_a_start(
     assert caplog.text.count("skipped") == 2
 
 
-def test_any_exception_of_a_load_is_that_versions_failure(models, tmp_path):
+def test_any_exception_of_a_load_is_that_versions_failure(models, tmp_path, caplog):
+    clock = FakeClock()
+
     class Odd(Worker):
         def load(self, path):
             if path.name == "2":
@@ -217,7 +219,14 @@ def test_any_exception_of_a_load_is_that_versions_failure(models, tmp_path):
 
     publish(models, 2)
 
-    assert Odd(models, tmp_path / "state").catalog.versions("counting") == [1]
+    publish(models, 2, name="odd")
+    worker = Odd(models, tmp_path / "state", clock=clock)
+    for _ in range(3):
+        assert worker.catalog.names() == ["counting"]
+        assert worker.catalog.versions("counting") == [1]
+        clock.advance(5)
+    # Each version once, however often it is tried.
+    assert caplog.text.count("Traceback") == 2
 
 
 @pytest.mark.parametrize("damage", ["truncate", "unlink"])

@@ -115,3 +115,4 @@ def test_second_service_of_one_state_counts_apart(service, tmp_path):
         wait_for(lambda: other.counted() == 1)
         assert service.counted() == counted
     assert service.counted() == counted
+    assert "Traceback" not in (tmp_path / "log").read_text()  # of its stop

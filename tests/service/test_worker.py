@@ -4,6 +4,7 @@ import contextlib
 import os
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import threading
@@ -23,6 +24,8 @@ pytestmark = pytest.mark.server
 STOP_SECONDS = 5
 LARGE_BYTES = 20_000_000
 PATIENCE_SECONDS = 30
+# A socket that is closed resets its connection.
+RESET = struct.pack("ii", 1, 0)
 
 
 class Service:
@@ -233,6 +236,16 @@ def test_slow_bodies_do_not_hold_up_others(start):
             assert read_all(client).endswith(b"abcdefghij")
 
 
+def test_a_client_that_is_gone_within_a_head_leaves_no_trace(service):
+    with service.connect() as client:
+        client.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n")
+        assert service.answers()  # so the other one has been taken up
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
+
+    assert service.answers()
+    assert "Traceback" not in (service.home / "log").read_text()
+
+
 def test_a_body_of_broken_chunks_that_nobody_reads_ends_the_connection(service):
     request = b"POST /ignore HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
     with service.connect() as client:
@@ -360,11 +373,12 @@ def test_connections_below_the_limit_are_kept_whatever_comes_beyond_it(start):
         kept.sendall(head)
         assert kept.recv(65536).startswith(b"HTTP/1.1 200")
         for _ in range(50):
-            opened.enter_context(service.connect())
+            opened.enter_context(service.connect()).sendall(head[:-2])
         assert requests.get(service.url + HEALTH, timeout=2).ok
 
         kept.sendall(head)
         assert kept.recv(65536).startswith(b"HTTP/1.1 200")
+    assert "Traceback" not in (service.home / "log").read_text()
 
 
 def test_a_silent_stream_is_ended_and_told_why(start):
