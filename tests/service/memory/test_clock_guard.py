@@ -160,3 +160,51 @@ def test_reading_that_cannot_be_written_stops_nothing(
 def test_this_machine_has_both_clocks() -> None:
     assert read_uptime() > 0
     assert len(read_boot_id()) == 36
+
+
+def restart_often(
+    path: Path, wall: FakeClock, uptime: FakeClock, jump: float = 0.0
+) -> bool:
+    """Start a service six times, each of them for a sixth of the time to settle."""
+    is_trusted = False
+    for _ in range(6):
+        guard = ClockGuard(path, wall=wall, uptime=uptime, boot="first")
+        is_trusted = advance(guard, wall, uptime, SETTLE_SECONDS / 6)
+        wall.advance(jump)
+    return is_trusted
+
+
+def test_service_that_is_restarted_often_comes_to_trust_its_clock(
+    path: Path, wall: FakeClock, uptime: FakeClock
+) -> None:
+    assert restart_often(path, wall, uptime)
+
+
+def test_clock_that_jumps_between_restarts_is_not_trusted(
+    path: Path, wall: FakeClock, uptime: FakeClock
+) -> None:
+    assert not restart_often(path, wall, uptime, jump=DAY_SECONDS)
+
+
+def test_course_that_was_left_does_not_count_later(
+    guard: ClockGuard, path: Path, wall: FakeClock, uptime: FakeClock
+) -> None:
+    wall.advance(DAY_SECONDS)
+    assert not guard.is_trusted()
+    wall.advance(-DAY_SECONDS)
+    assert advance(guard, wall, uptime, SETTLE_SECONDS)
+    wall.advance(DAY_SECONDS)
+
+    assert not ClockGuard(path, wall=wall, uptime=uptime, boot="first").is_trusted()
+
+
+def test_first_start_does_not_say_that_the_clock_jumped(
+    path: Path, wall: FakeClock, uptime: FakeClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+
+    ClockGuard(path, wall=wall, uptime=uptime, boot="first").is_trusted()
+
+    [record] = caplog.records
+    assert record.levelname == "INFO"
+    assert "no trusted reading" in record.message
