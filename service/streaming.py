@@ -49,12 +49,14 @@ class Opening(NamedTuple):
         query: How answers are written.
         tenant: Whom its sessions belong to.
         is_version_named: Whether its address names a version.
+        check_key: Raises `CarryoverError` once its key is no longer good.
     """
 
     find: Callable[[], Model]
     query: Query
     tenant: str
     is_version_named: bool = False
+    check_key: Callable[[], object] = lambda: None
 
 
 class Stream:
@@ -93,10 +95,18 @@ class Stream:
         self._count_rows = metrics.find_rows(self.common.manifest.name).inc
 
     def run(self, lines: Lines) -> Iterator[bytes]:
-        """Yield the answers of lines, one line each, some lines at a time."""
+        """Yield the answers of lines, one line each, some lines at a time.
+
+        Lines that come after the key was revoked or has expired are the last.
+        """
         try:
             lines.start()
             while batch := lines.take():
+                try:
+                    self._opening.check_key()
+                except CarryoverError as error:
+                    yield self._refuse(batch, error)
+                    return
                 yield self.answer(batch)
         finally:
             lines.close()
@@ -119,6 +129,10 @@ class Stream:
             failure = self._crash(error)
         # Whose lines these were is not known, nor how far each came.
         self._holes.dig_everywhere()
+        return self._refuse(batch, failure)
+
+    def _refuse(self, batch: Sequence[Line], failure: CarryoverError) -> bytes:
+        """Answer every line with one error."""
         refused = [ParsedRow(Refused(failure))] * len(batch)
         return self._render(batch, refused, [failure] * len(batch))
 

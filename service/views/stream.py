@@ -14,10 +14,11 @@ from service.dialects.v1_forms import ObjectRow, Returned, Threshold, Top
 from service.dialects.v1_lines import read_query
 from service.dialects.v1_schema import RowAnswer
 from service.error_pages import log_crash
-from service.errors import InvalidRequest
+from service.errors import InvalidRequest, Unauthorized
 from service.lines import Lines
 from service.openapi import Parameter, describes
 from service.streaming import Opening, Stream
+from service.tenants import Tenants
 from service.views.predict import PATHS, ROWS, find_servable
 
 blueprint = Blueprint("stream", __name__)
@@ -65,6 +66,9 @@ def stream(name: str, version: int | None = None, label: str | None = None) -> R
         read_query(request.args),
         tenant=tenant(),
         is_version_named=version is not None,
+        check_key=partial(
+            check_key, here.tenants, select_key(request.environ), tenant()
+        ),
     )
     crash = partial(log_crash, request_id=g.request_id)
     g.streaming = opened = Stream(here.engine, here.settings, opening, crash)
@@ -80,6 +84,25 @@ def open_lines(max_line_bytes: int) -> Lines:
     if announced is None and not environ.get("wsgi.input_terminated"):
         return Lines(io.BytesIO(), max_line_bytes)
     return Lines(environ["wsgi.input"], max_line_bytes, announced)
+
+
+def select_key(environ: dict[str, Any]) -> dict[str, Any]:
+    """Keep what identifies a tenant, and not the whole request."""
+    names = ("HTTP_AUTHORIZATION", "HTTP_X_API_KEY")
+    return {name: environ[name] for name in names if name in environ}
+
+
+def check_key(tenants: Tenants, environ: dict[str, Any], owner: str) -> None:
+    """Check that a stream's key is still its tenant's.
+
+    Raises:
+        CarryoverError: It is not, or has another scope now.
+    """
+    if tenants.identify(environ, "predict") != owner:
+        raise Unauthorized(
+            "the API key of the stream belongs to another tenant now; expected the "
+            "tenant that began it. Begin another stream."
+        )
 
 
 def refuse_key() -> None:

@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 import queue
 import threading
 from dataclasses import replace
@@ -13,6 +14,9 @@ from service import lines as lines_module
 from service.app import create_app
 from service.job import Flow
 from service.lines import Lines
+from service.tenants import load_tenants
+from tests.fakes import FakeClock
+from tests.keys import digest
 from tests.problems import assert_problem, assert_problem_body
 
 PATH = "/v1/models/counting:stream"
@@ -72,10 +76,10 @@ def open_stream(client):
     """
     opened = []
 
-    def begin(pipe):
-        environ = EnvironBuilder(path=PATH, method="POST").get_environ()
+    def begin(pipe, application=client.application, **headers):
+        environ = EnvironBuilder(path=PATH, method="POST").get_environ() | headers
         environ |= {"wsgi.input": pipe, "wsgi.input_terminated": True}
-        answers = client.application(environ, lambda status, headers: None)
+        answers = application(environ, lambda status, headers: None)
         opened.append((answers, pipe))
         return answers, iter(answers)
 
@@ -556,3 +560,38 @@ def test_line_that_can_never_fit_fails_alone(services, model):
 
     answers = list(map(json.loads, response.data.splitlines()))
     assert [answer["code"] for answer in answers] == ["request_too_large"] * 2
+
+
+@pytest.mark.parametrize("end", ["revoked", "expired", "another's"])
+def test_a_key_that_is_no_longer_good_ends_its_open_stream(
+    open_stream, services, tmp_path, end
+):
+    clock, file, key = FakeClock(), tmp_path / "api.keys", digest("key-a")
+    file.write_text(f"acme: {key} expires=2023-11-15\n")
+    os.utime(file, (0, 0))
+    tenants = load_tenants(str(file), clock)
+    application = create_app(replace(services, tenants=tenants))
+    pipe = Pipe()
+    _, answers = open_stream(pipe, application, HTTP_X_API_KEY="key-a")
+    pipe.write(dump(row("red")))
+    assert json.loads(next(answers))["step"] == 1
+
+    if end == "expired":
+        clock.advance(86_400)
+    else:
+        file.write_text("" if end == "revoked" else f"other: {key}\n")
+        os.utime(file, (0, 0))
+        clock.advance(1)
+    pipe.write(dump(row("green")), b"")
+
+    assert_problem_body(json.loads(next(answers)), 401, "unauthorized")
+    assert list(answers) == []
+    file.write_text(f"acme: {key}\n")
+    os.utime(file, (0, 0))
+    clock.advance(1)
+    answer = application.test_client().post(
+        "/v1/models/counting:predict",
+        json={"instances": [row("red")]},
+        headers={"X-API-Key": "key-a"},
+    )
+    assert answer.json["predictions"][0]["step"] == 2  # the refused line took none
