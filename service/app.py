@@ -115,6 +115,8 @@ def build_services(
     bodies = BodyBudget(
         NUM_LARGE_BODIES * settings.max_body_bytes,
         settings.request_timeout_seconds * USABLE,
+        # One body's room is left to other tenants, where there are any.
+        (NUM_LARGE_BODIES - bool(settings.api_keys_file)) * settings.max_body_bytes,
     )
     return Services(
         settings,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from service.body_budget import BodyBudget
@@ -36,12 +37,15 @@ def read_body(
         raise BodyTooLarge(TOO_LARGE.format(limit=max_bytes), max_body_bytes=max_bytes)
     if announced is None and not environ.get("wsgi.input_terminated"):
         return b""  # neither a length nor chunks: there is no body
-    if announced is None:
-        data = read_chunked(environ, max_bytes, budget, tenant)
-    else:
-        if announced > LARGE_BYTES:
-            reserve(environ, budget, tenant, announced)
-        data = read(environ, announced)
+    # One more than is accepted distinguishes a longer body from one that just fits.
+    end = max_bytes + 1 if announced is None else announced
+    data = read(environ, min(end, LARGE_BYTES + 1))
+    if LARGE_BYTES < len(data) <= max_bytes:
+        # Only now: who announces much and sends nothing takes no room.
+        stop = getattr(environ["wsgi.input"], "stop", None)
+        reserve(environ, budget, tenant, min(end, max_bytes), stop)
+        data += read(environ, end - len(data))
+        reserve(environ, budget, tenant, min(len(data), max_bytes))
     if len(data) > max_bytes:
         raise BodyTooLarge(TOO_LARGE.format(limit=max_bytes), max_body_bytes=max_bytes)
     if announced is not None and len(data) != announced:
@@ -49,20 +53,6 @@ def read_body(
             f"the body ended after {len(data)} of {announced} bytes; nothing was "
             "applied. Send it again."
         )
-    return data
-
-
-def read_chunked(
-    environ: WSGIEnvironment, max_bytes: int, budget: BodyBudget, tenant: str
-) -> bytes:
-    """Read a body of unknown length; a large one may be of the longest accepted."""
-    # One more than is accepted distinguishes a longer body from one that just fits.
-    start = read(environ, min(LARGE_BYTES, max_bytes) + 1)
-    if len(start) <= LARGE_BYTES or len(start) > max_bytes:
-        return start
-    reserve(environ, budget, tenant, max_bytes)
-    data = start + read(environ, max_bytes + 1 - len(start))
-    reserve(environ, budget, tenant, len(data))
     return data
 
 
@@ -82,20 +72,31 @@ def read(environ: WSGIEnvironment, num_bytes: int) -> bytes:
 
 
 def reserve(
-    environ: WSGIEnvironment, budget: BodyBudget, tenant: str, num_bytes: int
+    environ: WSGIEnvironment,
+    budget: BodyBudget,
+    tenant: str,
+    num_bytes: int,
+    stop: Callable[[], None] | None = None,
 ) -> None:
     """Reserve so much room for a request's body, in place of what it has.
+
+    Args:
+        environ: The request.
+        budget: Of the bytes of large bodies.
+        tenant: Whose request it is.
+        num_bytes: How much.
+        stop: Ends the reading of the body, if it is not here yet.
 
     Raises:
         Overloaded: There was not so much in time.
     """
     claimed = environ.get(CLAIM)
     if claimed is not None and claimed[1].num_bytes >= num_bytes:
-        budget.shrink(claimed[1], num_bytes)
+        budget.settle(claimed[1], num_bytes)
         return
     # Two that keep what they have would wait for each other.
     release_body(environ)
-    environ[CLAIM] = budget, budget.claim(tenant, num_bytes)
+    environ[CLAIM] = budget, budget.claim(tenant, num_bytes, stop)
 
 
 def release_body(environ: WSGIEnvironment) -> None:

@@ -120,6 +120,10 @@ class Body(Input):  # type: ignore[misc]
             raise OSError(self._handler.end_reason)
         return line
 
+    def stop(self) -> None:
+        """Take what has come for all there is."""
+        self._handler.stop_reading()
+
     def _discard(self) -> None:
         """Read what nobody wanted; gevent does, before the next request."""
         if self.chunked_input or self.position < (self.content_length or 0):

@@ -6,10 +6,14 @@ import threading
 
 import pytest
 
-from service import body, compression
+from service import body, body_budget, compression
+from service.app import build_services
 from service.body import LARGE_BYTES, read_body, release_body
-from service.body_budget import BodyBudget
+from service.body_budget import SLOW_SECONDS, BodyBudget
+from service.connection import Body
 from service.errors import BodyTooLarge, InvalidRequest, Overloaded
+from service.settings import read_settings
+from tests.fakes import FakeClock
 
 LONGEST = 3 * LARGE_BYTES
 LARGE = bytes(LARGE_BYTES + 1)
@@ -187,3 +191,76 @@ def test_compressed_body_needs_room_for_what_it_becomes(
     services.bodies.release(other)
     assert infer().status_code == 400
     assert services.bodies.num_bytes == 0
+
+
+def test_body_that_does_not_come_takes_no_room(budget):
+    for content in (b"", bytes(LARGE_BYTES)):
+        environ = request(content)
+        environ["CONTENT_LENGTH"] = str(LONGEST)
+        with pytest.raises(InvalidRequest):
+            read(environ, budget)
+
+        assert body.CLAIM not in environ
+
+
+def test_a_part_is_left_to_other_tenants():
+    budget = BodyBudget(LONGEST, timeout_seconds=0, tenant_bytes=2 * LARGE_BYTES)
+    budget.claim("greedy", 2 * LARGE_BYTES)
+
+    with pytest.raises(Overloaded):
+        budget.claim("greedy", 1)
+    budget.claim("other", LARGE_BYTES)
+
+
+def test_one_body_may_be_longer_than_the_part_of_a_tenant():
+    budget = BodyBudget(LONGEST, timeout_seconds=0, tenant_bytes=LARGE_BYTES)
+
+    budget.claim("", LONGEST)
+
+
+def test_keys_leave_room_for_one_body_to_other_tenants(tmp_path):
+    keys = tmp_path / "keys"
+    keys.touch()
+    names = {"STATE": tmp_path, "MODELS": tmp_path, "MEMORY": "memory://", "WORKERS": 1}
+    names |= {"TOKEN_KEY_FILE": tmp_path / "key", "API_KEYS_FILE": keys}
+    settings = read_settings({f"CARRYOVER_{k}": str(v) for k, v in names.items()})
+
+    bodies = build_services(settings).bodies
+
+    assert bodies._tenant_bytes == bodies.max_bytes - settings.max_body_bytes
+
+
+def test_slow_body_is_ended_while_another_waits():
+    clock, ended = FakeClock(), []
+    budget = BodyBudget(LONGEST, timeout_seconds=60, clock=clock)
+    here = budget.claim("a", LARGE_BYTES, lambda: ended.append("here"))
+    budget.settle(here, LARGE_BYTES)
+    slow = budget.claim("a", 2 * LARGE_BYTES, lambda: ended.append("slow"))
+
+    clock.now += SLOW_SECONDS - 1
+    budget.end_slow()
+    assert ended == []
+
+    clock.now += 1
+    budget.end_slow()
+    budget.end_slow()
+    assert ended == ["slow"]
+
+    budget.release(slow)
+    budget.release(here)
+    assert budget.num_bytes == 0
+
+
+def test_whoever_waits_ends_what_is_slow(monkeypatch):
+    monkeypatch.setattr(body_budget, "LOOK_SECONDS", 0.001)
+    monkeypatch.setattr(body_budget, "SLOW_SECONDS", 0)
+    budget = BodyBudget(LONGEST, timeout_seconds=60)
+    slow = []
+    slow.append(budget.claim("a", LONGEST, lambda: budget.release(slow[0])))
+
+    assert budget.claim("b", LONGEST).granted.is_set()
+
+
+def test_server_can_end_a_body():
+    # By this name, which is looked for on what the request is read from.
+    assert callable(Body.stop)
