@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import logging.config
 import os
+import platform
 import socket
 import sys
 import time
@@ -177,6 +178,9 @@ class Worker(GeventPyWSGIWorker):  # type: ignore[misc]
         gunicorn ends all workers when one ends with its code of a failed start. With
         any other it starts another one, so the failed one waits here.
         """
+        # Cached: the first import of TensorFlow asks for it, by a process that gevent
+        # cannot start from the thread that loads a model.
+        platform.processor()
         try:
             super().load_wsgi()
         except Exception as error:

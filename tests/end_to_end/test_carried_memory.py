@@ -327,3 +327,10 @@ def test_restarting_the_service_loses_no_session(exported, tmp_path):
     np.testing.assert_allclose(probabilities(response)[0], expected[-1], atol=TOLERANCE)
     np.testing.assert_allclose(probabilities(token)[0], expected[-1], atol=TOLERANCE)
     assert response.json()["predictions"][0]["step"] == 8
+
+
+def test_models_are_loaded_without_an_unexpected_error(server):
+    assert server.predict("next-lstm", {"sequence": ["open"]}).ok
+
+    # Refused folders, which other tests try, are logged without a trace.
+    assert "cannot be loaded\nTraceback" not in server.read_log()
