@@ -85,6 +85,8 @@ def run(model: Any, given: Any, **options: Any) -> Any:
     """
     try:
         return model(given, **options)
+    except NameError:  # a fault of the code, whatever the numbers
+        raise
     except Exception as error:
         events = given.get("sequence") if isinstance(given, dict) else None
         events = keras.tree.flatten(given)[0] if events is None else events
