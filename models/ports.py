@@ -16,7 +16,7 @@ from keras import ops
 
 from models.gates import Tensor
 from models.schemas import Schema, brief
-from models.timesteps import Unflat
+from models.timesteps import FeatureReshape
 
 # Every whole number up to here is exact in float32, so an index can be a column.
 LARGEST_INDEX = 2**24
@@ -215,7 +215,7 @@ def split_sequence(
         part = part[:, -1] if port.is_static else part
         is_wide = port.has_features or port.is_static
         part = part if is_wide else part[..., 0]
-        part = Unflat(port.shape)(part) if port.shape else part
+        part = FeatureReshape(port.shape)(part) if port.shape else part
         tensors.append(ops.cast(part, port.dtype))
         start += port.columns
     return tensors

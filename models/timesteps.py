@@ -119,67 +119,41 @@ class Flat(Unmasked):
         return ops.reshape(inputs, (batch, timesteps, math.prod(inputs.shape[2:])))
 
 
-class Unflat(Unmasked):
-    """Gives the numbers of an event their axes: the inverse of `Flat`.
+class Shaped(Unmasked):
+    """Base of layers that give their results a shape.
 
     Args:
-        shape: Of one event.
+        shape: Of the result, without the axes that keep their size.
     """
 
     def __init__(self, shape: Sequence[int], **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.shape = tuple(shape)
-
-    def call(self, inputs: Tensor) -> Tensor:
-        """Reshape, by sizes that are known when it runs."""
-        batch, timesteps = ops.shape(inputs)[0], ops.shape(inputs)[1]
-        return ops.reshape(inputs, (batch, timesteps, *self.shape))
 
     def get_config(self) -> dict[str, Any]:
         """Return what makes the layer again."""
         return {**super().get_config(), "shape": self.shape}
 
 
-class LastStep(Unmasked):
+class LastStep(Shaped):
     """Gives the last of a sequence's timesteps, its features as one axis if asked.
 
-    Stands for `Flatten` and `Reshape` in models of one timestep a call.
-
-    Args:
-        shape: Of the result, without the batch.
+    Stands for `Flatten` and `Reshape` in models of one timestep a call. Its shape is
+    without the batch.
     """
-
-    def __init__(self, shape: Sequence[int], **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.shape = tuple(shape)
 
     def call(self, inputs: Tensor) -> Tensor:
         """Take the last timestep."""
         return ops.reshape(inputs[:, -1], (-1, *self.shape))
 
-    def get_config(self) -> dict[str, Any]:
-        """Return what makes the layer again."""
-        return {**super().get_config(), "shape": self.shape}
 
+class FeatureReshape(Shaped):
+    """Gives the features of every timestep other axes: those of its shape.
 
-class FeatureReshape(Unmasked):
-    """Gives the features of every timestep other axes.
-
-    Stands for a `Reshape` that leaves the timesteps where they are.
-
-    Args:
-        shape: Of the features of one timestep.
+    Stands for a `Reshape` that leaves the timesteps where they are, and undoes `Flat`.
     """
-
-    def __init__(self, shape: Sequence[int], **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.shape = tuple(shape)
 
     def call(self, inputs: Tensor) -> Tensor:
         """Reshape, by sizes that are known when it runs."""
         batch, timesteps = ops.shape(inputs)[0], ops.shape(inputs)[1]
         return ops.reshape(inputs, (batch, timesteps, *self.shape))
-
-    def get_config(self) -> dict[str, Any]:
-        """Return what makes the layer again."""
-        return {**super().get_config(), "shape": self.shape}

@@ -1,4 +1,4 @@
-"""The client library's mapped counts, in files whose space is allocated first.
+"""The client library's mapped counts, in files with space allocated first.
 
 Its own files are sparse: on a full disk the first count beyond what the disk has ends
 the worker. Here a worker without room counts in its own memory, and says so once.

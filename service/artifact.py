@@ -122,7 +122,7 @@ def find_versions(models: Path) -> Iterator[list[Path]]:
 def list_versions(model: Path) -> list[Path]:
     """List the folders of a model's versions, newest first.
 
-    Those whose names are version numbers, with a manifest. A folder that cannot be
+    Those named by a version number, with a manifest. A folder that cannot be
     read has none, so that it costs no other model.
     """
     try:
@@ -137,7 +137,7 @@ def list_versions(model: Path) -> list[Path]:
 
 
 def has_manifest(version: Path) -> bool:
-    """Tell whether a folder is a whole version, or one that cannot be read."""
+    """Return whether a folder is a whole version, or one that cannot be read."""
     try:
         return (version / MANIFEST).is_file()
     except OSError:  # loading it says why, and gives its place to the next
@@ -145,7 +145,7 @@ def has_manifest(version: Path) -> bool:
 
 
 def is_version(name: str) -> bool:
-    """Tell whether a folder's name is a version number."""
+    """Return whether a folder's name is a version number."""
     return VERSION.fullmatch(name) is not None and int(name) <= MAX_VERSION
 
 

@@ -25,7 +25,7 @@ def read_body(
         environ: The request; `release_body` gives its room back.
         max_bytes: Longest body accepted.
         budget: Of the bytes of large bodies.
-        tenant: Whose request it is.
+        tenant: Of the request.
 
     Raises:
         BodyTooLarge: It is longer than the service accepts.
@@ -83,7 +83,7 @@ def reserve(
     Args:
         environ: The request.
         budget: Of the bytes of large bodies.
-        tenant: Whose request it is.
+        tenant: Of the request.
         num_bytes: How much.
         stop: Ends the reading of the body, if it is not here yet.
 

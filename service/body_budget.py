@@ -28,7 +28,7 @@ class Claim:
     """A part of the budget that one request has, or waits for.
 
     Args:
-        tenant: Whose request it is.
+        tenant: Of the request.
         num_bytes: Its size.
         stop: Ends the reading of its body; None where the body is here.
     """
@@ -82,7 +82,7 @@ class BodyBudget:
         """Claim a part, and wait for it.
 
         Args:
-            tenant: Whose request it is.
+            tenant: Of the request.
             num_bytes: How much it needs.
             stop: Ends the reading of its body; `settle` says that the body is here.
 

@@ -44,7 +44,7 @@ class Asked(NamedTuple):
         header_length: Its `Inference-Header-Content-Length` header, if any.
         coding: Its `Content-Encoding` header; empty for none.
         accepted: Its `Accept-Encoding` header; empty for none.
-        reserve: Makes room for so many bytes of its body, decompressed.
+        reserve: Makes room for a number of bytes of its body, decompressed.
     """
 
     model: Model

@@ -20,7 +20,7 @@ from typing import TypeVar
 
 T = TypeVar("T")
 _count_clients: Callable[[], int] | None = None
-# Long works under gevent, the one whose slice it is first, and what wakes each.
+# Long works under gevent, the running one first, and what wakes each.
 _long_work: deque[tuple[Breaks, threading.Event]] = deque()
 
 # gevent's highest priority: an idle watcher of it runs after one look at the sockets,
@@ -141,7 +141,7 @@ _breaks: ContextVar[Breaks | None] = ContextVar("breaks", default=None)
 
 
 def take_break() -> None:
-    """Let others continue if this is long work whose slice of time is used up."""
+    """Let others continue if this is long work and its slice of time is used up."""
     breaks = _breaks.get()
     if breaks is not None:
         breaks.take()

@@ -1,7 +1,7 @@
 """A run of the service: what its arbiter and workers share, apart from other runs.
 
 Each run has a folder in the shared state. Its processes lock a file there for as long
-as they live, so that the next run can tell which folders nobody uses. A process number
+as they live, so that the next run knows which folders nobody uses. A process number
 could not: each container counts its own.
 """
 
@@ -80,7 +80,7 @@ def open_run(state: Path, part: str) -> Path | None:
 
 
 def is_ended(run: Path) -> bool:
-    """Tell whether no process uses a run's folder."""
+    """Return whether no process uses a run's folder."""
     try:
         descriptor = os.open(run / LOCK_FILE, os.O_RDWR)
     except OSError:  # of an earlier release, or left half made
@@ -115,7 +115,7 @@ def lock_folder(folder: Path, kind: int) -> Iterator[None]:
 
 
 def name_process(pid: int) -> str:
-    """Name a process by its number and the time it began, where the system tells."""
+    """Name a process by its number and the time it began, where the system has it."""
     try:
         status = Path("/proc", str(pid), "stat").read_text()
     except OSError:

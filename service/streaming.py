@@ -199,7 +199,7 @@ class Stream:
         Raises:
             Overloaded: There was no room for as long as a row may take, since the
                 batch came or a part of it was advanced.
-            RequestTooLarge: There never will be room for so many rows.
+            RequestTooLarge: There will never be room for that number of rows.
         """
         seconds = self._settings.request_timeout_seconds
         while True:

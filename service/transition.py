@@ -32,7 +32,7 @@ from service.rows import Advanced, Outcome, Result, Row
 from service.sent_events import digest_events
 from service.step import Step, form_outcome
 
-# Part of the use of a token whose memory is dropped: to continue it is another use.
+# Part of the use of a token when its memory is dropped: to continue it is another use.
 RESET = b"reset"
 
 

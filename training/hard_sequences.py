@@ -96,7 +96,7 @@ def choose_rows(wrapped: Wrapped, rows: int, events: int) -> int:
 
 
 def check_lookups(wrapped: Wrapped, sequence: Any) -> None:
-    """Refuse a model whose Embedding does not have, or tell apart, what events become.
+    """Refuse a model with an Embedding that lacks, or confuses, what events become.
 
     Args:
         wrapped: The model.

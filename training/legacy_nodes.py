@@ -74,7 +74,7 @@ def find_first_calls(layers: list[Config]) -> dict[str, int]:
 
 
 def is_reference(part: Any) -> bool:
-    """Tell the reference to a tensor from a list of arguments."""
+    """Return whether a value is the reference to a tensor, not a list of arguments."""
     return (
         isinstance(part, list)
         and len(part) in (3, 4)

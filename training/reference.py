@@ -34,7 +34,7 @@ def find_shape(model: keras.Model) -> tuple[int, int | None, Any]:
 
 
 def is_stateful(model: keras.Model) -> bool:
-    """Tell whether a model keeps its memory from call to call."""
+    """Return whether a model keeps its memory from call to call."""
     return any(getattr(layer, "stateful", False) for layer in model._flatten_layers())
 
 

@@ -324,7 +324,7 @@ def write_key(key: Any) -> Any:
 
 
 def write_constants(value: Any) -> Any:
-    """Write lists of numbers as arrays, whose shape and type Keras needs."""
+    """Write lists of numbers as arrays, for the shape and type Keras needs."""
     if not isinstance(value, list) or "__keras_tensor__" in str(value):
         return value
     dtype = "int32" if np.asarray(value).dtype.kind == "i" else "float32"

@@ -65,7 +65,7 @@ def iterate(section: bytes, since: float) -> Iterator[Answer]:
 
 
 def has_older(section: bytes, since: float) -> bool:
-    """Tell whether an answer of a section was not stored after an instant."""
+    """Return whether an answer of a section was not stored after an instant."""
     return any(one.stored_at <= since for one in iterate(section, float("-inf")))
 
 

@@ -134,7 +134,7 @@ def make_layer(kind, rng, oddity):
 
 
 def has_sequences(kind):
-    """Tell whether a layer may give its last output only."""
+    """Return whether a layer may give its last output only."""
     parameters = inspect.signature(kind.__init__).parameters
     return "return_sequences" in parameters or issubclass(kind, layers.RNN)
 

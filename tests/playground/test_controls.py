@@ -495,8 +495,8 @@ def test_request_runs_as_curl_and_as_python(open_page, playground):
     button(page, "Copy the request").click()
     command = page.evaluate("navigator.clipboard.readText()")
     done = subprocess.run(shlex.split(command), capture_output=True, check=True)
-    told = json.loads(done.stdout)["predictions"][0]["probabilities"]
-    assert told == answer["predictions"][0]["probabilities"]
+    answered = json.loads(done.stdout)["predictions"][0]["probabilities"]
+    assert answered == answer["predictions"][0]["probabilities"]
 
     panel.get_by_role("button", name="Python").click()
     button(page, "Copy the request").click()
@@ -504,7 +504,7 @@ def test_request_runs_as_curl_and_as_python(open_page, playground):
     done = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, check=True
     )
-    assert str(told) in done.stdout.decode()
+    assert str(answered) in done.stdout.decode()
     panel.get_by_role("button", name="curl").click()
     expect(panel.locator("pre").first).to_contain_text("curl -s")
 

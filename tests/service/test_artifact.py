@@ -141,7 +141,7 @@ COUNTING = {
 
 @pytest.fixture
 def load(tmp_path, tmp_path_factory, monkeypatch):
-    """Start a service whose networks all count, as far as their manifests let them."""
+    """Start a service; its networks count, as far as their manifests let them."""
     monkeypatch.setattr(
         "service.catalog.open_runtime", lambda path, _: CountingRuntime()
     )

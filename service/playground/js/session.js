@@ -32,7 +32,7 @@ export function sendToSession(model, session, events) {
   return explain(model, events, { session: session.id, at: session.step });
 }
 
-/** A page of live sessions whose ids begin with `prefix`. */
+/** A page of live sessions with ids that begin with `prefix`. */
 export function listSessions(model, prefix, after) {
   const query = new URLSearchParams({ limit: "20" });
   if (prefix) query.set("prefix", prefix);
