@@ -207,14 +207,14 @@ class Repository:
             name: Of the model.
             versions: The newest first.
         """
-        held = self._catalog.loaded(name)
+        loaded = self._catalog.loaded(name)
         opened: dict[int, Model] = {}
         failures: dict[int, str] = {}
         for version in versions:
             if len(opened) == self._max_versions:
                 break
             try:
-                opened[version] = held.get(version) or self._open(name, version)
+                opened[version] = loaded.get(version) or self._open(name, version)
             except ArtifactError as error:
                 failures[version] = str(error)
         return opened, failures
@@ -238,11 +238,11 @@ class Repository:
             paths = self._find_versions(name)[: self._max_versions]
             if not paths:
                 raise no_such_model(name)
-            held = self._catalog.loaded(name)
+            loaded = self._catalog.loaded(name)
             try:
-                # A version's folder never changes: what is held is not read again.
+                # A version's folder never changes: what is loaded is not read again.
                 models = {
-                    int(path.name): held.get(int(path.name))
+                    int(path.name): loaded.get(int(path.name))
                     or self._open(name, int(path.name))
                     for path in paths
                 }

@@ -1,8 +1,8 @@
 """JSON of a large body, read value by value, so that other requests continue meanwhile.
 
 For bodies over 64 KiB, and those that the quick decoder refuses. Takes what Python's
-`json` takes (NaN and Infinity too) and raises its errors. Values within the outer
-containers are read one by one.
+`json` takes (NaN and Infinity too) and raises its errors. Long containers are read part
+by part.
 """
 
 from __future__ import annotations
@@ -15,11 +15,9 @@ from typing import Any
 from service.dialects.v1_wording import too_many_rows
 from service.loop import take_break
 
-# The body, its rows or columns, and the rows of a column.
-DEPTH = 3
-# A row, and the sequence in it.
-ROW_DEPTH = 2
-LONG_ROW = 262_144  # characters
+# Characters of a container that is read at once; the first size spares small ones a
+# copy of the second. A longer one is read part by part, however deep it lies.
+SHORT = (512, 65_536)
 # Elements of a list that are neither lists nor objects, each with the comma after it.
 # Nothing backtracks (`*+`): a number of a million digits would stop for seconds.
 NUMBER = r"-?(?:0|[1-9][0-9]*+)(?:\.[0-9]++)?(?:[eE][+-]?[0-9]++)?"
@@ -27,13 +25,15 @@ SCALAR = rf"""(?:"[^"\\\x00-\x1f]*+"|{NUMBER}|null)"""
 SCALARS = re.compile(rf"(?:{SCALAR}[ \t\n\r]*+,[ \t\n\r]*+){{1,256}}")
 SPACE = re.compile(r"[ \t\n\r]*")
 DECODER = json.JSONDecoder()
+CONTAINERS = ("{", "[")
+# Stands for a container that is too long to be read at once.
+LONG = object()
 
 
 def load_large_json(
     text: str,
     check: Callable[[Any], object],
     decoder: json.JSONDecoder = DECODER,
-    depth: int = DEPTH,
 ) -> Any:
     """Read JSON with breaks.
 
@@ -41,13 +41,12 @@ def load_large_json(
         text: The JSON.
         check: Called with every value that is read at once, and with every key.
         decoder: Reads such a value.
-        depth: Containers within containers of which the values are read one by one.
 
     Raises:
         json.JSONDecodeError: It is not JSON.
         RecursionError: Its values are nested too deeply.
     """
-    return finish(Reader(text, check, decoder), depth)
+    return finish(Reader(text, check, decoder))
 
 
 def load_body(
@@ -68,12 +67,12 @@ def load_body(
         RecursionError: Its values are nested too deeply.
         TooManyRows: It has more rows; the rest was not read.
     """
-    return finish(BodyReader(text, check, rows, max_rows), DEPTH)
+    return finish(BodyReader(text, check, rows, max_rows))
 
 
-def finish(reader: Reader, depth: int) -> Any:
+def finish(reader: Reader) -> Any:
     """Read the one value of a text."""
-    value = reader.read(depth)
+    value = reader.read_body()
     reader.skip()
     if reader.at < len(reader.text):
         raise json.JSONDecodeError("Extra data", reader.text, reader.at)
@@ -104,58 +103,77 @@ class Reader:
         self._check = check
         self._decoder = decoder
 
-    def read(self, depth: int) -> Any:
-        """Read a value; its parts one by one as deep as that."""
+    def read_body(self) -> Any:
+        """Read the one value of the text."""
+        return self.read()
+
+    def read(self) -> Any:
+        """Read a value: a long container part by part."""
         self.skip()
-        first = self.text[self.at : self.at + 1] if depth else ""
-        if first == "{":
-            return self._read_object(depth - 1)
-        if first == "[":
-            return self._read_list(depth - 1)
         value = self.read_at_once()
+        if value is LONG:
+            return self.read_parts()
         self._check(value)
         return value
 
+    def read_parts(self) -> Any:
+        """Read a container part by part."""
+        is_object = self.text[self.at] == "{"
+        return self._read_object() if is_object else self._read_list()
+
     def read_at_once(self) -> Any:
-        """Read a value, whatever is in it, unchecked."""
+        """Read a scalar or a short container, unchecked; `LONG` where it is neither."""
         take_break()
+        if self.text[self.at : self.at + 1] in CONTAINERS:
+            return self._read_short()
         try:
             value, self.at = self._decoder.raw_decode(self.text, self.at)
         except StopIteration as stop:
             raise self._error("Expecting value", stop.value) from None
         return value
 
+    def _read_short(self) -> Any:
+        for size in SHORT:
+            part = self.text[self.at : self.at + size]
+            try:
+                value, length = self._decoder.raw_decode(part)
+            except (json.JSONDecodeError, StopIteration):
+                continue  # cut in the middle; or not JSON, as its parts will show
+            self.at += length
+            return value
+        return LONG
+
     def skip(self) -> None:
         """Skip white space."""
         found = SPACE.match(self.text, self.at)
         self.at = found.end() if found else self.at
 
-    def read_member(self, name: str, depth: int) -> Any:
-        """Read the value of a member."""
-        return self.read(depth)
-
-    def _read_object(self, depth: int) -> dict[str, Any]:
+    def _read_object(self) -> dict[str, Any]:
         members: dict[str, Any] = {}
         is_closed = self.take("{", "}")
         while not is_closed:
             if self.text[self.at : self.at + 1] != '"':
                 raise self._error("Expecting property name enclosed in double quotes")
-            name = self.read(0)
+            name = self.read()
             self.skip()
             if self.text[self.at : self.at + 1] != ":":
                 raise self._error("Expecting ':' delimiter")
             self.at += 1
             self.skip()
-            members[name] = self.read_member(name, depth)
+            members[name] = self.read_member(name)
             is_closed = self.read_separator("}")
         return members
 
-    def _read_list(self, depth: int) -> list[Any]:
+    def read_member(self, name: str) -> Any:
+        """Read the value of a member."""
+        return self.read()
+
+    def _read_list(self) -> list[Any]:
         values: list[Any] = []
         is_closed = self.take("[", "]")
         while not is_closed:
             values += self._read_scalars()
-            values.append(self.read(depth))
+            values.append(self.read())
             is_closed = self.read_separator("]")
         return values
 
@@ -203,12 +221,22 @@ class BodyReader(Reader):
         super().__init__(text, check)
         self._rows = rows
         self._max_rows = max_rows
+        self._is_body = False  # whether the members that are read are the body's
 
-    def read_member(self, name: str, depth: int) -> Any:
+    def read_body(self) -> Any:
+        """Read the body's own members one by one, to find its rows."""
+        self.skip()
+        self._is_body = self.text[self.at : self.at + 1] == "{"
+        return self.read_parts() if self._is_body else self.read()
+
+    def read_member(self, name: str) -> Any:
         """Read the value of a member; of the rows, where each begins and ends."""
-        is_rows = name == self._rows and depth == DEPTH - 1
+        is_rows = self._is_body and name == self._rows
         if not is_rows or self.text[self.at : self.at + 1] != "[":
-            return self.read(depth)
+            is_body, self._is_body = self._is_body, False
+            value = self.read()
+            self._is_body = is_body
+            return value
         rows: list[str] = []
         is_closed = self.take("[", "]")
         while not is_closed:
@@ -220,9 +248,6 @@ class BodyReader(Reader):
 
     def _cut(self) -> str:
         start = self.at
-        # No row ends before: a very long one is read part by part.
-        if self.text.find("]", start, start + LONG_ROW) < 0:
-            self.read(ROW_DEPTH)
-        else:
-            self.read_at_once()
+        if self.read_at_once() is LONG:
+            self.read_parts()
         return self.text[start : self.at]

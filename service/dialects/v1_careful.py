@@ -15,6 +15,7 @@ import msgspec
 
 from service.artifact import Manifest
 from service.dialects.json_loading import load_large_json
+from service.dialects.v1_events import PIECE_VALUES
 from service.dialects.v1_forms import ObjectRow, PredictBody
 from service.errors import (
     CarryoverError,
@@ -28,8 +29,6 @@ from service.fields import describe
 from service.loop import LARGE_BYTES, long_work, take_break
 from service.rows import Refused
 
-# Values that are looked at in a fraction of a millisecond.
-PIECE_VALUES = 1024
 Form = ObjectRow | list[Any] | Refused
 # What a field of few values takes, said where another came.
 CHOICES = {
@@ -174,9 +173,9 @@ def join_fields(fields: dict[str, Any]) -> list[Any]:
         )
     lengths = {name: len(values) for name, values in fields.items()}
     if len(set(lengths.values())) > 1:
-        told = ", ".join(f"{name} {count}" for name, count in lengths.items())
+        listed = ", ".join(f"{name} {count}" for name, count in lengths.items())
         raise InvalidEvent(
-            f"the fields have different lengths ({told}); expected one value of each "
+            f"the fields have different lengths ({listed}); expected one value of each "
             "per timestep."
         )
     timesteps = zip(*fields.values(), strict=True)

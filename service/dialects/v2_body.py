@@ -20,8 +20,6 @@ from service.errors import InvalidJson, InvalidRequest, NonFiniteInput
 from service.loop import LARGE_BYTES
 
 DECODER = msgspec.json.Decoder(Form)
-# The body, its inputs, an input, its data and the rows of those.
-DATA_DEPTH = 5
 UNREADABLE = (msgspec.DecodeError, RecursionError, UnicodeDecodeError)
 
 
@@ -79,7 +77,7 @@ def refuse_json(data: bytes, reason: str) -> NoReturn:
     decoder = json.JSONDecoder(parse_constant=refuse_constant)
     with contextlib.suppress(ValueError, RecursionError):
         if len(data) > LARGE_BYTES:
-            load_large_json(data.decode(), id, decoder, DATA_DEPTH)
+            load_large_json(data.decode(), id, decoder)
         else:
             decoder.decode(data.decode())
     raise InvalidJson(

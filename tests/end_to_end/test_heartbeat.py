@@ -59,6 +59,16 @@ MANY = [[EVENT] * 10_000] * 10
 BINARY = infer(None, binary_data_size=NUM_NAMES * len(ENCODED))
 SESSIONS = [f"column {k}" for k in range(NUM_ROWS)]
 NUMBERS = [0.5] * 700_000
+# Very many containers, and what lies deep: written without spaces, as an attacker does.
+HOSTILE = ["[" + "{}," * 300_000 + "1]", "[[[[[" + "1," * 700_000 + "1]]]]]"]
+HOSTILE += ['{"' + '":1,"'.join(map(str, range(200_000))) + '":1}']
+
+
+def wrap(row, options=""):
+    """Make a body of one row, written already."""
+    return f'{{{options}"instances":[{row}]}}'
+
+
 # By view: what it is asked for.
 HEAVY = {
     "predict.predict": {
@@ -69,6 +79,9 @@ HEAVY = {
         "a row with NaN": lambda: bad([float("nan")]),
         "a row of half a surrogate pair": lambda: bad(["\ud800"]),
         "not JSON": lambda: bad([])[:-1],
+        "empty objects": lambda: wrap(HOSTILE[0]),
+        "deep numbers": lambda: wrap(HOSTILE[1]),
+        "many unknown fields": lambda: wrap(HOSTILE[2]),
         "one long row": lambda: rows(lambda k: [EVENT] * NUM_NAMES, 1),
         "one long row of a session": lambda: rows(
             lambda k: {"session": "long", "sequence": [EVENT] * NUM_NAMES}, 1
@@ -88,18 +101,21 @@ HEAVY = {
         "10,000 lines": lambda: f'["{EVENT}"]\n' * 10_000,
         "long lines": lambda: (json.dumps([EVENT] * 10_000) + "\n") * 4,
         "one long line": lambda: json.dumps([EVENT] * NUM_NAMES) + "\n",
+        "one line of empty objects": lambda: HOSTILE[0] + "\n",
         "one line of NaN": lambda: json.dumps([float("nan")] * NUM_NAMES) + "\n",
     },
     "forecast.forecast_rows": {
         "a long path": lambda: rows(lambda k: [EVENT], 1, horizon=5_000, samples=1),
         "many samples": lambda: rows(lambda k: [EVENT], 10, horizon=10, samples=90),
         "a large body": lambda: rows(lambda k: LONG, horizon=1),
+        "empty objects": lambda: wrap(HOSTILE[0], '"horizon":1,'),
         "one long row": lambda: rows(lambda k: [EVENT] * NUM_NAMES, 1, horizon=1),
         "not JSON": lambda: bad([])[:-1],
     },
     "v2.infer": {
         "flat": lambda: infer([EVENT] * NUM_NAMES),
         "nested": lambda: infer([LONG] * NUM_ROWS),
+        "empty objects": lambda: infer([1], (1, 1)).replace("[1]", HOSTILE[0]),
         "not JSON": lambda: infer([EVENT] * NUM_NAMES)[:-1],
         "all outputs": lambda: infer(list(chain(*MANY)), (10, 10_000), **V2_ALL),
         "binary": lambda: BINARY.encode() + ENCODED * NUM_NAMES,

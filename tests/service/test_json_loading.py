@@ -4,12 +4,15 @@ import json
 import timeit
 from contextlib import suppress
 from functools import partial
+from itertools import pairwise
+from unittest.mock import patch
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from service.dialects.json_loading import BodyReader, finish, load_large_json
+from service.dialects import json_loading
+from service.dialects.json_loading import load_body, load_large_json
 
 SCALARS = (
     st.none()
@@ -27,6 +30,9 @@ VALUES = st.recursive(
     max_leaves=20,
 )
 
+# Of the longest container that is read at once.
+SIZES = st.sampled_from([0, 3, 12, 60_000])
+
 
 def load(text):
     try:
@@ -35,23 +41,30 @@ def load(text):
         return error.msg, error.pos
 
 
-def load_slowly(text, depth):
-    try:
-        return load_large_json(text, lambda value: None, depth=depth)
-    except json.JSONDecodeError as error:
-        return error.msg, error.pos
+def load_slowly(text, size):
+    """Read containers of more characters part by part; with none, all of them."""
+    with patch.object(json_loading, "SHORT", (size,) if size else ()):
+        try:
+            return load_large_json(text, lambda value: None)
+        except json.JSONDecodeError as error:
+            return error.msg, error.pos
 
 
-@given(VALUES, st.integers(0, 4), st.sampled_from([None, 1]), st.booleans())
-def test_values_are_read_alike(value, depth, indent, is_ascii):
+@given(
+    VALUES,
+    st.sampled_from([0, 3, 12, 60_000]),
+    st.sampled_from([None, 1]),
+    st.booleans(),
+)
+def test_values_are_read_alike(value, size, indent, is_ascii):
     text = json.dumps(value, indent=indent, ensure_ascii=is_ascii)
 
-    assert load_slowly(text, depth) == value
+    assert load_slowly(text, size) == value
 
 
-@given(VALUES, st.integers(0, 4), st.data())
-@example([1, 2], 1, None)
-def test_errors_are_alike(value, depth, data):
+@given(VALUES, SIZES, st.data())
+@example([1, 2], 0, None)
+def test_errors_are_alike(value, size, data):
     text = json.dumps(value)
     if data is not None:
         start = data.draw(st.integers(0, len(text)))
@@ -60,16 +73,23 @@ def test_errors_are_alike(value, depth, data):
             text[:start] + data.draw(st.sampled_from(["", ",", "]", "01"])) + text[end:]
         )
 
-    assert load_slowly(text, depth) == load(text)
+    assert load_slowly(text, size) == load(text)
 
 
-@given(st.lists(VALUES, max_size=6), st.sampled_from([None, 1]))
-def test_rows_are_left_as_text(rows, indent):
-    text = json.dumps({"rows": rows, "other": rows}, indent=indent)
+@given(
+    st.lists(VALUES, max_size=6),
+    st.sampled_from([None, 1]),
+    st.sampled_from([0, 3, 60_000]),
+)
+def test_rows_are_left_as_text(rows, indent, size):
+    inner = {"rows": rows}
+    text = json.dumps({"rows": rows, "other": rows, "inner": inner}, indent=indent)
 
-    body = finish(BodyReader(text, lambda value: None, "rows", 6), 3)
+    with patch.object(json_loading, "SHORT", (size,) if size else ()):
+        body = load_body(text, "rows", 6, lambda value: None)
 
     assert list(map(json.loads, body["rows"])) == rows == body["other"]
+    assert body["inner"] == inner
 
 
 @pytest.mark.parametrize("start", ["", "0.", "1e", "-", '"'])
@@ -82,8 +102,35 @@ def test_long_value_costs_what_it_costs_pythons_json(start):
 
     slow, quick = (
         min(timeit.repeat(partial(read, reader), number=1, repeat=3))
-        for reader in (partial(load_slowly, depth=1), load)
+        for reader in (partial(load_slowly, size=512), load)
     )
 
     # It was a hundred times as much.
     assert slow < 20 * quick
+
+
+@pytest.mark.parametrize(
+    "part", ["{},", "[],", "[1],1,", '{"a":[1]},', "[[[[[1]]]]],", '{"a":1,"b":2},']
+)
+@pytest.mark.parametrize("around", ["[%s]", "[[[[[%s]]]]]", '{"a":{"b":[%s]}}'])
+def test_many_small_containers_give_way(monkeypatch, part, around):
+    text = around % (part * 40_000 + "1")
+    breaks = []
+    monkeypatch.setattr(json_loading, "take_break", lambda: breaks.append(position()))
+    made = []
+    original = json_loading.Reader.__init__
+
+    def remember(reader, *arguments):
+        original(reader, *arguments)
+        made.append(reader)
+
+    monkeypatch.setattr(json_loading.Reader, "__init__", remember)
+
+    def position():
+        return made[0].at
+
+    load_large_json(text, lambda value: None)
+
+    # What one break is away from the next is decoded in a millisecond.
+    gaps = [after - before for before, after in pairwise([0, *breaks, len(text)])]
+    assert max(gaps) <= json_loading.SHORT[-1]

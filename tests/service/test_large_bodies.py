@@ -26,7 +26,7 @@ def make_all_large(monkeypatch):
         monkeypatch.setattr(module, "LARGE_BYTES", 0)
     for module in (v1, v2_tensors, v1_lines, v1_forecast):
         monkeypatch.setattr(module, "LONG_LIST_BYTES", 60)
-    monkeypatch.setattr(json_loading, "LONG_ROW", 40)
+    monkeypatch.setattr(json_loading, "SHORT", (4, 40))
     monkeypatch.setattr(v1_answer, "PIECE_ROWS", 1)
     monkeypatch.setattr(json_writing, "PIECE_NUMBERS", 4)
     monkeypatch.setattr(json_writing, "PIECE_ELEMENTS", 2)
