@@ -90,10 +90,10 @@ class Repository:
         except OSError as error:
             log.error("the choice of versions is not shared: %s", error)
             choices = self._choose_all(shared.read(), generation)
-        self._seen = shared.look()
+        self._seen = shared.stamp()
         self._note(choices)
-        self._catalog.watch = self.follow
-        self.follow()
+        self._catalog.watch = self.reconcile
+        self.reconcile()
 
     def _choose_all(self, before: Choices, generation: str) -> Choices:
         """Choose the newest versions of every model that is not unloaded."""
@@ -139,7 +139,7 @@ class Repository:
         self._traced.discard(path)
         return model
 
-    def follow(self, name: str | None = None) -> None:
+    def reconcile(self, name: str | None = None) -> None:
         """Serve what was chosen since this process last looked.
 
         Args:
@@ -147,9 +147,9 @@ class Repository:
                 is not waited for.
         """
         shared = self._shared
-        if shared is None or (shared.look() == self._seen and not self._pending):
+        if shared is None or (shared.stamp() == self._seen and not self._pending):
             return
-        seen = shared.look()
+        seen = shared.stamp()
         if seen != self._seen:
             self._note(shared.read())
             self._seen = seen
@@ -233,7 +233,7 @@ class Repository:
             ModelNotLoaded: A version's folder is damaged, or the choice cannot be
                 stored; what was served still is.
         """
-        self.follow(name)
+        self.reconcile(name)
         with self._lock:
             paths = self._find_versions(name)[: self._max_versions]
             if not paths:
@@ -258,7 +258,7 @@ class Repository:
             ModelNotFound: No such model is served or in the folder.
             ModelNotLoaded: The choice cannot be stored; the model is still served.
         """
-        self.follow(name)
+        self.reconcile(name)
         if not self._catalog.loaded(name) and not self._find_versions(name):
             raise no_such_model(name)
         with self._lock:
@@ -293,7 +293,7 @@ class Repository:
 
     def failures(self, name: str) -> dict[int, str]:
         """Say why versions of a model are not served, as far as they were tried."""
-        self.follow(name)
+        self.reconcile(name)
         chosen = self._chosen.get(name)
         if chosen is None or chosen.state == UNLOADED:
             return {}

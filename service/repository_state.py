@@ -1,7 +1,7 @@
 """Which versions are chosen of each model: a file that all workers follow.
 
 It is replaced whole, under a lock between processes, and has a copy for the case that
-it is damaged. Every request looks at its stamp, a call of the system of a microsecond.
+it is damaged. Every request looks at its stamp, a system call of three microseconds.
 A file of its own that counts the changes could be emptied or removed under a worker.
 """
 
@@ -59,8 +59,8 @@ class SharedChoices:
         self._copy = state / "repository.copy.json"
         self._path = str(self._file)  # quicker to look at
 
-    def look(self) -> tuple[int, int]:
-        """Return what is another whenever something was chosen."""
+    def stamp(self) -> tuple[int, int]:
+        """Return the stamp of the file; each choice gives it another."""
         try:
             found = os.stat(self._path)
         except OSError:
@@ -86,7 +86,7 @@ class SharedChoices:
         """
         content = msgspec.json.encode(choices)
         # The clock of a file system ticks so slowly that two files could be alike.
-        later = max(time.time_ns(), self.look()[1] + 1)
+        later = max(time.time_ns(), self.stamp()[1] + 1)
         for file in (self._copy, self._file):
             replace_file(file, content, later)
 

@@ -29,7 +29,7 @@ def work(counts):
     statistics = Statistics(folder)
     statistics.record_success("m", 1, 1, Times(1, 1, 1, 1))
     choices = SharedChoices(folder)
-    choices.look()
+    choices.stamp()
     try:
         choices.add("m", "loaded", [1])
     except OSError as error:

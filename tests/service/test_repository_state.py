@@ -10,7 +10,7 @@ from service.repository_state import Choice, SharedChoices
 
 def test_a_choice_of_another_process_shows_at_a_look(tmp_path):
     choices = SharedChoices(tmp_path)
-    before = choices.look()
+    before = choices.stamp()
     code = (
         "import sys; from pathlib import Path\n"
         "from service.repository_state import SharedChoices\n"
@@ -19,7 +19,7 @@ def test_a_choice_of_another_process_shows_at_a_look(tmp_path):
 
     subprocess.run([sys.executable, "-c", code, tmp_path], check=True)
 
-    assert choices.look() != before
+    assert choices.stamp() != before
     assert choices.read().models == {"nature": Choice("loaded", 1, [2])}
 
 
@@ -31,13 +31,13 @@ def test_choices_are_numbered_and_outlive_their_processes(tmp_path):
     again = SharedChoices(tmp_path)
 
     assert again.read().models == {"nature": Choice("unloaded", 2)}
-    assert again.look() == first.look()
+    assert again.stamp() == first.stamp()
 
 
 def test_looking_changes_nothing(tmp_path):
     choices = SharedChoices(tmp_path)
 
-    assert choices.look() == choices.look()
+    assert choices.stamp() == choices.stamp()
 
 
 def test_file_of_an_earlier_release_is_read(tmp_path):
@@ -64,7 +64,7 @@ def test_each_of_many_quick_choices_shows_at_a_look(tmp_path):
 
     for number in range(50):
         choices.add("nature", "loaded", [number])
-        seen.add(choices.look())
+        seen.add(choices.stamp())
 
     assert len(seen) == 50
 
@@ -72,9 +72,9 @@ def test_each_of_many_quick_choices_shows_at_a_look(tmp_path):
 def test_choice_shows_after_the_clock_was_set_back(tmp_path, monkeypatch):
     choices = SharedChoices(tmp_path)
     choices.add("nature", "loaded", [1])
-    _, before = choices.look()
+    _, before = choices.stamp()
     monkeypatch.setattr("time.time_ns", lambda: 0)
 
     choices.add("nature", "loaded", [2])
 
-    assert choices.look()[1] > before
+    assert choices.stamp()[1] > before
