@@ -61,7 +61,7 @@ class Server:
         self.stop()
 
     def start(self) -> None:
-        """Start and wait until every worker answers."""
+        """Start and wait until a worker answers; others may still be starting."""
         self.log = (self.home / "log").open("ab")
         self.process = subprocess.Popen(
             self._command,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -31,6 +32,14 @@ def wait_for(check):
 def models(exported, tmp_path):
     shutil.copytree(exported[0] / "label", tmp_path / "models" / "label")
     return tmp_path / "models"
+
+
+@contextlib.contextmanager
+def serve_by_two(models, home):
+    """Start two workers, and wait until both serve."""
+    with Server(models, home, runtime="litert", workers=2) as server:
+        wait_for(lambda: server.read_log().count("loaded label version 1") == 2)
+        yield server
 
 
 def status(server, name):
@@ -91,7 +100,7 @@ def test_model_that_needs_tensorflow_does_not_stop_a_service_without_it(
 def test_store_that_cannot_be_opened_is_tried_again(models, tmp_path):
     row = {"sequence": ["open"], "session": "kept"}
     memory, aside = tmp_path / "memory", tmp_path / "aside"
-    with Server(models, tmp_path, runtime="litert", workers=2) as server:
+    with serve_by_two(models, tmp_path) as server:
         before = server.predict("label", row).json()["predictions"][0]["step"]
         memory.rename(aside)
         memory.write_text("a file where the store's folder was")
@@ -160,7 +169,7 @@ def test_service_starts_with_what_is_good_and_says_what_is_not(models, tmp_path)
 
 
 def test_killed_worker_comes_back_with_the_versions_that_were_chosen(models, tmp_path):
-    with Server(models, tmp_path, runtime="litert", workers=2) as server:
+    with serve_by_two(models, tmp_path) as server:
         publish_second_version(models)
         before = server.worker_pids()
         os.kill(before[0], signal.SIGKILL)
@@ -176,7 +185,7 @@ def test_killed_worker_comes_back_with_the_versions_that_were_chosen(models, tmp
 
 
 def test_failed_reload_and_failed_workers_leave_the_rest(models, tmp_path):
-    with Server(models, tmp_path, runtime="litert", workers=2) as server:
+    with serve_by_two(models, tmp_path) as server:
         key = tmp_path / "token.key"
         kept = key.read_bytes()
         key.write_bytes(b"short")
@@ -189,8 +198,8 @@ def test_failed_reload_and_failed_workers_leave_the_rest(models, tmp_path):
         wait_for(lambda: "worker cannot start, tried again" in server.read_log())
         for _ in range(20):
             assert status(server, "label").ok
+        assert workers[1] in server.worker_pids()
         key.write_bytes(kept)
         wait_for(lambda: server.read_log().count("loaded label version 1") >= 3)
 
         assert server.process.poll() is None
-        assert workers[1] in server.worker_pids()
