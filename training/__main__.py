@@ -14,12 +14,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from training.config import load_config
 from training.errors import DISK_FULL, TrainingError, during
+from training.fit_command import add_fit
 from training.model_file import read_model_file
 from training.names import check_name, read_names
 from training.native_log import silence_native_log
-from training.publish import list_versions
 
 MENDABLE = 2
 INTERRUPTED = 130  # 128 + SIGINT, as shells count
@@ -44,37 +43,6 @@ def build_parser() -> argparse.ArgumentParser:
             "--debug", action="store_true", help="show the trace of an error"
         )
     return parser
-
-
-def add_fit(commands: Any) -> None:
-    """Describe `python -m training fit`."""
-    fit = commands.add_parser("fit", help="train a model and publish a new version")
-    fit.set_defaults(run=run_fit)
-    fit.add_argument(
-        "--config", type=Path, required=True, help="training/configs/NAME.toml"
-    )
-    fit.add_argument(
-        "--set",
-        dest="overrides",
-        metavar="KEY=VALUE",
-        nargs="+",
-        action="extend",
-        default=[],
-        help="override a key of the file, such as training.epochs=3",
-    )
-    fit.add_argument("--artifacts", type=Path, default=Path("artifacts"))
-    fit.add_argument("--runs", type=Path, default=Path("runs"))
-    fit.add_argument(
-        "--if-missing",
-        action="store_true",
-        help="do nothing if the model already has a version",
-    )
-    fit.add_argument(
-        "--quantize",
-        choices=("int8", "float16"),
-        help="add programs with smaller weights, measured in evaluation.md; never the "
-        "default of the service",
-    )
 
 
 def add_export(commands: Any) -> None:
@@ -150,24 +118,6 @@ def fail(sentence: str) -> int:
     """Print what is wrong as one line."""
     print(f"error: {sentence}", file=sys.stderr)
     return MENDABLE
-
-
-def run_fit(options: argparse.Namespace) -> None:
-    """Train and publish, unless there is a version and that is enough."""
-    config = load_config(options.config, options.overrides)
-    versions = list_versions(options.artifacts / config.name)
-    if options.if_missing and versions:
-        folder = options.artifacts / config.name / str(versions[-1])
-        print(f"{folder} is there already; nothing to do.")
-        return
-    with silence_native_log():
-        from training.pipeline import retrain
-    retrain(
-        config,
-        artifacts=options.artifacts,
-        runs=options.runs,
-        quantize=options.quantize,
-    )
 
 
 def run_export(options: argparse.Namespace) -> None:

@@ -117,9 +117,24 @@ def load_config(path: Path, overrides: Sequence[str] = ()) -> Config:
     Raises:
         ConfigError: The file cannot be read, or a key is unknown, missing or wrong.
     """
-    table = read_toml(path)
+    return check_config(read_toml(path), str(path), overrides)
+
+
+def check_config(
+    table: dict[str, Any], source: str, overrides: Sequence[str] = ()
+) -> Config:
+    """Check a configuration, and apply the command line's overrides to it.
+
+    Args:
+        table: What a TOML file has; changed by the overrides.
+        source: Where it came from, for errors.
+        overrides: As in `load_config`.
+
+    Raises:
+        ConfigError: A key is unknown, missing or wrong.
+    """
     keys = [override_key(table, override) for override in overrides]
-    origin = Origin(str(path), frozenset(keys))
+    origin = Origin(source, frozenset(keys))
     general = [field.name for field in dataclasses.fields(General)]
     refuse_unknown(table, [*general, "data", *SECTIONS], origin)
     top = read_section(General, {k: table[k] for k in general if k in table}, origin)

@@ -22,7 +22,7 @@ from keras import ops
 from models.heads import pinball
 from training.checkpoint import load_checkpoint, save_checkpoint
 from training.config import TrainingConfig
-from training.data.dataset import Array, Examples
+from training.data.dataset import Examples, Sequences
 from training.errors import Diverged
 
 # Longer gradients than this come from rare events met early; the field's usual bound.
@@ -47,7 +47,7 @@ class Plan(NamedTuple):
         seed: From which every choice follows.
     """
 
-    draw_epoch: Callable[[np.random.Generator], Examples]
+    draw_epoch: Callable[[np.random.Generator], Examples | Sequences]
     training: TrainingConfig
     seed: int
 
@@ -153,7 +153,7 @@ def decay(learning_rate: float, done: float) -> float:
 
 
 def cut_batches(
-    examples: Examples, batch_size: int, rng: np.random.Generator
+    examples: Examples | Sequences, batch_size: int, rng: np.random.Generator
 ) -> Iterator[Examples]:
     """Yield batches in random order, sequences of like length together.
 
@@ -161,21 +161,12 @@ def cut_batches(
     cost little; and since the loss is a mean per batch, the first timesteps, of which
     short batches consist, are learnt as well as the later ones.
     """
-    lengths = measure_lengths(examples.weights)
+    lengths = examples.lengths
     order = rng.permutation(len(lengths))
     order = order[np.argsort(lengths[order], kind="stable")]
     starts = rng.permutation(np.arange(0, len(order), batch_size))
     for start in starts:
-        rows = order[start : start + batch_size]
-        stop = max(1, lengths[rows].max())
-        yield Examples(*(array[rows, :stop] for array in examples))
-
-
-def measure_lengths(weights: Array) -> Array:
-    """Find one past each row's last weighted timestep; 0 where there is none."""
-    positions = np.arange(1, weights.shape[1] + 1)
-    lengths: Array = np.where(weights > 0, positions, 0).max(axis=1)
-    return lengths
+        yield examples.take(order[start : start + batch_size])
 
 
 def build_loss(inputs: Mapping[str, Any], outputs: Mapping[str, Any]) -> Any:

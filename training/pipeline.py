@@ -27,7 +27,13 @@ from training.manifest import describe_version, write_evaluation, write_manifest
 from training.programs import compile_network
 from training.publish import publish_version
 from training.report import format_evaluation, print_result, say, watch
-from training.run import checkpoint_path, locate_run, lock_run, remove_checkpoints
+from training.run import (
+    checkpoint_path,
+    keep_config,
+    locate_run,
+    lock_run,
+    remove_checkpoints,
+)
 from training.sources import SOURCES
 
 
@@ -70,6 +76,7 @@ def retrain(
     dataset = SOURCES[config.data.source].load(config.data, config.seed)
     run = locate_run(runs, config, dataset.facts)
     with lock_run(run):
+        keep_config(run, config)
         say(f"Training {config.name} on source {config.data.source}; run {run}")
         network = train_network(config, dataset, run)
         others = {
@@ -109,11 +116,11 @@ def train_network(
 def train_baseline(config: Config, dataset: Dataset, run: Path, name: str) -> Predict:
     """Train one of the networks to compare with, on the same examples."""
     baseline = BASELINES[name]
-    examples = dataset.draw_epoch(np.random.default_rng(config.seed))
+    examples = dataset.draw_epoch(np.random.default_rng(config.seed)).pad()
     epochs = math.ceil(config.training.epochs * baseline.share)
     shorter = replace(config, training=replace(config.training, epochs=epochs))
     presented = replace(
-        dataset, draw_epoch=lambda rng: baseline.present(dataset.draw_epoch(rng))
+        dataset, draw_epoch=lambda rng: baseline.present(dataset.draw_epoch(rng).pad())
     )
     adapted = baseline.adapt(shorter, examples)
     return baseline.predict(train_network(adapted, presented, run, name))

@@ -19,6 +19,7 @@ from typing import Any
 
 from training.config import Config
 from training.errors import RunBusy
+from training.toml import write_toml
 
 # Enough to never collide, short enough to read: 64 bits.
 FINGERPRINT_DIGITS = 16
@@ -62,6 +63,12 @@ def lock_run(folder: Path) -> Iterator[None]:
                 "train another configuration, such as --set seed=2."
             ) from error
         yield
+
+
+def keep_config(folder: Path, config: Config) -> None:
+    """Write every key of a run's configuration: `fit --config` takes the file."""
+    text = write_toml(config.resolved())
+    (folder / "config.toml").write_text(text, encoding="utf-8")
 
 
 def checkpoint_path(folder: Path, network: str) -> Path:

@@ -75,6 +75,14 @@ def inside(low: float, high: float) -> Rule:
     )
 
 
+def inside_or_count() -> Rule:
+    """Accept a share below 1, or a number of things from 1."""
+    return Rule(
+        "greater than 0: a share below 1, or a whole number from 1",
+        lambda value: 0 < value < 1 or (value >= 1 and value == int(value)),
+    )
+
+
 def one_of(*choices: str) -> Rule:
     """Accept one of a few words."""
     return Rule(f"one of {', '.join(choices)}", lambda value: value in choices)

@@ -27,7 +27,6 @@ from training.fit import (  # noqa: E402
     decay,
     fit_network,
     make_deterministic,
-    measure_lengths,
     seed_dropout,
 )
 
@@ -115,7 +114,7 @@ def test_dropout_follows_from_the_epoch_not_from_what_ran_before():
 def test_label_of_a_sequence_is_learnt_from_the_last_event_alone(tmp_path):
     def draw_last(rng):
         examples = draw_epoch(rng)
-        last = np.arange(9) == measure_lengths(examples.weights)[:, None] - 1
+        last = np.arange(9) == examples.lengths[:, None] - 1
         return examples._replace(weights=last.astype(np.float32))
 
     def draw_last_and_wrong_elsewhere(rng):
@@ -184,7 +183,7 @@ def test_batches_end_with_their_longest_sequence():
     examples = draw_epoch(np.random.default_rng(0))
 
     for batch in cut_batches(examples, 3, np.random.default_rng(1)):
-        assert measure_lengths(batch.weights).max() == batch.weights.shape[1]
+        assert batch.lengths.max() == batch.weights.shape[1]
 
 
 def test_order_of_batches_follows_from_the_generator():

@@ -32,6 +32,80 @@ class Examples(NamedTuple):
     targets: Array
     weights: Array
 
+    @property
+    def lengths(self) -> Array:
+        """One past each row's last weighted timestep; 0 where there is none."""
+        positions = np.arange(1, self.weights.shape[1] + 1)
+        lengths: Array = np.where(self.weights > 0, positions, 0).max(axis=1)
+        return lengths
+
+    def take(self, rows: Array) -> Examples:
+        """Choose rows, cut where the longest of them ends."""
+        chosen = Examples(*(array[rows] for array in self))
+        stop = max(1, chosen.lengths.max())
+        return Examples(*(array[:, :stop] for array in chosen))
+
+    def pad(self) -> Examples:
+        """Return them as they are, as `Sequences` would be padded."""
+        return self
+
+
+class Sequences(NamedTuple):
+    """Sequences to learn from, one behind the other: no padding until a batch is cut.
+
+    Args:
+        inputs: Of shape (rows,), or (rows, columns) for records.
+        targets: Of shape (rows,) or (rows, horizon).
+        weights: Of shape (rows,); 0 where there is nothing to learn.
+        offsets: int64 of shape (sequences + 1,): sequence k has the rows from
+            offsets[k] to offsets[k + 1].
+    """
+
+    inputs: Array
+    targets: Array
+    weights: Array
+    offsets: Array
+
+    @property
+    def lengths(self) -> Array:
+        """Rows of each sequence."""
+        lengths: Array = np.diff(self.offsets)
+        return lengths
+
+    def take(self, rows: Array) -> Examples:
+        """Lay sequences side by side, padded to the longest of them.
+
+        Returns:
+            Indices as int32, all else as float32.
+        """
+        lengths = self.lengths[rows]
+        steps = np.arange(max(1, lengths.max()))
+        is_there = steps < lengths[:, None]  # (batch, timesteps)
+        places = np.where(is_there, self.offsets[rows][:, None] + steps, 0)
+        inputs, targets = (narrow(a[places]) for a in (self.inputs, self.targets))
+        for array in (inputs, targets):
+            array[~is_there] = 0
+        weights = self.weights[places].astype(np.float32) * is_there
+        return Examples(inputs, targets, weights)
+
+    def pad(self) -> Examples:
+        """Lay all of them side by side."""
+        return self.take(np.arange(len(self.lengths)))
+
+    def cut(self, longest: int) -> Sequences:
+        """Cut sequences that are longer than that into pieces."""
+        pieces = -(-self.lengths // longest)
+        first = np.repeat(np.cumsum(pieces) - pieces, pieces)
+        starts = np.repeat(self.offsets[:-1], pieces)
+        starts = starts + (np.arange(len(starts)) - first) * longest
+        return self._replace(offsets=np.append(starts, self.offsets[-1]))
+
+
+def narrow(array: Array) -> Array:
+    """Give numbers the type that networks take."""
+    kind = np.int32 if np.issubdtype(array.dtype, np.integer) else np.float32
+    return array.astype(kind)
+
 
 @dataclass(frozen=True)
 class Dataset:
@@ -40,7 +114,8 @@ class Dataset:
     Args:
         inputs: Input schema, as in `models.features`.
         outputs: Output schema, as in `models.networks`.
-        draw_epoch: Returns an epoch's examples; every choice comes from the generator.
+        draw_epoch: Returns an epoch's sequences, which say how long they are and cut
+            batches of themselves; every choice comes from the generator.
         held_out: What the source's evaluation needs; never trained on.
         real: A few real encoded sequences, to check the export with.
         facts: What the manifest says of the data: fingerprint, rows, ...
@@ -50,7 +125,7 @@ class Dataset:
 
     inputs: Mapping[str, Any]
     outputs: Mapping[str, Any]
-    draw_epoch: Callable[[np.random.Generator], Examples]
+    draw_epoch: Callable[[np.random.Generator], Examples | Sequences]
     held_out: Any
     real: Array
     facts: Mapping[str, Any]

@@ -1,0 +1,1 @@
+"""Measurements of training: reading a log, and what follows."""

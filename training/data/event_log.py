@@ -1,0 +1,354 @@
+"""An event log in memory: columns of codes, sorted by case, time and file order.
+
+A case is a run of rows. What is text in the file is a code and a list of names here, so
+that fifty million events take a few bytes each. Knows no vocabulary: what a network
+takes is fitted on the training part (`training.data.vocabulary`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from training.data.dataset import Array
+from training.data.files import find_file, fingerprint_file, read_lines
+from training.data.tables import Table, open_table
+from training.data.times import read_times
+from training.errors import DataError
+
+# The largest number a float32 has room for, with what rounds to it.
+TOO_LARGE = 2.0**128 - 2.0**103
+MISSING = ("refuse", "previous")
+
+
+@dataclass(frozen=True)
+class Roles:
+    """Which columns of a file are what.
+
+    Args:
+        case: Names the case of an event.
+        event: Names what happened.
+        time: When, if the file says so; without it the file's order counts.
+        label: What is to be learnt of the event or its case.
+        numbers: Further numbers of an event.
+        categories: Further names of an event.
+        fold: The part of the data its case belongs to.
+        time_format: How times are written where they are not ISO 8601, as strptime
+            has it.
+        missing: What is done where a number is missing: `refuse`, or `previous`, the
+            last one of the case, and before there is one the mean of training.
+    """
+
+    case: str
+    event: str
+    time: str | None = None
+    label: str | None = None
+    numbers: tuple[str, ...] = ()
+    categories: tuple[str, ...] = ()
+    fold: str | None = None
+    time_format: str | None = None
+    missing: str = "refuse"
+
+    def asked(self) -> dict[str, str]:
+        """Return the columns by the option that names them."""
+        single = {name: getattr(self, name) for name in SINGLE}
+        several = {
+            f"data.{name}[{k}]": column
+            for name in ("numbers", "categories")
+            for k, column in enumerate(getattr(self, name))
+        }
+        named = {f"data.{name}": column for name, column in single.items() if column}
+        return {**named, **several}
+
+
+SINGLE = ("case", "event", "time", "label", "fold")
+
+
+class Coded(NamedTuple):
+    """A column of names.
+
+    Args:
+        codes: Of shape (rows,), positions in `names`.
+        names: In alphabetical order.
+    """
+
+    codes: Array
+    names: list[str]
+
+
+@dataclass(frozen=True)
+class EventLog:
+    """A log, sorted.
+
+    Args:
+        offsets: int64 of shape (cases + 1,): the rows of case k are those from
+            offsets[k] to offsets[k + 1]. Cases are in the order of the file.
+        case_names: Of the cases, of shape (cases,).
+        events: What happened.
+        times: int64 of shape (rows,): microseconds since 1970 at UTC, or on the one
+            clock the file has; None without a column of times.
+        clocks: The same on the wall clock of each event; `times` where there are no
+            offsets.
+        label: Names, "" where a row has none; None without such a column.
+        numbers: float64 of shape (rows,) by column; NaN where one is missing and is
+            to be filled.
+        categories: By column; "" where a row has none.
+        folds: By case: names of the parts; None without such a column.
+        fingerprint: SHA-256 of the file.
+        equal_times: Rows at the time of the row before them, in the same case.
+    """
+
+    offsets: Array
+    case_names: Any
+    events: Coded
+    fingerprint: str
+    times: Array | None = None
+    clocks: Array | None = None
+    label: Coded | None = None
+    numbers: Mapping[str, Array] = field(default_factory=dict)
+    categories: Mapping[str, Coded] = field(default_factory=dict)
+    folds: Coded | None = None
+    equal_times: int = 0
+
+    @property
+    def num_cases(self) -> int:
+        """Number of cases."""
+        return len(self.offsets) - 1
+
+    @property
+    def num_rows(self) -> int:
+        """Number of events."""
+        return len(self.events.codes)
+
+    @property
+    def lengths(self) -> Array:
+        """Events of each case."""
+        lengths: Array = np.diff(self.offsets)
+        return lengths
+
+
+def read_log(path: Path, roles: Roles) -> EventLog:
+    """Read and sort an event log.
+
+    Raises:
+        DataError: The file or a row of it cannot be read; with the line.
+    """
+    with open_table(path) as table:
+        asked = roles.asked()
+        table.check_columns(asked)
+        names = list(dict.fromkeys(asked.values()))
+        table.load(names)
+        place = {name: f"c{k}" for k, name in enumerate(names)}
+        refuse_missing(table, place[roles.case], "case", roles.case)
+        refuse_missing(table, place[roles.event], "event", roles.event)
+        return sort_log(table, roles, place, fingerprint_file(path))
+
+
+def refuse_missing(table: Table, column: str, role: str, name: str) -> None:
+    """Refuse a row without a case, an event or a time."""
+    if found := table.ask(f"select min(rowid) from raw where {column} is null"):
+        if found[0] is None:
+            return
+        advice = " Or leave data.time out: the file's order counts then."
+        raise DataError(
+            f"{table.where(found[0])}, column {name} is empty; every event needs its "
+            f"{role}. Fill it in, or leave the row out."
+            f"{advice if role == 'time' else ''}"
+        )
+
+
+def sort_log(
+    table: Table, roles: Roles, place: Mapping[str, str], fingerprint: str
+) -> EventLog:
+    """Sort the table `raw`, and fetch it as codes."""
+    case = place[roles.case]
+    number_names(table, "cases", case, by="min(rowid)")  # in the file's order
+    selected = ["cases.code as c"]
+    joins = [f"join cases on raw.{case} = cases.value"]
+    for name in coded_columns(roles):
+        column = place[name]
+        names = f"names_{column}"
+        number_names(table, names, f"coalesce({column}, '')", by="value")
+        selected.append(f"{names}.code as {column}")
+        joins.append(f"join {names} on coalesce(raw.{column}, '') = {names}.value")
+    for name in roles.numbers:
+        column = place[name]
+        check_numbers(table, column, name, roles.missing)
+        selected.append(f"try_cast(raw.{column} as double) as {column}_number")
+    order = "c, raw.rowid"
+    if roles.time:
+        refuse_missing(table, place[roles.time], "time", roles.time)
+        times = read_times(table, place[roles.time], roles.time, roles.time_format)
+        selected += [f"{times.instant} as instant", f"{times.clock} as clock"]
+        order = "c, instant, raw.rowid"
+    table.connection.execute(
+        f"create table sorted as select {', '.join(selected)} from raw "
+        f"{' '.join(joins)} order by {order}"
+    )
+    table.connection.execute("drop table raw")
+    return fetch_log(table, roles, place, fingerprint)
+
+
+def number_names(table: Table, names: str, column: str, *, by: str) -> None:
+    """Make a table of a column's names with their codes, in an order."""
+    table.connection.execute(
+        f"create table {names} as select value, "
+        f"(row_number() over (order by place, value) - 1)::uinteger as code from "
+        f"(select {column} as value, {by} as place from raw group by {column})"
+    )
+
+
+def coded_columns(roles: Roles) -> list[str]:
+    """List the columns of names but the case, each once."""
+    several = [roles.event, *roles.categories, roles.label, roles.fold]
+    return list(dict.fromkeys(name for name in several if name))
+
+
+def check_numbers(table: Table, column: str, name: str, missing: str) -> None:
+    """Refuse what is not a finite number, and a missing one unless it is filled."""
+    wrong = (
+        f"{column} is not null and not coalesce(abs(try_cast({column} as double)) "
+        f"< {TOO_LARGE!r}, false)"
+    )
+    found = table.ask(
+        f"select rowid, {column} from raw where {wrong} order by rowid limit 1"
+    )
+    if found:
+        raise DataError(
+            f"{table.where(found[0])}, column {name}: {found[1][:40]!r} is not a "
+            "finite number; write digits with a decimal point, such as 10844 or 0.5."
+        )
+    if missing == "refuse":
+        found = table.ask(f"select min(rowid) from raw where {column} is null")
+        if found[0] is not None:
+            raise DataError(
+                f"{table.where(found[0])}, column {name} is empty; expected a number. "
+                'Fill it in, or set data.missing = "previous".'
+            )
+
+
+def fetch_log(
+    table: Table, roles: Roles, place: Mapping[str, str], fingerprint: str
+) -> EventLog:
+    """Fetch the table `sorted` as arrays."""
+    (num_rows,) = table.ask("select count(*) from sorted")
+    case_names = fetch_names(table, "cases")
+    coded = {
+        name: Coded(
+            np.empty(num_rows, smallest_type(table, f"names_{place[name]}")),
+            list(fetch_names(table, f"names_{place[name]}")),
+        )
+        for name in coded_columns(roles)
+    }
+    numbers = {name: np.empty(num_rows) for name in roles.numbers}
+    targets: dict[str, Array] = {"c": np.empty(num_rows, np.uint32)}
+    targets |= {place[name]: column.codes for name, column in coded.items()}
+    targets |= {f"{place[name]}_number": column for name, column in numbers.items()}
+    if roles.time:
+        targets |= {name: np.empty(num_rows, np.int64) for name in ("instant", "clock")}
+    row = 0
+    for chunk in table.chunks("sorted", ", ".join(targets)):
+        stop = row + len(chunk["c"])
+        for name, target in targets.items():
+            target[row:stop] = fill_masked(chunk[name])
+        row = stop
+    return build_log(roles, targets, coded, numbers, case_names, fingerprint)
+
+
+def fill_masked(column: Any) -> Array:
+    """Write NaN where a number is missing."""
+    filled: Array = (
+        np.ma.filled(column, np.nan) if np.ma.isMaskedArray(column) else column
+    )
+    return filled
+
+
+def fetch_names(table: Table, names: str) -> Any:
+    """Fetch the names of codes, in order."""
+    dtype = np.dtypes.StringDType()
+    parts = [
+        np.array(chunk["value"].tolist(), dtype)
+        for chunk in table.chunks(names, "value")
+    ]
+    return np.concatenate(parts)
+
+
+def smallest_type(table: Table, names: str) -> Any:
+    """Choose the narrowest type that has room for the codes of a table of names."""
+    (count,) = table.ask(f"select count(*) from {names}")
+    return np.min_scalar_type(int(count))
+
+
+def build_log(
+    roles: Roles,
+    columns: Mapping[str, Array],
+    coded: Mapping[str, Coded],
+    numbers: Mapping[str, Array],
+    case_names: Any,
+    fingerprint: str,
+) -> EventLog:
+    """Put the columns of a sorted log into its parts."""
+    counts = np.bincount(columns["c"], minlength=len(case_names))
+    offsets = np.concatenate([[0], np.cumsum(counts)])
+    times = columns.get("instant")
+    equal = 0
+    if times is not None:
+        is_next = np.diff(columns["c"]) == 0
+        equal = int(np.count_nonzero(is_next & (np.diff(times) == 0)))
+    return EventLog(
+        offsets=offsets,
+        case_names=case_names,
+        events=coded[roles.event],
+        fingerprint=fingerprint,
+        times=times,
+        clocks=columns.get("clock"),
+        label=coded[roles.label] if roles.label else None,
+        numbers=numbers,
+        categories={name: coded[name] for name in roles.categories},
+        folds=fold_cases(coded[roles.fold], offsets, roles.fold, case_names)
+        if roles.fold
+        else None,
+        equal_times=equal,
+    )
+
+
+def fold_cases(fold: Coded, offsets: Array, name: str, case_names: Any) -> Coded:
+    """Find the part every case belongs to.
+
+    Raises:
+        DataError: A case belongs to two.
+    """
+    first = fold.codes[offsets[:-1]]
+    differs = fold.codes != np.repeat(first, np.diff(offsets))
+    if differs.any():
+        row = int(np.flatnonzero(differs)[0])
+        case = int(np.searchsorted(offsets, row, "right")) - 1
+        raise DataError(
+            f"case {case_names[case]!r} has more than one {name} "
+            f"({fold.names[first[case]]!r}, {fold.names[fold.codes[row]]!r}); "
+            "expected one for all its events. Correct data.fold."
+        )
+    return Coded(first, fold.names)
+
+
+def read_text(path: Path) -> EventLog:
+    """Read plain text as one case, an event per character.
+
+    Raises:
+        DataError: The file is not UTF-8.
+    """
+    text = "".join(line for _, line in read_lines(find_file(path)))
+    points = np.frombuffer(text.encode("utf-32-le"), np.uint32)
+    known, codes = np.unique(points, return_inverse=True)
+    return EventLog(
+        offsets=np.array([0, len(points)]),
+        case_names=np.array([path.name], np.dtypes.StringDType()),
+        events=Coded(
+            codes.astype(np.min_scalar_type(len(known))), [chr(c) for c in known]
+        ),
+        fingerprint=fingerprint_file(path),
+    )

@@ -1,0 +1,246 @@
+"""Whole files as tables of text, by DuckDB: larger than memory, sorted on disk.
+
+Every cell is read as text, so that ids are the same whatever a file makes of them: a
+case named NA is not missing, and 7 is "7". Empty cells are missing. Does not know what
+the columns mean.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from training.data.files import (
+    DataFile,
+    check_column,
+    check_objects,
+    check_rows,
+    find_file,
+    find_line,
+)
+from training.data.xes import LINE, attribute_names, convert_xes
+from training.errors import DataError
+
+# Of the database; reading 4.3 million events takes twice as much in all.
+MEMORY_LIMIT = "256MB"
+# Rows of a column that are handed over at a time.
+CHUNK_ROWS = 1 << 20
+# Objects of a JSON Lines file in which every column has to be once.
+NAMED_OBJECTS = 10_000
+
+
+class Table:
+    """A file whose columns can be asked for in SQL.
+
+    Attributes:
+        file: Where it came from.
+        columns: Names of the columns, in the file's order.
+        connection: The database; `load` puts columns there as the table `raw`, whose
+            `rowid` counts the file's rows from 0.
+    """
+
+    def __init__(
+        self,
+        file: DataFile,
+        columns: Sequence[str],
+        folder: Path,
+        connection: duckdb.DuckDBPyConnection,
+    ) -> None:
+        self.file, self.columns, self.folder = file, list(columns), folder
+        self.connection = connection
+
+    def load(self, names: Sequence[str]) -> int:
+        """Read columns into the table `raw`, as text named c0, c1, ... in this order.
+
+        Returns:
+            The number of rows.
+
+        Raises:
+            DataError: The file is not what its form says; with the line.
+        """
+        # DuckDB leaves out lines of the file, whatever is in quotes.
+        is_long_header = self.file.header_lines > 1
+        try:
+            self.create(self.scan_copy(names) if is_long_header else self.scan(names))
+        except duckdb.OutOfMemoryException as error:
+            raise DataError(
+                f"{self.file.path} needs more room than {self.folder} has: {error}."
+            ) from error
+        except duckdb.Error as error:
+            self.refuse_unless_text(error)
+            self.create(self.scan_copy(names))
+        (rows,) = self.ask("select count(*) from raw")
+        if not rows:
+            raise DataError(f"{self.file.path} has no rows; expected one per event.")
+        return int(rows)
+
+    def create(self, select: str) -> None:
+        """Make the table `raw`."""
+        self.connection.execute(f"create or replace table raw as {select}")
+
+    def ask(self, query: str) -> tuple[Any, ...]:
+        """Return the first row of an answer; empty where there is none."""
+        return self.connection.execute(query).fetchone() or ()
+
+    def scan(self, names: Sequence[str]) -> str:
+        """Write the query that reads columns from the file."""
+        source = self.folder / "source"
+        if self.file.form == "csv":
+            places = [self.columns.index(name) for name in names]
+            return scan_csv(source, self.file, len(self.columns), places)
+        if self.file.form == "parquet":
+            chosen = [f"{quote_name(name)}::varchar" for name in names]
+            return f"select {number(chosen)} from read_parquet({quote(source)})"
+        if self.file.form == "xes":
+            return scan_json(self.folder / "events.jsonl", names, is_gzip=False)
+        return scan_json(source, names, is_gzip=self.file.is_gzip)
+
+    def refuse_unless_text(self, error: duckdb.Error) -> None:
+        """Refuse a file that cannot be read row by row to find out what is wrong."""
+        if self.file.form not in ("csv", "jsonl"):
+            first = str(error).splitlines()[0]
+            raise DataError(f"{self.file.path} cannot be read ({first}).") from error
+
+    def scan_copy(self, names: Sequence[str]) -> str:
+        """Say what is wrong with the file; where nothing is, read a plainer copy.
+
+        DuckDB refuses some of what is in order, such as line breaks of two kinds.
+        """
+        copy = self.folder / "copy.jsonl"
+        with copy.open("w", encoding="utf-8") as target:
+            for row in self.read_slowly():
+                target.write(json.dumps({name: row.get(name) for name in names}) + "\n")
+        return scan_json(copy, names)
+
+    def read_slowly(self) -> Iterator[dict[str, Any]]:
+        """Yield rows by column, checked one by one."""
+        if self.file.form == "jsonl":
+            for _, document in check_objects(self.file):
+                yield document
+        else:
+            for cells in check_rows(self.file):
+                yield dict(zip(self.columns, map(str.strip, cells), strict=True))
+
+    def where(self, row: int) -> str:
+        """Name the place of a row of `raw`, to begin an error with."""
+        if self.file.form == "parquet":
+            return f"{self.file.path}, row {row + 1}"
+        if self.file.form == "xes":
+            (line,) = self.ask(
+                f"select c0 from ({scan_json(self.folder / 'events.jsonl', [LINE])}) "
+                f"limit 1 offset {row}"
+            )
+            return f"{self.file.path}, line {line}"
+        return f"{self.file.path}, line {find_line(self.file, row)}"
+
+    def check_columns(self, asked: dict[str, str]) -> None:
+        """Refuse columns that are not there.
+
+        Args:
+            asked: Names of columns by the option that asks for them.
+        """
+        for option, name in asked.items():
+            check_column(self.file.path, self.columns, name, option)
+
+    def chunks(self, table: str, columns: str) -> Iterator[dict[str, Any]]:
+        """Yield columns of a table as arrays, so many rows at a time, in its order."""
+        (rows,) = self.ask(f"select count(*) from {table}")
+        for start in range(0, rows, CHUNK_ROWS):
+            part = self.connection.execute(
+                f"select {columns} from {table} where rowid >= {start} and "
+                f"rowid < {start + CHUNK_ROWS} order by rowid"
+            )
+            yield part.fetchnumpy()
+
+
+@contextmanager
+def open_table(path: Path) -> Iterator[Table]:
+    """Open a data file, with a database of its own on disk for as long.
+
+    Raises:
+        DataError: The file cannot be read.
+    """
+    file = find_file(path)
+    with tempfile.TemporaryDirectory(prefix="carryover-") as name:
+        folder = Path(name)
+        # Under a plain name: DuckDB takes brackets and stars in one for a pattern.
+        (folder / "source").symlink_to(path.resolve())
+        connection = duckdb.connect(str(folder / "table.duckdb"))
+        try:
+            connection.execute(f"set memory_limit = '{MEMORY_LIMIT}'")
+            connection.execute(f"set temp_directory = {quote(folder / 'spill')}")
+            connection.execute("set autoinstall_known_extensions = false")
+            columns = list_columns(file, folder, connection)
+            yield Table(file, columns, folder, connection)
+        finally:
+            connection.close()
+
+
+def list_columns(
+    file: DataFile, folder: Path, connection: duckdb.DuckDBPyConnection
+) -> list[str]:
+    """List the columns of a file."""
+    if file.form == "csv":
+        return list(file.columns)
+    if file.form == "xes":
+        return attribute_names(convert_xes(file, folder / "events.jsonl"))
+    if file.form == "jsonl":
+        objects = (names for _, names in islice(check_objects(file), NAMED_OBJECTS))
+        return list(dict.fromkeys(name for names in objects for name in names))
+    query = f"describe select * from read_parquet({quote(folder / 'source')})"
+    try:
+        return [str(row[0]) for row in connection.execute(query).fetchall()]
+    except duckdb.Error as error:
+        first = str(error).splitlines()[0]
+        raise DataError(f"{file.path} cannot be read ({first}).") from error
+
+
+def scan_csv(
+    source: Path, file: DataFile, num_columns: int, places: Sequence[int]
+) -> str:
+    """Write the query that reads columns of a CSV file by their places.
+
+    By place, not by name: two columns may have the same one.
+    """
+    columns = ", ".join(f"'p{k}': 'varchar'" for k in range(num_columns))
+    options = (
+        f"columns = {{{columns}}}, auto_detect = false, header = false, "
+        f"skip = {file.header_lines}, delim = {quote(file.delimiter)}, "
+        f"quote = '\"', escape = '\"', strict_mode = true, "
+        f"compression = '{'gzip' if file.is_gzip else 'none'}'"
+    )
+    chosen = number([f"nullif(trim(p{place}), '')" for place in places])
+    return f"select {chosen} from read_csv({quote(source)}, {options})"
+
+
+def scan_json(source: Path, names: Sequence[str], *, is_gzip: bool = False) -> str:
+    """Write the query that reads members of a JSON Lines file."""
+    columns = ", ".join(f"{quote(name)}: 'varchar'" for name in names)
+    chosen = number([f"nullif({quote_name(name)}, '')" for name in names])
+    return (
+        f"select {chosen} from read_json({quote(source)}, columns = {{{columns}}}, "
+        "format = 'newline_delimited', maximum_object_size = 16777216, "
+        f"compression = '{'gzip' if is_gzip else 'none'}')"
+    )
+
+
+def number(expressions: Sequence[str]) -> str:
+    """Name expressions c0, c1, ..."""
+    return ", ".join(f"{text} as c{k}" for k, text in enumerate(expressions))
+
+
+def quote(text: object) -> str:
+    """Write text as SQL has it."""
+    return "'" + str(text).replace("'", "''") + "'"
+
+
+def quote_name(name: str) -> str:
+    """Write a column's name as SQL has it."""
+    return '"' + name.replace('"', '""') + '"'

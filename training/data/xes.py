@@ -1,0 +1,91 @@
+"""Event logs in XES (IEEE 1849), read as a stream into JSON Lines.
+
+Every event becomes an object of its attributes, with its trace's under the names
+`case:...`, and the line on which it ends. Nested attributes are left out.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import IO, Any
+from xml.parsers import expat
+
+from training.data.files import DataFile, open_bytes, readable
+from training.errors import DataError
+
+VALUES = frozenset({"string", "date", "int", "float", "boolean", "id"})
+LINE = "line of the file"
+
+
+class XesReader:
+    """Handlers of a parser that write an object per event.
+
+    Args:
+        target: Where to write.
+    """
+
+    def __init__(self, target: IO[str]) -> None:
+        self.target = target
+        self.names: dict[str, None] = {LINE: None}
+        self.parser = expat.ParserCreate()
+        self.parser.StartElementHandler = self.start
+        self.parser.EndElementHandler = self.end
+        self.path: list[str] = []
+        self.trace: dict[str, str] = {}
+        self.event: dict[str, str] = {}
+
+    def start(self, tag: str, attributes: dict[str, str]) -> None:
+        """Begin an element; an attribute of the trace or the event is kept."""
+        tag = tag.rpartition(":")[2]
+        parent = self.path[-1] if self.path else ""
+        self.path.append(tag)
+        if tag == "trace":
+            self.trace = {}
+        elif tag == "event":
+            self.event = {}
+        elif tag in VALUES and "key" in attributes and "value" in attributes:
+            if parent == "trace":
+                self.trace[f"case:{attributes['key']}"] = attributes["value"]
+            elif parent == "event":
+                self.event[attributes["key"]] = attributes["value"]
+
+    def end(self, tag: str) -> None:
+        """End an element; an event is written."""
+        del tag
+        if self.path.pop() == "event":
+            line = str(self.parser.CurrentLineNumber)
+            event = {**self.trace, **self.event, LINE: line}
+            self.names.update(dict.fromkeys(event))
+            self.target.write(json.dumps(event) + "\n")
+
+
+def convert_xes(file: DataFile, target: Path) -> list[str]:
+    """Write the events of an XES file as JSON Lines.
+
+    Returns:
+        The names of their attributes.
+
+    Raises:
+        DataError: The file is not XML, or has no events.
+    """
+    with target.open("w", encoding="utf-8") as lines:
+        reader = XesReader(lines)
+        try:
+            with readable(file.path), open_bytes(file) as content:
+                reader.parser.ParseFile(content)
+        except expat.ExpatError as error:
+            raise DataError(
+                f"{file.path}, line {error.lineno}: {expat.ErrorString(error.code)}; "
+                "expected XES, which is XML. Export the log again."
+            ) from error
+    if len(reader.names) == 1:
+        raise DataError(
+            f"{file.path} has no events; expected XES with a trace for each case."
+        )
+    return list(reader.names)
+
+
+def attribute_names(names: Any) -> list[str]:
+    """Return the attributes a log itself has."""
+    return [name for name in names if name != LINE]

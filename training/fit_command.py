@@ -1,0 +1,121 @@
+"""`python -m training fit`: its options, and what they start.
+
+TensorFlow is imported once it is needed, so that mistakes show at once.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from training.config import Config, check_config, load_config
+from training.data.events import TASKS
+from training.errors import ConfigError
+from training.native_log import silence_native_log
+from training.publish import list_versions
+from training.starting import default_name, pick_roles, start_config
+from training.toml import write_toml
+
+ROLES = ("case", "event", "time", "label", "numbers", "categories")
+
+
+def add_fit(commands: Any) -> None:
+    """Describe `python -m training fit`."""
+    fit = commands.add_parser("fit", help="train a model and publish a new version")
+    fit.set_defaults(run=run_fit)
+    given = fit.add_mutually_exclusive_group(required=True)
+    given.add_argument("--config", type=Path, help="training/configs/NAME.toml")
+    given.add_argument(
+        "--data",
+        type=Path,
+        help="a file of events, without a configuration: CSV, TSV, JSON Lines, "
+        "Parquet, XES or text, plain or gzip",
+    )
+    fit.add_argument("--name", help="with --data: name of the model in addresses")
+    add_roles(fit)
+    fit.add_argument(
+        "--task", choices=TASKS, default=TASKS[0], help="with --data: what to learn"
+    )
+    fit.add_argument(
+        "--set",
+        dest="overrides",
+        metavar="KEY=VALUE",
+        nargs="+",
+        action="extend",
+        default=[],
+        help="override a key of the file, such as training.epochs=3",
+    )
+    fit.add_argument("--artifacts", type=Path, default=Path("artifacts"))
+    fit.add_argument("--runs", type=Path, default=Path("runs"))
+    fit.add_argument(
+        "--if-missing",
+        action="store_true",
+        help="do nothing if the model already has a version",
+    )
+    fit.add_argument(
+        "--quantize",
+        choices=("int8", "float16"),
+        help="add programs with smaller weights, measured in evaluation.md; never the "
+        "default of the service",
+    )
+
+
+def add_roles(command: Any) -> None:
+    """Describe the options that say which column is what."""
+    helps = {
+        "case": "column that names the case of an event: ticket, user, machine",
+        "event": "column that names what happened",
+        "time": "column of times; without it the file's order counts",
+        "label": "column of what is to be learnt",
+    }
+    for role, text in helps.items():
+        command.add_argument(f"--{role}", metavar="COLUMN", help=f"with --data: {text}")
+    for role in ("numbers", "categories"):
+        command.add_argument(
+            f"--{role}",
+            metavar="COLUMN",
+            nargs="+",
+            default=[],
+            help=f"with --data: columns of further {role} of an event",
+        )
+
+
+def run_fit(options: argparse.Namespace) -> None:
+    """Train and publish, unless there is a version and that is enough."""
+    config = read_config(options)
+    versions = list_versions(options.artifacts / config.name)
+    if options.if_missing and versions:
+        folder = options.artifacts / config.name / str(versions[-1])
+        print(f"{folder} is there already; nothing to do.")
+        return
+    with silence_native_log():
+        from training.pipeline import retrain
+    retrain(
+        config,
+        artifacts=options.artifacts,
+        runs=options.runs,
+        quantize=options.quantize,
+    )
+
+
+def read_config(options: argparse.Namespace) -> Config:
+    """Read the configuration file, or make one of the options.
+
+    Raises:
+        ConfigError: Options of the one were given with the other.
+    """
+    if options.config:
+        for option in ("name", *ROLES):
+            if getattr(options, option):
+                raise ConfigError(
+                    f"--{option} is given with --config; expected it with --data. "
+                    f"Write it into the file, or give --set."
+                )
+        return load_config(options.config, options.overrides)
+    roles = pick_roles(**{role: getattr(options, role) for role in ROLES})
+    name = options.name or default_name(options.data)
+    table = start_config(name, options.data, roles, options.task)
+    config = check_config(table, "--data", options.overrides)
+    print(f"# The equivalent configuration, kept with the run:\n{write_toml(table)}")
+    return config
