@@ -24,6 +24,13 @@ NUMBER = r"-?(?:0|[1-9][0-9]*+)(?:\.[0-9]++)?(?:[eE][+-]?[0-9]++)?"
 SCALAR = rf"""(?:"[^"\\\x00-\x1f]*+"|{NUMBER}|null)"""
 SCALARS = re.compile(rf"(?:{SCALAR}[ \t\n\r]*+,[ \t\n\r]*+){{1,256}}")
 SPACE = re.compile(r"[ \t\n\r]*")
+COLON = re.compile(r"[ \t\n\r]*+:[ \t\n\r]*+")
+COMMA = re.compile(r"[ \t\n\r]*+,[ \t\n\r]*+")
+# Values that are read between two breaks, if they are short.
+PIECE_VALUES = 256
+# Long containers within each other. At each level a part of the text is scanned once
+# more; a row's events lie four levels deep.
+MAX_LONG_DEPTH = 16
 DECODER = json.JSONDecoder()
 CONTAINERS = ("{", "[")
 # Stands for a container that is too long to be read at once.
@@ -50,7 +57,11 @@ def load_large_json(
 
 
 def load_body(
-    text: str, rows: str, max_rows: int, check: Callable[[Any], object]
+    text: str,
+    rows: str,
+    max_rows: int,
+    check: Callable[[Any], object],
+    check_name: Callable[[str], object],
 ) -> Any:
     """Read a body with breaks, and leave its rows as text, to be decoded one by one.
 
@@ -61,13 +72,15 @@ def load_body(
         rows: Name of the member whose elements are left.
         max_rows: Most rows accepted.
         check: Called with every other value that is read at once.
+        check_name: Called with the name of each member of the body, before its value
+            is read. What it raises ends the reading.
 
     Raises:
         json.JSONDecodeError: It is not JSON.
         RecursionError: Its values are nested too deeply.
         TooManyRows: It has more rows; the rest was not read.
     """
-    return finish(BodyReader(text, check, rows, max_rows))
+    return finish(BodyReader(text, check, rows, max_rows, check_name))
 
 
 def finish(reader: Reader) -> Any:
@@ -102,6 +115,9 @@ class Reader:
         self.text = text
         self._check = check
         self._decoder = decoder
+        self._scan = decoder.scan_once
+        self._depth = 0
+        self._long_at = -1  # where a container begins that is known to be long
 
     def read_body(self) -> Any:
         """Read the one value of the text."""
@@ -118,8 +134,13 @@ class Reader:
 
     def read_parts(self) -> Any:
         """Read a container part by part."""
+        if self._depth == MAX_LONG_DEPTH:
+            raise RecursionError("its values are nested too deeply")
+        self._depth += 1
         is_object = self.text[self.at] == "{"
-        return self._read_object() if is_object else self._read_list()
+        value = self._read_object() if is_object else self._read_list()
+        self._depth -= 1
+        return value
 
     def read_at_once(self) -> Any:
         """Read a scalar or a short container, unchecked; `LONG` where it is neither."""
@@ -133,7 +154,7 @@ class Reader:
         return value
 
     def _read_short(self) -> Any:
-        for size in SHORT:
+        for size in () if self.at == self._long_at else SHORT:
             part = self.text[self.at : self.at + size]
             try:
                 value, length = self._decoder.raw_decode(part)
@@ -152,6 +173,7 @@ class Reader:
         members: dict[str, Any] = {}
         is_closed = self.take("{", "}")
         while not is_closed:
+            members |= self.read_members()
             if self.text[self.at : self.at + 1] != '"':
                 raise self._error("Expecting property name enclosed in double quotes")
             name = self.read()
@@ -168,11 +190,34 @@ class Reader:
         """Read the value of a member."""
         return self.read()
 
+    def read_members(self) -> dict[str, Any]:
+        """Read some short members at once, up to before the last."""
+        take_break()
+        members: dict[str, Any] = {}
+        part, at, start = self._cut_part(), 0, 0
+        try:
+            for _ in range(PIECE_VALUES):
+                if part[at : at + 1] != '"':
+                    break
+                name, end = self._scan(part, at)
+                if (colon := COLON.match(part, end)) is None:
+                    break
+                value, end = self._scan(part, start := colon.end())
+                if (comma := COMMA.match(part, end)) is None:
+                    break
+                members[name], at = value, comma.end()
+        except (json.JSONDecodeError, StopIteration):  # cut, or not JSON
+            self._long_at = -1 if members else self.at + start
+        self.at += at
+        self.skip()  # the part may end between the comma and the next name
+        self._check(members)
+        return members
+
     def _read_list(self) -> list[Any]:
         values: list[Any] = []
         is_closed = self.take("[", "]")
         while not is_closed:
-            values += self._read_scalars()
+            values += self._read_scalars() or self._read_elements()
             values.append(self.read())
             is_closed = self.read_separator("]")
         return values
@@ -188,6 +233,28 @@ class Reader:
         values.pop()
         self._check(values)
         return values
+
+    def _read_elements(self) -> list[Any]:
+        """Read some short elements at once, up to before the last of the list."""
+        take_break()
+        values: list[Any] = []
+        part, at = self._cut_part(), 0
+        try:
+            for _ in range(PIECE_VALUES):
+                value, end = self._scan(part, at)
+                if (comma := COMMA.match(part, end)) is None:
+                    break
+                values.append(value)
+                at = comma.end()
+        except (json.JSONDecodeError, StopIteration):  # cut, or not JSON
+            self._long_at = -1 if values else self.at
+        self.at += at
+        self._check(values)
+        return values
+
+    def _cut_part(self) -> str:
+        """Return as much of the text as is read at once."""
+        return self.text[self.at : self.at + max(SHORT, default=0)]
 
     def take(self, opening: str, closing: str) -> bool:
         """Take the opening bracket; return whether the closing one follows."""
@@ -216,9 +283,15 @@ class BodyReader(Reader):
     """Reads a body, and leaves the elements of one of its members as text."""
 
     def __init__(
-        self, text: str, check: Callable[[Any], object], rows: str, max_rows: int
+        self,
+        text: str,
+        check: Callable[[Any], object],
+        rows: str,
+        max_rows: int,
+        check_name: Callable[[str], object],
     ) -> None:
         super().__init__(text, check)
+        self._check_name = check_name
         self._rows = rows
         self._max_rows = max_rows
         self._is_body = False  # whether the members that are read are the body's
@@ -229,8 +302,14 @@ class BodyReader(Reader):
         self._is_body = self.text[self.at : self.at + 1] == "{"
         return self.read_parts() if self._is_body else self.read()
 
+    def read_members(self) -> dict[str, Any]:
+        """Read some short members at once, but none of the body's own."""
+        return {} if self._is_body else super().read_members()
+
     def read_member(self, name: str) -> Any:
         """Read the value of a member; of the rows, where each begins and ends."""
+        if self._is_body:
+            self._check_name(name)
         is_rows = self._is_body and name == self._rows
         if not is_rows or self.text[self.at : self.at + 1] != "[":
             is_body, self._is_body = self._is_body, False

@@ -18,7 +18,15 @@ from service.artifact import Manifest
 from service.catalog import Model
 from service.dialects import v1_sequence
 from service.dialects.json_loading import load_body
-from service.dialects.v1_careful import Form, load_json, read_carefully, read_row
+from service.dialects.v1_careful import (
+    Form,
+    check_member,
+    load_json,
+    read_carefully,
+    read_row,
+    unreadable_refused,
+    wrong_form,
+)
 from service.dialects.v1_columns import read_columns
 from service.dialects.v1_forms import (
     ObjectRow,
@@ -121,18 +129,34 @@ def decode(
     data: bytes, manifest: Manifest, max_rows: int
 ) -> tuple[PredictBody, Sequence[Form | str]]:
     """Decode a body; the rows of a large one are left as text."""
+    if len(data) > LARGE_BYTES:
+        return decode_large(data, max_rows)
     try:
-        if len(data) <= LARGE_BYTES:
-            body = DECODER.decode(data)
-            return body, body.instances or []
-        text, check = data.decode(), msgspec.json.encode
-        document = load_body(text, "instances", max_rows, check)
-        rows: list[str] = []
-        if isinstance(document, dict) and isinstance(document.get("instances"), list):
-            rows, document["instances"] = document["instances"], []
-        return msgspec.convert(document, PredictBody), rows
-    except (*UNREADABLE, ValueError):
+        body = DECODER.decode(data)
+        return body, body.instances or []
+    except UNREADABLE:
         return read_carefully(data, manifest)
+
+
+def decode_large(data: bytes, max_rows: int) -> tuple[PredictBody, list[str]]:
+    """Decode a large body, up to the first thing that is wrong with it.
+
+    Raises:
+        InvalidJson: It is not JSON.
+        InvalidRequest: It does not have the right form.
+        TooManyRows: It has more rows.
+    """
+    with unreadable_refused():
+        document = load_body(
+            data.decode(), "instances", max_rows, msgspec.json.encode, check_member
+        )
+    rows: list[str] = []
+    if isinstance(document, dict) and isinstance(document.get("instances"), list):
+        rows, document["instances"] = document["instances"], []
+    try:
+        return msgspec.convert(document, PredictBody), rows
+    except msgspec.ValidationError as error:
+        raise wrong_form(error, "the body", PredictBody) from None
 
 
 def decode_row(row: Form | str, manifest: Manifest, where: str) -> Form:

@@ -9,6 +9,8 @@ from __future__ import annotations
 import difflib
 import json
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, NoReturn
 
 import msgspec
@@ -70,22 +72,35 @@ def load_json(data: bytes) -> Any:
     Raises:
         InvalidJson: It is none; the message says where it stops being so.
     """
-    reason, text = "The document is empty", "it is empty"
-    if data:
-        try:
-            if len(data) > LARGE_BYTES:
-                with long_work(len(data)):
-                    return load_large_json(data.decode(), msgspec.json.encode)
-            document = json.loads(data.decode())
-            msgspec.json.encode(document)  # refuses halves of surrogate pairs
-            return document
-        except json.JSONDecodeError as error:
-            reason, text = f"{error.msg} at offset: {error.pos}", str(error)[:120]
-        except (UnicodeError, RecursionError) as error:
-            reason = text = str(error)[:120]
-        except ValueError:  # of int(): its sentence is for programmers in Python
-            reason = text = "a whole number has thousands of digits"
-    raise InvalidJson(
+    if not data:
+        raise no_json("The document is empty", "it is empty")
+    with unreadable_refused():
+        if len(data) > LARGE_BYTES:
+            with long_work(len(data)):
+                return load_large_json(data.decode(), msgspec.json.encode)
+        document = json.loads(data.decode())
+        msgspec.json.encode(document)  # refuses halves of surrogate pairs
+        return document
+
+
+@contextmanager
+def unreadable_refused() -> Iterator[None]:
+    """Turn the errors of a decoder into the sentence about a body that is not JSON."""
+    try:
+        yield
+    except json.JSONDecodeError as error:
+        reason = f"{error.msg} at offset: {error.pos}"
+        raise no_json(reason, str(error)[:120]) from None
+    except (UnicodeError, RecursionError) as error:
+        raise no_json(str(error)[:120], str(error)[:120]) from None
+    except ValueError:  # of int(): its sentence is for programmers in Python
+        reason = "a whole number has thousands of digits"
+        raise no_json(reason, reason) from None
+
+
+def no_json(reason: str, text: str) -> InvalidJson:
+    """Return the error of a body that is not JSON."""
+    return InvalidJson(
         f"the body is not JSON ({text}); expected an object such as "
         '{"instances": [["first event", "second event"]]}.',
         error=f"JSON Parse error: {reason}",
@@ -201,6 +216,17 @@ def refuse_non_finite(value: Any, where: str) -> None:
             )
         if isinstance(item, dict | list):
             waiting += item.values() if isinstance(item, dict) else item
+
+
+def check_member(name: str) -> None:
+    """Refuse a name that is not a member of a body.
+
+    Raises:
+        UnknownField: It is not.
+    """
+    if name not in PredictBody.__struct_encode_fields__:
+        sentence = unknown_field(f"'{name}'", PredictBody)
+        raise UnknownField(f"the body has an {sentence}")
 
 
 def wrong_form(

@@ -86,7 +86,7 @@ def test_rows_are_left_as_text(rows, indent, size):
     text = json.dumps({"rows": rows, "other": rows, "inner": inner}, indent=indent)
 
     with patch.object(json_loading, "SHORT", (size,) if size else ()):
-        body = load_body(text, "rows", 6, lambda value: None)
+        body = load_body(text, "rows", 6, lambda value: None, str)
 
     assert list(map(json.loads, body["rows"])) == rows == body["other"]
     assert body["inner"] == inner
