@@ -105,8 +105,8 @@ class BodyBudget:
         if not is_granted:
             raise Overloaded(
                 f"the body of {num_bytes} bytes waited {self._timeout_seconds:g} s for "
-                "other large ones and was not read. Nothing was applied; send it again "
-                "in a second, or fewer events at a time.",
+                "other large ones and was not read whole. Nothing was applied; send it "
+                "again in a second, or fewer events at a time.",
             )
         return claim
 

@@ -91,7 +91,7 @@ def answer_request(
     settings = parts.settings
     most = settings.max_body_bytes
     content = decompress(data, asked.coding, max_bytes=most, reserve=asked.reserve)
-    with long_work(len(content)):
+    with long_work(len(content), settings.request_timeout_seconds):
         parsed = v2.parse(
             content,
             read_header_length(asked.header_length),

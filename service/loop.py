@@ -7,6 +7,7 @@ these functions and does not know which of the two serves it.
 
 from __future__ import annotations
 
+import math
 import os
 import sys
 import threading
@@ -17,6 +18,8 @@ from contextlib import AbstractContextManager, nullcontext
 from contextvars import ContextVar
 from functools import cache
 from typing import TypeVar
+
+from service.errors import DeadlineExceeded
 
 T = TypeVar("T")
 _count_clients: Callable[[], int] | None = None
@@ -89,12 +92,17 @@ class Breaks:
 
     Args:
         seconds: Of the first slice.
+        timeout_seconds: From which on a break raises `DeadlineExceeded`.
     """
 
-    __slots__ = ("_outer", "_until")
+    __slots__ = ("_began", "_outer", "_timeout_seconds", "_until")
 
-    def __init__(self, seconds: float = SLICE_SECONDS) -> None:
-        self._until = time.monotonic() + seconds
+    def __init__(
+        self, seconds: float = SLICE_SECONDS, timeout_seconds: float = math.inf
+    ) -> None:
+        self._began = time.monotonic()
+        self._until = self._began + seconds
+        self._timeout_seconds = timeout_seconds
 
     def __enter__(self) -> Breaks:
         """Begin a slice."""
@@ -109,14 +117,21 @@ class Breaks:
             self._leave()
 
     def take(self) -> None:
-        """Let others continue if this slice of time is used up."""
-        if time.monotonic() > self._until:
-            self._wait()
+        """Let others continue if this slice of time is used up.
 
-    def _wait(self) -> None:
+        Raises:
+            DeadlineExceeded: The time for the whole of the work is used up.
+        """
+        if time.monotonic() > self._until:
+            if is_gevent():
+                self._await_turn()
+            now = time.monotonic()
+            if now - self._began > self._timeout_seconds:
+                raise too_late(now - self._began)
+            self._until = now + SLICE_SECONDS
+
+    def _await_turn(self) -> None:
         """Let others continue, and return at the turn of this work."""
-        if not is_gevent():
-            return
         self._leave()
         turn = threading.Event()
         _long_work.append((self, turn))
@@ -124,7 +139,6 @@ class Breaks:
             turn.wait()
         # Only now: another's slice may have ended in this turn of the loop.
         look_up()
-        self._until = time.monotonic() + SLICE_SECONDS
 
     def _leave(self) -> None:
         """Leave the queue, as a killed request does from any place in it."""
@@ -147,12 +161,26 @@ def take_break() -> None:
         breaks.take()
 
 
-def long_work(num_bytes: int) -> AbstractContextManager[object]:
+def long_work(
+    num_bytes: int, timeout_seconds: float = math.inf
+) -> AbstractContextManager[object]:
     """Return breaks for work on `num_bytes`; small work takes none.
 
     Many large requests may have come at once: the first break comes before the work.
+
+    Args:
+        num_bytes: How much is worked on.
+        timeout_seconds: From which on a break raises `DeadlineExceeded`.
     """
-    return Breaks(seconds=0) if num_bytes > LARGE_BYTES else NO_BREAKS
+    return Breaks(0, timeout_seconds) if num_bytes > LARGE_BYTES else NO_BREAKS
+
+
+def too_late(seconds: float) -> DeadlineExceeded:
+    """Return the error of a request that was not read in time."""
+    return DeadlineExceeded(
+        f"the request had not been read after {seconds:.1f} s and was given up; "
+        "nothing was applied. Send fewer events at a time."
+    )
 
 
 def offload(work: Callable[..., T], *arguments: object) -> T:

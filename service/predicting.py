@@ -15,6 +15,7 @@ from service.dialects.v1_texts import reword
 from service.engine import Engine
 from service.errors import CarryoverError, TooManyEvents
 from service.idempotency import Idempotency, fingerprint_request, parse_key
+from service.loop import long_work
 from service.problems import JSON, Answer, answer_problem
 from service.rows import Outcome, Refused, Result, Row
 from service.runtime import Signature
@@ -46,13 +47,14 @@ def predict(engine: Engine, settings: Settings, asked: Asked, data: bytes) -> An
         CarryoverError: The request as a whole cannot be answered.
     """
     explain = asked.signature == "explain"
-    parsed = v1.parse(
-        data,
-        asked.model,
-        max_rows=settings.max_rows,
-        explain=explain,
-        idempotency=read_idempotency(data, asked),
-    )
+    with long_work(len(data), settings.request_timeout_seconds):
+        parsed = v1.parse(
+            data,
+            asked.model,
+            max_rows=settings.max_rows,
+            explain=explain,
+            idempotency=read_idempotency(data, asked),
+        )
     rows = [parsed_row.row for parsed_row in parsed.rows]
     if explain:
         limit_events(rows, settings.max_explained_events, "explained")

@@ -277,7 +277,8 @@ TABLE = (
         "request_timeout_seconds",
         positive_seconds,
         30.0,
-        "A row not done by then is given up, its memory unchanged.",
+        "A row not done by then is given up, its memory unchanged; so is a body whose "
+        "reading takes longer.",
     ),
     # A row of one event takes 20 microseconds when many wait: a third of a second.
     Setting(

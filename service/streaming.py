@@ -30,7 +30,8 @@ from service.errors import (
     TooManyEvents,
 )
 from service.holes import UNREADABLE, Holes
-from service.lines import Line, Lines
+from service.lines import Line, Lines, count_bytes
+from service.loop import long_work
 from service.predicting import limit_events
 from service.rows import Refused, Result, Row
 from service.settings import Settings
@@ -145,7 +146,8 @@ class Stream:
 
     def _parse(self, line: Line) -> ParsedRow:
         is_last_only = self._options.is_last_only
-        parsed = parse_line(line, self._model, is_last_only=is_last_only)
+        with long_work(count_bytes(line), self._settings.request_timeout_seconds):
+            parsed = parse_line(line, self._model, is_last_only=is_last_only)
         if is_last_only:
             return parsed
         try:

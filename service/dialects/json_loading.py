@@ -33,6 +33,8 @@ PIECE_VALUES = 256
 MAX_LONG_DEPTH = 16
 DECODER = json.JSONDecoder()
 CONTAINERS = ("{", "[")
+# Reads the value at a position of a text; returns it, and where it ends.
+Scan = Callable[[str, int], tuple[Any, int]]
 # Stands for a container that is too long to be read at once.
 LONG = object()
 
@@ -115,7 +117,7 @@ class Reader:
         self.text = text
         self._check = check
         self._decoder = decoder
-        self._scan = decoder.scan_once
+        self._scan: Scan = decoder.scan_once  # type: ignore[attr-defined]
         self._depth = 0
         self._long_at = -1  # where a container begins that is known to be long
 
@@ -308,14 +310,16 @@ class BodyReader(Reader):
 
     def read_member(self, name: str) -> Any:
         """Read the value of a member; of the rows, where each begins and ends."""
-        if self._is_body:
-            self._check_name(name)
-        is_rows = self._is_body and name == self._rows
-        if not is_rows or self.text[self.at : self.at + 1] != "[":
-            is_body, self._is_body = self._is_body, False
-            value = self.read()
-            self._is_body = is_body
-            return value
+        if not self._is_body:
+            return self.read()
+        self._check_name(name)
+        self._is_body = False
+        is_list = self.text[self.at : self.at + 1] == "["
+        value = self._cut_rows() if name == self._rows and is_list else self.read()
+        self._is_body = True
+        return value
+
+    def _cut_rows(self) -> list[str]:
         rows: list[str] = []
         is_closed = self.take("[", "]")
         while not is_closed:

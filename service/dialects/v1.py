@@ -39,7 +39,7 @@ from service.dialects.v1_row import parse_row
 from service.dialects.v1_wording import to_float32, too_many_rows, wording_of
 from service.errors import EmptySequence, InvalidRequest
 from service.idempotency import Idempotency, stamp
-from service.loop import LARGE_BYTES, LONG_LIST_BYTES, long_work, take_break
+from service.loop import LARGE_BYTES, LONG_LIST_BYTES, take_break
 from service.rows import Refused, Row
 
 DECODER = msgspec.json.Decoder(PredictBody)
@@ -72,14 +72,13 @@ def parse(
     Raises:
         InvalidRequest: The body as a whole cannot be used.
     """
-    with long_work(len(data)):
-        return parse_rows(
-            *decode(data, model.manifest, max_rows),
-            model,
-            max_rows=max_rows,
-            explain=explain,
-            idempotency=idempotency,
-        )
+    return parse_rows(
+        *decode(data, model.manifest, max_rows),
+        model,
+        max_rows=max_rows,
+        explain=explain,
+        idempotency=idempotency,
+    )
 
 
 def parse_rows(
@@ -101,7 +100,7 @@ def parse_rows(
     rows: list[ParsedRow] = []
     for k, form_or_text in enumerate(forms):
         where = f"{field}[{k}]"
-        form = decode_row(form_or_text, model.manifest, where)
+        form = decode_row(form_or_text, model, where)
         if idempotency is not None:
             choose_id(form, k, idempotency)
         rows.append(parse_row(where, form, model, is_last_only))
@@ -159,7 +158,7 @@ def decode_large(data: bytes, max_rows: int) -> tuple[PredictBody, list[str]]:
         raise wrong_form(error, "the body", PredictBody) from None
 
 
-def decode_row(row: Form | str, manifest: Manifest, where: str) -> Form:
+def decode_row(row: Form | str, model: Model, where: str) -> Form:
     """Decode a row that was left as text."""
     if not isinstance(row, str):
         return row
@@ -167,7 +166,10 @@ def decode_row(row: Form | str, manifest: Manifest, where: str) -> Form:
         with suppress(*UNREADABLE):
             decoded: Form = ROW_DECODER.decode(row)
             return decoded
-    return read_row(load_json(row.encode()), manifest, where)
+    value = load_json(row.encode())
+    if isinstance(value, list) and len(value) > model.encoder.max_events:
+        return value  # refused for its length, whatever is in it
+    return read_row(value, model.manifest, where)
 
 
 def ask_plain(row: Row | Refused) -> Row | Refused:

@@ -30,7 +30,7 @@ from service.dialects.v1_forms import (
 from service.dialects.v1_row import parse_row
 from service.errors import CarryoverError, InvalidJson
 from service.lines import Line
-from service.loop import LONG_LIST_BYTES, long_work
+from service.loop import LONG_LIST_BYTES
 from service.problems import problem
 from service.rows import Refused, Result
 
@@ -74,9 +74,8 @@ def parse_line(line: Line, model: Model, *, is_last_only: bool) -> ParsedRow:
     if isinstance(line.content, CarryoverError):
         return ParsedRow(Refused(line.content))
     where = f"line {line.number}"
-    with long_work(len(line.content)):
-        form = decode_line(line.content, model, where)
-        return parse_row(where, form, model, is_last_only)
+    form = decode_line(line.content, model, where)
+    return parse_row(where, form, model, is_last_only)
 
 
 def decode_line(content: bytes, model: Model, where: str) -> Form:

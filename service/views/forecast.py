@@ -40,7 +40,7 @@ def forecast_rows(
     model, settings = find_servable(name, version, label), services().settings
     check_forecastable(model)
     content = read_body()
-    with long_work(len(content)):
+    with long_work(len(content), settings.request_timeout_seconds):
         parsed = v1_forecast.parse(
             content,
             model,

@@ -134,3 +134,31 @@ def test_many_small_containers_give_way(monkeypatch, part, around):
     # What one break is away from the next is decoded in a millisecond.
     gaps = [after - before for before, after in pairwise([0, *breaks, len(text)])]
     assert max(gaps) <= json_loading.SHORT[-1]
+
+
+@pytest.mark.parametrize(
+    ("around", "part"),
+    [("[{%s}]", '"%d":1,'), ("[{%s}]", '"%d":{},'), ("[%s]", "{},"), ("[%s]", "NaN,")],
+)
+def test_many_short_values_are_read_many_at_a_time(monkeypatch, around, part):
+    parts = (part.replace("%d", str(k)) for k in range(40_000))
+    text = around % "".join(parts)[:-1]
+    breaks = []
+    monkeypatch.setattr(json_loading, "take_break", lambda: breaks.append(None))
+
+    load_large_json(text, lambda value: None)
+
+    # One by one they took ten microseconds each: 17 seconds of 4 MB.
+    assert len(breaks) < 40_000 / 50
+
+
+@pytest.mark.parametrize("opening", ["[", '{"a":'])
+def test_long_containers_deep_in_each_other_are_refused(opening):
+    closing = "]" if opening == "[" else "}"
+    inner = f"[{'1,' * 40_000}1]"
+    depth = json_loading.MAX_LONG_DEPTH - 1
+    good = opening * depth + inner + closing * depth
+
+    assert load_large_json(good, lambda value: None) == json.loads(good)
+    with pytest.raises(RecursionError):
+        load_large_json(opening + good + closing, lambda value: None)

@@ -76,7 +76,7 @@ BODIES = {
     "forecast": {"instances": [LONG, {"sequence": LONG}, 5], "horizon": 2},
 }
 # Wrong in a large body before its end is reached.
-FOUND_FIRST = ("ud800", '["red"], ["red"], ["red"]')
+FOUND_FIRST = ("ud800", '["red"], ["red"], ["red"]', '"colour"', '"horizon"')
 CALLS = ["/v1/models/counting:predict", "/v1/models/counting:explain"]
 CALLS += ["/v2/models/counting/infer", "/v1/models/counting:forecast"]
 
@@ -121,3 +121,46 @@ def test_number_of_many_digits_is_refused_in_plain_words(client, call):
 
 def test_unknown_fields_are_refused(predict, large):
     assert_problem(predict(["red"], colour=1), 400, "unknown_field")
+
+
+def test_the_first_unknown_member_of_a_large_body_ends_its_reading(client, large):
+    content = b'{"instances": [["red"]], "colour": 1, and what is not JSON'
+
+    answer = client.post("/v1/models/counting:predict", data=content)
+
+    assert_problem(answer, 400, "unknown_field")
+
+
+class HastyClock:
+    """Ten seconds pass between two looks at it."""
+
+    def __init__(self):
+        self.seconds = 0.0
+
+    def monotonic(self):
+        self.seconds += 10
+        return self.seconds
+
+
+@pytest.mark.parametrize(
+    ("call", "body"),
+    [
+        ("/v1/models/counting:predict", "long rows"),
+        ("/v1/models/counting:predict", "columns"),
+        ("/v1/models/counting:predict", "NaN"),
+        ("/v1/models/counting:explain", "wrong field"),
+        ("/v1/models/counting:stream", "long rows"),
+        ("/v2/models/counting/infer", "nested"),
+    ],
+)
+def test_reading_ends_when_the_time_of_the_request_is_over(
+    client, monkeypatch, large, call, body
+):
+    monkeypatch.setattr(loop, "time", HastyClock())
+
+    answer = client.post(call, data=json.dumps(BODIES[body]))
+
+    problem = json.loads(answer.data.splitlines()[0])
+    assert problem["code"] == "deadline_exceeded"
+    assert problem["status"] == 504
+    assert client.get("/v1/models/counting/sessions").json["sessions"] == []
