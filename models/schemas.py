@@ -2,7 +2,7 @@
 
 An input schema is one of
 
-    {"kind": "event", "vocabulary": ["bear", "fox", ...]}
+    {"kind": "event", "vocabulary": ["bear", "fox", ...], "unknown": "[unknown]"}
     {"kind": "record", "fields": [
         {"name": "time", "type": "time", "features": ["time_of_day", ...]},
         {"name": "value", "type": "number", "mean": 15000.0, "std": 7000.0},
@@ -17,11 +17,13 @@ An output schema is one of
 
     {"kind": "label", "name": "probabilities", "labels": [...]}
     {"kind": "sequence_label", "name": "probabilities", "labels": [...]}
-    {"kind": "next_event", "name": "probabilities", "labels": [...]}
+    {"kind": "next_event", "name": "probabilities", "labels": [...], "end": "[end]"}
     {"kind": "forecast", "name": "forecast", "field": "value", "horizon": 5,
      "quantiles": [0.1, 0.5, 0.9]}
 
-where `features` and `quantiles` may be left out.
+where `features`, `quantiles`, `unknown` and `end` may be left out. `unknown` is the
+name in the vocabulary that stands for any name not in it; `end` is the label, and no
+event, that says that nothing follows.
 
 Models built elsewhere (`models.wrapping`) also take
 
@@ -93,6 +95,8 @@ def check_inputs(inputs: Schema) -> None:
     require_one_of("the kind of the inputs", inputs["kind"], ("event", "record"))
     if inputs["kind"] == "event":
         check_names("vocabulary", inputs["vocabulary"])
+        if "unknown" in inputs:
+            require_one_of("unknown", inputs["unknown"], inputs["vocabulary"])
         return
     check_names("fields", [field["name"] for field in inputs["fields"]])
     for field in inputs["fields"]:
@@ -121,6 +125,8 @@ def check_outputs(inputs: Schema, outputs: Schema) -> None:
         return
     check_names("labels", outputs["labels"])
     if kind == "next_event":
+        if "end" in outputs:
+            require_one_of("end", outputs["end"], outputs["labels"])
         events = list(inputs.get("vocabulary", ()))
         if not events or list(outputs["labels"][: len(events)]) != events:
             raise ValueError(

@@ -6,8 +6,8 @@ SavedModel's `serving_default`. Knows no HTTP and no memory.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, Protocol
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 
@@ -26,6 +26,8 @@ from service.vectors import SIZED, IndexEncoder, VectorEncoder, build_sized_read
 # How many columns a field takes in the sequence.
 COLUMNS = {"time": 2, "number": 1, "category": 1, "index": 1}
 
+T = TypeVar("T")
+
 
 class Encoder(Protocol):
     """Turns the events of one row into what `advance` takes.
@@ -34,11 +36,14 @@ class Encoder(Protocol):
         dtype: Type of the sequence.
         columns: Shape of one event in it: () or (columns,).
         max_events: Most events of one row.
+        unknown: Position of the event that stands for names training has not seen;
+            None where such a name is refused.
     """
 
     dtype: type[np.generic]
     columns: tuple[int, ...]
     max_events: int
+    unknown: int | None
 
     def encode(self, sequence: Sequence[Any]) -> np.ndarray:
         """Return an array of shape (timesteps,) or (timesteps, columns)."""
@@ -47,7 +52,7 @@ class Encoder(Protocol):
 def build_encoder(schema: dict[str, Any], *, max_events: int) -> Encoder:
     """Build the encoder of an input schema."""
     if schema["kind"] == "event":
-        return EventEncoder(schema["vocabulary"], max_events)
+        return EventEncoder(schema["vocabulary"], max_events, schema.get("unknown"))
     if schema["kind"] == "index":
         return IndexEncoder(schema["size"], max_events)
     if schema["kind"] == "vector":
@@ -55,17 +60,49 @@ def build_encoder(schema: dict[str, Any], *, max_events: int) -> Encoder:
     return RecordEncoder(schema["fields"], max_events)
 
 
+class WithUnknown(dict[str, T]):
+    """A mapping by name that has a value for names it does not contain.
+
+    Args:
+        known: The names it contains.
+        unknown: The value of any other name.
+    """
+
+    def __init__(self, known: Mapping[str, T], unknown: T) -> None:
+        super().__init__(known)
+        self.unknown = unknown
+
+    def __missing__(self, name: object) -> T:
+        """Return the value of a name that it does not contain."""
+        if isinstance(name, str) and name:  # "" is padding
+            return self.unknown
+        raise KeyError(name)
+
+
 class EventEncoder:
-    """Event names to indices in the vocabulary: int32 of shape (timesteps,)."""
+    """Event names to indices in the vocabulary: int32 of shape (timesteps,).
+
+    Args:
+        vocabulary: The names.
+        max_events: Most events of one row.
+        unknown: The one of them that stands for any other name, if there is one.
+    """
 
     dtype: type[np.generic] = np.int32
     columns: tuple[int, ...] = ()
 
-    def __init__(self, vocabulary: Sequence[str], max_events: int) -> None:
+    def __init__(
+        self, vocabulary: Sequence[str], max_events: int, unknown: str | None = None
+    ) -> None:
         self.index = {name: k for k, name in enumerate(vocabulary)}
         self.max_events = max_events
+        self.unknown: int | None = None
         # Most rows hold one event: their sequences are made once, and never changed.
         self._alone = {name: self._encode_alone(k) for name, k in self.index.items()}
+        if unknown is not None:
+            self.unknown = self.index[unknown]
+            self.index = WithUnknown(self.index, self.unknown)
+            self._alone = WithUnknown(self._alone, self._alone[unknown])
 
     def _encode_alone(self, index: int) -> np.ndarray:
         sequence = np.array([index], self.dtype)
@@ -105,6 +142,34 @@ class EventEncoder:
         return InvalidEvent("sequence holds an event that cannot be read.")
 
 
+def warn_of_unknown(
+    encoder: Encoder, events: Sequence[Any], where: str = "sequence"
+) -> str | None:
+    """Say which event was taken as the unknown one, and how many more were.
+
+    Args:
+        encoder: That encoded them.
+        events: As the client wrote them.
+        where: What to call them.
+
+    Returns:
+        A sentence; None where all are known.
+    """
+    if encoder.unknown is None or not isinstance(encoder, EventEncoder):
+        return None
+    index = encoder.index
+    # "" is padding.
+    positions = [k for k, name in enumerate(events) if name and name not in index]
+    if not positions:
+        return None
+    first, more = positions[0], len(positions) - 1
+    name = list(index)[encoder.unknown]
+    return (
+        f"{where}[{first}] is {events[first][:80]!r}, which training has not seen; it "
+        f"was taken as {name!r}{f', as were {more} more' if more else ''}."
+    )
+
+
 def build_reader(field: dict[str, Any]) -> Reader:
     """Build what reads one field of an input schema."""
     if field["type"] == "category":
@@ -128,6 +193,7 @@ class RecordEncoder:
     """
 
     dtype: type[np.generic] = np.float32
+    unknown: int | None = None
 
     def __init__(self, fields: Sequence[dict[str, Any]], max_events: int) -> None:
         self.readers = {field["name"]: build_reader(field) for field in fields}

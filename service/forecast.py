@@ -30,7 +30,7 @@ from service.memory.admission import Found
 from service.memory.seal import Opened
 from service.memory.sessions import SessionKey, live
 from service.past import Named, Past
-from service.paths import Path, Plan, extend
+from service.paths import Path, Plan, extend, has_ended
 from service.rows import Refused, Row
 
 # The memory tensor that holds what a network told of the event to come.
@@ -85,12 +85,13 @@ def check_labels_are_events(model: Model) -> None:
         CannotForecast: Its labels are not the events, in their order.
     """
     vocabulary = model.manifest.input.get("vocabulary")
-    labels = model.manifest.labels or []
-    if vocabulary is not None and list(labels) != list(vocabulary):
+    end = model.manifest.output.get("end")
+    labels = [label for label in model.manifest.labels or [] if label != end]
+    if vocabulary is not None and labels != list(vocabulary):
         raise CannotForecast(
             f"{model.manifest.name} expects labels that are not the events it takes, "
             "so there is nothing to feed back. A forecast needs labels equal to the "
-            "vocabulary.",
+            "vocabulary, but for an end.",
             task=model.manifest.task,
         )
 
@@ -231,12 +232,13 @@ def walk(
             results[k] = begun
         else:
             paths[k] = [begun] * (plan.samples or 1)
+    end = find_end(model)
     generators = {k: np.random.default_rng([plan.seed, k]) for k in paths}
     began = time.monotonic()
     for distance in range(plan.horizon):
         with Breaks():
             for k in paths:
-                paths[k] = extend(paths[k], plan, generators[k])
+                paths[k] = extend(paths[k], plan, generators[k], end)
                 take_break()
         if time.monotonic() > deadline:
             raise too_late(time.monotonic() - began)
@@ -251,6 +253,12 @@ def walk(
         shown = own if plan.samples is not None else own[:1]
         results[k] = Forecast(model, step, shown, past.migrated_from, past.is_reset)
     return results
+
+
+def find_end(model: Model) -> int | None:
+    """Return the position of the label after which nothing follows, if there is one."""
+    end = model.manifest.output.get("end")
+    return None if end is None else (model.manifest.labels or []).index(end)
 
 
 def begin_paths(
@@ -297,7 +305,15 @@ def advance_paths(
     Returns:
         The rows of which a path led to something that is not a number.
     """
-    flat = [(k, path) for k, own in paths.items() for path in own]
+    end = find_end(model)
+    flat = [
+        (k, path)
+        for k, own in paths.items()
+        for path in own
+        if not has_ended(path, end)
+    ]
+    if not flat:
+        return {}
     advanced = advance_batch(
         model,
         "advance",
@@ -308,12 +324,16 @@ def advance_paths(
     )
     failed: dict[int, CarryoverError] = {}
     name = model.manifest.output["name"]
-    for k in paths:
+    results = iter(advanced)
+    for k, own in paths.items():
         paths[k] = []
-    for (k, path), ahead in zip(flat, advanced, strict=True):
-        if isinstance(ahead, CarryoverError):
-            failed[k] = ahead
-        else:
-            after = path._replace(tensors=ahead.tensors, ahead=ahead.outputs[name][-1])
-            paths[k].append(after)
+        for path in own:
+            ahead = path if has_ended(path, end) else next(results)
+            if isinstance(ahead, CarryoverError):
+                failed[k] = ahead
+            elif isinstance(ahead, Path):
+                paths[k].append(ahead)
+            else:
+                last = ahead.outputs[name][-1]
+                paths[k].append(path._replace(tensors=ahead.tensors, ahead=last))
     return failed

@@ -22,9 +22,10 @@ Share = Annotated[float, msgspec.Meta(gt=0, lt=1)]
 
 
 class EventInput(msgspec.Struct, tag="event", tag_field="kind"):
-    """Events by name."""
+    """Events by name; `unknown` is the one that stands for any other name."""
 
     vocabulary: Words
+    unknown: Name | None = None
 
 
 class IndexInput(msgspec.Struct, tag="index", tag_field="kind"):
@@ -87,11 +88,12 @@ Input = EventInput | IndexInput | VectorInput | RecordInput
 
 
 class Output(msgspec.Struct):
-    """What a network answers after an event."""
+    """What a network answers after an event; `end` is the label without an event."""
 
     kind: Name
     name: Name
     labels: Words | None = None
+    end: Name | None = None
     others: list[Name] = []
     horizon: Size | None = None
     quantiles: Annotated[list[Share], msgspec.Meta(min_length=1)] | None = None
@@ -112,6 +114,8 @@ def check_schemas(manifest: Manifest) -> None:
                 check_names(f"{field.name}.vocabulary", field.vocabulary)
     elif isinstance(read, EventInput):
         check_names("input.vocabulary", read.vocabulary)
+        check_member("input.unknown", read.unknown, read.vocabulary)
+    check_member("output.end", output.end, output.labels or [])
     check_names("output", [output.name, *output.others, *manifest.memory])
 
 
@@ -132,6 +136,15 @@ def check_names(where: str, names: Sequence[str]) -> None:
         raise ArtifactError(
             f"the manifest's {where} has {name[:80]!r} {times} times; expected "
             "different names. Export the model again."
+        )
+
+
+def check_member(where: str, name: str | None, names: Sequence[str]) -> None:
+    """Refuse a name that is none of the names it has to be one of."""
+    if name is not None and name not in names:
+        raise ArtifactError(
+            f"the manifest's {where} is {name[:80]!r}, which is none of its names. "
+            "Export the model again."
         )
 
 

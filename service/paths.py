@@ -55,19 +55,37 @@ class Path(NamedTuple):
 
 
 def extend(
-    paths: Sequence[Path], plan: Plan, generator: np.random.Generator
+    paths: Sequence[Path],
+    plan: Plan,
+    generator: np.random.Generator,
+    end: int | None = None,
 ) -> list[Path]:
-    """Choose the next event of each path, or the best next paths of all."""
+    """Choose the next event of each path, or the best next paths of all.
+
+    Args:
+        paths: The paths.
+        plan: What is asked for.
+        generator: Of the samples.
+        end: The label after which nothing follows, if there is one.
+    """
+    over = [path for path in paths if has_ended(path, end)]
+    open_paths = [path for path in paths if not has_ended(path, end)]
     if plan.samples is not None:
-        return [append_event(path, draw(path.ahead, generator)) for path in paths]
-    candidates = [
+        drawn = iter([append_event(p, draw(p.ahead, generator)) for p in open_paths])
+        return [path if has_ended(path, end) else next(drawn) for path in paths]
+    candidates = over + [
         append_event(path, int(k))
-        for path in paths
+        for path in open_paths
         for k in np.argsort(-path.ahead, kind="stable")[: plan.beams]
         if path.ahead[k] > 0
     ]
     candidates.sort(key=lambda path: -path.log_probability)
     return candidates[: plan.beams]
+
+
+def has_ended(path: Path, end: int | None) -> bool:
+    """Return whether a path has come to the end, after which nothing follows."""
+    return end is not None and path.events[-1:] == (end,)
 
 
 def draw(probabilities: np.ndarray, generator: np.random.Generator) -> int:

@@ -26,6 +26,7 @@ class IndexEncoder:
     """
 
     dtype: type[np.generic] = np.int32
+    unknown: int | None = None
     columns: tuple[int, ...] = ()
 
     def __init__(self, size: int, max_events: int) -> None:
@@ -56,6 +57,7 @@ class VectorEncoder:
     """
 
     dtype: type[np.generic] = np.float32
+    unknown: int | None = None
 
     def __init__(self, size: int, max_events: int) -> None:
         self.size = size

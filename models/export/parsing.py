@@ -27,15 +27,24 @@ TIME_FORM = r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d{1,6})?)?"
 
 def build_tables(inputs: Schema) -> Tables:
     """Build the table of every vocabulary, by the name of its tensor."""
-    return {name: build_table(names) for name, names in vocabularies(inputs).items()}
+    return {
+        name: build_table(names, inputs.get("unknown"))
+        for name, names in vocabularies(inputs).items()
+    }
 
 
-def build_table(vocabulary: Sequence[str]) -> tf.lookup.StaticHashTable:
-    """Build the table from an event's name to its index; -1 is unknown."""
+def build_table(
+    vocabulary: Sequence[str], unknown: str | None = None
+) -> tf.lookup.StaticHashTable:
+    """Build the table from an event's name to its index.
+
+    Any other name is -1, or the index of the unknown event where there is one.
+    """
+    default = -1 if unknown is None else list(vocabulary).index(unknown)
     initial = tf.lookup.KeyValueTensorInitializer(
         tf.constant(list(vocabulary)), tf.range(len(vocabulary), dtype=tf.int64)
     )
-    return tf.lookup.StaticHashTable(initial, default_value=-1)
+    return tf.lookup.StaticHashTable(initial, default_value=default)
 
 
 def parse_events(

@@ -13,7 +13,7 @@ from service.dialects.json_writing import JSON_OPTIONS, in_pieces, write
 from service.dialects.v1_columns import to_columns
 from service.dialects.v1_explanation import render_digest, render_layers
 from service.dialects.v1_forms import Options, ParsedRow, Request
-from service.dialects.v1_wording import wording_of
+from service.dialects.v1_wording import Wording, wording_of
 from service.errors import CarryoverError
 from service.loop import NO_BREAKS, Breaks, take_break
 from service.memory_forms import to_object
@@ -47,9 +47,16 @@ def render(
     with NO_BREAKS if is_short and len(results) <= PIECE_ROWS else Breaks():
         if options.is_columnar:
             outputs = render_columns(request, results, model, explain)
-            return b'{"outputs":' + outputs + wording.tail
+            return b'{"outputs":' + outputs + end_answer(request, model, wording)
         rows = render_rows(request, results, model, explain)
-        return b'{"predictions":[' + rows + b"]" + wording.tail
+        return b'{"predictions":[' + rows + b"]" + end_answer(request, model, wording)
+
+
+def end_answer(request: Request, model: Model, wording: Wording) -> bytes:
+    """Write what follows the predictions: warnings, where there are any."""
+    if model.encoder.unknown is None or not (warnings := request.warnings):
+        return wording.tail
+    return b',"warnings":' + orjson.dumps(warnings) + wording.tail
 
 
 def render_rows(

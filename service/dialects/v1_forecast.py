@@ -17,6 +17,7 @@ from service.dialects.v1_careful import load_json, refuse_json, wrong_form
 from service.dialects.v1_forms import Count
 from service.dialects.v1_row import name_row
 from service.errors import CarryoverError, InvalidRequest, TooManyEvents
+from service.events import warn_of_unknown
 from service.forecast import Forecast
 from service.loop import LONG_LIST_BYTES, take_break
 from service.memory.sessions import check_session_id
@@ -180,7 +181,19 @@ def render(
     }
     if request.plan.samples is not None:
         answer["seed"] = request.plan.seed
+    if warnings := warn(request.rows, model):
+        answer["warnings"] = warnings
     return orjson.dumps(answer, option=JSON_OPTIONS)
+
+
+def warn(rows: Sequence[Row | Refused], model: Model) -> list[str]:
+    """Warn of events that training has not seen, where the model takes them."""
+    found = [
+        warn_of_unknown(model.encoder, row.events or (), f"instances[{k}]: sequence")
+        for k, row in enumerate(rows)
+        if isinstance(row, Row) and model.encoder.unknown is not None
+    ]
+    return [warning for warning in found if warning]
 
 
 def render_row(

@@ -79,11 +79,19 @@ class Options(NamedTuple):
 
 
 class ParsedRow(Value, frozen=True, eq=False):
-    """A row for the engine, whether it came bare, and the sequence id it came with."""
+    """A row for the engine, and what is known of it besides.
+
+    Args:
+        row: The row.
+        is_bare: Whether it came without options.
+        sequence_id: The sequence id it came with.
+        warning: What its answer has to warn of.
+    """
 
     row: Row | Refused
     is_bare: bool = False
     sequence_id: int | str | None = None
+    warning: str | None = None
 
 
 class Request(NamedTuple):
@@ -91,3 +99,8 @@ class Request(NamedTuple):
 
     options: Options
     rows: list[ParsedRow]
+
+    @property
+    def warnings(self) -> list[str]:
+        """What the answer has to warn of."""
+        return [parsed.warning for parsed in self.rows if parsed.warning]

@@ -112,4 +112,6 @@ def render_line(
             answer["session"] = parsed.row.session
     else:
         answer = render_row(parsed, result, options, common, explain=False)
+        if parsed.warning is not None and isinstance(answer, dict):
+            answer["warnings"] = [parsed.warning]
     return orjson.dumps(answer, option=LINE_OPTIONS)

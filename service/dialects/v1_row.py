@@ -14,6 +14,7 @@ from service.dialects.v1_events import mend
 from service.dialects.v1_forms import ObjectRow, ParsedRow
 from service.dialects.v1_sequence import read_sequence
 from service.errors import CarryoverError, InvalidEvent, InvalidRequest, UnknownEvent
+from service.events import warn_of_unknown
 from service.memory.sessions import check_session_id
 from service.memory_forms import read_object
 from service.rows import Refused, Row
@@ -25,9 +26,10 @@ def parse_row(where: str, form: Form, model: Model, is_last_only: bool) -> Parse
         return ParsedRow(form)
     try:
         if isinstance(form, list):
-            sequence, _ = encode(form, model)
-            return ParsedRow(Row(sequence, is_last_only=is_last_only), True)
-        return parse_object(form, model, is_last_only)
+            sequence, events = encode(form, model)
+            row = Row(sequence, is_last_only=is_last_only)
+            return ParsedRow(row, True, warning=warn(where, events, model))
+        return parse_object(where, form, model, is_last_only)
     except CarryoverError as error:
         named = name_row(error, where)
         sent = msgspec.structs.asdict(form) if isinstance(form, ObjectRow) else None
@@ -39,7 +41,16 @@ def name_row(error: CarryoverError, where: str) -> CarryoverError:
     return type(error)(f"{where}: {error.detail}", **error.members)
 
 
-def parse_object(row: ObjectRow, model: Model, is_last_only: bool) -> ParsedRow:
+def warn(where: str, events: list[Any], model: Model) -> str | None:
+    """Warn of events that training has not seen, where the model takes them."""
+    if model.encoder.unknown is None:
+        return None
+    return warn_of_unknown(model.encoder, events, f"{where}: sequence")
+
+
+def parse_object(
+    where: str, row: ObjectRow, model: Model, is_last_only: bool
+) -> ParsedRow:
     """Hand a row's options and encoded events to the engine's form."""
     sequence_id = None
     if row.sequence_id is not UNSET or row.sequence_control_input is not UNSET:
@@ -61,7 +72,7 @@ def parse_object(row: ObjectRow, model: Model, is_last_only: bool) -> ParsedRow:
         events=None if session is UNSET and memory is UNSET else events,
         plain=read_object(memory) if isinstance(memory, dict) else None,
     )
-    return ParsedRow(parsed, False, sequence_id)
+    return ParsedRow(parsed, False, sequence_id, warn(where, events, model))
 
 
 def encode(events: list[Any], model: Model) -> tuple[np.ndarray, list[Any]]:

@@ -70,6 +70,7 @@ class RowAnswer(msgspec.Struct):
     labels: list[str] | UnsetType = UNSET
     migrated_from: str | UnsetType = UNSET
     reset: Literal[True] | UnsetType = UNSET
+    warnings: list[str] | UnsetType = UNSET
 
 
 class Predictions(msgspec.Struct):
@@ -80,6 +81,7 @@ class Predictions(msgspec.Struct):
     outputs: list[Any] | dict[str, list[Any]] | UnsetType = UNSET
     labels: list[str] | UnsetType = UNSET
     quantiles: list[float] | UnsetType = UNSET
+    warnings: list[str] | UnsetType = UNSET
 
 
 class ForecastPath(msgspec.Struct):
@@ -108,3 +110,4 @@ class Forecasts(msgspec.Struct):
     model_version: str
     predictions: list[Annotated[Any, Meta(extra_json_schema=FORECAST)]]
     seed: int | UnsetType = UNSET
+    warnings: list[str] | UnsetType = UNSET

@@ -20,6 +20,7 @@ from service.dialects.v2_parameters import read_memory
 from service.dialects.v2_plan import plan_of
 from service.dialects.v2_raw import read_raw
 from service.errors import InvalidRequest
+from service.events import warn_of_unknown
 from service.idempotency import FINGERPRINT_BYTES
 from service.rows import Row
 from service.sent_events import Columns, digest_events
@@ -67,7 +68,7 @@ def parse(
     outputs = choose_outputs(form, memory, model)
     if not is_remembered:
         rows = [build_row(sequence, memory) for sequence in sequences]
-        return Request(rows, form.id, memory, outputs)
+        return Request(rows, form.id, memory, outputs, warn(named, model))
     (sequence,) = sequences
     row = build_row(sequence, memory, find_events(named, model, len(sequence)))
     name = memory.key or key
@@ -80,7 +81,17 @@ def parse(
                 sequence.tobytes(), memory, outputs, scope
             ),
         )
-    return Request([row], form.id, memory, outputs)
+    return Request([row], form.id, memory, outputs, warn(named, model))
+
+
+def warn(columns: Mapping[str, Column], model: Model) -> str | None:
+    """Warn of events that training has not seen, where the model takes them."""
+    if model.encoder.unknown is None:
+        return None
+    texts = columns["sequence"].values
+    # Padding is no event; it is found out by `length`, not by what is there.
+    names = texts if isinstance(texts, list) else []
+    return warn_of_unknown(model.encoder, names)
 
 
 def build_row(

@@ -69,6 +69,8 @@ def render_parameters(
 ) -> dict[str, Any]:
     """Tell where the memory is now, and until when."""
     parameters: dict[str, Any] = {"model_version": str(model.manifest.version)}
+    if request.warning is not None:
+        parameters["warning"] = request.warning
     if len(outcomes) > 1:
         return parameters
     return parameters | render_memory(request.memory, outcomes[0])

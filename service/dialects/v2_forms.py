@@ -96,9 +96,10 @@ class Remembering(NamedTuple):
 
 
 class Request(NamedTuple):
-    """A parsed infer request."""
+    """A parsed infer request; `warning` is what its answer has to warn of."""
 
     rows: Sequence[Row]
     id: str | None
     memory: Remembering
     outputs: Sequence[Wanted]
+    warning: str | None = None

@@ -111,6 +111,20 @@ def test_serving_default_refuses_an_unknown_event(tmp_path):
         serve(sequence=tf.constant([["open", "opne"]]))
 
 
+def test_serving_default_takes_any_other_event_as_the_unknown_one():
+    import tensorflow as tf
+
+    from models.export.parsing import build_tables, parse_events
+
+    tables = build_tables({**networks.EVENTS, "unknown": "wait"})
+    index, length = parse_events(
+        tf.constant([["open", "opne", ""]]), tables["sequence"]
+    )
+
+    assert index.numpy()[0, :2].tolist() == [0, 2]
+    assert length.numpy().tolist() == [2]
+
+
 @pytest.mark.parametrize(
     "names", [["open", "", "close"], ["", "open"], ["", ""]], ids=" ".join
 )
