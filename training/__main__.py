@@ -16,6 +16,7 @@ from typing import Any
 
 from training.errors import DISK_FULL, TrainingError, during
 from training.fit_command import add_fit
+from training.inspect_command import add_inspect
 from training.model_file import read_model_file
 from training.names import check_name, read_names
 from training.native_log import silence_native_log
@@ -24,10 +25,12 @@ MENDABLE = 2
 INTERRUPTED = 130  # 128 + SIGINT, as shells count
 OPERATIONS = {
     "fit": ("Training", "Change the configuration named in it."),
+    "inspect": ("The inspection", "Name the roles of the columns."),
     "export": ("The export", "Use other layers of Keras in the model."),
 }
 RESUMES = {
     "fit": "The same command goes on from the last finished epoch.",
+    "inspect": "Nothing was written.",
     "export": "Nothing was published.",
 }
 
@@ -38,6 +41,7 @@ def build_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True)
     add_fit(commands)
     add_export(commands)
+    add_inspect(commands)
     for command in commands.choices.values():
         command.add_argument(
             "--debug", action="store_true", help="show the trace of an error"

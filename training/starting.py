@@ -13,8 +13,9 @@ from typing import Any
 from training.data.event_log import Roles
 from training.errors import ConfigError
 
-# A log of about 100,000 events, from which on a larger network is worth its time.
-LARGE_BYTES = 3_000_000
+# From about so many events on a larger network is worth its time.
+LARGE_EVENTS = 100_000
+EVENT_BYTES = 30  # of a row, roughly
 GZIP_RATIO = 6
 SMALL = {
     "network": {"cell": "gru", "units": [64], "embedding": 16, "dropout": 0.2},
@@ -38,7 +39,11 @@ def start_config(
         task: What is to be learnt.
     """
     data = {"source": "events", "file": str(path), **roles, "task": task}
-    size = LARGE if measure_size(path) >= LARGE_BYTES else SMALL
+    is_text = ".txt" in path.suffixes
+    if is_text:
+        data["end"] = False  # the one text ends once
+    events = measure_size(path) // (1 if is_text else EVENT_BYTES)
+    size = LARGE if events >= LARGE_EVENTS else SMALL
     return {"name": name, "seed": 1, "data": data, **size}
 
 

@@ -93,8 +93,7 @@ class Table:
         """Write the query that reads columns from the file."""
         source = self.folder / "source"
         if self.file.form == "csv":
-            places = [self.columns.index(name) for name in names]
-            return scan_csv(source, self.file, len(self.columns), places)
+            return scan_csv(source, self.file, names)
         if self.file.form == "parquet":
             chosen = [f"{quote_name(name)}::varchar" for name in names]
             return f"select {number(chosen)} from read_parquet({quote(source)})"
@@ -126,7 +125,7 @@ class Table:
                 yield document
         else:
             for cells in check_rows(self.file):
-                yield dict(zip(self.columns, map(str.strip, cells), strict=True))
+                yield dict(zip(self.file.columns, map(str.strip, cells), strict=True))
 
     def where(self, row: int) -> str:
         """Name the place of a row of `raw`, to begin an error with."""
@@ -202,21 +201,21 @@ def list_columns(
         raise DataError(f"{file.path} cannot be read ({first}).") from error
 
 
-def scan_csv(
-    source: Path, file: DataFile, num_columns: int, places: Sequence[int]
-) -> str:
+def scan_csv(source: Path, file: DataFile, names: Sequence[str]) -> str:
     """Write the query that reads columns of a CSV file by their places.
 
     By place, not by name: two columns may have the same one.
     """
-    columns = ", ".join(f"'p{k}': 'varchar'" for k in range(num_columns))
+    columns = ", ".join(f"'p{k}': 'varchar'" for k in range(len(file.columns)))
     options = (
         f"columns = {{{columns}}}, auto_detect = false, header = false, "
         f"skip = {file.header_lines}, delim = {quote(file.delimiter)}, "
         f"quote = '\"', escape = '\"', strict_mode = true, "
         f"compression = '{'gzip' if file.is_gzip else 'none'}'"
     )
-    chosen = number([f"nullif(trim(p{place}), '')" for place in places])
+    chosen = number(
+        [f"nullif(trim(p{file.columns.index(name)}), '')" for name in names]
+    )
     return f"select {chosen} from read_csv({quote(source)}, {options})"
 
 

@@ -1,0 +1,147 @@
+"""`training inspect`: what is in a file, what is wrong with it, where to start."""
+
+from __future__ import annotations
+
+import tomllib
+
+import pytest
+
+from training.__main__ import main
+from training.config import load_config
+from training.data.guessing import Column, guess_roles
+
+TICKETS = "ticket_id,status,changed_at,cost\n" + "".join(
+    f"T{case},{event},2024-01-{case:02d}T0{hour}:00:00,{case}.5\n"
+    for case in range(1, 21)
+    for hour, event in enumerate(["open", "work", "work", "closed"][: 2 + case % 3])
+)
+
+
+@pytest.fixture
+def inspect(tmp_path, capsys):
+    """Write a file, inspect it, and return status, output and error."""
+
+    def write_and_inspect(content, *options, name="tickets.csv"):
+        path = tmp_path / name
+        path.write_text(content)
+        status = main(["inspect", str(path), *options])
+        printed = capsys.readouterr()
+        return status, printed.out, printed.err
+
+    return write_and_inspect
+
+
+def test_rows_roles_cases_names_and_times_are_shown(inspect):
+    status, out, _ = inspect(TICKETS)
+
+    assert status == 0
+    assert "csv, 61 rows" in out
+    assert "roles     case = ticket_id, event = status, time = changed_at" in out
+    assert "cases     20; events each: median 3, 95% 4, longest 4 (case 'T2')" in out
+    assert "events    3 different, 0 of them once: " in out
+    assert "'open' 32.8%" in out
+    assert "2024-01-01T00:00:00 to 2024-01-20T03:00:00; longest gap 23.0 hours" in out
+    assert "problems  none" in out
+
+
+def test_the_configuration_that_is_written_is_one_that_trains(inspect, tmp_path):
+    path = tmp_path / "mine.toml"
+
+    _, out, _ = inspect(TICKETS, "--write", str(path))
+
+    assert f"python -m training fit --config {path}" in out
+    config = load_config(path)
+    assert (config.name, config.data.case) == ("tickets", "ticket_id")
+    assert config.data.time == "changed_at"
+    status, _, err = inspect(TICKETS, "--write", str(path))
+    assert (status, err.count("\n")) == (2, 1)
+    assert "which exists" in err
+
+
+def test_roles_that_are_given_are_not_guessed(inspect):
+    _, out, _ = inspect(TICKETS, "--event", "cost")
+
+    assert "event = cost" in out
+
+
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        (
+            lambda text: text.replace("T2,open", ",open"),
+            "line 5: column ticket_id is empty",
+        ),
+        (
+            lambda text: text + "T1,open,2024-01-01T00:00:00,1.5\n",
+            "line 63: the same case",
+        ),
+        (
+            lambda text: text + "T1,open,soon,1.5\n",
+            "line 63: column changed_at is no time",
+        ),
+        (
+            lambda text: text.replace("cost", "status", 1),
+            "line 1: the header has 'status' 2",
+        ),
+    ],
+)
+def test_problems_are_shown_with_their_lines(inspect, change, problem):
+    options = ["--case", "ticket_id", "--event", "status", "--time", "changed_at"]
+    content = change(TICKETS)
+    if "header" in problem:
+        options = []
+
+    status, out, _ = inspect(content, *options)
+
+    assert status == 0
+    assert problem in out
+
+
+def test_a_column_that_is_not_there_is_refused_with_the_near_name(inspect):
+    status, _, err = inspect(TICKETS, "--case", "ticketid")
+
+    assert status == 2
+    assert "no column 'ticketid' for --case. Did you mean 'ticket_id'?" in err
+    assert err.count("\n") == 1
+
+
+def test_a_file_without_roles_says_which_to_name(inspect):
+    _, out, _ = inspect("x\n1\n2\n")
+
+    assert "name it with --" in out
+
+
+def test_text_starts_with_its_characters(inspect):
+    _, out, _ = inspect("to be or not to be\n" * 20, name="play.txt")
+
+    assert "text, 380 rows" in out
+    config = tomllib.loads(out[out.index("name = ") :])
+    assert config["data"]["end"] is False
+    assert config["data"]["split"] == "events"
+
+
+@pytest.mark.parametrize(
+    ("columns", "expected"),
+    [
+        (
+            ["CaseID", "ActivityID", "CompleteTimestamp"],
+            {"case": "CaseID", "event": "ActivityID", "time": "CompleteTimestamp"},
+        ),
+        (
+            ["case:concept:name", "concept:name", "time:timestamp"],
+            {
+                "case": "case:concept:name",
+                "event": "concept:name",
+                "time": "time:timestamp",
+            },
+        ),
+        (["user", "page"], {"case": "user", "event": "page"}),
+        (["a", "b"], {"case": "a", "event": "b"}),
+    ],
+)
+def test_names_and_numbers_of_names_say_what_a_column_is(columns, expected):
+    counts = [Column(columns[0], 100, 30, 0, 0), Column(columns[1], 100, 5, 0, 0)]
+    if len(columns) == 3:
+        counts.append(Column(columns[2], 100, 99, 100, 0))
+
+    assert guess_roles(counts, 100) == expected

@@ -1,0 +1,119 @@
+"""Which column of a table is what: a guess, from names first, then from what is there.
+
+Looks at every row of the table `raw`; decides nothing that cannot be overridden.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+from training.data.tables import Table
+from training.data.times import ISO, NUMBER
+
+CASE = re.compile(
+    r"case|trace|session|user|customer|client|visitor|reader|order|ticket|machine"
+    r"|device|host|patient|account|_id$|^id$",
+    re.I,
+)
+EVENT = re.compile(
+    r"event|activity|action|concept:name|section|page|step|status|state|type|message"
+    r"|command|code",
+    re.I,
+)
+TIME = re.compile(r"time|date|stamp|when|^ts$|_at$", re.I)
+LABEL = re.compile(r"label|class|outcome|target|result", re.I)
+# Cells of a column of times or numbers that have to be one.
+MOST = 0.9
+# A column with more names than this share of the rows names rows, not events.
+MOST_NAMES = 0.5
+
+
+class Column(NamedTuple):
+    """What is known of a column.
+
+    Args:
+        name: Its name.
+        filled: Cells that are not empty.
+        distinct: Different ones among them, about.
+        times: Cells that are ISO 8601 times.
+        numbers: Cells that are numbers.
+    """
+
+    name: str
+    filled: int
+    distinct: int
+    times: int
+    numbers: int
+
+    @property
+    def is_time(self) -> bool:
+        """Whether it has times, or numbers under a name for times."""
+        is_named = bool(TIME.search(self.name)) and self.numbers > MOST * self.filled
+        return bool(self.filled) and (self.times > MOST * self.filled or is_named)
+
+    @property
+    def is_number(self) -> bool:
+        """Whether it has numbers."""
+        return bool(self.filled) and self.numbers > MOST * self.filled
+
+
+def describe_columns(table: Table) -> list[Column]:
+    """Count what every column of the table `raw` has."""
+    parts = []
+    for k in range(len(table.columns)):
+        parts += [
+            f"count(c{k})",
+            f"approx_count_distinct(c{k})",
+            f"count_if(regexp_matches(c{k}, '{ISO}'))",
+            f"count_if(regexp_matches(c{k}, '{NUMBER}'))",
+        ]
+    counts = table.ask(f"select {', '.join(parts)} from raw")
+    return [
+        Column(name, *counts[4 * k : 4 * k + 4]) for k, name in enumerate(table.columns)
+    ]
+
+
+def guess_roles(columns: Sequence[Column], rows: int) -> dict[str, str]:
+    """Guess the columns of case, event, time and label, as far as there are any."""
+    left = [column for column in columns if column.distinct > 0]
+    roles: dict[str, str] = {}
+    times = [column for column in left if column.is_time]
+    if times:
+        roles["time"] = best(times, TIME).name
+        left = [column for column in left if not column.is_time]
+    cases = [c for c in left if c.filled == rows and c.distinct < rows]
+    named = [c for c in cases if CASE.search(c.name) and not is_event(c)]
+    if cases:
+        chosen = max(named or cases, key=lambda c: c.distinct)
+        roles["case"] = chosen.name
+        left = [column for column in left if column is not chosen]
+    events = [c for c in left if c.filled == rows and c.distinct <= MOST_NAMES * rows]
+    if events:
+        chosen = best(events, EVENT)
+        roles["event"] = chosen.name
+        left = [column for column in left if column is not chosen]
+    labels = [c for c in left if LABEL.search(c.name)]
+    if labels:
+        roles["label"] = labels[0].name
+    return order_roles(roles)
+
+
+def is_event(column: Column) -> bool:
+    """Tell a column that names events, though its name would do for cases too."""
+    return bool(EVENT.search(column.name)) and not re.search(r"id$", column.name, re.I)
+
+
+def best(columns: Sequence[Column], pattern: re.Pattern[str]) -> Column:
+    """Choose the column with the likeliest name, else the one with fewest names."""
+    named = [column for column in columns if pattern.search(column.name)]
+    texts = [column for column in named or columns if not column.is_number]
+    chosen = texts or named or columns
+    return min(chosen, key=lambda column: column.distinct) if not named else chosen[0]
+
+
+def order_roles(roles: Mapping[str, str]) -> dict[str, str]:
+    """Put roles into the order in which a configuration has them."""
+    order = ("case", "event", "time", "label")
+    return {role: roles[role] for role in order if role in roles}

@@ -1,0 +1,202 @@
+"""What is in a file of events: rows, cases, names, times, and what is wrong with it.
+
+Nothing is changed and nothing refused that can be said. The roles of columns that are
+not given are guessed by `training.data.guessing`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from training.data.event_log import EventLog, Roles, read_text, sort_log
+from training.data.files import find_file, fingerprint_file
+from training.data.guessing import describe_columns, guess_roles
+from training.data.splits import show_time
+from training.data.tables import Table, open_table
+from training.data.times import ISO, NUMBER
+from training.errors import DataError
+
+SHOWN_NAMES = 10
+SHOWN_CHARACTERS = 40
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """What was found.
+
+    Args:
+        form: Of the file.
+        rows: How many it has.
+        columns: Their names.
+        roles: Which column is what, as keys of `[data]`.
+        facts: Lines to print, by what they are about.
+        problems: What is wrong, each with its line.
+        log: The log itself; None where a problem keeps it from being read.
+    """
+
+    form: str
+    rows: int
+    columns: list[str]
+    roles: Mapping[str, str]
+    facts: Mapping[str, str] = field(default_factory=dict)
+    problems: tuple[str, ...] = ()
+    log: EventLog | None = None
+
+
+def inspect_file(path: Path, given: Mapping[str, str]) -> Inspection:
+    """Look at a file.
+
+    Args:
+        path: The file.
+        given: Roles of columns that are known.
+
+    Raises:
+        DataError: It cannot be read at all.
+    """
+    if find_file(path).form == "text":
+        log = read_text(path)
+        return Inspection("text", log.num_rows, [], {}, describe_log(log), (), log)
+    with open_table(path) as table:
+        table.check_columns({f"--{role}": name for role, name in given.items()})
+        names = list(dict.fromkeys(table.columns))
+        duplicates = [n for n in names if table.columns.count(n) > 1]
+        table.columns = [n for n in table.columns if n not in duplicates]
+        rows = table.load(table.columns)
+        roles = {**guess_roles(describe_columns(table), rows), **given}
+        problems = [
+            f"line 1: the header has {name!r} {names.count(name) + 1} times or more"
+            for name in duplicates
+        ]
+        return inspect_table(table, rows, roles, problems)
+
+
+def inspect_table(
+    table: Table, rows: int, roles: Mapping[str, str], problems: list[str]
+) -> Inspection:
+    """Look at the table `raw`, then sort it."""
+    form, columns = table.file.form, list(table.columns)
+    missing = [role for role in ("case", "event") if role not in roles]
+    if missing:
+        problems.append(
+            f"no column looks like the {' or the '.join(missing)}; name it with "
+            f"--{missing[0]}"
+        )
+        return Inspection(form, rows, columns, roles, {}, tuple(problems))
+    places = {role: f"c{columns.index(name)}" for role, name in roles.items()}
+    wrong = find_empty(table, roles, places)
+    problems += [*wrong, *find_duplicates(table, places)]
+    if wrong:
+        return Inspection(form, rows, columns, roles, {}, tuple(problems))
+    try:
+        log = sort_log(
+            table,
+            Roles(roles["case"], roles["event"], roles.get("time"), roles.get("label")),
+            {name: places[role] for role, name in roles.items()},
+            fingerprint_file(table.file.path),
+        )
+    except DataError as error:
+        problems.append(str(error))
+        return Inspection(form, rows, columns, roles, {}, tuple(problems))
+    facts = describe_log(log)
+    return Inspection(form, rows, columns, roles, facts, tuple(problems), log)
+
+
+def find_empty(
+    table: Table, roles: Mapping[str, str], places: Mapping[str, str]
+) -> list[str]:
+    """Find cells that are empty and must not be, and times that are none."""
+    problems = []
+    for role in ("case", "event", "time"):
+        if role not in roles:
+            continue
+        column = places[role]
+        is_wrong = f"{column} is null"
+        what = "empty"
+        if role == "time":
+            is_wrong = (
+                f"not coalesce(regexp_matches({column}, '{ISO}|{NUMBER}'), false)"
+            )
+            what = "no time"
+        count, first = table.ask(
+            f"select count(*), min(rowid) from raw where {is_wrong}"
+        )
+        if count:
+            problems.append(
+                f"{table.where(first)}: column {roles[role]} is {what}, here and in "
+                f"{count - 1:,} more rows"
+            )
+    return problems
+
+
+def find_duplicates(table: Table, places: Mapping[str, str]) -> list[str]:
+    """Find rows that say what another one says already."""
+    if "time" not in places:
+        return []  # the same event twice in a row is nothing unusual
+    columns = ", ".join(places.values())
+    count, first = table.ask(
+        "select count(*), min(rowid) from (select rowid, row_number() over "
+        f"(partition by {columns} order by rowid) as place from raw) where place > 1"
+    )
+    if not count:
+        return []
+    return [
+        f"{table.where(first)}: the same case, event and time as an earlier row, here "
+        f"and in {count - 1:,} more rows"
+    ]
+
+
+def describe_log(log: EventLog) -> dict[str, str]:
+    """Describe a log in a line each about cases, events and times."""
+    lengths = log.lengths
+    longest = int(lengths.argmax())
+    facts = {
+        "cases": f"{log.num_cases:,}; events each: median {np.median(lengths):,.10g}, "
+        f"95% {np.percentile(lengths, 95):,.10g}, longest {lengths.max():,} (case "
+        f"{str(log.case_names[longest])[:SHOWN_CHARACTERS]!r})",
+        "events": describe_names(log),
+    }
+    if log.times is not None:
+        facts["time"] = describe_times(log, log.times)
+    if log.label is not None:
+        facts["label"] = f"{len(log.label.names):,} different"
+    return facts
+
+
+def describe_names(log: EventLog) -> str:
+    """Describe the vocabulary: the most frequent names with their shares."""
+    counts = np.bincount(log.events.codes, minlength=len(log.events.names))
+    order = np.argsort(-counts, kind="stable")[:SHOWN_NAMES]
+    shares = ", ".join(
+        f"{log.events.names[k][:SHOWN_CHARACTERS]!r} {counts[k] / log.num_rows:.1%}"
+        for k in order
+    )
+    more = ", ..." if len(counts) > SHOWN_NAMES else ""
+    once = int(np.count_nonzero(counts == 1))
+    return f"{len(counts):,} different, {once:,} of them once: {shares}{more}"
+
+
+def describe_times(log: EventLog, times: np.ndarray) -> str:
+    """Describe when it all happened, and when for longest nothing did."""
+    ordered = np.sort(times)
+    gap = np.diff(ordered)
+    told = f"{show_time(ordered[0])} to {show_time(ordered[-1])}"
+    if len(gap):
+        place = int(gap.argmax())
+        told += (
+            f"; longest gap {show_span(int(gap[place]))} from "
+            f"{show_time(ordered[place])}"
+        )
+    return f"{told}; {log.equal_times:,} events at the time of the one before"
+
+
+def show_span(micros: int) -> str:
+    """Write a time between two events."""
+    seconds = micros / 1e6
+    for unit, size in (("days", 86_400), ("hours", 3600), ("minutes", 60)):
+        if seconds >= size:
+            return f"{seconds / size:.1f} {unit}"
+    return f"{seconds:.1f} seconds"
