@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from training.data.series import SeriesOptions, cut_windows, load_series
-from training.errors import DataError
+from training.errors import ConfigError, DataError
 
 ROWS = 100
 
@@ -120,3 +120,117 @@ def test_values_without_meaning_are_refused(options, values, part):
 
     with pytest.raises(DataError, match=part):
         load_series(options, 0)
+
+
+SITES = "time,load,site,wind,sky\n" + "".join(
+    f"{datetime(2020, 1, 1) + timedelta(hours=k)},{k + 100 * site},s{site},{k % 3},"
+    f"{'blue' if k % 2 else 'grey'}\n"
+    for site in range(2)
+    for k in range(ROWS)
+)
+
+
+@pytest.fixture
+def sites(options, tmp_path):
+    """Options for two series of one file, with a further number and name."""
+    path = tmp_path / "sites.csv"
+    path.write_text(SITES)
+    return dataclasses.replace(
+        options,
+        file=str(path),
+        value_column="load",
+        case="site",
+        numbers=("wind",),
+        categories=("sky",),
+        validation=0.1,
+    )
+
+
+def test_several_series_are_cut_at_one_time_and_windows_stay_in_one(sites):
+    dataset = load_series(sites, 0)
+
+    assert [one.start for one in dataset.held_out] == [80, 80]
+    assert [one.validation for one in dataset.held_out] == [72, 72]
+    epochs = [dataset.draw_epoch(np.random.default_rng(k)) for k in range(20)]
+    epoch = epochs[0]
+    assert epoch.sequences.shape[2] == 5
+    assert np.all(np.ptp(epoch.sequences[..., 2], axis=1) == sites.window - 1)
+    assert sorted({int(v // 100) for v in epoch.sequences[:, 0, 2]}) == [0, 1]
+    assert max(epoch.targets.max() for epoch in epochs) == 171
+    assert dataset.facts["series"] == 2
+
+
+def test_further_fields_are_described_and_fitted_on_training_alone(sites):
+    path = Path(sites.file)
+    fields = load_series(sites, 0).inputs["fields"]
+
+    assert fields[2]["name"] == "wind"
+    assert fields[2]["mean"] == pytest.approx((np.arange(72) % 3).mean())
+    assert fields[3] == {
+        "name": "sky",
+        "type": "category",
+        "vocabulary": ["blue", "grey"],
+    }
+    lines = path.read_text().splitlines(keepends=True)
+    is_late = [k % ROWS >= 73 for k in range(len(lines))]
+    poison = [
+        ",".join([*line.split(",")[:1], "7e9", line.split(",")[2], "8e9", "blue\n"])
+        if late and k % ROWS
+        else line
+        for k, (line, late) in enumerate(zip(lines, is_late, strict=True))
+    ]
+    path.write_text("".join(poison))
+    dirty = load_series(sites, 0)
+    assert dirty.inputs["fields"] == fields
+    path.write_text("".join(lines))
+    epochs = [
+        one.draw_epoch(np.random.default_rng(3))
+        for one in (dirty, load_series(sites, 0))
+    ]
+    for a, b in zip(*epochs, strict=True):
+        assert a.tobytes() == b.tobytes()
+
+
+def test_names_that_training_has_not_seen_are_refused(sites):
+    path = Path(sites.file)
+    path.write_text(SITES.replace(",99,s0,0,blue", ",99,s0,0,red"))
+
+    with pytest.raises(DataError, match="sky 'red' is not in the training part"):
+        load_series(sites, 0)
+
+
+def test_field_named_as_the_value_is_refused(options, tmp_path):
+    Path(options.file).write_text(
+        Path(options.file).read_text().replace("time,value", "when,load")
+    )
+    columns = {"time_column": "when", "value_column": "load", "numbers": ("load",)}
+    load_series(dataclasses.replace(options, **columns), 0)
+    write_series(Path(options.file), range(ROWS))
+    with pytest.raises(DataError, match="Rename the column"):
+        load_series(dataclasses.replace(options, numbers=("value",)), 0)
+
+
+def test_every_origin_trains_on_all_before_it_and_holds_out_the_next_block(options):
+    parts = [
+        load_series(dataclasses.replace(options, origins=4, origin=k), 0).held_out
+        for k in range(4)
+    ]
+
+    assert [(one.start, len(one.values)) for one in parts] == [
+        (80, 85),
+        (85, 90),
+        (90, 95),
+        (95, 100),
+    ]
+    with pytest.raises(ConfigError, match="origin is 4; expected 0 to 3"):
+        load_series(dataclasses.replace(options, origins=4, origin=4), 0)
+
+
+@pytest.mark.parametrize("rows", range(40, 60))
+def test_the_held_out_share_is_rounded_as_on_paper(options, rows):
+    write_series(Path(options.file), range(rows))
+    small = dataclasses.replace(options, held_out=0.3, season_rows=None)
+
+    held_out = load_series(small, 0).held_out
+
+    assert rows - held_out.start == (3 * rows + 5) // 10

@@ -17,7 +17,7 @@ import numpy as np
 from training.data.dataset import Array
 from training.data.files import find_file, fingerprint_file, read_lines
 from training.data.tables import Table, open_table
-from training.data.times import read_times
+from training.data.times import Times, read_times
 from training.errors import DataError
 
 # The largest number a float32 has room for, with what rounds to it.
@@ -30,8 +30,8 @@ class Roles:
     """Which columns of a file are what.
 
     Args:
-        case: Names the case of an event.
-        event: Names what happened.
+        case: Names the case of an event; None: all rows are one.
+        event: Names what happened; None for series, which have numbers only.
         time: When, if the file says so; without it the file's order counts.
         label: What is to be learnt of the event or its case.
         numbers: Further numbers of an event.
@@ -41,10 +41,11 @@ class Roles:
             has it.
         missing: What is done where a number is missing: `refuse`, or `previous`, the
             last one of the case, and before there is one the mean of training.
+        is_series: Whether a case has one row at a time, all on one clock.
     """
 
-    case: str
-    event: str
+    case: str | None
+    event: str | None
     time: str | None = None
     label: str | None = None
     numbers: tuple[str, ...] = ()
@@ -52,6 +53,7 @@ class Roles:
     fold: str | None = None
     time_format: str | None = None
     missing: str = "refuse"
+    is_series: bool = False
 
     def asked(self) -> dict[str, str]:
         """Return the columns by the option that names them."""
@@ -131,20 +133,29 @@ class EventLog:
         return lengths
 
 
-def read_log(path: Path, roles: Roles) -> EventLog:
+def read_log(
+    path: Path, roles: Roles, asked: Mapping[str, str] | None = None
+) -> EventLog:
     """Read and sort an event log.
+
+    Args:
+        path: The file.
+        roles: Which columns are what.
+        asked: The columns by the options that name them, where those are not the
+            roles' own.
 
     Raises:
         DataError: The file or a row of it cannot be read; with the line.
     """
     with open_table(path) as table:
-        asked = roles.asked()
+        asked = asked or roles.asked()
         table.check_columns(asked)
         names = list(dict.fromkeys(asked.values()))
         table.load(names)
         place = {name: f"c{k}" for k, name in enumerate(names)}
-        refuse_missing(table, place[roles.case], "case", roles.case)
-        refuse_missing(table, place[roles.event], "event", roles.event)
+        for role, column in (("case", roles.case), ("event", roles.event)):
+            if column:
+                refuse_missing(table, place[column], role, column)
         return sort_log(table, roles, place, fingerprint_file(path))
 
 
@@ -165,10 +176,10 @@ def sort_log(
     table: Table, roles: Roles, place: Mapping[str, str], fingerprint: str
 ) -> EventLog:
     """Sort the table `raw`, and fetch it as codes."""
-    case = place[roles.case]
+    case = place[roles.case] if roles.case else "''"
     number_names(table, "cases", case, by="min(rowid)")  # in the file's order
     selected = ["cases.code as c"]
-    joins = [f"join cases on raw.{case} = cases.value"]
+    joins = [f"join cases on {case} = cases.value"]
     for name in coded_columns(roles):
         column = place[name]
         names = f"names_{column}"
@@ -181,8 +192,11 @@ def sort_log(
         selected.append(f"try_cast(raw.{column} as double) as {column}_number")
     order = "c, raw.rowid"
     if roles.time:
-        refuse_missing(table, place[roles.time], "time", roles.time)
+        role = "row's time" if roles.is_series else "time"
+        refuse_missing(table, place[roles.time], role, roles.time)
         times = read_times(table, place[roles.time], roles.time, roles.time_format)
+        if roles.is_series:
+            refuse_twofold(table, case, times, roles.time)
         selected += [f"{times.instant} as instant", f"{times.clock} as clock"]
         order = "c, instant, raw.rowid"
     table.connection.execute(
@@ -191,6 +205,30 @@ def sort_log(
     )
     table.connection.execute("drop table raw")
     return fetch_log(table, roles, place, fingerprint)
+
+
+def refuse_twofold(table: Table, case: str, times: Times, name: str) -> None:
+    """Refuse two rows of a series at one time, or on two clocks."""
+    shift = f"({times.instant}) - ({times.clock})"
+    found = table.ask(
+        f"select rowid from raw where ({shift}) <> (select {shift} from raw limit 1) "
+        "order by rowid limit 1"
+    )
+    if found:
+        raise DataError(
+            f"{table.where(found[0])}, column {name} has another UTC offset than the "
+            "times before it. Write all times on one clock."
+        )
+    found = table.ask(
+        "select rowid from (select rowid, row_number() over (partition by "
+        f"{case}, ({times.instant}) order by rowid) as place from raw) "
+        "where place > 1 order by rowid limit 1"
+    )
+    if found:
+        raise DataError(
+            f"{table.where(found[0])}, column {name} has the time of an earlier row of "
+            "its series. Merge rows of the same time, or name the series: data.case."
+        )
 
 
 def number_names(table: Table, names: str, column: str, *, by: str) -> None:
@@ -302,7 +340,7 @@ def build_log(
     return EventLog(
         offsets=offsets,
         case_names=case_names,
-        events=coded[roles.event],
+        events=coded[roles.event] if roles.event else unnamed(len(columns["c"])),
         fingerprint=fingerprint,
         times=times,
         clocks=columns.get("clock"),
@@ -314,6 +352,11 @@ def build_log(
         else None,
         equal_times=equal,
     )
+
+
+def unnamed(num_rows: int) -> Coded:
+    """Stand for what happened where there are numbers only."""
+    return Coded(np.zeros(num_rows, np.uint8), ["row"])
 
 
 def fold_cases(fold: Coded, offsets: Array, name: str, case_names: Any) -> Coded:

@@ -1,7 +1,8 @@
-"""A time series to forecast: schemas, normalisation, and how an epoch is cut.
+"""Time series to forecast: schemas, normalisation, and how an epoch is cut.
 
-The first rows are trained on, the last are held out; mean and standard deviation come
-from the former alone. Reading the file is `training.data.csv_series`.
+The first rows are trained on, the last are held out, all series at one time; means,
+standard deviations and names come from the former alone. Reading the file is
+`training.data.series_file`.
 """
 
 from __future__ import annotations
@@ -14,13 +15,17 @@ from typing import Annotated, Any, NamedTuple
 import numpy as np
 
 from models.schemas import DEFAULT_TIME_FEATURES, TIME_FEATURES
-from training.data.csv_series import Series, read_series
 from training.data.dataset import Array, Dataset, Examples
-from training.errors import DataError
+from training.data.event_log import MISSING
+from training.data.series_file import Series, SeriesColumns, SeriesFile, read_series
+from training.data.series_splits import Bounds, Shares, check_bounds, find_bounds
+from training.errors import ConfigError, DataError
 from training.sections import ONCE, RISING, between, each, inside, one_of
 
 # More timesteps would make the export's comparison slow and prove nothing further.
 REAL_TIMESTEPS = 64
+# Place of the value among the columns, behind the two of the time.
+VALUE = 2
 
 
 @dataclass(frozen=True)
@@ -40,18 +45,28 @@ class SeriesOptions:
     time_features: Annotated[tuple[str, ...], each(one_of(*TIME_FEATURES)), ONCE] = (
         DEFAULT_TIME_FEATURES
     )
+    case: str = ""
+    numbers: tuple[str, ...] = ()
+    categories: tuple[str, ...] = ()
+    time_format: str = ""
+    missing: Annotated[str, one_of(*MISSING)] = "refuse"
+    validation: Annotated[float, between(0, 0.9)] = 0.0
+    origins: Annotated[int, between(1, 100)] = 1
+    origin: Annotated[int, between(0, 99)] = 0
 
 
 class HeldOutSeries(NamedTuple):
-    """The whole series and where its held-out part begins.
+    """A whole series and where its held-out part begins.
 
     Args:
-        sequence: float32 of shape (rows, 3): days, seconds of the day, value.
+        sequence: float32 of shape (rows, columns): days, seconds of the day, value,
+            further numbers and categories.
         values: float64 of shape (rows,).
         start: First held-out row.
         horizon: How many rows ahead to forecast.
         season_rows: Length of each season in rows, for the baselines.
         quantiles: Which quantiles the forecast has; empty for one value.
+        validation: First row that is neither trained on nor held out, if not `start`.
     """
 
     sequence: Array
@@ -60,43 +75,156 @@ class HeldOutSeries(NamedTuple):
     horizon: int
     season_rows: dict[str, int]
     quantiles: tuple[float, ...] = ()
+    validation: int | None = None
 
 
 def load_series(options: SeriesOptions, seed: int) -> Dataset:
-    """Read a series and divide it.
+    """Read series and divide them.
 
     Raises:
         DataError: The file cannot be read, is too short, or its values are all equal.
     """
     del seed  # the data are what they are
     path = Path(options.file)
-    series = read_series(path, options.time_column, options.value_column)
-    start = split_row(path, series, options)
-    mean, std = measure_scale(path, series.values[:start])
-    columns = (series.days, series.seconds, series.values)
-    sequence = np.stack(columns, axis=-1).astype(np.float32)  # (rows, 3)
-    held_out = HeldOutSeries(
+    file = read_series(path, find_columns(options))
+    bounds = find_bounds([one.clocks for one in file.series], split_shares(options))
+    longest = max((options.season_rows or {"none": 0}).values())
+    values = [one.values for one in file.series]
+    check_bounds(path, values, bounds, options.window, options.horizon, longest)
+    fields = input_fields(path, file, bounds, options)
+    # Each (rows, columns), up to where its held-out part ends.
+    sequences = [
+        lay_out(path, one, bound, fields)
+        for one, bound in zip(file.series, bounds, strict=True)
+    ]
+    held_out = [
+        hold_out(sequence, one.values, bound, options)
+        for sequence, one, bound in zip(sequences, file.series, bounds, strict=True)
+        if bound.is_scored(options.horizon)
+    ]
+    trained = [s[: b.train] for s, b in zip(sequences, bounds, strict=True)]
+    trained = [s for s in trained if len(s) >= options.window + options.horizon]
+    return Dataset(
+        inputs={"kind": "record", "fields": fields},
+        outputs=output_schema(options.horizon, options.quantiles),
+        draw_epoch=lambda rng: draw_windows(trained, options, rng),
+        held_out=held_out[0] if len(file.series) == 1 else held_out,
+        real=trained[0][None, :REAL_TIMESTEPS],
+        facts=describe_series(file, bounds, options),
+    )
+
+
+def find_columns(options: SeriesOptions) -> SeriesColumns:
+    """Read the roles of columns from the options."""
+    return SeriesColumns(
+        options.time_column,
+        options.value_column,
+        options.case or None,
+        options.numbers,
+        options.categories,
+        options.missing,
+        options.time_format or None,
+    )
+
+
+def split_shares(options: SeriesOptions) -> Shares:
+    """Read how to divide from the options.
+
+    Raises:
+        ConfigError: There is no such origin.
+    """
+    if options.origin >= options.origins:
+        raise ConfigError(
+            f"data.origin is {options.origin}; expected 0 to {options.origins - 1}, as "
+            f"data.origins is {options.origins}."
+        )
+    return Shares(options.held_out, options.validation, options.origins, options.origin)
+
+
+def hold_out(
+    sequence: Array, values: Array, bound: Bounds, options: SeriesOptions
+) -> HeldOutSeries:
+    """Hand a series to its evaluation."""
+    return HeldOutSeries(
         sequence,
-        series.values,
-        start,
+        values[: bound.stop],
+        bound.start,
         options.horizon,
         options.season_rows or {},
         options.quantiles or (),
+        bound.train if bound.train != bound.start else None,
     )
-    return Dataset(
-        inputs=input_schema(mean, std, options.time_features),
-        outputs=output_schema(options.horizon, options.quantiles),
-        draw_epoch=lambda rng: cut_windows(sequence[:start], options, rng),
-        held_out=held_out,
-        real=sequence[None, :REAL_TIMESTEPS],
-        facts={
-            "source": "series",
-            "fingerprint": series.fingerprint,
-            "rows": len(sequence),
-            "held_out_rows": len(sequence) - start,
-            "gaps": series.gaps,
-        },
-    )
+
+
+def input_fields(
+    path: Path, file: SeriesFile, bounds: Sequence[Bounds], options: SeriesOptions
+) -> list[dict[str, Any]]:
+    """Describe the fields of a row, fitted on the training parts."""
+    trained = [b.train for b in bounds]
+    pairs = list(zip(file.series, trained, strict=True))
+    mean, std = measure_scale(path, np.concatenate([s.values[:n] for s, n in pairs]))
+    fields = list(input_schema(mean, std, options.time_features)["fields"])
+    for k, name in enumerate(options.numbers):
+        numbers = np.concatenate([s.numbers[:n, k] for s, n in pairs])
+        own = {"mean": float(numbers.mean()), "std": float(numbers.std()) or 1.0}
+        fields.append({"name": name, "type": "number", **own})
+    for k, name in enumerate(options.categories):
+        codes = np.concatenate([s.categories[:n, k] for s, n in pairs])
+        names = [file.names[k][code] for code in np.unique(codes)]
+        fields.append({"name": name, "type": "category", "vocabulary": names})
+    names = [field["name"] for field in fields]
+    if len(set(names)) < len(names):
+        raise DataError(
+            f"data.numbers and data.categories name {', '.join(names[2:])}; expected "
+            "each once, and neither time nor value. Rename the column."
+        )
+    return fields
+
+
+def lay_out(
+    path: Path, series: Series, bound: Bounds, fields: Sequence[dict[str, Any]]
+) -> Array:
+    """Lay the columns of a series side by side: float32 of shape (rows, columns).
+
+    Raises:
+        DataError: A held-out row has a name that training has not seen.
+    """
+    columns = [series.days, series.seconds, series.values, *series.numbers.T]
+    vocabularies = [f for f in fields if f["type"] == "category"]
+    for field, names, codes in zip(
+        vocabularies, series.names, series.categories.T, strict=True
+    ):
+        index = {name: k for k, name in enumerate(field["vocabulary"])}
+        places = np.array([index.get(name, -1) for name in names])[codes]
+        if (places[: bound.stop] < 0).any():
+            unseen = names[codes[int(np.argmax(places < 0))]]
+            raise DataError(
+                f"{path}: {field['name']} {unseen!r} is not in the training part, so "
+                "that nothing can be learnt of it. Leave the column out."
+            )
+        columns.append(places)
+    return np.stack(columns, axis=-1).astype(np.float32)[: bound.stop]
+
+
+def describe_series(
+    file: SeriesFile, bounds: Sequence[Bounds], options: SeriesOptions
+) -> dict[str, Any]:
+    """State the facts of the data for the manifest."""
+    facts: dict[str, Any] = {
+        "source": "series",
+        "fingerprint": file.fingerprint,
+        "rows": sum(bound.stop for bound in bounds),
+        "held_out_rows": sum(bound.stop - bound.start for bound in bounds),
+        "gaps": sum(one.gaps for one in file.series),
+    }
+    if len(bounds) > 1:
+        facts["series"] = len(bounds)
+    if options.missing == "previous":
+        facts["filled_values"] = sum(one.filled_values for one in file.series)
+        facts["filled_rows"] = sum(one.filled_rows for one in file.series)
+    if options.origins > 1:
+        facts["origin"] = f"{options.origin + 1} of {options.origins}"
+    return facts
 
 
 def input_schema(
@@ -120,34 +248,6 @@ def output_schema(
     return {"kind": name, "name": name, "field": "value", "horizon": horizon, **levels}
 
 
-def split_row(path: Path, series: Series, options: SeriesOptions) -> int:
-    """Find the first held-out row.
-
-    Raises:
-        DataError: A part is too short for a window or a forecast, or all zero.
-    """
-    rows, horizon = len(series.values), options.horizon
-    start = int(rows * (1 - options.held_out))
-    if start < options.window + horizon or rows - start <= horizon:
-        raise DataError(
-            f"{path} has {rows} rows, {start} of them to train on and {rows - start} "
-            f"held out; expected at least {options.window + horizon} (data.window + "
-            f"data.horizon) and {horizon + 1}. Bring more rows or lower data.window."
-        )
-    longest = max((options.season_rows or {"none": 0}).values())
-    if longest + horizon > start:
-        raise DataError(
-            f"{path} has {start} rows before the held-out part; a season of {longest} "
-            "rows needs more. Leave it out of data.season_rows."
-        )
-    if not series.values[start:].any():
-        raise DataError(
-            f"{path}: the last {rows - start} values are all 0; an error relative to "
-            "them has no meaning. Raise data.held_out or check data.value_column."
-        )
-    return start
-
-
 def measure_scale(path: Path, values: Array) -> tuple[float, float]:
     """Return mean and standard deviation of the training part.
 
@@ -163,13 +263,21 @@ def measure_scale(path: Path, values: Array) -> tuple[float, float]:
     return mean, std
 
 
+def draw_windows(
+    sequences: Sequence[Array], options: SeriesOptions, rng: np.random.Generator
+) -> Examples:
+    """Cut the training parts of all series into windows."""
+    parts = [cut_windows(sequence, options, rng) for sequence in sequences]
+    return Examples(*(np.concatenate(arrays) for arrays in zip(*parts, strict=True)))
+
+
 def cut_windows(
     sequence: Array, options: SeriesOptions, rng: np.random.Generator
 ) -> Examples:
     """Cut the training part into windows, from another offset every epoch.
 
     Args:
-        sequence: float32 of shape (rows, columns), the value last.
+        sequence: float32 of shape (rows, columns).
         options: Window length, distance between windows, horizon.
         rng: Draws the offset.
 
@@ -185,5 +293,5 @@ def cut_windows(
     rows = starts[:, None] + np.arange(window)  # (batch, timesteps)
     ahead = rows[..., None] + np.arange(1, horizon + 1)  # (batch, timesteps, horizon)
     return Examples(
-        sequence[rows], sequence[ahead, -1], np.ones(rows.shape, np.float32)
+        sequence[rows], sequence[ahead, VALUE], np.ones(rows.shape, np.float32)
     )

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
@@ -139,7 +139,7 @@ class Table:
             return f"{self.file.path}, line {line}"
         return f"{self.file.path}, line {find_line(self.file, row)}"
 
-    def check_columns(self, asked: dict[str, str]) -> None:
+    def check_columns(self, asked: Mapping[str, str]) -> None:
         """Refuse columns that are not there.
 
         Args:

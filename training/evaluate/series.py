@@ -8,7 +8,8 @@ Unlike the mean of |error| / |value| it does not explode where a value is near z
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -20,14 +21,38 @@ from training.evaluate.quantiles import measure_quantiles
 
 
 def evaluate_series(
-    held_out: HeldOutSeries, predict: Predict, baselines: Mapping[str, Predict]
+    held_out: HeldOutSeries | Sequence[HeldOutSeries],
+    predict: Predict,
+    baselines: Mapping[str, Predict],
 ) -> list[Metric]:
     """Measure the error one row ahead and at the horizon, beside repeating the past.
+
+    Of several series it is the mean over them, each as heavy as the others.
+    """
+    del baselines  # none is trained: the past is the one to beat
+    if isinstance(held_out, HeldOutSeries):
+        return evaluate_one(held_out, predict)
+    each = [evaluate_one(one, predict) for one in held_out]
+    return [average(metrics) for metrics in zip(*each, strict=True)]
+
+
+def average(metrics: Sequence[Metric]) -> Metric:
+    """Average one figure over series."""
+    first = metrics[0]
+    baselines = {
+        name: float(np.mean([metric.baselines[name] for metric in metrics]))
+        for name in first.baselines
+    }
+    value = float(np.mean([metric.value for metric in metrics]))
+    return replace(first, value=value, baselines=baselines)
+
+
+def evaluate_one(held_out: HeldOutSeries, predict: Predict) -> list[Metric]:
+    """Measure the forecasts of one series.
 
     Forecasts of quantiles are also scored as such, and as one value by their median,
     where they have it.
     """
-    del baselines  # none is trained: the past is the one to beat
     forecast = predict(held_out.sequence[None])[0]  # (rows, horizon[, quantiles])
     levels = held_out.quantiles
     if not levels:
