@@ -27,6 +27,16 @@ from models.refusals import (
     refuse_unstreamable,
 )
 from models.running import advance_reduction, find_reduction
+from models.statics import (
+    FilledStatics,
+    RepeatedStatic,
+    StaticValue,
+    advance_filling,
+    advance_repeated,
+    advance_static,
+    find_initial,
+    spread_statics,
+)
 from models.stream import Stream
 from models.timesteps import (
     LastStep,
@@ -58,30 +68,35 @@ def find_form(operation: Any, stream: Stream) -> Callable[..., Any]:
 def advance(operation: Any, stream: Stream, args: Any, kwargs: Any) -> Any:
     """Call what stands in for a layer or operation."""
     tensors = find_tensors(args, kwargs)
-    refuse_states(operation, kwargs)
     late = [x for x in tensors if stream.is_late(x)]
-    if late:
-        if len(late) < len(tensors):
-            raise CannotStream(
-                f"{describe(operation)} joins a value of the whole sequence with one "
-                "per timestep; at the first timestep of a stream the sequence is not "
-                "whole yet. Use return_sequences=True in the recurrent layer before "
-                "it; give an input without timesteps its value at every timestep. "
-                f"{WINDOW}"
-            )
-        results = apply_per_timestep(operation, args, kwargs)
-        keras.tree.map_structure(stream.mark_late, results)
-        return results
+    initial = find_initial(operation, args, kwargs)
+    is_begun = bool(initial) and not stream.is_late(tensors[0])
+    if is_begun:
+        refuse_states(operation, initial, stream)
+    if not late or is_begun or isinstance(operation, RepeatedStatic):
+        return advance_steps(operation, stream, args, kwargs)
+    if len(late) < len(tensors):
+        args, kwargs = spread_statics(operation, stream, args, kwargs)
+        return advance_steps(operation, stream, args, kwargs)
+    results = apply_per_timestep(operation, args, kwargs)
+    is_static = all(map(stream.is_static, late))
+    mark = stream.mark_static if is_static else stream.mark_late
+    keras.tree.map_structure(mark, results)
+    return results
+
+
+def advance_steps(operation: Any, stream: Stream, args: Any, kwargs: Any) -> Any:
+    """Call what stands in for an operation on timesteps."""
+    tensors = find_tensors(args, kwargs)
     first = tensors[0] if tensors else None
     if first is not None and (
         reduction := find_reduction(operation, len(first.shape), kwargs)
     ):
         return advance_reduction(stream, first, reduction)
+    refuse_unstreamable(operation, tensors)
     for kind, form in FORMS.items():
         if isinstance(operation, kind):
-            refuse_unstreamable(operation, tensors)
             return form(operation, stream, *args, **kwargs)
-    refuse_unstreamable(operation, tensors)
     results = operation(*args, **kwargs)
     for result in keras.tree.flatten(results) if tensors else ():
         check_timesteps(operation, first, result)
@@ -195,6 +210,9 @@ FORMS: dict[type, Callable[..., Any]] = {
     keras.layers.TimeDistributed: advance_distributed,
     keras.src.ops.numpy.GetItem: advance_item,
     LastStep: advance_last,
+    FilledStatics: advance_filling,
+    RepeatedStatic: advance_repeated,
+    StaticValue: advance_static,
     TimeSincePrevious: advance_clock,
     Windowed: advance_window,
 }

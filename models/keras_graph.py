@@ -16,6 +16,7 @@ import keras
 
 from models.ports import CannotServe
 from models.refusals import refuse_failure
+from models.statics import Statics
 from models.timesteps import FeatureReshape, LastStep, distribute
 
 # Called with each operation and the tensors it gets.
@@ -23,7 +24,7 @@ Visit = Callable[[Any, Sequence[Any]], None]
 # Names the stream gives to tensors of its own.
 TAKEN = re.compile(
     r"sequence|length|expected|surprise|alone_.*|((trace_)?(short|long)_term|buffer|"
-    r"running|count|window|fixed|previous_time|learn|candidate|forget|use|update|"
+    r"running|count|window|static|begun|fixed|previous_time|learn|candidate|forget|use|update|"
     r"reset)_\d+"
 )
 # Numbers behind names that Keras could reach by counting.
@@ -52,7 +53,12 @@ def find_graph(model: keras.Model) -> Any:
     )
 
 
-def rerun(model: Any, tensors: Sequence[Any], visit: Visit | None = None) -> Any:
+def rerun(
+    model: Any,
+    tensors: Sequence[Any],
+    visit: Visit | None = None,
+    statics: Statics | None = None,
+) -> Any:
     """Run a graph on other tensors, nested models laid open, nothing kept.
 
     Raises:
@@ -65,9 +71,12 @@ def rerun(model: Any, tensors: Sequence[Any], visit: Visit | None = None) -> Any
             if visit:
                 visit(operation, keras.tree.flatten((args, kwargs)))
             if isinstance(operation, keras.Model):
-                return rerun(find_graph(operation), args, visit)
+                return rerun(find_graph(operation), args, visit, statics)
+            call = stand_in(operation, is_single)
             try:
-                return stand_in(operation, is_single)(*args, **kwargs)
+                if statics:
+                    return statics.run(operation, call, args, kwargs)
+                return call(*args, **kwargs)
             except Exception as error:
                 raise refuse_failure(operation, error) from error
 

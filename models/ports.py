@@ -16,6 +16,7 @@ from keras import ops
 
 from models.gates import Tensor
 from models.schemas import Schema, brief
+from models.statics import StaticValue
 from models.timesteps import FeatureReshape
 
 # Every whole number up to here is exact in float32, so an index can be a column.
@@ -36,7 +37,8 @@ class Port:
         size: How many indices there are, 0 where nothing tells; or numbers in a vector.
         dtype: What the model takes.
         has_features: Whether there is an axis of features behind the timesteps.
-        is_static: Whether there are no timesteps: the value of the last event counts.
+        is_static: Whether there are no timesteps: an event may leave it out, and the
+            newest value counts.
         shape: Of an event with several axes, such as a picture; a client sends its
             numbers as one list, the last axis first to vary.
     """
@@ -52,7 +54,8 @@ class Port:
     @property
     def field(self) -> Schema:
         """The field of a record it is."""
-        return {"name": self.name, "type": self.type, "size": self.size}
+        field = {"name": self.name, "type": self.type, "size": self.size}
+        return {**field, "static": True} if self.is_static else field
 
     @property
     def columns(self) -> int:
@@ -211,8 +214,7 @@ def split_sequence(
     tensors, start = [], 0
     for port in ports:
         part = sequence[..., start : start + port.columns]
-        # Without timesteps it is what the last event says, as if all ended there.
-        part = part[:, -1] if port.is_static else part
+        part = StaticValue()(part) if port.is_static else part
         is_wide = port.has_features or port.is_static
         part = part if is_wide else part[..., 0]
         part = FeatureReshape(port.shape)(part) if port.shape else part

@@ -21,6 +21,7 @@ def advance_recurrent(
     layer: keras.layers.RNN,
     stream: Stream,
     hidden: Tensor,
+    initial_state: Any = None,
     mask: Tensor | None = None,
     **_: Any,
 ) -> Any:
@@ -32,8 +33,10 @@ def advance_recurrent(
     is_stack = isinstance(layer.cell, keras.layers.StackedRNNCells)
     own = keras.src.backend.get_keras_mask(hidden) if mask is None else mask
     output, states = hidden, []
+    initial = keras.tree.flatten(initial_state) if initial_state is not None else []
     for cell in layer.cell.cells if is_stack else [layer.cell]:
-        output, after = advance_cell(cell, layer, stream, output, own)
+        output, after = advance_cell(cell, layer, stream, output, own, initial)
+        initial = initial[len(state_sizes(cell)) :]
         states += after
     if not layer.return_sequences:
         stream.mark_late(output)
@@ -45,7 +48,12 @@ def advance_recurrent(
 
 
 def advance_cell(
-    cell: Any, layer: keras.layers.RNN, stream: Stream, hidden: Tensor, own: Any
+    cell: Any,
+    layer: keras.layers.RNN,
+    stream: Stream,
+    hidden: Tensor,
+    own: Any,
+    initial: Sequence[Tensor] = (),
 ) -> tuple[Tensor, list[Tensor]]:
     """Run one cell over the timesteps: its outputs, and its states where asked."""
     index = stream.count("short_term_")
@@ -59,6 +67,7 @@ def advance_cell(
     given = [
         stream.remember(name, (size,)) for name, size in zip(names, sizes, strict=True)
     ]
+    given = stream.begin(given, initial[: len(sizes)]) if initial else given
     before = [ops.cast(state, cell.compute_dtype) for state in given]
     mask = stream.mask if own is None else ops.logical_and(stream.mask, own)
     packing = layer.return_state

@@ -10,6 +10,7 @@ import keras
 
 from models.gates import Tensor
 from models.layer_kinds import OUTSIDE_TIME, REFUSED, WINDOW
+from models.stream import Stream
 
 FUTURE = "at the first event of a stream the later ones have not come yet"
 # Operations that make an axis, whose number counts the axes after it.
@@ -94,15 +95,32 @@ def refuse_recurrent(layer: keras.layers.RNN) -> None:
         )
 
 
-def refuse_states(layer: Any, kwargs: Any) -> None:
-    """Refuse a recurrent layer that another layer, or an input, gives its states."""
-    is_recurrent = isinstance(layer, (keras.layers.RNN, keras.layers.Bidirectional))
-    if is_recurrent and kwargs.get("initial_state") is not None:
-        raise CannotStream(
-            f"{describe(layer)} is given its initial_state by another layer or by an "
-            "input; the memory of a session begins at zeros. Concatenate the value to "
-            f"the layer's input instead. {WINDOW}"
-        )
+def refuse_states(layer: Any, initial: Sequence[Tensor], stream: Stream) -> None:
+    """Refuse a recurrent layer that begins at what a sequence led to.
+
+    Args:
+        layer: The layer.
+        initial: The states it is given.
+        stream: Tells values of static inputs, which are known at the first event.
+    """
+    if all(map(stream.is_static, initial)):
+        return
+    raise CannotStream(
+        f"{describe(layer)} is given its initial_state by a layer on a sequence; the "
+        "memory of a session begins before its first event. Give it that of an input "
+        "without timesteps, or concatenate the value to the layer's input instead. "
+        f"{WINDOW}"
+    )
+
+
+def refuse_join(operation: Any) -> CannotStream:
+    """Refuse an operation on a value of the whole sequence and one per timestep."""
+    return CannotStream(
+        f"{describe(operation)} joins a value of the whole sequence with one per "
+        "timestep; at the first timestep of a stream the sequence is not whole yet. "
+        "Use return_sequences=True in the recurrent layer before it; repeat an input "
+        f"without timesteps with RepeatVector. {WINDOW}"
+    )
 
 
 def refuse_convolution(layer: keras.layers.Conv1D) -> None:

@@ -12,6 +12,9 @@ from keras import ops
 from models.gates import Tensor
 from models.timesteps import Unmasked
 
+# Memory that is 0 before the first event and 1 after it.
+BEGUN = "begun_0"
+
 
 class Stream:
     """What a network's layers share while its graph is run again.
@@ -28,6 +31,7 @@ class Stream:
         before: Memory as it comes in, by name, in layer order.
         after: Memory as it goes out, by the same names.
         traces: Gates and memories per timestep.
+        filled: The sequence with its static columns filled, where it has any.
     """
 
     def __init__(
@@ -52,6 +56,9 @@ class Stream:
         # Tensors that had no timesteps in the network and have them in the stream,
         # because they stand behind a layer that gave only its last output.
         self.per_sequence: dict[int, Tensor] = {}
+        # Those of them that come from static inputs alone.
+        self.static: dict[int, Tensor] = {}
+        self.filled: Tensor | None = None
 
     def remember(self, name: str, shape: tuple[int, ...]) -> Tensor:
         """Make a memory tensor and return it as it comes in."""
@@ -80,6 +87,30 @@ class Stream:
     def is_late(self, tensor: Tensor) -> bool:
         """Tell whether a tensor has no timesteps in the network."""
         return id(tensor) in self.per_sequence
+
+    def mark_static(self, tensor: Tensor) -> Tensor:
+        """Mark a late tensor that comes from static inputs alone."""
+        self.static[id(tensor)] = tensor
+        return self.mark_late(tensor)
+
+    def is_static(self, tensor: Tensor) -> bool:
+        """Tell whether a tensor comes from static inputs alone."""
+        return id(tensor) in self.static
+
+    def begin(self, tensors: Sequence[Tensor], states: Sequence[Tensor]) -> list[Any]:
+        """Return memory that begins at values of static inputs, not at zeros.
+
+        Args:
+            tensors: Memory as it comes in.
+            states: The values, of shape (batch, timesteps, ...).
+        """
+        if BEGUN not in self.before:
+            begun = self.remember(BEGUN, (1,))
+            self.keep([BEGUN], [ops.ones_like(begun)])
+        return [
+            ops.where(self.before[BEGUN] > 0, tensor, ops.cast(state[:, 0], self.dtype))
+            for tensor, state in zip(tensors, states, strict=True)
+        ]
 
     def count(self, prefix: str) -> int:
         """Count the memory tensors whose name begins so."""

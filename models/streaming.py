@@ -36,11 +36,13 @@ class StreamingNetwork:
         explain: The same, with the gates and memories of every layer and timestep.
         memory: Shape of each memory tensor without the batch axis, in layer order.
             All zeros is the memory of a sequence that has not begun.
+        dtype: Of the memory.
     """
 
     advance: keras.Model
     explain: keras.Model
     memory: dict[str, tuple[int, ...]]
+    dtype: str = "float32"
 
 
 def stream_network(
@@ -48,7 +50,7 @@ def stream_network(
     outputs: Schema,
     timesteps: int | None = None,
     *,
-    dtype: str = "float32",
+    dtype: str | None = None,
 ) -> StreamingNetwork:
     """Give a trained network's layers a memory that travels with the call.
 
@@ -61,7 +63,7 @@ def stream_network(
             given to each arriving event (0 for the first of a sequence).
         timesteps: A fixed number of timesteps, unrolled without a loop, as compilers
             like it; None for any number.
-        dtype: Of the memory; the service's is float32.
+        dtype: Of the memory; None for that of `choose_dtype`.
 
     Returns:
         The streaming form, sharing the network's weights.
@@ -70,9 +72,17 @@ def stream_network(
         CannotStream: A layer needs events that have not come yet, or is of a kind that
             has no streaming form.
     """
+    dtype = dtype or choose_dtype(network)
     advance, memory = unfold(network, outputs, timesteps, dtype, explain=False)
     explain, _ = unfold(network, outputs, timesteps, dtype, explain=True)
-    return StreamingNetwork(advance, explain, memory)
+    return StreamingNetwork(advance, explain, memory, dtype)
+
+
+def choose_dtype(network: keras.Model) -> str:
+    """Return the type of a network's memory: float64 if any layer computes in it."""
+    layers = network._flatten_layers(include_self=False)
+    wide = any(getattr(layer, "compute_dtype", "") == "float64" for layer in layers)
+    return "float64" if wide else "float32"
 
 
 def unfold(
@@ -115,7 +125,8 @@ def see_alone(
     What the memory adds to a prediction is its difference from this: outputs named
     `alone_...`, of the outputs' shapes.
     """
-    events = ops.reshape(sequence, (-1, 1, *sequence.shape[2:]))
+    filled = sequence if stream.filled is None else stream.filled
+    events = ops.reshape(filled, (-1, 1, *sequence.shape[2:]))
     mask = position(events) > 0
     forgetful = Stream(
         mask=mask,

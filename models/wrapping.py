@@ -32,6 +32,7 @@ from models.ports import (
 )
 from models.refusals import find_cause
 from models.schemas import Schema
+from models.statics import Statics, fill_statics
 from models.windows import Windowed
 
 # What an answer's fields mean already.
@@ -88,17 +89,22 @@ def wrap_model(
     """
     graph = find_graph(model)
     rename_clashes(graph)
-    check_window(graph, window)
     is_window = window is not None
     ports = read_ports(graph.inputs, find_embeddings(graph), is_window=is_window)
+    timesteps = count_timesteps(graph, ports)
+    check_window(timesteps, window)
     inputs = describe_inputs(ports, events)
     sequence = sequence_of(inputs, sum(port.columns for port in ports))
     padding = choose_padding(graph, inputs, window, padding)
+    filled = fill_statics(sequence, ports)
     if window:
         inner = wrap_window(graph, ports, inputs, sequence, window)
-        prediction = apply_window(Windowed(inner, window, padding), sequence)
+        prediction = apply_window(Windowed(inner, window, padding), filled)
     else:
-        prediction = rerun(graph, split_sequence(sequence, ports, inputs))
+        tensors = split_sequence(filled, ports, inputs)
+        values = [x for x, port in zip(tensors, ports, strict=True) if port.is_static]
+        statics = Statics(filled, values, timesteps) if values else None
+        prediction = rerun(graph, tensors, statics=statics)
     named = name_outputs(graph, prediction)
     outputs = describe_outputs(named, events, labels, task)
     (first, *rest) = named.values()
@@ -106,8 +112,18 @@ def wrap_model(
     results = {name: show_number(tensor) for name, tensor in results.items()}
     first = results[outputs["name"]]
     network = keras.Model(sequence, results if rest else first)
-    timesteps = graph.inputs[0].shape[1]
     return Wrapped(network, ports, inputs, outputs, window, padding, timesteps)
+
+
+def count_timesteps(graph: Any, ports: Sequence[Port]) -> int | None:
+    """Return how many timesteps a model was made for, None for any."""
+    timesteps: int | None
+    timesteps, *_ = [
+        tensor.shape[1]
+        for tensor, port in zip(graph.inputs, ports, strict=True)
+        if not port.is_static
+    ]
+    return timesteps
 
 
 def wrap_window(
@@ -134,7 +150,7 @@ def apply_window(layer: Windowed, sequence: Tensor) -> Any:
         ) from error
 
 
-def check_window(graph: Any, window: int | None) -> None:
+def check_window(timesteps: int | None, window: int | None) -> None:
     """Refuse a window that the model does not take.
 
     Raises:
@@ -142,9 +158,8 @@ def check_window(graph: Any, window: int | None) -> None:
     """
     if window is None:
         return
-    lengths = {x.shape[1] for x in graph.inputs if len(x.shape) > 1} - {None}
-    if not 2 <= window <= LONGEST_WINDOW or lengths - {window}:
-        takes = ", ".join(map(str, sorted(lengths))) or f"2 to {LONGEST_WINDOW}"
+    if not 2 <= window <= LONGEST_WINDOW or timesteps not in (None, window):
+        takes = timesteps or f"2 to {LONGEST_WINDOW}"
         raise CannotServe(
             f"--window is {window}; expected the model's number of timesteps, {takes}. "
             "Give that number."

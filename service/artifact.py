@@ -72,6 +72,7 @@ class Manifest(msgspec.Struct, frozen=True):
         examples: Real sequences by name, for the playground.
         input_name: The name of a lone input in the model it was made from, if any:
             accepted in place of `sequence`.
+        memory_dtype: Of the memory tensors.
     """
 
     format: int
@@ -93,6 +94,7 @@ class Manifest(msgspec.Struct, frozen=True):
     packages: dict[str, str] = {}
     examples: list[Any] = []
     input_name: str = ""
+    memory_dtype: Literal["float32", "float64"] = "float32"
 
     @property
     def labels(self) -> list[str] | None:

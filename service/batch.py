@@ -52,7 +52,7 @@ def advance_runs(
     results = model.runtime.run(signature, tensors)
     packed = join_memory(results, model, len(runs))
     bad = find_bad([packed, *results.values()], lengths)
-    content, size = packed.tobytes(), 4 * model.memory_size
+    content, size = packed.tobytes(), model.memory_bytes
     for k, run in enumerate(runs):
         if k not in bad:
             run.take(results, k, lengths[k], content[k * size : (k + 1) * size])
@@ -141,9 +141,9 @@ def gather_events(runs: Sequence[Run], lengths: Sequence[int]) -> np.ndarray:
 
 
 def gather_memory(model: Model, runs: Sequence[Run]) -> np.ndarray:
-    """Lay the runs' memories one below the other, float32 of shape (batch, size)."""
+    """Lay the runs' memories one below the other, of shape (batch, size)."""
     content = b"".join([run.memory or model.no_memory for run in runs])
-    return np.frombuffer(content, "<f4").reshape(len(runs), -1)
+    return np.frombuffer(content, model.memory_dtype).reshape(len(runs), -1)
 
 
 def split_memory(packed: np.ndarray, model: Model) -> dict[str, np.ndarray]:

@@ -57,6 +57,16 @@ class Model:
         return blake2b(schema, digest_size=SCHEMA_BYTES).digest()
 
     @cached_property
+    def memory_dtype(self) -> np.dtype[Any]:
+        """Type of a memory's numbers, as stored."""
+        return np.dtype(self.manifest.memory_dtype).newbyteorder("<")
+
+    @cached_property
+    def memory_bytes(self) -> int:
+        """Size of one sequence's memory, as stored."""
+        return self.memory_size * self.memory_dtype.itemsize
+
+    @cached_property
     def memory_size(self) -> int:
         """Numbers in one sequence's memory."""
         return sum(int(np.prod(shape)) for shape in self.manifest.memory.values())
@@ -74,7 +84,7 @@ class Model:
     @cached_property
     def no_memory(self) -> bytes:
         """The memory of a sequence that has not begun, as stored."""
-        return bytes(4 * self.memory_size)
+        return bytes(self.memory_bytes)
 
 
 class Catalog:
@@ -174,7 +184,7 @@ def warm_up(model: Model) -> None:
     tensors = {
         "sequence": np.zeros((1, 1, *columns), model.encoder.dtype),
         "length": np.ones(1, np.int32),
-        **{name: np.zeros((1, *size), np.float32) for name, size in layout.items()},
+        **{n: np.zeros((1, *size), model.memory_dtype) for n, size in layout.items()},
     }
     for signature in SIGNATURES:
         check_results(model.runtime.run(signature, tensors), model.manifest)

@@ -6,6 +6,7 @@ SavedModel's `serving_default`. Knows no HTTP and no memory.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol, TypeVar
 
@@ -21,7 +22,13 @@ from service.fields import (
     suggest,
 )
 from service.rows import check_length
-from service.vectors import SIZED, IndexEncoder, VectorEncoder, build_sized_reader
+from service.vectors import (
+    NO_STATICS,
+    SIZED,
+    IndexEncoder,
+    VectorEncoder,
+    build_sized_reader,
+)
 
 # How many columns a field takes in the sequence.
 COLUMNS = {"time": 2, "number": 1, "category": 1, "index": 1}
@@ -38,12 +45,14 @@ class Encoder(Protocol):
         max_events: Most events of one row.
         unknown: Position of the event that stands for names training has not seen;
             None where such a name is refused.
+        statics: By name, a column of each field that only the first event needs.
     """
 
     dtype: type[np.generic]
     columns: tuple[int, ...]
     max_events: int
     unknown: int | None
+    statics: Mapping[str, int]
 
     def encode(self, sequence: Sequence[Any]) -> np.ndarray:
         """Return an array of shape (timesteps,) or (timesteps, columns)."""
@@ -90,6 +99,7 @@ class EventEncoder:
 
     dtype: type[np.generic] = np.int32
     columns: tuple[int, ...] = ()
+    statics: Mapping[str, int] = NO_STATICS
 
     def __init__(
         self, vocabulary: Sequence[str], max_events: int, unknown: str | None = None
@@ -184,12 +194,23 @@ def count_columns(field: dict[str, Any]) -> int:
     return field["size"] if field["type"] == "vector" else COLUMNS[field["type"]]
 
 
+def find_statics(fields: Sequence[dict[str, Any]]) -> Mapping[str, int]:
+    """Find the fields that only the first event needs, and a column of each."""
+    statics, start = {}, 0
+    for field in fields:
+        if field.get("static"):
+            statics[field["name"]] = start
+        start += count_columns(field)
+    return statics or NO_STATICS
+
+
 class RecordEncoder:
     """Records to columns: float32 of shape (timesteps, columns).
 
     A time takes two columns, days since 1970-01-01 and seconds of the day, because
     seconds since 1970 do not fit a float32; a number takes one, a category the index
-    of its name; an index is one itself, a vector has as many as numbers.
+    of its name; an index is one itself, a vector has as many as numbers. A static
+    field that an event leaves out is NaN: the network goes on with its newest value.
     """
 
     dtype: type[np.generic] = np.float32
@@ -197,6 +218,13 @@ class RecordEncoder:
 
     def __init__(self, fields: Sequence[dict[str, Any]], max_events: int) -> None:
         self.readers = {field["name"]: build_reader(field) for field in fields}
+        self.statics: Mapping[str, int] = find_statics(fields)
+        self._required = self.readers.keys() - self.statics.keys()
+        self._left_out = {
+            field["name"]: [math.nan] * count_columns(field)
+            for field in fields
+            if field["name"] in self.statics
+        }
         self.columns: tuple[int, ...] = (sum(count_columns(field) for field in fields),)
         self.max_events = max_events
 
@@ -216,12 +244,31 @@ class RecordEncoder:
         """Read one record's fields in the schema's order."""
         where = f"sequence[{position}]"
         if not isinstance(record, dict) or record.keys() != self.readers.keys():
+            return self.encode_partly(position, record)
+        columns: list[float] = []
+        for name, read in self.readers.items():
+            columns += read(record[name], f"{where}.{name}", position)
+        return columns
+
+    def encode_partly(self, position: int, record: Any) -> list[float]:
+        """Read a record that leaves static fields out."""
+        where = f"sequence[{position}]"
+        is_record = isinstance(record, dict) and self._required <= record.keys()
+        if not is_record or not record.keys() <= self.readers.keys():
+            static = ", ".join(self.statics)
+            later = (
+                f"; {static} may be left out after the first event" if static else ""
+            )
             raise InvalidEvent(
                 f"{where} is {describe(record)}; this model takes an object with "
-                f"exactly the fields {', '.join(self.readers)}.",
+                f"exactly the fields {', '.join(self.readers)}{later}.",
                 position=position,
             )
         columns: list[float] = []
         for name, read in self.readers.items():
-            columns += read(record[name], f"{where}.{name}", position)
+            columns += (
+                read(record[name], f"{where}.{name}", position)
+                if name in record
+                else self._left_out[name]
+            )
         return columns

@@ -292,7 +292,7 @@ def begin_paths(
 
 def read_expected(model: Model, tensors: bytes | None) -> np.ndarray:
     """Read from a memory what was told of the event to come."""
-    packed = np.frombuffer(tensors or model.no_memory, "<f4")[None]
+    packed = np.frombuffer(tensors or model.no_memory, model.memory_dtype)[None]
     expected: np.ndarray = split_memory(packed, model)[EXPECTED][0]
     return expected
 

@@ -38,7 +38,8 @@ def _show_record(columns: np.ndarray, fields: list[dict[str, Any]]) -> dict[str,
     record, start = {}, 0
     for field in fields:
         stop = start + count_columns(field)
-        record[field["name"]] = _show_field(columns[start:stop], field)
+        if not field.get("static") or not np.isnan(columns[start]):
+            record[field["name"]] = _show_field(columns[start:stop], field)
         start = stop
     return record
 

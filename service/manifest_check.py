@@ -66,6 +66,7 @@ class IndexField(msgspec.Struct, tag="index", tag_field="type"):
 
     name: Name
     size: Size
+    static: bool = False
 
 
 class VectorField(msgspec.Struct, tag="vector", tag_field="type"):
@@ -73,6 +74,7 @@ class VectorField(msgspec.Struct, tag="vector", tag_field="type"):
 
     name: Name
     size: Size
+    static: bool = False
 
 
 Field = TimeField | NumberField | CategoryField | IndexField | VectorField

@@ -56,8 +56,8 @@ def find_maker(record: Session, family: Sequence[Model]) -> Model | None:
 
 
 def split_tensors(tensors: bytes, model: Model) -> dict[str, np.ndarray]:
-    """Cut a record's tensors into arrays by name, float32."""
-    packed = np.frombuffer(tensors, "<f4")
+    """Cut a record's tensors into arrays by name."""
+    packed = np.frombuffer(tensors, model.memory_dtype)
     arrays: dict[str, np.ndarray] = {}
     start = 0
     for name, shape in model.manifest.memory.items():
@@ -106,7 +106,7 @@ def read_memory(
     layout = maker.manifest.memory
     _check_names(document.memory, layout)
     arrays = [
-        _read_tensor(name, document.memory[name], shape)
+        _read_tensor(name, document.memory[name], shape, maker.memory_dtype)
         for name, shape in layout.items()
     ]
     return Imported(
@@ -128,7 +128,9 @@ def _check_names(memory: Mapping[str, Any], layout: Mapping[str, Any]) -> None:
         )
 
 
-def _read_tensor(name: str, value: Any, shape: list[int]) -> np.ndarray:
+def _read_tensor(
+    name: str, value: Any, shape: list[int], dtype: np.dtype[Any]
+) -> np.ndarray:
     expected = "expected finite numbers that fit a 32-bit float"
     try:
         array = np.asarray(value)
@@ -144,7 +146,7 @@ def _read_tensor(name: str, value: Any, shape: list[int]) -> np.ndarray:
         )
     if not (np.abs(array.astype(np.float64)) < FLOAT32_BOUND).all():  # false for NaN
         raise InvalidMemory(f"memory.{name} holds what is no such number; {expected}.")
-    return array.astype("<f4")
+    return array.astype(dtype)
 
 
 def _holds_truth(value: Any) -> bool:

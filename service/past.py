@@ -120,6 +120,25 @@ def begin_with(
     )
 
 
+def check_statics(past: Past) -> Past:
+    """Refuse a beginning that lacks a value the events after it go on with.
+
+    Raises:
+        InvalidEvent: The first event leaves a static field out.
+    """
+    if past.tensors is not None or not len(past.sequence):
+        return past
+    for name, column in past.model.encoder.statics.items():
+        if np.isnan(past.sequence[0, column]):
+            raise InvalidEvent(
+                f"sequence[0] lacks {name}; expected it in the first event of a "
+                f"sequence, as the events after it go on with its value. Send {name} "
+                "with the first event.",
+                position=0,
+            )
+    return past
+
+
 def encode_for(row: Row, model: Model, encoded_by: Model) -> np.ndarray:
     """Return a row's events as a version takes them.
 

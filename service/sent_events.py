@@ -24,7 +24,8 @@ class Columns(Sequence[dict[str, Any]]):
     """Records that came as columns: each is built when it is read.
 
     Args:
-        columns: The values of each field, names or numbers, one for each event.
+        columns: The values of each field, names or numbers, one for each event; of a
+            static field there may be fewer.
         length: How many events there are.
     """
 
@@ -46,7 +47,8 @@ class Columns(Sequence[dict[str, Any]]):
             return [self[k] for k in range(*at.indices(self._length))]
         if not 0 <= at < self._length:
             raise IndexError(at)
-        return {name: to_plain(values[at]) for name, values in self._columns.items()}
+        columns = self._columns.items()
+        return {name: to_plain(v[at]) for name, v in columns if at < len(v)}
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
         return (self[k] for k in range(self._length))

@@ -25,7 +25,7 @@ from service.memory.sessions import NEVER_SEEN
 from service.memory.snapshots import Snapshot, append_snapshot
 from service.memory_document import read_memory, show_memory
 from service.migration import Continuation, choose_version, find_version
-from service.past import NAMELESS, Named, Past, begin_with
+from service.past import NAMELESS, Named, Past, begin_with, check_statics
 from service.repeats import find_answer, keep_answer
 from service.retention import Lifetimes, Retention
 from service.rows import Advanced, Outcome, Result, Row
@@ -147,6 +147,7 @@ class Transitions:
             past = Past(found, continued, call.model, row.sequence)
         else:
             past = begin_with(chosen, row, found, continued, call.model)
+        check_statics(past)
         if opened is None:
             return past
         if chain is not None:
@@ -350,12 +351,15 @@ def continue_usual(call: Call, row: Row, found: Found) -> Past | None:
 
     It begins a session that was never seen, or goes on with a live one by the network
     that made its memory, and says nothing of itself. Any other: None.
+
+    Raises:
+        InvalidEvent: The first event of a session lacks a static field.
     """
     if row.start or row.at is not None or row.key is not None:
         return None
     record = found.record
     if record is None and not row.is_strict:
-        return Past(found, None, call.model, row.sequence)
+        return check_statics(Past(found, None, call.model, row.sequence))
     if isinstance(record, Session) and record.network == call.model.fingerprint:
         return Past(found, record, call.model, row.sequence)
     return None

@@ -5,9 +5,10 @@ What models built elsewhere take (`models.ports`). Knows no HTTP and no memory.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from itertools import chain
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,8 @@ import numpy as np
 from service.errors import InvalidEvent, UnknownEvent
 from service.fields import FLOAT32_BOUND, Reader, describe, read_number
 from service.rows import check_length
+
+NO_STATICS: Mapping[str, int] = MappingProxyType({})
 
 
 class IndexEncoder:
@@ -28,6 +31,7 @@ class IndexEncoder:
     dtype: type[np.generic] = np.int32
     unknown: int | None = None
     columns: tuple[int, ...] = ()
+    statics: Mapping[str, int] = NO_STATICS
 
     def __init__(self, size: int, max_events: int) -> None:
         self.size = size
@@ -58,6 +62,7 @@ class VectorEncoder:
 
     dtype: type[np.generic] = np.float32
     unknown: int | None = None
+    statics: Mapping[str, int] = NO_STATICS
 
     def __init__(self, size: int, max_events: int) -> None:
         self.size = size

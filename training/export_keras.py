@@ -150,7 +150,8 @@ def export_version(ready: Streamable, order: Order, version: Path) -> dict[str, 
     programs = compile_programs(ready, version) if order.compiled else {}
     cells = find_cells(ready.model)
     # The same weights behind another activation are another network.
-    architecture = hashlib.sha256(ready.model.to_json().encode()).hexdigest()
+    architecture = [hashlib.sha256(ready.model.to_json().encode()).hexdigest()]
+    dtype = name_dtype(ready.streaming)
     return {
         **describe_network(
             wrapped.inputs,
@@ -160,14 +161,22 @@ def export_version(ready: Streamable, order: Order, version: Path) -> dict[str, 
             threshold=None,
             memory=memory,
             weights=wrapped.network.get_weights(),
-            architecture=[architecture],
+            # Memory of another type is other memory.
+            architecture=[*architecture, *dtype.values()],
         ),
+        **dtype,
         **programs,
         **name_input(wrapped),
         "training": describe_file(order.file),
         "metrics": [],
         "packages": package_versions(),
     }
+
+
+def name_dtype(streaming: StreamingNetwork) -> dict[str, str]:
+    """Name the type of the memory, where it is not float32."""
+    dtype = streaming.dtype
+    return {} if dtype == "float32" else {"memory_dtype": dtype}
 
 
 def name_input(wrapped: Wrapped) -> dict[str, str]:
@@ -186,7 +195,7 @@ def compile_programs(ready: Streamable, version: Path) -> dict[str, Any]:
             wrapped.outputs,
             version,
             real=ready.proof.sequence,
-            made_for=ready.model.inputs[0].shape[1] or ready.proof.events,
+            made_for=ready.wrapped.timesteps or ready.proof.events,
         )
     took = f"{time.perf_counter() - began:.1f} s"
     if programs.note:

@@ -39,8 +39,23 @@ def draw_hard(wrapped: Wrapped, rows: int, events: int) -> Any:
         # Last, so that whole events equal the value at the places that matter.
         for value in [0] if is_index else find_mask_values(wrapped):
             columns[place_marks(rows, events)] = value
+        if port.is_static:
+            columns[...] = columns[:, :1]
         start += port.columns
     return sequence
+
+
+def leave_out_statics(wrapped: Wrapped, sequence: Any) -> Any:
+    """Leave static inputs out of all events of a sequence but the first, as clients do.
+
+    In every other row: they may as well come with each event.
+    """
+    given, start = sequence.copy(), 0
+    for port in wrapped.ports:
+        if port.is_static:
+            given[::2, 1:, start : start + port.columns] = np.nan
+        start += port.columns
+    return given
 
 
 def draw_indices(size: int, rows: int, events: int, rng: np.random.Generator) -> Any:

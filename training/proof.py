@@ -10,15 +10,20 @@ from typing import Any, NamedTuple
 import keras
 import numpy as np
 
-from models.keras_graph import find_graph
 from models.schemas import output_names
 from models.streaming import StreamingNetwork
 from models.wrapping import Wrapped
 from training.errors import ModelError
-from training.hard_sequences import check_lookups, choose_rows, draw_hard
+from training.hard_sequences import (
+    check_lookups,
+    choose_rows,
+    draw_hard,
+    leave_out_statics,
+)
 from training.reference import (
+    ROWS,
     Arrays,
-    find_shape,
+    find_rows,
     is_stateful,
     measure_rounding,
     predict_prefixes,
@@ -64,17 +69,17 @@ def prove(model: keras.Model, wrapped: Wrapped, streaming: StreamingNetwork) -> 
     Raises:
         ModelError: They differ, or labels stand for what is no probability.
     """
-    rows, fixed, _ = find_shape(model)
-    fixed = None if wrapped.window else fixed
+    rows = find_rows(model) or ROWS
+    fixed = None if wrapped.window else wrapped.timesteps
     calls = -(-EVENTS // fixed) if fixed and is_stateful(model) else 1
     events = calls * fixed if fixed else max(EVENTS, (wrapped.window or 0) + 3)
-    if not find_graph(model).inputs[0].shape[0]:
+    if not find_rows(model):
         rows = choose_rows(wrapped, rows, events)
     sequence = draw_hard(wrapped, rows, events)
     check_lookups(wrapped, sequence)
     names = output_names(wrapped.outputs)
     check_timesteps(streaming, sequence, names)
-    streamed = run_stream(streaming, sequence, names)
+    streamed = run_stream(streaming, leave_out_statics(wrapped, sequence), names)
     if "labels" in wrapped.outputs:
         check_probabilities(wrapped, streamed[wrapped.outputs["name"]])
     largest, reference = 0.0, name_reference(model, wrapped, fixed)
@@ -173,7 +178,8 @@ def run_stream(streaming: StreamingNetwork, sequence: Any, names: list[str]) -> 
 
 def begin(streaming: StreamingNetwork, rows: int) -> Arrays:
     """Make the memory of sequences that have not begun: zeros, by name."""
-    return {n: np.zeros((rows, *s), "float32") for n, s in streaming.memory.items()}
+    layout = streaming.memory.items()
+    return {name: np.zeros((rows, *shape), streaming.dtype) for name, shape in layout}
 
 
 def step(

@@ -26,11 +26,10 @@ NUDGES = 4
 Arrays = dict[str, Any]
 
 
-def find_shape(model: keras.Model) -> tuple[int, int | None, Any]:
-    """Find the batch size and the timesteps a model insists on, and its graph."""
-    graph = find_graph(model)
-    first = graph.inputs[0]
-    return first.shape[0] or ROWS, first.shape[1], graph
+def find_rows(model: keras.Model) -> int | None:
+    """Find the batch size that a model insists on."""
+    rows: int | None = find_graph(model).inputs[0].shape[0]
+    return rows
 
 
 def is_stateful(model: keras.Model) -> bool:
@@ -45,8 +44,7 @@ def predict_prefixes(
 
     A fixed number of timesteps is given at a time, a stateful memory kept between.
     """
-    _, fixed, _ = find_shape(model)
-    fixed = None if wrapped.window else fixed
+    fixed = None if wrapped.window else wrapped.timesteps
     reset(model)
     for stop in choose_stops(sequence.shape[1], wrapped, fixed):
         if not fixed:

@@ -25,6 +25,8 @@ def random_sequence(
     for field in inputs.get("fields", ()):
         stop = start + count_columns(field)
         fill_field(columns[..., start:stop], field, rng)
+        if field.get("static"):
+            columns[..., start:stop] = columns[:, :1, start:stop]
         start = stop
     return columns.astype("float32")
 

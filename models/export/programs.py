@@ -30,6 +30,7 @@ from models.export.compilation import (
 )
 from models.export.running import Call, Distance, advance, begin, load_program, merge
 from models.features import Schema
+from models.streaming import choose_dtype
 
 # How weights can be stored smaller, and what the files are called.
 QUANTIZATIONS = ("int8", "float16")
@@ -110,6 +111,7 @@ def export_programs(
         something else when compiled.
     """
     try:
+        check_memory(network)
         programs = list(compile_programs(network, outputs, forms, quantize=quantize))
         differences = compare_programs(version, programs, inputs, outputs, real=real)
         errors = None
@@ -124,6 +126,19 @@ def export_programs(
     predict = predict_with_programs(programs, outputs["name"])
     difference = differences[outputs["name"]]
     return Programs(entries, difference, predict=predict, errors=errors)
+
+
+def check_memory(network: keras.Model) -> None:
+    """Refuse a network with a memory that LiteRT does not compute with.
+
+    Raises:
+        CannotCompile: It is float64.
+    """
+    if choose_dtype(network) != "float32":
+        raise CannotCompile(
+            "a layer computes in float64, and LiteRT in float32. Build the model with "
+            'dtype="float32" to compile it.'
+        )
 
 
 def prove_programs(

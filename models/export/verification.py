@@ -108,7 +108,7 @@ def run_split(
     """Run a signature over a sequence in two calls, memory carried, padding added."""
     batch = len(sequence)
     memory = {
-        name: np.zeros((batch, *shape), "float32")
+        name: np.zeros((batch, *shape), streaming.dtype)
         for name, shape in streaming.memory.items()
     }
     parts: list[Mapping[str, Any]] = []

@@ -9,7 +9,7 @@ from __future__ import annotations
 import difflib
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, NoReturn
 
@@ -30,6 +30,7 @@ from service.errors import (
 from service.fields import describe
 from service.loop import LARGE_BYTES, long_work, take_break
 from service.rows import Refused
+from service.vectors import NO_STATICS
 
 Form = ObjectRow | list[Any] | Refused
 # What a field of few values takes, said where another came.
@@ -153,15 +154,16 @@ def read_object(raw: dict[str, Any], manifest: Manifest) -> Form:
 
     Keyed by the inputs' names alone, it is TensorFlow Serving's own and answers bare.
     """
-    names = input_names(manifest)
+    names = dict.fromkeys(input_names(manifest)).keys()
     own = manifest.input_name
     if own and own in raw and "sequence" not in raw:
         raw = {"sequence" if name == own else name: raw[name] for name in raw}
         if raw.keys() == {"sequence"} and isinstance(raw["sequence"], list):
             return list(raw["sequence"])  # TensorFlow Serving's own form
-    if "sequence" in raw or not set(names) <= raw.keys():
+    statics = static_fields(manifest)
+    if "sequence" in raw or not names - statics.keys() <= raw.keys():
         return msgspec.convert(raw, ObjectRow)
-    records = join_fields({name: raw[name] for name in names})
+    records = join_fields({n: raw[n] for n in names if n in raw}, statics)
     options = {name: value for name, value in raw.items() if name not in names}
     if not options:
         return records
@@ -175,12 +177,38 @@ def input_names(manifest: Manifest) -> list[str]:
     return ["sequence"]
 
 
-def join_fields(fields: dict[str, Any]) -> list[Any]:
+def static_fields(manifest: Manifest) -> dict[str, Any]:
+    """Return the schemas of the fields that only a first event needs, by name."""
+    fields = manifest.input.get("fields", ())
+    return {field["name"]: field for field in fields if field.get("static")}
+
+
+def is_value(value: Any, field: dict[str, Any]) -> bool:
+    """Tell a static field's one value from a list of them over the timesteps."""
+    if not isinstance(value, list):
+        return True
+    is_flat = not any(isinstance(part, list) for part in value)
+    return is_flat and len(value) == field["size"] and field["type"] == "vector"
+
+
+def join_fields(
+    fields: dict[str, Any], statics: Mapping[str, Any] = NO_STATICS
+) -> list[Any]:
     """Join a row's fields, each a list over timesteps, to records.
+
+    Args:
+        fields: By name.
+        statics: Schemas of those that may be one value, which the first record gets.
 
     Raises:
         InvalidEvent: The fields are no lists of one length.
     """
+    lone = {
+        name: fields[name]
+        for name in statics
+        if name in fields and is_value(fields[name], statics[name])
+    }
+    fields = {name: fields[name] for name in fields if name not in lone}
     if not all(isinstance(values, list) for values in fields.values()):
         wrong = next(n for n, values in fields.items() if not isinstance(values, list))
         raise InvalidEvent(
@@ -194,7 +222,10 @@ def join_fields(fields: dict[str, Any]) -> list[Any]:
             "per timestep."
         )
     timesteps = zip(*fields.values(), strict=True)
-    return [dict(zip(fields, values, strict=True)) for values in timesteps]
+    records = [dict(zip(fields, values, strict=True)) for values in timesteps]
+    if records:
+        records[0] |= lone
+    return records
 
 
 def refuse_non_finite(value: Any, where: str) -> None:

@@ -7,11 +7,16 @@ it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Any
 
 from service.artifact import Manifest
-from service.dialects.v1_careful import Form, input_names, read_row
+from service.dialects.v1_careful import (
+    Form,
+    input_names,
+    read_row,
+    static_fields,
+)
 from service.dialects.v1_forms import ObjectRow
 from service.errors import InvalidRequest
 from service.fields import describe
@@ -34,10 +39,12 @@ def read_columns(inputs: Any, manifest: Manifest, max_rows: int) -> list[Form]:
     own = manifest.input_name
     if own and isinstance(inputs, dict) and own in inputs and "sequence" not in inputs:
         inputs = {"sequence" if n == own else n: inputs[n] for n in inputs}
-    columns = name_columns(inputs, input_names(manifest))
+    statics = static_fields(manifest)
+    columns = name_columns(inputs, input_names(manifest), statics)
     count = count_rows(columns)
     options = [name for name in columns if name in OPTIONS]
-    lone = {name: find_lone(name, manifest) for name in columns.keys() - OPTIONS}
+    named = columns.keys() - OPTIONS - statics.keys()
+    lone = {name: find_lone(name, manifest) for name in named}
     forms: list[Form] = []
     for k in range(min(count, max_rows + 1)):
         row = {name: pick(column, k) for name, column in columns.items()}
@@ -51,7 +58,9 @@ def read_columns(inputs: Any, manifest: Manifest, max_rows: int) -> list[Form]:
     return forms
 
 
-def name_columns(inputs: Any, names: Sequence[str]) -> dict[str, Any]:
+def name_columns(
+    inputs: Any, names: Sequence[str], statics: Collection[str] = ()
+) -> dict[str, Any]:
     """Find the columns of a model's inputs, and of options.
 
     Raises:
@@ -66,6 +75,7 @@ def name_columns(inputs: Any, names: Sequence[str]) -> dict[str, Any]:
                 "multiple input tensors required as per tensorinfo_map",
             )
         inputs = {names[0]: inputs}
+    names = [name for name in names if name in inputs or name not in statics]
     if "sequence" in inputs and not set(names) <= inputs.keys():
         names = ["sequence"]
     for name in names:

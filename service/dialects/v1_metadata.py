@@ -110,7 +110,7 @@ def describe_model(model: Model) -> dict[str, Any]:
         "model_spec": {"name": manifest.name, "signature_name": "", "version": version},
         "metadata": {"signature_def": {"signature_def": signatures}},
         **shown,
-        "memory_bytes": 4 * model.memory_size,
+        "memory_bytes": model.memory_bytes,
     }
 
 

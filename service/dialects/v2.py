@@ -120,7 +120,7 @@ def find_events(
     if model.manifest.input["kind"] == "record":
         plan = plan_of(model)
         sizes = zip(plan.names, plan.sizes, strict=True)
-        own = {name: list_events(columns[name], size) for name, size in sizes}
+        own = {n: list_events(columns[n], size) for n, size in sizes if n in columns}
         return Columns(own, length)
     column = columns.get("sequence")
     if column is None or not isinstance(column.values, list):

@@ -5,14 +5,14 @@ Knows shapes and names; no JSON and no memory.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import NoReturn
 
 import numpy as np
 
 from service.catalog import Model
 from service.dialects.v2_forms import Column
-from service.dialects.v2_plan import Plan, plan_of
+from service.dialects.v2_plan import Field, Plan, plan_of
 from service.dialects.v2_schema import LENGTH, LENGTH_DATATYPES
 from service.dialects.v2_values import read_field
 from service.errors import (
@@ -44,7 +44,7 @@ def encode_rows(
     """
     plan = plan_of(model)
     if columns.keys() != plan.required:
-        check_names(columns, plan.names, model.manifest.name)
+        check_names(columns, plan.names, model.manifest.name, plan.statics)
     batch, timesteps = check_shapes(columns, plan)
     if batch > max_rows:
         raise TooManyRows(
@@ -55,21 +55,26 @@ def encode_rows(
     lengths = read_lengths(columns.get(LENGTH), batch, timesteps)
     check_lengths(lengths, model.encoder.max_events)
     if batch == 1:
-        return [encode_row(columns, plan, slice(0, lengths[0]), model.encoder)]
+        own = slice(0, lengths[0])
+        return [encode_row(columns, plan, own, model.encoder, timesteps)]
     starts = range(0, batch * timesteps, timesteps)
     sequences = []
     for k, n in zip(starts, lengths, strict=True):
-        sequences.append(encode_row(columns, plan, slice(k, k + n), model.encoder))
+        own = slice(k, k + n)
+        sequences.append(encode_row(columns, plan, own, model.encoder, timesteps))
         take_break()
     return sequences
 
 
 def check_names(
-    columns: Mapping[str, Column], names: Sequence[str], model: str
+    columns: Mapping[str, Column],
+    names: Sequence[str],
+    model: str,
+    statics: Collection[str] = (),
 ) -> None:
     """Refuse inputs the model does not take, and the lack of those it does."""
     unknown = [name for name in columns if name not in names and name != LENGTH]
-    missing = [name for name in names if name not in columns]
+    missing = [name for name in names if name not in {*columns, *statics}]
     if unknown:
         name = unknown[0][:80]
         raise InvalidRequest(
@@ -90,14 +95,21 @@ def check_names(
 def check_shapes(columns: Mapping[str, Column], plan: Plan) -> tuple[int, int]:
     """Refuse tensors that do not hold rows of events; return (batch, timesteps)."""
     sizes: set[tuple[int, ...]] = set()
+    batches: set[int] = set()
     for name, size in zip(plan.names, plan.sizes, strict=True):
+        if name in plan.statics and name not in columns:
+            continue
         shape = columns[name].shape
+        if name in plan.statics and is_lone(shape, size):
+            batches.add(shape[0])
+            continue
         # A vector of one number may stand without its axis.
         is_sized = shape[2:] == size or (size == (1,) and len(shape) == 2)
         if len(shape) < 2 or not is_sized:
             refuse_shape(name, shape, size)
         sizes.add(shape[:2])
-    if len(sizes) > 1:
+    if len(sizes) > 1 or batches - {batch for batch, _ in sizes}:
+        sizes |= {(batch, 1) for batch in batches}
         raise InvalidRequest(
             "the inputs have different batches or timesteps: "
             f"{', '.join(map(str, map(list, sorted(sizes))))}. Send one value of each "
@@ -107,6 +119,11 @@ def check_shapes(columns: Mapping[str, Column], plan: Plan) -> tuple[int, int]:
     if not batch:
         raise EmptySequence("the inputs have no row; send at least one.")
     return batch, timesteps
+
+
+def is_lone(shape: tuple[int, ...], size: tuple[int, ...]) -> bool:
+    """Tell whether a static tensor has one value a row: (batch[, size])."""
+    return shape[1:] == size or shape[1:] == (1,)
 
 
 def refuse_shape(name: str, shape: tuple[int, ...], size: tuple[int, ...]) -> NoReturn:
@@ -153,12 +170,40 @@ def check_lengths(lengths: Sequence[int], max_events: int) -> None:
             )
 
 
-def encode_row(
-    columns: Mapping[str, Column], plan: Plan, own: slice, encoder: Encoder
+def read_static(
+    column: Column | None, field: Field, own: slice, timesteps: int
 ) -> np.ndarray:
-    """Lay the fields of one row's events side by side."""
+    """Read a static field of one row; NaN for the events that leave it out."""
+    size = field["size"] if field["type"] == "vector" else 1
+    if column is not None and not is_lone(column.shape, (size,) * (size > 1)):
+        return read_field(column, field, own, {})
+    values = np.full((own.stop - own.start, size), np.nan)
+    if column is not None:
+        row = own.start // timesteps
+        values[0] = read_field(column, field, slice(row, row + 1), {})
+    return values
+
+
+def encode_row(
+    columns: Mapping[str, Column],
+    plan: Plan,
+    own: slice,
+    encoder: Encoder,
+    timesteps: int,
+) -> np.ndarray:
+    """Lay the fields of one row's events side by side.
+
+    Args:
+        columns: The input tensors by name.
+        plan: Of the model.
+        own: The row's events, among those of all rows.
+        encoder: Of the model.
+        timesteps: Of the tensors, from one row to the next.
+    """
     parts = [
-        read_field(columns[field["name"]], field, own, index)
+        read_static(columns.get(field["name"]), field, own, timesteps)
+        if field["name"] in plan.statics
+        else read_field(columns[field["name"]], field, own, index)
         for field, index in zip(plan.fields, plan.indices, strict=True)
     ]
     if not encoder.columns:

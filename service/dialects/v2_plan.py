@@ -24,6 +24,7 @@ class Plan(NamedTuple):
         fields: The schema of each input tensor.
         names: Their names.
         required: The same, as a set.
+        statics: Those that only the first event of a sequence needs.
         sizes: Their shapes behind batch and timesteps.
         indices: Of each, its names to their indices; empty where it has none.
         outputs: The names of the outputs.
@@ -34,6 +35,7 @@ class Plan(NamedTuple):
     fields: Sequence[Field]
     names: Sequence[str]
     required: frozenset[str]
+    statics: frozenset[str]
     sizes: Sequence[tuple[int, ...]]
     indices: Sequence[Index]
     outputs: Sequence[str]
@@ -58,6 +60,7 @@ def prepare(model: Model) -> Plan:
         fields=fields,
         names=names,
         required=frozenset(names),
+        statics=frozenset(model.encoder.statics),
         sizes=[(f["size"],) if f["type"] == "vector" else () for f in fields],
         indices=[index_of(field, model) for field in fields],
         outputs=[tensor.name for tensor in list_outputs(manifest)],

@@ -57,8 +57,8 @@ class Session(Value, frozen=True):
         updated_at: When the memory last advanced.
         expires_at: From this instant on the session is gone.
         idle_seconds: Idle time-to-live chosen for this session.
-        tensors: The memory tensors, float32 little-endian, one after another in the
-            artifact's order.
+        tensors: The memory tensors, float32 or float64 little-endian, one after another
+            in the artifact's order.
         last_event: The newest event as the network takes it: int32 or float32,
             little-endian; empty where none is known.
         answers: Stored answers, as `answers` encodes them; empty for none.

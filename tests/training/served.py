@@ -1,0 +1,52 @@
+"""Published versions served in this process, to be asked over HTTP."""
+
+from __future__ import annotations
+
+import keras
+import numpy as np
+
+from service.app import Services, create_app
+from service.catalog import Catalog, load_model
+from service.engine import Engine
+from service.memory.in_process import InProcessStore
+from service.memory.seal import Seal
+from service.memory.sessions import Sessions
+from service.retention import Lifetimes
+from service.settings import read_settings
+from tests.fakes import FakeClock
+from tests.keys import NO_KEYS
+from tests.training.keras_files import save
+from training.export_keras import Order, export_file
+
+
+def publish(folder, name, model, **options):
+    """Save a model, publish its file and return the model as it was loaded again."""
+    path = save(folder, model, f"{name}.keras")
+    order = Order(path, name, **{"compiled": False, **options})
+    version = export_file(order, folder / "artifacts")
+    return keras.saving.load_model(path, compile=False), version
+
+
+def serve(*versions):
+    """Return a client of an application with these versions."""
+    clock = FakeClock()
+    sessions = Sessions(InProcessStore(), clock=clock, tombstone_seconds=1000)
+    engine = Engine(sessions, Seal([b"k" * 32]), Lifetimes(100, 50), clock)
+    catalog = Catalog([load_model(version, 100) for version in versions])
+    services = Services(read_settings({}), catalog, engine, tenants=NO_KEYS)
+    return create_app(services).test_client()
+
+
+def ask(client, name, row, status=200):
+    """Send one row; return its answer, or the problem."""
+    response = client.post(f"/v1/models/{name}:predict", json={"instances": [row]})
+    assert response.status_code == status, response.text
+    return response.json if status != 200 else response.json["predictions"][0]
+
+
+def predict(model, *inputs):
+    """Return what a model says of one sequence."""
+    output = model([np.asarray(x)[None] for x in inputs], training=False)
+    return keras.tree.map_structure(
+        lambda x: np.asarray(keras.ops.convert_to_numpy(x))[0], output
+    )
