@@ -344,7 +344,7 @@ def test_states_that_begin_another_layer_are_refused():
         _, *states = layers.LSTM(4, return_state=True)(x)
         return layers.LSTM(4)(x, initial_state=states)
 
-    with pytest.raises(CannotStream, match="initial_state by another layer"):
+    with pytest.raises(CannotStream, match="initial_state by a layer on a sequence"):
         stream_network(functional(encode), OUTPUTS)
 
 
