@@ -41,20 +41,6 @@ def test_memory_after_three_requests_is_that_of_one_sequence(served):
     )
 
 
-@pytest.mark.parametrize("form", ["plain", "sealed"])
-def test_memory_that_a_client_holds_stays_as_wide(served, form):
-    model, client = served
-    memory = None
-    for event in EVENTS:
-        row = {"sequence": [event], "memory": memory, "memory_format": form}
-        memory = ask(client, "wide", row)["memory"]
-
-    wide = model.layers[0](np.array([EVENTS], "float64")).numpy()[0]
-    if form == "plain":
-        got = memory["memory"]["short_term_0"]
-        np.testing.assert_allclose(got, wide, rtol=0, atol=TOLERANCE)
-
-
 def test_sizes_are_those_of_float64(served):
     metadata = served[1].get("/v1/models/wide/metadata").json
 
