@@ -9,7 +9,7 @@ BUNDLED := nature taxi
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
 .DEFAULT_GOAL := help
-.PHONY: help serve models train test test-fast test-memory test-container fuzz-api fuzz-binary random-graphs check format bench bench-peers bench-memory bench-adding bench-chaos performance profile screenshots clean
+.PHONY: help serve models train test test-fast test-memory test-container fuzz-api fuzz-binary random-graphs check format bench bench-peers bench-memory bench-adding bench-chaos performance profile screenshots playground-frames clean
 
 help:  ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -84,6 +84,9 @@ bench-chaos: .venv/installed-dev models  ## kill workers, and Redis, under load;
 
 screenshots: .venv/installed-dev models  ## draw the playground, phone and desktop, into docs/images/
 	@$(BIN)/python -m tests.playground.screenshots
+
+playground-frames: .venv/installed-dev models  ## measure the playground's frames and longest tasks, on an idle machine
+	@$(BIN)/python -m tests.playground.frames
 
 clean:  ## remove everything that was made here: environment, models, runs, sessions
 	rm -rf .venv .bench artifacts runs var .mypy_cache .pytest_cache .ruff_cache .hypothesis

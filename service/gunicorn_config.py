@@ -46,8 +46,8 @@ def when_ready(server: Any) -> None:
 def child_exit(server: Any, worker: Any) -> None:
     """Report a crash, and keep what an ended worker counted, without its files."""
     report_crash(_crashes, worker.pid, server.log.error_log)
-    from service import allocated_counts, statistics
+    from service import metrics_counts, statistics
 
-    allocated_counts.add_ended(server.WORKERS)
+    metrics_counts.add_ended(server.WORKERS)
     if _statistics:
         statistics.add_ended(_statistics, server.WORKERS)

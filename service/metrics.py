@@ -1,8 +1,8 @@
 """The service's metrics, in Prometheus's form, added up over all workers.
 
 Names are of the service, units are seconds, bytes or counts, and no session's id is a
-label. With several workers each counts in files of its own, which the client library
-maps into memory (its multiprocess mode); whoever is asked adds them up.
+label. With several workers each counts in files of its own (the client library's
+multiprocess mode, `service.metrics_counts`); whoever is asked adds them up.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ from prometheus_client import (
 )
 from prometheus_client.multiprocess import MultiProcessCollector
 
-from service.allocated_counts import allocate_counts
 from service.later import Later
 from service.loop import make_brief_lock
+from service.metrics_counts import replace_library_files, write_counts
 from service.metrics_folder import find_folder
 from service.runs import lock_folder
 
 if TYPE_CHECKING:
     from service.access_log import Told
 
-allocate_counts()
+replace_library_files()
 
 # From a step of a lone request to what a client gives up on.
 SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0, 30.0)
@@ -147,6 +147,7 @@ def count_all() -> None:
         num_calls, num_rows = tally.take()
         BATCHES.labels(*name).inc(num_calls)
         BATCH_ROWS.labels(*name).inc(num_rows)
+    write_counts()
 
 
 def count_answered() -> None:

@@ -1,4 +1,4 @@
-"""Where the workers count: a folder of files that each maps into its memory.
+"""Where the workers count: a folder of files that each writes for itself.
 
 Apart from `service.metrics`, because the client library decides at its import whether
 it counts in files: the folder is to be named before anything imports that.

@@ -75,7 +75,7 @@ class Repository:
         self._failures: dict[str, dict[int, str]] = {}
         self._traced: set[Path] = set()
         self._seen = (0, 0)
-        self._shared = None if state is None else SharedChoices(state)
+        self._shared = None if state is None else SharedChoices(state, models)
         if self._shared is not None:
             self._start(self._shared, generation)
 

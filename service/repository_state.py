@@ -1,5 +1,7 @@
 """Which versions are chosen of each model: a file that all workers follow.
 
+Each folder of models has its own, so that services of different folders share a state.
+
 It is replaced whole, under a lock between processes, and has a copy for the case that
 it is damaged. Every request looks at its stamp, a system call of three microseconds.
 A file of its own that counts the changes could be emptied or removed under a worker.
@@ -13,13 +15,17 @@ import logging
 import os
 import time
 from collections.abc import Iterator
+from hashlib import blake2b
 from pathlib import Path
 
 import msgspec
 
-from service.mapped_file import replace_file
+from service.replaced_file import replace_file
 
 LOADED, UNLOADED = "loaded", "unloaded"
+# The file and its copy.
+NAMES = ("repository.json", "repository.copy.json")
+NAME_BYTES = 8
 log = logging.getLogger(__name__)
 
 
@@ -51,12 +57,15 @@ class SharedChoices:
 
     Args:
         state: Folder they share; it is made where there is none.
+        models: Folder of models; services of another one have choices of their own.
     """
 
-    def __init__(self, state: Path) -> None:
-        state.mkdir(parents=True, exist_ok=True)
-        self._file = state / "repository.json"
-        self._copy = state / "repository.copy.json"
+    def __init__(self, state: Path, models: Path) -> None:
+        folder = state / "repositories" / name_folder(models)
+        folder.mkdir(parents=True, exist_ok=True)
+        self._file, self._copy = (folder / name for name in NAMES)
+        # Of an earlier release, which had one file for all folders of models.
+        self._earlier = [state / name for name in NAMES]
         self._path = str(self._file)  # quicker to look at
 
     def stamp(self) -> tuple[int, int]:
@@ -69,7 +78,9 @@ class SharedChoices:
 
     def read(self) -> Choices:
         """Read what was chosen, from the copy where the file is damaged."""
-        for file in (self._file, self._copy):
+        own = [self._file, self._copy]
+        is_any = any(file.exists() for file in own)
+        for file in own if is_any else self._earlier:
             try:
                 return decode(file.read_bytes())
             except FileNotFoundError:
@@ -110,6 +121,12 @@ class SharedChoices:
         with self._file.with_suffix(".lock").open("a") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield
+
+
+def name_folder(models: Path) -> str:
+    """Name the choices of a folder of models by where it is, links resolved."""
+    path = os.fsencode(models.resolve())
+    return blake2b(path, digest_size=NAME_BYTES).hexdigest()
 
 
 def decode(content: bytes) -> Choices:

@@ -1,7 +1,8 @@
-"""Statistics of infer calls, kept in files that all workers map.
+"""Statistics of infer calls, kept in files that all workers read.
 
-Each worker counts in files of its own, without a lock between processes; who asks adds
-those of all workers up. They begin at zero with the service. Knows no HTTP.
+Each worker counts in its own memory and writes files of its own a few times a second,
+without a lock between processes; who asks adds those of all workers up.
+They begin at zero with the service. Knows no HTTP.
 """
 
 from __future__ import annotations
@@ -19,7 +20,8 @@ from urllib.parse import quote
 
 import numpy as np
 
-from service.mapped_file import map_file, replace_file
+from service.later import Later
+from service.replaced_file import PARTIAL, replace_file
 from service.runs import NOW, lock_folder
 
 # Batches beyond this size are counted with it.
@@ -72,6 +74,9 @@ class Statistics:
     def __init__(self, folder: Path | None = None) -> None:
         self._lock = threading.Lock()
         self._counts: dict[str, np.ndarray] = {}
+        self._changed: set[str] = set()
+        self._later = Later(self.write)
+        self._is_failing = False
         self._folder = folder
 
     def record_success(self, name: str, version: int, rows: int, times: Times) -> None:
@@ -86,6 +91,7 @@ class Statistics:
             counts[LAST] = time.time_ns() // 1_000_000
             start = NUM_TOTALS + min(rows, MAX_BATCH) * BATCH_COLUMNS
             counts[start : start + BATCH_COLUMNS] += (1, *times[1:])
+        self._ask_to_write(name, version)
 
     def record_failure(self, name: str, version: int, taken: int) -> None:
         """Count a call that was refused, and its nanoseconds."""
@@ -93,6 +99,29 @@ class Statistics:
         with self._lock:
             counts[2] += 1
             counts[3] += taken
+        self._ask_to_write(name, version)
+
+    def _ask_to_write(self, name: str, version: int) -> None:
+        if self._folder is not None:
+            self._changed.add(name_counts(name, version))
+            self._later.ask()
+
+    def write(self) -> None:
+        """Write what this worker has counted since the last time, for the others."""
+        while self._folder is not None and self._changed:
+            key = self._changed.pop()
+            path = self._folder / f"{key}@{os.getpid()}"
+            with self._lock:
+                content = self._counts[key].tobytes()
+            try:
+                replace_file(path, content, sync=False)
+            except OSError as error:
+                if not self._is_failing:
+                    log.error("%s: %s; this worker counts alone", path, error.strerror)
+                self._is_failing = True
+                self._changed.add(key)
+                return
+            self._is_failing = False
 
     def describe(self, name: str, version: int) -> dict[str, Any]:
         """Tell the statistics of a version, in the form of Triton's extension."""
@@ -125,20 +154,8 @@ class Statistics:
         if key not in self._counts:
             with self._lock:
                 if key not in self._counts:
-                    self._counts[key] = self._create(key)
+                    self._counts[key] = np.zeros(SIZE, np.int64)
         return self._counts[key]
-
-    def _create(self, key: str) -> np.ndarray:
-        if self._folder is None:
-            return np.zeros(SIZE, np.int64)
-        path = self._folder / f"{key}@{os.getpid()}"
-        path.unlink(missing_ok=True)  # of an earlier process of this number
-        try:
-            return np.frombuffer(map_file(path, 8 * SIZE), np.int64)
-        except OSError as error:
-            log.error("%s: %s; this worker counts alone", path, error.strerror)
-            path.unlink(missing_ok=True)
-            return np.zeros(SIZE, np.int64)
 
     def _read_all(self, name: str, version: int) -> Iterator[np.ndarray]:
         """Yield the counts of every worker, ended ones too."""
@@ -146,8 +163,14 @@ class Statistics:
         if self._folder is None:
             yield self._find(name, version)
             return
+        # Whatever happened to this worker's files and their folder.
+        self._folder.mkdir(parents=True, exist_ok=True)
+        self._changed |= self._counts.keys()
+        self.write()
         with lock_folder(self._folder, fcntl.LOCK_SH):
             for path in self._folder.glob(f"{key}@*"):
+                if path.suffix == PARTIAL:
+                    continue
                 counts = np.fromfile(path, np.int64)
                 if len(counts) == SIZE:
                     yield counts
@@ -180,7 +203,12 @@ def add_ended(folder: Path, living: Container[int]) -> None:
     """
     with contextlib.suppress(BlockingIOError), lock_folder(folder, NOW):
         for file in folder.glob("*@*@[0-9]*"):
-            if int(file.name.rpartition("@")[2]) not in living:
+            pid, _, rest = file.name.rpartition("@")[2].partition(".")
+            if int(pid) in living:
+                continue
+            if rest:  # it ended while it wrote
+                file.unlink()
+            else:
                 add_counts(file)
 
 

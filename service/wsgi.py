@@ -52,5 +52,6 @@ gc.set_threshold(GARBAGE_THRESHOLD)
 def close() -> None:
     """Count what is not yet, stop sweeping, then flush and release the store."""
     metrics.count_all()
+    services.statistics.write()
     sweeper.stop()
     services.engine.sessions.close()

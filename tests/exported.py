@@ -23,7 +23,7 @@ NOISE = 0.3
 def export_model(
     folder: Path, name: str, inputs, outputs, *, version=1, forms=FORMS, **options
 ):
-    """Write `folder/name/version` and return the live network."""
+    """Write `folder/name/version`, with programs if any forms; return the network."""
     from models.export import export_network, export_programs
     from models.export.compilation import Form
     from training.data.dataset import fingerprint_arrays
@@ -35,11 +35,16 @@ def export_model(
     real = networks.random_events(2, 8) if is_events else networks.half_hours(8)
     path.parent.mkdir(parents=True, exist_ok=True)
     memory = export_network(network, inputs, outputs, path, real=real)
-    forms = [Form(*form) for form in forms]
-    programs = export_programs(network, inputs, outputs, path, real=real, forms=forms)
-    assert programs.entries, programs.note
+    described = {}
+    if forms:
+        forms = [Form(*form) for form in forms]
+        programs = export_programs(
+            network, inputs, outputs, path, real=real, forms=forms
+        )
+        assert programs.entries, programs.note
+        described = programs.describe()
     description = {
-        **programs.describe(),
+        **described,
         "task": outputs["kind"],
         "cell": options.get("cell", "lstm"),
         "units": list(options.get("units", (8,))),

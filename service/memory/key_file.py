@@ -42,8 +42,10 @@ def load_or_create_keys(path: Path) -> list[bytes]:
     if path.is_dir():
         return _load_directory(path)
     mark = path.with_name(path.name + MARK_SUFFIX)
+    # Before the file: another process may create it and its mark between two looks.
+    is_marked = mark.exists()
     if not path.exists():
-        if mark.exists():
+        if is_marked:
             raise ValueError(
                 f"The key file {path} is missing; expected the key that sealed the "
                 "memory clients have. Restore it from a backup. To begin with another "

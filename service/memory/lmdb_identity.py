@@ -37,11 +37,10 @@ def check_mark(path: Path) -> None:
     Raises:
         ValueError: There is a mark, and no file or an empty one.
     """
-    data = path / DATA
-    if data.exists() and data.stat().st_size:
-        return
+    # Before the file: another process may create it and its marks between two looks.
     marks = [mark for mark in list_marks(path) if mark.exists()]
-    if marks:
+    data = path / DATA
+    if marks and not (data.exists() and data.stat().st_size):
         state = "empty" if data.exists() else "missing"
         raise ValueError(
             f"The memory store lmdb://{path} is {state}; expected the sessions that "

@@ -485,8 +485,8 @@ def test_live_session_is_opened_without_a_change(open_page, playground):
     assert requests.get(f"{url}/seen-07", timeout=10).json()["step"] == 2
 
 
-def test_request_runs_as_curl_and_as_python(open_page, playground):
-    page = open_page(place("nature", ["bear", "blurry"]))
+def test_request_runs_as_curl_and_as_python(load_page, playground):
+    page = load_page(place("nature", ["bear", "blurry"]))
     panel = page.locator(".request")
     expect(panel.get_by_role("heading").nth(1)).to_contain_text("status 200")
     button(page, "Copy the answer").click()
@@ -531,8 +531,8 @@ def test_report_has_the_metrics_and_their_baselines(open_page, playground):
     expect(page.locator(".report pre")).to_contain_text('"seed": 1')
 
 
-def test_key_is_sent_and_kept_out_of_address_and_storage(open_page):
-    page = open_page(place("nature"))
+def test_key_is_sent_and_kept_out_of_address_and_storage(load_page):
+    page = load_page(place("nature"))
     page.get_by_label("API key, kept in memory only").fill("secret-key")
 
     with page.expect_request(re.compile("/v1/models$")) as sent:
@@ -546,8 +546,8 @@ def test_key_is_sent_and_kept_out_of_address_and_storage(open_page):
     assert "secret-key" not in kept
 
 
-def test_theme_changes_and_stays(open_page):
-    page = open_page(place("nature"), color_scheme="light")
+def test_theme_changes_and_stays(load_page):
+    page = load_page(place("nature"), color_scheme="light")
     colour = "getComputedStyle(document.body).backgroundColor"
     light = page.evaluate(colour)
 
@@ -558,8 +558,8 @@ def test_theme_changes_and_stays(open_page):
     assert page.evaluate(colour) == light
 
 
-def test_links_lead_to_the_calls_and_back(open_page):
-    page = open_page(place("nature"))
+def test_links_lead_to_the_calls_and_back(load_page):
+    page = load_page(place("nature"))
 
     page.get_by_role("link", name="API").click()
     page.wait_for_url("**/docs/")

@@ -28,8 +28,8 @@ def answers(playground):
 
 
 @pytest.mark.parametrize("address", ["", "playground"])
-def test_two_strips_show_the_services_numbers(open_page, answers, address):
-    page = open_page(address=address)
+def test_two_strips_show_the_services_numbers(load_page, answers, address):
+    page = load_page(address=address)
     without, with_memory = page.locator(".story article").all()
 
     for card, answer in zip((without, with_memory), answers, strict=True):

@@ -7,6 +7,7 @@ import requests
 from playwright.sync_api import expect
 
 from service.api_keys import add_key
+from tests.playground.test_quality import assert_accessible
 from tests.servers import Server
 
 pytestmark = pytest.mark.server
@@ -45,9 +46,9 @@ def send(playground, key):
 
 
 @pytest.fixture
-def open_with_key(open_page, key):
+def open_with_key(load_page, key):
     def open_at(place=""):
-        page = open_page(place, ready="[role=alert]")
+        page = load_page(place, ready="[role=alert]")
         expect(page.get_by_role("alert")).to_contain_text("unauthorized")
         expect(page.get_by_role("alert")).to_contain_text(
             "The service wants an API key"
@@ -63,6 +64,12 @@ def open_with_key(open_page, key):
 def palette(page, name):
     group = page.get_by_role("group", name="Palette")
     group.get_by_role("button", name=name).click()
+
+
+def test_axe_finds_nothing_where_the_page_cannot_open(load_page):
+    page = load_page(ready="[role=alert]", color_scheme="dark")
+
+    assert_accessible(page)
 
 
 def test_page_without_a_key_says_so_and_opens_with_one(open_with_key, key):
@@ -113,6 +120,7 @@ def test_session_that_went_on_elsewhere_is_not_advanced_twice(open_with_key, sen
     palette(page, "tree")
 
     expect(page.get_by_role("alert")).to_contain_text("step_conflict")
+    assert_accessible(page)
     assert send("GET", "/v1/models/nature/sessions/shared").json()["step"] == 2
 
 

@@ -14,13 +14,13 @@ from tests.servers import ROOT
 WORK = """
 import sys
 from pathlib import Path
-from service.allocated_counts import AllocatedDict
+from service.metrics_counts import WrittenDict
 from service.repository_state import SharedChoices
 from service.statistics import Statistics, Times
 
 folder = Path(sys.argv[1])
 def prepare():
-    return AllocatedDict(str(folder / "counter_1.db"))
+    return WrittenDict(str(folder / "counter_1.db"))
 
 def work(counts):
     for number in range(3000):
@@ -28,7 +28,9 @@ def work(counts):
     assert counts.read_value("a key that fills a page 2999")[0] == 1.0
     statistics = Statistics(folder)
     statistics.record_success("m", 1, 1, Times(1, 1, 1, 1))
-    choices = SharedChoices(folder)
+    statistics.write()
+    counts.try_write()
+    choices = SharedChoices(folder, folder)
     choices.stamp()
     try:
         choices.add("m", "loaded", [1])

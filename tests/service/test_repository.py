@@ -233,7 +233,7 @@ def test_any_exception_of_a_load_is_that_versions_failure(models, tmp_path, capl
 def test_unload_reaches_workers_whatever_befell_the_files_of_the_state(
     workers, models, tmp_path, damage
 ):
-    for file in list((tmp_path / "state").iterdir()):
+    for file in list((tmp_path / "state").rglob("repository.*")):
         file.unlink() if damage == "unlink" else os.truncate(file, 0)
     assert workers[1].catalog.versions("counting") == [1]
     restarted = Worker(models, tmp_path / "state")

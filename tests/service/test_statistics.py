@@ -2,6 +2,9 @@
 
 import fcntl
 import os
+import shutil
+
+import pytest
 
 from service.runs import lock_folder
 from service.statistics import MAX_BATCH, Statistics, Times, add_ended
@@ -16,6 +19,7 @@ def test_counts_of_all_workers_are_added_up(tmp_path):
         other = Statistics(None)
         other._folder = one._folder
         other.record_success("m", 1, 3, Times(4, 1, 2, 3))
+        other.write()
         os.write(writer, b"x")
         os._exit(0)
     os.read(reader, 1)
@@ -84,6 +88,7 @@ def test_ended_workers_leave_their_counts_and_no_file_each(tmp_path):
     statistics = Statistics(tmp_path)
     for pid in (11, 12, 13):
         statistics.record_success("m", 1, pid, Times(1, 1, 1, 1))
+        statistics.write()
         (tmp_path / f"m@1@{os.getpid()}").rename(tmp_path / f"m@1@{pid}")
         statistics._counts.clear()
 
@@ -96,6 +101,7 @@ def test_ended_workers_leave_their_counts_and_no_file_each(tmp_path):
 def test_counts_that_are_being_read_are_added_later(tmp_path):
     statistics = Statistics(tmp_path)
     statistics.record_success("m", 1, 7, Times(1, 1, 1, 1))
+    statistics.write()
 
     with lock_folder(tmp_path, fcntl.LOCK_SH):
         add_ended(tmp_path, living=[])
@@ -103,4 +109,23 @@ def test_counts_that_are_being_read_are_added_later(tmp_path):
     add_ended(tmp_path, living=[])
 
     assert [file.name for file in tmp_path.iterdir()] == ["m@1@ended"]
-    assert statistics.describe("m", 1)["inference_count"] == 7
+    assert Statistics(tmp_path).describe("m", 1)["inference_count"] == 7
+
+
+@pytest.mark.parametrize(
+    "harm",
+    [
+        lambda file: os.truncate(file, 0),
+        lambda file: file.unlink(),
+        lambda file: shutil.rmtree(file.parent),
+    ],
+    ids=["emptied", "removed", "folder removed"],
+)
+def test_harm_to_the_file_of_counts_is_repaired(tmp_path, harm):
+    statistics = Statistics(tmp_path / "statistics")
+    for _ in range(2):
+        statistics.record_success("m", 1, 7, Times(1, 1, 1, 1))
+        assert statistics.describe("m", 1)["inference_count"]
+        harm(tmp_path / "statistics" / f"m@1@{os.getpid()}")
+
+    assert statistics.describe("m", 1)["inference_count"] == 14

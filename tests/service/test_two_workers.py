@@ -1,6 +1,7 @@
 """What two real workers tell together; they have no models, so that they start fast."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -87,6 +88,37 @@ def test_metrics_are_those_of_both_workers(service):
 
     assert service.counted() == sent
     assert len(counting_workers(service)) == 2
+
+
+# Before workers end: nobody can repair what an ended one has counted.
+@pytest.mark.parametrize(
+    "harm",
+    [
+        lambda file: os.truncate(file, 0),
+        lambda file: os.truncate(file, 100),
+        lambda file: file.write_bytes(bytes(4096)),
+        lambda file: file.write_bytes(b"\x40\x00\x00\x00" + bytes(100)),
+        lambda file: file.unlink(),
+        lambda file: shutil.rmtree(file.parent, ignore_errors=True),
+    ],
+    ids=["emptied", "cut", "zeros", "no keys", "removed", "folder removed"],
+)
+def test_harm_to_the_files_of_counts_ends_no_worker_and_is_repaired(service, harm):
+    assert service.get("/v1/models").ok
+    wait_for(lambda: service.counted() > 0)
+    counted, pids = service.counted(), set(service.worker_pids())
+
+    for file in [*(service.home / "state" / "runs").glob("*/metrics/*_[0-9]*.db")]:
+        harm(file)
+    asked = 0
+    while asked < MOST and service.counted() < counted + asked:
+        assert service.get("/v1/models").ok
+        asked += 1
+        wait_for(lambda: service.counted() > 0)
+
+    assert set(service.worker_pids()) == pids
+    # What was answered before may have been counted after the first look.
+    assert service.counted() >= counted + asked
 
 
 def test_ended_workers_leave_their_counts_and_no_files(service):

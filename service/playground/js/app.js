@@ -17,7 +17,7 @@ export function App({ bench, state, theme, onTheme, onOpen }) {
   return html`<${Header} bench=${bench} state=${state} theme=${theme} onTheme=${onTheme} onKey=${onOpen} />
     <main id="main">
       <h1 class="hidden">Carryover playground: see a network remember</h1>
-      ${state.status === "ready" && state.lanes.length > 0 ? html`<${Ready} bench=${bench} state=${state} theme=${theme} />` : html`<${Waiting} state=${state} onOpen=${onOpen} />`}
+      ${state.status === "ready" && state.lanes.length > 0 ? html`<${Ready} key=${state.opened} bench=${bench} state=${state} theme=${theme} />` : html`<${Waiting} state=${state} onOpen=${onOpen} />`}
     </main>`;
 }
 
@@ -32,11 +32,13 @@ function Waiting({ state, onOpen }) {
 function Ready({ bench, state, theme }) {
   const lane = state.lanes[state.active];
   const selected = Math.min(state.selected, lane.trace.columns.length - 1);
+  const events = lane.session ? lane.trace.columns.map(({ event }) => event) : lane.events;
+  const [last, before] = [events.at(-1), events.at(-2)];
   // What the selection does not change is not compared at each step.
   const composer = useMemo(
-    () => html`<${Composer} key=${lane.model.inputKey} model=${lane.model} session=${lane.session}
+    () => html`<${Composer} key=${lane.model.inputKey} model=${lane.model} session=${lane.session} recent=${[before, last]}
       onAppend=${(events) => bench.append(events)} onReplace=${(events) => bench.replace(events)} />`,
-    [lane.model, lane.session],
+    [lane.model, lane.session, before, last],
   );
   const panels = useMemo(() => html`<${Panels} bench=${bench} state=${state} />`, [state.calls, state.lanes]);
   return html`<${Story} lane=${lane} selected=${selected} influence=${state.influence} />

@@ -1,7 +1,7 @@
 /** An answer as bars: probabilities with the threshold, or a forecast's numbers. */
 
 import { html } from "../vendor/htm-preact.js";
-import { colourOf, formatNumber, readFan, topOf } from "./model.js";
+import { colourOf, formatNumber, mainText, readFan, topOf } from "./model.js";
 
 const MOST_BARS = 5;
 
@@ -28,6 +28,7 @@ function Bar({ label, value, colour, threshold }) {
 }
 
 function Numbers({ model, values }) {
+  if (!model.isForecast) return html`<${Outputs} model=${model} values=${values} />`;
   const rows = readFan(model, values);
   const hasRange = Boolean(model.quantiles);
   return html`<table class="numbers"><thead><tr><th scope="col">ahead</th>${hasRange && html`<th scope="col">low</th>`}<th scope="col">expected</th>${hasRange && html`<th scope="col">high</th>`}</tr></thead>
@@ -40,10 +41,15 @@ function Numbers({ model, values }) {
     )}</tbody></table>`;
 }
 
+function Outputs({ model, values }) {
+  return html`<table class="numbers"><thead><tr><th scope="col">${model.outputName}</th><td></td></tr></thead>
+    <tbody>${values.map((value, k) => html`<tr key=${k}><th scope="row">${k + 1}</th><td>${formatNumber(value)}</td></tr>`)}</tbody></table>`;
+}
+
 /** An answer in words, for screen readers and titles. */
 export function describeAnswer(model, values) {
   if (!values) return "No answer yet";
-  if (!model.labels) return `Forecast ${values.map(formatNumber).join(", ")}`;
+  if (!model.labels) return `${model.isForecast ? "Forecast" : model.outputName} ${formatNumber(values)}`;
   return shownOf(model, values)
     .map((k) => `${model.labels[k]} ${values[k].toFixed(2)}`)
     .join(", ");
@@ -57,7 +63,7 @@ function shownOf(model, values) {
 export function SmallBars({ model, values }) {
   if (!values) return html`<span class="small-bars"></span>`;
   if (!model.labels)
-    return html`<span class="small-bars"><span class="small-number number">${formatNumber(values[0])}</span></span>`;
+    return html`<span class="small-bars"><span class="small-number number">${mainText(model, values)}</span></span>`;
   return html`<span class="small-bars" title=${describeAnswer(model, values)}>${shownOf(model, values).map(
     (k) =>
       html`<i key=${k} class="${colourOf(k)} ${model.threshold !== null && values[k] >= model.threshold ? "decided" : ""}" style=${{ height: `${2 + 42 * values[k]}px` }}></i>`,

@@ -2,24 +2,24 @@
 
 import { html, useState } from "../vendor/htm-preact.js";
 import { Fields } from "./fields.js";
-import { eventName } from "./model.js";
+import { eventName, oneOf } from "./model.js";
 import { readPasted } from "./pasted.js";
 import { Picture } from "./pictures.js";
 
 // A larger vocabulary is typed, not clicked.
 const MOST_BUTTONS = 24;
 
-export function Composer({ model, session, onAppend, onReplace }) {
+export function Composer({ model, session, recent, onAppend, onReplace }) {
   const isPalette = model.vocabulary && model.vocabulary.length <= MOST_BUTTONS;
   return html`<section class="composer" aria-label="Add ${model.noun}s">
     <div class="composer-head">
-      <h3>${session ? `Send to session ${session.id}` : `Add a ${model.noun}`}</h3>
+      <h3>${session ? `Send to session ${session.id}` : `Add ${oneOf(model.noun)}`}</h3>
       ${!session && html`<${Examples} model=${model} onReplace=${onReplace} />`}
       ${!session && html`<button type="button" class="button quiet-button" onClick=${() => onReplace([])} data-does="clear">Clear</button>`}
     </div>
     ${isPalette && html`<${Palette} model=${model} onAppend=${onAppend} />`}
     ${model.vocabulary && !isPalette && html`<${Typing} model=${model} onAppend=${onAppend} />`}
-    ${!model.vocabulary && html`<${Fields} key=${model.inputKey} model=${model} onAppend=${onAppend} />`}
+    ${!model.vocabulary && html`<${Fields} key=${model.inputKey} model=${model} recent=${recent} onAppend=${onAppend} />`}
     <${Paste} model=${model} onAppend=${onAppend} />
   </section>`;
 }

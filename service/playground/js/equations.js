@@ -45,7 +45,7 @@ export function listGates(kind, numbers) {
 export function listSteps(kind, numbers) {
   if (kind === "lstm") return lstmSteps(numbers);
   if (kind === "gru") return gruSteps(numbers);
-  return [["use", "h′ = tanh(W [h, x] + b)", "", signed(numbers.short_term)]];
+  return rnnSteps(numbers);
 }
 
 function lstmSteps({ learn, candidate, forget, use, longBefore, long_term, short_term }) {
@@ -59,14 +59,21 @@ function lstmSteps({ learn, candidate, forget, use, longBefore, long_term, short
   ];
 }
 
-function gruSteps({ update, candidate, shortBefore, short_term }) {
+function gruSteps({ update, reset, candidate, shortBefore, short_term }) {
   const kept = shortBefore === null ? null : update * shortBefore;
   const learned = (1 - update) * candidate;
   return [
+    ["ignore", "g = tanh(W x + r · U h + b)", `r = ${plain(reset)}, g`, signed(candidate)],
     ["forget", "kept = z · h", `${plain(update)} · ${signed(shortBefore)}`, signed(kept)],
     ["learn", "learned = (1 − z) · g", `${plain(1 - update)} · ${signed(candidate)}`, signed(learned)],
     ["use", "h′ = kept + learned", sum(kept, learned), signed(short_term)],
   ];
+}
+
+// What goes into the tanh is not sent; it follows from what comes out of it.
+function rnnSteps({ short_term }) {
+  const sent = Math.abs(short_term) < 1 ? `tanh(${signed(Math.atanh(short_term))})` : "";
+  return [["use", "h′ = tanh(W [h, x] + b)", sent, signed(short_term)]];
 }
 
 function sum(kept, learned) {

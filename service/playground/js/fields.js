@@ -1,21 +1,24 @@
 /** Fields and sliders for events that are records, numbers or lists of numbers. */
 
-import { html, useState } from "../vendor/htm-preact.js";
+import { html, useEffect, useState } from "../vendor/htm-preact.js";
 import { firstValue } from "./model.js";
 
 const STEP_MS = 30 * 60 * 1000;
 
-/** A form for one event; after each, its time advances by half an hour. */
-export function Fields({ model, onAppend }) {
+/** A form for one event; it begins after the sequence's last one, as far on as that came. */
+export function Fields({ model, recent, onAppend }) {
   const fields = model.fields ?? [{ name: "event", type: model.kind, size: model.size }];
   const [values, setValues] = useState(() =>
     Object.fromEntries(fields.map((field) => [field.name, firstValue(field)])),
   );
   const set = (name, value) => setValues((now) => ({ ...now, [name]: value }));
+  useEffect(() => {
+    const [before, last] = recent.map((event) => readEvent(model, event));
+    if (last) setValues(Object.fromEntries(fields.map((field) => [field.name, nextValue(field, before, last)])));
+  }, recent);
   const submit = (event) => {
     event.preventDefault();
     onAppend([model.fields ? values : values.event]);
-    setValues(advanceTimes(fields, values));
   };
   return html`<form class="fields" onSubmit=${submit}>
     ${fields.map((field) => html`<${Field} key=${field.name} field=${field} value=${values[field.name]} onChange=${(value) => set(field.name, value)} />`)}
@@ -23,15 +26,20 @@ export function Fields({ model, onAppend }) {
   </form>`;
 }
 
-function advanceTimes(fields, values) {
-  const later = fields.filter(({ type }) => type === "time").map(({ name }) => [name, later30(values[name])]);
-  return { ...values, ...Object.fromEntries(later) };
+function readEvent(model, event) {
+  if (event === undefined || event === "") return null;
+  return model.fields ? event : { event };
 }
 
-/** Half an hour after a time, in the same form. */
-export function later30(text) {
-  const time = Date.parse(`${text}Z`);
-  return Number.isNaN(time) ? text : new Date(time + STEP_MS).toISOString().slice(0, 19);
+function nextValue({ name, type }, before, last) {
+  return type === "time" ? laterTime(before?.[name], last[name]) : last[name];
+}
+
+/** As long after a time as that is after the one before, half an hour if there is none. */
+function laterTime(before, last) {
+  const [from, to] = [before, last].map((text) => Date.parse(`${text}Z`));
+  if (Number.isNaN(to)) return last;
+  return new Date(to + (to > from ? to - from : STEP_MS)).toISOString().slice(0, 19);
 }
 
 function Field({ field, value, onChange }) {

@@ -14,19 +14,20 @@ const GATES = {
   reset: ["reset", "ignores part of the memory"],
 };
 
-export function Folded({ lane, selected }) {
+export function Folded({ lane, selected, unit }) {
   const column = lane.trace.columns[selected];
   if (!column) return html`<p class="quiet">No ${lane.model.noun} is selected.</p>`;
-  const layer = column.layers[0];
+  const at = column.layers[unit?.layer] ? unit.layer : 0;
+  const layer = column.layers[at];
   const name = eventName(column.event);
   const hasLong = "long_term" in layer;
   return html`<div class="folded">
-    <svg viewBox="0 0 640 260" role="img" aria-label="One cell with a loop: ${name} comes in, memory goes round, the answer comes out">
+    <svg viewBox="-16 -4 664 276" role="img" aria-label="One cell with a loop: ${name} comes in, memory goes round, the answer comes out">
       <defs><marker id="tip" viewBox="0 0 8 8" refX="7" refY="4" markerUnits="userSpaceOnUse" markerWidth="11" markerHeight="11" orient="auto"><path d="M0 0l8 4-8 4z" class="tip" /></marker></defs>
       ${hasLong && html`<path class="flow long" d="M470 66H520V22H120V66H168" marker-end="url(#tip)" />`}
       ${hasLong && html`<text x="320" y="15" text-anchor="middle">long-term memory c, size ${size(layer.long_term)}</text>`}
       <path class="flow" d="M470 200H520V244H120V200H168" marker-end="url(#tip)" />
-      <text x="320" y="258" text-anchor="middle">short-term memory h, size ${size(layer.short_term)}</text>
+      <text x="320" y="263" text-anchor="middle">short-term memory h, size ${size(layer.short_term)}</text>
       <path class="flow" d="M88 133H168" marker-end="url(#tip)" />
       <path class="flow" d="M470 133H548" marker-end="url(#tip)" />
       <rect x="170" y="36" width="300" height="194" rx="12" class="cell" />
@@ -35,6 +36,7 @@ export function Folded({ lane, selected }) {
       <text x="44" y="96" text-anchor="middle">${lane.model.noun} ${column.step}</text>
       ${typeof column.event === "string" && html`<${Picture} name=${column.event} size=${48} x="20" y="109" />`}
       ${eventLines(column.event).map((line, k) => html`<text key=${k} x="44" y=${typeof column.event === "string" ? 176 : 126 + 17 * k} text-anchor="middle" class="strong">${line.slice(0, 14)}</text>`)}
+      ${column.layers.length > 1 && html`<text x="592" y="118" text-anchor="middle">${`layer ${at + 1} of ${column.layers.length}`}</text>`}
       <text x="592" y="137" text-anchor="middle" class="strong">answer</text>
     </svg>
     <div class="folded-out"><${Bars} model=${lane.model} values=${column.values} /></div>

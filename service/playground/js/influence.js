@@ -1,7 +1,7 @@
 /** Which earlier event made it say that: the answer's change when each is left out. */
 
 import { addressOf, call, onlyRow } from "./api.js";
-import { largest } from "./model.js";
+import { largest, mainIndex } from "./model.js";
 
 // One request of as many bare rows as there are events: its cost grows with the square.
 export const MAX_EVENTS = 60;
@@ -22,13 +22,14 @@ export async function findInfluence(model, columns, selected) {
   const response = await call("POST", addressOf(model, "predict"), body);
   onlyRow(response);
   const outputs = response.predictions.map((row) => read(model, row));
-  const target = model.labels ? largest(outputs[0]) : 0;
+  const target = mainIndex(model, outputs[0]);
   const changes = outputs.slice(1).map((row) => outputs[0][target] - row[target]);
   return { target, first, changes: scale(model, changes) };
 }
 
+// One output comes bare, several by name. A list has a `values` of its own.
 function read(model, row) {
-  return [row?.[model.outputName] ?? row].flat(Infinity);
+  return [Array.isArray(row) || typeof row === "number" ? row : row[model.outputName]].flat(Infinity);
 }
 
 // Probabilities are comparable as they are; other outputs by their largest change.

@@ -4,6 +4,7 @@ import { html } from "../vendor/htm-preact.js";
 import { Chart } from "./chart.js";
 import { Folded } from "./folded.js";
 import { Heatmap } from "./heatmap.js";
+import { oneOf } from "./model.js";
 import { Timeline } from "./timeline.js";
 
 const VIEWS = { unfolded: Timeline, folded: Folded, heatmap: Heatmap };
@@ -21,7 +22,7 @@ export function Lane({ bench, state, index, theme }) {
 
 function Empty({ lane }) {
   const isWaiting = lane.events.length > 0 && !lane.problem;
-  const invitation = `Add a ${lane.model.noun} below: each one changes the memory, and the memory changes the answer.`;
+  const invitation = `Add ${oneOf(lane.model.noun)} below: each one changes the memory, and the memory changes the answer.`;
   return html`<p class="quiet empty-lane">${isWaiting ? "Asking the service …" : invitation}</p>`;
 }
 

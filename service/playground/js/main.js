@@ -10,6 +10,7 @@ import { Workbench } from "./workbench.js";
 const root = document.getElementById("app");
 let isDrawing = false;
 let resting = 0;
+let address = null;
 const bench = new Workbench(draw);
 
 function draw() {
@@ -34,8 +35,11 @@ function keepPlace() {
 function writeAddress() {
   clearTimeout(resting);
   if (bench.state.status !== "ready" || bench.state.lanes.length === 0) return;
+  // A link was followed since, and is about to be opened.
+  if (location.hash !== address) return;
   const hash = writePlace(placeOf(bench.state));
   if (hash !== location.hash) history.replaceState(null, "", hash);
+  address = location.hash;
 }
 
 function changeTheme() {
@@ -44,7 +48,8 @@ function changeTheme() {
 }
 
 function open() {
-  bench.open(readPlace(location.hash));
+  address = location.hash;
+  bench.open(readPlace(address));
 }
 
 watchCalls((call) => bench.noteCall(call));

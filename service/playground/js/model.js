@@ -4,6 +4,7 @@ import { hasPicture } from "./pictures.js";
 
 const STORY = ["bear", "squirrel", "tree", "person", "blurry"];
 const NUM_COLOURS = 8;
+const NUM_OPENING = 6;
 
 /** Describe a model: names, schema, and how to read its answers. */
 export function readModel(metadata, version = "") {
@@ -37,6 +38,8 @@ function readOutput(output) {
     outputName: output.name,
     outputKind: output.kind,
     isNextEvent: output.kind === "next_event",
+    isForecast: output.kind === "forecast",
+    others: output.others ?? [],
     isSeries: output.kind === "forecast" && Boolean(output.field),
     labels: output.labels ?? null,
     field: output.field ?? null,
@@ -64,9 +67,8 @@ export function openingEvents(model) {
   if (STORY.every((name) => model.vocabulary?.includes(name))) return STORY;
   if (model.examples.length > 0) return model.examples[0].sequence;
   if (model.vocabulary) return model.vocabulary.slice(0, 4);
-  if (model.kind === "index") return [0, 1].filter((k) => k < model.size);
-  if (model.kind === "vector") return [new Array(model.size).fill(0)];
-  return madeUpDays(model.fields);
+  if (model.kind === "record") return madeUpDays(model.fields);
+  return Array.from({ length: NUM_OPENING }, (_, k) => madeUpPart(model.kind, model.size, k));
 }
 
 /** Two made-up days of half hours: each number swings around its mean. */
@@ -80,7 +82,14 @@ function madeUpDays(fields) {
 function madeUpValue(field, time, k) {
   if (field.type === "time") return new Date(time).toISOString().slice(0, 19);
   if (field.type === "number") return Math.round((field.mean ?? 0) - (field.std ?? 1) * Math.cos((k * Math.PI) / 24));
-  return firstValue(field);
+  if (field.type === "category") return field.vocabulary[k % field.vocabulary.length];
+  return madeUpPart(field.type, field.size, k);
+}
+
+// Numbers swing, each with its own phase; zeros would leave most memories empty.
+function madeUpPart(type, size, k) {
+  if (type === "index") return k % size;
+  return Array.from({ length: size }, (_, j) => Number(Math.sin(k / 2 + j).toFixed(2)));
 }
 
 /** A value a record's field may take to begin with. */
@@ -108,6 +117,24 @@ export function readFan(model, values) {
   return fan;
 }
 
+/** Index of the number that stands for an answer: the largest, or the middle of what comes next. */
+export function mainIndex(model, values) {
+  return model.isForecast ? Math.floor((model.quantiles?.length ?? 1) / 2) : largest(values);
+}
+
+/** That number in words; with its place, from 1, where it is one of several without names. */
+export function mainText(model, values) {
+  const at = mainIndex(model, values);
+  if (model.labels) return model.labels[at];
+  const isOneOfSeveral = !model.isForecast && values.length > 1;
+  return `${isOneOfSeveral ? `${at + 1}: ` : ""}${formatNumber(values[at])}`;
+}
+
+/** A noun with its article. */
+export function oneOf(noun) {
+  return `${/^[aeiou]/.test(noun) ? "an" : "a"} ${noun}`;
+}
+
 /** Name of the colour of a label, the same everywhere. */
 export function colourOf(index) {
   return `label-${index % NUM_COLOURS}`;
@@ -116,7 +143,7 @@ export function colourOf(index) {
 /** Write an event in a few characters. */
 export function eventName(event) {
   if (typeof event === "string") return event;
-  if (Array.isArray(event)) return event.map((x) => formatNumber(x)).join(", ");
+  if (Array.isArray(event)) return formatNumber(event);
   if (event === null || typeof event !== "object") return String(event);
   const [first, ...rest] = Object.entries(event).map(([name, value]) =>
     name === "time" ? String(value).slice(5, 16).replace("T", " ") : formatNumber(value),
@@ -131,8 +158,9 @@ export function eventLines(event) {
   return names.map((name) => eventName({ [name]: event[name] }));
 }
 
-/** Write a number with three significant digits, a whole one in full. */
+/** Write a number with three significant digits, a whole one in full; a list of them with commas. */
 export function formatNumber(value) {
+  if (Array.isArray(value)) return value.map(formatNumber).join(", ");
   if (typeof value !== "number") return String(value);
   if (Number.isInteger(value)) return String(value);
   return Math.abs(value) >= 100 ? value.toFixed(0) : value.toPrecision(3);

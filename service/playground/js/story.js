@@ -3,7 +3,7 @@
 import { html } from "../vendor/htm-preact.js";
 import { Bars } from "./bars.js";
 import { strongest } from "./influence.js";
-import { eventName, formatNumber, largest } from "./model.js";
+import { eventName, formatNumber, mainIndex, mainText } from "./model.js";
 import { Picture } from "./pictures.js";
 import { findRange, Spark } from "./spark.js";
 
@@ -24,7 +24,7 @@ export function Story({ lane, selected, influence }) {
     </article>
     <article class="card">
       <h2>With memory <small>${describeBefore(model, before, column)}</small></h2>
-      <${Telling} model=${model} before=${before} column=${column} values=${column.values} range=${rangeOf(model, before, column)} />
+      <${Telling} model=${model} before=${before} column=${column} values=${column.values} others=${column.others} range=${rangeOf(model, before, column)} />
       <p class="say" aria-live="polite">${model.labels ? sayLabel(model, trace.columns, selected, influence) : sayNumber(model, before, column)}</p>
     </article>
   </section>`;
@@ -32,7 +32,7 @@ export function Story({ lane, selected, influence }) {
 
 const rangeOf = (model, before, column) => (model.isSeries ? findRange(model, before, column) : null);
 
-function Telling({ model, before, column, values, range }) {
+function Telling({ model, before, column, values, others, range }) {
   return html`<div class="telling">
     ${
       model.isSeries && values
@@ -40,6 +40,7 @@ function Telling({ model, before, column, values, range }) {
         : html`<${Sequence} columns=${[...before, column]} size=${before.length > 0 ? 44 : 56} />`
     }
     <${Bars} model=${model} values=${values} />
+    ${others && model.others.length > 0 && html`<dl class="facts">${model.others.map((name, k) => html`<dt key=${name}>${name}</dt><dd class="number">${formatNumber(others[k])}</dd>`)}</dl>`}
   </div>`;
 }
 
@@ -76,32 +77,32 @@ function listNames(columns) {
   return names.length === 1 ? names[0] : `${names.slice(0, -1).join(", ")} and ${names.at(-1)}`;
 }
 
-/** The answer in one word: the most probable label, or the next number. */
-export function wordOf(model, values) {
-  if (model.labels) return model.labels[largest(values)];
-  return formatNumber(values[Math.floor((model.quantiles?.length ?? 1) / 2)]);
-}
-
 function sayAlone(model, { alone }) {
   if (!alone) return "This version was exported without its answer to a single event.";
-  const verb = model.labels && !model.isNextEvent ? "it says" : "it expects";
-  return `It sees only this ${model.noun}, so ${verb} ${wordOf(model, alone)}${model.labels && !model.isNextEvent ? "" : " next"}.`;
+  return `It sees only this ${model.noun}, so it ${sayAnswer(model, alone)}.`;
 }
 
 function sayNumber(model, before, { alone, values }) {
   if (before.length === 0) return `Nothing is remembered yet. Add ${model.noun}s below and watch this answer change.`;
   const count = before.length === 1 ? `one ${model.noun}` : `${before.length} ${model.noun}s`;
-  const change = alone ? values[0] - alone[0] : 0;
+  const at = mainIndex(model, values);
+  const change = alone ? values[at] - alone[at] : 0;
   const difference =
     change === 0 ? "" : `, ${formatNumber(Math.abs(change))} ${change < 0 ? "less" : "more"} than without`;
-  return `It remembers ${count}, so it expects ${wordOf(model, values)} next${difference}.`;
+  return `It remembers ${count}, so it ${sayAnswer(model, values)}${difference}.`;
+}
+
+function sayAnswer(model, values) {
+  const text = mainText(model, values);
+  if (model.isNextEvent || model.isForecast) return `expects ${text} next`;
+  if (model.labels) return `says ${text}`;
+  if (values.length === 1) return `answers ${text}`;
+  return `answers with number ${text.replace(":", ",")}, the largest`;
 }
 
 function sayLabel(model, columns, selected, influence) {
   const column = columns[selected];
-  const answer = model.isNextEvent
-    ? `expects ${wordOf(model, column.values)} next`
-    : `says ${wordOf(model, column.values)}`;
+  const answer = sayAnswer(model, column.values);
   if (selected === 0) return `Nothing is remembered yet. Add ${model.noun}s below and watch this answer change.`;
   const at = strongest(influence);
   if (at < 0) return `It ${answer}. No single earlier ${model.noun} changes that by much.`;

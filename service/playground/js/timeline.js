@@ -79,7 +79,7 @@ function keepInSight(scroller, room, selected, width) {
 
 function Names({ model, layout, hasSurprise }) {
   return html`<div class="names" aria-hidden="true">
-    <span class="name-answer">${model.labels ? "answer" : "forecast"}</span>
+    <span class="name-answer">${model.isForecast ? "forecast" : "answer"}</span>
     ${hasSurprise && html`<span class="name-surprise">surprise</span>`}
     <div class="name-strips" style=${{ height: `${layout.height}px` }}>${layout.strips.map(
       (strip) =>

@@ -51,6 +51,7 @@ function readColumns(model, row, events) {
     step: first + t + 1,
     values: values[t],
     alone: readAlone(model, row.digest?.event?.[t]),
+    others: model.others.map((name) => [row[name]?.[t]].flat(Infinity)),
     surprise: row.surprise?.[t] ?? null,
     layers: row.layers.map((layer) => pick(layer, t)),
   }));

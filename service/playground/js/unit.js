@@ -2,7 +2,7 @@
 
 import { html } from "../vendor/htm-preact.js";
 import { kindOf, listGates, listSteps, readUnit, strongestUnits } from "./equations.js";
-import { eventName, lifeText } from "./model.js";
+import { eventName, lifeText, oneOf } from "./model.js";
 import { halfLife } from "./trace.js";
 
 const NUM_STRONGEST = 6;
@@ -12,7 +12,7 @@ export function UnitPanel({ lane, selected, unit, onUnit }) {
   const column = columns[selected];
   const noun = lane.model.noun;
   if (!column || column.layers.length === 0)
-    return html`<aside class="card unit" aria-label="One unit of the network"><p class="quiet">Add a ${noun} to see what it does to the memory.</p></aside>`;
+    return html`<aside class="card unit" aria-label="One unit of the network"><p class="quiet">Add ${oneOf(noun)} to see what it does to the memory.</p></aside>`;
   const before = columns[selected - 1];
   const shown =
     unit && column.layers[unit.layer] ? unit : { layer: 0, unit: strongestUnits(column, before, 0, 1)[0].unit };

@@ -13,6 +13,7 @@ import { EMPTY_TRACE, extendTrace, isCurrent } from "./trace.js";
 
 const INITIAL = {
   status: "loading",
+  opened: 0,
   problem: null,
   models: [],
   lanes: [],
@@ -49,7 +50,7 @@ export class Workbench {
 
   /** Open a place: its model, its events, what is selected. */
   async open(place) {
-    this.change({ status: "loading", problem: null });
+    this.change({ status: "loading", problem: null, unit: null, opened: this.state.opened + 1 });
     try {
       const models = await listModels();
       if (models.length === 0) return this.change({ status: "empty", models });

@@ -57,6 +57,24 @@ def test_threads_that_start_together_get_the_same_key(tmp_path: Path) -> None:
         assert keys == [path.read_bytes()] * 8
 
 
+def test_key_that_another_process_makes_between_two_looks_is_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, others = tmp_path / "seal.key", []
+    exists = Path.exists
+
+    def lose_the_race(self: Path) -> bool:
+        was_there = exists(self)
+        if self == path and not others:
+            others.append([])
+            others[0] = load_or_create_keys(path)
+        return was_there
+
+    monkeypatch.setattr(Path, "exists", lose_the_race)
+
+    assert load_or_create_keys(path) == others[0] == [path.read_bytes()]
+
+
 def race_for_key(path: Path) -> list[bytes]:
     """Return what eight threads get that ask for the key at the same moment."""
     start = threading.Barrier(8)

@@ -159,3 +159,25 @@ def in_a_row(server: Bare, times: int, code: str) -> bool:
         if (answer.status_code, answer.json().get("code")) != (503, code):
             return False
     return True
+
+
+def test_store_that_another_process_makes_between_two_looks_is_opened(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, others = tmp_path / "store", []
+    exists = Path.exists
+
+    def lose_the_race(self: Path) -> bool:
+        was_there = exists(self)
+        if self in (path / "data.mdb", *list_marks(path)) and not others:
+            others.append(None)
+            other = LmdbStore(path)
+            other.commit([PUT])
+            other.close()
+        return was_there
+
+    monkeypatch.setattr(Path, "exists", lose_the_race)
+    store = LmdbStore(path)
+
+    assert store.fetch([PUT.key]) == [Entry(1, PUT.value)]
+    store.close()

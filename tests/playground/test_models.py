@@ -1,0 +1,223 @@
+"""Models of every kind of input and output can be played with."""
+
+import json
+import re
+from string import ascii_lowercase
+
+import pytest
+from playwright.sync_api import expect
+
+from tests import networks
+from tests.exported import export_model
+from tests.playground.test_quality import assert_accessible
+from tests.servers import Server
+
+pytestmark = [pytest.mark.server, pytest.mark.tensorflow]
+
+
+def make_indices(keras):
+    """Whole numbers in, as many numbers without names out."""
+    events = keras.Input((None,), dtype="int32")
+    hidden = keras.layers.Embedding(5, 4)(events)
+    hidden = keras.layers.GRU(6, return_sequences=True)(hidden)
+    return keras.Model(events, keras.layers.Dense(5, activation="softmax")(hidden))
+
+
+def make_sensors(keras):
+    """Lists of numbers in, two outputs."""
+    layers = keras.layers
+    sensors = keras.Input((None, 3))
+    hidden = layers.SimpleRNN(6, return_sequences=True)(sensors)
+    outputs = [layers.Dense(2, name="position"), layers.Dense(1, name="alarm")]
+    return keras.Model(sensors, [output(hidden) for output in outputs])
+
+
+def make_machines(keras):
+    """Records of a list of numbers and a whole number in, one number out."""
+    layers = keras.layers
+    sensors = keras.Input((None, 2), name="sensors")
+    machine = keras.Input((None,), dtype="int32", name="machine")
+    joined = layers.Concatenate()([sensors, layers.Embedding(4, 3)(machine)])
+    hidden = layers.LSTM(6, return_sequences=True)(joined)
+    return keras.Model([sensors, machine], layers.Dense(1)(hidden))
+
+
+def make_characters(keras):
+    """Letters in and out."""
+    letters = keras.Input((None,), dtype="int32")
+    hidden = keras.layers.Embedding(26, 4)(letters)
+    hidden = keras.layers.LSTM(6, return_sequences=True)(hidden)
+    return keras.Model(letters, keras.layers.Dense(26, activation="softmax")(hidden))
+
+
+NAMES = {"characters": {"events": list(ascii_lowercase), "task": "next_event"}}
+
+
+@pytest.fixture(scope="module")
+def playground(tmp_path_factory):
+    """A service with a model of each kind that the bundled ones are not.
+
+    TensorFlow runs them: compiling and proving programs takes half a minute.
+    """
+    import keras
+
+    from training.export_keras import Order, export_file
+
+    home = tmp_path_factory.mktemp("kinds")
+    models = home / "models"
+    fan = networks.SERIES, networks.QUANTILES
+    export_model(models, "fan", *fan, forms=())
+    for make in (make_indices, make_sensors, make_machines, make_characters):
+        keras.utils.set_random_seed(3)
+        name = make.__name__.removeprefix("make_")
+        make(keras).save(home / f"{name}.keras")
+        order = Order(
+            home / f"{name}.keras", name, compiled=False, **NAMES.get(name, {})
+        )
+        export_file(order, models)
+    with Server(models, home, runtime="auto", workers=1) as running:
+        yield running
+
+
+def place(model, events=None):
+    chosen = f"&events={json.dumps(events)}" if events is not None else ""
+    return f"#model={model}{chosen}"
+
+
+def last_answer(playground, model, events):
+    body = {"instances": [{"sequence": events, "memory": None}]}
+    return playground.post(model, "predict", body).json()["predictions"][0]
+
+
+def shown_numbers(page):
+    """Rows of the table of the card with memory, without their headings."""
+    rows = page.locator(".story article").nth(1).locator("tbody tr")
+    return [
+        [float(cell) for cell in row.locator("td").all_inner_texts()]
+        for row in rows.all()
+    ]
+
+
+def add(page, **fields):
+    form = page.locator(".fields")
+    for label, value in fields.items():
+        form.get_by_label(re.compile(label)).first.fill(value)
+    form.get_by_role("button", name="Add").click()
+
+
+def test_forecast_is_a_fan_of_intervals(open_page, playground):
+    page = open_page(place("fan"))
+    expect(page.locator(".column.selected")).to_be_visible()
+    events = page.evaluate(
+        "JSON.parse(new URLSearchParams(location.hash.slice(1)).get('events'))"
+    )
+
+    answer = last_answer(playground, "fan", events)["forecast"]
+
+    middles = [f"{middle:.0f}" for _, middle, _ in answer]
+    shown = shown_numbers(page)
+    assert shown == [pytest.approx(row, abs=0.6) for row in answer]
+    label = f"value over 96 rows; forecast after row 96: {', '.join(middles)}"
+    chart = page.locator(".chart")
+    expect(chart).to_have_attribute("aria-label", re.compile(f"^{label}"))
+    expect(page.locator(".spark .fan")).to_have_count(2)
+    # The number of a column, and of the sentence, is the middle one.
+    expect(page.locator(".column.selected .small-number")).to_have_text(middles[0])
+    alone = last_answer(playground, "fan", events[-1:])["forecast"]
+    change = round(abs(answer[0][1] - alone[0][1]))
+    said = page.locator(".story .say").nth(1)
+    expect(said).to_contain_text(re.compile(f"expects {middles[0]} next, {change} "))
+
+
+def test_form_continues_the_series_in_its_own_steps(open_page):
+    rows = [{"time": f"2015-01-05T{h:02}:00:00", "value": 9_000 + h} for h in (8, 10)]
+    page = open_page(place("fan", rows))
+    fields = page.locator(".fields")
+
+    expect(fields.get_by_label("time")).to_have_value("2015-01-05T12:00")
+    expect(fields.get_by_role("spinbutton")).to_have_value("9010")
+    add(page, value="9100")
+
+    expect(fields.get_by_label("time")).to_have_value("2015-01-05T14:00")
+    expect(fields.get_by_role("spinbutton")).to_have_value("9100")
+
+
+def test_whole_numbers_are_chosen_by_slider(open_page, playground):
+    page = open_page(place("indices", [0, 3]))
+
+    page.locator(".fields").get_by_role("slider").fill("4")
+    add(page)
+
+    expect(page.locator(".column")).to_have_count(3)
+    expect(page.locator(".column em").last).to_have_text("4")
+    answer = last_answer(playground, "indices", [0, 3, 4])["values"]
+    rows = shown_numbers(page)
+    assert [number for (number,) in rows] == pytest.approx(answer, abs=0.000501)
+    best = max(range(5), key=answer.__getitem__)
+    said = page.locator(".story .say").nth(1)
+    expect(said).to_contain_text(f"answers with number {best + 1}, {answer[best]:.3g}")
+    expect(page.locator(".arcs path").first).to_be_attached()
+
+
+def test_lists_of_numbers_are_typed_and_every_output_is_shown(open_page, playground):
+    page = open_page(place("sensors", [[0, 0.5, -1]]))
+
+    add(page, event="1, 2 -0.5")
+
+    expect(page.locator(".column")).to_have_count(2)
+    answer = last_answer(playground, "sensors", [[0, 0.5, -1], [1, 2, -0.5]])
+    rows = shown_numbers(page)
+    assert [x for (x,) in rows] == pytest.approx(answer["position"], rel=0.006)
+    facts = page.locator(".story article").nth(1).locator(".facts")
+    name, number = facts.inner_text().split()
+    assert name == "alarm"
+    assert float(number) == pytest.approx(answer["alarm"][0], rel=0.006)
+    unit = page.locator(".unit .equations code")
+    expect(unit).to_have_text(re.compile(r"^tanh\([+−][\d.]+\) = [+−]0\.\d{3}$"))  # noqa: RUF001
+
+
+def test_records_of_lists_and_whole_numbers_are_filled_in(open_page):
+    page = open_page(place("machines", []))
+
+    add(page, sensors="0.5, -1", machine="3")
+    expect(page.locator(".column em")).to_have_text(["0.500, -1", "3"])
+    add(page, machine="2")
+
+    expect(page.locator(".column")).to_have_count(2)
+    last = '[{"sensors":[0.5,-1],"machine":3},{"sensors":[0.5,-1],"machine":2}]'
+    page.wait_for_function(
+        "last => new URLSearchParams(location.hash.slice(1)).get('events') === last",
+        arg=last,
+    )
+
+
+def test_characters_are_typed_as_a_word(open_page):
+    page = open_page(place("characters", ["h", "e"]))
+
+    page.get_by_label("Characters").fill("llo")
+    page.get_by_role("button", name="Add", exact=True).click()
+
+    expect(page.locator(".column em:last-child")).to_have_text(list("hello"))
+    page.get_by_text("Paste a sequence").click()
+    page.locator(".paste textarea").fill("you!")
+    expect(page.get_by_text('"!" is not an event of characters')).to_be_visible()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_nothing_with_any_of_them(open_page, playground, scheme):
+    for model in ("fan", "indices", "sensors", "machines", "characters"):
+        page = open_page(place(model), color_scheme=scheme)
+        expect(page.locator(".column").first).to_be_visible()
+        assert_accessible(page)
+
+
+@pytest.mark.parametrize("model", ["indices", "sensors", "machines"])
+def test_what_has_no_example_opens_with_different_events(open_page, model):
+    page = open_page(place(model))
+    columns = page.locator(".column")
+    expect(columns.first).to_be_visible()
+
+    texts = columns.locator(".event").all_inner_texts()
+
+    assert len(set(texts)) > 1
+    expect(page.locator(".arcs path").first).to_be_attached()
