@@ -52,10 +52,11 @@ test-container: .venv/installed-dev models  ## build and run every image, Tensor
 fuzz-binary: .venv/installed-dev  ## a million made-up bodies for the decoder of binary tensors
 	@FUZZ_BODIES=2000 FUZZ_MUTATIONS=500 $(BIN)/python -m pytest tests/service/test_binary_fuzz.py
 
-check: .venv/installed-dev  ## check format, lint and types, of the page too; writes nothing
+check: .venv/installed-dev  ## check format, lint, types and imports, of the page too; writes nothing
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
+	@$(BIN)/lint-imports
 	@$(BIN)/biome ci --error-on-warnings service/playground
 
 format: .venv/installed-dev  ## format the code and mend what ruff can

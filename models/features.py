@@ -3,7 +3,8 @@
 Normalisation and calendar live here so that training and serving cannot disagree:
 both hand over the same columns, and the SavedModel carries the constants. Schemas and
 columns are those of `models.schemas`.
-Knows nothing of how events are written by clients (`service.events`, `models.export`).
+Knows nothing of how events are written by clients (`service.registry.encoding.events`,
+`models.export`).
 """
 
 from __future__ import annotations

@@ -23,7 +23,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
 
-from service.api_keys import (
+from service.api.api_keys import (
     NEVER,
     SCOPES,
     USUAL_SCOPES,
@@ -31,7 +31,7 @@ from service.api_keys import (
     check_keys_file,
     parse_expiry,
 )
-from service.artifact import find_versions
+from service.registry.artifact import find_versions
 from service.settings import SettingError, Settings, describe_settings, read_settings
 
 COMMAND = ("gunicorn", "-c", "python:service.gunicorn_config", "service.wsgi:app")
@@ -121,7 +121,7 @@ def check_memory(settings: Settings, copy_to: Path | None) -> int:
     Raises:
         SettingError: It is another kind of store, is in use, or cannot be read at all.
     """
-    from service.memory.check_store import check_store, find_path, print_report
+    from service.sessions.check_store import check_store, find_path, print_report
 
     try:
         report = check_store(find_path(settings.memory), copy_to)

@@ -1,6 +1,6 @@
 """The Flask application: settings to services, and the parts joined.
 
-Knows how the parts fit together; each call's own work is in `service.views`.
+Knows how the parts fit together; what each call does is in `service.api`.
 """
 
 from __future__ import annotations
@@ -8,69 +8,57 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import cast
 
 from flask import Flask, request
 from werkzeug.routing import BaseConverter, IntegerConverter
 
-from service import access_log, any_case, authentication, error_pages
-from service.body import release_body
-from service.body_budget import BodyBudget
-from service.catalog import Catalog, Model, load_model
-from service.dialects.descriptions import check_descriptions
-from service.engine import Engine
-from service.entry import USABLE
-from service.memory.answers import Bounds
-from service.memory.clock_guard import ClockGuard
-from service.memory.key_file import load_or_create_keys
-from service.memory.seal import Plain, Seal
-from service.memory.sessions import Sessions
-from service.memory.store import Capacity, open_store
-from service.migration import Policies, Policy
-from service.repository import Repository
-from service.retention import Lifetimes, Retention
-from service.runs import name_generation, open_run
-from service.settings import Settings
-from service.statistics import Statistics
-from service.tenants import Tenants, load_tenants
-from service.views import (
-    classify,
+from service.api import (
+    access_log,
+    any_case,
+    authentication,
     documents,
-    forecast,
+    error_handlers,
     health,
-    models,
     operations,
     playground,
-    predict,
-    session_changes,
-    session_memory,
-    sessions,
-    stream,
-    v2,
-    v2_models,
-    v2_repository,
 )
+from service.api.body import release_body
+from service.api.body_budget import BodyBudget
+from service.api.descriptions import check_descriptions
+from service.api.services import Services
+from service.api.sessions import change_routes, memory_routes, routes
+from service.api.tenants import load_tenants
+from service.api.v1 import (
+    classify_routes,
+    forecast_routes,
+    predict_routes,
+    stream_routes,
+)
+from service.api.v1 import model_routes as models
+from service.api.v2 import infer_routes, repository_routes
+from service.api.v2 import model_routes as v2_models
+from service.common.runs import name_generation, open_run
+from service.engine.admission import USABLE
+from service.engine.engine import Engine
+from service.registry.catalog import Catalog, Model, load_model
+from service.registry.model_repository import Repository
+from service.sessions.answers import Bounds
+from service.sessions.clock_guard import ClockGuard
+from service.sessions.lifecycle import Sessions
+from service.sessions.retention import Lifetimes, Retention
+from service.sessions.tokens.cipher import Plain, Seal
+from service.sessions.tokens.key_file import load_or_create_keys
+from service.sessions.version_policy import Policies, Policy
+from service.settings import Settings
+from service.stores.base import Capacity, open_store
+from service.telemetry.statistics import Statistics
 
 log = logging.getLogger(__name__)
 
 # Bodies of the longest kind that a worker reads and works on at a time.
 NUM_LARGE_BODIES = 4
-
-
-@dataclass(frozen=True)
-class Services:
-    """What the views work with."""
-
-    settings: Settings
-    catalog: Catalog
-    engine: Engine
-    tenants: Tenants
-    repository: Repository | None = None
-    statistics: Statistics = field(default_factory=Statistics)
-    bodies: BodyBudget = field(default_factory=BodyBudget)
-    is_clock_trusted: Callable[[], bool] = lambda: True
 
 
 def build_services(
@@ -203,24 +191,24 @@ def create_app(services: Services) -> Flask:
         "session_id": SessionId,
     }
     views = (
-        predict,
-        stream,
-        classify,
-        forecast,
+        predict_routes,
+        stream_routes,
+        classify_routes,
+        forecast_routes,
         models,
-        sessions,
-        session_changes,
-        session_memory,
+        routes,
+        change_routes,
+        memory_routes,
         health,
         operations,
         documents,
         playground,
     )
-    for view in (*views, v2, v2_models, v2_repository):
+    for view in (*views, infer_routes, v2_models, repository_routes):
         app.register_blueprint(view.blueprint)
     app.register_blueprint(documents.swagger_ui)
     any_case.init_app(app)
-    error_pages.init_app(app)
+    error_handlers.init_app(app)
     access_log.init_app(app)
     authentication.init_app(app)
     app.teardown_request(lambda _: release_body(request.environ))

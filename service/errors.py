@@ -53,7 +53,7 @@ CarryoverError
 ├── StoreFull               the store takes no new sessions; nothing was evicted
 └── StoreUnavailable        the store cannot be read or written now
 
-It does not know HTTP: `service.problems` maps each class to its status.
+It does not know HTTP: `service.api.problems` maps each class to its status.
 """
 
 from __future__ import annotations

@@ -6,11 +6,11 @@ import os
 from pathlib import Path
 from typing import Any
 
-from service.crash_report import report_crash
-from service.metrics_folder import prepare_folder
-from service.reloading import TriedReload
-from service.runs import begin_run, open_run
+from service.common.runs import begin_run, open_run
+from service.server.crash_report import report_crash
+from service.server.reloading import TriedReload
 from service.settings import read_settings
+from service.telemetry.metrics_folder import prepare_folder
 
 _settings = read_settings(os.environ)
 _state = Path(_settings.state)
@@ -24,7 +24,7 @@ workers = _settings.workers
 # One event loop a worker: what arrives together is advanced together, and a client that
 # sends slowly holds a greenlet, not a thread. gevent's own HTTP server, which with
 # llhttp is four times as fast as gunicorn's (ARCHITECTURE.md).
-worker_class = "service.worker.Worker"
+worker_class = "service.server.worker.Worker"
 worker_connections = _settings.connections
 # Each worker opens its own store and runtimes, after the fork.
 preload_app = False
@@ -33,7 +33,7 @@ timeout = 120
 graceful_timeout = 20
 # Nobody talks to it, and several services of one user would share its one path.
 control_socket_disable = True
-# One line per request comes from service.access_log.
+# One line per request comes from service.api.access_log.
 accesslog = None
 errorlog = "-"
 
@@ -46,7 +46,7 @@ def when_ready(server: Any) -> None:
 def child_exit(server: Any, worker: Any) -> None:
     """Report a crash, and keep what an ended worker counted, without its files."""
     report_crash(_crashes, worker.pid, server.log.error_log)
-    from service import metrics_counts, statistics
+    from service.telemetry import metrics_counts, statistics
 
     metrics_counts.add_ended(server.WORKERS)
     if _statistics:

@@ -10,14 +10,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple, cast, get_args
 
-from service.redaction import redact, show_unknown, show_value
+from service.common.redaction import redact, show_unknown, show_value
 
 PREFIX = "CARRYOVER_"
 Choice = Literal["auto", "litert", "tensorflow"]
 DAY = 86_400.0
 # Lines of a stream that one batch may have.
 MAX_WAITING_LINES = 256
-# Of `service.migration`, which imports the networks' side; a test holds the two equal.
+# Of `service.sessions.version_policy`, which imports the networks' side; a test holds
+# the two equal.
 POLICIES = ("pin", "replay", "reset", "refuse")
 MAX_PORT = 65_535
 

@@ -13,14 +13,15 @@ import os
 import sys
 from pathlib import Path
 
-from service import access_log, metrics
+from service.api import access_log
+from service.api.error_handlers import answer_crash
+from service.api.fast_path import Shortcut
 from service.app import build_services, create_app
-from service.crash_report import record_crash
-from service.error_pages import answer_crash
-from service.log_buffer import BufferedLines
-from service.memory.sweeper import Sweeper
+from service.server.crash_report import record_crash
+from service.sessions.sweeper import Sweeper
 from service.settings import read_settings
-from service.shortcut import Shortcut
+from service.telemetry import metrics
+from service.telemetry.log_buffer import BufferedLines
 
 # The collector looks after so many new objects. Python's 700 are a fraction of what a
 # request of 256 rows makes, and all but cycles are freed without it.

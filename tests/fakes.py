@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from service.artifact import Manifest
-from service.catalog import Model
-from service.events import build_encoder
-from service.runtime import Plan
+from service.registry.artifact import Manifest
+from service.registry.backends.base import Plan
+from service.registry.catalog import Model
+from service.registry.encoding.events import build_encoder
 
 
 class FakeClock:

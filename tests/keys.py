@@ -2,8 +2,8 @@
 
 from hashlib import sha256
 
-from service.api_keys import NEVER, USUAL_SCOPES, ApiKey
-from service.tenants import Tenants
+from service.api.api_keys import NEVER, USUAL_SCOPES, ApiKey
+from service.api.tenants import Tenants
 
 NO_KEYS = Tenants(None)
 

@@ -7,8 +7,8 @@ from itertools import pairwise
 
 import pytest
 
+from tests.imports import imported
 from tests.servers import ROOT
-from tests.test_layout import imported
 
 FILES = ("requirements-serving.txt", "requirements.txt", "requirements-dev.txt")
 # What the service uses without importing it, or imports without pinning it.

@@ -12,8 +12,8 @@ from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from benchmarks.memory.places import Place
-from service.memory.record import Session, encode
-from service.memory.store import Put, Store
+from service.sessions.record import Session, encode
+from service.stores.base import Put, Store
 
 # LSTM-128: short-term and long-term memory, 128 float32 each.
 TENSOR_BYTES = 2 * 128 * 4

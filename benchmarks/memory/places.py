@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import redis
 
-from service.memory.store import Store, open_store
+from service.stores.base import Store, open_store
 from tests.redis_servers import running
 
 KINDS = ("memory", "lmdb", "lmdb-disk", "redis", "valkey")

@@ -15,9 +15,9 @@ from pathlib import Path
 from benchmarks.speed.access import TENANT
 from benchmarks.speed.in_process import find_model, make_row, open_services, session_key
 from benchmarks.speed.wire import session_name
-from service.app import Services
-from service.memory.record import Session
-from service.memory.sessions import NEVER_SEEN
+from service.api.services import Services
+from service.sessions.lifecycle import NEVER_SEEN
+from service.sessions.record import Session
 
 # In one transaction, in no order: as requests store them. Thousands at once would leave
 # the file in the page cache in pieces of megabytes (ext4's large folios), and a later

@@ -14,10 +14,11 @@ from ai_edge_litert.interpreter import Interpreter
 
 from benchmarks.model import ARTIFACTS, NUM_LABELS
 from benchmarks.speed.access import TENANT
-from service.app import Services, build_services
-from service.catalog import Model
-from service.memory.sessions import SessionKey
-from service.rows import Row
+from service.api.services import Services
+from service.app import build_services
+from service.engine.rows import Row
+from service.registry.catalog import Model
+from service.sessions.lifecycle import SessionKey
 from service.settings import read_settings
 
 

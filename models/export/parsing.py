@@ -1,8 +1,8 @@
 """Events as clients write them, parsed inside the SavedModel's graph.
 
 Only `serving_default` needs it, so that TensorFlow Serving can load the folder as it
-is; the service parses in Python (`service.events`) and a test holds the two equal.
-Knows nothing of networks.
+is; the service parses in Python (`service.registry.encoding.events`) and a test holds
+the two equal. Knows nothing of networks.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ Tables = Mapping[str, tf.lookup.StaticHashTable]
 UNKNOWN = "is not in the vocabulary of this model"
 NO_NUMBER = "is not a finite float32"
 NO_TIME = "is not one such as 2014-07-01T00:30:00, without a UTC offset"
-# `service.fields` takes the same; a test holds the two equal.
+# `service.registry.encoding.fields` takes the same; a test holds the two equal.
 LAST_SECOND = 86400 - 2**-7  # the largest float32 below a day's 86,400 seconds
 TIME_FORM = r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d{1,6})?)?"
 

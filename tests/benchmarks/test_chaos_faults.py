@@ -12,7 +12,7 @@ from benchmarks.chaos import client, mayhem
 from benchmarks.chaos.faults import DAMAGES, damaged_version, full_disk, small_disk
 from benchmarks.chaos.report import FAULTS
 from benchmarks.chaos.run import copy_newest
-from service.artifact import ArtifactError, read_artifact
+from service.registry.artifact import ArtifactError, read_artifact
 
 pytestmark = pytest.mark.tensorflow
 

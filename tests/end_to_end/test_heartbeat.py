@@ -12,9 +12,10 @@ from itertools import chain
 
 import pytest
 
-from service.app import Services, create_app
-from service.catalog import Catalog
-from service.session_list import MAX_PAGE
+from service.api.services import Services
+from service.api.sessions.listing import MAX_PAGE
+from service.app import create_app
+from service.registry.catalog import Catalog
 from service.settings import read_settings
 from tests.keys import NO_KEYS
 from tests.servers import Server

@@ -3,14 +3,14 @@
 import numpy as np
 import pytest
 
-from service.catalog import Catalog, load_model
-from service.engine import Engine
-from service.memory.in_process import InProcessStore
-from service.memory.seal import Seal
-from service.memory.sessions import Sessions
-from service.migration import Policies
-from service.retention import Lifetimes, Retention
-from service.rows import Row
+from service.engine.engine import Engine
+from service.engine.rows import Row
+from service.registry.catalog import Catalog, load_model
+from service.sessions.lifecycle import Sessions
+from service.sessions.retention import Lifetimes, Retention
+from service.sessions.tokens.cipher import Seal
+from service.sessions.version_policy import Policies
+from service.stores.in_process import InProcessStore
 from tests import networks
 from tests.exported import export_model
 from tests.fakes import FakeClock

@@ -17,7 +17,7 @@ pytestmark = pytest.mark.tensorflow
 
 from models.export import export_network  # noqa: E402
 from service.errors import CarryoverError  # noqa: E402
-from service.events import build_encoder  # noqa: E402
+from service.registry.encoding.events import build_encoder  # noqa: E402
 from tests import networks  # noqa: E402
 
 GOOD = {
@@ -188,7 +188,7 @@ def test_columns_of_any_time_are_the_same_bits(time):
     import tensorflow as tf
 
     from models.export.parsing import parse_time
-    from service.fields import read_time
+    from service.registry.encoding.fields import read_time
 
     text = time.isoformat()
     columns = [float(column[0, 0]) for column in parse_time(tf.constant([[text]]))]
@@ -211,7 +211,7 @@ def test_any_number_is_judged_alike(model, number):
 
 @pytest.mark.parametrize("number", [FLOAT32_MAX, -FLOAT32_MAX])
 def test_the_largest_float32_is_taken_as_json_writes_it(number):
-    from service.fields import read_number
+    from service.registry.encoding.fields import read_number
 
     assert np.isfinite(np.float32(read_number(number, "value", 0)))
 

@@ -12,7 +12,7 @@ pytestmark = pytest.mark.tensorflow
 
 from models.export import export_network  # noqa: E402
 from models.export.verification import random_sequence  # noqa: E402
-from service.events import build_encoder  # noqa: E402
+from service.registry.encoding.events import build_encoder  # noqa: E402
 from tests import networks  # noqa: E402
 
 # Float32 rounding, relative to values around 20.

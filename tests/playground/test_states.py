@@ -6,7 +6,7 @@ import pytest
 import requests
 from playwright.sync_api import expect
 
-from service.api_keys import add_key
+from service.api.api_keys import add_key
 from tests.playground.test_quality import assert_accessible
 from tests.servers import Server
 

@@ -6,8 +6,8 @@ import json
 
 from hypothesis import strategies as st
 
-from service.dialects.v2_schema import DATATYPES
-from service.dialects.v2_tensors import write_texts
+from service.api.v2.tensor_schema import DATATYPES
+from service.api.v2.tensors import write_texts
 
 NAMES = st.sampled_from(["red", "green", "poison", "blue", "", "r\u00e9d"])
 INTEGERS = st.sampled_from([0, 1, 2, 3, -1, 255, 2**31 - 1, 2**31, 2**63, 10**30])

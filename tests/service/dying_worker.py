@@ -10,12 +10,12 @@ import time
 
 import numpy as np
 
-from service.engine import Engine
-from service.memory.seal import Seal
-from service.memory.sessions import Sessions
-from service.memory.store import open_store
-from service.retention import Lifetimes
-from service.rows import Row
+from service.engine.engine import Engine
+from service.engine.rows import Row
+from service.sessions.lifecycle import Sessions
+from service.sessions.retention import Lifetimes
+from service.sessions.tokens.cipher import Seal
+from service.stores.base import open_store
 from tests.fakes import counting_model
 
 FIRST = Row(np.array([1, 1, 0], "int32"), session="s")

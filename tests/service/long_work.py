@@ -14,7 +14,7 @@ import sys
 
 import gevent
 
-from service import loop
+from service.common import loop
 
 NUM_WORKS, NUM_SLICES = 4, 5
 loop.SLICE_SECONDS = -1.0  # every slice is used up at once

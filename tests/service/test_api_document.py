@@ -1,6 +1,6 @@
 """`docs/api.md` names every call; `test_errors` holds its errors to the code."""
 
-from service.openapi import PAGES
+from service.api.openapi import PAGES
 from tests.servers import ROOT
 
 

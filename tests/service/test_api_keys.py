@@ -8,12 +8,12 @@ from dataclasses import replace
 import pytest
 from werkzeug.test import Client
 
-from service.api_keys import SCOPES, KeysFile, add_key, check_keys_file, parse_keys
+from service.api.api_keys import SCOPES, KeysFile, add_key, check_keys_file, parse_keys
+from service.api.error_handlers import answer_crash
+from service.api.fast_path import Shortcut
+from service.api.tenants import Tenants, load_tenants
 from service.app import create_app
-from service.error_pages import answer_crash
 from service.errors import Forbidden, Unauthorized
-from service.shortcut import Shortcut
-from service.tenants import Tenants, load_tenants
 from tests.fakes import FakeClock
 from tests.keys import digest, keyed
 from tests.problems import assert_problem

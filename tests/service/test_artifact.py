@@ -8,10 +8,15 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
-from service.artifact import MANIFEST, ArtifactError, find_versions, read_artifact
-from service.catalog import Catalog, load_model
 from service.errors import ModelNotFound, VersionNotFound
-from service.repository import Repository
+from service.registry.artifact import (
+    MANIFEST,
+    ArtifactError,
+    find_versions,
+    read_artifact,
+)
+from service.registry.catalog import Catalog, load_model
+from service.registry.model_repository import Repository
 from tests.fakes import CountingRuntime, counting_model
 
 NOBODY = 65_534
@@ -143,7 +148,7 @@ COUNTING = {
 def load(tmp_path, tmp_path_factory, monkeypatch):
     """Start a service; its networks count, as far as their manifests let them."""
     monkeypatch.setattr(
-        "service.catalog.open_runtime", lambda path, _: CountingRuntime()
+        "service.registry.catalog.open_runtime", lambda path, _: CountingRuntime()
     )
 
     def start(limit):

@@ -1,15 +1,15 @@
 import numpy as np
 import pytest
 
-from service.batch import (
+from service.engine.execution import (
     advance_batch,
     find_bad,
     gather_events,
     gather_memory,
     is_surely_finite,
 )
+from service.engine.rollout import Run
 from service.errors import NonFiniteResult
-from service.run import Run
 from tests.fakes import TickingRuntime, counting_model
 
 RED, GREEN, POISON = 0, 1, 2

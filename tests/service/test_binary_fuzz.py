@@ -11,9 +11,9 @@ import time
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from service.dialects import v2
+from service.api.problems import status_of
+from service.api.v2.parse import parse_body
 from service.errors import InvalidRequest
-from service.problems import status_of
 from tests.fakes import counting_model
 from tests.service.binary_bodies import bodies, mutate
 
@@ -27,7 +27,7 @@ MODEL = counting_model()
 def assert_rows_or_refusal(data, header_length):
     began = time.process_time()
     try:
-        request = v2.parse(data, header_length, MODEL, max_rows=20)
+        request = parse_body(data, header_length, MODEL, max_rows=20)
     except InvalidRequest as error:
         refusal = error
     else:

@@ -6,12 +6,12 @@ import threading
 
 import pytest
 
-from service import body, body_budget, compression
+from service.api import body, body_budget, compression
+from service.api.body import LARGE_BYTES, read_body, release_body
+from service.api.body_budget import SLOW_SECONDS, BodyBudget
 from service.app import build_services
-from service.body import LARGE_BYTES, read_body, release_body
-from service.body_budget import SLOW_SECONDS, BodyBudget
-from service.connection import Body
 from service.errors import BodyTooLarge, InvalidRequest, Overloaded
+from service.server.connection import Body
 from service.settings import read_settings
 from tests.fakes import FakeClock
 

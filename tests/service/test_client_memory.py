@@ -6,13 +6,14 @@ from dataclasses import replace
 import msgspec
 import pytest
 
-from service.app import Services, create_app
-from service.catalog import Catalog
-from service.engine import Engine
+from service.api.services import Services
+from service.app import create_app
+from service.engine.engine import Engine
 from service.errors import StoreFull
-from service.memory.seal import Seal
-from service.migration import Policies
-from service.retention import Lifetimes, Retention
+from service.registry.catalog import Catalog
+from service.sessions.retention import Lifetimes, Retention
+from service.sessions.tokens.cipher import Seal
+from service.sessions.version_policy import Policies
 from tests.fakes import counting_model
 from tests.keys import NO_KEYS
 from tests.problems import assert_problem, assert_problem_body

@@ -2,15 +2,16 @@
 
 import pytest
 
-from service.app import Services, create_app
-from service.catalog import Catalog
-from service.engine import Engine
-from service.memory.clock_guard import SETTLE_SECONDS, ClockGuard
-from service.memory.in_process import InProcessStore
-from service.memory.seal import Seal
-from service.memory.sessions import Sessions
-from service.retention import Lifetimes
+from service.api.services import Services
+from service.app import create_app
+from service.engine.engine import Engine
+from service.registry.catalog import Catalog
+from service.sessions.clock_guard import SETTLE_SECONDS, ClockGuard
+from service.sessions.lifecycle import Sessions
+from service.sessions.retention import Lifetimes
+from service.sessions.tokens.cipher import Seal
 from service.settings import read_settings
+from service.stores.in_process import InProcessStore
 from tests.fakes import FakeClock, counting_model
 from tests.keys import NO_KEYS
 

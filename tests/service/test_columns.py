@@ -3,7 +3,7 @@
 import msgspec
 import pytest
 
-from service.dialects.v1_columns import read_columns
+from service.api.v1.columns import read_columns
 from tests.fakes import counting_model
 from tests.problems import assert_problem, assert_problem_body
 

@@ -5,9 +5,9 @@ import zlib
 
 import pytest
 
-from service.compression import COMPRESS, choose_coding, decompress
+from service.api.compression import COMPRESS, choose_coding, decompress
+from service.common.loop import LARGE_BYTES
 from service.errors import BodyTooLarge, InvalidRequest, NotServed
-from service.loop import LARGE_BYTES
 
 TEXT = b'{"inputs": []}' * 20
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from service.crash_report import report_crash
+from service.server.crash_report import report_crash
 from tests.servers import ROOT
 
 log = logging.getLogger("arbiter")
@@ -19,8 +19,8 @@ CRASH = """
 import os, sys
 from functools import partial
 from pathlib import Path
-from service.crash_report import record_crash
-from service.memory.lmdb_store import LmdbStore
+from service.server.crash_report import record_crash
+from service.stores.lmdb.store import LmdbStore
 record_crash(Path(sys.argv[1]))
 if sys.argv[2] == "store":
     store = LmdbStore(Path(sys.argv[1]) / "store")

@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from service.runtime import Plan
+from service.registry.backends.base import Plan
 from tests.problems import assert_problem, assert_problem_body
 
 PATH = "/v1/models/counting:predict"
@@ -24,7 +24,7 @@ def late(monkeypatch):
             return time.monotonic() + self.seconds
 
     clock = Late()
-    monkeypatch.setattr("service.lane.time", clock)
+    monkeypatch.setattr("service.engine.lane.time", clock)
     return clock
 
 

@@ -5,9 +5,9 @@ import logging
 import numpy as np
 import pytest
 
-from service.engine import Engine
+from service.engine.engine import Engine
+from service.engine.rows import Row
 from service.errors import CarryoverError
-from service.rows import Row
 from tests.fakes import TickingRuntime, counting_model
 from tests.service.test_engine_ticks import Arrival, during_call
 

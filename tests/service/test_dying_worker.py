@@ -7,8 +7,8 @@ import sys
 
 import pytest
 
-from service.memory.sessions import SessionKey
-from service.memory.store import open_store
+from service.sessions.lifecycle import SessionKey
+from service.stores.base import open_store
 from tests.fakes import counting_model
 from tests.redis_servers import running
 from tests.servers import ROOT

@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from service.engine import Engine
+from service.engine.engine import Engine
+from service.engine.rows import Refused, Row
 from service.errors import (
     EarlierRowFailed,
     NonFiniteResult,
@@ -12,10 +13,9 @@ from service.errors import (
     UnknownEvent,
     WrongNetwork,
 )
-from service.memory.seal import Seal
-from service.memory.sessions import SessionKey
-from service.retention import Lifetimes
-from service.rows import Refused, Row
+from service.sessions.lifecycle import SessionKey
+from service.sessions.retention import Lifetimes
+from service.sessions.tokens.cipher import Seal
 from tests.fakes import counting_model
 
 RED, GREEN, POISON = 0, 1, 2
@@ -66,7 +66,7 @@ def test_only_the_rows_that_lost_are_computed_again(engine, rival, model):
 def test_a_session_that_never_stands_still_is_contended(
     engine, rival, model, monkeypatch
 ):
-    monkeypatch.setattr("service.engine.MAX_CONTENTION_SECONDS", 0.1)
+    monkeypatch.setattr("service.engine.engine.MAX_CONTENTION_SECONDS", 0.1)
     others = counting_model()
 
     def overtake():

@@ -6,14 +6,14 @@ import time
 import numpy as np
 import pytest
 
-from service.call import Wait
-from service.engine import Engine
+from service.engine.call import Wait
+from service.engine.engine import Engine
+from service.engine.job import Flow
+from service.engine.rows import Row
 from service.errors import CarryoverError, DeadlineExceeded, Overloaded, RequestTooLarge
-from service.job import Flow
-from service.memory.seal import Seal
-from service.memory.sessions import SessionKey
-from service.retention import Lifetimes
-from service.rows import Row
+from service.sessions.lifecycle import SessionKey
+from service.sessions.retention import Lifetimes
+from service.sessions.tokens.cipher import Seal
 from tests.fakes import TickingRuntime, counting_model
 from tests.problems import assert_problem
 

@@ -13,20 +13,21 @@ import orjson
 import pytest
 from flask import Response
 
-from service.app import Services, create_app
-from service.artifact import MANIFEST
-from service.catalog import Catalog, load_model
-from service.engine import Engine
+from service.api.problems import RETRY_AFTER_SECONDS, status_of
+from service.api.services import Services
+from service.app import create_app
+from service.engine.engine import Engine
+from service.engine.job import Flow
 from service.errors import CarryoverError, Conflict, Gone, StoreFull, StoreUnavailable
-from service.job import Flow
-from service.memory.in_process import InProcessStore
-from service.memory.seal import Seal
-from service.memory.sessions import SessionKey, Sessions
-from service.memory.store import Put
-from service.problems import RETRY_AFTER_SECONDS, status_of
-from service.repository import Repository
-from service.retention import Lifetimes
+from service.registry.artifact import MANIFEST
+from service.registry.catalog import Catalog, load_model
+from service.registry.model_repository import Repository
+from service.sessions.lifecycle import SessionKey, Sessions
+from service.sessions.retention import Lifetimes
+from service.sessions.tokens.cipher import Seal
 from service.settings import read_settings
+from service.stores.base import Put
+from service.stores.in_process import InProcessStore
 from tests.fakes import counting_model
 from tests.keys import NO_KEYS, keyed
 from tests.problems import assert_problem
@@ -346,7 +347,7 @@ def test_every_error_has_a_code_of_its_own_and_a_request_that_provokes_it():
 
 @pytest.mark.parametrize("code", CLASSES)
 def test_every_error_is_reached_and_has_the_one_shape(world, code, monkeypatch):
-    monkeypatch.setattr("service.engine.MAX_CONTENTION_SECONDS", 0.02)
+    monkeypatch.setattr("service.engine.engine.MAX_CONTENTION_SECONDS", 0.02)
 
     response = PROVOKED[code](world)
 

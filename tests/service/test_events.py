@@ -3,16 +3,16 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from service.dialects.v2_values import check_numbers
+from service.api.v2.values import check_numbers
 from service.errors import (
     CarryoverError,
     InvalidEvent,
     NonFiniteInput,
     UnknownEvent,
 )
-from service.events import build_encoder
-from service.last_event import show_event
-from service.vectors import VectorEncoder
+from service.registry.encoding.events import build_encoder
+from service.registry.encoding.last_event import show_event
+from service.registry.encoding.vectors import VectorEncoder
 
 SERIES = {
     "kind": "record",

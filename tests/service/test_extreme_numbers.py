@@ -16,15 +16,16 @@ from urllib.parse import quote
 
 import pytest
 
-from service.app import Services, create_app
-from service.catalog import Catalog
-from service.dialects.v2_parameters import KINDS
-from service.engine import Engine
-from service.memory.in_process import InProcessStore
-from service.memory.seal import Seal
-from service.memory.sessions import Sessions
-from service.retention import Lifetimes, Retention
+from service.api.services import Services
+from service.api.v2.parameters import KINDS
+from service.app import create_app
+from service.engine.engine import Engine
+from service.registry.catalog import Catalog
+from service.sessions.lifecycle import Sessions
+from service.sessions.retention import Lifetimes, Retention
+from service.sessions.tokens.cipher import Seal
 from service.settings import read_settings
+from service.stores.in_process import InProcessStore
 from tests.fakes import FakeClock, counting_model
 from tests.keys import NO_KEYS
 from tests.service.test_forecast import markov_model

@@ -8,20 +8,21 @@ from itertools import product
 import numpy as np
 import pytest
 
-from service.app import Services, create_app
-from service.call import Call
-from service.catalog import Catalog, Model
-from service.dialects import v1_forecast
-from service.engine import Engine
+from service.api.services import Services
+from service.api.v1 import forecast as v1_forecast
+from service.app import create_app
+from service.engine.call import Call
+from service.engine.decoding import Plan
+from service.engine.engine import Engine
+from service.engine.forecast import forecast
+from service.engine.rows import Row
 from service.errors import CarryoverError, DeadlineExceeded, TooManyEvents
-from service.events import build_encoder
-from service.forecast import forecast
-from service.memory.seal import Seal
-from service.migration import Policies
-from service.paths import Plan
-from service.retention import Lifetimes, Retention
-from service.rows import Row
-from service.runtime import Plan as CallPlan
+from service.registry.backends.base import Plan as CallPlan
+from service.registry.catalog import Catalog, Model
+from service.registry.encoding.events import build_encoder
+from service.sessions.retention import Lifetimes, Retention
+from service.sessions.tokens.cipher import Seal
+from service.sessions.version_policy import Policies
 from service.settings import read_settings
 from tests.fakes import counting_model
 from tests.keys import NO_KEYS
@@ -444,7 +445,7 @@ def test_given_events_count_against_the_limit():
     def parse(num_given):
         rows = [["wake"] * num_given, ["wake"]]
         body = json.dumps({"instances": rows, "horizon": 4, "samples": 2})
-        return v1_forecast.parse(
+        return v1_forecast.parse_body(
             body.encode(), markov_model(), max_rows=2, max_events=20
         )
 

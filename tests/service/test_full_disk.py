@@ -14,9 +14,9 @@ from tests.servers import ROOT
 WORK = """
 import sys
 from pathlib import Path
-from service.metrics_counts import WrittenDict
-from service.repository_state import SharedChoices
-from service.statistics import Statistics, Times
+from service.telemetry.metrics_counts import WrittenDict
+from service.registry.shared_choices import SharedChoices
+from service.telemetry.statistics import Statistics, Times
 
 folder = Path(sys.argv[1])
 def prepare():

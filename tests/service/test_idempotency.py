@@ -5,13 +5,13 @@ import threading
 import numpy as np
 import pytest
 
-from service.engine import Engine
+from service.engine.engine import Engine
+from service.engine.idempotency import fingerprint_request, parse_key
+from service.engine.rows import Row
 from service.errors import InvalidRequest
-from service.idempotency import fingerprint_request, parse_key
-from service.memory.seal import Seal
-from service.memory.sessions import SessionKey
-from service.retention import Lifetimes, Retention
-from service.rows import Row
+from service.sessions.lifecycle import SessionKey
+from service.sessions.retention import Lifetimes, Retention
+from service.sessions.tokens.cipher import Seal
 from tests.fakes import counting_model
 from tests.problems import assert_problem, assert_problem_body
 

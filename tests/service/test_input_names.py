@@ -8,9 +8,9 @@ import json
 import msgspec
 import pytest
 
-from service.dialects.v1_careful import read_carefully
-from service.dialects.v1_columns import read_columns
-from service.dialects.v2 import parse
+from service.api.v1.columns import read_columns
+from service.api.v1.diagnose import read_carefully
+from service.api.v2.parse import parse_body
 from tests.fakes import counting_model
 
 EVENTS = ["red", "green"]
@@ -51,7 +51,7 @@ def test_tensor_of_the_own_name_has_the_events(model, name):
     tensor = {"name": name, "shape": [1, 2], "datatype": "BYTES", "data": EVENTS}
     body = json.dumps({"inputs": [tensor]}).encode()
 
-    request = parse(body, None, model, max_rows=10)
+    request = parse_body(body, None, model, max_rows=10)
 
     assert request.rows[0].sequence.tolist() == [0, 1]
 

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from service.dialects import json_loading
-from service.dialects.json_loading import load_body, load_large_json
+from service.api import json_loading
+from service.api.json_loading import load_body, load_large_json
 
 SCALARS = (
     st.none()

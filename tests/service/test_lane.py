@@ -1,12 +1,12 @@
 import numpy as np
 import pytest
 
-from service.call import Call
+from service.engine.call import Call
+from service.engine.job import Flow, Job, Submission
+from service.engine.lane import Lane
+from service.engine.resume import Past
+from service.engine.rows import Row
 from service.errors import DeadlineExceeded, NonFiniteResult
-from service.job import Flow, Job, Submission
-from service.lane import Lane
-from service.past import Past
-from service.rows import Row
 from tests.fakes import TickingRuntime, counting_model
 
 RED, GREEN, POISON = 0, 1, 2

@@ -4,30 +4,24 @@ import json
 
 import pytest
 
-from service import loop
-from service.dialects import (
-    json_loading,
-    json_writing,
-    v1,
-    v1_answer,
-    v1_careful,
-    v1_forecast,
-    v1_lines,
-    v2_body,
-    v2_tensors,
-)
+from service.api import json_loading, json_writing
+from service.api.v1 import diagnose, lines, parse, render
+from service.api.v1 import forecast as v1_forecast
+from service.api.v2 import body as v2_body
+from service.api.v2 import tensors
+from service.common import loop
 from tests.problems import assert_problem
 
-MODULES = (v1, v1_careful, v2_tensors, v2_body, loop)
+MODULES = (parse, diagnose, tensors, v2_body, loop)
 
 
 def make_all_large(monkeypatch):
     for module in MODULES:
         monkeypatch.setattr(module, "LARGE_BYTES", 0)
-    for module in (v1, v2_tensors, v1_lines, v1_forecast):
+    for module in (parse, tensors, lines, v1_forecast):
         monkeypatch.setattr(module, "LONG_LIST_BYTES", 60)
     monkeypatch.setattr(json_loading, "SHORT", (4, 40))
-    monkeypatch.setattr(v1_answer, "PIECE_ROWS", 1)
+    monkeypatch.setattr(render, "PIECE_ROWS", 1)
     monkeypatch.setattr(json_writing, "PIECE_NUMBERS", 4)
     monkeypatch.setattr(json_writing, "PIECE_ELEMENTS", 2)
 

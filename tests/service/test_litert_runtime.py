@@ -9,12 +9,12 @@ import sys
 import numpy as np
 import pytest
 
-from service.agreement import draw_sequence, find_disagreement
-from service.artifact import MANIFEST, ArtifactError, read_artifact
-from service.batch import advance_batch
-from service.catalog import load_model
-from service.litert_runtime import LiteRTRuntime
-from service.runtime import open_runtime
+from service.engine.execution import advance_batch
+from service.registry.artifact import MANIFEST, ArtifactError, read_artifact
+from service.registry.backends.base import open_runtime
+from service.registry.backends.litert import LiteRTRuntime
+from service.registry.backends.selftest import draw_sequence, find_disagreement
+from service.registry.catalog import load_model
 from tests import networks
 from tests.exported import export_model
 from tests.servers import ROOT
@@ -300,7 +300,7 @@ def test_a_program_that_answers_no_number_does_not_agree(both):
     ids=["events", "series", "shop", "index"],
 )
 def test_drawn_sequences_are_what_the_encoder_could_have_made(schema):
-    from service.events import build_encoder
+    from service.registry.encoding.events import build_encoder
 
     drawn = draw_sequence(schema, 20)
 

@@ -12,7 +12,7 @@ import shutil
 import pytest
 
 from service.app import build_services, create_app
-from service.artifact import MANIFEST
+from service.registry.artifact import MANIFEST
 from service.settings import read_settings
 
 pytestmark = pytest.mark.tensorflow

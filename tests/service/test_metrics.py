@@ -5,9 +5,9 @@ import threading
 import pytest
 from prometheus_client import CollectorRegistry, Histogram
 
-from service import metrics
-from service.access_log import Told
-from service.metrics import SECONDS, CallTally, SecondsHistogram
+from service.telemetry import metrics
+from service.telemetry.metrics import SECONDS, CallTally, SecondsHistogram
+from service.telemetry.request_record import RequestRecord
 
 OBSERVED = [0.0, 0.0004, *SECONDS, 0.3, 31.0]
 
@@ -40,7 +40,7 @@ def test_observations_at_once_count_as_one_by_one(monkeypatch):
 
 
 def told(seconds):
-    return Told("id", seconds, "GET", "/tallied", None, 2, 200, None)
+    return RequestRecord("id", seconds, "GET", "/tallied", None, None, 2, 200, None)
 
 
 def read_counter(name, **labels):

@@ -6,16 +6,17 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from service.app import Services, create_app
-from service.catalog import Catalog
-from service.engine import Engine
+from service.api.services import Services
+from service.app import create_app
+from service.engine.engine import Engine
+from service.engine.rows import Row
 from service.errors import SessionLive, StepConflict, WrongNetwork
-from service.events import build_encoder
-from service.memory.seal import Seal
-from service.memory.sessions import SessionKey
-from service.migration import Policies
-from service.retention import Lifetimes, Retention
-from service.rows import Row
+from service.registry.catalog import Catalog
+from service.registry.encoding.events import build_encoder
+from service.sessions.lifecycle import SessionKey
+from service.sessions.retention import Lifetimes, Retention
+from service.sessions.tokens.cipher import Seal
+from service.sessions.version_policy import Policies
 from service.settings import read_settings
 from tests.fakes import CountingRuntime, counting_model
 from tests.keys import NO_KEYS

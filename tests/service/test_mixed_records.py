@@ -3,11 +3,12 @@
 import numpy as np
 import pytest
 
-from service.app import Services, create_app
-from service.artifact import Manifest
-from service.catalog import Catalog, Model
-from service.events import build_encoder
-from service.runtime import Plan
+from service.api.services import Services
+from service.app import create_app
+from service.registry.artifact import Manifest
+from service.registry.backends.base import Plan
+from service.registry.catalog import Catalog, Model
+from service.registry.encoding.events import build_encoder
 from service.settings import read_settings
 from tests.keys import NO_KEYS
 from tests.problems import assert_problem

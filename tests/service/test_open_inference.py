@@ -9,12 +9,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from service.app import Services, create_app
-from service.catalog import Catalog
-from service.dialects.v2_tensors import write_texts
-from service.engine import Engine
-from service.memory.seal import Seal
-from service.retention import Lifetimes
+from service.api.services import Services
+from service.api.v2.tensors import write_texts
+from service.app import create_app
+from service.engine.engine import Engine
+from service.registry.catalog import Catalog
+from service.sessions.retention import Lifetimes
+from service.sessions.tokens.cipher import Seal
 from tests.fakes import FakeClock, counting_model
 from tests.keys import NO_KEYS
 from tests.problems import assert_problem

@@ -7,15 +7,15 @@ import jsonschema_rs
 import pytest
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
+from service.api.openapi.operation import OPERATIONS, PAGES
+from service.api.openapi.parameters import EXAMPLES, RENAMED
+from service.api.openapi.tags import TAGS
 from service.app import create_app
-from service.engine import Engine
-from service.memory.in_process import InProcessStore
-from service.memory.seal import Seal
-from service.memory.sessions import Sessions
-from service.openapi.operation import OPERATIONS, PAGES
-from service.openapi.parameters import EXAMPLES, RENAMED
-from service.openapi.tags import TAGS
-from service.retention import Lifetimes
+from service.engine.engine import Engine
+from service.sessions.lifecycle import Sessions
+from service.sessions.retention import Lifetimes
+from service.sessions.tokens.cipher import Seal
+from service.stores.in_process import InProcessStore
 
 
 @pytest.fixture

@@ -5,8 +5,8 @@ import re
 
 import pytest
 
-from service import metrics
-from service.reserved import HEALTH
+from service.server.reserved import HEALTH
+from service.telemetry import metrics
 from tests.servers import ROOT
 
 TEXT = (ROOT / "docs" / "operations.md").read_text()
@@ -40,7 +40,7 @@ def test_every_metric_is_listed_with_its_labels_and_meaning():
 
 
 def test_every_field_of_a_log_line_is_listed_in_its_order(client, caplog):
-    with caplog.at_level("INFO", logger="service.access_log"):
+    with caplog.at_level("INFO", logger="service.api.access_log"):
         client.get("/v1/models", headers={"traceparent": TRACE})
 
     line = json.loads(caplog.records[-1].message)

@@ -6,8 +6,8 @@ import re
 
 import pytest
 
+from service.api.playground import FOLDER
 from service.app import create_app
-from service.views.playground import FOLDER
 from tests.servers import ROOT
 
 BROWSER = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
@@ -76,7 +76,7 @@ def test_no_other_file_is_served(client, name):
 def test_page_needs_no_key(services, tmp_path):
     from dataclasses import replace
 
-    from service.tenants import load_tenants
+    from service.api.tenants import load_tenants
 
     keys = tmp_path / "api.keys"
     keys.write_text("")

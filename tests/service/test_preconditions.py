@@ -5,12 +5,12 @@ from dataclasses import replace
 
 import pytest
 
-from service.engine import Engine
-from service.etags import Condition, tag_of
-from service.memory.admission import Found
-from service.memory.in_process import InProcessStore
-from service.memory.record import Session
-from service.memory.sessions import Sessions
+from service.api.etags import Condition, tag_of
+from service.engine.engine import Engine
+from service.sessions.lifecycle import Sessions
+from service.sessions.preconditions import Found
+from service.sessions.record import Session
+from service.stores.in_process import InProcessStore
 from tests.problems import assert_problem
 
 PATH = "/v1/models/counting/sessions/s"
@@ -163,8 +163,8 @@ def test_change_that_lost_a_race_is_checked_again(client, live, services, clock)
             return super().commit(puts)
 
     from service.app import create_app
-    from service.memory.seal import Seal
-    from service.retention import Lifetimes
+    from service.sessions.retention import Lifetimes
+    from service.sessions.tokens.cipher import Seal
 
     store = Racing()
     store._held = services.engine.sessions._store._held

@@ -24,17 +24,18 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from service.app import Services, create_app
-from service.catalog import Catalog
-from service.engine import Engine
-from service.events import build_encoder
-from service.memory.answers import Bounds
-from service.memory.in_process import InProcessStore
-from service.memory.seal import Seal
-from service.memory.sessions import SessionKey, Sessions
-from service.migration import Policies
-from service.retention import Lifetimes, Retention
+from service.api.services import Services
+from service.app import create_app
+from service.engine.engine import Engine
+from service.registry.catalog import Catalog
+from service.registry.encoding.events import build_encoder
+from service.sessions.answers import Bounds
+from service.sessions.lifecycle import SessionKey, Sessions
+from service.sessions.retention import Lifetimes, Retention
+from service.sessions.tokens.cipher import Seal
+from service.sessions.version_policy import Policies
 from service.settings import read_settings
+from service.stores.in_process import InProcessStore
 from tests.fakes import CountingRuntime, FakeClock, counting_model
 from tests.keys import NO_KEYS
 
@@ -420,7 +421,7 @@ def test_answer_that_a_former_release_stored_is_found(form, key, monkeypatch):
     events = (2,) if form == "v2 numbers" else ("wait",)
     request = Sent("1", form, events, 1, None if form == "stream" else key)
     with monkeypatch.context() as former:
-        for module in ("service.repeats", "service.dialects.v2"):
+        for module in ("service.engine.repeats", "service.api.v2.parse"):
             former.setattr(
                 f"{module}.digest_events", lambda row, inputs: row.sequence.tobytes()
             )

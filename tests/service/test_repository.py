@@ -5,10 +5,10 @@ import shutil
 
 import pytest
 
-from service.artifact import ArtifactError
-from service.catalog import Catalog
 from service.errors import ModelNotFound, ModelNotLoaded
-from service.repository import Repository
+from service.registry.artifact import ArtifactError
+from service.registry.catalog import Catalog
+from service.registry.model_repository import Repository
 from tests.fakes import FakeClock, counting_model
 
 

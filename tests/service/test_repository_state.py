@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from service.repository_state import Choice, SharedChoices
+from service.registry.shared_choices import Choice, SharedChoices
 
 MODELS = Path("models")
 
@@ -20,7 +20,7 @@ def test_a_choice_of_another_process_shows_at_a_look(tmp_path):
     before = choices.stamp()
     code = (
         "import sys; from pathlib import Path\n"
-        "from service.repository_state import SharedChoices\n"
+        "from service.registry.shared_choices import SharedChoices\n"
         "SharedChoices(*map(Path, sys.argv[1:])).add('nature', 'loaded', [2])"
     )
 

@@ -16,19 +16,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from werkzeug.test import Client
 
-from service.app import Services, create_app
-from service.authentication import find_access
-from service.catalog import Catalog
-from service.engine import Engine
-from service.error_pages import answer_crash
-from service.memory.in_process import InProcessStore
-from service.memory.seal import Seal
-from service.memory.sessions import Sessions
-from service.openapi import OPERATIONS, PAGES
-from service.repository import Repository
-from service.retention import Lifetimes, Retention
+from service.api.authentication import find_access
+from service.api.error_handlers import answer_crash
+from service.api.fast_path import ROUTES, Shortcut
+from service.api.openapi import OPERATIONS, PAGES
+from service.api.services import Services
+from service.app import create_app
+from service.engine.engine import Engine
+from service.registry.catalog import Catalog
+from service.registry.model_repository import Repository
+from service.sessions.lifecycle import Sessions
+from service.sessions.retention import Lifetimes, Retention
+from service.sessions.tokens.cipher import Seal
 from service.settings import read_settings
-from service.shortcut import ROUTES, Shortcut
+from service.stores.in_process import InProcessStore
 from tests.fakes import FakeClock, counting_model
 from tests.keys import keyed
 from tests.service.test_tenants_apart import SurprisedRuntime

@@ -5,8 +5,8 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from service.rows import Row
-from service.run import Run
+from service.engine.rollout import Run
+from service.engine.rows import Row
 from tests.fakes import TickingRuntime, counting_model
 
 NUM_ROWS, NUM_EVENTS = 8, 5000

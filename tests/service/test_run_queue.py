@@ -3,13 +3,13 @@
 import numpy as np
 import pytest
 
-from service.call import Call
-from service.entry import Entry
+from service.engine.admission import Entry
+from service.engine.call import Call
+from service.engine.job import Flow, Job, Submission
+from service.engine.resume import NAMELESS, Named, Past
+from service.engine.rows import Row
+from service.engine.run_queue import RunQueue
 from service.errors import Overloaded, RequestTooLarge
-from service.job import Flow, Job, Submission
-from service.past import NAMELESS, Named, Past
-from service.rows import Row
-from service.run_queue import RunQueue
 from service.settings import SettingError, read_settings
 from tests.fakes import counting_model
 

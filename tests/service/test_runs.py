@@ -6,12 +6,12 @@ import sys
 
 import pytest
 
-from service.runs import RUN_VARIABLE, name_run, open_run
+from service.common.runs import RUN_VARIABLE, name_run, open_run
 
 RUN = """
 import sys
 from pathlib import Path
-from service.runs import open_run
+from service.common.runs import open_run
 print(open_run(Path(sys.argv[1]), "metrics"), flush=True)
 sys.stdin.read()
 """

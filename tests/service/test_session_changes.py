@@ -4,14 +4,15 @@ import itertools
 
 import pytest
 
-from service.app import Services, create_app
-from service.catalog import Catalog
-from service.engine import Engine
-from service.memory.in_process import InProcessStore
-from service.memory.seal import Seal
-from service.memory.sessions import Sessions
-from service.migration import Policies
-from service.retention import Lifetimes, Retention
+from service.api.services import Services
+from service.app import create_app
+from service.engine.engine import Engine
+from service.registry.catalog import Catalog
+from service.sessions.lifecycle import Sessions
+from service.sessions.retention import Lifetimes, Retention
+from service.sessions.tokens.cipher import Seal
+from service.sessions.version_policy import Policies
+from service.stores.in_process import InProcessStore
 from tests.keys import NO_KEYS
 from tests.problems import assert_problem
 
@@ -150,8 +151,8 @@ def test_rewinding_cuts_the_history(client, send, services):
 
     client.post(PATH + "a:rewind", json={"to_step": 2})
 
-    from service.memory.history import decode_history
-    from service.memory.sessions import SessionKey
+    from service.sessions.history import decode_history
+    from service.sessions.lifecycle import SessionKey
 
     record = services.engine.sessions.get(SessionKey("", "counting", "a"))
     assert decode_history(record.history).events == b"\0\0\0\0\1\0\0\0"

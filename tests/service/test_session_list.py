@@ -2,10 +2,10 @@
 
 import pytest
 
-from service.memory.admission import Found
-from service.memory.record import Session
-from service.memory.sessions import SessionKey
-from service.session_list import LOOKS_PER_SESSION, write_cursor
+from service.api.sessions.listing import LOOKS_PER_SESSION, write_cursor
+from service.sessions.lifecycle import SessionKey
+from service.sessions.preconditions import Found
+from service.sessions.record import Session
 from tests.problems import assert_problem
 
 PATH = "/v1/models/counting/sessions"

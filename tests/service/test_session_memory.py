@@ -7,11 +7,11 @@ import orjson
 import pytest
 from safetensors.numpy import load, save
 
-from service.catalog import Catalog
-from service.engine import Engine
-from service.memory.record import Session
-from service.memory_document import MemoryDocument, read_memory, show_memory
-from service.memory_forms import (
+from service.engine.engine import Engine
+from service.registry.catalog import Catalog
+from service.sessions.record import Session
+from service.sessions.state_export import MemoryDocument, read_memory, show_memory
+from service.sessions.state_formats import (
     read_json,
     read_safetensors,
     write_json,
@@ -235,7 +235,8 @@ def test_session_whose_network_is_not_served_is_told_but_not_exported(
 ):
     newer = Catalog([counting_model(2, "cd" * 32)])
     engine = Engine(services.engine.sessions, None, None, clock)
-    from service.app import Services, create_app
+    from service.api.services import Services
+    from service.app import create_app
 
     client = create_app(
         Services(services.settings, newer, engine, tenants=NO_KEYS)

@@ -2,9 +2,10 @@
 
 import pytest
 
-from service.app import Services, create_app
-from service.catalog import Catalog
+from service.api.services import Services
+from service.app import create_app
 from service.errors import StoreUnavailable
+from service.registry.catalog import Catalog
 from tests.keys import NO_KEYS
 from tests.problems import assert_problem
 
@@ -162,7 +163,7 @@ def test_request_ids_are_echoed_and_forged_ones_replaced(client):
 
 
 def test_log_line_names_model_and_code_of_refused_requests(predict, caplog):
-    with caplog.at_level("INFO", logger="service.access_log"):
+    with caplog.at_level("INFO", logger="service.api.access_log"):
         predict(["blue"])
 
     assert '"model":"counting","version":1' in caplog.text
@@ -170,7 +171,7 @@ def test_log_line_names_model_and_code_of_refused_requests(predict, caplog):
 
 
 def test_log_line_holds_no_session_and_no_event(predict, caplog):
-    with caplog.at_level("INFO", logger="service.access_log"):
+    with caplog.at_level("INFO", logger="service.api.access_log"):
         predict({"sequence": ["red"], "session": "patient-7"})
 
     assert len(caplog.records) == 1

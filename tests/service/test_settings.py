@@ -1,6 +1,6 @@
 import pytest
 
-from service.migration import POLICIES
+from service.sessions.version_policy import POLICIES
 from service.settings import POLICIES as settings_policies
 from service.settings import (
     TABLE,

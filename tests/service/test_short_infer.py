@@ -6,9 +6,9 @@ from dataclasses import replace
 import pytest
 from werkzeug.test import Client
 
+from service.api.error_handlers import answer_crash
+from service.api.fast_path import Shortcut
 from service.app import create_app
-from service.error_pages import answer_crash
-from service.shortcut import Shortcut
 from tests.keys import keyed
 from tests.service.test_open_inference import INFER, binary_body, body
 

@@ -5,17 +5,18 @@ import json
 import pytest
 from werkzeug.test import Client, EnvironBuilder
 
-from service import metrics
-from service.app import Services, create_app
-from service.catalog import Catalog
-from service.engine import Engine
-from service.error_pages import answer_crash
-from service.memory.in_process import InProcessStore
-from service.memory.seal import Seal
-from service.memory.sessions import Sessions
-from service.retention import Lifetimes
+from service.api.error_handlers import answer_crash
+from service.api.fast_path import Shortcut
+from service.api.services import Services
+from service.app import create_app
+from service.engine.engine import Engine
+from service.registry.catalog import Catalog
+from service.sessions.lifecycle import Sessions
+from service.sessions.retention import Lifetimes
+from service.sessions.tokens.cipher import Seal
 from service.settings import read_settings
-from service.shortcut import Shortcut
+from service.stores.in_process import InProcessStore
+from service.telemetry import metrics
 from tests.fakes import counting_model
 from tests.keys import NO_KEYS
 
@@ -147,9 +148,9 @@ def test_an_id_that_is_none_is_replaced_on_both_ways(both, given):
 
 def log_of(client, caplog, *arguments, **options):
     caplog.clear()
-    with caplog.at_level("INFO", logger="service.access_log"):
+    with caplog.at_level("INFO", logger="service.api.access_log"):
         send(client, *arguments, **options)
-    (record,) = [r for r in caplog.records if r.name == "service.access_log"]
+    (record,) = [r for r in caplog.records if r.name == "service.api.access_log"]
     line = json.loads(record.message)
     assert line.pop("milliseconds") >= 0
     assert line.pop("time")
@@ -252,7 +253,7 @@ def test_everything_else_goes_on_to_flask(clock, method, path):
 
 def test_a_request_is_told_of_once_when_its_answer_is_sent(both, caplog):
     environ = EnvironBuilder(PATH, method="POST", data=rows(["red"])).get_environ()
-    with caplog.at_level("INFO", logger="service.access_log"):
+    with caplog.at_level("INFO", logger="service.api.access_log"):
         body = both[0].application(environ, lambda status, headers: None)
         assert b"predictions" in b"".join(body)
         assert not caplog.records

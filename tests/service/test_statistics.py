@@ -6,8 +6,8 @@ import shutil
 
 import pytest
 
-from service.runs import lock_folder
-from service.statistics import MAX_BATCH, Statistics, Times, add_ended
+from service.common.runs import lock_folder
+from service.telemetry.statistics import MAX_BATCH, Statistics, Times, add_ended
 
 
 def test_counts_of_all_workers_are_added_up(tmp_path):

@@ -9,8 +9,8 @@ from collections import Counter
 
 import pytest
 
-from service.lines import Lines
-from service.memory.in_process import InProcessStore
+from service.api.v1.line_reader import Lines
+from service.stores.in_process import InProcessStore
 from tests.service.test_routes_apart import (
     BODIES,
     ROUTES_OF_APP,

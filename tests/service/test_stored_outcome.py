@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from service.rows import Outcome
-from service.stored_outcome import decode_outcome, encode_outcome
+from service.engine.result_codec import decode_outcome, encode_outcome
+from service.engine.rows import Outcome
 
 OUTPUTS = {
     "probabilities": np.array([[0.1, 0.9], [1 / 3, 2 / 3]], "float32"),

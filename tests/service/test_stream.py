@@ -10,11 +10,11 @@ from dataclasses import replace
 import pytest
 from werkzeug.test import EnvironBuilder
 
-from service import lines as lines_module
+from service.api.tenants import load_tenants
+from service.api.v1 import line_reader
+from service.api.v1.line_reader import Lines
 from service.app import create_app
-from service.job import Flow
-from service.lines import Lines
-from service.tenants import load_tenants
+from service.engine.job import Flow
 from tests.fakes import FakeClock
 from tests.keys import digest
 from tests.problems import assert_problem, assert_problem_body
@@ -389,7 +389,7 @@ def test_lines_that_wait_are_one_batch(open_stream, model):
 
 
 def test_an_answer_that_is_not_taken_stops_the_reading(monkeypatch):
-    monkeypatch.setattr(lines_module, "MAX_WAITING_LINES", 10)
+    monkeypatch.setattr(line_reader, "MAX_WAITING_LINES", 10)
     body = io.BytesIO(b"1\n" * 1000)
     lines = Lines(body, 100)
     lines.start()
@@ -404,7 +404,7 @@ def test_an_answer_that_is_not_taken_stops_the_reading(monkeypatch):
 
 
 def test_long_lines_wait_in_smaller_numbers(monkeypatch):
-    monkeypatch.setattr(lines_module, "MAX_WAITING_BYTES", 1000)
+    monkeypatch.setattr(line_reader, "MAX_WAITING_BYTES", 1000)
     lines = Lines(io.BytesIO((b"x" * 399 + b"\n") * 50), 2000)
     lines.start()
     taken = []
@@ -432,7 +432,7 @@ def test_a_client_that_is_gone_leaves_no_thread(open_stream):
 def test_a_stream_is_one_line_of_the_log_and_its_rows_are_counted(
     open_stream, client, caplog
 ):
-    caplog.set_level("INFO", "service.access_log")
+    caplog.set_level("INFO", "service.api.access_log")
 
     def count():
         text = client.get("/metrics").text

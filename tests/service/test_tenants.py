@@ -10,11 +10,11 @@ from dataclasses import replace
 
 import pytest
 
-from service.api_keys import add_key
+from service.api.api_keys import add_key
+from service.api.tenants import Tenants, load_tenants
 from service.app import create_app
 from service.errors import Unauthorized
 from service.settings import SettingError, read_settings
-from service.tenants import Tenants, load_tenants
 from tests.keys import digest, keyed
 from tests.problems import assert_problem
 from tests.servers import ROOT

@@ -8,11 +8,12 @@ import json
 
 import pytest
 
-from service.app import Services, create_app
-from service.catalog import Catalog
-from service.engine import Engine
-from service.memory.seal import Seal
-from service.retention import Lifetimes
+from service.api.services import Services
+from service.app import create_app
+from service.engine.engine import Engine
+from service.registry.catalog import Catalog
+from service.sessions.retention import Lifetimes
+from service.sessions.tokens.cipher import Seal
 from tests.fakes import counting_model
 from tests.keys import NO_KEYS
 from tests.problems import assert_problem
@@ -305,8 +306,8 @@ def test_metadata_tells_the_signature_that_was_exported(exported):
     from google.protobuf.json_format import MessageToDict
     from tensorflow.python.tools.saved_model_utils import read_saved_model
 
-    from service.artifact import read_artifact
-    from service.dialects.v1_metadata import describe_signature
+    from service.api.v1.metadata import describe_signature
+    from service.registry.artifact import read_artifact
 
     for name in ("label", "series", "next-lstm"):
         path = exported[0] / name / "1"

@@ -7,8 +7,8 @@ from collections import deque
 
 import pytest
 
-from service.job import Submission
-from service.ticker import Ticker
+from service.engine.job import Submission
+from service.engine.tick_leader import Ticker
 from tests.servers import ROOT
 
 PATIENCE_SECONDS = 20
@@ -255,7 +255,7 @@ GREENLETS = """
 from gevent import monkey
 monkey.patch_all()
 import gevent
-from service.loop import is_gevent
+from service.common.loop import is_gevent
 from tests.service.test_ticker import stress
 assert is_gevent()
 print(stress(give_way=lambda: gevent.sleep(0)))

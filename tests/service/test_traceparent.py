@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from service.traceparent import TraceParent, parse_traceparent
+from service.telemetry.traceparent import TraceParent, parse_traceparent
 
 TRACE, SPAN = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
 HEADER = f"00-{TRACE}-{SPAN}-01"
@@ -50,7 +50,7 @@ def test_invalid_headers_are_as_good_as_none(header):
 
 
 def test_log_line_names_the_trace_and_the_answer_echoes_it(client, caplog):
-    with caplog.at_level("INFO", logger="service.access_log"):
+    with caplog.at_level("INFO", logger="service.api.access_log"):
         response = client.get("/v1/models", headers={"traceparent": HEADER})
 
     line = json.loads(caplog.records[-1].message)
@@ -59,7 +59,7 @@ def test_log_line_names_the_trace_and_the_answer_echoes_it(client, caplog):
 
 
 def test_log_line_without_a_trace_names_none(client, caplog):
-    with caplog.at_level("INFO", logger="service.access_log"):
+    with caplog.at_level("INFO", logger="service.api.access_log"):
         response = client.get("/v1/models", headers={"traceparent": "00-x"})
 
     line = json.loads(caplog.records[-1].message)

@@ -3,16 +3,16 @@
 import numpy as np
 import pytest
 
-from service.call import Call
-from service.catalog import Catalog
+from service.engine.call import Call
+from service.engine.resume import Past
+from service.engine.rows import Row
+from service.engine.transition import Transitions, continue_usual
 from service.errors import CarryoverError, CorruptRecord
-from service.memory.admission import Found
-from service.memory.record import Session, Tombstone
-from service.memory.seal import Seal
-from service.past import Past
-from service.retention import Lifetimes, Retention
-from service.rows import Row
-from service.transition import Transitions, continue_usual
+from service.registry.catalog import Catalog
+from service.sessions.preconditions import Found
+from service.sessions.record import Session, Tombstone
+from service.sessions.retention import Lifetimes, Retention
+from service.sessions.tokens.cipher import Seal
 from tests.fakes import counting_model
 
 MODEL = counting_model()

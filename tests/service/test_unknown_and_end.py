@@ -7,15 +7,16 @@ import json
 import numpy as np
 import pytest
 
-from service.app import Services, create_app
-from service.artifact import ArtifactError
-from service.catalog import Catalog, Model
-from service.engine import Engine
-from service.events import build_encoder
-from service.manifest_check import check_schemas
-from service.memory.seal import Seal
-from service.retention import Lifetimes
-from service.runtime import Plan as CallPlan
+from service.api.services import Services
+from service.app import create_app
+from service.engine.engine import Engine
+from service.registry.artifact import ArtifactError
+from service.registry.backends.base import Plan
+from service.registry.catalog import Catalog, Model
+from service.registry.encoding.events import build_encoder
+from service.registry.manifest_check import check_schemas
+from service.sessions.retention import Lifetimes
+from service.sessions.tokens.cipher import Seal
 from service.settings import read_settings
 from tests.fakes import counting_model
 from tests.keys import NO_KEYS
@@ -34,7 +35,7 @@ class EndingRuntime:
     name = "ending"
 
     def plan(self, signature, remaining):
-        return CallPlan(len(remaining), min(remaining))
+        return Plan(len(remaining), min(remaining))
 
     def run(self, signature, tensors):
         sequence, length = tensors["sequence"], tensors["length"]

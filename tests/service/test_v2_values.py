@@ -3,12 +3,10 @@
 import numpy as np
 import pytest
 
-from service.artifact import Manifest
-from service.catalog import Model
-from service.dialects.v2 import parse
-from service.dialects.v2_events import encode_rows
-from service.dialects.v2_forms import InputForm
-from service.dialects.v2_tensors import read_binary, read_json, write_texts
+from service.api.v2.events import encode_rows
+from service.api.v2.parse import parse_body
+from service.api.v2.schema import InputForm
+from service.api.v2.tensors import read_binary, read_json, write_texts
 from service.errors import (
     CarryoverError,
     EmptySequence,
@@ -19,7 +17,9 @@ from service.errors import (
     TooManyRows,
     UnknownEvent,
 )
-from service.events import build_encoder
+from service.registry.artifact import Manifest
+from service.registry.catalog import Model
+from service.registry.encoding.events import build_encoder
 from tests.fakes import CountingRuntime, counting_model
 
 FIELDS = [
@@ -273,7 +273,7 @@ def test_binary_data_that_do_not_fit_their_shape_are_refused(datatype, shape, da
     ids=["vectors", "indices"],
 )
 def test_raw_body_of_numbers_is_one_row(schema, body, sequence):
-    request = parse(body.tobytes(), 0, build_model(schema), max_rows=1)
+    request = parse_body(body.tobytes(), 0, build_model(schema), max_rows=1)
 
     assert [row.sequence.tolist() for row in request.rows] == [sequence]
     assert all(wanted.is_binary for wanted in request.outputs)
@@ -290,4 +290,4 @@ def test_raw_body_of_numbers_is_one_row(schema, body, sequence):
 )
 def test_raw_body_that_is_no_row_is_refused(schema, body):
     with pytest.raises(InvalidRequest):
-        parse(body, 0, build_model(schema), max_rows=1)
+        parse_body(body, 0, build_model(schema), max_rows=1)

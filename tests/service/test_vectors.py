@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from service.errors import EmptySequence, InvalidEvent, NonFiniteInput, UnknownEvent
-from service.events import build_encoder
+from service.registry.encoding.events import build_encoder
 
 INDEX = {"kind": "index", "size": 9}
 VECTOR = {"kind": "vector", "size": 3}

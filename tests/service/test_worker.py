@@ -40,7 +40,7 @@ class Service:
         self.home, self.port = home, free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         command = (
-            *("gunicorn", "-k", "service.worker.Worker", "--no-control-socket"),
+            *("gunicorn", "-k", "service.server.worker.Worker", "--no-control-socket"),
             *("-b", f"127.0.0.1:{self.port}", "--graceful-timeout", "20"),
             "tests.service.worker_app:app",
         )

@@ -1,15 +1,15 @@
-"""A small application for `service.worker`: no models, and a call that takes long."""
+"""Application for the tests of `service.server.worker`: no models, a slow call."""
 
 import os
 import time
 from pathlib import Path
 
-from service import worker
-from service.body import read_body, release_body
-from service.body_budget import BodyBudget
+from service.api.body import read_body, release_body
+from service.api.body_budget import BodyBudget
+from service.api.problems import answer_problem
+from service.api.v1.line_reader import Lines
 from service.errors import CarryoverError
-from service.lines import Lines
-from service.problems import answer_problem
+from service.server import worker
 
 for name in ("SILENT_SECONDS", "PATIENCE_SECONDS"):
     setattr(worker, name, float(os.environ.get(name, getattr(worker, name))))

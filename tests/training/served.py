@@ -5,14 +5,15 @@ from __future__ import annotations
 import keras
 import numpy as np
 
-from service.app import Services, create_app
-from service.catalog import Catalog, load_model
-from service.engine import Engine
-from service.memory.in_process import InProcessStore
-from service.memory.seal import Seal
-from service.memory.sessions import Sessions
-from service.retention import Lifetimes
+from service.api.services import Services
+from service.app import create_app
+from service.engine.engine import Engine
+from service.registry.catalog import Catalog, load_model
+from service.sessions.lifecycle import Sessions
+from service.sessions.retention import Lifetimes
+from service.sessions.tokens.cipher import Seal
 from service.settings import read_settings
+from service.stores.in_process import InProcessStore
 from tests.fakes import FakeClock
 from tests.keys import NO_KEYS
 from tests.training.keras_files import save

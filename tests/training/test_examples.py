@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from service.events import build_encoder
+from service.registry.encoding.events import build_encoder
 from tests import networks
 from training.examples import MOST_EVENTS, MOST_EXAMPLES, write_examples
 

@@ -10,14 +10,15 @@ import time
 import numpy as np
 import pytest
 
-from service.app import Services, create_app
-from service.catalog import Catalog, load_model
-from service.engine import Engine
-from service.memory.in_process import InProcessStore
-from service.memory.seal import Seal
-from service.memory.sessions import Sessions
-from service.retention import Lifetimes
+from service.api.services import Services
+from service.app import create_app
+from service.engine.engine import Engine
+from service.registry.catalog import Catalog, load_model
+from service.sessions.lifecycle import Sessions
+from service.sessions.retention import Lifetimes
+from service.sessions.tokens.cipher import Seal
 from service.settings import read_settings
+from service.stores.in_process import InProcessStore
 from tests.keys import NO_KEYS
 from training.__main__ import main
 from training.config import load_config

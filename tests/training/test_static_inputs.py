@@ -16,9 +16,9 @@ from models.export import export_programs  # noqa: E402
 from models.export.compilation import Form  # noqa: E402
 from models.streaming import stream_network  # noqa: E402
 from models.wrapping import wrap_model  # noqa: E402
-from service.catalog import load_model  # noqa: E402
 from service.errors import InvalidEvent  # noqa: E402
-from service.events import build_encoder  # noqa: E402
+from service.registry.catalog import load_model  # noqa: E402
+from service.registry.encoding.events import build_encoder  # noqa: E402
 from tests.training.keras_files import randomise  # noqa: E402
 from tests.training.served import ask, predict, publish, serve  # noqa: E402
 from training import export_keras  # noqa: E402

@@ -10,10 +10,10 @@ from statistics import median
 from benchmarks.speed.bench import Bench
 from benchmarks.speed.in_process import Program, find_model, make_row, open_services
 from benchmarks.speed.results import Result, at_least
-from service.catalog import Model
-from service.engine import Engine
+from service.engine.engine import Engine
+from service.engine.rows import Row
 from service.errors import CarryoverError
-from service.rows import Row
+from service.registry.catalog import Model
 
 BATCH = 64
 # Events of each row, so that a call of the engine is hundreds of steps.

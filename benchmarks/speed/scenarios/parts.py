@@ -19,9 +19,9 @@ from benchmarks.speed.in_process import (
     session_key,
 )
 from benchmarks.speed.results import Result
-from service.app import Services
-from service.dialects import v1, v1_answer
-from service.head import read_head
+from service.api.services import Services
+from service.api.v1 import parse, render
+from service.server.head import read_head
 
 SESSION = "session-0"
 # Loops as long as this, the median of as many.
@@ -77,7 +77,7 @@ def time_parts(bench: Bench) -> dict[str, float]:
     model, engine = find_model(services), services.engine
     program = Program(1)
     body = OURS.visits(0)[0].encode()
-    request = v1.parse(body, model, max_rows=1)
+    request = parse.parse_body(body, model, max_rows=1)
     row = make_row(1, SESSION)
     advance = partial(engine.advance, model, [row], tenant=TENANT)
     results = advance()
@@ -85,13 +85,13 @@ def time_parts(bench: Bench) -> dict[str, float]:
     step = microseconds(lambda: program.step(1))
     whole = microseconds(advance)
     timed = {
-        "read JSON": microseconds(lambda: v1.parse(body, model, max_rows=1)),
+        "read JSON": microseconds(lambda: parse.parse_body(body, model, max_rows=1)),
         "fetch memory": fetch,
         "step (compiled program)": step,
         "commit memory": commit,
         "engine around them": whole - fetch - step - commit,
         "write JSON": microseconds(
-            lambda: v1_answer.render(request, results, model, explain=False)
+            lambda: render.render_body(request, results, model, explain=False)
         ),
     }
     services.engine.sessions.close()

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from service.memory.sessions import Sessions
-from service.memory.store import UNLIMITED, Capacity, Store, open_store
+from service.sessions.lifecycle import Sessions
+from service.stores.base import UNLIMITED, Capacity, Store, open_store
 from tests.fakes import FakeClock
 
 TOMBSTONE_SECONDS = 600.0

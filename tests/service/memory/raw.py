@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from service.memory.in_process import InProcessStore
-from service.memory.lmdb_store import LmdbStore
-from service.memory.redis_store import RedisStore
-from service.memory.store import Entry, Store
+from service.stores.base import Entry, Store
+from service.stores.in_process import InProcessStore
+from service.stores.lmdb.store import LmdbStore
+from service.stores.redis.store import RedisStore
 
 DAMAGES = ("empty", "short", "garbage", "zeros", "header only", "another type")
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from service.memory.record import Session
-from service.memory.sessions import SessionKey, Sessions
+from service.sessions.lifecycle import SessionKey, Sessions
+from service.sessions.record import Session
 from tests.fakes import FakeClock
 
 KEY = SessionKey("acme", "nature", "ticket-42")

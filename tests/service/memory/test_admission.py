@@ -12,8 +12,8 @@ from service.errors import (
     StepConflict,
     WrongNetwork,
 )
-from service.memory.admission import Found, admit
-from service.memory.record import Session, Tombstone
+from service.sessions.preconditions import Found, admit
+from service.sessions.record import Session, Tombstone
 
 LIVE = Session(5, 1, bytes(16), 0.0, 0.0, 100.0, 60.0, b"")
 NEVER_SEEN = Found(0, None)

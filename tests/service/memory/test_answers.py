@@ -2,7 +2,7 @@
 
 import pytest
 
-from service.memory.answers import (
+from service.sessions.answers import (
     HEADER,
     NO_NAME,
     Answer,

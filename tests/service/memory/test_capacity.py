@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from service.errors import StoreFull
-from service.memory.lmdb_store import LmdbStore
-from service.memory.sessions import SessionKey, Sessions
-from service.memory.store import Capacity, Entry, Put, Store
+from service.sessions.lifecycle import SessionKey, Sessions
+from service.stores.base import Capacity, Entry, Put, Store
+from service.stores.lmdb.store import LmdbStore
 from tests.fakes import FakeClock
 from tests.service.memory.stored import session_at
 

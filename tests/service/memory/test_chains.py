@@ -5,11 +5,11 @@ from collections.abc import Callable
 import pytest
 
 from service.errors import CorruptRecord, TokenReplayed
-from service.memory.admission import Found
-from service.memory.chains import Use, check_use, name_chain, note_newest
-from service.memory.record import Session
-from service.memory.sessions import SessionKey, Sessions
-from service.memory.store import Put, Store
+from service.sessions.lifecycle import SessionKey, Sessions
+from service.sessions.preconditions import Found
+from service.sessions.record import Session
+from service.sessions.tokens.chains import Use, check_use, name_chain, note_newest
+from service.stores.base import Put, Store
 from tests.fakes import FakeClock
 from tests.service.memory.stored import session_at
 

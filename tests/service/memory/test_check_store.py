@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from service.memory.check_store import Report, check_store
-from service.memory.lmdb_reader import LmdbReader
-from service.memory.lmdb_store import LmdbStore
-from service.memory.record import Session, encode
-from service.memory.store import Entry, Put
+from service.sessions.check_store import Report, check_store
+from service.sessions.record import Session, encode
+from service.stores.base import Entry, Put
+from service.stores.lmdb.reader import LmdbReader
+from service.stores.lmdb.store import LmdbStore
 from tests.servers import ROOT
 from tests.service.memory.raw import damage_in_lmdb
 
@@ -183,7 +183,7 @@ def test_store_in_use_is_refused(path: Path) -> None:
 HOLD = """
 import sys
 from pathlib import Path
-from service.memory.lmdb_store import LmdbStore
+from service.stores.lmdb.store import LmdbStore
 store = LmdbStore(Path(sys.argv[1]))
 print("open", flush=True)
 input()

@@ -6,14 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from service.memory.clock_guard import (
+from service.sessions.clock_guard import (
     SETTLE_SECONDS,
     TOLERANCE_SECONDS,
     ClockGuard,
     read_boot_id,
     read_uptime,
 )
-from service.memory.sweeper import INTERVAL_SECONDS
+from service.sessions.sweeper import INTERVAL_SECONDS
 from tests.fakes import FakeClock
 
 DAY_SECONDS = 86_400.0

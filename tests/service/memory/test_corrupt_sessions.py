@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 from service.errors import CorruptRecord
-from service.memory.admission import Found, admit
-from service.memory.record import Tombstone
-from service.memory.sessions import SessionKey, Sessions
-from service.memory.store import Put, Store
+from service.sessions.lifecycle import SessionKey, Sessions
+from service.sessions.preconditions import Found, admit
+from service.sessions.record import Tombstone
+from service.stores.base import Put, Store
 from tests.fakes import FakeClock
 from tests.service.memory.stored import KEY, OTHER, session_at, store_session
 

@@ -11,9 +11,9 @@ from zlib import crc32
 import pytest
 
 from service.errors import CorruptRecord, StoreUnavailable
-from service.memory.lmdb_store import HEADER, LmdbStore
-from service.memory.sessions import SessionKey, Sessions
-from service.memory.store import Entry, Put
+from service.sessions.lifecycle import SessionKey, Sessions
+from service.stores.base import Entry, Put
+from service.stores.lmdb.store import HEADER, LmdbStore
 from tests.fakes import FakeClock
 from tests.servers import ROOT
 from tests.service.memory.stored import session_at
@@ -26,7 +26,7 @@ import sys
 from pathlib import Path
 from zlib import crc32
 from service.errors import StoreUnavailable
-from service.memory.lmdb_store import HEADER, LmdbStore
+from service.stores.lmdb.store import HEADER, LmdbStore
 store, found = LmdbStore(Path(sys.argv[1])), 0
 for i in range({COUNT}):
     try:

@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 
+from service.api.sessions.listing import list_page
 from service.errors import CorruptRecord
-from service.memory.admission import admit
-from service.memory.record import Tombstone
-from service.memory.redis_store import RedisStore
-from service.memory.sessions import SessionKey, Sessions
-from service.memory.store import UNLIMITED, Entry, Put, Store
-from service.session_list import list_page
+from service.sessions.lifecycle import SessionKey, Sessions
+from service.sessions.preconditions import admit
+from service.sessions.record import Tombstone
+from service.stores.base import UNLIMITED, Entry, Put, Store
+from service.stores.redis.store import RedisStore
 from tests.fakes import FakeClock
 from tests.service.memory.conftest import SERVERS
 from tests.service.memory.raw import DAMAGES, damage_entry

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import pytest
 
-from service.app import Services, create_app
-from service.catalog import Catalog
-from service.engine import Engine
-from service.memory.seal import Seal
-from service.memory.sessions import Sessions
-from service.memory.store import Store
-from service.retention import Lifetimes
+from service.api.services import Services
+from service.app import create_app
+from service.common.times import format_time
+from service.engine.engine import Engine
+from service.registry.catalog import Catalog
+from service.sessions.lifecycle import Sessions
+from service.sessions.retention import Lifetimes
+from service.sessions.tokens.cipher import Seal
 from service.settings import read_settings
-from service.times import format_time
+from service.stores.base import Store
 from tests.fakes import FakeClock, counting_model
 from tests.keys import NO_KEYS
 

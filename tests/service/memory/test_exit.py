@@ -12,7 +12,7 @@ import requests
 from requests.adapters import HTTPAdapter
 from urllib3.util import Retry
 
-from service.memory.lmdb_store import LmdbStore
+from service.stores.lmdb.store import LmdbStore
 from tests.servers import COMMAND, ROOT, STOP_SECONDS, Server
 
 

@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from service.memory.store import UNLIMITED, Entry, Put, Store
+from service.stores.base import UNLIMITED, Entry, Put, Store
 
 LATER = 2_000_000_000.0
 # Times count from 2096: a Redis server drops what is past by its own clock.

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from service.errors import StoreFull
-from service.memory.lmdb_reserve import SCRATCH
-from service.memory.lmdb_store import LmdbStore
-from service.memory.store import Put
+from service.stores.base import Put
+from service.stores.lmdb.reserve import SCRATCH
+from service.stores.lmdb.store import LmdbStore
 
 SIZES = (150, 1_100, 20_000)
 LATER = 2_000_000_000.0

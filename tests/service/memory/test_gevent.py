@@ -18,10 +18,10 @@ from gevent import monkey
 monkey.patch_all()
 import sys
 import gevent
-from service.memory import lmdb_flusher
-from service.memory.store import Entry, Put, open_store
+from service.stores.lmdb import flusher
+from service.stores.base import Entry, Put, open_store
 
-lmdb_flusher.FLUSH_SECONDS = 0.01
+flusher.FLUSH_SECONDS = 0.01
 store = open_store(sys.argv[1])
 
 def increment(_):

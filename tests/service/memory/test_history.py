@@ -1,6 +1,6 @@
 """The events a session keeps for a network to come."""
 
-from service.memory.history import (
+from service.sessions.history import (
     History,
     append_events,
     decode_history,

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from service.memory.key_file import load_or_create_keys
-from service.memory.record import Session
-from service.memory.seal import Seal, begin_chain
+from service.sessions.record import Session
+from service.sessions.tokens.cipher import Seal, begin_chain
+from service.sessions.tokens.key_file import load_or_create_keys
 
 
 def test_key_file_is_created_private_and_read_again(tmp_path: Path) -> None:

@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 
 from service.errors import StoreUnavailable
-from service.memory.lmdb_identity import list_marks
-from service.memory.lmdb_store import LmdbStore
-from service.memory.store import Entry, Put
+from service.stores.base import Entry, Put
+from service.stores.lmdb.identity import list_marks
+from service.stores.lmdb.store import LmdbStore
 from tests.service.test_two_workers import Bare, wait_for
 
 LATER = 2_000_000_000.0

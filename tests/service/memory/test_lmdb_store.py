@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from service.memory.lmdb_store import LmdbStore
-from service.memory.store import Entry, Put
+from service.stores.base import Entry, Put
+from service.stores.lmdb.store import LmdbStore
 
 LATER = 2_000_000_000.0
 # Fresh interpreters: an environment must not be carried over a fork.

@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from service.errors import CorruptRecord
-from service.memory.record import REASONS, Session, Tombstone, decode, encode
+from service.sessions.record import REASONS, Session, Tombstone, decode, encode
 
 SESSION = Session(
     step=2**40 + 7,

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from service.memory.redis_address import RedisAddress, parse_address
+from service.stores.redis.address import RedisAddress, parse_address
 
 
 @pytest.mark.parametrize(

@@ -11,8 +11,8 @@ import redis
 from redis.crc import key_slot
 
 from service.errors import StoreUnavailable
-from service.memory.redis_store import NUM_BUCKETS, RedisStore
-from service.memory.store import Entry, Put, open_store
+from service.stores.base import Entry, Put, open_store
+from service.stores.redis.store import NUM_BUCKETS, RedisStore
 from tests.redis_servers import SLOTS, RedisServer, join, running_low, running_nodes
 from tests.service.memory.losing_proxy import LosingProxy
 

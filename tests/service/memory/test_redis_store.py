@@ -12,11 +12,11 @@ import pytest
 import redis
 
 from service.errors import StoreFull, StoreUnavailable
-from service.memory.redis_address import RedisAddress
-from service.memory.redis_client import Command, RedisClient
-from service.memory.redis_identity import CHECK_SECONDS
-from service.memory.redis_store import RedisStore
-from service.memory.store import Capacity, Entry, Put, Store, open_store
+from service.stores.base import Capacity, Entry, Put, Store, open_store
+from service.stores.redis.address import RedisAddress
+from service.stores.redis.client import Command, RedisClient
+from service.stores.redis.identity import CHECK_SECONDS
+from service.stores.redis.store import RedisStore
 from tests.fakes import FakeClock
 from tests.redis_servers import RedisServer, decrypting, make_certificate, running
 from tests.servers import ROOT

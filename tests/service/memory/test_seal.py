@@ -5,8 +5,8 @@ from base64 import urlsafe_b64decode, urlsafe_b64encode
 import pytest
 
 from service.errors import TokenExpired, TokenForeign, TokenInvalid
-from service.memory.record import Session, Tombstone
-from service.memory.seal import Seal, begin_chain
+from service.sessions.record import Session, Tombstone
+from service.sessions.tokens.cipher import Seal, begin_chain
 from tests.servers import ROOT
 
 SESSION = Session(

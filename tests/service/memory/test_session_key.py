@@ -2,16 +2,16 @@ from __future__ import annotations
 
 import pytest
 
-from service.call import Call
+from service.engine.call import Call
 from service.errors import InvalidRequest
-from service.memory.admission import Found
-from service.memory.sessions import (
+from service.sessions.lifecycle import (
     MAX_SESSION_BYTES,
     SessionKey,
     Sessions,
     check_session_id,
 )
-from service.memory.store import MAX_KEY_BYTES
+from service.sessions.preconditions import Found
+from service.stores.base import MAX_KEY_BYTES
 from tests.fakes import FakeClock, counting_model
 from tests.service.memory.stored import KEY, session_at, store_session
 

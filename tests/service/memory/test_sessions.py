@@ -9,13 +9,13 @@ from service.errors import (
     SessionGone,
     SessionNotFound,
 )
-from service.memory.admission import Found, admit
-from service.memory.record import Tombstone
-from service.memory.sessions import (
+from service.sessions.lifecycle import (
     MAX_CHANGE_ATTEMPTS,
     Sessions,
 )
-from service.memory.store import Entry, Put, Store
+from service.sessions.preconditions import Found, admit
+from service.sessions.record import Tombstone
+from service.stores.base import Entry, Put, Store
 from tests.fakes import FakeClock
 from tests.service.memory.stored import (
     IDLE_SECONDS,

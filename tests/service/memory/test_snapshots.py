@@ -2,19 +2,19 @@
 
 import numpy as np
 
-from service.engine import Engine
-from service.memory.record import Session
-from service.memory.seal import Seal
-from service.memory.sessions import SessionKey
-from service.memory.snapshots import (
+from service.engine.engine import Engine
+from service.engine.rows import Row
+from service.sessions.lifecycle import SessionKey
+from service.sessions.record import Session
+from service.sessions.retention import Lifetimes, Retention
+from service.sessions.snapshots import (
     Snapshot,
     append_snapshot,
     drop_later,
     find_snapshot,
     list_steps,
 )
-from service.retention import Lifetimes, Retention
-from service.rows import Row
+from service.sessions.tokens.cipher import Seal
 
 
 def fill(*steps, size=3):

@@ -22,18 +22,19 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from service.app import Services, create_app
-from service.catalog import Catalog
-from service.engine import Engine
-from service.memory.answers import Bounds
-from service.memory.record import Session, Tombstone
-from service.memory.seal import Seal
-from service.memory.sessions import SessionKey, Sessions
-from service.memory.store import open_store
-from service.migration import Policies
-from service.retention import Lifetimes, Retention
+from service.api.services import Services
+from service.app import create_app
+from service.common.times import format_time
+from service.engine.engine import Engine
+from service.registry.catalog import Catalog
+from service.sessions.answers import Bounds
+from service.sessions.lifecycle import SessionKey, Sessions
+from service.sessions.record import Session, Tombstone
+from service.sessions.retention import Lifetimes, Retention
+from service.sessions.tokens.cipher import Seal
+from service.sessions.version_policy import Policies
 from service.settings import read_settings
-from service.times import format_time
+from service.stores.base import open_store
 from tests.fakes import FakeClock, counting_model
 from tests.keys import NO_KEYS
 from tests.service.memory.oracle import (

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from service.memory.in_process import InProcessStore
-from service.memory.lmdb_store import LmdbStore
-from service.memory.store import MAX_KEY_BYTES, Entry, Put, Store, open_store
+from service.stores.base import MAX_KEY_BYTES, Entry, Put, Store, open_store
+from service.stores.in_process import InProcessStore
+from service.stores.lmdb.store import LmdbStore
 
 LATER = 4_000_000_000.0
 

@@ -6,15 +6,15 @@ from pathlib import Path
 import pytest
 
 from service.errors import CarryoverError, StoreFull, StoreUnavailable
-from service.memory.clock_guard import SETTLE_SECONDS, ClockGuard
-from service.memory.in_process import InProcessStore
-from service.memory.sessions import Sessions
-from service.memory.store import Store
-from service.memory.sweeper import (
+from service.sessions.clock_guard import SETTLE_SECONDS, ClockGuard
+from service.sessions.lifecycle import Sessions
+from service.sessions.sweeper import (
     INTERVAL_SECONDS,
     RECORDS_PER_TRANSACTION,
     Sweeper,
 )
+from service.stores.base import Store
+from service.stores.in_process import InProcessStore
 from tests.fakes import FakeClock
 from tests.service.memory.conftest import TOMBSTONE_SECONDS
 from tests.service.memory.stored import KEY, store_session

@@ -10,9 +10,9 @@ import lmdb
 import pytest
 
 from service.errors import StoreFull, StoreUnavailable
-from service.memory.lmdb_errors import translate
-from service.memory.lmdb_store import LmdbStore
-from service.memory.store import Put
+from service.stores.base import Put
+from service.stores.lmdb.errors import translate
+from service.stores.lmdb.store import LmdbStore
 
 USES: dict[str, Callable[[LmdbStore], object]] = {
     "fetch": lambda store: store.fetch([b"a"]),

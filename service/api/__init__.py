@@ -1,0 +1,1 @@
+"""HTTP: every route, and what its bytes mean."""

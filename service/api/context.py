@@ -1,0 +1,64 @@
+"""What the current request works with: the services, and the model it names."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+from flask import current_app, g, request
+
+from service.api import body
+from service.errors import NotServed
+from service.registry.version_labels import find_version
+
+if TYPE_CHECKING:
+    from service.api.services import Services
+    from service.registry.catalog import Model
+    from service.registry.model_repository import Repository
+
+
+def services() -> Services:
+    """Return the current application's services."""
+    return cast("Services", current_app.extensions["carryover"])
+
+
+def tenant() -> str:
+    """Return whom the current request belongs to."""
+    return cast("str", g.tenant)
+
+
+def find_model(
+    name: str, version: int | None = None, label: str | None = None
+) -> Model:
+    """Find a served model, and note it for the log.
+
+    Raises:
+        ModelNotFound: No such model is served.
+        VersionNotFound: The model is served, but not in this version.
+        UnknownLabel: It has no such version label.
+    """
+    here = services()
+    if label is not None:
+        here.catalog.versions(name)  # only a served model has a folder to look into
+        version = find_version(Path(here.settings.models), name, label)
+    g.model = here.catalog.find(name, version)
+    return cast("Model", g.model)
+
+
+def repository() -> Repository:
+    """Return the model repository.
+
+    Raises:
+        NotServed: The application was made without one.
+    """
+    opened = services().repository
+    if opened is None:
+        raise NotServed("this service was started without a model repository.")
+    return opened
+
+
+def read_body() -> bytes:
+    """Read the request's body, whole or not at all; see `service.api.body`."""
+    here = services()
+    most = here.settings.max_body_bytes
+    return body.read_body(request.environ, most, here.bodies, tenant())

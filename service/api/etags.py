@@ -1,0 +1,86 @@
+"""Entity tags: the state a session is in, and requests that hold only in one state.
+
+A tag is the store's version of the record and a digest of it. The version alone would
+come again when an id is forgotten and begun anew; with the digest, which covers the
+time it was created at, it does not. Knows the fields `If-Match` and `If-None-Match`
+(RFC 9110), parsed; neither Flask nor stores.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from hashlib import blake2b
+from typing import NamedTuple
+
+from service.errors import PreconditionFailed, PreconditionRequired
+from service.sessions.preconditions import Found
+from service.sessions.record import Session, encode
+
+DIGEST_BYTES = 8
+# What a tag of a session's memory in another form than JSON ends with: a strong tag
+# stands for the bytes, and both forms are of one state.
+FORM_MARK = "+"
+
+
+def tag_of(found: Found) -> str:
+    """Return the tag of a live session's state; empty where there is none."""
+    if not isinstance(found.record, Session):
+        return ""
+    digest = blake2b(encode(found.record), digest_size=DIGEST_BYTES).hexdigest()
+    return f"{found.version}-{digest}"
+
+
+class Condition(NamedTuple):
+    """What a request says of the state it is for.
+
+    Attributes:
+        tags: Tags of `If-Match`; None where it does not say. Weak ones never match.
+        is_any: Whether `If-Match` is `*`: any live session.
+        is_new: Whether `If-None-Match` is `*`: no live session.
+    """
+
+    tags: Collection[str] | None = None
+    is_any: bool = False
+    is_new: bool = False
+
+    def check(self, found: Found) -> None:
+        """Refuse a state the request is not for.
+
+        Raises:
+            PreconditionFailed: It is for another state.
+        """
+        tag = tag_of(found)
+        if self.is_new and tag:
+            raise _failed(found, "the request says If-None-Match: *; the session lives")
+        if self.tags is None or (self.is_any and tag):
+            return
+        if not tag:
+            raise _failed(found, "the request says If-Match, and no session lives here")
+        if tag not in {sent.partition(FORM_MARK)[0] for sent in self.tags}:
+            raise _failed(found, "the session is in another state than If-Match says")
+
+    def check_replacing(self, found: Found) -> None:
+        """Refuse to replace a live session for who does not say which state of it.
+
+        Raises:
+            PreconditionRequired: It is live, and the request has no `If-Match`.
+            PreconditionFailed: The request is for another state.
+        """
+        self.check(found)
+        if isinstance(found.record, Session) and self.tags is None:
+            raise PreconditionRequired(
+                f"the session is live, at step {found.record.step}, and the request "
+                "does not say which state of it is to be replaced. Send its ETag in "
+                "If-Match, as GET answers it, or If-Match: * to replace any state.",
+                step=found.record.step,
+                etag=f'"{tag_of(found)}"',
+            )
+
+
+def _failed(found: Found, what: str) -> PreconditionFailed:
+    members: dict[str, object] = {}
+    if isinstance(found.record, Session):
+        members = {"step": found.record.step, "etag": f'"{tag_of(found)}"'}
+    return PreconditionFailed(
+        f"{what}; nothing was changed. Ask for the session and decide anew.", **members
+    )

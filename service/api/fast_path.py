@@ -1,0 +1,149 @@
+"""The short way for the hot calls: `:predict` of /v1 and `infer` of /v2 past Flask.
+
+Finding the view, its contexts and its response took Flask half of a request of one
+event (ARCHITECTURE.md). What is done is the same: the same tenants, dialect, engine,
+errors, log line and metrics, by the same functions. Every other request goes on to
+Flask.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable, Iterable
+from functools import partial
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
+
+from service.api.access_log import choose_id, log_request, name_model, name_request
+from service.api.body import read_body, release_body, reserve
+from service.api.problems import Answer, answer_problem
+from service.api.v1.predict import PredictRequest, answer_predict
+from service.api.v2.infer import InferRequest, Parts, answer_infer
+from service.errors import CarryoverError
+from service.registry.catalog import Model
+from service.telemetry.request_record import RequestRecord
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+
+    from service.api.services import Services
+
+PREDICT = re.compile(r"/v1/models/([^/:]+):predict")
+INFER = re.compile(r"/v2/models/([^/:]+)/infer")
+ROUTES = {
+    PREDICT: "/v1/models/<model:name>:predict",
+    INFER: "/v2/models/<model:name>/infer",
+}
+STATUS_LINES = {int(status): f"{int(status)} {status.phrase}" for status in HTTPStatus}
+
+
+class Sent(list[bytes]):
+    """A body that logs its request when it is sent: no client waits for the log.
+
+    Args:
+        body: The body.
+        record: What is record.
+    """
+
+    def __init__(self, body: bytes, record: RequestRecord) -> None:
+        super().__init__([body])
+        self._record = record
+
+    def close(self) -> None:
+        """Log the request; the server calls this at the end in any case."""
+        log_request(self._record)
+
+
+class Shortcut:
+    """A WSGI application in front of Flask's.
+
+    Args:
+        app: Flask's, for all but the hot calls.
+        services: What the call works with.
+        crash: What to answer to a defect of the service.
+    """
+
+    def __init__(
+        self,
+        app: WSGIApplication,
+        services: Services,
+        crash: Callable[[Exception, str], Answer],
+    ) -> None:
+        self._app = app
+        self._services = services
+        self._crash = crash
+
+    def __call__(
+        self, environ: WSGIEnvironment, start_response: StartResponse
+    ) -> Iterable[bytes]:
+        """Answer a request, or pass it on."""
+        path = environ["PATH_INFO"]
+        found = PREDICT.fullmatch(path) or INFER.fullmatch(path)
+        if found is None or environ["REQUEST_METHOD"] != "POST":
+            return self._app(environ, start_response)
+        began = time.perf_counter()
+        try:
+            model = self._services.catalog.find(found[1])
+        except (CarryoverError, OSError):  # Flask's way finds and tells why
+            return self._app(environ, start_response)
+        request_id = choose_id(environ.get("HTTP_X_REQUEST_ID", ""))
+        answer = self._answer(environ, model, request_id, found.re)
+        record = RequestRecord(
+            request_id,
+            time.perf_counter() - began,
+            "POST",
+            ROUTES[found.re],
+            *name_model(model),
+            answer.num_rows,
+            answer.status,
+            answer.code,
+            environ.get("HTTP_TRACEPARENT", ""),
+        )
+        headers = [
+            ("Content-Type", answer.mimetype),
+            ("Content-Length", str(len(answer.body))),
+            *answer.headers.items(),
+            *name_request(record).items(),
+        ]
+        start_response(STATUS_LINES[answer.status], headers)
+        return Sent(answer.body, record)
+
+    def _answer(
+        self, environ: Any, model: Model, request_id: str, call: re.Pattern[str]
+    ) -> Answer:
+        try:
+            tenant = self._services.tenants.identify(environ, "predict")
+            here = self._services
+            most = here.settings.max_body_bytes
+            data = read_body(environ, most, here.bodies, tenant)
+            if call is INFER:
+                return self._infer(environ, model, tenant, data)
+            return self._predict(environ, model, tenant, data)
+        except CarryoverError as error:
+            return answer_problem(error)
+        except Exception as error:
+            return self._crash(error, request_id)
+        finally:
+            release_body(environ)
+
+    def _predict(self, environ: Any, model: Model, tenant: str, data: bytes) -> Answer:
+        key = environ.get("HTTP_IDEMPOTENCY_KEY")
+        asked = PredictRequest(model, "advance", tenant, None, key)
+        services = self._services
+        return answer_predict(services.engine, services.settings, asked, data)
+
+    def _infer(self, environ: Any, model: Model, tenant: str, data: bytes) -> Answer:
+        services = self._services
+        asked = InferRequest(
+            model=model,
+            tenant=tenant,
+            version=None,
+            key=environ.get("HTTP_IDEMPOTENCY_KEY"),
+            header_length=environ.get("HTTP_INFERENCE_HEADER_CONTENT_LENGTH"),
+            coding=environ.get("HTTP_CONTENT_ENCODING", ""),
+            accepted=environ.get("HTTP_ACCEPT_ENCODING", ""),
+            reserve=partial(reserve, environ, services.bodies, tenant),
+        )
+        parts = Parts(services.engine, services.settings, services.statistics)
+        return answer_infer(parts, asked, data)

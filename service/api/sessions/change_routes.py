@@ -1,0 +1,173 @@
+"""`POST /v1/models/{model}/sessions/{id}:fork`, `:rewind` and `:touch`.
+
+An address ends in the verb: what stands before the last colon is the id, whatever it
+holds. `a:fork` is forked at `.../a:fork:fork`.
+"""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+import msgspec
+from flask import Blueprint, Response
+
+from service.api.conditions import read_condition, read_query
+from service.api.context import read_body, services
+from service.api.openapi import describes
+from service.api.sessions.routes import (
+    IF_MATCH,
+    MISSING,
+    SessionState,
+    answer_state,
+    find_stored_key,
+)
+from service.errors import (
+    Conflict,
+    CorruptRecord,
+    InvalidJson,
+    InvalidRequest,
+    StoreFull,
+    UnknownField,
+)
+from service.sessions import changes
+from service.sessions.lifecycle import check_session_id, live
+from service.sessions.preconditions import Found
+from service.sessions.record import Session
+from service.sessions.state_export import Seconds, Step
+
+blueprint = Blueprint(
+    "session_changes", __name__, url_prefix="/v1/models/<model:name>/sessions"
+)
+
+
+class Fork(msgspec.Struct, forbid_unknown_fields=True):
+    """Where a fork goes: an id never used, or one that is gone and `start`."""
+
+    to: str
+    start: bool = False
+    ttl_seconds: Seconds | None = None
+
+
+class Rewind(msgspec.Struct, forbid_unknown_fields=True):
+    """Which step to go back to."""
+
+    to_step: Step
+
+
+class Touch(msgspec.Struct, forbid_unknown_fields=True):
+    """The idle lifetime from now on; the session's own where it is left out."""
+
+    ttl_seconds: Seconds | None = None
+
+
+Form = TypeVar("Form", bound=msgspec.Struct)
+
+
+@blueprint.post("/<session_id:session>:fork")
+@describes(
+    "sessions",
+    "sessions",
+    body=Fork,
+    answer=SessionState,
+    statuses=(201,),
+    is_body_optional=False,
+    errors=[*MISSING, Conflict, CorruptRecord, StoreFull],
+    parameters=[IF_MATCH],
+)
+def fork(name: str, session: str) -> Response:
+    """Begin another session with this one's memory."""
+    key, condition, form = (
+        find_stored_key(name, session),
+        read_condition(),
+        read_form(Fork),
+    )
+    check_session_id(form.to)
+    sessions = services().engine.sessions
+    [found] = sessions.load([key.encode()])
+    source = live(key, found)
+    condition.check(found)
+
+    def begin(target: Found, now: float) -> Session:
+        before = changes.claim(target, start=form.start)
+        return changes.fork(source, before, now, form.ttl_seconds)
+
+    target = key._replace(session=form.to)
+    return answer_state(target, sessions.change(target, begin), 201)
+
+
+@blueprint.post("/<session_id:session>:rewind")
+@describes(
+    "sessions",
+    "sessions",
+    body=Rewind,
+    answer=SessionState,
+    statuses=(200,),
+    is_body_optional=False,
+    errors=[*MISSING, Conflict, CorruptRecord],
+    parameters=[IF_MATCH],
+)
+def rewind(name: str, session: str) -> Response:
+    """Put a session back to one of the memories it keeps."""
+    key, condition, form = (
+        find_stored_key(name, session),
+        read_condition(),
+        read_form(Rewind),
+    )
+
+    def alter(found: Found, now: float) -> Session:
+        record = live(key, found)
+        condition.check(found)
+        return changes.rewind(record, form.to_step, now)
+
+    return answer_state(key, services().engine.sessions.change(key, alter))
+
+
+@blueprint.post("/<session_id:session>:touch")
+@describes(
+    "sessions",
+    "sessions",
+    body=Touch,
+    answer=SessionState,
+    statuses=(200,),
+    is_body_optional=True,
+    errors=[*MISSING, Conflict, CorruptRecord],
+    parameters=[IF_MATCH],
+)
+def touch(name: str, session: str) -> Response:
+    """Postpone a session's expiry."""
+    key, condition, form = (
+        find_stored_key(name, session),
+        read_condition(),
+        read_form(Touch),
+    )
+
+    def alter(found: Found, now: float) -> Session:
+        record = live(key, found)
+        condition.check(found)
+        return changes.touch(record, now, form.ttl_seconds)
+
+    return answer_state(key, services().engine.sessions.change(key, alter))
+
+
+def read_form(form: type[Form]) -> Form:
+    """Read the request's body; an empty one is an object without fields.
+
+    Raises:
+        InvalidJson: It is no JSON.
+        UnknownField: It has a field the call does not know.
+        InvalidRequest: A field is missing or has another type.
+    """
+    read_query()
+    try:
+        return msgspec.json.decode(read_body() or b"{}", type=form)
+    except msgspec.ValidationError as error:
+        text = str(error).replace("`", "'").replace("$", "body")
+        fields = ", ".join(form.__struct_encode_fields__)
+        cls = UnknownField if "unknown field" in text else InvalidRequest
+        raise cls(
+            f"the body does not have the right form: {text}. Its fields: {fields}."
+        ) from None
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
+        raise InvalidJson(
+            f"the body is not JSON ({str(error)[:120]}); expected an object."
+        ) from None

@@ -1,0 +1,218 @@
+"""`GET /v1/models/{model}/sessions[/{id}]` and `DELETE`: memory as a resource."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import msgspec
+from flask import Blueprint, Response
+from msgspec import UNSET, UnsetType
+
+from service.api.conditions import answer_unless_known, read_condition, read_query
+from service.api.context import find_model, services, tenant
+from service.api.etags import tag_of
+from service.api.openapi import Parameter, describes
+from service.api.problems import json_response
+from service.api.sessions.description import describe_session
+from service.api.sessions.listing import MAX_PAGE, list_page
+from service.common.loop import Breaks
+from service.errors import (
+    CarryoverError,
+    Conflict,
+    CorruptRecord,
+    InvalidRequest,
+    ModelNotFound,
+    PreconditionFailed,
+    SessionGone,
+    SessionNotFound,
+)
+from service.sessions.lifecycle import SessionKey, check_session_id, live
+from service.sessions.preconditions import Found
+from service.sessions.record import Session
+
+blueprint = Blueprint(
+    "sessions", __name__, url_prefix="/v1/models/<model:name>/sessions"
+)
+
+
+MISSING: tuple[type[CarryoverError], ...] = (
+    InvalidRequest,
+    ModelNotFound,
+    SessionNotFound,
+    SessionGone,
+    PreconditionFailed,
+)
+IF_MATCH = Parameter(
+    "If-Match", "header", str, "The call is for the state with this ETag only."
+)
+
+
+class SessionSummary(msgspec.Struct, kw_only=True):
+    """Where a session is; of one that cannot be read, only its problem."""
+
+    session: str
+    model: str | UnsetType = UNSET
+    model_version: str | UnsetType = UNSET
+    step: int | UnsetType = UNSET
+    created_at: str | UnsetType = UNSET
+    updated_at: str | UnsetType = UNSET
+    expires_at: str | UnsetType = UNSET
+    idle_seconds: float | UnsetType = UNSET
+    memory_bytes: int | UnsetType = UNSET
+    record_bytes: int | UnsetType = UNSET
+    problem: dict[str, Any] | UnsetType = UNSET
+
+
+class SessionPage(msgspec.Struct):
+    """Some sessions, and the cursor of the next page."""
+
+    sessions: list[SessionSummary]
+    after: str | None
+
+
+class SessionState(msgspec.Struct):
+    """All there is to tell of a live session."""
+
+    session: str
+    model: str
+    model_version: str
+    step: int
+    created_at: str
+    updated_at: str
+    expires_at: str
+    idle_seconds: float
+    memory_bytes: int
+    record_bytes: int
+    last_event: Any
+    norms: dict[str, float] | None
+    rewind_steps: list[int]
+
+
+class DeletedSession(msgspec.Struct):
+    """A session that was deleted, and at which step, where that could be read."""
+
+    session: str
+    deleted: Literal[True]
+    step: int | None
+
+
+def find_key(name: str, session: str) -> SessionKey:
+    """Name a session of a served model."""
+    check_session_id(session)
+    find_model(name)
+    return SessionKey(tenant(), name, session)
+
+
+def find_stored_key(name: str, session: str) -> SessionKey:
+    """Name a session of a served model, or one that a model left when it was unloaded.
+
+    Raises:
+        ModelNotFound: The model is not served, and there is no such session of it.
+    """
+    try:
+        return find_key(name, session)
+    except ModelNotFound as error:
+        key = SessionKey(tenant(), name, session)
+        if not is_key(key):
+            raise
+        [found] = services().engine.sessions.load([key.encode()])
+        if found.record is None:
+            raise error
+        return key
+
+
+def find_model_of_sessions(name: str) -> None:
+    """Let a served model pass, and one of which the tenant has sessions.
+
+    Raises:
+        ModelNotFound: It is neither.
+    """
+    try:
+        find_model(name)
+    except ModelNotFound:
+        first = SessionKey(tenant(), name, "")
+        if not is_key(first) or not services().engine.sessions.scan(first, "", 1):
+            raise
+
+
+def is_key(key: SessionKey) -> bool:
+    """Tell whether a store can have a key; a model's name in an address may be any."""
+    try:
+        key.encode()
+    except InvalidRequest:
+        return False
+    return True
+
+
+@blueprint.get("")
+@describes(
+    "sessions",
+    "sessions",
+    answer=SessionPage,
+    errors=[InvalidRequest, ModelNotFound],
+    parameters=[
+        Parameter("prefix", "query", str, "What their ids begin with."),
+        Parameter("after", "query", str, "The cursor the page before answered."),
+        Parameter("limit", "query", int, "Most sessions of a page, 1 to 1000."),
+    ],
+)
+def list_sessions(name: str) -> Response:
+    """List the live sessions of a model, a page at a time; an unloaded one's too."""
+    query = read_query("prefix", "after", "limit")
+    find_model_of_sessions(name)
+    limit = query.get("limit", "100")
+    if not (limit.isascii() and limit.isdigit() and 1 <= int(limit[:9]) <= MAX_PAGE):
+        raise InvalidRequest(
+            f"limit is {limit[:80]!r}; expected a whole number from 1 to {MAX_PAGE}."
+        )
+    with Breaks():
+        page = list_page(
+            services().engine.sessions,
+            tenant(),
+            name,
+            prefix=query.get("prefix", ""),
+            after=query.get("after", ""),
+            limit=int(limit),
+        )
+    return json_response({"sessions": page.sessions, "after": page.after})
+
+
+@blueprint.get("/<session_id:session>")
+@describes(
+    "sessions", "sessions", answer=SessionState, errors=[*MISSING, CorruptRecord]
+)
+def show(name: str, session: str) -> Response:
+    """Tell where a session is; 404 where none was ever, 410 where it is gone."""
+    key = find_stored_key(name, session)
+    [found] = services().engine.sessions.load([key.encode()])
+    live(key, found)
+    read_condition().check(found)
+    return answer_unless_known(answer_state(key, found))
+
+
+@blueprint.delete("/<session_id:session>")
+@describes(
+    "sessions",
+    "sessions",
+    answer=DeletedSession,
+    errors=[*MISSING, Conflict],
+    parameters=[IF_MATCH],
+)
+def delete(name: str, session: str) -> Response:
+    """Forget a session's memory; its id answers 410 from now on."""
+    key, condition = find_stored_key(name, session), read_condition()
+    record = services().engine.sessions.delete(key, condition.check)
+    step = record.step if record else None  # None: the record was corrupt
+    return json_response({"session": session, "deleted": True, "step": step})
+
+
+def answer_state(key: SessionKey, found: Found, status: int = 200) -> Response:
+    """Answer what there is to tell of a live session, with its tag."""
+    record = found.record
+    if not isinstance(record, Session):
+        raise TypeError(f"expected a live session, received {type(record).__name__}")
+    family = services().catalog.loaded(key.model)
+    served = [family[version] for version in sorted(family)]
+    response = json_response(describe_session(key, record, served), status)
+    response.set_etag(tag_of(found))
+    return response

@@ -1,0 +1,99 @@
+"""Tenants: the tenant of a request, and what its API key allows.
+
+It knows the WSGI environment's names of two headers, and no framework.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from hashlib import sha256
+from hmac import compare_digest
+from pathlib import Path
+from typing import Any
+
+from service.api.api_keys import ApiKey, KeysFile, Scope
+from service.errors import Forbidden, Unauthorized
+
+SCHEME = "bearer "
+
+
+class Tenants:
+    """Finds the tenant of a request by its API key.
+
+    Args:
+        find_keys: Returns the keys by their digests, as they are now; None where the
+            service has no keys, and everybody is the tenant "".
+        clock: Seconds since 1970.
+    """
+
+    def __init__(
+        self,
+        find_keys: Callable[[], Mapping[str, ApiKey]] | None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._find_keys = find_keys
+        self._clock = clock
+
+    def identify(self, environ: Mapping[str, Any], scope: Scope | None) -> str:
+        """Return the tenant of a request.
+
+        The time it takes says nothing about any key: what is looked up is a digest,
+        and whoever presents a key cannot choose its digest.
+
+        Args:
+            environ: The WSGI environment: `HTTP_AUTHORIZATION` ("Bearer KEY") or
+                `HTTP_X_API_KEY`.
+            scope: What the key must allow; None where any key will do.
+
+        Raises:
+            Unauthorized: Keys are needed, and it has none, or one that is unknown or
+                has expired.
+            Forbidden: Its key has another scope.
+        """
+        if self._find_keys is None:
+            return ""
+        key = environ.get("HTTP_AUTHORIZATION", "")
+        if key[:7].lower() == SCHEME:
+            key = key[7:].strip()
+        else:
+            key = environ.get("HTTP_X_API_KEY", "")
+        digest = sha256(key.encode("utf-8", "replace")).hexdigest()
+        found = self._find_keys().get(digest)
+        if found is None or not compare_digest(found.digest, digest):
+            raise _unauthorized("an API key this service does not know" if key else "")
+        if found.expires_at <= self._clock():
+            raise _unauthorized("an API key that has expired")
+        if scope is not None and scope not in found.scopes:
+            raise _forbidden(scope, found)
+        return found.tenant
+
+
+def load_tenants(path: str, clock: Callable[[], float] = time.time) -> Tenants:
+    """Open the keys file; an empty path means that the service has no keys.
+
+    A file that cannot be read is logged, and every key is refused until it can be.
+    """
+    if not path:
+        return Tenants(None)
+    file = KeysFile(Path(path), clock)
+    file.keys()  # logs at the start which lines are not used
+    return Tenants(file.keys, clock)
+
+
+def _unauthorized(received: str) -> Unauthorized:
+    # One sentence a case: which keys there are, and whose, is nobody's business.
+    return Unauthorized(
+        f"the request has {received or 'no API key'}; expected the header "
+        "`Authorization: Bearer KEY` or `X-API-Key: KEY`. Whoever runs the service "
+        "makes keys with `python -m service key TENANT`."
+    )
+
+
+def _forbidden(scope: Scope, key: ApiKey) -> Forbidden:
+    scopes = ", ".join(sorted(key.scopes))
+    return Forbidden(
+        f"the API key has scope {scopes}; expected one with {scope}. Whoever runs the "
+        f"service makes it with `python -m service key {key.tenant} --scope {scope}`.",
+        scope=scope,
+    )

@@ -1,0 +1,227 @@
+"""The v1 dialect's `:forecast`: its JSON to rows and a plan, and paths to JSON."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Sequence
+from typing import Annotated, Any, NamedTuple, TypeVar
+
+import msgspec
+import numpy as np
+import orjson
+
+from service.api.json_writing import JSON_OPTIONS
+from service.api.problems import problem
+from service.api.v1.diagnose import load_json, refuse_json, wrong_form
+from service.api.v1.parse import check_rows
+from service.api.v1.row import name_row
+from service.api.v1.schema import Count
+from service.common.loop import LONG_LIST_BYTES, take_break
+from service.engine.decoding import Path, Plan
+from service.engine.forecast import Forecast
+from service.engine.rows import Refused, Row
+from service.errors import CarryoverError, InvalidRequest, TooManyEvents
+from service.registry.catalog import Model
+from service.registry.encoding.events import warn_of_unknown
+from service.sessions.lifecycle import check_session_id
+
+T = TypeVar("T")
+Positive = Annotated[int, msgspec.Meta(ge=1)]
+# What a number of JSON holds exactly in every language.
+MAX_SEED = 2**53
+# Enough for the most probable path of every model tried; each costs a row of a batch.
+DEFAULT_BEAMS = 16
+
+
+class ForecastBody(msgspec.Struct, forbid_unknown_fields=True):
+    """The body of `:forecast`."""
+
+    instances: list[msgspec.Raw]
+    horizon: Positive
+    samples: Positive | None = None
+    seed: Count | None = None
+    beams: Positive | None = None
+
+
+class ObjectRow(msgspec.Struct, forbid_unknown_fields=True):
+    """A row to continue; its events, if any, are what might happen first."""
+
+    sequence: list[Any] = []
+    session: str | msgspec.UnsetType = msgspec.UNSET
+    memory: str | msgspec.UnsetType | None = msgspec.UNSET
+    at: Count | None = None
+
+
+class Request(NamedTuple):
+    """A parsed body."""
+
+    plan: Plan
+    rows: list[Row | Refused]
+
+
+def parse_body(data: bytes, model: Model, *, max_rows: int, max_events: int) -> Request:
+    """Parse the body of a forecast call.
+
+    Args:
+        data: The body.
+        model: Whose events the rows hold.
+        max_rows: Most rows accepted.
+        max_events: Most events accepted, over all rows and paths.
+
+    Raises:
+        InvalidRequest: The body as a whole cannot be used.
+    """
+    try:
+        body = msgspec.json.decode(data, type=ForecastBody)
+    except msgspec.ValidationError as error:
+        raise wrong_form(error, "the body", ForecastBody) from None
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+        refuse_json(data)
+    check_rows(body.instances, max_rows)
+    plan = build_plan(body)
+    limit_events(body, plan, 0, max_events)
+    rows: list[Row | Refused] = []
+    for k, raw in enumerate(body.instances):
+        rows.append(parse_row(k, raw, model))
+        take_break()
+    num_given = sum(len(row.sequence) for row in rows if isinstance(row, Row))
+    limit_events(body, plan, num_given, max_events)
+    return Request(plan, rows)
+
+
+def limit_events(
+    body: ForecastBody, plan: Plan, num_given: int, max_events: int
+) -> None:
+    """Refuse a forecast that computes more events than one may, the given ones too.
+
+    Raises:
+        TooManyEvents: It does.
+    """
+    num_rows = len(body.instances)
+    num_events = num_given + num_rows * plan.num_paths * plan.horizon
+    if num_events > max_events:
+        raise TooManyEvents(
+            f"{num_rows} rows of {plan.num_paths} paths of {plan.horizon} events, with "
+            f"{num_given} given events, are {num_events} events; at most {max_events} "
+            "are computed in a forecast. Ask for fewer paths (samples, beams), a "
+            "shorter horizon, or send fewer events.",
+            max_events=max_events,
+        )
+
+
+def build_plan(body: ForecastBody) -> Plan:
+    """Read what is asked for; samples without a seed get one, which the answer names.
+
+    Raises:
+        InvalidRequest: The options contradict each other.
+    """
+    if body.samples is None and body.seed is not None:
+        raise InvalidRequest(
+            "seed is of samples, and none are asked for: the most probable path needs "
+            "no chance. Leave it out, or add samples."
+        )
+    if body.samples is not None and body.beams is not None:
+        raise InvalidRequest(
+            "the body has both samples and beams; send samples to draw paths, beams to "
+            "look for the most probable one."
+        )
+    seed = secrets.randbelow(MAX_SEED) if body.seed is None else body.seed
+    return Plan(body.horizon, body.samples, seed, body.beams or DEFAULT_BEAMS)
+
+
+def parse_row(position: int, raw: msgspec.Raw, model: Model) -> Row | Refused:
+    """Parse one row; a refusal names the row."""
+    where = f"instances[{position}]"
+    try:
+        if memoryview(raw)[0] == ord("["):
+            bare = decode(raw, list[Any])
+            return Row(model.encoder.encode(bare), events=bare)
+        return build_row(decode(raw, ObjectRow), model)
+    except msgspec.ValidationError as error:
+        return Refused(wrong_form(error, where, ObjectRow))
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
+        return Refused(InvalidRequest(f"{where} cannot be read ({error})."))
+    except CarryoverError as error:
+        return Refused(name_row(error, where))
+
+
+def decode(raw: msgspec.Raw, form: type[T]) -> T:
+    """Decode a row; a very long one with breaks."""
+    if len(memoryview(raw)) <= LONG_LIST_BYTES:
+        return msgspec.json.decode(raw, type=form)
+    return msgspec.convert(load_json(bytes(raw)), form)
+
+
+def build_row(row: ObjectRow, model: Model) -> Row:
+    """Hand a row to the engine's form; it may be without events."""
+    session = row.session if isinstance(row.session, str) else None
+    token = row.memory if isinstance(row.memory, str) else None
+    if session is not None and token is not None:
+        raise InvalidRequest(
+            "the row has both session and memory; send the one that is to be continued."
+        )
+    if session is not None:
+        check_session_id(session)
+    sequence = np.zeros((0, *model.encoder.columns), model.encoder.dtype)
+    if row.sequence:
+        sequence = model.encoder.encode(row.sequence)
+    return Row(sequence, session, token, at=row.at, events=row.sequence)
+
+
+def render_body(
+    request: Request, results: Sequence[Forecast | CarryoverError], model: Model
+) -> bytes:
+    """Write the answer of a forecast call."""
+    answer: dict[str, Any] = {
+        "predictions": [
+            render_row(row, result, request.plan)
+            for row, result in zip(request.rows, results, strict=True)
+        ],
+        "model_version": str(model.manifest.version),
+    }
+    if request.plan.samples is not None:
+        answer["seed"] = request.plan.seed
+    if warnings := warn(request.rows, model):
+        answer["warnings"] = warnings
+    return orjson.dumps(answer, option=JSON_OPTIONS)
+
+
+def warn(rows: Sequence[Row | Refused], model: Model) -> list[str]:
+    """Warn of events that training has not seen, where the model takes them."""
+    found = [
+        warn_of_unknown(model.encoder, row.events or (), f"instances[{k}]: sequence")
+        for k, row in enumerate(rows)
+        if isinstance(row, Row) and model.encoder.unknown is not None
+    ]
+    return [warning for warning in found if warning]
+
+
+def render_row(
+    row: Row | Refused, result: Forecast | CarryoverError, plan: Plan
+) -> Any:
+    """Write one row's paths, or its problem document."""
+    if isinstance(result, CarryoverError):
+        return problem(result)
+    labels = result.model.manifest.labels or []
+    paths = [render_path(path, labels) for path in result.paths]
+    answer: dict[str, Any] = {"path": paths[0]}
+    if plan.samples is not None:
+        answer = {"samples": paths}
+    answer["step"] = result.step
+    if row.session is not None:
+        answer["session"] = row.session
+    answer["model_version"] = str(result.model.manifest.version)
+    if result.migrated_from is not None:
+        answer["migrated_from"] = str(result.migrated_from)
+    if result.is_reset:
+        answer["reset"] = True
+    return answer
+
+
+def render_path(path: Path, labels: Sequence[str]) -> dict[str, Any]:
+    """Write one path: its numbers with the digits of a float32, as a prediction's."""
+    return {
+        "events": [labels[k] for k in path.events],
+        "probabilities": np.array(path.probabilities, np.float32),
+        "log_probability": np.float32(path.log_probability),
+    }

@@ -1,0 +1,165 @@
+"""The v1 dialect's descriptions of a model: status and metadata, in both tongues.
+
+TensorFlow Serving's form and KServe's, or the service's own, in one body each. Knows
+the manifest; the SavedModel itself is not opened for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import msgspec
+
+from service.registry.artifact import Manifest
+from service.registry.catalog import Model
+
+DTYPES = {
+    "event": "DT_STRING",
+    "time": "DT_STRING",
+    "category": "DT_STRING",
+    "number": "DT_FLOAT",
+    "vector": "DT_FLOAT",
+    "index": "DT_INT32",
+}
+
+
+class Detail(msgspec.Struct):
+    """How a version's loading went."""
+
+    error_code: str = "OK"
+    error_message: str = ""
+
+
+class VersionStatus(msgspec.Struct):
+    """One version, in TensorFlow Serving's form."""
+
+    version: str
+    state: str = "AVAILABLE"
+    status: Detail = msgspec.field(default_factory=Detail)
+
+
+class ModelStatus(msgspec.Struct):
+    """A served model: KServe's `name` and `ready`, TensorFlow Serving's versions."""
+
+    name: str
+    ready: bool
+    model_version_status: list[VersionStatus]
+
+
+class ModelList(msgspec.Struct):
+    """The served models, as KServe V1 lists them."""
+
+    models: list[str]
+
+
+class ModelSpec(msgspec.Struct):
+    """Which model, in TensorFlow Serving's words."""
+
+    name: str
+    signature_name: str
+    version: str
+
+
+class ModelMetadata(msgspec.Struct):
+    """A model's metadata: TensorFlow Serving's, and the manifest's members."""
+
+    model_spec: ModelSpec
+    metadata: dict[str, Any]
+    name: str
+    version: int
+    task: str
+    input: dict[str, Any]
+    output: dict[str, Any]
+    memory: dict[str, list[int]]
+    memory_bytes: int
+
+
+def describe_status(
+    name: str, versions: Iterable[int], failures: Mapping[int, str]
+) -> ModelStatus:
+    """Say which versions of a model are served, the newest first.
+
+    Args:
+        name: The model.
+        versions: Its served versions.
+        failures: Why others cannot be served, by version.
+    """
+    served = {version: VersionStatus(str(version)) for version in versions}
+    failed = {
+        version: VersionStatus(str(version), "END", Detail("INTERNAL", reason))
+        for version, reason in failures.items()
+    }
+    newest_first = sorted((failed | served).items(), reverse=True)
+    return ModelStatus(name, bool(served), [status for _, status in newest_first])
+
+
+def describe_model(model: Model) -> dict[str, Any]:
+    """Show what a model takes and answers.
+
+    Returns:
+        TensorFlow Serving's `model_spec` and `metadata` with the signature
+        `serving_default`, and the manifest without what only the service needs.
+    """
+    manifest = model.manifest
+    shown = msgspec.to_builtins(manifest)
+    del shown["files"]
+    version = str(manifest.version)
+    signatures = {"serving_default": describe_signature(manifest)}
+    return {
+        "model_spec": {"name": manifest.name, "signature_name": "", "version": version},
+        "metadata": {"signature_def": {"signature_def": signatures}},
+        **shown,
+        "memory_bytes": model.memory_bytes,
+    }
+
+
+def describe_signature(manifest: Manifest) -> dict[str, Any]:
+    """Write the signature of whole sequences as TensorFlow Serving writes it."""
+    output = manifest.output
+    names = [output["name"], *output.get("others", ())]
+    shapes = [output_shape(output), *[None for _ in names[1:]]]
+    return {
+        "inputs": {
+            field["name"]: describe_tensor(
+                f"serving_default_{field['name']}:0",
+                DTYPES[field["type"]],
+                [-1, -1, field["size"]] if field["type"] == "vector" else [-1, -1],
+            )
+            for field in input_fields(manifest)
+        },
+        "outputs": {
+            name: describe_tensor(f"StatefulPartitionedCall:{k}", "DT_FLOAT", shape)
+            for k, (name, shape) in enumerate(zip(names, shapes, strict=True))
+        },
+        "method_name": "tensorflow/serving/predict",
+        "defaults": {},
+    }
+
+
+def input_fields(manifest: Manifest) -> list[dict[str, Any]]:
+    """List the inputs of the signature: the fields of records, or the sequence."""
+    schema = manifest.input
+    if schema["kind"] == "record":
+        return list(schema["fields"])
+    return [{**schema, "name": "sequence", "type": schema["kind"]}]
+
+
+def output_shape(output: dict[str, Any]) -> list[int] | None:
+    """Tell the shape of the main output after the last event, if the manifest does."""
+    if "labels" in output:
+        return [-1, len(output["labels"])]
+    if "horizon" not in output:
+        return None
+    quantiles = [len(output["quantiles"])] if "quantiles" in output else []
+    return [-1, output["horizon"], *quantiles]
+
+
+def describe_tensor(name: str, dtype: str, shape: list[int] | None) -> dict[str, Any]:
+    """Write one tensor; sizes are strings, as protocol buffers' JSON has int64."""
+    dims = [{"size": str(size), "name": ""} for size in shape or ()]
+    return {
+        "dtype": dtype,
+        "tensor_shape": {"dim": dims, "unknown_rank": shape is None},
+        "name": name,
+    }

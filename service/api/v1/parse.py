@@ -1,0 +1,246 @@
+"""The v1 dialect: TensorFlow Serving's and KServe V1's predict call, with memory.
+
+Knows the JSON of `:predict` and `:explain`; neither routes nor status lines. A body
+whose form is right is decoded at once; any other is read again, carefully, so that one
+bad row spoils no other (`v1_careful`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Any, NoReturn
+
+import msgspec
+from msgspec import UNSET
+
+from service.api.json_loading import load_body
+from service.api.rows import too_many_rows
+from service.api.v1 import sequence_inputs
+from service.api.v1.columns import read_columns
+from service.api.v1.diagnose import (
+    Form,
+    check_member,
+    load_json,
+    read_carefully,
+    read_row,
+    unreadable_refused,
+    wrong_form,
+)
+from service.api.v1.row import parse_row
+from service.api.v1.schema import (
+    ObjectRow,
+    Options,
+    ParsedRow,
+    PredictBody,
+    Request,
+)
+from service.api.v1.wording import to_float32, wording_of
+from service.common.loop import LARGE_BYTES, LONG_LIST_BYTES, take_break
+from service.engine.idempotency import Idempotency, stamp
+from service.engine.rows import Refused, Row
+from service.errors import EmptySequence, InvalidRequest
+from service.registry.artifact import Manifest
+from service.registry.catalog import Model
+
+DECODER = msgspec.json.Decoder(PredictBody)
+ROW_DECODER = msgspec.json.Decoder(ObjectRow | list[Any])
+UNREADABLE = (msgspec.MsgspecError, RecursionError, UnicodeDecodeError)
+SIGNATURE = "serving_default"
+
+
+def parse_body(
+    data: bytes,
+    model: Model,
+    *,
+    max_rows: int,
+    explain: bool = False,
+    idempotency: Idempotency | None = None,
+) -> Request:
+    """Parse the body of a predict or explain call.
+
+    Args:
+        data: The body.
+        model: Whose events the rows hold.
+        max_rows: Most rows accepted.
+        explain: Whether every timestep is to be shown.
+        idempotency: The request's key and fingerprint, if it has a key.
+
+    Returns:
+        The options and the rows; a bad row of `instances` is refused and spoils no
+        other.
+
+    Raises:
+        InvalidRequest: The body as a whole cannot be used.
+    """
+    return parse_rows(
+        *decode(data, model.manifest, max_rows),
+        model,
+        max_rows=max_rows,
+        explain=explain,
+        idempotency=idempotency,
+    )
+
+
+def parse_rows(
+    body: PredictBody,
+    forms: Sequence[Form | str],
+    model: Model,
+    *,
+    max_rows: int,
+    explain: bool,
+    idempotency: Idempotency | None,
+) -> Request:
+    """Parse a decoded body; see `parse`."""
+    options = check_body(body, model)
+    field = "inputs" if options.is_columnar else "instances"
+    if options.is_columnar:
+        forms = read_columns(body.inputs, model.manifest, max_rows)
+    check_rows(forms, max_rows, field)
+    is_last_only = options.is_last_only and not explain
+    rows: list[ParsedRow] = []
+    for k, form_or_text in enumerate(forms):
+        where = f"{field}[{k}]"
+        form = decode_row(form_or_text, model, where)
+        if idempotency is not None:
+            choose_id(form, k, idempotency)
+        rows.append(parse_row(where, form, model, is_last_only))
+        take_break()
+    if options.is_columnar:
+        refuse_tensor(rows)
+    if body.memory_format == "plain":
+        rows = [parsed.replace(row=ask_plain(parsed.row)) for parsed in rows]
+    if idempotency is not None:
+        rows = [
+            parsed.replace(row=stamp(parsed.row, k, idempotency))
+            for k, parsed in enumerate(rows)
+        ]
+    return Request(options, rows)
+
+
+def choose_id(form: Form, position: int, idempotency: Idempotency) -> None:
+    """Give a row that starts a sequence without an id the one a repeat will get."""
+    if isinstance(form, ObjectRow):
+        name = f"{idempotency.key}\0{position}\0".encode() + idempotency.fingerprint
+        sequence_inputs.choose_id(form, name)
+
+
+def decode(
+    data: bytes, manifest: Manifest, max_rows: int
+) -> tuple[PredictBody, Sequence[Form | str]]:
+    """Decode a body; the rows of a large one are left as text."""
+    if len(data) > LARGE_BYTES:
+        return decode_large(data, max_rows)
+    try:
+        body = DECODER.decode(data)
+        return body, body.instances or []
+    except UNREADABLE:
+        return read_carefully(data, manifest)
+
+
+def decode_large(data: bytes, max_rows: int) -> tuple[PredictBody, list[str]]:
+    """Decode a large body, up to the first thing that is wrong with it.
+
+    Raises:
+        InvalidJson: It is not JSON.
+        InvalidRequest: It does not have the right form.
+        TooManyRows: It has more rows.
+    """
+    with unreadable_refused():
+        document = load_body(
+            data.decode(), "instances", max_rows, msgspec.json.encode, check_member
+        )
+    rows: list[str] = []
+    if isinstance(document, dict) and isinstance(document.get("instances"), list):
+        rows, document["instances"] = document["instances"], []
+    try:
+        return msgspec.convert(document, PredictBody), rows
+    except msgspec.ValidationError as error:
+        raise wrong_form(error, "the body", PredictBody) from None
+
+
+def decode_row(row: Form | str, model: Model, where: str) -> Form:
+    """Decode a row that was left as text."""
+    if not isinstance(row, str):
+        return row
+    if len(row) <= LONG_LIST_BYTES:
+        with suppress(*UNREADABLE):
+            decoded: Form = ROW_DECODER.decode(row)
+            return decoded
+    value = load_json(row.encode())
+    if isinstance(value, list) and len(value) > model.encoder.max_events:
+        return value  # refused for its length, whatever is in it
+    return read_row(value, model.manifest, where)
+
+
+def ask_plain(row: Row | Refused) -> Row | Refused:
+    """Ask for a row's memory in the open, where the client holds it."""
+    if isinstance(row, Row) and row.seal_memory:
+        return row.replace(is_plain=True)
+    return row
+
+
+def refuse_tensor(rows: Sequence[ParsedRow]) -> None:
+    """Refuse columns, one tensor of all rows, where any of them is bad."""
+    for parsed in rows:
+        if isinstance(parsed.row, Refused):
+            raise parsed.row.error
+
+
+def check_body(body: PredictBody, model: Model) -> Options:
+    """Refuse a body that asks for what there is not; return what it asks for."""
+    is_columnar = body.inputs is not UNSET
+    if (body.instances is not UNSET) is is_columnar:
+        refuse_keys(is_columnar)
+    if body.signature_name and body.signature_name != SIGNATURE:
+        refuse_signature(body.signature_name)
+    default = wording_of(model).options
+    top, threshold = body.top, body.threshold
+    if body.returned == "last" and top is None and threshold is None:
+        return default._replace(is_columnar=True) if is_columnar else default
+    check_labels(body, model.manifest)
+    reached = default.threshold if threshold is None else to_float32(threshold)
+    return Options(body.returned == "last", top, reached, is_columnar)
+
+
+def check_labels(body: PredictBody, manifest: Manifest) -> None:
+    """Refuse to choose labels of a model that has none."""
+    chooses_labels = body.top is not None or body.threshold is not None
+    if manifest.labels is None and chooses_labels:
+        raise InvalidRequest(
+            f"top and threshold choose labels; {manifest.name} has none, it answers "
+            f"{manifest.output['name']}. Leave them out."
+        )
+
+
+def check_rows(rows: Sequence[object], max_rows: int, field: str = "instances") -> None:
+    """Refuse a body without rows, or with more than the service accepts."""
+    if not rows:
+        raise EmptySequence(f"{field} is empty; send at least one row.")
+    if len(rows) > max_rows:
+        raise too_many_rows(field, len(rows), max_rows)
+
+
+def refuse_keys(has_both: bool) -> NoReturn:
+    """Refuse a body with neither rows nor columns, or with both."""
+    if has_both:
+        raise InvalidRequest(
+            "the body has both instances and inputs; send rows as instances, or "
+            "columns as inputs.",
+            error="Not formatted correctly expecting only one of 'inputs' or "
+            "'instances' keys to exist ",
+        )
+    raise InvalidRequest(
+        "the body has neither instances nor inputs; expected rows, such as "
+        '{"instances": [["first event", "second event"]]}.',
+        error="Missing 'inputs' or 'instances' key",
+    )
+
+
+def refuse_signature(name: str) -> NoReturn:
+    """Refuse a signature the service does not serve."""
+    text = f'Serving signature name: "{name[:80]}" not found in signature def'
+    raise InvalidRequest(
+        f'{text}. Leave it out, or send "{SIGNATURE}".',
+        error=text,
+    )

@@ -1,0 +1,111 @@
+"""One row of the v1 dialect: from its checked form to the engine's row, or refused."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import numpy as np
+from msgspec import UNSET
+
+from service.api.v1.diagnose import Form, find_session
+from service.api.v1.event_spelling import mend
+from service.api.v1.schema import ObjectRow, ParsedRow
+from service.api.v1.sequence_inputs import read_sequence
+from service.engine.rows import Refused, Row
+from service.errors import CarryoverError, InvalidEvent, InvalidRequest, UnknownEvent
+from service.registry.catalog import Model
+from service.registry.encoding.events import warn_of_unknown
+from service.sessions.lifecycle import check_session_id
+from service.sessions.state_formats import read_object
+
+
+def parse_row(where: str, form: Form, model: Model, is_last_only: bool) -> ParsedRow:
+    """Parse one row; a refusal says where it stands, and the session it was for."""
+    if isinstance(form, Refused):
+        return ParsedRow(form)
+    try:
+        if isinstance(form, list):
+            sequence, events = encode(form, model)
+            row = Row(sequence, is_last_only=is_last_only)
+            return ParsedRow(row, True, warning=warn(where, events, model))
+        return parse_object(where, form, model, is_last_only)
+    except CarryoverError as error:
+        named = name_row(error, where)
+        sent = msgspec.structs.asdict(form) if isinstance(form, ObjectRow) else None
+        return ParsedRow(Refused(named, find_session(sent)))
+
+
+def name_row(error: CarryoverError, where: str) -> CarryoverError:
+    """Say which row an error is of."""
+    return type(error)(f"{where}: {error.detail}", **error.members)
+
+
+def warn(where: str, events: list[Any], model: Model) -> str | None:
+    """Warn of events that training has not seen, where the model takes them."""
+    if model.encoder.unknown is None:
+        return None
+    return warn_of_unknown(model.encoder, events, f"{where}: sequence")
+
+
+def parse_object(
+    where: str, row: ObjectRow, model: Model, is_last_only: bool
+) -> ParsedRow:
+    """Hand a row's options and encoded events to the engine's form."""
+    sequence_id = None
+    if row.sequence_id is not UNSET or row.sequence_control_input is not UNSET:
+        sequence_id = read_sequence(row)
+    check_options(row)
+    session, memory = row.session, row.memory
+    sequence, events = encode(row.sequence, model)
+    parsed = Row(
+        sequence,
+        None if session is UNSET else session,
+        memory if isinstance(memory, str) else None,
+        memory is not UNSET,
+        row.at,
+        row.start,
+        row.end,
+        row.ttl_seconds,
+        is_last_only=is_last_only,
+        # Without a memory no other version and no repeat can need them.
+        events=None if session is UNSET and memory is UNSET else events,
+        plain=read_object(memory) if isinstance(memory, dict) else None,
+    )
+    return ParsedRow(parsed, False, sequence_id, warn(where, events, model))
+
+
+def encode(events: list[Any], model: Model) -> tuple[np.ndarray, list[Any]]:
+    """Encode a row's events, also as TensorFlow Serving's clients spell them.
+
+    Returns:
+        The sequence, and the events in the service's own words.
+    """
+    try:
+        return model.encoder.encode(events), events
+    except (InvalidEvent, UnknownEvent):
+        mended = mend(events)
+        if mended is None:
+            raise
+        return model.encoder.encode(mended), mended
+
+
+def check_options(row: ObjectRow) -> None:
+    """Refuse options that contradict each other."""
+    if row.session is not UNSET:
+        if row.memory is not UNSET:
+            raise InvalidRequest(
+                "the row has both session and memory; send session when the service "
+                "is to remember, memory when the client does."
+            )
+        check_session_id(row.session)
+    elif row.start or row.end:
+        raise InvalidRequest(
+            "start and end belong to a session, and the row has none. Add a session, "
+            "or leave them out."
+        )
+    elif row.memory is UNSET and not (row.at is None and row.ttl_seconds is None):
+        raise InvalidRequest(
+            "at and ttl_seconds belong to a memory, and the row has none. Add a "
+            "session or a memory, or leave them out."
+        )

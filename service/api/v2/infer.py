@@ -1,0 +1,168 @@
+"""`infer` of the v2 dialect, from bytes to an answer.
+
+One function for the two ways a request comes in, as `service.api.v1.predict` has for
+v1. Knows the dialect, the codings and the engine; the web framework is the callers'
+business.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+from service.api.compression import COMPRESS, choose_coding, decompress
+from service.api.problems import JSON, Answer
+from service.api.rows import is_replayed, limit_events
+from service.api.v2.parse import parse_body
+from service.api.v2.render import RenderedBody, render_body, word_error
+from service.api.v2.schema import Request
+from service.common.loop import long_work, offload
+from service.engine.call import Wait
+from service.engine.engine import Engine
+from service.engine.idempotency import parse_key
+from service.engine.rows import Outcome, Result
+from service.errors import CarryoverError, InvalidRequest
+from service.registry.catalog import Model
+from service.settings import Settings
+from service.telemetry.statistics import Statistics, Times
+
+HEADER_LENGTH = "Inference-Header-Content-Length"
+BINARY = "application/octet-stream"
+MAX_DIGITS = 12
+# Compressed in about a millisecond.
+LONG_BYTES = 65_536
+
+
+class InferRequest(NamedTuple):
+    """What a request says beside its body.
+
+    Args:
+        model: Which network it is for.
+        tenant: Whom its sessions belong to.
+        version: The version its address names, if any.
+        key: Its `Idempotency-Key` header, if any.
+        header_length: Its `Inference-Header-Content-Length` header, if any.
+        coding: Its `Content-Encoding` header; empty for none.
+        accepted: Its `Accept-Encoding` header; empty for none.
+        reserve: Makes room for a number of bytes of its body, decompressed.
+    """
+
+    model: Model
+    tenant: str
+    version: int | None
+    key: str | None
+    header_length: str | None
+    coding: str
+    accepted: str
+    reserve: Callable[[int], None]
+
+
+class Parts(NamedTuple):
+    """What the call works with."""
+
+    engine: Engine
+    settings: Settings
+    statistics: Statistics
+
+
+def answer_infer(parts: Parts, asked: InferRequest, data: bytes) -> Answer:
+    """Answer a request, and count it.
+
+    Raises:
+        CarryoverError: The request cannot be answered.
+    """
+    began = time.perf_counter_ns()
+    manifest = asked.model.manifest
+    try:
+        answer, times = answer_request(parts, asked, data, began)
+    except CarryoverError:
+        taken = time.perf_counter_ns() - began
+        parts.statistics.record_failure(manifest.name, manifest.version, taken)
+        raise
+    num_rows = answer.num_rows or 0
+    parts.statistics.record_success(manifest.name, manifest.version, num_rows, times)
+    return answer
+
+
+def answer_request(
+    parts: Parts, asked: InferRequest, data: bytes, began: int
+) -> tuple[Answer, Times]:
+    """Parse, advance, render; tell what each took."""
+    settings = parts.settings
+    most = settings.max_body_bytes
+    content = decompress(data, asked.coding, max_bytes=most, reserve=asked.reserve)
+    with long_work(len(content), settings.request_timeout_seconds):
+        parsed = parse_body(
+            content,
+            read_header_length(asked.header_length),
+            asked.model,
+            max_rows=settings.max_rows,
+            key=None if asked.key is None else parse_key(asked.key),
+            scope=f"v2 infer {asked.version}",
+        )
+    if not parsed.memory.is_last_only:
+        limit_events(parsed.rows, settings.max_returned_events, "returned")
+    read, wait = time.perf_counter_ns(), Wait()
+    results = parts.engine.advance(
+        asked.model,
+        parsed.rows,
+        tenant=asked.tenant,
+        is_version_named=asked.version is not None,
+        timeout_seconds=settings.request_timeout_seconds,
+        wait=wait,
+    )
+    advanced = time.perf_counter_ns()
+    outcomes = require_outcomes(results, parsed, asked.model)
+    with long_work(0 if parsed.memory.is_last_only else len(content)):
+        rendered = render_body(parsed, outcomes, asked.model)
+    answer = write(rendered, asked.accepted)
+    if is_replayed(parsed.rows, results):
+        answer.headers["Idempotency-Replayed"] = "true"
+    written = time.perf_counter_ns()
+    queue = round(wait.seconds * 1e9)
+    engine = max(advanced - read - queue, 0)
+    times = Times(queue, read - began, engine, written - advanced)
+    return answer._replace(num_rows=len(outcomes)), times
+
+
+def require_outcomes(
+    results: Sequence[Result], parsed: Request, model: Model
+) -> list[Outcome]:
+    """Return the outcomes, if there is one for every row.
+
+    The protocol has one answer for all rows. Where there are several they have no
+    memory, so that a failed one leaves nothing half done.
+    """
+    for result in results:
+        if isinstance(result, CarryoverError):
+            raise word_error(result, parsed, model)
+    return [result for result in results if isinstance(result, Outcome)]
+
+
+def read_header_length(value: str | None) -> int | None:
+    """Read how many bytes of the body are JSON; None where all are."""
+    if value is None:
+        return None
+    if not (value.isascii() and value.isdigit() and len(value) <= MAX_DIGITS):
+        raise InvalidRequest(
+            f"{HEADER_LENGTH} is {value[:40]!r}; expected how many bytes of the body "
+            "are JSON, or 0 for none."
+        )
+    return int(value)
+
+
+def write(rendered: RenderedBody, accepted: str) -> Answer:
+    """Write the answer, compressed where the client accepts it."""
+    body, headers = rendered.body, {"Vary": "Accept-Encoding"}
+    if rendered.header_length is not None:
+        headers[HEADER_LENGTH] = str(rendered.header_length)
+    if accepted and (coding := choose_coding(accepted)):
+        # zlib lets other threads run; a large body takes it many milliseconds.
+        compress = COMPRESS[coding]
+        is_long = len(body) > LONG_BYTES
+        body = offload(compress, body) if is_long else compress(body)
+        headers["Content-Encoding"] = coding
+    return Answer(
+        200, body, JSON if rendered.header_length is None else BINARY, headers
+    )

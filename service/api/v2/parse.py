@@ -1,0 +1,148 @@
+"""The v2 dialect: the infer call of Open Inference, with Triton's sequences.
+
+Knows the JSON and the binary form of a request; neither routes nor status lines.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from hashlib import blake2b
+from typing import Any
+
+import numpy as np
+
+from service.api.v2.body import read_form
+from service.api.v2.events import encode_rows
+from service.api.v2.input_plan import plan_of
+from service.api.v2.outputs import choose_outputs
+from service.api.v2.parameters import read_memory
+from service.api.v2.raw import read_raw
+from service.api.v2.schema import Column, Remembering, Request, Wanted
+from service.engine.idempotency import FINGERPRINT_BYTES
+from service.engine.rows import Row
+from service.engine.sent_events import Columns, digest_events
+from service.errors import InvalidRequest
+from service.registry.catalog import Model
+from service.registry.encoding.events import warn_of_unknown
+
+
+def parse_body(
+    data: bytes,
+    header_length: int | None,
+    model: Model,
+    *,
+    max_rows: int,
+    key: str | None = None,
+    scope: str = "",
+) -> Request:
+    """Parse the body of an infer call.
+
+    Args:
+        data: The body, decompressed.
+        header_length: How many bytes of it are JSON, if it says so; 0 for a body that
+            is the one input.
+        model: Whose events it holds.
+        max_rows: Most rows accepted.
+        key: Idempotency key the request has beside the body, if any.
+        scope: What the address says besides the model, for the key's fingerprint.
+
+    Raises:
+        InvalidRequest: The body cannot be used.
+    """
+    if header_length == 0:
+        form, columns = read_raw(data, model)
+    else:
+        form, columns = read_form(data, header_length)
+    memory = read_memory(form.parameters)
+    named = {column.name: column for column in columns}
+    own = model.manifest.input_name
+    if own in named and "sequence" not in named:
+        named["sequence"] = named.pop(own)
+    sequences = encode_rows(named, model, max_rows=max_rows)
+    is_remembered = memory.session is not None or memory.token is not None
+    if is_remembered and len(sequences) > 1:
+        raise InvalidRequest(
+            f"the request has {len(sequences)} rows and one memory; a sequence "
+            "advances one row at a time. Send one row, of as many events as there are."
+        )
+    outputs = choose_outputs(form, memory, model)
+    if not is_remembered:
+        rows = [build_row(sequence, memory) for sequence in sequences]
+        return Request(rows, form.id, memory, outputs, warn(named, model))
+    (sequence,) = sequences
+    row = build_row(sequence, memory, find_events(named, model, len(sequence)))
+    name = memory.key or key
+    if name is not None:
+        events = digest_events(row, model.manifest.input)
+        row = row.replace(
+            key=name,
+            fingerprint=digest_request(events, memory, outputs, scope),
+            former_fingerprint=digest_request(
+                sequence.tobytes(), memory, outputs, scope
+            ),
+        )
+    return Request([row], form.id, memory, outputs, warn(named, model))
+
+
+def warn(columns: Mapping[str, Column], model: Model) -> str | None:
+    """Warn of events that training has not seen, where the model takes them."""
+    if model.encoder.unknown is None:
+        return None
+    texts = columns["sequence"].values
+    # Padding is no event; it is found out by `length`, not by what is there.
+    names = texts if isinstance(texts, list) else []
+    return warn_of_unknown(model.encoder, names)
+
+
+def build_row(
+    sequence: np.ndarray, memory: Remembering, events: Sequence[Any] | None = None
+) -> Row:
+    """Hand a row and its memory to the engine's form."""
+    return Row(
+        sequence=sequence,
+        session=memory.session,
+        token=memory.token or None,
+        seal_memory=memory.token is not None,
+        at=memory.at,
+        start=memory.start,
+        end=memory.end,
+        ttl_seconds=memory.ttl_seconds,
+        is_strict=memory.session is not None,
+        is_last_only=memory.is_last_only,
+        events=events,
+    )
+
+
+def find_events(
+    columns: Mapping[str, Column], model: Model, length: int
+) -> Sequence[Any] | None:
+    """Return a row's events as they were sent, where any of it came by name."""
+    if model.manifest.input["kind"] == "record":
+        plan = plan_of(model)
+        sizes = zip(plan.names, plan.sizes, strict=True)
+        own = {n: list_events(columns[n], size) for n, size in sizes if n in columns}
+        return Columns(own, length)
+    column = columns.get("sequence")
+    if column is None or not isinstance(column.values, list):
+        return None
+    return column.values[:length]
+
+
+def list_events(column: Column, size: tuple[int, ...]) -> list[str] | np.ndarray:
+    """Return a field's values, one for each event: names, numbers, or vectors."""
+    values = column.values
+    return values if isinstance(values, list) else values.reshape(-1, *size)
+
+
+def digest_request(
+    events: bytes, memory: Remembering, outputs: Sequence[Wanted], scope: str
+) -> bytes:
+    """Digest what is asked for, not its form.
+
+    The same request in JSON and in binary, under another request id, is the same.
+    """
+    asked = [(wanted.name, wanted.num_classes) for wanted in outputs]
+    options = repr((scope, memory._replace(key=None, sequence_id=None), asked))
+    digest = blake2b(options.encode(), digest_size=FINGERPRINT_BYTES)
+    digest.update(events)
+    return digest.digest()

@@ -1,0 +1,194 @@
+"""The v2 dialect's answers: outcomes to JSON, and to binary tensors behind it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import orjson
+
+from service.api.json_writing import JSON_OPTIONS, in_pieces
+from service.api.v2.input_plan import plan_of
+from service.api.v2.schema import Remembering, Request, Wanted
+from service.api.v2.tensors import write_texts
+from service.common.times import format_time
+from service.engine.rows import Outcome
+from service.errors import CarryoverError, SequenceNotStarted
+from service.registry.catalog import Model
+
+NEVER_STARTED = (
+    "inference request for sequence {id} to model '{model}' must specify the START "
+    "flag on the first request of the sequence"
+)
+
+
+class RenderedBody(NamedTuple):
+    """Body of an answer.
+
+    Attributes:
+        body: Its bytes.
+        header_length: How many of them are JSON; None where all are.
+    """
+
+    body: bytes
+    header_length: int | None
+
+
+def render_body(
+    request: Request, outcomes: Sequence[Outcome], model: Model
+) -> RenderedBody:
+    """Write the answer of an infer call.
+
+    Args:
+        request: The parsed request.
+        outcomes: What became of each of its rows.
+        model: Who answered.
+    """
+    # A pinned memory may be another version's than the one that was asked.
+    model = outcomes[0].model or model
+    known = plan_of(model).outputs
+    outputs = [wanted for wanted in request.outputs if wanted.name in known]
+    answer: dict[str, Any] = {
+        "model_name": model.manifest.name,
+        "model_version": str(model.manifest.version),
+    }
+    if request.id is not None:
+        answer["id"] = request.id
+    answer["parameters"] = render_parameters(request, outcomes, model)
+    tails: list[bytes] = []
+    answer["outputs"] = [
+        render_output(wanted, request, outcomes, model, tails) for wanted in outputs
+    ]
+    head = orjson.dumps(answer, option=JSON_OPTIONS)
+    if not any(wanted.is_binary for wanted in outputs):
+        return RenderedBody(head, None)
+    return RenderedBody(b"".join([head, *tails]), len(head))
+
+
+def render_parameters(
+    request: Request, outcomes: Sequence[Outcome], model: Model
+) -> dict[str, Any]:
+    """Tell where the memory is now, and until when."""
+    parameters: dict[str, Any] = {"model_version": str(model.manifest.version)}
+    if request.warning is not None:
+        parameters["warning"] = request.warning
+    if len(outcomes) > 1:
+        return parameters
+    return parameters | render_memory(request.memory, outcomes[0])
+
+
+def render_memory(memory: Remembering, outcome: Outcome) -> dict[str, Any]:
+    """Tell what became of the memory of a request's one row."""
+    told = {
+        "step": outcome.step,
+        "sequence_id": memory.sequence_id,
+        "sequence_end": memory.end or None,
+        "sequence_restarted": outcome.is_restarted or None,
+        "migrated_from": outcome.migrated_from and str(outcome.migrated_from),
+        "reset": outcome.is_reset or None,
+        "memory": outcome.token,
+        "expires_at": outcome.expires_at and format_time(outcome.expires_at),
+    }
+    return {name: value for name, value in told.items() if value is not None}
+
+
+def render_output(
+    wanted: Wanted,
+    request: Request,
+    outcomes: Sequence[Outcome],
+    model: Model,
+    tails: list[bytes],
+) -> dict[str, Any]:
+    """Describe one output; a binary one's bytes are appended to `tails`."""
+    values = collect(wanted.name, request.memory, outcomes, model)
+    if wanted.num_classes:
+        return render_classes(values, wanted, model, tails)
+    output: dict[str, Any] = {
+        "name": wanted.name,
+        "datatype": "BOOL" if values.dtype == bool else "FP32",
+        "shape": list(values.shape),
+    }
+    if wanted.is_binary:
+        tails.append(values.tobytes())
+        output["parameters"] = {"binary_data_size": len(tails[-1])}
+    else:
+        output["data"] = in_pieces(values.ravel())
+    return output
+
+
+def collect(
+    name: str, memory: Remembering, outcomes: Sequence[Outcome], model: Model
+) -> np.ndarray:
+    """Lay an output of all rows into one tensor, padded where rows are shorter.
+
+    Returns:
+        float32 or bool of shape (batch, ...), or (batch, timesteps, ...) where all
+        timesteps are wanted. Padding is 0, of surprise NaN.
+    """
+    if name == "surprise":
+        return pad([surprise_of(outcome) for outcome in outcomes], np.nan)
+    plan = plan_of(model)
+    source = plan.main if name == "decided" else name
+    outputs = [outcome.outputs[source] for outcome in outcomes]
+    if not memory.is_last_only:
+        values = pad(outputs, 0)
+    elif len(outputs) == 1:
+        values = outputs[0][-1:]
+    else:
+        values = np.stack([output[-1] for output in outputs])
+    if name == "decided":
+        return np.asarray(values >= plan.threshold)
+    return values.astype("<f4", copy=False)
+
+
+def surprise_of(outcome: Outcome) -> np.ndarray:
+    """Return -ln p of each arriving event; nothing was expected before the first."""
+    surprise = outcome.outputs["surprise"]
+    if outcome.is_continued:
+        return surprise
+    return np.concatenate([np.full_like(surprise[:1], np.nan), surprise[1:]])
+
+
+def pad(rows: Sequence[np.ndarray], filler: float) -> np.ndarray:
+    """Stack rows of different lengths, the shorter ones filled up behind."""
+    longest = max(len(row) for row in rows)
+    padded = np.full((len(rows), longest, *rows[0].shape[1:]), filler, "<f4")
+    for k, row in enumerate(rows):
+        padded[k, : len(row)] = row
+    return padded
+
+
+def render_classes(
+    values: np.ndarray, wanted: Wanted, model: Model, tails: list[bytes]
+) -> dict[str, Any]:
+    """Name the largest values: BYTES `value:index:label`, the largest first."""
+    rows = values.reshape(len(values), -1).astype(np.float32)
+    order = np.argsort(-rows, axis=1, kind="stable")[:, : wanted.num_classes]
+    labels = model.manifest.labels
+    is_named = labels is not None and rows.shape[1] == len(labels)
+    texts = [
+        f"{row[k]:f}:{k}" + (f":{labels[k]}" if is_named and labels else "")
+        for row, best in zip(rows, order.tolist(), strict=True)
+        for k in best
+    ]
+    output: dict[str, Any] = {
+        "name": wanted.name,
+        "datatype": "BYTES",
+        "shape": list(order.shape),
+    }
+    if wanted.is_binary:
+        tails.append(write_texts(texts))
+        output["parameters"] = {"binary_data_size": len(tails[-1])}
+    else:
+        output["data"] = texts
+    return output
+
+
+def word_error(error: CarryoverError, request: Request, model: Model) -> CarryoverError:
+    """Give an error the text Triton's clients know it by."""
+    if isinstance(error, SequenceNotStarted):
+        error.members["error"] = NEVER_STARTED.format(
+            id=request.memory.sequence_id, model=model.manifest.name
+        )
+    return error

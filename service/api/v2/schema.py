@@ -1,0 +1,105 @@
+"""The v2 dialect's forms: the JSON of an infer request, and what was read from it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated, NamedTuple
+
+import msgspec
+import numpy as np
+from msgspec import UNSET, UnsetType
+
+from service.engine.rows import Row
+
+# No tensor within a body is longer; it keeps products of a shape small.
+MAX_DIM = 2**31 - 1
+Dim = Annotated[int, msgspec.Meta(ge=0, le=MAX_DIM)]
+Value = str | int | float | bool
+Parameters = dict[str, Value]
+
+
+class InputForm(msgspec.Struct):
+    """An input tensor as it stands in the request."""
+
+    name: str
+    shape: list[Dim]
+    datatype: str
+    parameters: Parameters = {}
+    data: msgspec.Raw | UnsetType = UNSET
+
+
+class OutputForm(msgspec.Struct):
+    """An output tensor that is asked for."""
+
+    name: str
+    parameters: Parameters = {}
+
+
+class Form(msgspec.Struct):
+    """The JSON of an infer request."""
+
+    inputs: list[InputForm]
+    id: str | None = None
+    parameters: Parameters = {}
+    outputs: list[OutputForm] | None = None
+
+
+class Column(NamedTuple):
+    """The values of an input tensor, row-major.
+
+    Attributes:
+        name: The tensor's name.
+        datatype: Its datatype.
+        shape: Its shape.
+        values: Names of a BYTES tensor; else a flat array, in which numbers that came
+            as JSON are float64 or int64.
+    """
+
+    name: str
+    datatype: str
+    shape: tuple[int, ...]
+    values: list[str] | np.ndarray
+
+
+class Wanted(NamedTuple):
+    """An output that is asked for: in which form, and of how many classes."""
+
+    name: str
+    is_binary: bool
+    num_classes: int = 0
+
+
+class Remembering(NamedTuple):
+    """What the parameters say of memory.
+
+    Attributes:
+        sequence_id: The id as it came; None where the request has none.
+        session: The session of that id.
+        start: Whether the sequence begins with this request.
+        end: Whether it ends with it.
+        at: The step the client believes the sequence is at.
+        ttl_seconds: Idle lifetime asked for.
+        key: Idempotency key, if there is one.
+        token: Sealed memory; empty to begin with one, None for none.
+        is_last_only: Whether outputs are wanted after the last event only.
+    """
+
+    sequence_id: int | str | None = None
+    session: str | None = None
+    start: bool = False
+    end: bool = False
+    at: int | None = None
+    ttl_seconds: float | None = None
+    key: str | None = None
+    token: str | None = None
+    is_last_only: bool = True
+
+
+class Request(NamedTuple):
+    """A parsed infer request; `warning` is what its answer has to warn of."""
+
+    rows: Sequence[Row]
+    id: str | None
+    memory: Remembering
+    outputs: Sequence[Wanted]
+    warning: str | None = None

@@ -1,0 +1,1 @@
+"""What every room uses: values, times, files shared by processes, the event loop."""

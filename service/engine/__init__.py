@@ -1,0 +1,1 @@
+"""The engine: advances rows by batches of cells. Knows no HTTP."""

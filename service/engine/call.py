@@ -1,0 +1,73 @@
+"""What the rows of a request share on their way through the engine."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+from service.registry.backends.base import Signature
+from service.registry.catalog import Model
+from service.sessions.lifecycle import SessionKey, check_key
+
+
+class Wait:
+    """How long a request waited in the engine's queue; its caller reads it.
+
+    Attributes:
+        seconds: Of the row that waited longest, until the tick that took it in last: a
+            row that lost a race is taken in again.
+    """
+
+    __slots__ = ("seconds",)
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+
+
+class Call:
+    """What all rows of a request share.
+
+    Args:
+        model: The network.
+        tenant: Whom sessions and tokens belong to.
+        signature: `explain` for the gates too.
+        is_version_named: Whether the client named the model's version.
+        wait: Where its time in the queue is measured, if anybody asks.
+    """
+
+    __slots__ = (
+        "_begin_of_key",
+        "is_version_named",
+        "model",
+        "signature",
+        "tenant",
+        "wait",
+    )
+
+    def __init__(
+        self,
+        model: Model,
+        tenant: str,
+        signature: Signature,
+        is_version_named: bool = False,
+        wait: Wait | None = None,
+    ) -> None:
+        self.model = model
+        self.tenant = tenant
+        self.signature = signature
+        self.is_version_named = is_version_named
+        self.wait = wait
+        self._begin_of_key = begin_key(tenant, model.manifest.name)
+
+    def key(self, session: str) -> bytes:
+        """Name a session among all tenants and models, as the store does.
+
+        Raises:
+            InvalidRequest: No store has such a key.
+        """
+        return check_key(self._begin_of_key + session.encode())
+
+
+@lru_cache(maxsize=1024)
+def begin_key(tenant: str, model: str) -> bytes:
+    """Return what the keys of a tenant's sessions of a model begin with."""
+    return SessionKey(tenant, model, "").encode()

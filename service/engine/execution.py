@@ -1,0 +1,199 @@
+"""One call of a network: the next timesteps of several runs, whatever their lengths.
+
+Gathers events and memories, runs the program, hands outputs and memories back. Knows
+neither sessions nor stores, nor which runs come next in a tick: `service.engine.lane`
+does.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections import deque
+from collections.abc import Sequence
+from itertools import islice
+
+import numpy as np
+
+from service.common.loop import look_up
+from service.engine.rollout import Run
+from service.engine.rows import Advanced
+from service.errors import DeadlineExceeded, NonFiniteResult
+from service.registry.backends.base import Signature
+from service.registry.catalog import Model
+
+# A runtime sees so many rows at most when it plans a call; no call takes more.
+MAX_PLANNED_ROWS = 1024
+ONES = np.ones(MAX_PLANNED_ROWS, np.int32)
+
+
+def advance_runs(
+    model: Model, signature: Signature, runs: Sequence[Run], timesteps: int
+) -> set[int]:
+    """Advance runs together by up to so many timesteps each.
+
+    Args:
+        model: The network.
+        signature: `advance`, or `explain` for the gates too.
+        runs: Whose next events to absorb; each has at least one left.
+        timesteps: Most of them a run takes; one with fewer left takes those.
+
+    Returns:
+        Positions of the runs whose outputs or memory are not finite numbers; those
+        did not advance.
+    """
+    tensors = split_memory(gather_memory(model, runs), model)
+    if timesteps == 1:
+        lengths: Sequence[int] = [1] * len(runs)
+        tensors["length"] = ONES[: len(runs)]
+    else:
+        lengths = [min(run.remaining, timesteps) for run in runs]
+        tensors["length"] = np.array(lengths, np.int32)
+    tensors["sequence"] = gather_events(runs, lengths)
+    results = model.runtime.run(signature, tensors)
+    packed = join_memory(results, model, len(runs))
+    bad = find_bad([packed, *results.values()], lengths)
+    content, size = packed.tobytes(), model.memory_bytes
+    for k, run in enumerate(runs):
+        if k not in bad:
+            run.take(results, k, lengths[k], content[k * size : (k + 1) * size])
+    return bad
+
+
+def advance_batch(
+    model: Model,
+    signature: Signature,
+    sequences: Sequence[np.ndarray],
+    memories: Sequence[bytes | None],
+    *,
+    deadline: float = math.inf,
+    is_last_only: bool = False,
+) -> list[Advanced | NonFiniteResult]:
+    """Advance sequences to their ends, together; other requests go on in between.
+
+    Args:
+        model: The network.
+        signature: `advance`, or `explain` for the gates too.
+        sequences: Encoded events of each, of shape (timesteps[, columns]).
+        memories: Memory of each as stored; None for one that has not begun.
+        deadline: When to give up, by `time.monotonic`.
+        is_last_only: Whether to keep outputs of the last timestep only.
+
+    Raises:
+        DeadlineExceeded: It has come.
+
+    Returns:
+        For each what came out, or why that is nothing to go on with.
+    """
+    runs = [Run(s, m, is_last_only) for s, m in zip(sequences, memories, strict=True)]
+    waiting, failed = deque(runs), set[Run]()
+    began = time.monotonic()
+    while waiting:
+        remaining = [run.remaining for run in islice(waiting, MAX_PLANNED_ROWS)]
+        num_rows, timesteps = model.runtime.plan(signature, remaining)
+        taken = [waiting.popleft() for _ in range(num_rows)]
+        bad = advance_runs(model, signature, taken, timesteps)
+        failed |= {taken[k] for k in bad}
+        waiting.extend(run for run in taken if run.remaining and run not in failed)
+        look_up()
+        if waiting and time.monotonic() > deadline:
+            raise too_late(time.monotonic() - began)
+    return [non_finite() if run in failed else run.ahead() for run in runs]
+
+
+def too_late(seconds: float) -> DeadlineExceeded:
+    """Return the error of a row that was given up."""
+    return DeadlineExceeded(
+        f"the row had not come to its end after {seconds:.1f} s and was given up; its "
+        "memory is as it was. Send it again, or fewer events at a time."
+    )
+
+
+def non_finite() -> NonFiniteResult:
+    """Return the error of a step that led to no number."""
+    return NonFiniteResult(
+        "the network's answer is not a finite number; the step was not taken and the "
+        "memory is as it was. Check the events for extreme values."
+    )
+
+
+def gather_events(runs: Sequence[Run], lengths: Sequence[int]) -> np.ndarray:
+    """Stack the runs' next events, zeros behind the shorter ones.
+
+    Returns:
+        Of shape (batch, timesteps) or (batch, timesteps, columns).
+    """
+    # A sequence that is taken whole need not be cut.
+    parts = [
+        run.sequence
+        if len(run.sequence) == length
+        else run.sequence[run.position : run.position + length]
+        for run, length in zip(runs, lengths, strict=True)
+    ]
+    if len(parts) == 1:
+        return parts[0][None]
+    longest = max(lengths)
+    if min(lengths) == longest:
+        return np.array(parts)
+    padded = np.zeros((len(runs), longest, *parts[0].shape[1:]), parts[0].dtype)
+    for k, part in enumerate(parts):
+        padded[k, : len(part)] = part
+    return padded
+
+
+def gather_memory(model: Model, runs: Sequence[Run]) -> np.ndarray:
+    """Lay the runs' memories one below the other, of shape (batch, size)."""
+    content = b"".join([run.memory or model.no_memory for run in runs])
+    return np.frombuffer(content, model.memory_dtype).reshape(len(runs), -1)
+
+
+def split_memory(packed: np.ndarray, model: Model) -> dict[str, np.ndarray]:
+    """Cut packed memories into the network's tensors."""
+    tensors = {
+        name: packed[:, start:stop] for name, start, stop, _ in model.memory_layout
+    }
+    for name, _, _, shape in model.memory_layout:
+        if len(shape) > 1:
+            tensors[name] = tensors[name].reshape(len(packed), *shape)
+    return tensors
+
+
+def join_memory(
+    results: dict[str, np.ndarray], model: Model, num_rows: int
+) -> np.ndarray:
+    """Take the memories out of a call's results and pack them: (batch, size)."""
+    parts = [results.pop(name) for name, *_ in model.memory_layout]
+    if len(parts) == 1:
+        return parts[0].reshape(num_rows, -1)
+    if not parts:  # a network that answers each event alone
+        return np.zeros((num_rows, 0), "float32")
+    if any(part.ndim > 2 for part in parts):
+        parts = [part.reshape(num_rows, -1) for part in parts]
+    return np.concatenate(parts, axis=1)
+
+
+def find_bad(arrays: Sequence[np.ndarray], lengths: Sequence[int]) -> set[int]:
+    """Find the rows in which something is not a finite number.
+
+    Args:
+        arrays: Outputs of shape (batch, timesteps, ...) and memories (batch, size).
+        lengths: How many timesteps of each row count; the rest is padding.
+    """
+    if all(map(is_surely_finite, arrays)):
+        return set()
+    memory, *outputs = arrays
+    return {
+        k
+        for k, length in enumerate(lengths)
+        if not np.isfinite(memory[k]).all()
+        or not all(np.isfinite(output[k, :length]).all() for output in outputs)
+    }
+
+
+def is_surely_finite(array: np.ndarray) -> bool:
+    """Tell in one pass, without a temporary array, that every number is finite.
+
+    A NaN or an infinity shows in the sum of squares. So may finite numbers whose
+    squares overflow: then a closer look is needed.
+    """
+    return math.isfinite(np.vdot(array, array))

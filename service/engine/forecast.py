@@ -1,0 +1,339 @@
+"""Forecasts: the events that may follow, one path at a time, and nothing committed.
+
+A next-event network's own output is fed back to it: an event is chosen, the memory
+advances, the next one is chosen. `service.engine.decoding` chooses. Knows no HTTP, and
+stores nothing: the memories it makes are dropped.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple, TypeAlias
+
+import numpy as np
+
+from service.common.loop import Breaks, take_break
+from service.engine.call import Call
+from service.engine.decoding import Path, Plan, extend, has_ended
+from service.engine.defect import log_defect
+from service.engine.engine import Engine
+from service.engine.execution import advance_batch, split_memory, too_late
+from service.engine.resume import Named, Past
+from service.engine.rows import Refused, Row
+from service.errors import (
+    CannotForecast,
+    CarryoverError,
+    DeadlineExceeded,
+    EmptySequence,
+)
+from service.registry.catalog import Model
+from service.sessions.lifecycle import SessionKey, live
+from service.sessions.preconditions import Found
+from service.sessions.tokens.cipher import Opened
+
+# The memory tensor that holds what a network told of the event to come.
+EXPECTED = "expected"
+
+
+# What was read for a row, and what its token holds.
+Source: TypeAlias = tuple[Found | None, Opened | None]
+
+
+class Forecast(NamedTuple):
+    """What may follow a row.
+
+    Attributes:
+        model: The version that says so.
+        step: The step after the row's events.
+        paths: The most probable first.
+        migrated_from: The version that made the memory, where another would continue.
+        is_reset: Whether that memory would be dropped.
+    """
+
+    model: Model
+    step: int
+    paths: list[Path]
+    migrated_from: int | None = None
+    is_reset: bool = False
+
+
+def check_forecastable(model: Model) -> None:
+    """Refuse a model whose output is not its next input.
+
+    Raises:
+        CannotForecast: With the reason.
+    """
+    manifest = model.manifest
+    if manifest.output["kind"] == "next_event":
+        check_labels_are_events(model)
+        return
+    raise CannotForecast(
+        f"{manifest.name} answers {manifest.output['name']} "
+        f"({manifest.output['kind']}), which is not an event it could take next, so "
+        "there is nothing to feed back. A forecast of a series is the answer of "
+        ":predict itself; :forecast continues models of the task next_event.",
+        task=manifest.task,
+    )
+
+
+def check_labels_are_events(model: Model) -> None:
+    """Refuse a model that expects what it could not take.
+
+    Raises:
+        CannotForecast: Its labels are not the events, in their order.
+    """
+    vocabulary = model.manifest.input.get("vocabulary")
+    end = model.manifest.output.get("end")
+    labels = [label for label in model.manifest.labels or [] if label != end]
+    if vocabulary is not None and labels != list(vocabulary):
+        raise CannotForecast(
+            f"{model.manifest.name} expects labels that are not the events it takes, "
+            "so there is nothing to feed back. A forecast needs labels equal to the "
+            "vocabulary, but for an end.",
+            task=model.manifest.task,
+        )
+
+
+def forecast(
+    engine: Engine,
+    call: Call,
+    rows: Sequence[Row | Refused],
+    plan: Plan,
+    deadline: float = math.inf,
+) -> list[Forecast | CarryoverError]:
+    """Continue rows without committing anything.
+
+    Args:
+        engine: Whose sessions and rules hold.
+        call: What the rows share.
+        rows: The rows. One without events continues its memory as it is.
+        plan: What is asked for.
+        deadline: When to give up, by `time.monotonic`.
+
+    Raises:
+        DeadlineExceeded: It has come.
+
+    Returns:
+        For each row its paths, the most probable first, or why it was refused.
+    """
+    results: dict[int, Forecast | CarryoverError] = {}
+    pasts: dict[int, Past] = {}
+    for k, (row, source) in enumerate(zip(rows, find(engine, call, rows), strict=True)):
+        try:
+            pasts[k] = recall(engine, call, row, source)
+        except CarryoverError as error:
+            results[k] = error
+        except Exception:
+            results[k] = log_defect("the beginning of a forecast")
+    for model in {id(past.model): past.model for past in pasts.values()}.values():
+        own = {k: past for k, past in pasts.items() if past.model is model}
+        try:
+            results |= walk(model, rows, own, plan, deadline)
+        except DeadlineExceeded:
+            raise
+        except Exception:
+            results |= dict.fromkeys(
+                own, log_defect(f"a forecast of {model.manifest.name}")
+            )
+    return [results[k] for k in range(len(rows))]
+
+
+def find(
+    engine: Engine, call: Call, rows: Sequence[Row | Refused]
+) -> list[Source | CarryoverError]:
+    """Read the sessions and chains of all rows in one call of the store.
+
+    A store that cannot be read costs only the rows that need it.
+    """
+    named = [
+        row.error if isinstance(row, Refused) else engine.transitions.name(call, row)
+        for row in rows
+    ]
+    keys = list(dict.fromkeys(n.key for n in named if isinstance(n, Named) and n.key))
+    found: dict[bytes | None, Found | CarryoverError | None] = {None: None}
+    try:
+        found.update(zip(keys, engine.sessions.load(keys) if keys else [], strict=True))
+    except CarryoverError as error:
+        found.update(dict.fromkeys(keys, error))
+    except Exception:
+        found.update(dict.fromkeys(keys, log_defect("a read of the store")))
+    sources: list[Source | CarryoverError] = []
+    for name in named:
+        if isinstance(name, CarryoverError):
+            sources.append(name)
+            continue
+        own = found[name.key]
+        sources.append(own if isinstance(own, CarryoverError) else (own, name.opened))
+    return sources
+
+
+def recall(
+    engine: Engine, call: Call, row: Row | Refused, source: Source | CarryoverError
+) -> Past:
+    """Find what a row continues.
+
+    Args:
+        engine: Whose rules hold.
+        call: What the rows share.
+        row: The row.
+        source: What was found of it.
+
+    Raises:
+        CarryoverError: It cannot be continued.
+    """
+    if isinstance(row, Refused):
+        raise row.error
+    if isinstance(source, CarryoverError):
+        raise source
+    found, opened = source
+    if row.session is not None and found is not None and found.record is None:
+        name = SessionKey(call.tenant, call.model.manifest.name, row.session)
+        live(name, found)  # raises: a forecast does not begin a session
+    past = engine.transitions.decide(call, row, found, opened)
+    if past.tensors is None and not len(past.sequence):
+        raise nothing_to_continue(past)
+    check_forecastable(past.model)
+    if not len(past.sequence) and EXPECTED not in past.model.manifest.memory:
+        raise EmptySequence(
+            f"{past.model.manifest.name} does not remember what it expects next. Send "
+            "at least one event with the row."
+        )
+    return past
+
+
+def nothing_to_continue(past: Past) -> EmptySequence:
+    """Return the error of a row that has neither a memory nor events."""
+    if past.is_reset:
+        return EmptySequence(
+            f"the row has no events, and its memory is version {past.migrated_from}'s: "
+            "the policy of this model is reset, so the sequence restarts at its next "
+            "event. Send at least one event."
+        )
+    return EmptySequence(
+        "the row has neither a memory nor events, so nothing is to be continued. "
+        "Send at least one event, a session or a memory."
+    )
+
+
+def walk(
+    model: Model,
+    rows: Sequence[Row | Refused],
+    pasts: Mapping[int, Past],
+    plan: Plan,
+    deadline: float,
+) -> dict[int, Forecast | CarryoverError]:
+    """Follow the paths of all rows of one version together."""
+    paths: dict[int, list[Path]] = {}
+    results: dict[int, Forecast | CarryoverError] = {}
+    for k, begun in begin_paths(model, pasts, deadline).items():
+        if isinstance(begun, CarryoverError):
+            results[k] = begun
+        else:
+            paths[k] = [begun] * (plan.samples or 1)
+    end = find_end(model)
+    generators = {k: np.random.default_rng([plan.seed, k]) for k in paths}
+    began = time.monotonic()
+    for distance in range(plan.horizon):
+        with Breaks():
+            for k in paths:
+                paths[k] = extend(paths[k], plan, generators[k], end)
+                take_break()
+        if time.monotonic() > deadline:
+            raise too_late(time.monotonic() - began)
+        if distance + 1 < plan.horizon:
+            failed = advance_paths(model, paths, deadline)
+            results |= failed
+            paths = {k: own for k, own in paths.items() if k not in failed}
+    for k, own in paths.items():
+        past, row = pasts[k], rows[k]
+        num_events = len(row.sequence) if isinstance(row, Row) else 0
+        step = (past.record.step if past.record else 0) + num_events
+        shown = own if plan.samples is not None else own[:1]
+        results[k] = Forecast(model, step, shown, past.migrated_from, past.is_reset)
+    return results
+
+
+def find_end(model: Model) -> int | None:
+    """Return the position of the label after which nothing follows, if there is one."""
+    end = model.manifest.output.get("end")
+    return None if end is None else (model.manifest.labels or []).index(end)
+
+
+def begin_paths(
+    model: Model, pasts: Mapping[int, Past], deadline: float
+) -> dict[int, Path | CarryoverError]:
+    """Run the rows' own events, and note what the network expects after them."""
+    begun: dict[int, Path | CarryoverError] = {}
+    running = {k: past for k, past in pasts.items() if len(past.sequence)}
+    for k, past in pasts.items():
+        if k not in running:
+            begun[k] = Path(
+                (), (), 0.0, past.tensors, read_expected(model, past.tensors)
+            )
+    if running:
+        advanced = advance_batch(
+            model,
+            "advance",
+            [past.sequence for past in running.values()],
+            [past.tensors for past in running.values()],
+            deadline=deadline,
+            is_last_only=True,
+        )
+        name = model.manifest.output["name"]
+        for k, ahead in zip(running, advanced, strict=True):
+            if isinstance(ahead, CarryoverError):
+                begun[k] = ahead
+            else:
+                begun[k] = Path((), (), 0.0, ahead.tensors, ahead.outputs[name][-1])
+    return begun
+
+
+def read_expected(model: Model, tensors: bytes | None) -> np.ndarray:
+    """Read from a memory what was told of the event to come."""
+    packed = np.frombuffer(tensors or model.no_memory, model.memory_dtype)[None]
+    expected: np.ndarray = split_memory(packed, model)[EXPECTED][0]
+    return expected
+
+
+def advance_paths(
+    model: Model, paths: dict[int, list[Path]], deadline: float
+) -> dict[int, CarryoverError]:
+    """Advance the memory of every path by its last event, in one batch.
+
+    Returns:
+        The rows of which a path led to something that is not a number.
+    """
+    end = find_end(model)
+    flat = [
+        (k, path)
+        for k, own in paths.items()
+        for path in own
+        if not has_ended(path, end)
+    ]
+    if not flat:
+        return {}
+    advanced = advance_batch(
+        model,
+        "advance",
+        [np.array([path.events[-1]], model.encoder.dtype) for _, path in flat],
+        [path.tensors for _, path in flat],
+        deadline=deadline,
+        is_last_only=True,
+    )
+    failed: dict[int, CarryoverError] = {}
+    name = model.manifest.output["name"]
+    results = iter(advanced)
+    for k, own in paths.items():
+        paths[k] = []
+        for path in own:
+            ahead = path if has_ended(path, end) else next(results)
+            if isinstance(ahead, CarryoverError):
+                failed[k] = ahead
+            elif isinstance(ahead, Path):
+                paths[k].append(ahead)
+            else:
+                last = ahead.outputs[name][-1]
+                paths[k].append(path._replace(tensors=ahead.tensors, ahead=last))
+    return failed

@@ -1,0 +1,85 @@
+"""A lane: the jobs that one network advances, and which of them go next.
+
+At each call the runtime says how many jobs it takes and how far; they come from the
+front, and those that have events left go to the back. So none waits for longer than
+the others take one call each, and a long sequence holds up no short one.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from itertools import islice
+
+from service.engine.defect import log_defect
+from service.engine.execution import (
+    MAX_PLANNED_ROWS,
+    advance_runs,
+    non_finite,
+    too_late,
+)
+from service.engine.job import Job
+from service.errors import CarryoverError
+from service.registry.backends.base import Signature
+from service.registry.catalog import Model
+from service.telemetry.metrics import find_call_tally
+
+
+class Lane:
+    """The jobs of one model and signature.
+
+    Args:
+        model: The network.
+        signature: `advance`, or `explain` for the gates too.
+    """
+
+    def __init__(self, model: Model, signature: Signature) -> None:
+        self._model = model
+        self._signature = signature
+        self._jobs: deque[Job] = deque()
+        self._tally = find_call_tally(model.manifest.name, signature)
+
+    def __len__(self) -> int:
+        return len(self._jobs)
+
+    def join(self, job: Job) -> None:
+        """Let a job take part from the next call on."""
+        self._jobs.append(job)
+
+    def leave(self) -> list[Job]:
+        """Take the jobs out that have events left."""
+        jobs = list(self._jobs)
+        self._jobs.clear()
+        return jobs
+
+    def run(self) -> tuple[list[Job], list[tuple[Job, CarryoverError]]]:
+        """Make one call of the network.
+
+        Returns:
+            The jobs that came to their end, and those that failed, and why.
+        """
+        front = islice(self._jobs, MAX_PLANNED_ROWS)
+        remaining = [job.run.remaining for job in front]
+        num_jobs, timesteps = self._model.runtime.plan(self._signature, remaining)
+        jobs = [self._jobs.popleft() for _ in range(num_jobs)]
+        runs = [job.run for job in jobs]
+        self._tally.add(num_jobs)
+        try:
+            bad = advance_runs(self._model, self._signature, runs, timesteps)
+        except Exception:
+            work = f"{self._signature} of {self._model.manifest.name}"
+            defect = log_defect(work)
+            return [], [(job, defect) for job in jobs]
+        finished: list[Job] = []
+        failed: list[tuple[Job, CarryoverError]] = []
+        now = time.monotonic()
+        for k, job in enumerate(jobs):
+            if k in bad:
+                failed.append((job, non_finite()))
+            elif not job.run.remaining:
+                finished.append(job)
+            elif job.deadline <= now:
+                failed.append((job, too_late(now - job.began)))
+            else:
+                self._jobs.append(job)
+        return finished, failed

@@ -1,0 +1,161 @@
+"""Repeats: rows that were answered before, and the answers kept for them.
+
+A row is recognised by its idempotency key, or, where it has none, by the step it says
+the session is at; and by what its client sent, digested before any version encoded it.
+"""
+
+from __future__ import annotations
+
+from hashlib import blake2b
+
+from service.engine.call import Call
+from service.engine.idempotency import FINGERPRINT_BYTES, name_key
+from service.engine.result_codec import decode_outcome, encode_outcome
+from service.engine.rows import Outcome, Row
+from service.engine.sent_events import digest_events
+from service.errors import AnswerTooLarge, IdempotencyMismatch
+from service.sessions.answers import (
+    NO_NAME,
+    Answer,
+    Bounds,
+    append_answer,
+    iterate,
+    prune,
+)
+from service.sessions.preconditions import Found
+from service.sessions.record import Session, Tombstone
+
+
+def find_answer(call: Call, row: Row, found: Found, since: float) -> Outcome | None:
+    """Find the answer a row has had already.
+
+    Args:
+        call: What the rows of the request share.
+        row: The row.
+        found: What the store holds for its session.
+        since: Answers stored before this instant count no more.
+
+    Returns:
+        The answer as it was; None where the row is new.
+
+    Raises:
+        IdempotencyMismatch: Its key was used for another request.
+    """
+    record = found.record
+    if not isinstance(record, Session | Tombstone) or not record.answers:
+        return None
+    if row.key is not None:
+        return find_by_key(call, row, record.answers, since)
+    return find_by_step(call, row, record, since)
+
+
+def find_by_key(call: Call, row: Row, answers: bytes, since: float) -> Outcome | None:
+    """Find the answer stored under a row's key."""
+    name, former = name_key(row.key or ""), row.former_fingerprint
+    named = [answer for answer in iterate(answers, since) if answer.name == name]
+    if not all(
+        answer.fingerprint == row.fingerprint or is_former(answer, former, call)
+        for answer in named
+    ):
+        raise IdempotencyMismatch(
+            f"Idempotency-Key {(row.key or '')[:80]!r} was used for another request to "
+            f"session {row.session!r}; nothing was applied. Send a new key with a new "
+            "request, and repeat a request as it was."
+        )
+    for answer in named:
+        if answer.position == row.position:
+            return decode_outcome(answer.content)
+    return None
+
+
+def find_by_step(
+    call: Call, row: Row, record: Session | Tombstone, since: float
+) -> Outcome | None:
+    """Find the answer that led from the row's step to where the session is now.
+
+    The two may be the same step: a row at step 1 that reset its session to its one
+    event left it at step 1.
+    """
+    for answer in iterate(record.answers, since):
+        steps = (answer.name, answer.at, answer.step)
+        if steps != (NO_NAME, row.at, record.step):
+            continue
+        former = digest_row(call, row, row.sequence.tobytes())
+        if answer.fingerprint == fingerprint_row(call, row) or is_former(
+            answer, former, call
+        ):
+            return decode_outcome(answer.content)
+    return None
+
+
+def is_former(answer: Answer, former: bytes, call: Call) -> bool:
+    """Tell whether a release that digested encoded events stored a row's answer.
+
+    Its digest counts only for the version that gave the answer: in another one the
+    same numbers may be other events.
+    """
+    if answer.fingerprint != former:
+        return False
+    return decode_outcome(answer.content).version == call.model.manifest.version
+
+
+def keep_answer(
+    call: Call,
+    row: Row,
+    section: bytes,
+    outcome: Outcome,
+    *,
+    now: float,
+    since: float,
+    bounds: Bounds,
+) -> bytes:
+    """Add a row's answer to those of its session, where the row may be repeated.
+
+    Answers stored before the instant `since` are dropped.
+
+    Raises:
+        AnswerTooLarge: It has a key, and there is no room for its answer.
+    """
+    if row.key is None and row.at is None:
+        return prune(section, since)
+    is_named = row.key is not None
+    answer = Answer(
+        name=name_key(row.key) if row.key is not None else NO_NAME,
+        fingerprint=row.fingerprint if is_named else fingerprint_row(call, row),
+        position=row.position,
+        at=outcome.step - len(row.sequence) if row.at is None else row.at,
+        step=outcome.step,
+        stored_at=now,
+        content=encode_outcome(outcome, is_last_only=row.is_last_only),
+    )
+    kept = append_answer(section, answer, bounds, since)
+    if kept is not None:
+        return kept
+    if not is_named:
+        return prune(section, since)
+    raise too_large(answer.size, bounds)
+
+
+def fingerprint_row(call: Call, row: Row) -> bytes:
+    """Digest what a row without a key asks for, its session and step apart."""
+    return digest_row(call, row, digest_events(row, call.model.manifest.input))
+
+
+def digest_row(call: Call, row: Row, events: bytes) -> bytes:
+    """Digest a row's options and its events."""
+    options = (call.signature, row.is_last_only, row.start, row.end, row.ttl_seconds)
+    digest = blake2b(repr(options).encode(), digest_size=FINGERPRINT_BYTES)
+    digest.update(events)
+    return digest.digest()
+
+
+def too_large(size: int, bounds: Bounds) -> AnswerTooLarge:
+    """Return the error of a keyed row whose answer could not be repeated."""
+    return AnswerTooLarge(
+        f"the answer to this row takes {size} bytes; a session keeps {bounds.answers} "
+        f"answers of {bounds.num_bytes} bytes in all, and those of one Idempotency-Key "
+        'together. The row was not applied. Ask for "return": "last", send fewer '
+        "events or fewer rows of this session, or leave the key out.",
+        max_answers=bounds.answers,
+        max_bytes=bounds.num_bytes,
+    )

@@ -1,0 +1,61 @@
+"""What a row came to: its outcome, and the records that are stored before it is shown.
+
+It does not know stores, nor how rows are batched.
+"""
+
+from __future__ import annotations
+
+from service.common.value import Value
+from service.engine.resume import Past
+from service.engine.rows import Advanced, Outcome, Row
+from service.sessions.lifecycle import Write
+from service.sessions.record import Session, Tombstone
+
+
+class Step(Value, frozen=True, eq=False):
+    """What a row came to, before it is stored.
+
+    Args:
+        outcome: The row's outcome.
+        record: Of the memory it leaves.
+        chain: Of the token that will seal that memory; empty where none will.
+        chain_write: What the store is to keep of the chain, if it keeps chains.
+    """
+
+    outcome: Outcome
+    record: Session
+    chain: bytes = b""
+    chain_write: Write | None = None
+
+
+def after(row: Row, record: Session) -> Session | Tombstone:
+    """Return what takes the place of a session's record."""
+    if row.end:
+        return Tombstone("ended", record.step, record.updated_at, record.answers)
+    return record
+
+
+def form_outcome(
+    row: Row, past: Past, ahead: Advanced, step: int, expires_at: float
+) -> Outcome:
+    """Form a row's outcome; the outputs of a replayed history are not the row's."""
+    outputs = ahead.outputs
+    if past.num_replayed:
+        own = len(past.own)
+        outputs = {name: out[-own:] for name, out in outputs.items()}
+    # What is in the open does not expire: nothing would hold the client to it.
+    is_sealed = row.seal_memory and not row.is_plain
+    is_held = is_sealed or (row.session is not None and not row.end)
+    return Outcome(
+        outputs,
+        step > len(row.sequence),
+        step,
+        expires_at if is_held else None,
+        version=past.model.manifest.version,
+        migrated_from=past.migrated_from,
+        is_reset=past.is_reset,
+        model=past.model,
+        is_restarted=row.start
+        and past.found is not None
+        and isinstance(past.found.record, Session),
+    )

@@ -1,0 +1,46 @@
+"""Turns: in which order the rows of a request advance, and which are held back.
+
+Rows of different sessions advance together; rows of one session one after another.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from service.engine.rows import Refused, Row
+from service.errors import CarryoverError, EarlierRowFailed, SessionContended
+
+
+def take_turns(rows: Sequence[Row | Refused]) -> list[list[int]]:
+    """Sort rows into turns in which no session occurs twice; later rows wait."""
+    if len(rows) == 1:
+        return [[0]]
+    turns: list[list[int]] = []
+    seen: dict[str, int] = {}
+    for k, row in enumerate(rows):
+        turn = 0
+        if row.session is not None:
+            turn = seen.get(row.session, 0)
+            seen[row.session] = turn + 1
+        if turn == len(turns):
+            turns.append([])
+        turns[turn].append(k)
+    return turns
+
+
+def earlier_row_failed(session: str) -> CarryoverError:
+    """Tell that a row was held back, so that its session has no hole."""
+    return EarlierRowFailed(
+        f"an earlier row of session {session!r} in this request failed, so this one "
+        "was not applied. Mend that row, then send it and those after it again."
+    )
+
+
+def contended(row: Row, seconds: float) -> CarryoverError:
+    """Tell a client that others kept changing its session."""
+    name = "the token's sequence" if row.session is None else f"session {row.session!r}"
+    return SessionContended(
+        f"{name} was changed by other requests each time this one was "
+        f"computed, for {seconds:g} s; nothing was stored. Send its "
+        "events from one client at a time, then repeat the request."
+    )

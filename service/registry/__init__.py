@@ -1,0 +1,1 @@
+"""Models: artifacts, which versions are served, and how they run."""

@@ -1,0 +1,191 @@
+"""The models being served: each artifact with its runtime and its encoder.
+
+Knows which models and versions there are; knows no HTTP and no sessions.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from functools import cached_property
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from service.errors import ModelNotFound, VersionNotFound
+from service.registry.artifact import Manifest, read_artifact
+from service.registry.backends.base import SIGNATURES, Runtime, open_runtime
+from service.registry.encoding.events import Encoder, build_encoder
+from service.registry.manifest_check import check_results, check_schemas
+from service.settings import Choice
+
+# Sessions and tokens carry this much of the SHA-256: no two networks will share it.
+FINGERPRINT_BYTES = 16
+# Histories of sessions carry a digest of the input schema.
+SCHEMA_BYTES = 8
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, eq=False)
+class Model:
+    """One served version: what it promises, what runs it, what feeds it.
+
+    Attributes:
+        prepared: What dialects work out once per model, by their own names.
+    """
+
+    manifest: Manifest
+    runtime: Runtime
+    encoder: Encoder
+    # Not an argument, so that a changed copy of a model begins with none of it.
+    prepared: dict[str, Any] = field(
+        init=False, default_factory=dict, compare=False, repr=False
+    )
+
+    @cached_property
+    def fingerprint(self) -> bytes:
+        """The network's fingerprint, which its memory carries."""
+        return bytes.fromhex(self.manifest.network)[:FINGERPRINT_BYTES]
+
+    @cached_property
+    def schema(self) -> bytes:
+        """Digest of its input schema: where it is the same, encoded events are."""
+        schema = json.dumps(self.manifest.input, sort_keys=True).encode()
+        return blake2b(schema, digest_size=SCHEMA_BYTES).digest()
+
+    @cached_property
+    def memory_dtype(self) -> np.dtype[Any]:
+        """Type of a memory's numbers, as stored."""
+        return np.dtype(self.manifest.memory_dtype).newbyteorder("<")
+
+    @cached_property
+    def memory_bytes(self) -> int:
+        """Size of one sequence's memory, as stored."""
+        return self.memory_size * self.memory_dtype.itemsize
+
+    @cached_property
+    def memory_size(self) -> int:
+        """Numbers in one sequence's memory."""
+        return sum(int(np.prod(shape)) for shape in self.manifest.memory.values())
+
+    @cached_property
+    def memory_layout(self) -> list[tuple[str, int, int, tuple[int, ...]]]:
+        """Where each tensor is in a packed memory: name, start, stop and shape."""
+        layout, start = [], 0
+        for name, shape in self.manifest.memory.items():
+            stop = start + int(np.prod(shape))
+            layout.append((name, start, stop, tuple(shape)))
+            start = stop
+        return layout
+
+    @cached_property
+    def no_memory(self) -> bytes:
+        """The memory of a sequence that has not begun, as stored."""
+        return bytes(self.memory_bytes)
+
+
+class Catalog:
+    """Served models by name and version.
+
+    Args:
+        models: The models; of several versions of one name the newest is the default.
+    """
+
+    def __init__(self, models: Iterable[Model]) -> None:
+        self._models: dict[str, dict[int, Model]] = {}
+        for model in models:
+            versions = self._models.setdefault(model.manifest.name, {})
+            versions[model.manifest.version] = model
+        # Called before the catalog is looked into: others may have changed what is
+        # to be served.
+        self.watch: Callable[[str | None], None] = lambda name: None
+
+    def replace(self, name: str, models: Iterable[Model]) -> None:
+        """Serve these versions of a model from now on; none of them unloads it."""
+        versions = {model.manifest.version: model for model in models}
+        others = {n: served for n, served in self._models.items() if n != name}
+        self._models = {**others, name: versions} if versions else others
+
+    def loaded(self, name: str) -> dict[int, Model]:
+        """Return the versions of a model that this process holds, without a watch."""
+        return dict(self._models.get(name, {}))
+
+    def names(self) -> list[str]:
+        """List the served models."""
+        self.watch(None)
+        return sorted(self._models)
+
+    def versions(self, name: str) -> list[int]:
+        """List a model's served versions, oldest first.
+
+        Raises:
+            ModelNotFound: No such model is served.
+        """
+        self.watch(name)
+        if not (versions := self.loaded(name)):
+            served = ", ".join(self.names()) or "none"
+            raise ModelNotFound(
+                f"model {name[:80]!r} is not served here; the served models are: "
+                f"{served}."
+            )
+        return sorted(versions)
+
+    def family(self, model: Model) -> list[Model]:
+        """List the served versions of a model's name, oldest first."""
+        versions = self._models.get(model.manifest.name, {})
+        return [versions[version] for version in sorted(versions)]
+
+    def find(self, name: str, version: int | None = None) -> Model:
+        """Find a model, in its newest version unless one is named.
+
+        Raises:
+            ModelNotFound: No such model is served.
+            VersionNotFound: The model is served, but not in this version.
+        """
+        versions = self.versions(name)
+        chosen = versions[-1] if version is None else version
+        model = self.loaded(name).get(chosen)
+        if model is None:
+            raise VersionNotFound(
+                f"model {name!r} is not served in version {version}; it is in version "
+                f"{', '.join(map(str, versions))}."
+            )
+        return model
+
+
+def load_model(path: Path, max_events: int, runtime: Choice = "auto") -> Model:
+    """Load one version."""
+    artifact = read_artifact(path)
+    manifest = artifact.manifest
+    check_schemas(manifest)
+    encoder = build_encoder(manifest.input, max_events=max_events)
+    model = Model(manifest, open_runtime(artifact, runtime), encoder)
+    warm_up(model)
+    log.info(
+        "loaded %s version %d from %s, run by %s",
+        manifest.name,
+        manifest.version,
+        path,
+        model.runtime.name,
+    )
+    return model
+
+
+def warm_up(model: Model) -> None:
+    """Run both signatures once, so that no client waits for the set-up.
+
+    Raises:
+        ArtifactError: The network answers something else than the manifest says.
+    """
+    layout, columns = model.manifest.memory, model.encoder.columns
+    tensors = {
+        "sequence": np.zeros((1, 1, *columns), model.encoder.dtype),
+        "length": np.ones(1, np.int32),
+        **{n: np.zeros((1, *size), model.memory_dtype) for n, size in layout.items()},
+    }
+    for signature in SIGNATURES:
+        check_results(model.runtime.run(signature, tensors), model.manifest)

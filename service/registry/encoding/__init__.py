@@ -1,0 +1,1 @@
+"""Encoding: events to tensors and back."""

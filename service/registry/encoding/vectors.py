@@ -1,0 +1,145 @@
+"""Events without names to the network's sequence: whole numbers, and lists of numbers.
+
+What models built elsewhere take (`models.ports`). Knows no HTTP and no memory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from itertools import chain
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+
+from service.errors import InvalidEvent, UnknownEvent
+from service.registry.encoding.fields import (
+    FLOAT32_BOUND,
+    Reader,
+    describe,
+    read_number,
+)
+from service.registry.encoding.length import check_length
+
+NO_STATICS: Mapping[str, int] = MappingProxyType({})
+
+
+class IndexEncoder:
+    """Whole numbers as they are: int32 of shape (timesteps,).
+
+    Args:
+        size: How many there are; the events are 0 to size - 1.
+        max_events: Most events of one row.
+    """
+
+    dtype: type[np.generic] = np.int32
+    unknown: int | None = None
+    columns: tuple[int, ...] = ()
+    statics: Mapping[str, int] = NO_STATICS
+
+    def __init__(self, size: int, max_events: int) -> None:
+        self.size = size
+        self.max_events = max_events
+
+    def encode(self, sequence: Sequence[Any]) -> np.ndarray:
+        """Check every number.
+
+        Raises:
+            InvalidEvent: An event is not a whole number.
+            UnknownEvent: It is not among the model's.
+        """
+        check_length(sequence, self.max_events)
+        indices = [
+            read_index(event, f"sequence[{k}]", k, self.size)[0]
+            for k, event in enumerate(sequence)
+        ]
+        return np.array(indices, self.dtype)
+
+
+class VectorEncoder:
+    """Lists of numbers as they are: float32 of shape (timesteps, size).
+
+    Args:
+        size: Numbers of an event; where it is 1, a number may stand without its list.
+        max_events: Most events of one row.
+    """
+
+    dtype: type[np.generic] = np.float32
+    unknown: int | None = None
+    statics: Mapping[str, int] = NO_STATICS
+
+    def __init__(self, size: int, max_events: int) -> None:
+        self.size = size
+        self.columns: tuple[int, ...] = (size,)
+        self.max_events = max_events
+
+    def encode(self, sequence: Sequence[Any]) -> np.ndarray:
+        """Lay the lists one below the other.
+
+        Raises:
+            InvalidEvent: An event is not a list of so many numbers.
+            NonFiniteInput: A number is NaN, infinite or beyond float32.
+        """
+        check_length(sequence, self.max_events)
+        if self.size == 1:
+            sequence = [e if isinstance(e, list) else [e] for e in sequence]
+        whole = encode_at_once(sequence, self.size)
+        if whole is not None:
+            return whole.astype(self.dtype)
+        rows = [
+            read_vector(event, f"sequence[{k}]", k, self.size)
+            for k, event in enumerate(sequence)
+        ]
+        return np.array(rows, self.dtype)
+
+
+def encode_at_once(sequence: Sequence[Any], size: int) -> np.ndarray | None:
+    """Encode lists without a Python step per number; None if anything is amiss."""
+    if set(map(type, sequence)) != {list} or set(map(len, sequence)) != {size}:
+        return None
+    if not set(map(type, chain.from_iterable(sequence))) <= {int, float}:
+        return None
+    try:
+        whole = np.array(sequence, np.float64)
+    except OverflowError:
+        return None
+    # False for NaN as well.
+    return whole if (np.abs(whole) < FLOAT32_BOUND).all() else None
+
+
+def read_vector(value: Any, where: str, position: int, size: int) -> tuple[float, ...]:
+    """Read a list of numbers, or a number where a list would have one."""
+    if size == 1 and not isinstance(value, list):
+        return read_number(value, where, position)
+    if not isinstance(value, list) or len(value) != size:
+        raise InvalidEvent(
+            f"{where} is {describe(value)}; this model takes a list of {size} "
+            f"number{'s' if size > 1 else ''} there.",
+            position=position,
+        )
+    read = (read_number(x, f"{where}[{k}]", position) for k, x in enumerate(value))
+    return tuple(chain.from_iterable(read))
+
+
+def read_index(value: Any, where: str, position: int, size: int) -> tuple[float, ...]:
+    """Read a whole number from 0 to size - 1."""
+    expected = f"this model takes whole numbers, 0 to {size - 1}, there."
+    sentence = f"{where} is {describe(value)}; {expected}"
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise InvalidEvent(sentence, position=position)
+    if not 0 <= value < size:
+        raise UnknownEvent(sentence, position=position)
+    return (value,)
+
+
+# What reads a field that says its size.
+SIZED: dict[str, Callable[..., tuple[float, ...]]] = {
+    "vector": read_vector,
+    "index": read_index,
+}
+
+
+def build_sized_reader(field: dict[str, Any]) -> Reader:
+    """Build what reads a field of a record that is a vector or an index."""
+    return partial(SIZED[field["type"]], size=field["size"])

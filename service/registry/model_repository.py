@@ -1,0 +1,331 @@
+"""The model repository: models loaded and unloaded while the service runs.
+
+One worker gets the call; all have to follow. The versions that were chosen are in a
+file that all share: each worker looks whether it is another one before it looks a model
+up. Knows no HTTP.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+from service.common.loop import offload
+from service.errors import ModelNotFound, ModelNotLoaded
+from service.registry.artifact import ArtifactError, find_versions, list_versions
+from service.registry.catalog import Catalog, Model
+from service.registry.shared_choices import (
+    LOADED,
+    UNLOADED,
+    Choice,
+    Choices,
+    SharedChoices,
+)
+
+log = logging.getLogger(__name__)
+
+# A folder may be repaired, or a disk come back.
+RETRY_SECONDS = 5.0
+# Services that share one state; a worker of each follows what its start chose.
+MAX_GENERATIONS = 8
+
+
+class Listed(NamedTuple):
+    """A version in the repository's index."""
+
+    name: str
+    version: int
+    is_ready: bool
+    reason: str
+
+
+class Repository:
+    """Loads and unloads the models of a folder.
+
+    Args:
+        catalog: What is served by this process.
+        models: Folder of models.
+        load: Loads a version's folder.
+        max_versions: How many versions of a model are served, the newest first.
+        state: Folder the workers share; None for one process.
+        generation: Names the start of the service. The first worker of another one
+            chooses the newest versions; those after it follow its choice.
+        clock: Returns seconds that only grow.
+    """
+
+    def __init__(
+        self,
+        catalog: Catalog,
+        models: Path,
+        load: Callable[[Path], Model],
+        *,
+        max_versions: int = 1,
+        state: Path | None = None,
+        generation: str = "",
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._catalog = catalog
+        self._models = models
+        self._load = load
+        self._max_versions = max_versions
+        self._clock = clock
+        self._lock = threading.RLock()
+        self._chosen: dict[str, Choice] = {}
+        # Choices that this process does not serve yet, and when to try them.
+        self._pending: dict[str, float] = {}
+        self._failures: dict[str, dict[int, str]] = {}
+        self._traced: set[Path] = set()
+        self._seen = (0, 0)
+        self._shared = None if state is None else SharedChoices(state, models)
+        if self._shared is not None:
+            self._start(self._shared, generation)
+
+    def _start(self, shared: SharedChoices, generation: str) -> None:
+        """Choose if this is the first worker, and serve what is chosen."""
+        try:
+            with shared.lock():
+                choices = shared.read()
+                if generation not in choices.generations:
+                    choices = self._choose_all(choices, generation)
+                    shared.write(choices)
+        except OSError as error:
+            log.error("the choice of versions is not shared: %s", error)
+            choices = self._choose_all(shared.read(), generation)
+        self._seen = shared.stamp()
+        self._note(choices)
+        self._catalog.watch = self.reconcile
+        self.reconcile()
+
+    def _choose_all(self, before: Choices, generation: str) -> Choices:
+        """Choose the newest versions of every model that is not unloaded."""
+        models = dict(before.models)
+        for paths in find_versions(self._models):
+            name = paths[0].parent.name
+            earlier = models.get(name, Choice(LOADED, 0))
+            if earlier.state != UNLOADED:
+                models[name] = self._choose(paths, earlier)
+        generations = [generation, *before.generations][:MAX_GENERATIONS]
+        return Choices(generations, models)
+
+    def _choose(self, paths: list[Path], earlier: Choice) -> Choice:
+        """Choose the newest versions of a model that can be loaded.
+
+        One that was chosen earlier stays chosen: other processes may serve it.
+        """
+        name = paths[0].parent.name
+        good, failures = self._open_newest(name, [int(path.name) for path in paths])
+        for version, reason in failures.items():
+            log.error("skipped %s version %d: %s", name, version, reason)
+        self._catalog.replace(name, good.values())
+        kept = {v: failures.pop(v) for v in earlier.versions if v in failures}
+        self._failures[name] = kept or ({} if good else failures)  # tried again
+        versions = sorted([*good, *kept], reverse=True)
+        return Choice(LOADED, earlier.number + 1, versions, failures)
+
+    def _load_checked(self, path: Path) -> Model:
+        """Load a version; whatever goes wrong is the version's fault.
+
+        Raises:
+            ArtifactError: It cannot be loaded.
+        """
+        try:
+            model = self._load(path)
+        except ArtifactError:
+            raise
+        except Exception as error:
+            if path not in self._traced:  # it is tried again and again
+                log.exception("%s cannot be loaded", path)
+            self._traced.add(path)
+            raise ArtifactError(f"{path} cannot be loaded: {error!r}.") from error
+        self._traced.discard(path)
+        return model
+
+    def reconcile(self, name: str | None = None) -> None:
+        """Serve what was chosen since this process last looked.
+
+        Args:
+            name: The model that is wanted; None for all. A model that is not wanted
+                is not waited for.
+        """
+        shared = self._shared
+        if shared is None or (shared.stamp() == self._seen and not self._pending):
+            return
+        seen = shared.stamp()
+        if seen != self._seen:
+            self._note(shared.read())
+            self._seen = seen
+        wanted = list(self._pending) if name is None else [name]
+        for one in wanted:
+            if self._clock() >= self._pending.get(one, float("inf")):
+                with self._lock:
+                    self._serve(one)
+
+    def _note(self, choices: Choices) -> None:
+        """Note which models are to be served otherwise than they are."""
+        for name, choice in choices.models.items():
+            if self._chosen.get(name) != choice:
+                self._chosen[name] = choice
+                self._pending[name] = float("-inf")
+
+    def _serve(self, name: str) -> None:
+        """Serve the chosen versions of a model; what fails is tried again later.
+
+        Where none of them can be opened, what is served stays.
+        """
+        if self._clock() < self._pending.get(name, float("inf")):
+            return
+        choice = self._chosen[name]
+        versions = [] if choice.state == UNLOADED else self._name_versions(name, choice)
+        served, failures = self._open_newest(name, versions)
+        if served or choice.state == UNLOADED:
+            self._catalog.replace(name, served.values())
+        if failures != self._failures.get(name, {}):  # logged once
+            for version, reason in failures.items():
+                log.error("cannot serve %s version %d: %s", name, version, reason)
+        self._failures[name] = failures
+        if failures:
+            self._pending[name] = self._clock() + RETRY_SECONDS
+        elif self._chosen[name] == choice:
+            self._pending.pop(name, None)
+
+    def _name_versions(self, name: str, choice: Choice) -> list[int]:
+        """Return the versions of a choice, the newest first.
+
+        Where none could be opened then, those that failed; they may have been repaired.
+        An earlier release chose the newest.
+        """
+        if choice.versions or choice.failures:
+            return choice.versions or sorted(choice.failures, reverse=True)
+        newest = self._find_versions(name)[: self._max_versions]
+        return [int(path.name) for path in newest]
+
+    def _open_newest(
+        self, name: str, versions: list[int]
+    ) -> tuple[dict[int, Model], dict[int, str]]:
+        """Open as many versions as may be served, and say why others cannot be.
+
+        Args:
+            name: Of the model.
+            versions: The newest first.
+        """
+        loaded = self._catalog.loaded(name)
+        opened: dict[int, Model] = {}
+        failures: dict[int, str] = {}
+        for version in versions:
+            if len(opened) == self._max_versions:
+                break
+            try:
+                opened[version] = loaded.get(version) or self._open(name, version)
+            except ArtifactError as error:
+                failures[version] = str(error)
+        return opened, failures
+
+    def _open(self, name: str, version: int) -> Model:
+        """Load a version where that holds up no other request."""
+        if name not in self._list_names():  # no way out of the folder
+            raise ArtifactError(f"{name[:80]!r} is not in the folder of models.")
+        return offload(self._load_checked, self._models / name / str(version))
+
+    def load(self, name: str) -> None:
+        """Serve the newest versions of a model, in all workers.
+
+        Raises:
+            ModelNotFound: The folder has no such model.
+            ModelNotLoaded: A version's folder is damaged, or the choice cannot be
+                stored; what was served still is.
+        """
+        self.reconcile(name)
+        with self._lock:
+            paths = self._find_versions(name)[: self._max_versions]
+            if not paths:
+                raise no_such_model(name)
+            loaded = self._catalog.loaded(name)
+            try:
+                # A version's folder never changes: what is loaded is not read again.
+                models = {
+                    int(path.name): loaded.get(int(path.name))
+                    or self._open(name, int(path.name))
+                    for path in paths
+                }
+            except ArtifactError as error:
+                raise ModelNotLoaded(f"failed to load {name[:80]!r}: {error}") from None
+            self._share(name, LOADED, list(models))
+            self._catalog.replace(name, models.values())
+
+    def unload(self, name: str) -> None:
+        """Stop serving a model, in all workers, until it is loaded again.
+
+        Raises:
+            ModelNotFound: No such model is served or in the folder.
+            ModelNotLoaded: The choice cannot be stored; the model is still served.
+        """
+        self.reconcile(name)
+        if not self._catalog.loaded(name) and not self._find_versions(name):
+            raise no_such_model(name)
+        with self._lock:
+            self._share(name, UNLOADED, [])
+            self._catalog.replace(name, [])
+
+    def _share(self, name: str, state: str, versions: list[int]) -> None:
+        """Store a choice for all workers, and for those that start later."""
+        if self._shared is not None:
+            try:
+                choice = offload(self._shared.add, name, state, versions)
+            except OSError as error:
+                raise ModelNotLoaded(
+                    f"{name[:80]!r} cannot be {state}: the choice cannot be stored "
+                    f"({error.strerror}). Make room on the disk of CARRYOVER_STATE."
+                ) from None
+            if choice.number >= self._chosen.get(name, choice).number:
+                self._chosen[name] = choice
+                self._pending.pop(name, None)
+        self._failures.pop(name, None)
+
+    def _find_versions(self, name: str) -> list[Path]:
+        """List a model's folders, the newest version first."""
+        if name not in self._list_names():  # no way out of the folder
+            return []
+        return list_versions(self._models / name)
+
+    def _list_names(self) -> list[str]:
+        with contextlib.suppress(OSError):
+            return sorted(path.name for path in self._models.iterdir())
+        return []
+
+    def failures(self, name: str) -> dict[int, str]:
+        """Say why versions of a model are not served, as far as they were tried."""
+        self.reconcile(name)
+        chosen = self._chosen.get(name)
+        if chosen is None or chosen.state == UNLOADED:
+            return {}
+        failures = {**chosen.failures, **self._failures.get(name, {})}
+        served = self._catalog.loaded(name)
+        return {v: reason for v, reason in failures.items() if v not in served}
+
+    def index(self) -> list[Listed]:
+        """List every version in the folder, and those served from elsewhere."""
+        served = {n: self._catalog.versions(n) for n in self._catalog.names()}
+        listed = []
+        for name in sorted({*served, *self._list_names()}):
+            ready = served.get(name, [])
+            known = {int(path.name) for path in self._find_versions(name)}
+            failures = self.failures(name)
+            for version in sorted({*ready, *known, *failures}):
+                is_ready = version in ready
+                reason = "not newest" if ready else "unloaded"
+                reason = "" if is_ready else failures.get(version, reason)
+                listed.append(Listed(name, version, is_ready, reason))
+        return listed
+
+
+def no_such_model(name: str) -> ModelNotFound:
+    """Return the error of a name that is in no repository."""
+    return ModelNotFound(
+        f"model {name[:80]!r} is not in the folder of models; export it there first.",
+        error=f"failed to load '{name[:80]}', failed to poll from model repository",
+    )

@@ -1,0 +1,141 @@
+"""Which versions are chosen of each model: a file that all workers follow.
+
+Each folder of models has its own, so that services of different folders share a state.
+
+It is replaced whole, under a lock between processes, and has a copy for the case that
+it is damaged. Every request looks at its stamp, a system call of three microseconds.
+A file of its own that counts the changes could be emptied or removed under a worker.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import logging
+import os
+import time
+from collections.abc import Iterator
+from hashlib import blake2b
+from pathlib import Path
+
+import msgspec
+
+from service.common.replaced_file import replace_file
+
+LOADED, UNLOADED = "loaded", "unloaded"
+# The file and its copy.
+NAMES = ("repository.json", "repository.copy.json")
+NAME_BYTES = 8
+log = logging.getLogger(__name__)
+
+
+class Choice(msgspec.Struct, array_like=True, frozen=True):
+    """What was chosen of a model.
+
+    Attributes:
+        state: `loaded` or `unloaded`.
+        number: How often it was chosen; a change of it is to be followed.
+        versions: The versions to serve. A record of an earlier release has none.
+        failures: Why a newer version could not be chosen, by version.
+    """
+
+    state: str
+    number: int
+    versions: list[int] = []
+    failures: dict[int, str] = {}
+
+
+class Choices(msgspec.Struct, frozen=True):
+    """The file: the latest starts of services that chose, and what it chose."""
+
+    generations: list[str] = []
+    models: dict[str, Choice] = {}
+
+
+class SharedChoices:
+    """The choices, shared between processes.
+
+    Args:
+        state: Folder they share; it is made where there is none.
+        models: Folder of models; services of another one have choices of their own.
+    """
+
+    def __init__(self, state: Path, models: Path) -> None:
+        folder = state / "repositories" / name_folder(models)
+        folder.mkdir(parents=True, exist_ok=True)
+        self._file, self._copy = (folder / name for name in NAMES)
+        # Of an earlier release, which had one file for all folders of models.
+        self._earlier = [state / name for name in NAMES]
+        self._path = str(self._file)  # quicker to look at
+
+    def stamp(self) -> tuple[int, int]:
+        """Return the stamp of the file; each choice gives it another."""
+        try:
+            found = os.stat(self._path)
+        except OSError:
+            return 0, 0
+        return found.st_ino, found.st_mtime_ns
+
+    def read(self) -> Choices:
+        """Read what was chosen, from the copy where the file is damaged."""
+        own = [self._file, self._copy]
+        is_any = any(file.exists() for file in own)
+        for file in own if is_any else self._earlier:
+            try:
+                return decode(file.read_bytes())
+            except FileNotFoundError:
+                continue
+            except (OSError, msgspec.MsgspecError, RecursionError) as error:
+                log.error("%s cannot be read: %s", file, error)
+        return Choices()
+
+    def write(self, choices: Choices) -> None:
+        """Replace what was chosen, and let all know. Hold the lock.
+
+        Raises:
+            OSError: There is no room for it.
+        """
+        content = msgspec.json.encode(choices)
+        # The clock of a file system ticks so slowly that two files could be alike.
+        later = max(time.time_ns(), self.stamp()[1] + 1)
+        for file in (self._copy, self._file):
+            replace_file(file, content, later)
+
+    def add(self, name: str, state: str, versions: list[int]) -> Choice:
+        """Choose versions of a model, and let all know.
+
+        Raises:
+            OSError: There is no room for it.
+        """
+        with self.lock():
+            choices = self.read()
+            before = choices.models.get(name, Choice("", 0))
+            choice = Choice(state, before.number + 1, versions)
+            models = {**choices.models, name: choice}
+            self.write(Choices(choices.generations, models))
+        return choice
+
+    @contextlib.contextmanager
+    def lock(self) -> Iterator[None]:
+        """Hold off other processes that would write the file."""
+        with self._file.with_suffix(".lock").open("a") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+
+
+def name_folder(models: Path) -> str:
+    """Name the choices of a folder of models by where it is, links resolved."""
+    path = os.fsencode(models.resolve())
+    return blake2b(path, digest_size=NAME_BYTES).hexdigest()
+
+
+def decode(content: bytes) -> Choices:
+    """Decode the file, or that of an earlier release: choices by model.
+
+    Raises:
+        msgspec.MsgspecError: It is neither.
+    """
+    try:
+        return Choices([], msgspec.json.decode(content, type=dict[str, Choice]))
+    except msgspec.ValidationError:
+        return msgspec.json.decode(content, type=Choices)

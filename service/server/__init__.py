@@ -1,0 +1,1 @@
+"""The HTTP server: gunicorn's worker, its connections, and reloads."""

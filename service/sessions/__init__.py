@@ -1,0 +1,1 @@
+"""Sessions: their records, rules, changes, and tokens."""

@@ -1,0 +1,310 @@
+"""The life of a session over any store: found, advanced, ended, expired, forgotten.
+
+It does not know what a step computes, or which store holds the bytes.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Callable, Sequence
+from typing import NamedTuple, TypeAlias
+
+from service.common.loop import take_break
+from service.errors import (
+    CorruptRecord,
+    InvalidRequest,
+    SessionContended,
+    SessionNotFound,
+    StoreFull,
+)
+from service.sessions.preconditions import Found, gone
+from service.sessions.record import Session, Tombstone, decode, encode
+from service.stores.base import MAX_KEY_BYTES, Entry, Put, Store
+
+log = logging.getLogger(__name__)
+
+# Leaves room for tenant and model in the 400 bytes of a store's key.
+MAX_SESSION_BYTES = 200
+NEVER_SEEN = Found(0, None)
+USUAL_LENGTHS = range(1, MAX_SESSION_BYTES + 1)
+# Control characters cannot stand in an address or a log; half a surrogate pair, which
+# JSON may smuggle in as an escape, cannot be stored.
+UNUSABLE = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
+# A compare-and-set is lost only to a request that advanced, so this many losses in a
+# row mean traffic that a delete or another change must not wait out.
+MAX_CHANGE_ATTEMPTS = 16
+# Entries that are listed in a few milliseconds.
+PIECE_ENTRIES = 256
+
+
+def check_session_id(session: str) -> None:
+    """Refuse ids that cannot be stored or written in an address.
+
+    Raises:
+        InvalidRequest: The id is empty, too long, or holds control characters or half
+            a surrogate pair.
+    """
+    if session.isascii() and session.isprintable() and len(session) in USUAL_LENGTHS:
+        return
+    if found := UNUSABLE.search(session):
+        raise InvalidRequest(
+            f"the session id holds {found.group()!a}, which cannot be used; expected "
+            "text without control characters or lone surrogates. Choose another id."
+        )
+    size = len(session.encode())
+    if not 0 < size <= MAX_SESSION_BYTES:
+        raise InvalidRequest(
+            f"the session id has {size} bytes; expected 1 to {MAX_SESSION_BYTES} bytes "
+            "of UTF-8. Choose another id."
+        )
+
+
+class SessionKey(NamedTuple):
+    """Whose session, of which model, by which id."""
+
+    tenant: str
+    model: str
+    session: str
+
+    def encode(self) -> bytes:
+        """Return the store's key: the three parts in UTF-8, parted by a zero byte.
+
+        Raises:
+            InvalidRequest: A part holds a zero byte or half a surrogate pair, or the
+                whole is too long.
+        """
+        try:
+            return check_key(f"{self.tenant}\0{self.model}\0{self.session}".encode())
+        except UnicodeEncodeError as error:
+            raise InvalidRequest(
+                f"the session id {self.session!r} is not valid Unicode; expected text "
+                "without lone surrogates. Choose another id."
+            ) from error
+
+
+def check_key(key: bytes) -> bytes:
+    """Return a store's key that a session can have.
+
+    Raises:
+        InvalidRequest: It is too long, or a part of it holds a zero byte.
+    """
+    if len(key) > MAX_KEY_BYTES or key.count(0) != 2:
+        raise InvalidRequest(
+            f"tenant, model and session id take {len(key)} bytes; expected at most "
+            f"{MAX_KEY_BYTES}, none of them zero. Choose another session id."
+        )
+    return key
+
+
+class Listed(NamedTuple):
+    """A session that was come upon: its id and what is known of it."""
+
+    session: str
+    found: Found
+
+
+# A session's encoded key, how it was found, and what takes the place of that.
+Write: TypeAlias = tuple[bytes, Found, Session | Tombstone]
+# What takes the place of what was found, at this instant.
+Alteration: TypeAlias = Callable[[Found, float], Session | Tombstone]
+
+
+class Sessions:
+    """The sessions in a store.
+
+    Args:
+        store: Where they are.
+        clock: Returns the present in seconds since the epoch.
+        tombstone_seconds: How long after its end a session is still known to have
+            been; then its id is as good as never seen.
+    """
+
+    def __init__(
+        self, store: Store, *, clock: Callable[[], float], tombstone_seconds: float
+    ) -> None:
+        self._store = store
+        self._clock = clock
+        self._tombstone_seconds = tombstone_seconds
+
+    def load(self, keys: Sequence[bytes]) -> list[Found]:
+        """Return what is known of each session; a corrupt one spoils no other.
+
+        Args:
+            keys: The sessions, as `SessionKey.encode` names them.
+        """
+        entries = self._store.fetch(keys)
+        now = self._clock()
+        return [NEVER_SEEN if e is None else _read(e, now) for e in entries]
+
+    def save(self, writes: Sequence[Write]) -> Sequence[bool | StoreFull]:
+        """Store each new record unless its session changed since it was found.
+
+        Returns:
+            For each write, whether it was stored; where not, load it again. Where the
+            store begins no more sessions, the error in a new session's place: that
+            costs the live ones of the batch nothing.
+
+        Raises:
+            ValueError: Two writes name the same session.
+            StoreFull: There is no room for any of them; nothing was stored.
+        """
+        later = self._tombstone_seconds
+        puts = [
+            Put(
+                key,
+                found.version,
+                encode(record),
+                gone_at(record) + later,
+            )
+            for key, found, record in writes
+        ]
+        try:
+            return self._store.commit(puts)
+        except StoreFull as error:
+            live = [put for put in puts if put.expected]
+            if not live or len(live) == len(puts):
+                raise
+            stored = iter(self._store.commit(live))
+            return [next(stored) if put.expected else error for put in puts]
+
+    def get(self, key: SessionKey) -> Session:
+        """Return a live session.
+
+        Raises:
+            SessionNotFound: It was never seen, or was gone too long ago to tell.
+            SessionGone: It expired, was ended or was deleted.
+            CorruptRecord: It cannot be read.
+        """
+        return live(key, self.load([key.encode()])[0])
+
+    def change(self, key: SessionKey, alter: Alteration) -> Found:
+        """Put another record in a session's place, as if no one else were at it.
+
+        Args:
+            key: The session.
+            alter: Returns the record that takes the place of what it is shown, given
+                the present; it is asked again whenever another request was faster.
+
+        Returns:
+            What is now stored.
+
+        Raises:
+            SessionContended: It kept being advanced meanwhile.
+            CarryoverError: What `alter` raises; nothing was changed.
+        """
+        encoded = key.encode()
+        for _ in range(MAX_CHANGE_ATTEMPTS):
+            [found] = self.load([encoded])
+            record = alter(found, self._clock())
+            if self.save([(encoded, found, record)])[0]:
+                return Found(found.version + 1, record)
+        raise SessionContended(
+            f"session {key.session!r} changed {MAX_CHANGE_ATTEMPTS} times while this "
+            "request was to change it; it is as the others left it. Stop sending it "
+            "events and try again."
+        )
+
+    def scan(self, after: SessionKey, prefix: str, limit: int) -> list[Listed]:
+        """Look at up to `limit` sessions, live or not, in the order of their ids.
+
+        Args:
+            after: Of whose tenant and model, and behind which id; "" begins.
+            prefix: What their ids begin with.
+            limit: How many to look at, 1 or more; fewer are returned only at the end.
+        """
+        begin = after._replace(session="").encode()
+        start, now = after.encode(), self._clock()
+        listed: list[Listed] = []
+        while len(listed) < limit:
+            take_break()
+            wanted = min(limit - len(listed), PIECE_ENTRIES)
+            entries = self._store.scan(begin + prefix.encode(), start, wanted)
+            for key, entry in entries:
+                try:
+                    session = key[len(begin) :].decode()
+                except UnicodeDecodeError:
+                    log.warning("a damaged key is not listed: %r", key)
+                    continue
+                listed.append(Listed(session, _read(entry, now)))
+            if len(entries) < wanted:
+                break
+            start = entries[-1][0]
+        return listed
+
+    def delete(
+        self, key: SessionKey, check: Callable[[Found], None] = lambda found: None
+    ) -> Session | None:
+        """Leave a tombstone in a session's place, even if its record is corrupt.
+
+        Args:
+            key: The session.
+            check: Raises where the session must not be deleted as it was found.
+
+        Returns:
+            The session as it was; None if its record could not be read.
+
+        Raises:
+            SessionNotFound: It was never seen, or was gone too long ago to tell.
+            SessionGone: It was gone already.
+            SessionContended: It kept being advanced meanwhile.
+        """
+        deleted: list[Session | None] = []
+
+        def alter(found: Found, now: float) -> Tombstone:
+            corrupt = isinstance(found.record, CorruptRecord)
+            session = None if corrupt else live(key, found)
+            check(found)
+            deleted[:] = [session]
+            return Tombstone("deleted", session.step if session else 0, now)
+
+        self.change(key, alter)
+        return deleted[0]
+
+    def sweep(self, limit: int) -> int:
+        """Forget up to `limit` sessions whose tombstones are old enough.
+
+        Returns:
+            How many were forgotten; fewer than `limit` means that none is left.
+        """
+        return self._store.forget(self._clock(), limit)
+
+    def close(self) -> None:
+        """Flush and release the store; closing twice is harmless."""
+        self._store.close()
+
+
+def gone_at(record: Session | Tombstone) -> float:
+    """Return when a session is gone, or went."""
+    return record.expires_at if isinstance(record, Session) else record.at
+
+
+def _read(entry: Entry, now: float) -> Found:
+    try:
+        record = decode(entry.value)
+    except CorruptRecord as error:
+        return Found(entry.version, error)
+    if isinstance(record, Session) and now >= record.expires_at:
+        record = Tombstone("expired", record.step, record.expires_at, record.answers)
+    return Found(entry.version, record)
+
+
+def live(key: SessionKey, found: Found) -> Session:
+    """Return the live session that was found.
+
+    Raises:
+        SessionNotFound: It was never seen, or was gone too long ago to tell.
+        SessionGone: It expired, was ended or was deleted.
+        CorruptRecord: It cannot be read.
+    """
+    record = found.record
+    if isinstance(record, Session):
+        return record
+    if isinstance(record, Tombstone):
+        raise gone(record)
+    if isinstance(record, CorruptRecord):
+        raise record
+    raise SessionNotFound(
+        f"session {key.session!r} of model {key.model!r} is not known; expected the id "
+        "of a session that was started. Send it an event to start it."
+    )

@@ -1,0 +1,174 @@
+"""Memory in the open: a record's tensors as named arrays, and read back.
+
+What comes back is checked as an event is: its names, shapes, numbers and the network
+that made it. Knows the manifest's layout; neither the forms it is written in nor HTTP.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any
+
+import msgspec
+import numpy as np
+
+from service.errors import CarryoverError, InvalidMemory, WrongNetwork
+from service.registry.catalog import Model
+from service.registry.encoding.fields import FLOAT32_BOUND
+from service.registry.encoding.last_event import show_event
+from service.sessions.changes import Imported
+from service.sessions.record import Session
+
+# Steps and lifetimes as a row may have them; a year is longer than any sensor sleeps.
+MAX_STEP = 2**53
+MAX_IDLE_SECONDS = 366 * 86_400
+Seconds = Annotated[float, msgspec.Meta(gt=0, le=MAX_IDLE_SECONDS)]
+Step = Annotated[int, msgspec.Meta(ge=0, le=MAX_STEP)]
+
+
+class MemoryDocument(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    """A memory in the open.
+
+    Args:
+        model: Name of the model; may be left out.
+        model_version: The version whose weights made it; told, not asked: `network`
+            decides.
+        network: Fingerprint of those weights, in hexadecimal.
+        step: How many events it has absorbed.
+        last_event: The newest of them, as a client sends one; null if unknown.
+        ttl_seconds: Idle lifetime asked for; never told.
+        memory: The tensors by name, each an array of numbers.
+    """
+
+    model: str | None = None
+    model_version: str | None = None
+    network: str
+    step: Step
+    last_event: Any = None
+    ttl_seconds: Seconds | None = None
+    memory: dict[str, Any]
+
+
+def find_maker(record: Session, family: Sequence[Model]) -> Model | None:
+    """Find the served version whose weights made a memory, the newest if several."""
+    makers = [model for model in family if model.fingerprint == record.network]
+    return makers[-1] if makers else None
+
+
+def split_tensors(tensors: bytes, model: Model) -> dict[str, np.ndarray]:
+    """Cut a record's tensors into arrays by name."""
+    packed = np.frombuffer(tensors, model.memory_dtype)
+    arrays: dict[str, np.ndarray] = {}
+    start = 0
+    for name, shape in model.manifest.memory.items():
+        stop = start + int(np.prod(shape))
+        arrays[name] = packed[start:stop].reshape(shape)
+        start = stop
+    return arrays
+
+
+def show_memory(record: Session, model: Model) -> MemoryDocument:
+    """Lay a memory open; the arrays are NumPy's."""
+    return MemoryDocument(
+        model=model.manifest.name,
+        model_version=str(record.model_version),
+        network=record.network.hex(),
+        step=record.step,
+        last_event=show_event(record.last_event, model),
+        memory=split_tensors(record.tensors, model),
+    )
+
+
+def read_memory(
+    document: MemoryDocument, model: str, family: Sequence[Model]
+) -> Imported:
+    """Check a memory in the open and pack it.
+
+    Args:
+        document: The memory.
+        model: Name of the model it is to be for.
+        family: The served versions of that model.
+
+    Raises:
+        WrongNetwork: No served version's weights made it.
+        InvalidMemory: A tensor is missing or unknown, has another shape, or holds what
+            is no finite float32; or it is another model's; or its event is none.
+    """
+    if document.model not in (None, model):
+        raise InvalidMemory(
+            f"the memory is model {document.model!r}'s; this call is for {model!r}. "
+            "Send it to the model it came from."
+        )
+    makers = [one for one in family if one.fingerprint.hex() == document.network]
+    if not makers:
+        raise _wrong_network(document, family)
+    maker = makers[-1]
+    layout = maker.manifest.memory
+    _check_names(document.memory, layout)
+    arrays = [
+        _read_tensor(name, document.memory[name], shape, maker.memory_dtype)
+        for name, shape in layout.items()
+    ]
+    return Imported(
+        step=document.step,
+        model_version=maker.manifest.version,
+        network=maker.fingerprint,
+        tensors=b"".join(array.tobytes() for array in arrays),
+        last_event=_read_event(document, maker),
+        idle_seconds=document.ttl_seconds,
+    )
+
+
+def _check_names(memory: Mapping[str, Any], layout: Mapping[str, Any]) -> None:
+    if memory.keys() != layout.keys():
+        received = ", ".join(str(name)[:40] for name in list(memory)[:12]) or "(none)"
+        raise InvalidMemory(
+            f"the memory has the tensors {received}; expected exactly "
+            f"{', '.join(layout)}. Send all that GET .../memory answers."
+        )
+
+
+def _read_tensor(
+    name: str, value: Any, shape: list[int], dtype: np.dtype[Any]
+) -> np.ndarray:
+    expected = "expected finite numbers that fit a 32-bit float"
+    try:
+        array = np.asarray(value)
+        is_number = array.dtype.kind in "iuf" and not _holds_truth(value)
+    except (ValueError, OverflowError):
+        is_number = False  # lists of different lengths, or integers beyond 64 bits
+    if not is_number:
+        raise InvalidMemory(f"memory.{name} is no array of numbers; {expected}.")
+    if list(array.shape) != shape:
+        raise InvalidMemory(
+            f"memory.{name} has shape {list(array.shape)}; this network's has {shape}. "
+            "Send it as GET .../memory answers it."
+        )
+    if not (np.abs(array.astype(np.float64)) < FLOAT32_BOUND).all():  # false for NaN
+        raise InvalidMemory(f"memory.{name} holds what is no such number; {expected}.")
+    return array.astype(dtype)
+
+
+def _holds_truth(value: Any) -> bool:
+    """Tell whether nested lists hold true or false, which NumPy takes for 1 and 0."""
+    if isinstance(value, list):
+        return any(_holds_truth(one) for one in value)
+    return isinstance(value, bool)
+
+
+def _read_event(document: MemoryDocument, model: Model) -> bytes:
+    if document.last_event is None or not document.step:
+        return b""
+    try:
+        return bytes(model.encoder.encode([document.last_event])[0].tobytes())
+    except CarryoverError as error:
+        raise InvalidMemory(f"last_event: {error.detail}") from error
+
+
+def _wrong_network(document: MemoryDocument, family: Sequence[Model]) -> WrongNetwork:
+    served = ", ".join(model.fingerprint.hex() for model in family)
+    return WrongNetwork(
+        f"the memory was made by the network {document.network[:80]!r}; served are "
+        f"{served}. A memory fits the weights that made it and no others: serve that "
+        "version."
+    )

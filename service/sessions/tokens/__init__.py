@@ -1,0 +1,1 @@
+"""Tokens: state that clients keep, encrypted."""

@@ -1,0 +1,1 @@
+"""Stores: versioned bytes by key, changed by compare-and-set."""

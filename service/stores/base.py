@@ -1,0 +1,163 @@
+"""What a memory store is: versioned bytes by key, changed by compare-and-set.
+
+It does not know what the bytes mean; `record` and `sessions` do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple, Protocol
+
+from service.common.redaction import redact
+from service.common.value import Value
+from service.errors import StoreFull
+from service.stores.url import choose, split_options
+
+# LMDB takes keys of up to 511 bytes, and the expiry index prefixes 8. A round limit
+# below that leaves room for what another store may have to add.
+MAX_KEY_BYTES = 400
+
+
+class Entry(Value, frozen=True):
+    """A stored value and its version, which is 1 or more; 0 may be damaged."""
+
+    version: int
+    value: bytes
+
+
+class Put(Value, frozen=True):
+    """A change to one key, made only if the key is still at the expected version.
+
+    Args:
+        key: 1 to `MAX_KEY_BYTES` bytes.
+        expected: The version the writer read; 0 means the key must be absent.
+        value: What to store.
+        forget_at: When the store may drop the entry, in seconds since the epoch.
+    """
+
+    key: bytes
+    expected: int
+    value: bytes
+    forget_at: float
+
+
+class Capacity(NamedTuple):
+    """Beyond how many entries and bytes a store refuses new entries; 0: no limit.
+
+    Entries that exist go on, whatever they grow to: what is live is never evicted.
+    """
+
+    max_entries: int = 0
+    max_bytes: int = 0
+
+
+UNLIMITED = Capacity()
+
+
+class Store(Protocol):
+    """Versioned values, safe to share between threads.
+
+    A key's version grows by one with each commit until the entry is forgotten.
+    """
+
+    def fetch(self, keys: Sequence[bytes]) -> list[Entry | None]:
+        """Return each key's entry; None where absent.
+
+        Each entry is whole; a store in one place returns all as of one moment.
+        """
+        ...
+
+    def commit(self, puts: Sequence[Put]) -> Sequence[bool | StoreFull]:
+        """Store, in one transaction, each put whose key is at the expected version.
+
+        Returns:
+            For each put, whether it was stored; the error where there was no room for
+            it but for another. One refused put spoils no other.
+
+        Raises:
+            ValueError: Two puts name the same key, or a key has a wrong length.
+            StoreFull: There is no room; nothing of the batch was stored. Without the
+                puts that begin an entry it may be: those that exist may go on.
+            StoreUnavailable: The store cannot be reached or used now.
+        """
+        ...
+
+    def scan(
+        self, prefix: bytes, after: bytes, limit: int
+    ) -> list[tuple[bytes, Entry]]:
+        """Return up to `limit` entries of a prefix in byte order, after key `after`."""
+        ...
+
+    def forget(self, now: float, limit: int) -> int:
+        """Delete up to `limit` entries whose `forget_at` <= `now`.
+
+        Returns:
+            How many were deleted; fewer than `limit` means that none is left due.
+        """
+        ...
+
+    def count(self) -> int:
+        """Return how many entries are stored."""
+        ...
+
+    def close(self) -> None:
+        """Flush and release the store; closing twice is harmless."""
+        ...
+
+
+def open_store(
+    url: str, capacity: Capacity = UNLIMITED, folder: Path | None = None
+) -> Store:
+    """Open the store a URL names.
+
+    Args:
+        url: `memory://` (this process only), `lmdb://relative/path` or
+            `lmdb:///absolute/path` (a directory, created if missing), with
+            `?durability=disk` where a commit shall wait for the disk; or a server,
+            see `redis_address`.
+        capacity: Beyond which new entries are refused.
+        folder: Where it is noted which store a server has.
+
+    Raises:
+        ValueError: The URL names no store, or the path cannot be used.
+    """
+    # Imported here because the modules import this one, and because a service
+    # without LMDB can still remember in its own process.
+    scheme, _, rest = url.partition("://")
+    if url == "memory://":
+        from service.stores.in_process import InProcessStore
+
+        return InProcessStore(capacity)
+    if scheme == "lmdb" and rest.partition("?")[0]:
+        from service.stores.lmdb.store import LmdbStore
+
+        head, options = split_options(url, ["durability"])
+        durability = choose(options, "durability", "process", "disk")
+        path = Path(head.removeprefix("lmdb://"))
+        return LmdbStore(path, capacity=capacity, durable=durability == "disk")
+    if scheme in ("redis", "rediss") and rest:
+        from service.stores.redis.address import parse_address
+        from service.stores.redis.store import RedisStore
+
+        return RedisStore(parse_address(url), capacity, folder)
+    raise ValueError(
+        f"The memory store {redact(url)!r} is unknown; expected memory://, "
+        "lmdb://PATH, redis://HOST or rediss://HOST. "
+        "Use lmdb:///var/lib/carryover for a directory that all workers share."
+    )
+
+
+def check_puts(puts: Sequence[Put]) -> None:
+    """Raise ValueError unless keys are distinct and of a length every store takes."""
+    if len(puts) != 1 and len({put.key for put in puts}) != len(puts):
+        raise ValueError(
+            f"A commit of {len(puts)} puts names a key twice; expected "
+            "each key once. Commit the second change to a key after the first."
+        )
+    for put in puts:
+        if not 0 < len(put.key) <= MAX_KEY_BYTES:
+            raise ValueError(
+                f"A key has {len(put.key)} bytes; expected 1 to {MAX_KEY_BYTES}. "
+                "Use a shorter key."
+            )

@@ -1,0 +1,249 @@
+"""One LMDB environment with transactions that retry while its map grows.
+
+Durability of a process, the default: `sync=False`, and a flush each second. A commit
+is a write to the page cache, so it survives the death of this process, SIGKILL
+included, and costs microseconds instead of the milliseconds of an fsync. A crash of the
+operating system may undo the last second. On a file system that reorders writes
+(most do) it may also leave the tree damaged, because LMDB's newest root can reach
+the disk before the pages below it; every record carries a checksum, so damage is
+refused, never served.
+
+Durability of the disk: `sync=True`, one fsync a transaction, so that what a commit
+returned survives a crash of the operating system. It takes milliseconds, under gevent
+on its thread pool.
+
+Not `writemap=True`, which would halve the cost of a commit: a full disk would then kill
+the process (SIGBUS) instead of refusing a write, and a stray write in the process could
+damage the file.
+
+It does not know what is stored. Use it on a local file system only (not NFS), and open
+it after forking, once in each process.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeAlias, TypeVar
+
+import lmdb
+
+from service.common.loop import make_brief_lock, offload
+from service.errors import StoreFull
+from service.stores.lmdb.errors import ADVICE, store_full, store_replaced, translate
+from service.stores.lmdb.flusher import LmdbFlusher
+from service.stores.lmdb.identity import LmdbIdentity, check_mark, write_marks
+
+log = logging.getLogger(__name__)
+T = TypeVar("T")
+# A reader wants the whole value, so let LMDB copy it; a writer looks at headers only.
+ReadTransaction: TypeAlias = "lmdb.Transaction[bytes]"
+WriteTransaction: TypeAlias = "lmdb.Transaction[memoryview]"
+
+# A process uses one slot at a time; 64 bytes each. The first process to open the
+# directory decides for all, so there is room for many workers and their successors.
+MAX_READERS = 1024
+# In the main database, beside the names of the others; raised when their form changes.
+FORMAT_KEY, FORMAT = b"format", b"2"
+
+
+class LmdbEnvironment:
+    """An LMDB directory shared by processes and threads, growing as needed.
+
+    Args:
+        path: The directory; created with mode 0700 if missing.
+        map_bytes: Size of the address range the file is mapped to, to begin with.
+            It is no file size: the file grows as entries come.
+        max_map_bytes: Size beyond which the map does not grow.
+        databases: Names of the databases to open.
+        durable: Whether a commit waits until it is on the disk.
+
+    Raises:
+        ValueError: The directory cannot be created, written or opened.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        map_bytes: int,
+        max_map_bytes: int,
+        databases: list[bytes],
+        *,
+        durable: bool = False,
+    ) -> None:
+        self._path = path
+        self._max_map_bytes = max_map_bytes
+        # Growing the map needs a moment without transactions in this process, so
+        # each transaction holds one of these; in the order writing, reading.
+        # Only a durable commit gives way to other requests while it writes.
+        self._writing = threading.Lock() if durable else make_brief_lock()
+        self._reading = make_brief_lock()
+        self._is_closed = False
+        self._env, self.databases = _open(path, map_bytes, databases, durable)
+        self.page_bytes: int = self._env.stat()["psize"]
+        self._identity = LmdbIdentity(path)
+        self._flusher = LmdbFlusher(self._env, self._identity)
+        self._is_durable = durable
+
+    def read(self, work: Callable[[ReadTransaction], T]) -> T:
+        """Return what `work` returns in a read transaction.
+
+        Raises:
+            StoreUnavailable: LMDB cannot read; the log says why.
+        """
+        if not self._identity.is_intact:
+            raise store_replaced(self._path)
+        while True:
+            try:
+                with self._reading, self._env.begin() as txn:
+                    return work(txn)
+            except lmdb.MapResizedError:
+                with self._writing:
+                    self._resize(0)
+            except lmdb.Error as error:
+                raise translate(error, self._path) from error
+
+    def write(self, work: Callable[[WriteTransaction], T]) -> T:
+        """Return what `work` returns in a write transaction; it may be run again.
+
+        Raises:
+            StoreFull: The disk or the map is full; nothing was stored.
+            StoreUnavailable: LMDB cannot write; the log says why.
+        """
+        if not self._identity.is_intact:
+            raise store_replaced(self._path)
+        with self._writing:
+            try:
+                return self._attempt(work)
+            except StoreFull:
+                # A page is free for use in the second transaction after the one that
+                # freed it, and a failed one does not count: without a small one in
+                # between, a full store would stay full whatever was deleted.
+                self._attempt(_turn)
+                return self._attempt(work)
+
+    def count_file_pages(self) -> int:
+        """Count the pages of the file, used or free, as last committed."""
+        last_page: int = self._env.info()["last_pgno"]
+        return last_page + 1
+
+    def _attempt(self, work: Callable[[WriteTransaction], T]) -> T:
+        while True:
+            try:
+                if self._is_durable:  # an fsync would hold up the event loop
+                    stored: T = offload(self._transact, work)
+                    return stored
+                result = self._transact(work)
+                self._flusher.is_due = True
+                return result
+            except lmdb.MapFullError as error:
+                self._grow(error)
+            except lmdb.MapResizedError:
+                self._resize(0)
+            except lmdb.Error as error:
+                raise translate(error, self._path) from error
+
+    def _transact(self, work: Callable[[WriteTransaction], T]) -> T:
+        with self._env.begin(write=True, buffers=True) as txn:
+            return work(txn)
+
+    def _grow(self, error: lmdb.Error) -> None:
+        map_bytes = self._env.info()["map_size"]
+        if map_bytes >= self._max_map_bytes:
+            raise store_full(f"its limit of {self._max_map_bytes} bytes") from error
+        self._resize(min(2 * map_bytes, self._max_map_bytes))
+
+    def _resize(self, map_bytes: int) -> None:
+        """Map anew; 0 adopts the size another process has grown the map to."""
+        with self._reading:
+            self._env.set_mapsize(map_bytes)
+
+    def close(self) -> None:
+        """Flush, and release the directory; closing twice is harmless."""
+        if not self._is_closed:
+            self._is_closed = True
+            # Gives way to requests, so none of the locks may be held by now.
+            self._flusher.close()
+            with self._writing, self._reading:
+                self._env.close()
+
+
+def _turn(txn: WriteTransaction) -> None:
+    txn.put(b"turn", b"")
+
+
+def _open(
+    path: Path, map_bytes: int, names: list[bytes], durable: bool
+) -> tuple[lmdb.Environment, list[lmdb._Database]]:
+    try:
+        check_mark(path)
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        env = _open_environment(path, map_bytes, len(names), durable)
+        env.reader_check()
+        _lengthen(env, path)
+        databases = _open_databases(env, names)
+        _check_format(env, path)
+        write_marks(path)
+        return env, databases
+    except (OSError, lmdb.Error) as error:
+        raise ValueError(
+            f"The memory store lmdb://{path} cannot be opened: {error}. Expected a "
+            "directory on a local disk that this process may write, opened once. "
+            f"Where its file is damaged: {ADVICE}"
+        ) from error
+
+
+def _open_environment(
+    path: Path, map_bytes: int, num_databases: int, durable: bool
+) -> lmdb.Environment:
+    try:
+        return lmdb.open(
+            str(path),
+            map_size=map_bytes,
+            max_dbs=num_databases,
+            max_readers=MAX_READERS,
+            max_spare_txns=1,
+            mode=0o600,
+            metasync=durable,
+            sync=durable,
+        )
+    except lmdb.MapResizedError:  # another process grew the map this very moment
+        return _open_environment(path, map_bytes, num_databases, durable)
+
+
+def _lengthen(env: lmdb.Environment, path: Path) -> None:
+    """Make a truncated file as long as it was, so that what is lost can be refused.
+
+    Reading a mapped page beyond the end of a file kills the process; a page of zeros is
+    an error. Never shortens the file, whatever other processes do meanwhile.
+    """
+    expected = (env.info()["last_pgno"] + 1) * env.stat()["psize"]
+    with (path / "data.mdb").open("r+b") as data:
+        size = os.fstat(data.fileno()).st_size
+        if size < expected:
+            log.warning("%s has %d bytes of %d", data.name, size, expected)
+            os.posix_fallocate(data.fileno(), size, expected - size)
+
+
+def _check_format(env: lmdb.Environment, path: Path) -> None:
+    """Refuse a directory that another release wrote in another way."""
+    with env.begin(write=True) as txn:
+        is_empty = txn.stat(env.open_db(b"entries", txn))["entries"] == 0
+        found = txn.get(FORMAT_KEY) or (FORMAT if is_empty else b"1")
+        if found != FORMAT:
+            raise ValueError(
+                f"The memory store lmdb://{path} has format {found.decode()}; expected "
+                f"{FORMAT.decode()}. Use the release that wrote it, or another path."
+            )
+        txn.put(FORMAT_KEY, FORMAT)
+
+
+def _open_databases(env: lmdb.Environment, names: list[bytes]) -> list[lmdb._Database]:
+    while True:
+        try:
+            return [env.open_db(name) for name in names]
+        except lmdb.MapResizedError:
+            env.set_mapsize(0)

@@ -1,0 +1,157 @@
+"""Which Redis store it is: a mark in each bucket, and what is known of it on this side.
+
+An emptied server, or another one at its address, would silently begin another store.
+So a store gets a random id when it is first used, kept in each bucket's slot: a script
+begins no entry in a bucket without it. Each process remembers the id, and a file of
+the machine does, so that a restart knows it too.
+"""
+
+from __future__ import annotations
+
+import logging
+import secrets
+import time
+from collections.abc import Callable, Sequence
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any
+
+from service.errors import StoreUnavailable
+from service.stores.redis.address import RedisAddress
+from service.stores.redis.client import Command, RedisClient
+
+log = logging.getLogger(__name__)
+
+ID_BYTES = 16
+CHECK_SECONDS = 1.0
+
+
+class RedisIdentity:
+    """The id of a store, and whether its server still has it.
+
+    Args:
+        client: The server.
+        address: Where it is.
+        buckets: What the keys of each bucket begin with.
+        folder: Where files of known ids are; None keeps none.
+        clock: Returns seconds that only advance.
+    """
+
+    def __init__(
+        self,
+        client: RedisClient,
+        address: RedisAddress,
+        buckets: Sequence[bytes],
+        folder: Path | None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.marks = [bucket + b"/mark" for bucket in buckets]
+        self._complete = buckets[0] + b"/marked"
+        self._client = client
+        self._address = address
+        self._file = None if folder is None else folder / name_file(address)
+        self._clock = clock
+        self._id: bytes = b""
+        self._is_lost = False
+        self._checked_at = float("-inf")
+
+    def learn(self) -> bytes:
+        """Return the store's id; it gets one at its first use.
+
+        Raises:
+            StoreUnavailable: The server cannot be reached, or has lost the store.
+        """
+        if self._id:
+            return self._id
+        known, first = self._read_file(), self.marks[0]
+        if not known:
+            fresh = secrets.token_hex(ID_BYTES).encode()
+            self._client.run([Command(first, ("SET", first, fresh, "NX"))])
+        [found, is_complete] = self._client.run(
+            [Command(key, ("GET", key)) for key in (first, self._complete)]
+        )
+        if known and found != known:
+            self._note(is_lost=True)
+            raise self._lost()
+        if not is_complete:
+            self._mark_all(found)
+        self._write_file(found)
+        self._note(is_lost=False)
+        self._id = found
+        return self._id
+
+    def ask(self, number: int) -> list[Command]:
+        """Return what to ask the server besides: once a second, for a mark.
+
+        Args:
+            number: A bucket that is read anyway: another one may be on a node that is
+                not there.
+
+        Raises:
+            StoreUnavailable: The mark was gone within the last second.
+        """
+        now = self._clock()
+        if now < self._checked_at + CHECK_SECONDS:
+            if self._is_lost:
+                raise self._lost()
+            return []
+        self._checked_at = now
+        mark = self.marks[number]
+        return [Command(mark, ("GET", mark))]
+
+    def judge(self, replies: Sequence[Any]) -> None:
+        """Look at the server's reply to what `ask` returned.
+
+        Raises:
+            StoreUnavailable: The mark is gone, or another's.
+        """
+        for reply in replies:
+            self._note(is_lost=reply != self._id)
+        if self._is_lost:
+            raise self._lost()
+
+    def lose(self) -> StoreUnavailable:
+        """Note that a bucket has no mark, and return the error of that."""
+        self._note(is_lost=True)
+        return self._lost()
+
+    def _mark_all(self, own: bytes) -> None:
+        self._client.run([Command(m, ("SET", m, own, "NX")) for m in self.marks])
+        last = self._complete
+        self._client.run([Command(last, ("SET", last, "1"))])
+
+    def _note(self, *, is_lost: bool) -> None:
+        if is_lost and not self._is_lost:
+            log.error("%s", self._lost().detail)
+        elif self._is_lost and not is_lost:
+            log.warning("the memory store at %s is back", self._address)
+        self._is_lost = is_lost
+
+    def _lost(self) -> StoreUnavailable:
+        where = "" if self._file is None else f" delete {self._file} and"
+        return StoreUnavailable(
+            f"the memory store at {self._address} was emptied or replaced; nothing was "
+            "read or stored. Restore its server from a backup. To begin without its "
+            f"sessions,{where} restart the services."
+        )
+
+    def _read_file(self) -> bytes:
+        try:
+            return b"" if self._file is None else self._file.read_bytes().strip()
+        except FileNotFoundError:
+            return b""
+
+    def _write_file(self, own: bytes) -> None:
+        if self._file is None or self._file.exists():
+            return
+        try:
+            self._file.parent.mkdir(parents=True, exist_ok=True)
+            self._file.write_bytes(own + b"\n")
+        except OSError as error:
+            log.warning("cannot note which memory store it is: %s", error)
+
+
+def name_file(address: RedisAddress) -> str:
+    """Name the file of a store's id: by its address, without credentials."""
+    text = f"{address}/{address.database}?prefix={address.prefix}"
+    return f"store-{blake2b(text.encode(), digest_size=8).hexdigest()}.mark"

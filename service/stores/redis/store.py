@@ -1,0 +1,259 @@
+"""The `redis://` store: shared by all replicas; Redis >= 6.2 or Valkey, cluster too.
+
+Keys fall into 64 buckets by their checksum; a bucket's keys share a slot of a cluster
+(`{...}` in their names). A bucket has an entry per key, `<prefix>:{<bucket>}:<key>`, a
+header and the value; a sorted set of its keys in byte order, for scans; and one by the
+time they are due, for forgetting. Both are written when an entry begins, not at a step.
+
+The server expires entries by itself (`PXAT`); `forget` then clears the indexes. What a
+server acknowledged is as durable as it is configured to be: `docs/stores.md`.
+
+It does not know what the values mean.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from zlib import crc32
+
+from service.errors import StoreFull, StoreUnavailable
+from service.stores.base import UNLIMITED, Capacity, Entry, Put, check_puts
+from service.stores.redis.address import RedisAddress
+from service.stores.redis.capacity import RedisCapacity
+from service.stores.redis.client import (
+    DAMAGED,
+    KEEPING,
+    Call,
+    Command,
+    RedisClient,
+    unknown_outcome,
+)
+from service.stores.redis.identity import RedisIdentity
+from service.stores.redis.scan import scan_buckets
+from service.stores.redis.scripts import (
+    COMMIT,
+    FORGET,
+    HEADER,
+    PASSED,
+    SECONDS,
+    STORED,
+    UNMARKED,
+    VERSION,
+    WRITER_BYTES,
+    expiry_ms,
+    read_version,
+    score,
+)
+
+log = logging.getLogger(__name__)
+
+# An entry that is damaged: empty, which no record is, at the scripts' version of such.
+UNREADABLE = Entry(1, b"")
+# The scripts cannot discern an entry without a byte from an absent one.
+EMPTY = Entry(0, b"")
+# Enough to spread over a large cluster, few enough to ask all of them at once.
+NUM_BUCKETS = 64
+# So many scripts a round trip: steps wait for a fraction of them.
+FORGET_CHUNK = 250
+# So many keys of a damaged index a round trip.
+RESTORE_CHUNK = 1_000
+
+
+class RedisStore:
+    """A store on a server or a cluster of them; see `store.Store`.
+
+    Args:
+        address: Where the server is. It need not run yet.
+        capacity: Beyond which new entries are refused; see `RedisCapacity`.
+        folder: Where it is noted which store it is; see `RedisIdentity`.
+
+    Raises:
+        ValueError: The server evicts entries when it is full.
+    """
+
+    def __init__(
+        self,
+        address: RedisAddress,
+        capacity: Capacity = UNLIMITED,
+        folder: Path | None = None,
+    ) -> None:
+        self._client = RedisClient(address)
+        self._capacity = RedisCapacity(capacity, self.count, self._client)
+        self._buckets = [
+            b"%s:{%02x}" % (address.prefix.encode(), i) for i in range(NUM_BUCKETS)
+        ]
+        self._indexes = [bucket + b"/keys" for bucket in self._buckets]
+        self._due = [bucket + b"/due" for bucket in self._buckets]
+        self._identity = RedisIdentity(self._client, address, self._buckets, folder)
+        try:
+            refusal = self._find_policy()
+        except StoreUnavailable as error:
+            log.warning("the memory store at %s is not there yet: %s", address, error)
+        else:
+            if refusal:
+                raise ValueError(refusal)
+
+    def fetch(self, keys: Sequence[bytes]) -> list[Entry | None]:
+        """Return each key's entry; None where absent."""
+        if not keys:
+            return []
+        self._identity.learn()
+        entries = [self._entry_key(key) for key in keys]
+        commands = [Command(key, ("GET", key)) for key in entries]
+        replies = self._client.run(
+            [*commands, *self._identity.ask(crc32(keys[0]) % NUM_BUCKETS)]
+        )
+        self._identity.judge(replies[len(keys) :])
+        return [_entry(reply) for reply in replies[: len(keys)]]
+
+    def commit(self, puts: Sequence[Put]) -> list[bool | StoreFull]:
+        """Store, in one round trip, each put whose key is at the expected version."""
+        check_puts(puts)
+        self._capacity.admit([put for put in puts if not put.expected])
+        writer, own = os.urandom(WRITER_BYTES), self._identity.learn()
+        replies = self._client.call([self._commit(put, writer, own) for put in puts])
+        if UNMARKED in replies:
+            raise self._identity.lose()
+        # Sent twice, it may have been stored, and been built upon in between. Called a
+        # loser, the step would be computed and stored once more.
+        if replies.is_resent and PASSED in replies:
+            raise unknown_outcome()
+        return [r if isinstance(r, StoreFull) else r == STORED for r in replies]
+
+    def _commit(self, put: Put, writer: bytes, own: bytes) -> Call:
+        record = HEADER.pack(put.expected + 1, writer, put.forget_at) + put.value
+        arguments = (
+            VERSION.pack(put.expected),
+            record,
+            put.key,
+            score(put.forget_at),
+            expiry_ms(put.forget_at),
+            own,
+        )
+        mark = self._identity.marks[crc32(put.key) % NUM_BUCKETS]
+        return Call(COMMIT, (*self._keys(put.key), mark), arguments)
+
+    def scan(
+        self, prefix: bytes, after: bytes, limit: int
+    ) -> list[tuple[bytes, Entry]]:
+        """Return up to `limit` entries of a prefix in byte order, after key `after`."""
+        found: list[tuple[bytes, Entry]] = []
+        while len(found) < limit:
+            wanted = limit - len(found)
+            keys = scan_buckets(self._client, self._indexes, prefix, after, wanted)
+            entries = zip(keys, self.fetch(keys), strict=True)
+            # Some may have expired since the indexes were cleared.
+            found += [(key, entry) for key, entry in entries if entry]
+            if len(keys) < wanted:
+                break
+            after = keys[-1]
+        return found
+
+    def forget(self, now: float, limit: int) -> int:
+        """Delete up to `limit` entries whose `forget_at` <= `now`."""
+        if evicts := self._find_policy():
+            log.error("%s", evicts)
+        self._restore_due()
+        forgotten, more = 0, True
+        while more and forgotten < limit:
+            due = self._list_due(now, min(FORGET_CHUNK, limit - forgotten))
+            time = SECONDS.pack(now)
+            calls = [
+                Call(FORGET, self._keys_in(bucket, key), (key, time))
+                for bucket, key in due
+            ]
+            forgotten += sum(reply == 1 for reply in self._client.call(calls))
+            more = bool(due)
+        self._capacity.forget()
+        return forgotten
+
+    def _restore_due(self) -> None:
+        """Put keys back into each index by time that has lost some, or its type.
+
+        At time 0: an item that comes too early is moved to its entry's time.
+        """
+        counts = self._client.run(
+            [Command(index, ("ZCARD", index)) for index in (*self._indexes, *self._due)]
+        )
+        pairs = zip(counts[:NUM_BUCKETS], counts[NUM_BUCKETS:], strict=True)
+        for number, (num_keys, num_due) in enumerate(pairs):
+            if num_due is DAMAGED:
+                due = self._due[number]
+                self._client.run([Command(due, ("DEL", due))])
+                num_due = 0
+            if num_keys is not DAMAGED and num_keys > num_due:
+                self._index_again(number)
+
+    def _index_again(self, number: int) -> None:
+        """Put all keys of a bucket into its index by time."""
+        index, due = self._indexes[number], self._due[number]
+        after: bytes = b"-"
+        while True:
+            ask = ("ZRANGEBYLEX", index, after, "+", "LIMIT", 0, RESTORE_CHUNK)
+            [keys] = self._client.run([Command(index, ask)])
+            if not keys:
+                return
+            items = [part for key in keys for part in (0, key)]
+            self._client.run([Command(due, ("ZADD", due, "NX", *items))])
+            after = b"(" + keys[-1]
+
+    def _list_due(self, now: float, limit: int) -> list[tuple[int, bytes]]:
+        """List up to `limit` keys that the indexes have as due, with their buckets.
+
+        A damaged index may list a key of another bucket.
+        """
+        each = -(-limit // NUM_BUCKETS) * 4
+        ask = ("-inf", score(now), "LIMIT", 0, each)
+        replies = self._client.run(
+            [Command(due, ("ZRANGEBYSCORE", due, *ask)) for due in self._due]
+        )
+        listed = enumerate(replies)
+        return [(i, key) for i, keys in listed if keys is not DAMAGED for key in keys][
+            :limit
+        ]
+
+    def count(self) -> int:
+        """Return how many entries are stored, expired ones until `forget` is called."""
+        replies = self._client.run(
+            [Command(index, ("ZCARD", index)) for index in self._indexes]
+        )
+        return sum(reply for reply in replies if reply is not DAMAGED)
+
+    def close(self) -> None:
+        """Close the connections; closing twice is harmless."""
+        self._client.close()
+
+    def _find_policy(self) -> str:
+        """Say what is wrong with a server that throws live sessions away when full."""
+        for memory in self._client.info("memory"):
+            policy = memory.get("maxmemory_policy", KEEPING)
+            if memory.get("maxmemory") and policy != KEEPING:
+                return (
+                    f"The memory store's server has maxmemory-policy {policy}, by "
+                    f"which it throws live sessions away; expected {KEEPING}. Set "
+                    f"it: redis-cli CONFIG SET maxmemory-policy {KEEPING}"
+                )
+        return ""
+
+    def _keys(self, key: bytes) -> tuple[bytes, bytes, bytes]:
+        return self._keys_in(crc32(key) % NUM_BUCKETS, key)
+
+    def _keys_in(self, number: int, key: bytes) -> tuple[bytes, bytes, bytes]:
+        bucket = self._buckets[number]
+        return b"%s:%s" % (bucket, key), self._indexes[number], self._due[number]
+
+    def _entry_key(self, key: bytes) -> bytes:
+        return b"%s:%s" % (self._buckets[crc32(key) % NUM_BUCKETS], key)
+
+
+def _entry(reply: bytes | None) -> Entry | None:
+    if reply is None:
+        return None
+    if reply == b"":
+        return EMPTY
+    if reply is DAMAGED or not (version := read_version(reply)):
+        return UNREADABLE
+    return Entry(version, reply[HEADER.size :])

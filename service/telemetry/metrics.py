@@ -1,0 +1,184 @@
+"""The service's metrics, in Prometheus's form, added up over all workers.
+
+Names are of the service, units are seconds, bytes or counts, and no session's id is a
+label. With several workers each counts in files of its own (the client library's
+multiprocess mode, `service.telemetry.metrics_counts`); whoever is asked adds them up.
+"""
+
+from __future__ import annotations
+
+import fcntl
+from bisect import bisect_left
+from collections.abc import Sequence
+
+from prometheus_client import (
+    REGISTRY,
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    generate_latest,
+)
+from prometheus_client.multiprocess import MultiProcessCollector
+
+from service.common.loop import make_brief_lock
+from service.common.runs import lock_folder
+from service.telemetry.debounce import Later
+from service.telemetry.metrics_counts import replace_library_files, write_counts
+from service.telemetry.metrics_folder import find_folder
+from service.telemetry.request_record import RequestRecord
+
+replace_library_files()
+
+# From a step of a lone request to what a client gives up on.
+SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0, 30.0)
+
+
+class SecondsHistogram(Histogram):
+    """A histogram that takes many observations at once."""
+
+    def observe_many(self, buckets: Sequence[int], seconds: float) -> None:
+        """Add to each bucket so many observations, and the sum of them all."""
+        self._sum.inc(seconds)
+        for bucket, number in zip(self._buckets, buckets, strict=True):
+            if number:
+                bucket.inc(number)
+
+
+REQUESTS = Counter(
+    "carryover_requests",
+    "Requests answered.",
+    ("route", "model", "version", "status", "code"),
+)
+REQUEST_SECONDS = SecondsHistogram(
+    "carryover_request_seconds",
+    "Time from a request's arrival to its answer.",
+    ("route", "model"),
+    buckets=SECONDS,
+)
+ROWS = Counter("carryover_rows", "Rows of answered requests.", ("model",))
+BATCHES = Counter("carryover_batches", "Calls of a network.", ("model", "signature"))
+BATCH_ROWS = Counter(
+    "carryover_batch_rows",
+    "Rows of those calls; their ratio is the mean batch.",
+    ("model", "signature"),
+)
+QUEUED_ROWS = Gauge(
+    "carryover_queued_rows",
+    "Rows that wait or are under way.",
+    multiprocess_mode="livesum",
+)
+
+
+class Tally:
+    """Requests of one kind that are not counted yet."""
+
+    __slots__ = ("buckets", "requests", "rows", "seconds")
+
+    def __init__(self) -> None:
+        self.requests = self.rows = 0
+        self.seconds = 0.0
+        self.buckets = [0] * (len(SECONDS) + 1)
+
+
+def count(record: RequestRecord) -> None:
+    """Count an answered request, with others a moment later.
+
+    Counting in shared files takes longer than most of what a request needs, and as
+    long for many of a kind as for one.
+    """
+    model, version = record.model or "", record.version or 0
+    kind = (record.route or "", model, version, record.status, record.code or "")
+    with _lock:
+        tally = _tallies.get(kind)
+        if tally is None:
+            tally = _tallies[kind] = Tally()
+        tally.requests += 1
+        tally.rows += 0 if record.are_rows_counted else record.num_rows or 0
+        tally.seconds += record.seconds
+        tally.buckets[bisect_left(SECONDS, record.seconds)] += 1
+    _later.ask()
+
+
+class CallTally:
+    """Calls of a network that are not counted yet."""
+
+    __slots__ = ("calls", "rows")
+
+    def __init__(self) -> None:
+        self.calls = self.rows = 0
+
+    def add(self, num_rows: int) -> None:
+        """Count a call, a moment later."""
+        with _lock:
+            self.calls += 1
+            self.rows += num_rows
+        _later.ask()
+
+    def take(self) -> tuple[int, int]:
+        """Return calls and rows, and begin anew."""
+        with _lock:
+            taken = self.calls, self.rows
+            self.calls = self.rows = 0
+        return taken
+
+
+def find_call_tally(model: str, signature: str) -> CallTally:
+    """Find what counts a network's calls."""
+    return _calls.setdefault((model, signature), CallTally())
+
+
+def count_under_way(num_rows: int) -> None:
+    """Note that so many more rows are under way, or fewer; told with what is next."""
+    global _under_way
+    _under_way += num_rows
+
+
+def count_all() -> None:
+    """Count what was answered and called since the last time."""
+    QUEUED_ROWS.set(_under_way)
+    count_answered()
+    for name, tally in list(_calls.items()):
+        num_calls, num_rows = tally.take()
+        BATCHES.labels(*name).inc(num_calls)
+        BATCH_ROWS.labels(*name).inc(num_rows)
+    write_counts()
+
+
+def count_answered() -> None:
+    """Count the requests that were answered since the last time."""
+    global _tallies
+    with _lock:
+        taken, _tallies = _tallies, {}
+    for kind, tally in taken.items():
+        route, model, version, status, code = kind
+        labels = (route, model, str(version or ""), str(status), code)
+        REQUESTS.labels(*labels).inc(tally.requests)
+        seconds = REQUEST_SECONDS.labels(route, model)
+        seconds.observe_many(tally.buckets, tally.seconds)
+        if tally.rows:
+            find_rows(model).inc(tally.rows)
+
+
+_under_way = 0
+_lock = make_brief_lock()
+_tallies: dict[tuple[str, str, int, int, str], Tally] = {}
+_calls: dict[tuple[str, str], CallTally] = {}
+_later = Later(count_all)
+
+
+def find_rows(model: str) -> Counter:
+    """Find the counter of a model's rows."""
+    return ROWS.labels(model)
+
+
+def expose() -> bytes:
+    """Write all metrics, those of all workers where there are several."""
+    count_all()
+    folder = find_folder()
+    if folder is None:
+        return generate_latest(REGISTRY)
+    registry = CollectorRegistry()
+    MultiProcessCollector(registry)
+    with lock_folder(folder, fcntl.LOCK_SH):
+        return generate_latest(registry)

@@ -1,0 +1,144 @@
+"""The client library's counts, in the process's memory, written to its files whole.
+
+The library maps its files: a full disk, or a file that something cut short, ends the
+worker at its next count. Here a worker counts in its own memory and replaces its files
+a few times a second; what cannot be written now is written with what follows.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import struct
+from collections.abc import Container, Iterator
+from pathlib import Path
+from typing import Any
+
+from prometheus_client import multiprocess, values
+from prometheus_client.mmap_dict import MmapedDict
+
+from service.common.replaced_file import replace_file
+from service.common.runs import NOW, lock_folder
+from service.telemetry.metrics_folder import find_folder
+
+# Bytes of a file without counts: how many are used, in the library's form.
+HEADER_BYTES = 8
+GROWTH_BYTES = 1 << 16
+# Added up where a worker has ended; a gauge has no worth without its worker.
+ADDED = ("counter", "histogram")
+log = logging.getLogger(__name__)
+
+
+class WrittenDict(MmapedDict):
+    """Counts of this worker, kept in memory and written to a file when asked."""
+
+    def __init__(self, filename: str, read_mode: bool = False) -> None:
+        # Not the library's own: it maps the file.
+        self._file = Path(filename)
+        self._positions: dict[str, int] = {}
+        self._used = HEADER_BYTES
+        self._m: Any = bytearray(struct.pack("ii", self._used, 0))
+        self._capacity = len(self._m)
+        self._is_failing = False
+        for key, value, stamp, _ in self.read_all_values_from_file(filename):
+            self.write_value(key, value, stamp)  # type: ignore[no-untyped-call]
+        _written.append(self)
+
+    @staticmethod
+    def read_all_values_from_file(
+        filename: str,
+    ) -> Iterator[tuple[str, float, float, int]]:
+        """Read a file; one that is not whole has no counts until it is replaced."""
+        try:
+            found = list(MmapedDict.read_all_values_from_file(filename))
+            for key, _, _, _ in found:
+                json.loads(key)
+        except FileNotFoundError:
+            return iter(())
+        except (OSError, ValueError, RuntimeError, struct.error) as error:
+            log.warning("%s cannot be read: %s", filename, error)
+            return iter(())
+        return iter(found)
+
+    def _init_value(self, key: str) -> None:
+        # The library's own form of an entry: at most so much beside the key.
+        if self._used + len(key.encode()) + 32 > self._capacity:
+            self._m.extend(bytes(len(key.encode()) + GROWTH_BYTES))
+            self._capacity = len(self._m)
+        super()._init_value(key)  # type: ignore[no-untyped-call]
+
+    def write(self) -> None:
+        """Replace the file.
+
+        Raises:
+            OSError: There is no room for it.
+        """
+        self._file.parent.mkdir(parents=True, exist_ok=True)
+        replace_file(self._file, bytes(self._m[: self._used]), sync=False)
+
+    def try_write(self) -> None:
+        """Replace the file, or leave that to the next time."""
+        try:
+            self.write()
+        except OSError as error:
+            if not self._is_failing:
+                reason = error.strerror
+                log.error("%s: %s; this worker counts alone", self._file, reason)
+            self._is_failing = True
+        else:
+            self._is_failing = False
+
+    def close(self) -> None:
+        """Write no more."""
+        _written.remove(self)
+
+
+# Of this process.
+_written: list[WrittenDict] = []
+
+
+def write_counts() -> None:
+    """Write what this process has counted, where the others read it."""
+    for counts in list(_written):
+        counts.try_write()
+
+
+def replace_library_files() -> None:
+    """Have the library count in such files; before the first metric is made."""
+    values.MmapedDict = WrittenDict  # type: ignore[attr-defined]
+    multiprocess.MmapedDict = WrittenDict  # type: ignore[attr-defined]
+
+
+def add_ended(living: Container[int]) -> None:
+    """Add the counts of ended workers to one file of them all, and drop theirs.
+
+    Args:
+        living: Process numbers of the workers. What could not be added before, for
+            want of room or because it was being read, is added with the next.
+    """
+    if (folder := find_folder()) is None:
+        return
+    with contextlib.suppress(BlockingIOError), lock_folder(folder, NOW):
+        for file in folder.glob("*_[0-9]*.db"):
+            kind, pid = file.stem.rsplit("_", 1)
+            if int(pid) in living:
+                continue
+            if kind in ADDED:
+                add_counts(file, folder / f"{kind}_ended.db")
+            else:
+                file.unlink()
+
+
+def add_counts(file: Path, total: Path) -> None:
+    """Add a file of counts to another, and drop it; left where there is no room."""
+    sums: Any = WrittenDict(str(total))
+    try:
+        for key, value, _, _ in WrittenDict.read_all_values_from_file(str(file)):
+            sums.write_value(key, sums.read_value(key)[0] + value, 0.0)
+        sums.write()
+        file.unlink()
+    except OSError as error:
+        log.error("%s cannot be added to %s: %s", file, total, error)
+    finally:
+        sums.close()
