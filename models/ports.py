@@ -100,7 +100,7 @@ def read_ports(
 
 
 def is_static(k: int, inputs: Sequence[Tensor], sizes: Mapping[int, int]) -> bool:
-    """Tell whether an input has no timesteps while others have."""
+    """Return whether an input has no timesteps while others have."""
     shape = inputs[k].shape
     others = {len(x.shape) for x in inputs}
     lengths = {x.shape[1] for x in inputs if len(x.shape) > 1}
@@ -118,7 +118,7 @@ def read_static(tensor: Tensor, port: Port) -> Port:
 
 
 def is_index(tensor: Tensor, size: int | None) -> bool:
-    """Tell whether an input holds whole numbers, as it must before an Embedding."""
+    """Return whether an input holds whole numbers, as it must before an Embedding."""
     return size is not None or tensor.dtype.lstrip("u").startswith("int")
 
 

@@ -85,7 +85,7 @@ class Stream:
         return tensor
 
     def is_late(self, tensor: Tensor) -> bool:
-        """Tell whether a tensor has no timesteps in the network."""
+        """Return whether a tensor has no timesteps in the network."""
         return id(tensor) in self.per_sequence
 
     def mark_static(self, tensor: Tensor) -> Tensor:
@@ -94,7 +94,7 @@ class Stream:
         return self.mark_late(tensor)
 
     def is_static(self, tensor: Tensor) -> bool:
-        """Tell whether a tensor comes from static inputs alone."""
+        """Return whether a tensor comes from static inputs alone."""
         return id(tensor) in self.static
 
     def begin(self, tensors: Sequence[Tensor], states: Sequence[Tensor]) -> list[Any]:

@@ -48,7 +48,7 @@ from service.sessions.answers import Bounds
 from service.sessions.clock_guard import ClockGuard
 from service.sessions.lifecycle import Sessions
 from service.sessions.retention import Lifetimes, Retention
-from service.sessions.tokens.cipher import Plain, Seal
+from service.sessions.tokens.cipher import Plain, TokenCipher
 from service.sessions.tokens.key_file import load_or_create_keys
 from service.sessions.version_policy import Policies, Policy
 from service.settings import Settings
@@ -78,7 +78,7 @@ def build_services(
         settings.model_idle_seconds,
     )
     memory = Sessions(store, clock=clock, tombstone_seconds=settings.tombstone_seconds)
-    seal = Seal(
+    seal = TokenCipher(
         load_or_create_keys(Path(settings.token_key_file)),
         settings.token_anti_rollback == "on",
         cast("Plain", settings.plain_memory),

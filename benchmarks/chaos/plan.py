@@ -62,7 +62,7 @@ class Request(NamedTuple):
 
     @property
     def is_guarded(self) -> bool:
-        """Tell whether it can be sent twice without being applied twice."""
+        """Return whether it can be sent twice without being applied twice."""
         return self.key is not None or self.rows[0].at is not None
 
     @property

@@ -39,7 +39,7 @@ class Report(NamedTuple):
 
     @property
     def is_sound(self) -> bool:
-        """Tell whether nothing was lost, doubled, wrong or objected to."""
+        """Return whether nothing was lost, doubled, wrong or objected to."""
         verdict = self.verdict
         return not (verdict.lost or verdict.doubled or verdict.wrong or self.objections)
 

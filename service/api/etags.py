@@ -13,7 +13,7 @@ from hashlib import blake2b
 from typing import NamedTuple
 
 from service.errors import PreconditionFailed, PreconditionRequired
-from service.sessions.preconditions import Found
+from service.sessions.preconditions import StoredSession
 from service.sessions.record import Session, encode
 
 DIGEST_BYTES = 8
@@ -22,7 +22,7 @@ DIGEST_BYTES = 8
 FORM_MARK = "+"
 
 
-def tag_of(found: Found) -> str:
+def tag_of(found: StoredSession) -> str:
     """Return the tag of a live session's state; empty where there is none."""
     if not isinstance(found.record, Session):
         return ""
@@ -43,7 +43,7 @@ class Condition(NamedTuple):
     is_any: bool = False
     is_new: bool = False
 
-    def check(self, found: Found) -> None:
+    def check(self, found: StoredSession) -> None:
         """Refuse a state the request is not for.
 
         Raises:
@@ -59,7 +59,7 @@ class Condition(NamedTuple):
         if tag not in {sent.partition(FORM_MARK)[0] for sent in self.tags}:
             raise _failed(found, "the session is in another state than If-Match says")
 
-    def check_replacing(self, found: Found) -> None:
+    def check_replacing(self, found: StoredSession) -> None:
         """Refuse to replace a live session for who does not say which state of it.
 
         Raises:
@@ -77,7 +77,7 @@ class Condition(NamedTuple):
             )
 
 
-def _failed(found: Found, what: str) -> PreconditionFailed:
+def _failed(found: StoredSession, what: str) -> PreconditionFailed:
     members: dict[str, object] = {}
     if isinstance(found.record, Session):
         members = {"step": found.record.step, "etag": f'"{tag_of(found)}"'}

@@ -39,7 +39,7 @@ def live() -> Response:
 @blueprint.get("/ready")
 @describes("operations", "open", answer=Ready, other_answers={503: Ready})
 def ready() -> Response:
-    """Tell whether models are loaded and the store answers; 503 if not."""
+    """Return whether models are loaded and the store answers; 503 if not."""
     num_models = len(services().catalog.names())
     services().engine.sessions.load([PROBE])
     ready = num_models > 0

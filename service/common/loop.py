@@ -40,7 +40,7 @@ NO_BREAKS = nullcontext()
 
 @cache
 def is_gevent() -> bool:
-    """Tell whether this process serves its requests with gevent."""
+    """Return whether this process serves its requests with gevent."""
     monkey = sys.modules.get("gevent.monkey")
     return monkey is not None and bool(monkey.is_module_patched("threading"))
 
@@ -127,7 +127,7 @@ class Breaks:
                 self._await_turn()
             now = time.monotonic()
             if now - self._began > self._timeout_seconds:
-                raise too_late(now - self._began)
+                raise reading_deadline_error(now - self._began)
             self._until = now + SLICE_SECONDS
 
     def _await_turn(self) -> None:
@@ -175,7 +175,7 @@ def long_work(
     return Breaks(0, timeout_seconds) if num_bytes > LARGE_BYTES else NO_BREAKS
 
 
-def too_late(seconds: float) -> DeadlineExceeded:
+def reading_deadline_error(seconds: float) -> DeadlineExceeded:
     """Return the error of a request that was not read in time."""
     return DeadlineExceeded(
         f"the request had not been read after {seconds:.1f} s and was given up; "

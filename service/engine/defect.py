@@ -16,10 +16,10 @@ def log_defect(work: str) -> CarryoverError:
         work: What failed, for the log.
     """
     log.exception("%s failed; its rows answer 500, all others continue", work)
-    return broken()
+    return defect_error()
 
 
-def broken() -> CarryoverError:
+def defect_error() -> CarryoverError:
     """Return the error of a row that a defect of the service left without a result."""
     return CarryoverError(
         "the service failed in a way it should not have; the session is where it was "

@@ -19,25 +19,25 @@ from collections.abc import Callable, Sequence
 
 from service.engine.admission import Entry
 from service.engine.call import Call, Wait
-from service.engine.defect import broken, log_defect
-from service.engine.execution import too_late
+from service.engine.defect import defect_error, log_defect
+from service.engine.execution import row_deadline_error
 from service.engine.in_progress import InProgress, has_keys
 from service.engine.job import Flow, Job, Submission
 from service.engine.lane import Lane
-from service.engine.resume import Past
+from service.engine.resume import ResumeState
 from service.engine.rows import Refused, Result, Row
 from service.engine.run_queue import RunQueue
 from service.engine.step import Step, after
-from service.engine.tick_leader import Ticker
+from service.engine.tick_leader import TickLeader
 from service.engine.transition import Transitions
-from service.engine.waves import contended, earlier_row_failed, take_turns
+from service.engine.waves import contention_error, earlier_row_failed, group_into_waves
 from service.errors import CarryoverError
 from service.registry.backends.base import Signature
 from service.registry.catalog import Catalog, Model
 from service.sessions.lifecycle import Sessions, Write
-from service.sessions.preconditions import Found
+from service.sessions.preconditions import StoredSession
 from service.sessions.retention import Lifetimes, Retention
-from service.sessions.tokens.cipher import Seal
+from service.sessions.tokens.cipher import TokenCipher
 from service.telemetry.metrics import count_under_way
 
 # Losing the race for so long means dozens of writers on one session, or a long row
@@ -72,7 +72,7 @@ class Engine:
     def __init__(
         self,
         sessions: Sessions,
-        seal: Seal,
+        seal: TokenCipher,
         lifetimes: Lifetimes,
         clock: Callable[[], float],
         retention: Retention = DEFAULT_RETENTION,
@@ -90,7 +90,7 @@ class Engine:
         self.entry = Entry(self.queue, max_queued_rows)
         self._open: set[Job] = set()
         self._lanes: dict[tuple[Model, Signature], Lane] = {}
-        self._ticker = Ticker(self._tick)
+        self._ticker = TickLeader(self._tick)
 
     def advance(
         self,
@@ -146,7 +146,7 @@ class Engine:
         A row waits for the earlier ones of its session.
         """
         results: dict[int, Result] = {}
-        for turn in take_turns(rows):
+        for turn in group_into_waves(rows):
             self._advance_turn(call, rows, turn, results, flow, deadline)
         return [results[k] for k in range(len(rows))]
 
@@ -209,7 +209,7 @@ class Engine:
             if job.call.wait is not None and not job.is_begun:
                 job.call.wait.seconds = max(job.call.wait.seconds, now - job.began)
             if job.deadline <= now:
-                self._settle(job, too_late(now - job.began))
+                self._settle(job, row_deadline_error(now - job.began))
                 continue
             taken.append(job)
             if job.is_begun:
@@ -234,7 +234,7 @@ class Engine:
         for job in jobs:
             self._begin(job, next(found) if job.key is not None else None)
 
-    def _begin(self, job: Job, found: Found | None) -> None:
+    def _begin(self, job: Job, found: StoredSession | None) -> None:
         try:
             past = self.transitions.begin(job.call, job.row, found, job.opened)
         except CarryoverError as error:
@@ -243,7 +243,7 @@ class Engine:
         except Exception:
             self._settle(job, log_defect("the beginning of a row"))
             return
-        if not isinstance(past, Past):
+        if not isinstance(past, ResumeState):
             self._settle(job, past)
             return
         job.begin(past)
@@ -346,7 +346,7 @@ class Engine:
     def _retry(self, job: Job) -> None:
         """Start a job over that lost the race, unless it has for too long."""
         if time.monotonic() - job.began > MAX_CONTENTION_SECONDS:
-            self._settle(job, contended(job.row, MAX_CONTENTION_SECONDS))
+            self._settle(job, contention_error(job.row, MAX_CONTENTION_SECONDS))
             return
         job.is_begun = False
         self._leave([job])
@@ -358,7 +358,7 @@ class Engine:
         """
         self._lanes.clear()
         for job in [*self._open, *self.queue.clear()]:
-            job.settle(broken())
+            job.settle(defect_error())
         self._open.clear()
 
     def _settle(self, job: Job, result: Result) -> None:

@@ -97,11 +97,11 @@ def advance_batch(
         waiting.extend(run for run in taken if run.remaining and run not in failed)
         look_up()
         if waiting and time.monotonic() > deadline:
-            raise too_late(time.monotonic() - began)
-    return [non_finite() if run in failed else run.ahead() for run in runs]
+            raise row_deadline_error(time.monotonic() - began)
+    return [non_finite_error() if run in failed else run.ahead() for run in runs]
 
 
-def too_late(seconds: float) -> DeadlineExceeded:
+def row_deadline_error(seconds: float) -> DeadlineExceeded:
     """Return the error of a row that was given up."""
     return DeadlineExceeded(
         f"the row had not come to its end after {seconds:.1f} s and was given up; its "
@@ -109,7 +109,7 @@ def too_late(seconds: float) -> DeadlineExceeded:
     )
 
 
-def non_finite() -> NonFiniteResult:
+def non_finite_error() -> NonFiniteResult:
     """Return the error of a step that led to no number."""
     return NonFiniteResult(
         "the network's answer is not a finite number; the step was not taken and the "

@@ -19,8 +19,8 @@ from service.engine.call import Call
 from service.engine.decoding import Path, Plan, extend, has_ended
 from service.engine.defect import log_defect
 from service.engine.engine import Engine
-from service.engine.execution import advance_batch, split_memory, too_late
-from service.engine.resume import Named, Past
+from service.engine.execution import advance_batch, row_deadline_error, split_memory
+from service.engine.resume import Named, ResumeState
 from service.engine.rows import Refused, Row
 from service.errors import (
     CannotForecast,
@@ -30,15 +30,15 @@ from service.errors import (
 )
 from service.registry.catalog import Model
 from service.sessions.lifecycle import SessionKey, live
-from service.sessions.preconditions import Found
-from service.sessions.tokens.cipher import Opened
+from service.sessions.preconditions import StoredSession
+from service.sessions.tokens.cipher import OpenedToken
 
 # The memory tensor that holds what a network told of the event to come.
 EXPECTED = "expected"
 
 
 # What was read for a row, and what its token holds.
-Source: TypeAlias = tuple[Found | None, Opened | None]
+Source: TypeAlias = tuple[StoredSession | None, OpenedToken | None]
 
 
 class Forecast(NamedTuple):
@@ -119,7 +119,7 @@ def forecast(
         For each row its paths, the most probable first, or why it was refused.
     """
     results: dict[int, Forecast | CarryoverError] = {}
-    pasts: dict[int, Past] = {}
+    pasts: dict[int, ResumeState] = {}
     for k, (row, source) in enumerate(zip(rows, find(engine, call, rows), strict=True)):
         try:
             pasts[k] = recall(engine, call, row, source)
@@ -152,7 +152,7 @@ def find(
         for row in rows
     ]
     keys = list(dict.fromkeys(n.key for n in named if isinstance(n, Named) and n.key))
-    found: dict[bytes | None, Found | CarryoverError | None] = {None: None}
+    found: dict[bytes | None, StoredSession | CarryoverError | None] = {None: None}
     try:
         found.update(zip(keys, engine.sessions.load(keys) if keys else [], strict=True))
     except CarryoverError as error:
@@ -171,7 +171,7 @@ def find(
 
 def recall(
     engine: Engine, call: Call, row: Row | Refused, source: Source | CarryoverError
-) -> Past:
+) -> ResumeState:
     """Find what a row continues.
 
     Args:
@@ -203,7 +203,7 @@ def recall(
     return past
 
 
-def nothing_to_continue(past: Past) -> EmptySequence:
+def nothing_to_continue(past: ResumeState) -> EmptySequence:
     """Return the error of a row that has neither a memory nor events."""
     if past.is_reset:
         return EmptySequence(
@@ -220,7 +220,7 @@ def nothing_to_continue(past: Past) -> EmptySequence:
 def walk(
     model: Model,
     rows: Sequence[Row | Refused],
-    pasts: Mapping[int, Past],
+    pasts: Mapping[int, ResumeState],
     plan: Plan,
     deadline: float,
 ) -> dict[int, Forecast | CarryoverError]:
@@ -241,7 +241,7 @@ def walk(
                 paths[k] = extend(paths[k], plan, generators[k], end)
                 take_break()
         if time.monotonic() > deadline:
-            raise too_late(time.monotonic() - began)
+            raise row_deadline_error(time.monotonic() - began)
         if distance + 1 < plan.horizon:
             failed = advance_paths(model, paths, deadline)
             results |= failed
@@ -262,7 +262,7 @@ def find_end(model: Model) -> int | None:
 
 
 def begin_paths(
-    model: Model, pasts: Mapping[int, Past], deadline: float
+    model: Model, pasts: Mapping[int, ResumeState], deadline: float
 ) -> dict[int, Path | CarryoverError]:
     """Run the rows' own events, and note what the network expects after them."""
     begun: dict[int, Path | CarryoverError] = {}

@@ -57,7 +57,7 @@ class InProgress:
 
 
 def has_keys(rows: Sequence[Row | Refused]) -> bool:
-    """Tell whether any row came under an idempotency key."""
+    """Return whether any row came under an idempotency key."""
     return any(isinstance(row, Row) and row.key is not None for row in rows)
 
 

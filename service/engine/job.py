@@ -6,7 +6,7 @@ import threading
 from collections import deque
 
 from service.engine.call import Call
-from service.engine.resume import NAMELESS, Named, Past
+from service.engine.resume import NAMELESS, Named, ResumeState
 from service.engine.rollout import Run
 from service.engine.rows import Result, Row
 
@@ -110,7 +110,7 @@ class Job:
         result: Its outcome or error, at the end.
     """
 
-    past: Past
+    past: ResumeState
     run: Run
 
     __slots__ = (
@@ -151,7 +151,7 @@ class Job:
         self.key, self.opened = named
         self.result: Result | None = None
 
-    def begin(self, past: Past) -> None:
+    def begin(self, past: ResumeState) -> None:
         """Start, or start over, from a memory."""
         self.past = past
         self.is_begun, self.num_charged = True, 0

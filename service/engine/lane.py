@@ -15,8 +15,8 @@ from service.engine.defect import log_defect
 from service.engine.execution import (
     MAX_PLANNED_ROWS,
     advance_runs,
-    non_finite,
-    too_late,
+    non_finite_error,
+    row_deadline_error,
 )
 from service.engine.job import Job
 from service.errors import CarryoverError
@@ -75,11 +75,11 @@ class Lane:
         now = time.monotonic()
         for k, job in enumerate(jobs):
             if k in bad:
-                failed.append((job, non_finite()))
+                failed.append((job, non_finite_error()))
             elif not job.run.remaining:
                 finished.append(job)
             elif job.deadline <= now:
-                failed.append((job, too_late(now - job.began)))
+                failed.append((job, row_deadline_error(now - job.began)))
             else:
                 self._jobs.append(job)
         return finished, failed

@@ -22,11 +22,13 @@ from service.sessions.answers import (
     iterate,
     prune,
 )
-from service.sessions.preconditions import Found
+from service.sessions.preconditions import StoredSession
 from service.sessions.record import Session, Tombstone
 
 
-def find_answer(call: Call, row: Row, found: Found, since: float) -> Outcome | None:
+def find_answer(
+    call: Call, row: Row, found: StoredSession, since: float
+) -> Outcome | None:
     """Find the answer a row has had already.
 
     Args:
@@ -89,7 +91,7 @@ def find_by_step(
 
 
 def is_former(answer: Answer, former: bytes, call: Call) -> bool:
-    """Tell whether a release that digested encoded events stored a row's answer.
+    """Return whether a release that digested encoded events stored a row's answer.
 
     Its digest counts only for the version that gave the answer: in another one the
     same numbers may be other events.

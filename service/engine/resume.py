@@ -14,9 +14,9 @@ from service.engine.rows import Row
 from service.errors import InvalidEvent, WrongNetwork
 from service.registry.catalog import Model
 from service.sessions.answers import keep_named
-from service.sessions.preconditions import Found
+from service.sessions.preconditions import StoredSession
 from service.sessions.record import Session, Tombstone
-from service.sessions.tokens.cipher import Opened
+from service.sessions.tokens.cipher import OpenedToken
 from service.sessions.version_policy import Continuation
 
 
@@ -29,13 +29,13 @@ class Named(NamedTuple):
     """
 
     key: bytes | None
-    opened: Opened | None = None
+    opened: OpenedToken | None = None
 
 
 NAMELESS = Named(None)
 
 
-class Past(Value, frozen=True, eq=False):
+class ResumeState(Value, frozen=True, eq=False):
     """What a row continues: as found in the store, the live part of it, and by whom.
 
     Args:
@@ -51,15 +51,15 @@ class Past(Value, frozen=True, eq=False):
         chain: What the store has of that token's chain, if it keeps chains.
     """
 
-    found: Found | None
+    found: StoredSession | None
     record: Session | None
     model: Model
     sequence: np.ndarray
     num_replayed: int = 0
     migrated_from: int | None = None
     is_reset: bool = False
-    opened: Opened | None = None
-    chain: Found | None = None
+    opened: OpenedToken | None = None
+    chain: StoredSession | None = None
 
     @property
     def tensors(self) -> bytes | None:
@@ -87,13 +87,13 @@ class Past(Value, frozen=True, eq=False):
         return kept.answers if self.record is not None else keep_named(kept.answers)
 
 
-def begin_with(
+def resolve_start(
     chosen: Continuation,
     row: Row,
-    found: Found | None,
+    found: StoredSession | None,
     record: Session | None,
     model: Model,
-) -> Past:
+) -> ResumeState:
     """Lay out what is to run for a row that was admitted.
 
     Args:
@@ -105,11 +105,11 @@ def begin_with(
     """
     is_kept = chosen.history is None and not chosen.is_reset
     if is_kept and chosen.model is model:
-        return Past(found, record, model, row.sequence)
+        return ResumeState(found, record, model, row.sequence)
     sequence = encode_for(row, chosen.model, model)
     if record is None or is_kept:
-        return Past(found, record, chosen.model, sequence)
-    migrated = Past(
+        return ResumeState(found, record, chosen.model, sequence)
+    migrated = ResumeState(
         found, record, chosen.model, sequence, migrated_from=record.model_version
     )
     if chosen.history is None:
@@ -120,7 +120,7 @@ def begin_with(
     )
 
 
-def check_statics(past: Past) -> Past:
+def check_statics(past: ResumeState) -> ResumeState:
     """Refuse a beginning that lacks a value the events after it go on with.
 
     Raises:

@@ -6,7 +6,7 @@ It does not know stores, nor how rows are batched.
 from __future__ import annotations
 
 from service.common.value import Value
-from service.engine.resume import Past
+from service.engine.resume import ResumeState
 from service.engine.rows import Advanced, Outcome, Row
 from service.sessions.lifecycle import Write
 from service.sessions.record import Session, Tombstone
@@ -36,7 +36,7 @@ def after(row: Row, record: Session) -> Session | Tombstone:
 
 
 def form_outcome(
-    row: Row, past: Past, ahead: Advanced, step: int, expires_at: float
+    row: Row, past: ResumeState, ahead: Advanced, step: int, expires_at: float
 ) -> Outcome:
     """Form a row's outcome; the outputs of a replayed history are not the row's."""
     outputs = ahead.outputs

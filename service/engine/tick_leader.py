@@ -14,7 +14,7 @@ from service.common.loop import give_way, look_up, make_brief_lock
 from service.engine.job import Submission
 
 
-class Ticker:
+class TickLeader:
     """Runs ticks until submissions are done.
 
     Args:

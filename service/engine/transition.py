@@ -13,7 +13,13 @@ from collections.abc import Callable
 from service.engine.call import Call
 from service.engine.defect import log_defect
 from service.engine.repeats import find_answer, keep_answer
-from service.engine.resume import NAMELESS, Named, Past, begin_with, check_statics
+from service.engine.resume import (
+    NAMELESS,
+    Named,
+    ResumeState,
+    check_statics,
+    resolve_start,
+)
 from service.engine.rows import Advanced, Outcome, Result, Row
 from service.engine.sent_events import digest_events
 from service.engine.step import Step, form_outcome
@@ -23,13 +29,18 @@ from service.sessions import changes
 from service.sessions.answers import has_older
 from service.sessions.history import append_events
 from service.sessions.lifecycle import NEVER_SEEN
-from service.sessions.preconditions import Found, admit
+from service.sessions.preconditions import StoredSession, check_preconditions
 from service.sessions.record import Session, Tombstone
 from service.sessions.retention import Lifetimes, Retention
 from service.sessions.snapshots import Snapshot, append_snapshot
 from service.sessions.state_export import read_memory, show_memory
 from service.sessions.tokens.chains import Use, check_use, name_chain, note_newest
-from service.sessions.tokens.cipher import Opened, Seal, begin_chain, digest_use
+from service.sessions.tokens.cipher import (
+    OpenedToken,
+    TokenCipher,
+    begin_chain,
+    digest_use,
+)
 from service.sessions.version_policy import Continuation, choose_version, find_version
 
 # Part of the use of a token when its memory is dropped: to continue it is another use.
@@ -51,7 +62,7 @@ class Transitions:
 
     def __init__(
         self,
-        seal: Seal,
+        seal: TokenCipher,
         lifetimes: Lifetimes,
         clock: Callable[[], float],
         retention: Retention,
@@ -97,9 +108,9 @@ class Transitions:
         self,
         call: Call,
         row: Row,
-        found: Found | None,
-        opened: Opened | None = None,
-    ) -> Past | Outcome:
+        found: StoredSession | None,
+        opened: OpenedToken | None = None,
+    ) -> ResumeState | Outcome:
         """Decide what a row continues.
 
         Args:
@@ -125,18 +136,18 @@ class Transitions:
         self,
         call: Call,
         row: Row,
-        found: Found | None,
-        opened: Opened | None = None,
-    ) -> Past:
+        found: StoredSession | None,
+        opened: OpenedToken | None = None,
+    ) -> ResumeState:
         """Decide what a new row continues, by all the rules; see `begin`."""
-        chain: Found | None = None
+        chain: StoredSession | None = None
         if row.session is None:
             chain, found = found, None
             found_or_sent = self._read_sent(call, row, opened)
         else:
             found_or_sent = found or NEVER_SEEN
         chosen = self._choose(call, row, found_or_sent.record)
-        continued = admit(
+        continued = check_preconditions(
             found_or_sent,
             network=chosen.network if chosen else call.model.fingerprint,
             start=row.start,
@@ -144,9 +155,9 @@ class Transitions:
             is_strict=row.is_strict,
         )
         if chosen is None:
-            past = Past(found, continued, call.model, row.sequence)
+            past = ResumeState(found, continued, call.model, row.sequence)
         else:
-            past = begin_with(chosen, row, found, continued, call.model)
+            past = resolve_start(chosen, row, found, continued, call.model)
         check_statics(past)
         if opened is None:
             return past
@@ -155,7 +166,9 @@ class Transitions:
             check_use(chain, opened.record.step, use)
         return past.replace(opened=opened, chain=chain)
 
-    def _read_sent(self, call: Call, row: Row, opened: Opened | None) -> Found:
+    def _read_sent(
+        self, call: Call, row: Row, opened: OpenedToken | None
+    ) -> StoredSession:
         """Return the memory a client holds as if it had been found.
 
         Raises:
@@ -163,9 +176,11 @@ class Transitions:
         """
         self._seal.check_plain(is_sent=row.plain is not None, is_wanted=row.is_plain)
         record = opened.record if opened else self._read_plain(call, row)
-        return Found(0, record)
+        return StoredSession(0, record)
 
-    def _find_answer(self, call: Call, row: Row, found: Found) -> Outcome | None:
+    def _find_answer(
+        self, call: Call, row: Row, found: StoredSession
+    ) -> Outcome | None:
         """Find the answer to a row that is a repeat, and the version that gave it."""
         if row.key is None and row.at is None:
             return None
@@ -236,7 +251,7 @@ class Transitions:
                 raise
             return None
 
-    def finish(self, call: Call, row: Row, past: Past, ahead: Advanced) -> Step:
+    def finish(self, call: Call, row: Row, past: ResumeState, ahead: Advanced) -> Step:
         """Form the record of a sequence's memory after a row, and its outcome.
 
         Raises:
@@ -273,7 +288,7 @@ class Transitions:
             record = self._keep(call, row, past, outcome, record)
         return Step(outcome, record)
 
-    def _seal_later(self, call: Call, row: Row, past: Past, step: Step) -> Step:
+    def _seal_later(self, call: Call, row: Row, past: ResumeState, step: Step) -> Step:
         """Note which chain a row's token continues, where it gets one.
 
         A sequence that is reset begins another chain, and its token of the old one is
@@ -297,7 +312,7 @@ class Transitions:
         return step.replace(chain=chain, chain_write=write)
 
     def _keep(
-        self, call: Call, row: Row, past: Past, outcome: Outcome, record: Session
+        self, call: Call, row: Row, past: ResumeState, outcome: Outcome, record: Session
     ) -> Session:
         """Add what a session keeps beside its memory."""
         before, retention, own = past.record, self._retention, past.own
@@ -326,7 +341,7 @@ class Transitions:
             )
         return record.replace(answers=answers, snapshots=snapshots, history=history)
 
-    def conclude(self, call: Call, row: Row, past: Past, step: Step) -> Result:
+    def conclude(self, call: Call, row: Row, past: ResumeState, step: Step) -> Result:
         """Return the outcome of a row that is stored, with the memory its client holds.
 
         The memory is in the open, or sealed.
@@ -346,7 +361,7 @@ class Transitions:
         return step.outcome.replace(token=token)
 
 
-def continue_usual(call: Call, row: Row, found: Found) -> Past | None:
+def continue_usual(call: Call, row: Row, found: StoredSession) -> ResumeState | None:
     """Continue a row for which there is nothing to decide, as most are.
 
     It begins a session that was never seen, or goes on with a live one by the network
@@ -359,14 +374,14 @@ def continue_usual(call: Call, row: Row, found: Found) -> Past | None:
         return None
     record = found.record
     if record is None and not row.is_strict:
-        return check_statics(Past(found, None, call.model, row.sequence))
+        return check_statics(ResumeState(found, None, call.model, row.sequence))
     if isinstance(record, Session) and record.network == call.model.fingerprint:
-        return Past(found, record, call.model, row.sequence)
+        return ResumeState(found, record, call.model, row.sequence)
     return None
 
 
-def is_repeatable(row: Row, past: Past) -> bool:
-    """Tell whether answers are kept with the session: of this row, or of others."""
+def is_repeatable(row: Row, past: ResumeState) -> bool:
+    """Return whether answers are kept with the session: of this row, or of others."""
     if row.key is not None or row.at is not None:
         return True
     held = past.found.record if past.found else None

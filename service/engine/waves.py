@@ -11,7 +11,7 @@ from service.engine.rows import Refused, Row
 from service.errors import CarryoverError, EarlierRowFailed, SessionContended
 
 
-def take_turns(rows: Sequence[Row | Refused]) -> list[list[int]]:
+def group_into_waves(rows: Sequence[Row | Refused]) -> list[list[int]]:
     """Sort rows into turns in which no session occurs twice; later rows wait."""
     if len(rows) == 1:
         return [[0]]
@@ -36,7 +36,7 @@ def earlier_row_failed(session: str) -> CarryoverError:
     )
 
 
-def contended(row: Row, seconds: float) -> CarryoverError:
+def contention_error(row: Row, seconds: float) -> CarryoverError:
     """Tell a client that others kept changing its session."""
     name = "the token's sequence" if row.session is None else f"session {row.session!r}"
     return SessionContended(

@@ -279,7 +279,7 @@ class Handler(PyWSGIHandler):  # type: ignore[misc]
         return super()._handle_client_error(ex)
 
     def has_begun(self) -> bool:
-        """Tell whether anything of the request that is waited for has come."""
+        """Return whether anything of the request that is waited for has come."""
         if self._inbound.num_reads > self._num_reads + 1:
             return True
         try:

@@ -21,7 +21,7 @@ class Passing:
         self._since = 0.0
 
     def lets_pass(self, num_connections: int, turn: int, now: float) -> bool:
-        """Tell whether to leave a connection that waits to others, this turn.
+        """Return whether to leave a connection that waits to others, this turn.
 
         Args:
             num_connections: How many this worker has.

@@ -12,7 +12,7 @@ from typing import NamedTuple
 from service.errors import SessionLive, SnapshotUnavailable
 from service.sessions.answers import keep_named
 from service.sessions.history import decode_history, keep_first
-from service.sessions.preconditions import Found, gone
+from service.sessions.preconditions import StoredSession, session_gone_error
 from service.sessions.record import Session, Tombstone
 from service.sessions.snapshots import drop_later, find_snapshot, list_steps
 
@@ -38,7 +38,7 @@ class Imported(NamedTuple):
     idle_seconds: float | None = None
 
 
-def claim(found: Found, *, start: bool) -> Session | Tombstone | None:
+def claim(found: StoredSession, *, start: bool) -> Session | Tombstone | None:
     """Return what a new session would take the place of.
 
     Raises:
@@ -55,7 +55,7 @@ def claim(found: Found, *, start: bool) -> Session | Tombstone | None:
         )
     if isinstance(record, Tombstone):
         if not start:
-            raise gone(record)
+            raise session_gone_error(record)
         return record
     if record is not None and not start:
         raise record

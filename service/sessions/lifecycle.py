@@ -18,7 +18,7 @@ from service.errors import (
     SessionNotFound,
     StoreFull,
 )
-from service.sessions.preconditions import Found, gone
+from service.sessions.preconditions import StoredSession, session_gone_error
 from service.sessions.record import Session, Tombstone, decode, encode
 from service.stores.base import MAX_KEY_BYTES, Entry, Put, Store
 
@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 
 # Leaves room for tenant and model in the 400 bytes of a store's key.
 MAX_SESSION_BYTES = 200
-NEVER_SEEN = Found(0, None)
+NEVER_SEEN = StoredSession(0, None)
 USUAL_LENGTHS = range(1, MAX_SESSION_BYTES + 1)
 # Control characters cannot stand in an address or a log; half a surrogate pair, which
 # JSON may smuggle in as an escape, cannot be stored.
@@ -101,13 +101,13 @@ class Listed(NamedTuple):
     """A session that was come upon: its id and what is known of it."""
 
     session: str
-    found: Found
+    found: StoredSession
 
 
 # A session's encoded key, how it was found, and what takes the place of that.
-Write: TypeAlias = tuple[bytes, Found, Session | Tombstone]
+Write: TypeAlias = tuple[bytes, StoredSession, Session | Tombstone]
 # What takes the place of what was found, at this instant.
-Alteration: TypeAlias = Callable[[Found, float], Session | Tombstone]
+Alteration: TypeAlias = Callable[[StoredSession, float], Session | Tombstone]
 
 
 class Sessions:
@@ -127,7 +127,7 @@ class Sessions:
         self._clock = clock
         self._tombstone_seconds = tombstone_seconds
 
-    def load(self, keys: Sequence[bytes]) -> list[Found]:
+    def load(self, keys: Sequence[bytes]) -> list[StoredSession]:
         """Return what is known of each session; a corrupt one spoils no other.
 
         Args:
@@ -178,7 +178,7 @@ class Sessions:
         """
         return live(key, self.load([key.encode()])[0])
 
-    def change(self, key: SessionKey, alter: Alteration) -> Found:
+    def change(self, key: SessionKey, alter: Alteration) -> StoredSession:
         """Put another record in a session's place, as if no one else were at it.
 
         Args:
@@ -198,7 +198,7 @@ class Sessions:
             [found] = self.load([encoded])
             record = alter(found, self._clock())
             if self.save([(encoded, found, record)])[0]:
-                return Found(found.version + 1, record)
+                return StoredSession(found.version + 1, record)
         raise SessionContended(
             f"session {key.session!r} changed {MAX_CHANGE_ATTEMPTS} times while this "
             "request was to change it; it is as the others left it. Stop sending it "
@@ -233,7 +233,9 @@ class Sessions:
         return listed
 
     def delete(
-        self, key: SessionKey, check: Callable[[Found], None] = lambda found: None
+        self,
+        key: SessionKey,
+        check: Callable[[StoredSession], None] = lambda found: None,
     ) -> Session | None:
         """Leave a tombstone in a session's place, even if its record is corrupt.
 
@@ -251,7 +253,7 @@ class Sessions:
         """
         deleted: list[Session | None] = []
 
-        def alter(found: Found, now: float) -> Tombstone:
+        def alter(found: StoredSession, now: float) -> Tombstone:
             corrupt = isinstance(found.record, CorruptRecord)
             session = None if corrupt else live(key, found)
             check(found)
@@ -279,17 +281,17 @@ def gone_at(record: Session | Tombstone) -> float:
     return record.expires_at if isinstance(record, Session) else record.at
 
 
-def _read(entry: Entry, now: float) -> Found:
+def _read(entry: Entry, now: float) -> StoredSession:
     try:
         record = decode(entry.value)
     except CorruptRecord as error:
-        return Found(entry.version, error)
+        return StoredSession(entry.version, error)
     if isinstance(record, Session) and now >= record.expires_at:
         record = Tombstone("expired", record.step, record.expires_at, record.answers)
-    return Found(entry.version, record)
+    return StoredSession(entry.version, record)
 
 
-def live(key: SessionKey, found: Found) -> Session:
+def live(key: SessionKey, found: StoredSession) -> Session:
     """Return the live session that was found.
 
     Raises:
@@ -301,7 +303,7 @@ def live(key: SessionKey, found: Found) -> Session:
     if isinstance(record, Session):
         return record
     if isinstance(record, Tombstone):
-        raise gone(record)
+        raise session_gone_error(record)
     if isinstance(record, CorruptRecord):
         raise record
     raise SessionNotFound(

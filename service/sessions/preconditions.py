@@ -18,7 +18,7 @@ from service.errors import (
 from service.sessions.record import Session, Tombstone
 
 
-class Found(Value, frozen=True):
+class StoredSession(Value, frozen=True):
     """What the store holds for a session, expiry already applied.
 
     Args:
@@ -30,8 +30,8 @@ class Found(Value, frozen=True):
     record: Session | Tombstone | CorruptRecord | None
 
 
-def admit(
-    found: Found,
+def check_preconditions(
+    found: StoredSession,
     *,
     network: bytes,
     start: bool,
@@ -73,7 +73,7 @@ def admit(
         if isinstance(record, CorruptRecord):
             raise record
         if isinstance(record, Tombstone):
-            raise gone(record)
+            raise session_gone_error(record)
     check_step(0, at)
     return None
 
@@ -140,7 +140,7 @@ def not_started(record: Tombstone | None) -> SequenceNotStarted:
 PAST = {"expired": "expired", "ended": "was ended", "deleted": "was deleted"}
 
 
-def gone(tombstone: Tombstone) -> SessionGone:
+def session_gone_error(tombstone: Tombstone) -> SessionGone:
     """Return the error that tells when and where a session went."""
     at = format_time(tombstone.at)
     return SessionGone(

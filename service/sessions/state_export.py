@@ -150,7 +150,7 @@ def _read_tensor(
 
 
 def _holds_truth(value: Any) -> bool:
-    """Tell whether nested lists hold true or false, which NumPy takes for 1 and 0."""
+    """Return whether nested lists hold true or false, which NumPy takes for 1 and 0."""
     if isinstance(value, list):
         return any(_holds_truth(one) for one in value)
     return isinstance(value, bool)

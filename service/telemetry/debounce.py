@@ -1,4 +1,4 @@
-"""Work that can wait a moment, so that one go of it serves many requests."""
+"""Debounce: work that runs a moment after it is triggered, once for many triggers."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from collections.abc import Callable
 DELAY_SECONDS = 0.2
 
 
-class Later:
-    """Runs a piece of work a moment after it was asked for, once for all who ask.
+class Debouncer:
+    """Runs work a moment after the first trigger, once for all triggers until then.
 
     Args:
         work: What to run, on a thread of its own.
@@ -18,17 +18,17 @@ class Later:
 
     def __init__(self, work: Callable[[], None]) -> None:
         self._work = work
-        self._is_coming = False
+        self._is_scheduled = False
 
-    def ask(self) -> None:
-        """Have the work run soon, if it is not going to be anyway."""
-        if not self._is_coming:
-            self._is_coming = True
+    def trigger(self) -> None:
+        """Schedule the work, unless it is scheduled."""
+        if not self._is_scheduled:
+            self._is_scheduled = True
             timer = threading.Timer(DELAY_SECONDS, self._run)
             timer.daemon = True
             timer.start()
 
     def _run(self) -> None:
-        # Before the work: what is asked for during it is done the next time.
-        self._is_coming = False
+        # Before the work: a trigger during it schedules the next run.
+        self._is_scheduled = False
         self._work()

@@ -11,7 +11,7 @@ import logging
 import time
 from typing import TextIO
 
-from service.telemetry.debounce import DELAY_SECONDS, Later
+from service.telemetry.debounce import DELAY_SECONDS, Debouncer
 
 
 class BufferedLines(logging.Handler):
@@ -26,7 +26,7 @@ class BufferedLines(logging.Handler):
         self._stream = stream
         self._lines: list[str] = []
         self._written_at = 0.0
-        self._later = Later(self.flush)
+        self._debouncer = Debouncer(self.flush)
 
     def emit(self, record: logging.LogRecord) -> None:
         """Keep a record's line, and write what has waited long enough."""
@@ -40,7 +40,7 @@ class BufferedLines(logging.Handler):
         if time.monotonic() - self._written_at >= DELAY_SECONDS:
             self.flush()
         else:
-            self._later.ask()
+            self._debouncer.trigger()
 
     def flush(self) -> None:
         """Write the lines that wait."""

@@ -23,7 +23,7 @@ from prometheus_client.multiprocess import MultiProcessCollector
 
 from service.common.loop import make_brief_lock
 from service.common.runs import lock_folder
-from service.telemetry.debounce import Later
+from service.telemetry.debounce import Debouncer
 from service.telemetry.metrics_counts import replace_library_files, write_counts
 from service.telemetry.metrics_folder import find_folder
 from service.telemetry.request_record import RequestRecord
@@ -97,7 +97,7 @@ def count(record: RequestRecord) -> None:
         tally.rows += 0 if record.are_rows_counted else record.num_rows or 0
         tally.seconds += record.seconds
         tally.buckets[bisect_left(SECONDS, record.seconds)] += 1
-    _later.ask()
+    _debouncer.trigger()
 
 
 class CallTally:
@@ -113,7 +113,7 @@ class CallTally:
         with _lock:
             self.calls += 1
             self.rows += num_rows
-        _later.ask()
+        _debouncer.trigger()
 
     def take(self) -> tuple[int, int]:
         """Return calls and rows, and begin anew."""
@@ -164,7 +164,7 @@ _under_way = 0
 _lock = make_brief_lock()
 _tallies: dict[tuple[str, str, int, int, str], Tally] = {}
 _calls: dict[tuple[str, str], CallTally] = {}
-_later = Later(count_all)
+_debouncer = Debouncer(count_all)
 
 
 def find_rows(model: str) -> Counter:

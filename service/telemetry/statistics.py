@@ -22,7 +22,7 @@ import numpy as np
 
 from service.common.replaced_file import PARTIAL, replace_file
 from service.common.runs import NOW, lock_folder
-from service.telemetry.debounce import Later
+from service.telemetry.debounce import Debouncer
 
 # Batches beyond this size are counted with it.
 MAX_BATCH = 1024
@@ -75,7 +75,7 @@ class Statistics:
         self._lock = threading.Lock()
         self._counts: dict[str, np.ndarray] = {}
         self._changed: set[str] = set()
-        self._later = Later(self.write)
+        self._debouncer = Debouncer(self.write)
         self._is_failing = False
         self._folder = folder
 
@@ -104,7 +104,7 @@ class Statistics:
     def _ask_to_write(self, name: str, version: int) -> None:
         if self._folder is not None:
             self._changed.add(name_counts(name, version))
-            self._later.ask()
+            self._debouncer.trigger()
 
     def write(self) -> None:
         """Write what this worker has counted since the last time, for the others."""

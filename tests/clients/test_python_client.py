@@ -24,7 +24,7 @@ from service.engine.engine import Engine
 from service.registry.catalog import Catalog
 from service.sessions.lifecycle import Sessions
 from service.sessions.retention import Lifetimes, Retention
-from service.sessions.tokens.cipher import Seal
+from service.sessions.tokens.cipher import TokenCipher
 from service.settings import read_settings
 from service.stores.in_process import InProcessStore
 from tests.fakes import FakeClock, counting_model
@@ -67,7 +67,7 @@ def clock():
 def build_app(clock, tenants=NO_KEYS):
     """The application over the counting model and one that can forecast."""
     sessions = Sessions(InProcessStore(), clock=clock, tombstone_seconds=1000)
-    seal, lifetimes = Seal([b"k" * 32]), Lifetimes(100, 50)
+    seal, lifetimes = TokenCipher([b"k" * 32]), Lifetimes(100, 50)
     catalog = Catalog([counting_model(max_events=2000), markov_model()])
     retention = Retention(snapshots=3)
     engine = Engine(sessions, seal, lifetimes, clock, retention, catalog)

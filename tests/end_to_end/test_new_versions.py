@@ -8,7 +8,7 @@ from service.engine.rows import Row
 from service.registry.catalog import Catalog, load_model
 from service.sessions.lifecycle import Sessions
 from service.sessions.retention import Lifetimes, Retention
-from service.sessions.tokens.cipher import Seal
+from service.sessions.tokens.cipher import TokenCipher
 from service.sessions.version_policy import Policies
 from service.stores.in_process import InProcessStore
 from tests import networks
@@ -40,7 +40,7 @@ def test_session_goes_on_as_its_policy_says(versions, policy, answers_as):
     clock = FakeClock()
     engine = Engine(
         Sessions(InProcessStore(), clock=clock, tombstone_seconds=10),
-        Seal([b"k" * 32]),
+        TokenCipher([b"k" * 32]),
         Lifetimes(100, 50),
         clock,
         Retention(policies=Policies(policy)),

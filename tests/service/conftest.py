@@ -10,7 +10,7 @@ from service.engine.engine import Engine
 from service.registry.catalog import Catalog
 from service.sessions.lifecycle import Sessions
 from service.sessions.retention import Lifetimes
-from service.sessions.tokens.cipher import Seal
+from service.sessions.tokens.cipher import TokenCipher
 from service.settings import read_settings
 from service.stores.in_process import InProcessStore
 from tests.fakes import FakeClock, counting_model
@@ -30,7 +30,7 @@ def model():
 @pytest.fixture
 def engine(clock):
     sessions = Sessions(InProcessStore(), clock=clock, tombstone_seconds=1000)
-    return Engine(sessions, Seal([b"k" * 32]), Lifetimes(100, 50), clock)
+    return Engine(sessions, TokenCipher([b"k" * 32]), Lifetimes(100, 50), clock)
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from service.engine.engine import Engine
 from service.engine.rows import Row
 from service.sessions.lifecycle import Sessions
 from service.sessions.retention import Lifetimes
-from service.sessions.tokens.cipher import Seal
+from service.sessions.tokens.cipher import TokenCipher
 from service.stores.base import open_store
 from tests.fakes import counting_model
 
@@ -29,7 +29,7 @@ def build_engine(store):
     """Build a worker's engine on a store that others may use too."""
     # The real clock: Redis expires by its own.
     sessions = Sessions(store, clock=time.time, tombstone_seconds=1000)
-    return Engine(sessions, Seal([b"k" * 32]), Lifetimes(100, 50), time.time)
+    return Engine(sessions, TokenCipher([b"k" * 32]), Lifetimes(100, 50), time.time)
 
 
 def main(address, when, way):

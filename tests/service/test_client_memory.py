@@ -12,7 +12,7 @@ from service.engine.engine import Engine
 from service.errors import StoreFull
 from service.registry.catalog import Catalog
 from service.sessions.retention import Lifetimes, Retention
-from service.sessions.tokens.cipher import Seal
+from service.sessions.tokens.cipher import TokenCipher
 from service.sessions.version_policy import Policies
 from tests.fakes import counting_model
 from tests.keys import NO_KEYS
@@ -33,7 +33,7 @@ def create_two_versions(services, clock):
     catalog = Catalog(versions)
     engine = Engine(
         services.engine.sessions,
-        Seal([b"k" * 32], True),
+        TokenCipher([b"k" * 32], True),
         Lifetimes(100, 50),
         clock,
         Retention(policies=Policies("reset")),
@@ -46,7 +46,7 @@ def create_two_versions(services, clock):
 
 def create_client(services, clock, *, is_strict):
     sessions = services.engine.sessions
-    seal = Seal([b"k" * 32], is_strict)
+    seal = TokenCipher([b"k" * 32], is_strict)
     engine = Engine(sessions, seal, Lifetimes(100, 50), clock)
     catalog = Catalog([counting_model(), other_model()])
     return create_app(

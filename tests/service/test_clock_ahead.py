@@ -9,7 +9,7 @@ from service.registry.catalog import Catalog
 from service.sessions.clock_guard import SETTLE_SECONDS, ClockGuard
 from service.sessions.lifecycle import Sessions
 from service.sessions.retention import Lifetimes
-from service.sessions.tokens.cipher import Seal
+from service.sessions.tokens.cipher import TokenCipher
 from service.settings import read_settings
 from service.stores.in_process import InProcessStore
 from tests.fakes import FakeClock, counting_model
@@ -35,7 +35,7 @@ class World:
         model, lifetimes = counting_model(), Lifetimes(1e9, 1e9)
         engine = Engine(
             sessions,
-            Seal([b"k" * 32]),
+            TokenCipher([b"k" * 32]),
             lifetimes,
             self.wall,
             is_clock_trusted=guard.is_trusted,

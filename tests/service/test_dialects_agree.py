@@ -14,7 +14,7 @@ from service.engine.engine import Engine
 from service.registry.catalog import Catalog
 from service.sessions.lifecycle import Sessions
 from service.sessions.retention import Lifetimes
-from service.sessions.tokens.cipher import Seal
+from service.sessions.tokens.cipher import TokenCipher
 from service.settings import read_settings
 from service.stores.in_process import InProcessStore
 from tests.fakes import FakeClock, counting_model
@@ -30,7 +30,7 @@ def begin():
     """Give a client of a service that remembers nothing yet."""
     clock, model = FakeClock(), counting_model()
     sessions = Sessions(InProcessStore(), clock=clock, tombstone_seconds=1000)
-    engine = Engine(sessions, Seal([b"k" * 32]), Lifetimes(100, 50), clock)
+    engine = Engine(sessions, TokenCipher([b"k" * 32]), Lifetimes(100, 50), clock)
     return create_app(
         Services(read_settings({}), Catalog([model]), engine, tenants=NO_KEYS)
     ).test_client()

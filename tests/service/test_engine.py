@@ -15,7 +15,7 @@ from service.errors import (
 )
 from service.sessions.lifecycle import SessionKey
 from service.sessions.retention import Lifetimes
-from service.sessions.tokens.cipher import Seal
+from service.sessions.tokens.cipher import TokenCipher
 from tests.fakes import counting_model
 
 RED, GREEN, POISON = 0, 1, 2
@@ -25,7 +25,7 @@ KEY = SessionKey("", "counting", "s")
 @pytest.fixture
 def rival(engine, clock):
     """Another worker's engine over the same sessions."""
-    return Engine(engine.sessions, Seal([b"k" * 32]), Lifetimes(100, 50), clock)
+    return Engine(engine.sessions, TokenCipher([b"k" * 32]), Lifetimes(100, 50), clock)
 
 
 def row(*events, **options):

@@ -13,7 +13,7 @@ from service.engine.rows import Row
 from service.errors import CarryoverError, DeadlineExceeded, Overloaded, RequestTooLarge
 from service.sessions.lifecycle import SessionKey
 from service.sessions.retention import Lifetimes
-from service.sessions.tokens.cipher import Seal
+from service.sessions.tokens.cipher import TokenCipher
 from tests.fakes import TickingRuntime, counting_model
 from tests.problems import assert_problem
 
@@ -211,7 +211,7 @@ def narrow(engine, clock):
     """An engine that takes in three rows at a time."""
     lifetimes = Lifetimes(100, 50)
     return Engine(
-        engine.sessions, Seal([b"k" * 32]), lifetimes, clock, max_queued_rows=3
+        engine.sessions, TokenCipher([b"k" * 32]), lifetimes, clock, max_queued_rows=3
     )
 
 

@@ -24,7 +24,7 @@ from service.registry.catalog import Catalog, load_model
 from service.registry.model_repository import Repository
 from service.sessions.lifecycle import SessionKey, Sessions
 from service.sessions.retention import Lifetimes
-from service.sessions.tokens.cipher import Seal
+from service.sessions.tokens.cipher import TokenCipher
 from service.settings import read_settings
 from service.stores.base import Put
 from service.stores.in_process import InProcessStore
@@ -74,7 +74,7 @@ class World:
         """Serve a model over the same memory."""
         self.model = model
         sessions = Sessions(self.store, clock=self.clock, tombstone_seconds=1000)
-        seal, lifetimes = Seal([b"k" * 32], has_chains=True), Lifetimes(100, 50)
+        seal, lifetimes = TokenCipher([b"k" * 32], has_chains=True), Lifetimes(100, 50)
         engine = Engine(sessions, seal, lifetimes, self.clock, **limits)
         self.engine = engine
         catalog, load = Catalog([model]), partial(load_model, max_events=50)

@@ -23,7 +23,7 @@ from service.engine.engine import Engine
 from service.registry.catalog import Catalog
 from service.sessions.lifecycle import Sessions
 from service.sessions.retention import Lifetimes, Retention
-from service.sessions.tokens.cipher import Seal
+from service.sessions.tokens.cipher import TokenCipher
 from service.settings import read_settings
 from service.stores.in_process import InProcessStore
 from tests.fakes import FakeClock, counting_model
@@ -102,7 +102,7 @@ class Service:
         clock, self.store = FakeClock(), InProcessStore()
         sessions = Sessions(self.store, clock=clock, tombstone_seconds=1000)
         catalog = Catalog([counting_model(), markov_model()])
-        seal, kept = Seal([b"k" * 32], plain="accept"), Retention(snapshots=4)
+        seal, kept = TokenCipher([b"k" * 32], plain="accept"), Retention(snapshots=4)
         lifetimes = Lifetimes(100, 50)
         engine = Engine(sessions, seal, lifetimes, clock, kept, catalog)
         services = Services(read_settings({}), catalog, engine, tenants=NO_KEYS)

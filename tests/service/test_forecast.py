@@ -21,7 +21,7 @@ from service.registry.backends.base import Plan as CallPlan
 from service.registry.catalog import Catalog, Model
 from service.registry.encoding.events import build_encoder
 from service.sessions.retention import Lifetimes, Retention
-from service.sessions.tokens.cipher import Seal
+from service.sessions.tokens.cipher import TokenCipher
 from service.sessions.version_policy import Policies
 from service.settings import read_settings
 from tests.fakes import counting_model
@@ -96,7 +96,7 @@ def client(engine, clock):
     catalog = Catalog(models)
     lifetimes = Lifetimes(100, 50)
     served = Engine(
-        engine.sessions, Seal([b"k" * 32]), lifetimes, clock, catalog=catalog
+        engine.sessions, TokenCipher([b"k" * 32]), lifetimes, clock, catalog=catalog
     )
     settings = read_settings({"CARRYOVER_MAX_FORECAST_EVENTS": "100000"})
     return create_app(
@@ -279,7 +279,7 @@ def test_pinned_session_is_forecast_by_its_own_version(ask, engine, clock):
     catalog = Catalog([old, new])
     lifetimes = Lifetimes(100, 50)
     served = Engine(
-        engine.sessions, Seal([b"k" * 32]), lifetimes, clock, catalog=catalog
+        engine.sessions, TokenCipher([b"k" * 32]), lifetimes, clock, catalog=catalog
     )
     client = create_app(
         Services(read_settings({}), catalog, served, tenants=NO_KEYS)
@@ -302,7 +302,7 @@ def serve_both(engine, clock):
         output = {**markov_model().manifest.output, "labels": names}
         schema = {"kind": "event", "vocabulary": names}
         new = markov_model(2, network="cd" * 32, input=schema, output=output)
-        catalog, seal = Catalog([markov_model(), new]), Seal([b"k" * 32])
+        catalog, seal = Catalog([markov_model(), new]), TokenCipher([b"k" * 32])
         kept = Retention(policies=Policies(policy))
         lifetimes = Lifetimes(100, 50)
         served = Engine(engine.sessions, seal, lifetimes, clock, kept, catalog)
@@ -416,7 +416,7 @@ def test_a_defect_of_one_version_fails_only_its_rows(engine, clock):
     bad, good = markov_model(), markov_model(version=2, network="cd" * 32)
     engine.advance(bad, [Row(np.array([0], "int32"), session="s")], tenant="")
     catalog = Catalog([bad, good])
-    seal, lifetimes = Seal([b"k" * 32]), Lifetimes(100, 50)
+    seal, lifetimes = TokenCipher([b"k" * 32]), Lifetimes(100, 50)
     engine = Engine(engine.sessions, seal, lifetimes, clock, catalog=catalog)
 
     def fail(signature, tensors):

@@ -11,7 +11,7 @@ from service.engine.rows import Row
 from service.errors import InvalidRequest
 from service.sessions.lifecycle import SessionKey
 from service.sessions.retention import Lifetimes, Retention
-from service.sessions.tokens.cipher import Seal
+from service.sessions.tokens.cipher import TokenCipher
 from tests.fakes import counting_model
 from tests.problems import assert_problem, assert_problem_body
 
@@ -258,7 +258,7 @@ def test_answer_too_long_to_keep_is_refused_before_it_is_applied(
     small = Retention(answers=Retention().answers._replace(num_bytes=200))
     lifetimes = Lifetimes(100, 50)
     services.engine.__init__(
-        engine.sessions, Seal([b"k" * 32]), lifetimes, clock, small
+        engine.sessions, TokenCipher([b"k" * 32]), lifetimes, clock, small
     )
 
     refused = send(row(*["red"] * 20), **{"return": "all"})
@@ -316,7 +316,9 @@ def test_key_is_free_again_after_a_failure(send, model):
 
 
 def test_loser_between_workers_answers_what_the_winner_stored(engine, model, clock):
-    other_worker = Engine(engine.sessions, Seal([b"k" * 32]), Lifetimes(100, 50), clock)
+    other_worker = Engine(
+        engine.sessions, TokenCipher([b"k" * 32]), Lifetimes(100, 50), clock
+    )
     keyed = Row(np.array([0], "int32"), session="s", key="k", fingerprint=b"f" * 16)
     winners = []
 

@@ -4,7 +4,7 @@ import pytest
 from service.engine.call import Call
 from service.engine.job import Flow, Job, Submission
 from service.engine.lane import Lane
-from service.engine.resume import Past
+from service.engine.resume import ResumeState
 from service.engine.rows import Row
 from service.errors import DeadlineExceeded, NonFiniteResult
 from tests.fakes import TickingRuntime, counting_model
@@ -31,7 +31,7 @@ def join(lane, model):
         sequence = np.array(events, "int32")
         call = Call(model, "", "advance", False)
         job = Job(call, Row(sequence), Flow("", 1, 1), Submission(), 0.0, deadline)
-        job.begin(Past(None, None, model, sequence))
+        job.begin(ResumeState(None, None, model, sequence))
         lane.join(job)
         return job
 

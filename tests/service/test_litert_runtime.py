@@ -13,7 +13,7 @@ from service.engine.execution import advance_batch
 from service.registry.artifact import MANIFEST, ArtifactError, read_artifact
 from service.registry.backends.base import open_runtime
 from service.registry.backends.litert import LiteRTRuntime
-from service.registry.backends.selftest import draw_sequence, find_disagreement
+from service.registry.backends.selftest import draw_sequence, find_mismatch
 from service.registry.catalog import load_model
 from tests import networks
 from tests.exported import export_model
@@ -275,7 +275,7 @@ def test_programs_as_exported_agree(both, name):
     model = both(name)[0]
     programs = [p for each in model.runtime._programs.values() for p in each]
 
-    assert find_disagreement(model.manifest, programs) is None
+    assert find_mismatch(model.manifest, programs) is None
 
 
 def test_a_program_that_answers_no_number_does_not_agree(both):
@@ -289,7 +289,7 @@ def test_a_program_that_answers_no_number_does_not_agree(both):
             results = others[0].run(tensors)
             return {name: value * np.nan for name, value in results.items()}
 
-    found = find_disagreement(model.manifest, [single, Broken()])
+    found = find_mismatch(model.manifest, [single, Broken()])
 
     assert found.program.name == "advance_2x1"
 

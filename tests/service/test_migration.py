@@ -15,7 +15,7 @@ from service.registry.catalog import Catalog
 from service.registry.encoding.events import build_encoder
 from service.sessions.lifecycle import SessionKey
 from service.sessions.retention import Lifetimes, Retention
-from service.sessions.tokens.cipher import Seal
+from service.sessions.tokens.cipher import TokenCipher
 from service.sessions.version_policy import Policies
 from service.settings import read_settings
 from tests.fakes import CountingRuntime, counting_model
@@ -68,7 +68,7 @@ def serve(engine, clock):
 
     def build(*models, policy="pin", **retention):
         kept = Retention(policies=Policies(policy), **retention)
-        seal, lifetimes = Seal([b"k" * 32]), Lifetimes(100, 50)
+        seal, lifetimes = TokenCipher([b"k" * 32]), Lifetimes(100, 50)
         catalog = Catalog(models)
         return Engine(engine.sessions, seal, lifetimes, clock, kept, catalog)
 

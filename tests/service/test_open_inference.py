@@ -15,7 +15,7 @@ from service.app import create_app
 from service.engine.engine import Engine
 from service.registry.catalog import Catalog
 from service.sessions.retention import Lifetimes
-from service.sessions.tokens.cipher import Seal
+from service.sessions.tokens.cipher import TokenCipher
 from tests.fakes import FakeClock, counting_model
 from tests.keys import NO_KEYS
 from tests.problems import assert_problem
@@ -639,7 +639,7 @@ def test_pinned_sequence_is_answered_by_the_version_it_began_with(engine, servic
     catalog = Catalog([old])
     engine = Engine(
         engine.sessions,
-        Seal([b"k" * 32]),
+        TokenCipher([b"k" * 32]),
         Lifetimes(100, 50),
         FakeClock(),
         catalog=catalog,

@@ -14,7 +14,7 @@ from service.app import create_app
 from service.engine.engine import Engine
 from service.sessions.lifecycle import Sessions
 from service.sessions.retention import Lifetimes
-from service.sessions.tokens.cipher import Seal
+from service.sessions.tokens.cipher import TokenCipher
 from service.stores.in_process import InProcessStore
 
 
@@ -83,7 +83,7 @@ def forgetful(services, clock):
 
     def begin():
         sessions = Sessions(InProcessStore(), clock=clock, tombstone_seconds=1000)
-        engine = Engine(sessions, Seal([b"k" * 32]), Lifetimes(100, 50), clock)
+        engine = Engine(sessions, TokenCipher([b"k" * 32]), Lifetimes(100, 50), clock)
         return create_app(replace(services, engine=engine)).test_client()
 
     return begin

@@ -9,7 +9,7 @@ from service.app import create_app
 from service.engine.engine import Engine
 from service.registry.catalog import Catalog
 from service.sessions.retention import Lifetimes
-from service.sessions.tokens.cipher import Seal
+from service.sessions.tokens.cipher import TokenCipher
 from tests.fakes import counting_model
 from tests.keys import NO_KEYS
 from tests.problems import assert_problem, assert_problem_body
@@ -22,7 +22,7 @@ def serve(services, clock):
     def serve(plain, *models):
         models = models or (counting_model(),)
         sessions, catalog = services.engine.sessions, Catalog(models)
-        seal = Seal([b"k" * 32], True, plain)
+        seal = TokenCipher([b"k" * 32], True, plain)
         engine = Engine(sessions, seal, Lifetimes(100, 50), clock, catalog=catalog)
         return create_app(
             Services(services.settings, catalog, engine, tenants=NO_KEYS)

@@ -8,7 +8,7 @@ import pytest
 from service.api.etags import Condition, tag_of
 from service.engine.engine import Engine
 from service.sessions.lifecycle import Sessions
-from service.sessions.preconditions import Found
+from service.sessions.preconditions import StoredSession
 from service.sessions.record import Session
 from service.stores.in_process import InProcessStore
 from tests.problems import assert_problem
@@ -164,12 +164,12 @@ def test_change_that_lost_a_race_is_checked_again(client, live, services, clock)
 
     from service.app import create_app
     from service.sessions.retention import Lifetimes
-    from service.sessions.tokens.cipher import Seal
+    from service.sessions.tokens.cipher import TokenCipher
 
     store = Racing()
     store._held = services.engine.sessions._store._held
     sessions = Sessions(store, clock=clock, tombstone_seconds=1000)
-    engine = Engine(sessions, Seal([b"k" * 32]), Lifetimes(100, 50), clock)
+    engine = Engine(sessions, TokenCipher([b"k" * 32]), Lifetimes(100, 50), clock)
     client = create_app(replace(services, engine=engine)).test_client()
 
     for name, (method, suffix, body) in CALLS.items():
@@ -186,6 +186,6 @@ def test_change_that_lost_a_race_is_checked_again(client, live, services, clock)
 def test_what_is_not_live_has_no_tag():
     record = Session(1, 1, bytes(16), 0, 0, 9, 9, bytes(4))
 
-    assert tag_of(Found(0, None)) == ""
-    assert tag_of(Found(3, record)) != tag_of(Found(4, record))
-    Condition().check(Found(0, None))
+    assert tag_of(StoredSession(0, None)) == ""
+    assert tag_of(StoredSession(3, record)) != tag_of(StoredSession(4, record))
+    Condition().check(StoredSession(0, None))

@@ -32,7 +32,7 @@ from service.registry.encoding.events import build_encoder
 from service.sessions.answers import Bounds
 from service.sessions.lifecycle import SessionKey, Sessions
 from service.sessions.retention import Lifetimes, Retention
-from service.sessions.tokens.cipher import Seal
+from service.sessions.tokens.cipher import TokenCipher
 from service.sessions.version_policy import Policies
 from service.settings import read_settings
 from service.stores.in_process import InProcessStore
@@ -140,7 +140,7 @@ class RepeatsMachine(RuleBasedStateMachine):
         served = [self.models[k] for k in range(1, newest + 1)]
         answers = Bounds(1000, 2**20, 1e9)
         kept = Retention(answers=answers, policies=Policies(self.policy))
-        seal = Seal([b"k" * 32], has_chains=True)
+        seal = TokenCipher([b"k" * 32], has_chains=True)
         lifetimes, catalog = Lifetimes(1e6, 1e6), Catalog(served)
         engine = Engine(self.sessions, seal, lifetimes, self.clock, kept, catalog)
         services = Services(read_settings({}), catalog, engine, tenants=NO_KEYS)
@@ -366,7 +366,7 @@ class RepeatsMachine(RuleBasedStateMachine):
 
 
 def is_replay(response) -> bool:
-    """Tell whether an answer says that it is one of before."""
+    """Return whether an answer says that it is one of before."""
     return response.headers.get("Idempotency-Replayed") == "true"
 
 

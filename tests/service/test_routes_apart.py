@@ -27,7 +27,7 @@ from service.registry.catalog import Catalog
 from service.registry.model_repository import Repository
 from service.sessions.lifecycle import Sessions
 from service.sessions.retention import Lifetimes, Retention
-from service.sessions.tokens.cipher import Seal
+from service.sessions.tokens.cipher import TokenCipher
 from service.settings import read_settings
 from service.stores.in_process import InProcessStore
 from tests.fakes import FakeClock, counting_model
@@ -79,7 +79,7 @@ class World:
         self.catalog = Catalog([model])
         engine = Engine(
             sessions,
-            Seal([b"k" * 32], has_chains),
+            TokenCipher([b"k" * 32], has_chains),
             Lifetimes(100, 50),
             self.clock,
             Retention(snapshots=4),

@@ -6,7 +6,7 @@ import pytest
 from service.engine.admission import Entry
 from service.engine.call import Call
 from service.engine.job import Flow, Job, Submission
-from service.engine.resume import NAMELESS, Named, Past
+from service.engine.resume import NAMELESS, Named, ResumeState
 from service.engine.rows import Row
 from service.engine.run_queue import RunQueue
 from service.errors import Overloaded, RequestTooLarge
@@ -43,7 +43,7 @@ def tick(queue, limit=4):
     jobs = queue.take(limit)
     for job in jobs:
         if not job.is_begun:
-            job.begin(Past(None, None, MODEL, job.row.sequence))
+            job.begin(ResumeState(None, None, MODEL, job.row.sequence))
         outputs = {"probabilities": np.zeros((1, 1, 3), "float32")}
         job.run.take(outputs, 0, 1, MEMORY)
     queue.charge(jobs)
@@ -121,7 +121,7 @@ def test_rows_of_a_killed_caller_are_not_put_back(queue):
     killed = arrive(queue, "", 2, 5, session="s")
     other = arrive(queue, "", 1, 1, session="s")
     (job,) = queue.take(4)
-    job.begin(Past(None, None, MODEL, job.row.sequence))
+    job.begin(ResumeState(None, None, MODEL, job.row.sequence))
 
     queue.close(killed)  # its first row is under way
     queue.charge([job])

@@ -10,7 +10,7 @@ from service.engine.engine import Engine
 from service.registry.catalog import Catalog
 from service.sessions.lifecycle import Sessions
 from service.sessions.retention import Lifetimes, Retention
-from service.sessions.tokens.cipher import Seal
+from service.sessions.tokens.cipher import TokenCipher
 from service.sessions.version_policy import Policies
 from service.stores.in_process import InProcessStore
 from tests.keys import NO_KEYS
@@ -26,7 +26,9 @@ def engine(clock, model):
     sessions = Sessions(InProcessStore(), clock=clock, tombstone_seconds=1000)
     lifetimes = Lifetimes(100, 50)
     catalog = Catalog([model])
-    return Engine(sessions, Seal([b"k" * 32]), lifetimes, clock, retention, catalog)
+    return Engine(
+        sessions, TokenCipher([b"k" * 32]), lifetimes, clock, retention, catalog
+    )
 
 
 @pytest.fixture
@@ -212,7 +214,7 @@ def test_touch_changes_the_lifetime_of_later_events_too(client, send, clock):
 def test_row_model_and_service_each_set_a_lifetime(clock, model, services):
     lifetimes = Lifetimes(100, 50, {"counting": 40})
     sessions = Sessions(InProcessStore(), clock=clock, tombstone_seconds=1000)
-    engine = Engine(sessions, Seal([b"k" * 32]), lifetimes, clock)
+    engine = Engine(sessions, TokenCipher([b"k" * 32]), lifetimes, clock)
     here = Services(services.settings, Catalog([model]), engine, tenants=NO_KEYS)
     client = create_app(here).test_client()
 

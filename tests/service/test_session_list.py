@@ -4,7 +4,7 @@ import pytest
 
 from service.api.sessions.listing import LOOKS_PER_SESSION, write_cursor
 from service.sessions.lifecycle import SessionKey
-from service.sessions.preconditions import Found
+from service.sessions.preconditions import StoredSession
 from service.sessions.record import Session
 from tests.problems import assert_problem
 
@@ -111,7 +111,7 @@ def test_other_models_and_tenants_are_not_listed(client, start, services, clock)
     record = Session(1, 1, bytes(16), now, now, now + 9, 9.0, bytes(12))
     for tenant, model in [("", "countin"), ("", "counting2"), ("a", "counting")]:
         key = SessionKey(tenant, model, "other")
-        services.engine.sessions.save([(key.encode(), Found(0, None), record)])
+        services.engine.sessions.save([(key.encode(), StoredSession(0, None), record)])
 
     listed = client.get(PATH).get_json()["sessions"]
 

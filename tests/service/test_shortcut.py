@@ -13,7 +13,7 @@ from service.engine.engine import Engine
 from service.registry.catalog import Catalog
 from service.sessions.lifecycle import Sessions
 from service.sessions.retention import Lifetimes
-from service.sessions.tokens.cipher import Seal
+from service.sessions.tokens.cipher import TokenCipher
 from service.settings import read_settings
 from service.stores.in_process import InProcessStore
 from service.telemetry import metrics
@@ -29,7 +29,7 @@ SETTINGS = {"CARRYOVER_MAX_ROWS": "5", "CARRYOVER_MAX_BODY_BYTES": "2000"}
 def build(clock):
     """Services of their own store, so that both ways begin alike."""
     sessions = Sessions(InProcessStore(), clock=clock, tombstone_seconds=1000)
-    engine = Engine(sessions, Seal([b"k" * 32]), Lifetimes(100, 50), clock)
+    engine = Engine(sessions, TokenCipher([b"k" * 32]), Lifetimes(100, 50), clock)
     return Services(
         read_settings(SETTINGS),
         Catalog([counting_model()]),

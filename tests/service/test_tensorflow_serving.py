@@ -13,7 +13,7 @@ from service.app import create_app
 from service.engine.engine import Engine
 from service.registry.catalog import Catalog
 from service.sessions.retention import Lifetimes
-from service.sessions.tokens.cipher import Seal
+from service.sessions.tokens.cipher import TokenCipher
 from tests.fakes import counting_model
 from tests.keys import NO_KEYS
 from tests.problems import assert_problem
@@ -350,7 +350,7 @@ def test_version_0_is_the_newest_for_every_call_that_takes_a_version(client):
 
 def test_version_0_lets_a_session_stay_on_its_version(services, clock):
     models = Catalog([counting_model(1), counting_model(2, network="cd" * 32)])
-    sessions, seal = services.engine.sessions, Seal([b"k" * 32])
+    sessions, seal = services.engine.sessions, TokenCipher([b"k" * 32])
     engine = Engine(sessions, seal, Lifetimes(100, 50), clock, catalog=models)
     client = create_app(
         Services(services.settings, models, engine, tenants=NO_KEYS)

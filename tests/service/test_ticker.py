@@ -8,7 +8,7 @@ from collections import deque
 import pytest
 
 from service.engine.job import Submission
-from service.engine.tick_leader import Ticker
+from service.engine.tick_leader import TickLeader
 from tests.servers import ROOT
 
 PATIENCE_SECONDS = 20
@@ -48,7 +48,7 @@ def test_a_lone_caller_ticks_at_once_on_its_own_thread():
         ticked_by.append(threading.get_ident())
         mine.settle_one()
 
-    Ticker(tick).complete(mine)
+    TickLeader(tick).complete(mine)
 
     assert ticked_by == [threading.get_ident()]
     assert not mine.listening.is_set()
@@ -58,7 +58,7 @@ def test_a_caller_with_nothing_to_wait_for_does_not_tick():
     def tick():
         raise AssertionError("nobody asked for it")
 
-    Ticker(tick).complete(Submission())
+    TickLeader(tick).complete(Submission())
 
 
 def test_the_leader_ticks_until_its_own_jobs_are_done():
@@ -69,7 +69,7 @@ def test_the_leader_ticks_until_its_own_jobs_are_done():
         num_ticks.append(1)
         mine.settle_one()
 
-    Ticker(tick).complete(mine)
+    TickLeader(tick).complete(mine)
 
     assert len(num_ticks) == 3
 
@@ -85,7 +85,7 @@ def test_followers_are_served_by_the_leader():
         follower.settle_one()
         mine.settle_one()
 
-    ticker = Ticker(tick)
+    ticker = TickLeader(tick)
     ticker.complete(mine)
 
     join(*threads)
@@ -104,7 +104,7 @@ def test_a_leader_that_is_done_hands_over_to_one_that_waits():
         assert follower.listening.wait(PATIENCE_SECONDS)
         mine.settle_one()
 
-    ticker = Ticker(tick)
+    ticker = TickLeader(tick)
     ticker.complete(mine)
 
     join(*threads)
@@ -122,7 +122,7 @@ def test_a_tick_that_raises_leaves_nobody_waiting():
         assert follower.listening.wait(PATIENCE_SECONDS)
         raise RuntimeError("a defect")
 
-    ticker = Ticker(tick)
+    ticker = TickLeader(tick)
     with pytest.raises(RuntimeError, match="a defect"):
         ticker.complete(mine)
 
@@ -154,7 +154,7 @@ def test_a_follower_that_the_leaving_leader_could_not_see_takes_the_turn():
         assert late.listening.wait(PATIENCE_SECONDS)
         mine.settle_one()
 
-    ticker = Ticker(tick)
+    ticker = TickLeader(tick)
     ticker.complete(mine)
     late.may_wait.set()
 
@@ -195,7 +195,7 @@ def test_a_follower_that_is_torn_away_as_it_is_woken_passes_the_turn_on():
         except Torn as error:
             failures.append(error)
 
-    ticker = Ticker(tick)
+    ticker = TickLeader(tick)
     ticker.complete(mine)
 
     join(*threads)
@@ -222,7 +222,7 @@ def stress(num_callers=16, num_rounds=150, give_way=lambda: None):
                 queue.popleft().settle_one()
             give_way()
 
-    ticker = Ticker(tick)
+    ticker = TickLeader(tick)
 
     def call(number):
         for k in range(num_rounds):

@@ -4,26 +4,26 @@ import numpy as np
 import pytest
 
 from service.engine.call import Call
-from service.engine.resume import Past
+from service.engine.resume import ResumeState
 from service.engine.rows import Row
 from service.engine.transition import Transitions, continue_usual
 from service.errors import CarryoverError, CorruptRecord
 from service.registry.catalog import Catalog
-from service.sessions.preconditions import Found
+from service.sessions.preconditions import StoredSession
 from service.sessions.record import Session, Tombstone
 from service.sessions.retention import Lifetimes, Retention
-from service.sessions.tokens.cipher import Seal
+from service.sessions.tokens.cipher import TokenCipher
 from tests.fakes import counting_model
 
 MODEL = counting_model()
 CALL = Call(MODEL, "acme", "advance")
 LIVE = Session(3, 1, MODEL.fingerprint, 1.0, 2.0, 100.0, 98.0, bytes(12))
 FOUND = {
-    "never seen": Found(0, None),
-    "live": Found(4, LIVE),
-    "another network's": Found(4, LIVE.replace(network=b"x" * 16)),
-    "ended": Found(5, Tombstone("ended", 3, 2.0)),
-    "damaged": Found(5, CorruptRecord("damaged")),
+    "never seen": StoredSession(0, None),
+    "live": StoredSession(4, LIVE),
+    "another network's": StoredSession(4, LIVE.replace(network=b"x" * 16)),
+    "ended": StoredSession(5, Tombstone("ended", 3, 2.0)),
+    "damaged": StoredSession(5, CorruptRecord("damaged")),
 }
 OPTIONS = {
     "plain": {},
@@ -41,7 +41,7 @@ def decide(found, row):
     """Begin a row by all the rules, or say how it was refused."""
     lifetimes = Lifetimes(100, 50)
     transitions = Transitions(
-        Seal([b"k" * 32]), lifetimes, lambda: 3.0, Retention(), Catalog([MODEL])
+        TokenCipher([b"k" * 32]), lifetimes, lambda: 3.0, Retention(), Catalog([MODEL])
     )
     try:
         return transitions.decide(CALL, row, found)
@@ -57,7 +57,7 @@ def test_usual_row_is_begun_as_by_all_the_rules(found, options):
     usual, decided = continue_usual(CALL, row, found), decide(found, row)
 
     if usual is not None:
-        assert isinstance(decided, Past)
+        assert isinstance(decided, ResumeState)
         assert usual.found is decided.found
         assert usual.record is decided.record
         assert usual.model is decided.model

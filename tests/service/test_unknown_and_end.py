@@ -16,7 +16,7 @@ from service.registry.catalog import Catalog, Model
 from service.registry.encoding.events import build_encoder
 from service.registry.manifest_check import check_schemas
 from service.sessions.retention import Lifetimes
-from service.sessions.tokens.cipher import Seal
+from service.sessions.tokens.cipher import TokenCipher
 from service.settings import read_settings
 from tests.fakes import counting_model
 from tests.keys import NO_KEYS
@@ -73,7 +73,11 @@ def ending_model(**changes):
 def client(engine, clock):
     catalog = Catalog([ending_model()])
     served = Engine(
-        engine.sessions, Seal([b"k" * 32]), Lifetimes(100, 50), clock, catalog=catalog
+        engine.sessions,
+        TokenCipher([b"k" * 32]),
+        Lifetimes(100, 50),
+        clock,
+        catalog=catalog,
     )
     settings = read_settings({})
     return create_app(

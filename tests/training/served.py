@@ -11,7 +11,7 @@ from service.engine.engine import Engine
 from service.registry.catalog import Catalog, load_model
 from service.sessions.lifecycle import Sessions
 from service.sessions.retention import Lifetimes
-from service.sessions.tokens.cipher import Seal
+from service.sessions.tokens.cipher import TokenCipher
 from service.settings import read_settings
 from service.stores.in_process import InProcessStore
 from tests.fakes import FakeClock
@@ -32,7 +32,7 @@ def serve(*versions):
     """Return a client of an application with these versions."""
     clock = FakeClock()
     sessions = Sessions(InProcessStore(), clock=clock, tombstone_seconds=1000)
-    engine = Engine(sessions, Seal([b"k" * 32]), Lifetimes(100, 50), clock)
+    engine = Engine(sessions, TokenCipher([b"k" * 32]), Lifetimes(100, 50), clock)
     catalog = Catalog([load_model(version, 100) for version in versions])
     services = Services(read_settings({}), catalog, engine, tenants=NO_KEYS)
     return create_app(services).test_client()

@@ -16,7 +16,7 @@ from service.engine.engine import Engine
 from service.registry.catalog import Catalog, load_model
 from service.sessions.lifecycle import Sessions
 from service.sessions.retention import Lifetimes
-from service.sessions.tokens.cipher import Seal
+from service.sessions.tokens.cipher import TokenCipher
 from service.settings import read_settings
 from service.stores.in_process import InProcessStore
 from tests.keys import NO_KEYS
@@ -79,7 +79,11 @@ def test_the_next_event_is_served_with_surprise_end_and_forecast(trained):
     catalog = Catalog([model])
     sessions = Sessions(InProcessStore(), clock=time.time, tombstone_seconds=1000)
     engine = Engine(
-        sessions, Seal([b"k" * 32]), Lifetimes(100, 50), time.time, catalog=catalog
+        sessions,
+        TokenCipher([b"k" * 32]),
+        Lifetimes(100, 50),
+        time.time,
+        catalog=catalog,
     )
     client = create_app(
         Services(settings, catalog, engine, tenants=NO_KEYS)

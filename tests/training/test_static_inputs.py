@@ -36,7 +36,7 @@ def join_after(sensors, age):
     return layers.Dense(2)(layers.Concatenate()([layers.LSTM(2)(sensors), age]))
 
 
-def begin_with(sensors, age):
+def resolve_start(sensors, age):
     states = [layers.Dense(2)(age), layers.Dense(2, activation="tanh")(age)]
     return layers.LSTM(2)(sensors, initial_state=states)
 
@@ -58,7 +58,7 @@ def broadcast(sensors, age):
 
 
 def join(sensors, age):
-    return {"joined": join_after(sensors, age), "begun": begin_with(sensors, age)}
+    return {"joined": join_after(sensors, age), "begun": resolve_start(sensors, age)}
 
 
 def join_otherwise(sensors, age):

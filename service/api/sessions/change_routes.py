@@ -31,7 +31,7 @@ from service.errors import (
 )
 from service.sessions import changes
 from service.sessions.lifecycle import check_session_id, live
-from service.sessions.preconditions import Found
+from service.sessions.preconditions import StoredSession
 from service.sessions.record import Session
 from service.sessions.state_export import Seconds, Step
 
@@ -87,7 +87,7 @@ def fork(name: str, session: str) -> Response:
     source = live(key, found)
     condition.check(found)
 
-    def begin(target: Found, now: float) -> Session:
+    def begin(target: StoredSession, now: float) -> Session:
         before = changes.claim(target, start=form.start)
         return changes.fork(source, before, now, form.ttl_seconds)
 
@@ -114,7 +114,7 @@ def rewind(name: str, session: str) -> Response:
         read_form(Rewind),
     )
 
-    def alter(found: Found, now: float) -> Session:
+    def alter(found: StoredSession, now: float) -> Session:
         record = live(key, found)
         condition.check(found)
         return changes.rewind(record, form.to_step, now)
@@ -141,7 +141,7 @@ def touch(name: str, session: str) -> Response:
         read_form(Touch),
     )
 
-    def alter(found: Found, now: float) -> Session:
+    def alter(found: StoredSession, now: float) -> Session:
         record = live(key, found)
         condition.check(found)
         return changes.touch(record, now, form.ttl_seconds)

@@ -29,7 +29,7 @@ from service.errors import (
 )
 from service.sessions import changes
 from service.sessions.lifecycle import live
-from service.sessions.preconditions import Found, wrong_network
+from service.sessions.preconditions import StoredSession, wrong_network
 from service.sessions.record import Session, Tombstone
 from service.sessions.state_export import (
     MemoryDocument,
@@ -87,7 +87,7 @@ def export(name: str, session: str) -> Response:
 
 
 def is_part_of_id(raw_uri: str) -> bool:
-    """Tell whether an address was sent with the slash before "memory" encoded."""
+    """Return whether an address was sent with the slash before "memory" encoded."""
     return raw_uri.partition("?")[0].lower().endswith("%2fmemory")
 
 
@@ -121,7 +121,7 @@ def import_(name: str, session: str) -> Response:
     default = settings.model_idle_seconds.get(name, settings.session_idle_seconds)
     created: list[bool] = []
 
-    def alter(found: Found, now: float) -> Session:
+    def alter(found: StoredSession, now: float) -> Session:
         before: Session | Tombstone | None
         if isinstance(found.record, Session):
             before = found.record

@@ -27,7 +27,7 @@ from service.errors import (
     SessionNotFound,
 )
 from service.sessions.lifecycle import SessionKey, check_session_id, live
-from service.sessions.preconditions import Found
+from service.sessions.preconditions import StoredSession
 from service.sessions.record import Session
 
 blueprint = Blueprint(
@@ -136,7 +136,7 @@ def find_model_of_sessions(name: str) -> None:
 
 
 def is_key(key: SessionKey) -> bool:
-    """Tell whether a store can have a key; a model's name in an address may be any."""
+    """Return whether a store can have a key: a model name in an address may be any."""
     try:
         key.encode()
     except InvalidRequest:
@@ -206,7 +206,7 @@ def delete(name: str, session: str) -> Response:
     return json_response({"session": session, "deleted": True, "step": step})
 
 
-def answer_state(key: SessionKey, found: Found, status: int = 200) -> Response:
+def answer_state(key: SessionKey, found: StoredSession, status: int = 200) -> Response:
     """Answer what there is to tell of a live session, with its tag."""
     record = found.record
     if not isinstance(record, Session):

@@ -1,9 +1,9 @@
-"""Holes: which sessions of a stream lack an event, so that no later one is applied.
+"""Sessions of a stream that are blocked after one of their lines failed.
 
-A stream continues after a line that failed, and its client may have sent the next ones
-already. They are held back until a line of the session says where it continues (`at`)
-or that it restarts (`start`). A line that cannot be read may have been of any session:
-after it, lines of every session are held back.
+A stream continues after a failed line, and its client may have sent the next lines of
+the session already. They are refused until a line of the session says where it
+continues (`at`) or that it restarts (`start`). A line that cannot be read may belong to
+any session: after it, every session is blocked.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ MAX_SESSIONS = 10_000
 UNREADABLE = (BodyTooLarge, InvalidJson)
 
 
-class Holes:
+class BlockedSessions:
     """The sessions of one stream whose last line failed."""
 
     def __init__(self) -> None:
@@ -35,15 +35,15 @@ class Holes:
         self._have_all = False
         self._resumed: set[str] = set()  # since all of them failed
 
-    def dig_everywhere(self) -> None:
-        """Hold back every session: a line of an unknown session was lost."""
+    def block_all(self) -> None:
+        """Block every session: a line of an unknown session was lost."""
         self._have_all = True
         self._resumed.clear()
 
     def hold_back(
         self, rows: Sequence[Row | Refused], waiting: Sequence[int]
     ) -> tuple[list[int], dict[int, Result]]:
-        """Part rows into those that may go on, and those held back.
+        """Split rows into those that may advance, and those of blocked sessions.
 
         Args:
             rows: Of one batch.
@@ -76,7 +76,7 @@ class Holes:
         tried: Sequence[int],
         results: Sequence[Result],
     ) -> tuple[dict[int, Result], list[int]]:
-        """Note which sessions failed, and which go on.
+        """Record which sessions failed, and which continue.
 
         Args:
             rows: Of one batch.
@@ -85,7 +85,7 @@ class Holes:
 
         Returns:
             Results, and positions of rows to try again: they were held back with
-            an earlier one, but say where to go on.
+            an earlier one, but say where they continue.
         """
         noted: dict[int, Result] = {}
         again: list[int] = []
@@ -116,7 +116,7 @@ class Holes:
             self._resumed.discard(session)
             if len(self._failed) > MAX_SESSIONS:
                 self._failed.clear()
-                self.dig_everywhere()
+                self.block_all()
 
     def _is_blocked(self, session: str) -> bool:
         if self._have_all:
@@ -125,12 +125,12 @@ class Holes:
 
 
 def resumes(row: Row) -> bool:
-    """Tell whether a row says where its session goes on."""
+    """Return whether a row says where its session continues."""
     return row.start or row.at is not None
 
 
 def earlier_line_failed(session: str) -> EarlierRowFailed:
-    """Tell that a line was held back, so that its session has no hole."""
+    """Return the error of a line that was not applied, because an earlier one failed."""
     return EarlierRowFailed(
         "an earlier line of this stream failed that was, or may have been, of session "
         f"{session!r}, so this one was not applied. Send its lines again from that one "

@@ -17,7 +17,7 @@ from service.errors import InvalidEvent
 PIECE_VALUES = 1024
 
 
-def mend(sequence: list[Any]) -> list[Any] | None:
+def normalize_events(sequence: list[Any]) -> list[Any] | None:
     """Rewrite a sequence that failed to encode; None where there is nothing to mend.
 
     Raises:

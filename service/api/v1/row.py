@@ -9,7 +9,7 @@ import numpy as np
 from msgspec import UNSET
 
 from service.api.v1.diagnose import Form, find_session
-from service.api.v1.event_spelling import mend
+from service.api.v1.event_spelling import normalize_events
 from service.api.v1.schema import ObjectRow, ParsedRow
 from service.api.v1.sequence_inputs import read_sequence
 from service.engine.rows import Refused, Row
@@ -84,7 +84,7 @@ def encode(events: list[Any], model: Model) -> tuple[np.ndarray, list[Any]]:
     try:
         return model.encoder.encode(events), events
     except (InvalidEvent, UnknownEvent):
-        mended = mend(events)
+        mended = normalize_events(events)
         if mended is None:
             raise
         return model.encoder.encode(mended), mended

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 from service.api.rows import limit_events
-from service.api.v1.blocked_sessions import UNREADABLE, Holes
+from service.api.v1.blocked_sessions import UNREADABLE, BlockedSessions
 from service.api.v1.line_reader import Line, Lines, count_bytes
 from service.api.v1.lines import (
     Query,
@@ -91,7 +91,7 @@ class Stream:
         self._settings = settings
         self._opening = opening
         self._crash = crash
-        self._holes = Holes()
+        self._holes = BlockedSessions()
         self._give_up_at = 0.0
         self._count_rows = metrics.find_rows(self.common.manifest.name).inc
 
@@ -129,7 +129,7 @@ class Stream:
         except Exception as error:
             failure = self._crash(error)
         # Whose lines these were is not known, nor how far each came.
-        self._holes.dig_everywhere()
+        self._holes.block_all()
         return self._refuse(batch, failure)
 
     def _refuse(self, batch: Sequence[Line], failure: CarryoverError) -> bytes:
@@ -164,7 +164,7 @@ class Stream:
             if isinstance(row, Refused) and isinstance(row.error, UNREADABLE):
                 results += self._advance_readable(rows[len(results) : k])
                 results.append(row.error)
-                self._holes.dig_everywhere()
+                self._holes.block_all()
         return results + self._advance_readable(rows[len(results) :])
 
     def _advance_readable(self, rows: Sequence[Row | Refused]) -> list[Result]:

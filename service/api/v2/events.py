@@ -122,7 +122,7 @@ def check_shapes(columns: Mapping[str, Column], plan: Plan) -> tuple[int, int]:
 
 
 def is_lone(shape: tuple[int, ...], size: tuple[int, ...]) -> bool:
-    """Tell whether a static tensor has one value a row: (batch[, size])."""
+    """Return whether a static tensor has one value a row: (batch[, size])."""
     return shape[1:] == size or shape[1:] == (1,)
 
 

@@ -14,7 +14,7 @@ from ai_edge_litert.interpreter import Interpreter
 from service.common.loop import make_brief_lock
 from service.registry.artifact import Artifact, ArtifactError, ProgramFile, read_file
 from service.registry.backends.base import SIGNATURES, Plan, Signature, Tensors
-from service.registry.backends.selftest import find_disagreement
+from service.registry.backends.selftest import find_mismatch
 from service.registry.encoding.events import build_encoder
 from service.registry.manifest_check import check_inputs
 
@@ -130,7 +130,7 @@ class LiteRTRuntime:
 
     def _check_agreement(self, artifact: Artifact) -> None:
         programs = [p for name in SIGNATURES for p in self._programs[name]]
-        found = find_disagreement(artifact.manifest, programs)
+        found = find_mismatch(artifact.manifest, programs)
         if found is not None:
             raise ArtifactError(
                 f"{artifact.path} has programs that do not compute the same here: "

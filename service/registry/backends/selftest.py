@@ -35,7 +35,7 @@ class Step(NamedTuple):
     results: Tensors
 
 
-class Disagreement(NamedTuple):
+class Mismatch(NamedTuple):
     """A program that computes something else than the one for a single event."""
 
     program: Program
@@ -43,9 +43,7 @@ class Disagreement(NamedTuple):
     difference: float
 
 
-def find_disagreement(
-    manifest: Manifest, programs: Sequence[Program]
-) -> Disagreement | None:
+def find_mismatch(manifest: Manifest, programs: Sequence[Program]) -> Mismatch | None:
     """Find a program that does not agree with the first, which takes a single event.
 
     Args:
@@ -62,7 +60,7 @@ def find_disagreement(
             difference = measure(got[name], expected[name])
             # Turned round, so that a NaN is no agreement.
             if not difference <= TOLERANCE * program.timesteps:
-                return Disagreement(program, name, difference)
+                return Mismatch(program, name, difference)
     return None
 
 

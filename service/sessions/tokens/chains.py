@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from service.errors import CorruptRecord, TokenReplayed
 from service.sessions.lifecycle import SessionKey
-from service.sessions.preconditions import Found
+from service.sessions.preconditions import StoredSession
 from service.sessions.record import Session, Tombstone
 
 # No model's name ends so: chains are never met among a model's sessions.
@@ -39,7 +39,7 @@ def name_chain(chain: bytes, tenant: str, model: str) -> bytes:
     return SessionKey(tenant, model + MARK, chain.hex()).encode()
 
 
-def check_use(found: Found, step: int, use: Use) -> None:
+def check_use(found: StoredSession, step: int, use: Use) -> None:
     """Refuse a token that is older than the newest of its chain.
 
     Args:
@@ -65,7 +65,9 @@ def check_use(found: Found, step: int, use: Use) -> None:
         )
 
 
-def note_newest(found: Found, use: Use, record: Session, until: float = 0.0) -> Session:
+def note_newest(
+    found: StoredSession, use: Use, record: Session, until: float = 0.0
+) -> Session:
     """Return what takes the place of a chain's record.
 
     It is stored, by compare-and-set on what `check_use` looked at, before the new token

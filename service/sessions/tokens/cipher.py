@@ -44,14 +44,14 @@ CHAIN_BYTES = 16
 HEADER = Struct("<16sH")  # chain, bytes of the model's name
 
 
-class Opened(NamedTuple):
+class OpenedToken(NamedTuple):
     """What a token holds: the memory, and the chain of tokens it belongs to."""
 
     chain: bytes
     record: Session
 
 
-class Seal:
+class TokenCipher:
     """Seals sessions into tokens and opens them.
 
     Args:
@@ -104,7 +104,7 @@ class Seal:
         sealed = self._ciphers[0].encrypt(nonce, content, _associated_data(tenant))
         return PREFIX + _to_text(nonce + sealed)
 
-    def open(self, token: str, *, tenant: str, model: str, now: float) -> Opened:
+    def open(self, token: str, *, tenant: str, model: str, now: float) -> OpenedToken:
         """Return what a token holds.
 
         Args:
@@ -131,7 +131,7 @@ class Seal:
                 f'at step {record.step}. Send "memory": null to begin anew.',
                 step=record.step,
             )
-        return Opened(chain, record)
+        return OpenedToken(chain, record)
 
     def check_plain(self, *, is_sent: bool, is_wanted: bool) -> None:
         """Refuse memory in the open where it is not allowed.

@@ -174,7 +174,7 @@ class LmdbStore:
             raise CapacityReached(f"CARRYOVER_MAX_MEMORY_BYTES={most_bytes}")
 
     def _is_growing(self, puts: Sequence[Put], txn: ReadTransaction) -> bool:
-        """Tell whether a put is longer than what it replaces."""
+        """Return whether a put is longer than what it replaces."""
         for put in puts:
             held = txn.get(put.key, None, self._entries)
             if held is None or len(held) < HEADER.size + len(put.value):

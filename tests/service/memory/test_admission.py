@@ -12,14 +12,14 @@ from service.errors import (
     StepConflict,
     WrongNetwork,
 )
-from service.sessions.preconditions import Found, admit
+from service.sessions.preconditions import StoredSession, admit
 from service.sessions.record import Session, Tombstone
 
 LIVE = Session(5, 1, bytes(16), 0.0, 0.0, 100.0, 60.0, b"")
-NEVER_SEEN = Found(0, None)
-FOUND_LIVE = Found(5, LIVE)
-FOUND_GONE = Found(6, Tombstone("expired", 5, 1_700_000_000.5))
-FOUND_CORRUPT = Found(7, CorruptRecord("damaged"))
+NEVER_SEEN = StoredSession(0, None)
+FOUND_LIVE = StoredSession(5, LIVE)
+FOUND_GONE = StoredSession(6, Tombstone("expired", 5, 1_700_000_000.5))
+FOUND_CORRUPT = StoredSession(7, CorruptRecord("damaged"))
 
 
 @pytest.mark.parametrize(
@@ -38,7 +38,7 @@ FOUND_CORRUPT = Found(7, CorruptRecord("damaged"))
     ],
 )
 def test_row_that_fits_is_admitted(
-    found: Found, start: bool, at: int | None, session: Session | None
+    found: StoredSession, start: bool, at: int | None, session: Session | None
 ) -> None:
     assert admit(found, network=bytes(16), start=start, at=at) is session
 
@@ -60,7 +60,7 @@ def test_row_that_fits_is_admitted(
     ],
 )
 def test_row_that_does_not_fit_is_refused_with_the_facts(
-    found: Found,
+    found: StoredSession,
     start: bool,
     at: int | None,
     error: type[CarryoverError],
@@ -90,13 +90,13 @@ def test_gone_session_says_when_at_which_step_and_how_to_begin(at: int | None) -
 
 def test_memory_of_other_weights_is_refused() -> None:
     with pytest.raises(WrongNetwork, match="made by other weights") as caught:
-        admit(Found(3, LIVE), network=b"x" * 16, start=False, at=None)
+        admit(StoredSession(3, LIVE), network=b"x" * 16, start=False, at=None)
 
     assert caught.value.members == {"step": 5, "model_version": "1"}
 
 
 def test_session_of_other_weights_begins_anew_at_step_zero() -> None:
-    found = Found(3, LIVE)
+    found = StoredSession(3, LIVE)
 
     assert admit(found, network=b"x" * 16, start=True, at=None) is None
     assert admit(found, network=b"x" * 16, start=True, at=0) is None

@@ -6,7 +6,7 @@ import pytest
 
 from service.errors import CorruptRecord, TokenReplayed
 from service.sessions.lifecycle import SessionKey, Sessions
-from service.sessions.preconditions import Found
+from service.sessions.preconditions import StoredSession
 from service.sessions.record import Session
 from service.sessions.tokens.chains import Use, check_use, name_chain, note_newest
 from service.stores.base import Put, Store
@@ -24,7 +24,7 @@ class Chains:
     def __init__(self, sessions: Sessions) -> None:
         self._sessions = sessions
 
-    def check(self, chain: bytes, step: int, use: Use, **owner: str) -> Found:
+    def check(self, chain: bytes, step: int, use: Use, **owner: str) -> StoredSession:
         [found] = self._sessions.load([name_chain(chain, **owner)])
         check_use(found, step, use)
         return found

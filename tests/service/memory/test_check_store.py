@@ -108,7 +108,7 @@ def check_or_refuse(path: Path, copy: Path) -> Report | None:
 
 
 def is_covered(key: bytes, losses: list[str]) -> bool:
-    """Tell whether a session is named as lost, or is in a range that is."""
+    """Return whether a session is named as lost, or is in a range that is."""
     number = int(key[-4:])
     for loss in losses:
         named = [int(digits) for digits in re.findall(r"ticket-(\d{4})", loss)]

@@ -6,7 +6,7 @@ import pytest
 
 from service.errors import CorruptRecord
 from service.sessions.lifecycle import SessionKey, Sessions
-from service.sessions.preconditions import Found, admit
+from service.sessions.preconditions import StoredSession, admit
 from service.sessions.record import Tombstone
 from service.stores.base import Put, Store
 from tests.fakes import FakeClock
@@ -30,7 +30,7 @@ def test_corrupt_record_spoils_no_other(
     corrupt, intact = sessions.load([KEY.encode(), OTHER.encode()])
 
     assert isinstance(corrupt.record, CorruptRecord)
-    assert intact == Found(1, other)
+    assert intact == StoredSession(1, other)
 
 
 def test_corrupt_record_is_never_served(
@@ -68,4 +68,4 @@ def test_corrupt_record_can_be_deleted(
     assert sessions.delete(KEY) is None
 
     [found] = sessions.load([KEY.encode()])
-    assert found == Found(3, Tombstone("deleted", 0, clock()))
+    assert found == StoredSession(3, Tombstone("deleted", 0, clock()))

@@ -11,7 +11,7 @@ from service.engine.engine import Engine
 from service.registry.catalog import Catalog
 from service.sessions.lifecycle import Sessions
 from service.sessions.retention import Lifetimes
-from service.sessions.tokens.cipher import Seal
+from service.sessions.tokens.cipher import TokenCipher
 from service.settings import read_settings
 from service.stores.base import Store
 from tests.fakes import FakeClock, counting_model
@@ -25,7 +25,7 @@ PATH = "/v1/models/counting"
 def test_sessions_are_served_past_the_year_9999(store: Store, now: float) -> None:
     clock = FakeClock(now)
     sessions = Sessions(store, clock=clock, tombstone_seconds=1000)
-    engine = Engine(sessions, Seal([b"k" * 32]), Lifetimes(100, 50), clock)
+    engine = Engine(sessions, TokenCipher([b"k" * 32]), Lifetimes(100, 50), clock)
     catalog = Catalog([counting_model()])
     services = Services(read_settings({}), catalog, engine, tenants=NO_KEYS)
     client = create_app(services).test_client()

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from service.sessions.record import Session
-from service.sessions.tokens.cipher import Seal, begin_chain
+from service.sessions.tokens.cipher import TokenCipher, begin_chain
 from service.sessions.tokens.key_file import load_or_create_keys
 
 
@@ -144,18 +144,18 @@ def test_keys_are_replaced_while_replicas_restart_one_after_another(
         replicas = []
         for content in (before, after):
             path.write_bytes(content)
-            replicas.append(Seal(load_or_create_keys(path)))
+            replicas.append(TokenCipher(load_or_create_keys(path)))
         tokens = [seal_with(replica) for replica in replicas]
         for replica in replicas:
             if after != NEW:  # the last round waits until the old tokens expired
                 assert all(open_with(replica, token) for token in tokens)
 
-    assert open_with(Seal([NEW]), tokens[-1])
+    assert open_with(TokenCipher([NEW]), tokens[-1])
 
 
-def seal_with(replica: Seal) -> str:
+def seal_with(replica: TokenCipher) -> str:
     return replica.seal(SESSION, tenant="", model="nature", chain=begin_chain())
 
 
-def open_with(replica: Seal, token: str) -> Session:
+def open_with(replica: TokenCipher, token: str) -> Session:
     return replica.open(token, tenant="", model="nature", now=1.0).record

@@ -153,7 +153,7 @@ def test_service_with_a_deleted_store_says_so_in_every_worker(tmp_path: Path) ->
 
 
 def in_a_row(server: Bare, times: int, code: str) -> bool:
-    """Tell whether all of some answers, of both workers by chance, have a code."""
+    """Return whether all of some answers, of both workers by chance, have a code."""
     for _ in range(times):
         answer = server.get("/v2/health/ready")
         if (answer.status_code, answer.json().get("code")) != (503, code):

@@ -10,7 +10,7 @@ from service.sessions.lifecycle import (
     Sessions,
     check_session_id,
 )
-from service.sessions.preconditions import Found
+from service.sessions.preconditions import StoredSession
 from service.stores.base import MAX_KEY_BYTES
 from tests.fakes import FakeClock, counting_model
 from tests.service.memory.stored import KEY, session_at, store_session
@@ -22,7 +22,7 @@ def test_sessions_of_other_tenants_and_models_are_others(
     keys = [KEY, replace_part(tenant="umbrella"), replace_part(model="roommate")]
     for step, key in enumerate(keys, start=1):
         record = session_at(clock).replace(step=step)
-        sessions.save([(key.encode(), Found(0, None), record)])
+        sessions.save([(key.encode(), StoredSession(0, None), record)])
 
     assert [sessions.get(key).step for key in keys] == [1, 2, 3]
 

@@ -13,7 +13,7 @@ from service.sessions.lifecycle import (
     MAX_CHANGE_ATTEMPTS,
     Sessions,
 )
-from service.sessions.preconditions import Found, admit
+from service.sessions.preconditions import StoredSession, admit
 from service.sessions.record import Tombstone
 from service.stores.base import Entry, Put, Store
 from tests.fakes import FakeClock
@@ -31,7 +31,7 @@ INSTANT = 2.0**-20
 
 
 def test_session_never_seen_is_not_found(sessions: Sessions) -> None:
-    assert sessions.load([KEY.encode()]) == [Found(0, None)]
+    assert sessions.load([KEY.encode()]) == [StoredSession(0, None)]
     with pytest.raises(SessionNotFound, match="ticket-42"):
         sessions.get(KEY)
 
@@ -40,7 +40,7 @@ def test_saved_session_is_found(sessions: Sessions, clock: FakeClock) -> None:
     session = store_session(sessions, clock)
 
     found = sessions.load([OTHER.encode(), KEY.encode()])
-    assert found == [Found(0, None), Found(1, session)]
+    assert found == [StoredSession(0, None), StoredSession(1, session)]
     assert sessions.get(KEY) == session
 
 
@@ -66,7 +66,7 @@ def test_session_lives_until_one_instant_before_it_expires(
 
     clock.advance(INSTANT)
     expired = Tombstone("expired", 1, session.expires_at)
-    assert sessions.load([KEY.encode()]) == [Found(1, expired)]
+    assert sessions.load([KEY.encode()]) == [StoredSession(1, expired)]
     with pytest.raises(SessionGone) as caught:
         sessions.get(KEY)
     assert caught.value.members == {
@@ -126,7 +126,9 @@ def test_deleted_session_is_returned_and_gone(
 
     assert sessions.delete(KEY) == session
 
-    assert sessions.load([KEY.encode()]) == [Found(2, Tombstone("deleted", 1, clock()))]
+    assert sessions.load([KEY.encode()]) == [
+        StoredSession(2, Tombstone("deleted", 1, clock()))
+    ]
     with pytest.raises(SessionGone, match="deleted"):
         sessions.delete(KEY)
 

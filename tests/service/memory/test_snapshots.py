@@ -14,7 +14,7 @@ from service.sessions.snapshots import (
     find_snapshot,
     list_steps,
 )
-from service.sessions.tokens.cipher import Seal
+from service.sessions.tokens.cipher import TokenCipher
 
 
 def fill(*steps, size=3):
@@ -50,7 +50,7 @@ def test_rewound_session_overwrites_the_steps_it_takes_again():
 def test_sessions_keep_the_memories_before_each_row(engine, model, clock):
     engine = Engine(
         engine.sessions,
-        Seal([b"k" * 32]),
+        TokenCipher([b"k" * 32]),
         Lifetimes(100, 50),
         clock,
         Retention(snapshots=2),

@@ -31,7 +31,7 @@ from service.sessions.answers import Bounds
 from service.sessions.lifecycle import SessionKey, Sessions
 from service.sessions.record import Session, Tombstone
 from service.sessions.retention import Lifetimes, Retention
-from service.sessions.tokens.cipher import Seal
+from service.sessions.tokens.cipher import TokenCipher
 from service.sessions.version_policy import Policies
 from service.settings import read_settings
 from service.stores.base import open_store
@@ -85,7 +85,7 @@ class MemoryMachine(RuleBasedStateMachine):
             pass
 
     def begin_service(self) -> None:
-        clock, seal = self.clock, Seal([b"k" * 32])
+        clock, seal = self.clock, TokenCipher([b"k" * 32])
         model = counting_model(self.version, f"{self.version:02x}" * 32)
         catalog = Catalog([model])
         answers = Bounds(NUM_ANSWERS, 65_536, ANSWER_SECONDS)
