@@ -130,7 +130,7 @@ def resumes(row: Row) -> bool:
 
 
 def earlier_line_failed(session: str) -> EarlierRowFailed:
-    """Return the error of a line that was not applied, because an earlier one failed."""
+    """Return the error of a line that is refused because an earlier one failed."""
     return EarlierRowFailed(
         "an earlier line of this stream failed that was, or may have been, of session "
         f"{session!r}, so this one was not applied. Send its lines again from that one "
