@@ -9,7 +9,7 @@ from training.config import load_config
 from training.errors import ConfigError
 
 CONFIGS = Path(__file__).parents[2] / "training" / "configs"
-BUNDLED = ("nature", "roommate", "taxi")
+BUNDLED = ("nature", "roommate", "taxi", "visits")
 
 MINIMAL = """
 name = "tiny"

@@ -96,6 +96,7 @@ def load_events(options: EventOptions, seed: int) -> Dataset:
     Raises:
         DataError: The file cannot be read, or a part of it would be empty.
     """
+    refuse_unused(options)
     log = select_cases(
         read_events(options), options.min_events, options.cut_after, options.first_cases
     )
@@ -124,6 +125,20 @@ def load_events(options: EventOptions, seed: int) -> Dataset:
             "unknown_test_events": count_unknown(held_out),
         },
     )
+
+
+def refuse_unused(options: EventOptions) -> None:
+    """Refuse columns that the task would not look at.
+
+    Raises:
+        ConfigError: One is named.
+    """
+    for role in ("label", "numbers", "categories"):
+        if column := getattr(options, role):
+            raise ConfigError(
+                f"data.{role} is {column!r}; the task {options.task!r} learns from the "
+                "events alone. Leave it out."
+            )
 
 
 def read_events(options: EventOptions) -> EventLog:
