@@ -160,13 +160,22 @@ def cut_batches(
     A batch ends with its longest sequence's last weighted timestep, so short sequences
     cost little; and since the loss is a mean per batch, the first timesteps, of which
     short batches consist, are learnt as well as the later ones.
+
+    Of `Sequences` every event weighs the same instead: a batch's loss is divided by
+    what a batch has on average, not by its own size with its padding. Otherwise an
+    event of a short case weighs many times one of a long one, and an end too much.
     """
     lengths = examples.lengths
     order = rng.permutation(len(lengths))
     order = order[np.argsort(lengths[order], kind="stable")]
     starts = rng.permutation(np.arange(0, len(order), batch_size))
+    usual = float(examples.weights.sum()) / len(starts)
     for start in starts:
-        yield examples.take(order[start : start + batch_size])
+        batch = examples.take(order[start : start + batch_size])
+        if isinstance(examples, Sequences):
+            # The loss that Keras computes is divided by the number of all weights.
+            batch = batch._replace(weights=batch.weights * (batch.weights.size / usual))
+        yield batch
 
 
 def build_loss(inputs: Mapping[str, Any], outputs: Mapping[str, Any]) -> Any:

@@ -18,7 +18,7 @@ from training.baselines import (  # noqa: E402
 )
 from training.checkpoint import load_checkpoint, save_checkpoint  # noqa: E402
 from training.config import NetworkConfig, TrainingConfig, load_config  # noqa: E402
-from training.data.dataset import Examples  # noqa: E402
+from training.data.dataset import Examples, Sequences  # noqa: E402
 from training.errors import CheckpointError, Diverged  # noqa: E402
 from training.fit import (  # noqa: E402
     Plan,
@@ -261,3 +261,20 @@ def test_memoryless_network_takes_as_many_updates_as_the_network():
 
     num_updates = len(separate_events(examples).weights) / adapted
     assert num_updates == pytest.approx(20 / TRAINING.batch_size, rel=0.1)
+
+
+def test_every_event_of_sequences_weighs_the_same():
+    lengths = np.array([1] * 8 + [9] * 8)
+    flat = np.zeros(lengths.sum(), np.int32)
+    sequences = Sequences(
+        flat, flat, np.ones_like(flat), np.concatenate([[0], np.cumsum(lengths)])
+    )
+
+    batches = list(cut_batches(sequences, 4, np.random.default_rng(0)))
+
+    shares = [
+        batch.weights[batch.weights > 0] / batch.weights.size for batch in batches
+    ]
+    assert np.ptp(np.concatenate(shares)) < 1e-6
+    # So the mean of the batches' losses is the mean over all events.
+    assert np.concatenate(shares).sum() / len(batches) == pytest.approx(1)
