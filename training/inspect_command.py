@@ -8,7 +8,7 @@ from typing import Any
 
 from training.data.inspection import Inspection, inspect_file
 from training.errors import ConfigError
-from training.starting import default_name, start_config
+from training.starting import SERIES, default_name, start_config
 from training.toml import write_toml
 
 ROLES = ("case", "event", "time", "label")
@@ -46,11 +46,9 @@ def run_inspect(options: argparse.Namespace) -> None:
     given = {role: getattr(options, role) for role in ROLES if getattr(options, role)}
     found = inspect_file(options.file, given)
     print("\n".join(format_inspection(options.file, found)))
-    if found.log is None:
+    config = propose(options.file, found)
+    if config is None:
         return
-    few = {"split": "events"} if found.log.num_cases < FEW_CASES else {}
-    name = default_name(options.file)
-    config = start_config(name, options.file, {**found.roles, **few})
     text = write_toml(config)
     if options.write:
         options.write.write_text(text, encoding="utf-8")
@@ -58,6 +56,17 @@ def run_inspect(options: argparse.Namespace) -> None:
         print(f"  python -m training fit --config {options.write}")
     else:
         print(f"\n# A configuration to start from (--write FILE keeps it):\n{text}")
+
+
+def propose(path: Path, found: Inspection) -> dict[str, Any] | None:
+    """Propose a configuration; None where the file cannot be read."""
+    name = default_name(path)
+    if found.series is not None:
+        return {"name": name, "seed": 1, "data": found.series, **SERIES}
+    if found.log is None:
+        return None
+    few = {"split": "events"} if found.log.num_cases < FEW_CASES else {}
+    return start_config(name, path, {**found.roles, **few})
 
 
 def format_inspection(path: Path, found: Inspection) -> list[str]:

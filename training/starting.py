@@ -21,6 +21,10 @@ SMALL = {
     "network": {"cell": "gru", "units": [64], "embedding": 16, "dropout": 0.2},
     "training": {"epochs": 25, "batch_size": 32, "learning_rate": 0.003},
 }
+SERIES = {
+    "network": {"cell": "lstm", "units": [64]},
+    "training": {"epochs": 60, "batch_size": 16, "learning_rate": 0.005},
+}
 LARGE = {
     "network": {"cell": "lstm", "units": [96], "embedding": 32, "dropout": 0.1},
     "training": {"epochs": 8, "batch_size": 128, "learning_rate": 0.003},

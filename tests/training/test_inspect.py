@@ -9,6 +9,7 @@ import pytest
 from training.__main__ import main
 from training.config import load_config
 from training.data.guessing import Column, guess_roles
+from training.sources import SOURCES
 
 TICKETS = "ticket_id,status,changed_at,cost\n" + "".join(
     f"T{case},{event},2024-01-{case:02d}T0{hour}:00:00,{case}.5\n"
@@ -145,3 +146,22 @@ def test_names_and_numbers_of_names_say_what_a_column_is(columns, expected):
         counts.append(Column(columns[2], 100, 99, 100, 0))
 
     assert guess_roles(counts, 100) == expected
+
+
+def test_a_series_is_recognised_with_its_gaps(inspect, tmp_path):
+    hours = [k for k in range(200) if k != 50]
+    rows = [
+        f"2024-01-{1 + k // 24:02d} {k % 24:02d}:00,{'' if k == 9 else k % 24 + 0.5}"
+        for k in hours
+    ]
+    path = tmp_path / "mine.toml"
+
+    _, out, _ = inspect("at,load\n" + "\n".join(rows), "--write", str(path))
+
+    assert "roles     time = at, value = load" in out
+    assert "1 rows are missing, 0 further gaps" in out
+    assert "0.5 to 23.5" in out
+    assert "1 are empty" in out
+    config = load_config(path)
+    assert (config.data.source, config.data.missing) == ("series", "previous")
+    assert SOURCES["series"].load(config.data, 1).facts["filled_rows"] == 1

@@ -9,12 +9,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from training.data.event_log import EventLog, Roles, read_text, sort_log
 from training.data.files import find_file, fingerprint_file
 from training.data.guessing import describe_columns, guess_roles
+from training.data.series_file import SeriesColumns, read_series
+from training.data.series_inspection import (
+    describe_series,
+    guess_series,
+    start_series,
+)
 from training.data.splits import show_time
 from training.data.tables import Table, open_table
 from training.data.times import ISO, NUMBER
@@ -36,6 +43,7 @@ class Inspection:
         facts: Lines to print, by what they are about.
         problems: What is wrong, each with its line.
         log: The log itself; None where a problem keeps it from being read.
+        series: The `[data]` to start from, where the file is a series.
     """
 
     form: str
@@ -45,6 +53,7 @@ class Inspection:
     facts: Mapping[str, str] = field(default_factory=dict)
     problems: tuple[str, ...] = ()
     log: EventLog | None = None
+    series: Mapping[str, Any] | None = None
 
 
 def inspect_file(path: Path, given: Mapping[str, str]) -> Inspection:
@@ -66,12 +75,29 @@ def inspect_file(path: Path, given: Mapping[str, str]) -> Inspection:
         duplicates = [n for n in names if table.columns.count(n) > 1]
         table.columns = [n for n in table.columns if n not in duplicates]
         rows = table.load(table.columns)
-        roles = {**guess_roles(describe_columns(table), rows), **given}
+        counted = describe_columns(table)
+        roles = {**guess_roles(counted, rows), **given}
+        if columns := guess_series(counted, roles):
+            return inspect_series(path, table, rows, columns)
         problems = [
             f"line 1: the header has {name!r} {names.count(name) + 1} times or more"
             for name in duplicates
         ]
         return inspect_table(table, rows, roles, problems)
+
+
+def inspect_series(
+    path: Path, table: Table, rows: int, columns: SeriesColumns
+) -> Inspection:
+    """Look at a file of numbers over time."""
+    roles = {"time": columns.time, "value": columns.value}
+    form, names = table.file.form, table.columns
+    try:
+        facts = describe_series(read_series(path, columns))
+        start = start_series(path, columns, rows)
+    except DataError as error:
+        return Inspection(form, rows, names, roles, {}, (str(error),))
+    return Inspection(form, rows, names, roles, facts, series=start)
 
 
 def inspect_table(
