@@ -70,7 +70,7 @@ bench: .venv/installed-dev  ## measure the service, a Flask echo and a bare WSGI
 bench-peers: .venv/installed-dev  ## the same with Triton and other peers, installed under .bench/
 	@$(BIN)/python -m benchmarks.speed --peers $(BENCH)
 
-performance: .venv/installed-dev  ## the same, written to docs/performance.md
+performance: .venv/installed-dev  ## the same, written to docs/explanation/performance.md
 	@$(BIN)/python -m benchmarks.speed --peers --publish
 
 profile: .venv/installed-dev  ## draw where a worker's time goes: docs/images/hot-path.svg

@@ -175,7 +175,7 @@ TABLE = (
         store_address,
         "lmdb://var/memory",
         "Where sessions live: lmdb://PATH, redis://HOST, rediss://HOST, or memory:// "
-        "(one process, for tests); see docs/stores.md.",
+        "(one process, for tests); see docs/how-to/stores.md.",
     ),
     Setting(
         "max_sessions",

@@ -16,7 +16,7 @@ from tests.test_documentation import ADDRESS, assert_alike, console_calls
 pytestmark = [pytest.mark.tensorflow, pytest.mark.server]
 
 HOST = ADDRESS.removeprefix("http://")
-DOCUMENT = "docs/clients.md"
+DOCUMENT = "docs/how-to/clients.md"
 DOCUMENTS = (DOCUMENT, "docs/how-to/python-client.md")
 CLIENT = ROOT / "clients" / "python"  # next to the programs, as a user's copy is
 SECONDS = 60

@@ -1,4 +1,4 @@
-"""docs/lesson.md is tested: what it shows is what the service answers."""
+"""docs/explanation/lesson.md is tested: what it shows is what the service answers."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from docs.plots.lesson import BEGINNINGS, NEUTRAL, PROGRAMME
 from tests.servers import ROOT
 from tests.test_documentation import ADDRESS, assert_alike, console_calls
 
-LESSON = ROOT / "docs" / "lesson.md"
+LESSON = ROOT / "docs" / "explanation" / "lesson.md"
 # Which unit does what differs with the processor trained on, the average much less.
 GATE_TOLERANCE = 0.2
 PROBABILITY_TOLERANCE = 0.03
@@ -28,7 +28,7 @@ def read_figures(table):
 @pytest.mark.tensorflow
 @pytest.mark.server
 def test_lesson_prints_what_the_service_answers(bundled_server):
-    calls = list(console_calls("docs/lesson.md"))
+    calls = list(console_calls("docs/explanation/lesson.md"))
 
     assert len(calls) == 7
     for command, shown in calls:
@@ -81,9 +81,9 @@ def test_bear_opens_the_gates_as_the_lesson_says(bundled_server):
     assert kept.argmin() == bear
 
 
-@pytest.mark.parametrize("document", ["lesson.md", "adding.md", "networks.md"])
+@pytest.mark.parametrize("document", ["lesson.md", "adding-problem.md"])
 def test_pictures_and_files_a_document_links_to_are_there(document):
-    text = (ROOT / "docs" / document).read_text()
+    text = (LESSON.parent / document).read_text()
     links = re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", text)
 
-    assert [link for link in links if not (ROOT / "docs" / link).exists()] == []
+    assert [link for link in links if not (LESSON.parent / link).exists()] == []

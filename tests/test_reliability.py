@@ -1,4 +1,4 @@
-"""`docs/reliability.md`: every row names tests that exist, every fault has its row."""
+"""docs/explanation/reliability.md: rows name tests that exist; no fault lacks one."""
 
 import re
 
@@ -7,7 +7,7 @@ import pytest
 from benchmarks.chaos.report import FAULTS
 from tests.servers import ROOT
 
-TEXT = (ROOT / "docs" / "reliability.md").read_text()
+TEXT = (ROOT / "docs" / "explanation" / "reliability.md").read_text()
 TEST = re.compile(r"`(tests/[\w/]+\.py)::(\w+)`")
 
 

@@ -12,7 +12,7 @@ STORES = {
     "redis": "Redis 6.2, append-only file synced always, two services of two workers",
     "valkey": "Valkey 9, append-only file synced always, two services of two workers",
 }
-# What a run does to the service; docs/reliability.md says what it promises for each.
+# What a run does to the service; docs/explanation/reliability.md has the promises.
 FAULTS = (
     "kills of workers",
     "kills of the store's server",

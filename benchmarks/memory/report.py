@@ -17,7 +17,7 @@ matplotlib.use("Agg")
 
 from matplotlib import pyplot
 
-DOCUMENT = Path("docs/memory-benchmarks.md")
+DOCUMENT = Path("docs/explanation/memory-benchmarks.md")
 PLOT = Path("docs/images/memory-benchmarks.png")
 BEGIN, END = "<!-- measured -->", "<!-- end -->"
 

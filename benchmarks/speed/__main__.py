@@ -35,10 +35,11 @@ def main() -> int:
     print(format_targets(results))
     for name, reason in bench.missing.items():
         print(f"{name} was not measured: {reason}")
-    folder = model.ROOT / "docs" if options.publish else model.HOME
-    write_run(run, folder / "performance.md", folder / "performance.json")
-    draw(results, folder / "images")
-    print(f"written to {folder / 'performance.md'}")
+    docs = model.ROOT / "docs" if options.publish else model.HOME
+    page = docs / "explanation" / "performance.md"
+    write_run(run, page, page.with_suffix(".json"))
+    draw(results, docs / "images")
+    print(f"written to {page}")
     return 0
 
 

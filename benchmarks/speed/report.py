@@ -27,16 +27,16 @@ with the same weights in NumPy. Every contender that computes had to give the ne
 own answer before it was timed.
 """
 PLOTS = """\
-![Requests per second of each contender](images/speed-throughput.svg)
+![Requests per second of each contender](../images/speed-throughput.svg)
 
-![Median latency of each contender](images/speed-latency.svg)
+![Median latency of each contender](../images/speed-latency.svg)
 
-![Events per second of each way to send them](images/speed-bulk.svg)
+![Events per second of each way to send them](../images/speed-bulk.svg)
 """
 PROFILE = """\
 ## Profile
 
-![Flame graph of one worker](images/hot-path.svg)
+![Flame graph of one worker](../images/hot-path.svg)
 
 One worker under 16 connections of single events, sampled by py-spy (`make profile`
 draws it again). A frame's width is its share of the samples. `_WorkerGreenlet.run` is

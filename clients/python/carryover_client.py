@@ -6,7 +6,7 @@
 
 `AsyncClient` has the same calls, to be awaited. A call is repeated after a lost
 connection and after `Retry-After`, where that is safe. Options of a call are the fields
-of its body or row in docs/api.md, such as `top` and `ttl_seconds`, and `key`: its
+of its body or row in docs/reference/http-v1.md, such as `top`, and `key`: its
 Idempotency-Key, such as a message's id. It is a new one by default; "" sends none. Each
 problem code has its exception: `except StepConflict as error: error.problem["step"]`.
 """
@@ -43,7 +43,7 @@ UNSENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
 UNAVAILABLE = (502, 503)  # a proxy answers them without Retry-After
 FIRST_WAIT_SECONDS, MAX_WAIT_SECONDS = 0.1, 5.0
 # httpx sends a whole body before it reads the answer. The service reads this much ahead
-# (docs/streams.md), so that neither side waits for the other.
+# (docs/reference/streams.md), so that neither side waits for the other.
 MAX_PIECE_LINES, MAX_PIECE_BYTES = 256, 65536
 NO_REPEAT = (b"", "")
 
@@ -76,7 +76,7 @@ class Calls(Generic[A, S]):
         self._retry_seconds = retry_seconds
 
     def predict(self, model: str, rows: Rows, call: str = "predict", **body: Any) -> A:
-        """Advance independent rows: lists of events, or objects as in docs/api.md.
+        """Advance independent rows: lists of events, or objects with options.
 
         `call="explain"` adds gates and memories, (timesteps, units) each; `"forecast"`
         continues rows by `horizon` events and stores nothing.

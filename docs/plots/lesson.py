@@ -1,4 +1,4 @@
-"""Draws docs/lesson.md's pictures from a running service's own answers.
+"""Draws docs/explanation/lesson.md's pictures from a running service's own answers.
 
     make serve
     .venv/bin/python -m docs.plots.lesson --address http://127.0.0.1:8080

@@ -52,7 +52,7 @@ def test_networks_measured_have_equal_memory_and_nearly_equal_weights(result):
 
 
 def test_document_shows_the_result(result):
-    text = (ROOT / "docs" / "adding.md").read_text()
+    text = (ROOT / "docs" / "explanation" / "adding-problem.md").read_text()
 
     for run in result["runs"]:
         errors = ", ".join(f"{error:.4f}" for error in run["mse"])

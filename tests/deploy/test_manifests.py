@@ -10,7 +10,7 @@ from tests.servers import ROOT
 
 DEPLOY = ROOT / "deploy"
 FILES = sorted(DEPLOY.rglob("*.yaml"))
-REFERENCE = (ROOT / "docs" / "api.md").read_text()
+REFERENCE = (ROOT / "docs" / "reference" / "http-v1.md").read_text()
 # gunicorn's graceful_timeout; docker and Kubernetes must kill later.
 GRACE_SECONDS = 20
 

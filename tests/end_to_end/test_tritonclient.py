@@ -343,7 +343,7 @@ def test_settings_of_triton_are_refused_with_a_sentence(client):
 
 
 def test_documented_example_runs(bundled_server, capsys):
-    text = (ROOT / "docs" / "open-inference.md").read_text()
+    text = (ROOT / "docs" / "reference" / "open-inference.md").read_text()
     (code,) = re.findall(r"```python\n(.*?)```", text, re.S)
     address = bundled_server.url.removeprefix("http://")
 

@@ -1,4 +1,4 @@
-"""docs/networks.md says of every network what Keras builds."""
+"""docs/reference/networks.md says of every network what Keras builds."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ NUMBER = {"name": "value", "type": "number", "mean": 0.0, "std": 1.0}
 
 def read_table(section):
     """Read a section's table: rows as lists of cells, the header left out."""
-    text = (ROOT / "docs" / "networks.md").read_text()
+    text = (ROOT / "docs" / "reference" / "networks.md").read_text()
     body = re.search(rf"^## {section}\n(.*?)(?=^## |\Z)", text, re.S | re.M).group(1)
     rows = [line for line in body.splitlines() if line.startswith("|")]
     return [[cell.strip() for cell in row.strip("|").split("|")] for row in rows[2:]]

@@ -1,11 +1,11 @@
-"""`docs/api.md` names every call; `test_errors` holds its errors to the code."""
+"""`docs/reference/http-v1.md` names every call of the service."""
 
 from service.api.openapi import PAGES
 from tests.servers import ROOT
 
 
 def test_every_call_is_documented(client):
-    documented = (ROOT / "docs" / "api.md").read_text()
+    documented = (ROOT / "docs" / "reference" / "http-v1.md").read_text()
 
     for rule in client.application.url_map.iter_rules():
         if rule.endpoint.startswith(PAGES):

@@ -1,4 +1,4 @@
-"""docs/operations.md lists every metric, every field of a log line and the health."""
+"""The metrics, log fields and health calls that docs/reference/operations.md lists."""
 
 import json
 import re
@@ -9,7 +9,7 @@ from service.server.reserved import HEALTH
 from service.telemetry import metrics
 from tests.servers import ROOT
 
-TEXT = (ROOT / "docs" / "operations.md").read_text()
+TEXT = (ROOT / "docs" / "reference" / "operations.md").read_text()
 TRACE = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 
 

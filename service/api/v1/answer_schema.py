@@ -1,4 +1,4 @@
-"""The form of the v1 dialect's answers, as `v1_answer` writes them; see docs/api.md."""
+"""The form of the v1 dialect's answers (docs/reference/http-v1.md)."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 DAMAGED = (lmdb.CorruptedError, lmdb.PageNotFoundError, lmdb.PanicError)
 ADVICE = (
     "Stop the service and run: python -m service check-store --copy-to PATH "
-    "(docs/stores.md, Damage to the file)."
+    "(docs/how-to/stores.md, Damage to the file)."
 )
 FULL_DISK = (errno.ENOSPC, errno.EDQUOT)
 # Where so much has no room, a write that failed had none either.

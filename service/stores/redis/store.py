@@ -6,7 +6,7 @@ header and the value; a sorted set of its keys in byte order, for scans; and one
 time they are due, for forgetting. Both are written when an entry begins, not at a step.
 
 The server expires entries by itself (`PXAT`); `forget` then clears the indexes. What a
-server acknowledged is as durable as it is configured to be: `docs/stores.md`.
+server acknowledged is as durable as it is configured to be: `docs/how-to/stores.md`.
 
 It does not know what the values mean.
 """

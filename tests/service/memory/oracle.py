@@ -1,4 +1,4 @@
-"""What memory should be: the promises of docs/memory.md in plain Python and NumPy.
+"""Promises of docs/explanation/memory.md in plain Python and NumPy.
 
 No code of the service; as slow and as obvious as it can be.
 """

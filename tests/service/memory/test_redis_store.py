@@ -164,7 +164,7 @@ def test_full_server_refuses_new_entries_and_stays_readable(
 
 
 def test_documented_commands_are_enough(server: RedisServer) -> None:
-    text = (ROOT / "docs" / "stores.md").read_text()
+    text = (ROOT / "docs" / "how-to" / "stores.md").read_text()
     listed = text.partition("these commands is enough:")[2].partition(".")[0]
     names = [name.lower().replace(" ", "|") for name in re.findall("`(.*?)`", listed)]
     with redis.Redis(port=server.port) as admin:

@@ -156,7 +156,7 @@ def test_size_of_a_token_is_as_documented(seal: TokenCipher) -> None:
 
     token = seal.seal(lstm_128, tenant="acme", model="nature", chain=begin_chain())
 
-    document = (ROOT / "docs" / "sessions.md").read_text()
+    document = (ROOT / "docs" / "reference" / "sessions.md").read_text()
     assert f"{len(token):,} characters" in document
 
 
