@@ -26,10 +26,12 @@ def clean_environ(monkeypatch):
 
 
 @pytest.fixture(scope="session")
-def exported(tmp_path_factory):
+def exported(tmp_path_factory, worker_id):
     """Small random models on disk, and their live networks by name."""
-    folder = tmp_path_factory.mktemp("models")
-    return folder, export_all(folder)
+    folder = tmp_path_factory.getbasetemp()
+    if worker_id != "master":  # those of one run export each model once
+        folder = folder.parent
+    return folder / "models", export_all(folder / "models")
 
 
 @pytest.fixture(scope="session", params=RUNTIMES)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 from pathlib import Path
+from typing import NamedTuple
 
 from tests import networks
 
@@ -18,6 +21,7 @@ FORMS = (
 
 # More of it makes the simple network chaotic: then rounding alone grows without bound.
 NOISE = 0.3
+MANIFEST = "assets.extra/carryover/manifest.json"
 
 
 def export_model(
@@ -58,19 +62,61 @@ def export_model(
     return network
 
 
-def export_all(folder: Path):
-    """Export one next-event model per cell, a label model and a series model."""
-    live = {
-        f"next-{cell}": export_model(
-            folder,
+class Order(NamedTuple):
+    """What to export: a next-event model per cell, a label model, a series model."""
+
+    name: str
+    inputs: dict
+    outputs: dict
+    options: dict
+
+
+ORDERS = [
+    *(
+        Order(
             f"next-{cell}",
             networks.EVENTS,
             networks.NEXT_EVENT,
-            cell=cell,
-            units=(8, 6),
+            {"cell": cell, "units": (8, 6)},
         )
         for cell in CELLS
-    }
-    live["label"] = export_model(folder, "label", networks.EVENTS, networks.LABEL)
-    live["series"] = export_model(folder, "series", networks.SERIES, networks.FORECAST)
-    return live
+    ),
+    Order("label", networks.EVENTS, networks.LABEL, {}),
+    Order("series", networks.SERIES, networks.FORECAST, {}),
+]
+
+
+def export_all(folder: Path):
+    """Export every order once, sharing the work with other processes of the run.
+
+    Returns:
+        The live networks by name, those that another process exported too.
+    """
+    live = {}
+    folder.mkdir(exist_ok=True)
+    # First what nobody else exports, then what others have finished meanwhile.
+    for how in (fcntl.LOCK_EX | fcntl.LOCK_NB, fcntl.LOCK_EX):
+        for order in ORDERS:
+            if order.name not in live:
+                with (
+                    contextlib.suppress(BlockingIOError),
+                    lock_file(folder.parent / f"{folder.name}-{order.name}", how),
+                ):
+                    live[order.name] = export_or_build(folder, order)
+    return {order.name: live[order.name] for order in ORDERS}
+
+
+def export_or_build(folder: Path, order: Order):
+    """Export a model, or build its network where it is exported."""
+    name, inputs, outputs, options = order
+    if (folder / name / "1" / MANIFEST).exists():  # written last
+        return networks.build(inputs, outputs, noise=NOISE, **options)
+    return export_model(folder, name, inputs, outputs, **options)
+
+
+@contextlib.contextmanager
+def lock_file(path: Path, how: int):
+    """Lock a file between processes, for as long as the context lasts."""
+    with path.open("a") as lock:
+        fcntl.flock(lock, how)
+        yield

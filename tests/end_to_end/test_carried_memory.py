@@ -139,7 +139,7 @@ def test_long_rows_advance_in_chunks_and_short_ones_share_their_batch(server, ex
     response = server.predict("next-lstm", names(long[0]), names(short[0]))
 
     got = response.json()["predictions"]
-    expected = [live(long).numpy()[0, -1], live(short).numpy()[0, -1]]
+    expected = [live.predict(row, verbose=0)[0, -1] for row in (long, short)]
     np.testing.assert_allclose(got, expected, atol=TOLERANCE)
 
 
@@ -169,7 +169,7 @@ def test_explain_parts_its_prediction_in_event_and_memory(server, case):
 
 def test_fifty_sessions_from_eight_threads_never_mix(server, exported):
     sequences = networks.random_events(50, 6, seed=11)
-    expected = exported[1]["next-lstm"](sequences).numpy()
+    expected = exported[1]["next-lstm"].predict(sequences, verbose=0)
     got = np.zeros_like(expected)
     failures = []
 
@@ -256,7 +256,8 @@ def test_worker_killed_while_computing_leaves_all_or_nothing(
     exported, tmp_path, delay_seconds, key
 ):
     sequence = networks.random_events(1, 5003, seed=6)
-    expected = exported[1]["next-lstm"](sequence).numpy()[0, -1]
+    # Eager, 5,000 timesteps would take half a minute.
+    expected = exported[1]["next-lstm"].predict(sequence, verbose=0)[0, -1]
     events = names(sequence[0])
     long = {"sequence": events[3:], "session": "long"} | ({} if key else {"at": 3})
 

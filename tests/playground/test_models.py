@@ -208,7 +208,7 @@ def test_axe_finds_nothing_with_any_of_them(open_page, playground, scheme):
     for model in ("fan", "indices", "sensors", "machines", "characters"):
         page = open_page(place(model), color_scheme=scheme)
         expect(page.locator(".column").first).to_be_visible()
-        assert_accessible(page)
+        assert_accessible(page, scheme)
 
 
 @pytest.mark.parametrize("model", ["indices", "sensors", "machines"])
