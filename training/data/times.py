@@ -14,7 +14,7 @@ from training.errors import DataError
 
 DAY = 86_400_000_000  # microseconds
 ZONE = r"\s?(Z|UTC|[+-]\d\d(:?\d\d)?)$"
-STAMP = r"^\d{4}[-/]\d{1,2}[-/]\d{1,2}([T ]\d{1,2}:\d\d(:\d\d(\.\d+)?)?)?"
+STAMP = r"^\d{4}[-/]\d{1,2}[-/]\d{1,2}([T ]\d{1,2}(:\d\d(:\d\d(\.\d+)?)?)?)?"
 ISO = rf"({STAMP}$|{STAMP.removesuffix('?')}{ZONE})"
 NUMBER = r"^-?\d+(\.\d+)?$"
 # Larger numbers than these are milliseconds, microseconds, nanoseconds since 1970.
@@ -47,11 +47,14 @@ def read_times(table: Table, column: str, name: str, form: str | None) -> Times:
     (is_number,) = table.ask(f"select regexp_matches({quote(first)}, '{NUMBER}')")
     if is_number:
         return read_numbers(table, column, name)
-    stamp = f"try_cast(regexp_extract({column}, '{STAMP}') as timestamp)"
+    text = f"regexp_extract({column}, '{STAMP}')"
+    # DuckDB wants minutes behind an hour.
+    whole = f"regexp_replace({text}, '([T ]\\d{{1,2}})$', '\\1:00')"
+    stamp = f"try_cast({whole} as timestamp)"
     clock = f"case when regexp_matches({column}, '{ISO}') then epoch_us({stamp}) end"
     wanted = "a time; write ISO 8601, such as 2014-07-01 00:30:00"
     refuse_wrong(table, column, name, clock, wanted)
-    zone = f"regexp_matches({column}, ':.*{ZONE}')"
+    zone = f"regexp_matches({column}, '[T ]\\d.*{ZONE}')"
     refuse_mixed(table, column, name, zone)
     (has_offset,) = table.ask(f"select bool_or({zone}) from raw")
     if not has_offset:
