@@ -74,10 +74,10 @@ def advance(operation: Any, stream: Stream, args: Any, kwargs: Any) -> Any:
     if is_begun:
         refuse_states(operation, initial, stream)
     if not late or is_begun or isinstance(operation, RepeatedStatic):
-        return advance_steps(operation, stream, args, kwargs)
+        return apply_form(operation, stream, args, kwargs)
     if len(late) < len(tensors):
         args, kwargs = spread_statics(operation, stream, args, kwargs)
-        return advance_steps(operation, stream, args, kwargs)
+        return apply_form(operation, stream, args, kwargs)
     results = apply_per_timestep(operation, args, kwargs)
     is_static = all(map(stream.is_static, late))
     mark = stream.mark_static if is_static else stream.mark_late
@@ -85,7 +85,7 @@ def advance(operation: Any, stream: Stream, args: Any, kwargs: Any) -> Any:
     return results
 
 
-def advance_steps(operation: Any, stream: Stream, args: Any, kwargs: Any) -> Any:
+def apply_form(operation: Any, stream: Stream, args: Any, kwargs: Any) -> Any:
     """Call what stands in for an operation on timesteps."""
     tensors = find_tensors(args, kwargs)
     first = tensors[0] if tensors else None

@@ -23,8 +23,8 @@ from training.errors import ModelError  # noqa: E402
 def lose_mask(patch):
     advance = recurrent.advance_cell
 
-    def broken(cell, layer, stream, hidden, own):
-        return advance(cell, layer, stream, hidden, None)
+    def broken(cell, layer, stream, hidden, own, initial):
+        return advance(cell, layer, stream, hidden, None, initial)
 
     patch.setattr(recurrent, "advance_cell", broken)
 
@@ -61,9 +61,32 @@ def scale_distributed(patch):
     )
 
 
+def begin_at_zeros(patch):
+    patch.setattr(Stream, "begin", lambda self, tensors, states: tensors)
+
+
+def with_static(join, timesteps=None):
+    """A model with an input that has no timesteps."""
+    events, age = keras.Input((timesteps, FEATURES)), keras.Input((2,), name="age")
+    return keras.Model([events, age], join(events, age))
+
+
+def join_after(events, age):
+    return layers.Concatenate()([layers.GRU(2)(events), age])
+
+
+def repeat(events, age):
+    return layers.GRU(2)(layers.Concatenate()([events, layers.RepeatVector(4)(age)]))
+
+
 # The network, the window it is served on, and what is broken.
 BROKEN = {
     "mask": (lambda: functional(masked), None, lose_mask),
+    "initial state": (
+        lambda: with_static(lambda x, age: layers.GRU(2)(x, initial_state=age)),
+        None,
+        begin_at_zeros,
+    ),
     "reduction": (
         lambda: sequential(layers.GlobalAveragePooling1D()),
         None,
@@ -113,11 +136,15 @@ EXAMPLES = {
         lambda: sequential(layers.Dense(2), TimeSincePrevious()),
         None,
     ),
+    "advance_filling": (lambda: with_static(join_after), None),
+    "advance_static": (lambda: with_static(join_after), None),
+    "advance_repeated": (lambda: with_static(repeat, 4), None),
     "advance_reduction": (lambda: sequential(layers.GlobalMaxPooling1D()), None),
     "advance_window": (lambda: sequential(layers.GRU(2), shape=(4, FEATURES)), 4),
 }
 FOUND = {name for name in vars(forms) if name.startswith("advance_")}
-REMEMBERING = sorted(set(EXAMPLES) - {"advance_item", "advance_last"})
+FORGETFUL = {"advance_item", "advance_last", "advance_repeated", "advance_static"}
+REMEMBERING = sorted(set(EXAMPLES) - FORGETFUL)
 
 
 def break_form(patch, name, spoil):
