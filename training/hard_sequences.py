@@ -19,6 +19,8 @@ from training.errors import ModelError
 
 # Rows of a proof, so that most of a vocabulary comes.
 MOST_ROWS = 40
+# Rows whose static inputs are random; those after them have zeros.
+ROWS_APART = 2
 # Numbers far outside of what a normalised input has, and the plainest ones.
 BOUNDARIES = (0.0, 1.0, -1.0, 100.0, -100.0)
 
@@ -32,6 +34,12 @@ def draw_hard(wrapped: Wrapped, rows: int, events: int) -> Any:
     start = 0
     for port in wrapped.ports:
         columns = sequence[..., start : start + port.columns]
+        start += port.columns
+        if port.is_static:
+            # Not zeros, but in the last of many: forgotten values are zeros too.
+            columns[...] = columns[:, :1]
+            columns[ROWS_APART:] = 0
+            continue
         is_index = port.type == "index"
         marks = (0, port.size - 1) if is_index else BOUNDARIES
         for k, at in enumerate(rng.permutation(events)[: 2 * len(marks)]):
@@ -39,9 +47,6 @@ def draw_hard(wrapped: Wrapped, rows: int, events: int) -> Any:
         # Last, so that whole events equal the value at the places that matter.
         for value in [0] if is_index else find_mask_values(wrapped):
             columns[place_marks(rows, events)] = value
-        if port.is_static:
-            columns[...] = columns[:, :1]
-        start += port.columns
     return sequence
 
 
