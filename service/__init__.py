@@ -1,4 +1,4 @@
-"""The Flask service: everything that runs behind HTTP.
+"""The Flask service: everything that answers HTTP.
 
 Knows a network only as a SavedModel with a manifest; imports neither `models` nor
 `training`.

@@ -55,7 +55,7 @@ def main() -> int:
     )
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
     key = commands.add_parser("key", help="make an API key, and print it once")
-    key.add_argument("tenant", help="whose key: letters, digits, dots, - and _")
+    key.add_argument("tenant", help="owner of the key: letters, digits, dots, - and _")
     key.add_argument(
         "--scope",
         action="append",

@@ -119,7 +119,7 @@ def build_services(
 
 
 def read_retention(settings: Settings) -> Retention:
-    """Read what sessions keep beside their memory."""
+    """Read what sessions keep in addition to their memory."""
     answers = Bounds(
         settings.stored_answers,
         settings.stored_answer_bytes,

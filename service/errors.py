@@ -35,7 +35,7 @@ CarryoverError
 ├── Gone                    it was here, and is no more
 │   ├── SessionGone
 │   └── TokenExpired
-├── Conflict                the request does not fit the memory as it is
+├── Conflict                the request does not fit the present memory
 │   ├── StepConflict
 │   ├── SessionLive
 │   ├── WrongNetwork
@@ -65,7 +65,7 @@ class CarryoverError(Exception):
     """Anything the service refuses or fails to do, with a sentence for the caller.
 
     Args:
-        detail: What was received, what was expected and how to mend it.
+        detail: What was received, what was expected and how to fix it.
         **members: Facts a program can act on (`step`, `expected`, ...); they become
             members of the problem document.
     """
@@ -205,7 +205,7 @@ class IdempotencyMismatch(InvalidRequest):
 
 
 class SequenceNotStarted(InvalidRequest):
-    """An infer request goes on with a sequence that is not live."""
+    """An infer request continues a sequence that is not live."""
 
     code = "sequence_not_started"
 
@@ -247,7 +247,7 @@ class VersionNotFound(NotFound):
 
 
 class SessionNotFound(NotFound):
-    """No session of this id was ever seen, or it was gone too long ago to tell."""
+    """No session of this id is known; it may have been forgotten."""
 
     code = "session_not_found"
 
@@ -283,7 +283,7 @@ class TokenExpired(Gone):
 
 
 class Conflict(CarryoverError):
-    """The request does not fit the memory as it is."""
+    """The request does not fit the present memory."""
 
     code = "conflict"
 

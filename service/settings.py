@@ -181,14 +181,15 @@ TABLE = (
         "max_sessions",
         natural,
         0,
-        "Beyond so many sessions, gone ones included until they are forgotten, new "
-        "ones are refused; 0: no limit.",
+        "Maximum number of stored sessions, tombstones included. Further new sessions "
+        "get 503. 0: unlimited.",
     ),
     Setting(
         "max_memory_bytes",
         natural,
         0,
-        "Beyond so many bytes in the store, new sessions are refused; 0: no limit.",
+        "Maximum size of the store in bytes. Further new sessions get 503. "
+        "0: unlimited.",
     ),
     Setting(
         "session_idle_seconds",
@@ -278,8 +279,8 @@ TABLE = (
         "request_timeout_seconds",
         positive_seconds,
         30.0,
-        "A row not done by then is given up, its memory unchanged; so is a body whose "
-        "reading takes longer.",
+        "Maximum seconds for a row, and for reading a body. A row not finished by "
+        "then is abandoned and its memory unchanged.",
     ),
     # A row of one event takes 20 microseconds when many wait: a third of a second.
     Setting(

@@ -23,7 +23,7 @@ from service.settings import read_settings
 from service.telemetry import metrics
 from service.telemetry.log_buffer import BufferedLines
 
-# The collector looks after so many new objects. Python's 700 are a fraction of what a
+# New objects between two runs of the collector. Python's 700 are a fraction of what a
 # request of 256 rows makes, and all but cycles are freed without it.
 GARBAGE_THRESHOLD = 50_000
 

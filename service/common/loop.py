@@ -1,4 +1,4 @@
-"""How to give way: to other requests, to the network, and from what blocks.
+"""Cooperative scheduling: yield to other requests, to sockets, and from blocking calls.
 
 Under gevent one thread serves all requests of a worker, and a request gives way only
 where it says so; under threads there is nothing to say. The rest of the service calls
@@ -66,7 +66,7 @@ def watch_clients(count: Callable[[], int]) -> None:
 
 
 def give_way() -> None:
-    """Let the requests that are ready go on until each waits for something.
+    """Let the requests that are ready continue until each waits for something.
 
     Costs a turn of the event loop's queue, some microseconds, and does not wait for
     the network. What was readable in this turn of the loop has been parsed and queued

@@ -17,7 +17,7 @@ PARTIAL = ".partial"
 def replace_file(
     file: Path, content: bytes, modified_ns: int | None = None, *, sync: bool = True
 ) -> None:
-    """Put a file in the place of the one there is, or leave that one.
+    """Replace a file whole, or leave the old one where that fails.
 
     Args:
         file: Its path.
@@ -28,16 +28,16 @@ def replace_file(
     Raises:
         OSError: There is no room for it.
     """
-    beside = file.with_name(f"{file.name}.{os.getpid()}{PARTIAL}")
+    partial = file.with_name(f"{file.name}.{os.getpid()}{PARTIAL}")
     try:
-        with beside.open("wb") as opened:
+        with partial.open("wb") as opened:
             opened.write(content)
             opened.flush()
             if modified_ns is not None:
                 os.utime(opened.fileno(), ns=(modified_ns, modified_ns))
             if sync:
                 os.fsync(opened.fileno())
-        os.replace(beside, file)
+        os.replace(partial, file)
     except OSError:
-        beside.unlink(missing_ok=True)
+        partial.unlink(missing_ok=True)
         raise

@@ -1,4 +1,4 @@
-"""Exported models on disk: which there are, and what their manifests promise.
+"""Exported models on disk: the list of versions, and their parsed manifests.
 
 Knows the layout `<models>/<name>/<version>/` and the manifest; loads no network.
 """
@@ -166,7 +166,7 @@ def read_artifact(path: Path) -> Artifact:
     if manifest.format != FORMAT:
         raise ArtifactError(
             f"{path} has manifest format {manifest.format}; this service reads "
-            f"{FORMAT}. Export the model again with the training code beside it."
+            f"{FORMAT}. Export the model again with the training code of this release."
         )
     if (path.parent.name, path.name) != (manifest.name, str(manifest.version)):
         raise ArtifactError(

@@ -142,10 +142,10 @@ def check_names(where: str, names: Sequence[str]) -> None:
 
 
 def check_member(where: str, name: str | None, names: Sequence[str]) -> None:
-    """Refuse a name that is none of the names it has to be one of."""
+    """Refuse a name outside the allowed names."""
     if name is not None and name not in names:
         raise ArtifactError(
-            f"the manifest's {where} is {name[:80]!r}, which is none of its names. "
+            f"the manifest's {where} is {name[:80]!r}, which is not one of its names. "
             "Export the model again."
         )
 

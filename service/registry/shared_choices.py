@@ -56,7 +56,7 @@ class SharedChoices:
     """The choices, shared between processes.
 
     Args:
-        state: Folder they share; it is made where there is none.
+        state: Folder they share; created if absent.
         models: Folder of models; services of another one have choices of their own.
     """
 

@@ -1,4 +1,4 @@
-"""Version labels: names such as `stable` for versions, in a file beside them.
+"""Version labels: names such as `stable` for versions, in a file next to them.
 
 `<models>/<model>/labels.json` holds `{"stable": 1, "canary": 2}`; it is read at every
 look, so that moving a label needs no restart. Knows not which versions are served.
@@ -36,14 +36,14 @@ def find_version(models: Path, model: str, label: str) -> int:
         known = ", ".join(sorted(labels)) or "none"
         raise UnknownLabel(
             f"model {model!r} has no version label {label[:80]!r}; its labels are: "
-            f"{known}. They are set in {FILE} beside its versions.",
+            f"{known}. They are set in {FILE} next to its versions.",
             error=f"Unrecognized servable version label: {label[:80]}",
         )
     return labels[label]
 
 
 def read_labels(file: Path) -> dict[str, int]:
-    """Read a file of labels; none are set where there is none.
+    """Read a file of labels; an absent file sets no labels.
 
     A file that cannot be read changes no label: those that this process read last stay.
 

@@ -1,4 +1,4 @@
-"""What a memory store is: versioned bytes by key, changed by compare-and-set.
+"""Protocol of a memory store: versioned bytes by key, changed by compare-and-set.
 
 It does not know what the bytes mean; `record` and `sessions` do.
 """
@@ -45,7 +45,7 @@ class Put(Value, frozen=True):
 class Capacity(NamedTuple):
     """Beyond how many entries and bytes a store refuses new entries; 0: no limit.
 
-    Entries that exist go on, whatever they grow to: what is live is never evicted.
+    Existing entries may still grow: what is live is never evicted.
     """
 
     max_entries: int = 0
@@ -69,7 +69,7 @@ class Store(Protocol):
         ...
 
     def commit(self, puts: Sequence[Put]) -> Sequence[bool | StoreFull]:
-        """Store, in one transaction, each put whose key is at the expected version.
+        """Store, in one transaction, each put if its key is at the expected version.
 
         Returns:
             For each put, whether it was stored; the error where there was no room for
@@ -78,7 +78,7 @@ class Store(Protocol):
         Raises:
             ValueError: Two puts name the same key, or a key has a wrong length.
             StoreFull: There is no room; nothing of the batch was stored. Without the
-                puts that begin an entry it may be: those that exist may go on.
+                puts that begin an entry it may succeed: existing ones continue.
             StoreUnavailable: The store cannot be reached or used now.
         """
         ...
@@ -90,7 +90,7 @@ class Store(Protocol):
         ...
 
     def forget(self, now: float, limit: int) -> int:
-        """Delete up to `limit` entries whose `forget_at` <= `now`.
+        """Delete up to `limit` entries with `forget_at` <= `now`.
 
         Returns:
             How many were deleted; fewer than `limit` means that none is left due.

@@ -12,7 +12,7 @@ from service.common.redaction import redact
 
 
 def split_options(url: str, known: Collection[str]) -> tuple[str, dict[str, str]]:
-    """Part a store's URL from the options behind its question mark.
+    """Split a store's URL from the options after its question mark.
 
     Args:
         url: The store's URL.
@@ -47,7 +47,7 @@ def choose(options: dict[str, str], name: str, *choices: str) -> str:
     """Return an option's value, which must be one of the choices; the first if absent.
 
     Raises:
-        ValueError: It is none of them.
+        ValueError: It is not one of them.
     """
     value = options.get(name, choices[0])
     if value not in choices:

@@ -38,7 +38,7 @@ class SecondsHistogram(Histogram):
     """A histogram that takes many observations at once."""
 
     def observe_many(self, buckets: Sequence[int], seconds: float) -> None:
-        """Add to each bucket so many observations, and the sum of them all."""
+        """Add a number of observations to each bucket, and their sum."""
         self._sum.inc(seconds)
         for bucket, number in zip(self._buckets, buckets, strict=True):
             if number:
@@ -116,7 +116,7 @@ class CallTally:
         _debouncer.trigger()
 
     def take(self) -> tuple[int, int]:
-        """Return calls and rows, and begin anew."""
+        """Return calls and rows, and reset both to zero."""
         with _lock:
             taken = self.calls, self.rows
             self.calls = self.rows = 0
@@ -129,7 +129,7 @@ def find_call_tally(model: str, signature: str) -> CallTally:
 
 
 def count_under_way(num_rows: int) -> None:
-    """Note that so many more rows are under way, or fewer; told with what is next."""
+    """Add to the number of rows under way; the next `count_all` publishes it."""
     global _under_way
     _under_way += num_rows
 

@@ -62,7 +62,7 @@ class WrittenDict(MmapedDict):
         return iter(found)
 
     def _init_value(self, key: str) -> None:
-        # The library's own form of an entry: at most so much beside the key.
+        # The library's own form of an entry: at most this much on top of the key.
         if self._used + len(key.encode()) + 32 > self._capacity:
             self._m.extend(bytes(len(key.encode()) + GROWTH_BYTES))
             self._capacity = len(self._m)

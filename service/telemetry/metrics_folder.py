@@ -1,4 +1,4 @@
-"""Where the workers count: a folder of files that each writes for itself.
+"""Folder of metrics files: each worker writes its own, any worker adds them up.
 
 Apart from `service.telemetry.metrics`, because the client library decides at its import
 whether it counts in files: the folder is to be named before anything imports that.

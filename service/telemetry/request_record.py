@@ -15,7 +15,7 @@ class RequestRecord(Value, frozen=True, eq=False):
         route: The rule of its address, not the path: that may hold a session's id.
         model: Name of the model it was for; None for no model.
         version: Of that model.
-        num_rows: Rows it held, if it is a call that has them.
+        num_rows: Rows it contained, if it is a call that has them.
         status: Of the answer.
         code: Of the problem, if there was one.
         traceparent: Its W3C trace header, or empty.

@@ -1,4 +1,4 @@
-"""W3C Trace Context: the header `traceparent`, read by the letter of the standard.
+"""W3C Trace Context: the header `traceparent`, read strictly by the standard.
 
 Knows no request and no log; a header that is not valid is as good as none.
 
@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-# Version, trace, parent, flags; what a later version adds stands behind another dash.
+# Version, trace, parent, flags; what a later version adds follows another dash.
 HEADER = re.compile(r"([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?")
 INVALID_VERSION = "ff"
 SAMPLED = 0x01

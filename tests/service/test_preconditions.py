@@ -155,11 +155,11 @@ def test_change_that_lost_a_race_is_checked_again(client, live, services, clock)
 
     class Racing(InProcessStore):
         def commit(self, puts):
-            held, race = self._held[puts[0].key], self.race
+            held, race = self._slots[puts[0].key], self.race
             self.race = None
             if race:
                 entry = held.entry.replace(version=held.entry.version + 1)
-                self._held[puts[0].key] = held._replace(entry=entry)
+                self._slots[puts[0].key] = held._replace(entry=entry)
             return super().commit(puts)
 
     from service.app import create_app
@@ -167,7 +167,7 @@ def test_change_that_lost_a_race_is_checked_again(client, live, services, clock)
     from service.sessions.tokens.cipher import TokenCipher
 
     store = Racing()
-    store._held = services.engine.sessions._store._held
+    store._slots = services.engine.sessions._store._slots
     sessions = Sessions(store, clock=clock, tombstone_seconds=1000)
     engine = Engine(sessions, TokenCipher([b"k" * 32]), Lifetimes(100, 50), clock)
     client = create_app(replace(services, engine=engine)).test_client()

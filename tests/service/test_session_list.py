@@ -148,7 +148,7 @@ def test_corrupt_session_is_listed_with_its_error(client, start, services):
     store = services.engine.sessions._store
     key = SessionKey("", "counting", "broken").encode()
     [entry] = store.fetch([key])
-    store._held[key] = store._held[key]._replace(
+    store._slots[key] = store._slots[key]._replace(
         entry=entry.replace(value=b"x" + entry.value[1:])
     )
 

@@ -116,7 +116,7 @@ def deleted(client, services):
 
 def corrupt(client, services):
     live(client, services)
-    held = services.engine.sessions._store._held
+    held = services.engine.sessions._store._slots
     for key, one in held.items():
         if key.startswith(b"acme\0"):
             held[key] = one._replace(entry=one.entry.replace(value=b"broken"))
@@ -129,10 +129,10 @@ def corrupt(client, services):
 def test_foreign_session_answers_as_one_never_seen(client, services, put, call):
     client.post(PREDICT, json=row("mine"), headers=UMBRELLA)
     store = services.engine.sessions._store
-    before = dict(store._held)
+    before = dict(store._slots)
 
     never_seen = send(client, call, UMBRELLA)
-    store._held = dict(before)
+    store._slots = dict(before)
     put(client, services)
     foreign = send(client, call, UMBRELLA)
 
@@ -144,11 +144,11 @@ def test_no_call_changes_a_foreign_session(client, services, call):
     client.post(PREDICT, json=row("mine"), headers=UMBRELLA)
     live(client, services)
     store = services.engine.sessions._store
-    theirs = {k: v for k, v in store._held.items() if k.startswith(b"acme\0")}
+    theirs = {k: v for k, v in store._slots.items() if k.startswith(b"acme\0")}
 
     send(client, call, UMBRELLA)
 
-    assert theirs == {k: v for k, v in store._held.items() if k.startswith(b"acme\0")}
+    assert theirs == {k: v for k, v in store._slots.items() if k.startswith(b"acme\0")}
 
 
 def test_tenants_have_sessions_of_the_same_id(client):

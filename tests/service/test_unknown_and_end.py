@@ -197,11 +197,11 @@ def test_samples_stop_at_the_end_with_its_frequency(client):
     [
         (
             {"input": {"kind": "event", "vocabulary": ["a"], "unknown": "b"}},
-            "input.unknown is 'b', which is none of its names",
+            "input.unknown is 'b', which is not one of its names",
         ),
         (
             {"output": {"kind": "label", "name": "p", "labels": ["a"], "end": "b"}},
-            "output.end is 'b', which is none of its names",
+            "output.end is 'b', which is not one of its names",
         ),
     ],
 )

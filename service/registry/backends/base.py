@@ -1,4 +1,4 @@
-"""What the engine asks of a runtime: one pure function, and no state.
+"""Protocol of a runtime: one pure function, and no state.
 
 The seam between the service and whatever runs the network: programs compiled with
 LiteRT where the artifact has them, else the SavedModel by TensorFlow, the reference.
@@ -27,7 +27,7 @@ log = logging.getLogger(__name__)
 
 
 class Plan(NamedTuple):
-    """What the next call takes: so many rows, each by at most so many timesteps."""
+    """Size of the next call: number of rows, and maximum timesteps of each."""
 
     num_rows: int
     timesteps: int

@@ -1,9 +1,9 @@
-"""Agreement: whether a version's compiled programs compute the same, told at load.
+"""Self-test at load: whether the compiled programs of a version compute the same.
 
 Their files are the ones exported, by their hashes; but what runs them, or the machine,
-need not be what they were proved on. So each program goes over a short sequence and is
-held against the one for a single event, carried. Knows no TensorFlow: that the programs
-equal the SavedModel is proved at export.
+need not be what they were proved on. So each program runs over a short sequence and is
+compared with the program for a single event, state carried. Knows no TensorFlow: the
+export proves that the programs equal the SavedModel.
 """
 
 from __future__ import annotations
@@ -84,7 +84,7 @@ def run_beside(
     steps: Sequence[Step],
     layout: Mapping[str, Sequence[int]],
 ) -> tuple[Tensors, Tensors]:
-    """Make one call whose rows each begin at another step, all of them whole.
+    """Make one call of complete rows, each beginning at another step.
 
     Returns:
         What came out, and what should have.

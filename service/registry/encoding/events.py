@@ -210,7 +210,7 @@ class RecordEncoder:
     A time takes two columns, days since 1970-01-01 and seconds of the day, because
     seconds since 1970 do not fit a float32; a number takes one, a category the index
     of its name; an index is one itself, a vector has as many as numbers. A static
-    field that an event leaves out is NaN: the network goes on with its newest value.
+    field that an event leaves out is NaN: the network continues with its newest value.
     """
 
     dtype: type[np.generic] = np.float32

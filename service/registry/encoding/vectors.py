@@ -78,7 +78,7 @@ class VectorEncoder:
         """Lay the lists one below the other.
 
         Raises:
-            InvalidEvent: An event is not a list of so many numbers.
+            InvalidEvent: An event is not a list of the expected length.
             NonFiniteInput: A number is NaN, infinite or beyond float32.
         """
         check_length(sequence, self.max_events)

@@ -46,7 +46,7 @@ WriteTransaction: TypeAlias = "lmdb.Transaction[memoryview]"
 # A process uses one slot at a time; 64 bytes each. The first process to open the
 # directory decides for all, so there is room for many workers and their successors.
 MAX_READERS = 1024
-# In the main database, beside the names of the others; raised when their form changes.
+# In the main database, next to the names of the others; raised when their form changes.
 FORMAT_KEY, FORMAT = b"format", b"2"
 
 
@@ -157,7 +157,7 @@ class LmdbEnvironment:
         self._resize(min(2 * map_bytes, self._max_map_bytes))
 
     def _resize(self, map_bytes: int) -> None:
-        """Map anew; 0 adopts the size another process has grown the map to."""
+        """Map again; 0 adopts the size another process has grown the map to."""
         with self._reading:
             self._env.set_mapsize(map_bytes)
 

@@ -1,4 +1,4 @@
-"""What LMDB's errors mean to a caller: the store is full, or it cannot be used now.
+"""Translation of LMDB's errors: the store is full, or it cannot be used now.
 
 It does not know what was being read or written.
 """
@@ -23,12 +23,12 @@ ADVICE = (
     "(docs/how-to/stores.md, Damage to the file)."
 )
 FULL_DISK = (errno.ENOSPC, errno.EDQUOT)
-# Where so much has no room, a write that failed had none either.
+# Where this much has no room, a failed write is taken to have had no room either.
 PROBE_BYTES = 1 << 20
 
 
 def translate(error: lmdb.Error, path: Path) -> StoreFull | StoreUnavailable:
-    """Return what to raise in an error's place; what a caller cannot mend is logged.
+    """Return the store's error for one of LMDB's; log those that callers cannot fix.
 
     Args:
         error: LMDB's.
@@ -56,7 +56,7 @@ def _is_full(path: Path) -> bool:
 
 
 def store_replaced(path: Path) -> StoreUnavailable:
-    """Return the error of a store whose file is not at its path any more."""
+    """Return the error of a store that lost the file at its path."""
     return StoreUnavailable(
         f"the memory store at {path} was deleted or replaced while the service runs; "
         "nothing was read or stored. Restore it and restart the service."

@@ -1,15 +1,15 @@
-"""Pages a full LMDB file keeps back, so that what it holds can change and be deleted.
+"""Reserved pages of an LMDB file, so that a full store can still change and delete.
 
 LMDB never writes in place: deleting a small record copies every page from its leaf to
 the root, and what a transaction frees can be used two transactions later. In a file
-without free pages nothing can be deleted. So a part of the file is held by a value
-without meaning, the ballast. Whatever makes the store grow has to leave it alone; an
-update or a deletion that finds no room drops it and goes on in its pages, and growth is
-refused until as many are free again. It is put back by the sweep after that.
+without free pages nothing can be deleted. So a part of the file is occupied by a
+value without meaning, the ballast. Growth of the store must not use it. An update or a
+deletion that finds no room drops the ballast and continues in its pages. Growth is then
+refused until as many pages are free again, and the next sweep restores the ballast.
 
-Held, not just free: LMDB writes its list of free pages anew with every commit, which
-made a step four times as dear. In the file, not beyond its end: a disk that fills up
-later cannot take it away. It does not know what is stored.
+Occupied, not just free: LMDB rewrites its list of free pages with every commit, which
+made a step four times as expensive. In the file, not beyond its end: a disk that fills
+up later cannot take it away. It does not know what is stored.
 """
 
 from __future__ import annotations
@@ -43,16 +43,16 @@ class ReserveLow(Exception):
 
 
 class Pages(NamedTuple):
-    """How many pages are used for records, held by ballast, and free in the file."""
+    """Number of pages used for records, used by ballast, and free in the file."""
 
     used: int
-    held: int
+    ballast: int
     free: int
 
     def count_missing(self) -> int:
-        """Count the pages that must be held besides to have the reserve."""
+        """Count the pages that the ballast lacks."""
         wanted = min(max(self.used // USED_PAGES_PER_RESERVED, PIECE_PAGES), MAX_PAGES)
-        return wanted - self.held
+        return wanted - self.ballast
 
 
 class LmdbReserve:
@@ -105,7 +105,7 @@ class LmdbReserve:
         self._put(SCRATCH, max(wanted, pages.free + 1, PIECE_PAGES), txn)
 
     def release(self) -> bool:
-        """Free some of what is held; return whether there was any.
+        """Free some of the ballast; return whether there was any.
 
         Raises:
             StoreFull: There is no room even for that.
@@ -118,7 +118,7 @@ class LmdbReserve:
         return any([cursor.last() and cursor.delete() for _ in range(PIECES_RELEASED)])
 
     def hold(self) -> None:
-        """Hold what is missing, if so much is free."""
+        """Allocate the missing ballast, if enough pages are free."""
         with contextlib.suppress(StoreFull):
             self._env.write(self._hold)
 
@@ -141,9 +141,9 @@ class LmdbReserve:
         LMDB's own list of free pages counts as free: a page for some 500 of them.
         """
         stats = [txn.stat(db) for db in (None, *self._env.databases)]
-        held = txn.stat(self._ballast)["overflow_pages"]
+        ballast = txn.stat(self._ballast)["overflow_pages"]
         taken = META_PAGES + sum(
             stat["branch_pages"] + stat["leaf_pages"] + stat["overflow_pages"]
             for stat in stats
         )
-        return Pages(taken - held, held, self._env.count_file_pages() - taken)
+        return Pages(taken - ballast, ballast, self._env.count_file_pages() - taken)

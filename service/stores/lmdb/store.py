@@ -6,8 +6,8 @@ The index is lazy: a step usually postpones `forget_at`, and then leaves the ind
 it is; `forget` finds the item early and moves it. A step costs one get and one put.
 The header holds a checksum of the key: a damaged file must not hand out the value of
 another key. Such an entry comes back empty, which no record is.
-`ballast` is the reserve's (see `lmdb_reserve`), which lets a full store go on changing
-and deleting what it holds.
+`ballast` is the reserve's (see `reserve`), which lets a full store still change and
+delete its entries.
 
 It does not know what the values mean. `lmdb_environment` says what survives a crash.
 """
@@ -34,7 +34,7 @@ from service.stores.lmdb.reserve import LmdbReserve, ReserveLow
 HEADER = Struct(">QddI")  # version, forget_at, indexed_at, CRC-32 of the key
 pack, unpack = HEADER.pack, HEADER.unpack_from
 NEVER = float("inf")
-# No session takes so many steps: such a version is damage.
+# No session takes this many steps: such a version is damage.
 MAX_VERSION = 1 << 56
 # The header of an entry that is cut off. It is not the end of the store: it has a
 # version, so that it can be replaced and deleted, a checksum that no key has, and is
@@ -42,8 +42,8 @@ MAX_VERSION = 1 << 56
 DAMAGED = (1, 0.0, NEVER, -1)
 # The bytes of a non-negative big-endian double sort as the numbers do.
 TIME = Struct(">d")
-# One write transaction of `forget` looks at so many items, so that steps which wait
-# for the write lock meanwhile wait a fraction of a millisecond.
+# Items per write transaction of `forget`: few, so that steps which wait for the write
+# lock meanwhile wait a fraction of a millisecond.
 FORGET_CHUNK = 128
 
 
@@ -106,11 +106,11 @@ class LmdbStore:
 
     def _fetch(self, keys: Sequence[bytes], txn: ReadTransaction) -> list[Entry | None]:
         get, db = txn.get, self._entries
-        held = [(key, get(key, None, db)) for key in keys]
-        return [None if h is None else _to_entry(key, h) for key, h in held]
+        raw = [(key, get(key, None, db)) for key in keys]
+        return [None if h is None else _to_entry(key, h) for key, h in raw]
 
     def commit(self, puts: Sequence[Put]) -> list[bool]:
-        """Store, in one transaction, each put whose key is at the expected version."""
+        """Store, in one transaction, each put if its key is at the expected version."""
         check_puts(puts)
         while True:
             try:
@@ -131,18 +131,18 @@ class LmdbStore:
         is_growing = is_new = False
         for change in puts:
             key, value, forget_at = change.key, change.value, change.forget_at
-            held = get(key, None, db)
+            raw = get(key, None, db)
             version, indexed_at = 0, NEVER
-            if held is not None:
-                version, _, indexed_at, _ = read_header(held)
+            if raw is not None:
+                version, _, indexed_at, _ = read_header(raw)
             if version != change.expected:
                 stored.append(False)
                 continue
-            is_new |= held is None
-            if held is None or len(held) < size + len(value):
+            is_new |= raw is None
+            if raw is None or len(raw) < size + len(value):
                 is_growing = True
-            if held is None or forget_at < indexed_at:
-                self._index(key, held is not None, indexed_at, forget_at, txn)
+            if raw is None or forget_at < indexed_at:
+                self._index(key, raw is not None, indexed_at, forget_at, txn)
                 indexed_at = forget_at
             header = pack(version + 1, forget_at, indexed_at, crc32(key))
             put(key, header + value, db=db)
@@ -176,8 +176,8 @@ class LmdbStore:
     def _is_growing(self, puts: Sequence[Put], txn: ReadTransaction) -> bool:
         """Return whether a put is longer than what it replaces."""
         for put in puts:
-            held = txn.get(put.key, None, self._entries)
-            if held is None or len(held) < HEADER.size + len(put.value):
+            raw = txn.get(put.key, None, self._entries)
+            if raw is None or len(raw) < HEADER.size + len(put.value):
                 return True
         return False
 
@@ -203,7 +203,7 @@ class LmdbStore:
         return found
 
     def forget(self, now: float, limit: int) -> int:
-        """Delete up to `limit` entries whose `forget_at` <= `now`."""
+        """Delete up to `limit` entries with `forget_at` <= `now`."""
         forgotten, more, size = 0, True, FORGET_CHUNK
         while more and forgotten < limit:
             chunk = min(size, limit - forgotten)
@@ -246,16 +246,16 @@ class LmdbStore:
         """Delete the entry an index item points to, or index it at its real time."""
         key = item[TIME.size :]
         txn.delete(item, db=self._due)
-        held = txn.get(key, None, self._entries) if key else None
-        if held is None:
+        raw = txn.get(key, None, self._entries) if key else None
+        if raw is None:
             return False
-        version, forget_at, _, checksum = read_header(held)
+        version, forget_at, _, checksum = read_header(raw)
         # Damage may make it no number, which is never beyond `now`.
         if not forget_at > now:
             txn.delete(key, db=self._entries)
             return True
         header = pack(version, forget_at, forget_at, checksum)
-        txn.put(key, header + held[HEADER.size :], db=self._entries)
+        txn.put(key, header + raw[HEADER.size :], db=self._entries)
         txn.put(_index_item(forget_at, key), b"", db=self._due)
         return False
 
@@ -278,17 +278,17 @@ class LmdbStore:
         self._env.close()
 
 
-def read_header(held: bytes | memoryview) -> tuple[int, float, float, int]:
+def read_header(raw: bytes | memoryview) -> tuple[int, float, float, int]:
     """Read version, forget_at, indexed_at and checksum of an entry."""
-    if len(held) < HEADER.size:
+    if len(raw) < HEADER.size:
         return DAMAGED
-    header = unpack(held)
+    header = unpack(raw)
     return header if 0 < header[0] < MAX_VERSION else DAMAGED
 
 
-def _to_entry(key: bytes, held: bytes) -> Entry:
-    version, _, _, checksum = read_header(held)
-    return Entry(version, held[HEADER.size :] if checksum == crc32(key) else b"")
+def _to_entry(key: bytes, raw: bytes) -> Entry:
+    version, _, _, checksum = read_header(raw)
+    return Entry(version, raw[HEADER.size :] if checksum == crc32(key) else b"")
 
 
 def _index_item(forget_at: float, key: bytes) -> bytes:

@@ -134,8 +134,8 @@ def _number(name: str, text: str, least: float, most: float) -> float:
     # Only of numbers: what stands in a wrong place may be half a password.
     if not least <= value <= most:
         raise ValueError(
-            f"The memory store's {name} is no number from {least:g} to {most:g}; "
-            "mend it in the address, and write a password's @, : and / as %40, %3A, "
+            f"The memory store's {name} is not a number from {least:g} to {most:g}; "
+            "fix it in the address, and write a password's @, : and / as %40, %3A, "
             "%2F."
         )
     return value

@@ -77,6 +77,6 @@ class RedisCapacity:
 def _full(what: str) -> StoreFull:
     return StoreFull(
         f"the memory store has reached {what}; no new session was begun, and live ones "
-        "go on. Room comes back when sessions have been gone, expired or deleted, for "
-        "CARRYOVER_TOMBSTONE_SECONDS: delete sessions, or allow more."
+        "continue. Room comes back when sessions have been gone, expired or deleted, "
+        "for CARRYOVER_TOMBSTONE_SECONDS: delete sessions, or allow more."
     )

@@ -28,7 +28,7 @@ from service.stores.redis.scripts import Script
 log = logging.getLogger(__name__)
 
 # A connection that the server closed shows only when it is used, so once more at once.
-# Not by the library: whether a script was sent twice is told to its caller.
+# Not by the library: our caller must know whether a script was sent twice.
 RETRY = ExponentialWithJitterBackoff(base=0.01, cap=0.1)
 CLUSTER_RETRIES = 1
 # A node that fails, or that a slot has left.
@@ -141,7 +141,7 @@ class RedisClient:
         return replies
 
     def info(self, section: str) -> list[dict[str, Any]]:
-        """Return a section of what the server, or each primary node, tells of itself.
+        """Return a section of INFO of the server, or of each primary node.
 
         Raises:
             StoreUnavailable: It cannot be reached.
@@ -222,8 +222,8 @@ class RedisClient:
         if isinstance(error, NO_MEMORY):
             return StoreFull(
                 "the memory store's server has reached its maxmemory; no new session "
-                "was begun, and live ones go on. Delete sessions, or give the server "
-                "more memory."
+                "was begun, and live ones continue. Delete sessions, or give the "
+                "server more memory."
             )
         # Errors of the library name commands and values; their first words suffice.
         shown = f"{type(error).__name__}: {str(error)[:200]}"

@@ -26,7 +26,7 @@ def scan_buckets(
 
     Args:
         client: The server.
-        indexes: Sorted sets whose members are the keys, all of one score.
+        indexes: Sorted sets with the keys as members, all of one score.
         prefix: What the keys begin with.
         after: Beyond which they are.
         limit: How many at most; fewer are returned only where there are no more.

@@ -1,4 +1,4 @@
-"""What the Redis store has the server do in one step, and the bytes it does it with.
+"""Lua scripts of the Redis store, each atomic, and the layout of its records.
 
 Each script touches keys of one slot only, all of them declared, so that it runs in a
 cluster too. Lua and the commands are those of Redis 6.2.
@@ -14,7 +14,7 @@ from struct import Struct
 from typing import NamedTuple
 
 # Version, who wrote it, forget_at. A reply may be lost when the write was not: the
-# writer's mark tells a repeated commit that it succeeded before.
+# writer's mark shows a repeated commit that it succeeded before.
 HEADER = Struct(">Q8sd")
 VERSION = Struct(">Q")
 SECONDS = Struct(">d")
@@ -42,14 +42,14 @@ def _script(text: str) -> Script:
 # be replaced and deleted. `read_version` has the same rule.
 READ_HEADER = """
 local function read_header(entry)
-  local held = redis.pcall('GETRANGE', entry, 0, 23)
-  if type(held) == 'table' and not string.find(held.err, 'WRONGTYPE') then
-    error(held.err)
+  local stored = redis.pcall('GETRANGE', entry, 0, 23)
+  if type(stored) == 'table' and not string.find(stored.err, 'WRONGTYPE') then
+    error(stored.err)
   end
-  if held == '' or type(held) == 'string' and #held == 24
-      and string.byte(held) == 0
-      and string.sub(held, 1, 8) ~= string.rep('\\0', 8) then
-    return held
+  if stored == '' or type(stored) == 'string' and #stored == 24
+      and string.byte(stored) == 0
+      and string.sub(stored, 1, 8) ~= string.rep('\\0', 8) then
+    return stored
   end
   return string.rep('\\0', 7) .. '\\1' .. string.rep('\\0', 16)
 end
@@ -66,22 +66,22 @@ COMMIT = _script(
     + """
 local entry, keys, due, mark = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local expected, record, name, forget_at, expire, id = unpack(ARGV)
-local held = read_header(entry)
-local version = held == '' and string.rep('\\0', 8) or string.sub(held, 1, 8)
+local stored = read_header(entry)
+local version = stored == '' and string.rep('\\0', 8) or string.sub(stored, 1, 8)
 if version ~= expected then
-  if held ~= '' and string.sub(held, 1, 16) == string.sub(record, 1, 16) then
+  if stored ~= '' and string.sub(stored, 1, 16) == string.sub(record, 1, 16) then
     return 1
   end
   return version == string.sub(record, 1, 8) and 0 or 2
 end
-if held == '' and redis.pcall('GET', mark) ~= id then
+if stored == '' and redis.pcall('GET', mark) ~= id then
   return 3
 end
 local added = redis.pcall('ZADD', keys, 'NX', 0, name)
 if type(added) == 'table' then
   if string.find(added.err, 'WRONGTYPE') then
     redis.call('DEL', keys)
-  elseif held ~= '' then
+  elseif stored ~= '' then
     redis.call('ZREM', keys, '')
   end
   added = redis.call('ZADD', keys, 'NX', 0, name)
@@ -89,8 +89,8 @@ end
 if added == 1 then
   redis.call('ZADD', due, 'NX', forget_at, name)
 end
-if held ~= '' and struct.unpack('>d', string.sub(record, 17, 24))
-    < struct.unpack('>d', string.sub(held, 17, 24)) then
+if stored ~= '' and struct.unpack('>d', string.sub(record, 17, 24))
+    < struct.unpack('>d', string.sub(stored, 17, 24)) then
   redis.call('ZADD', due, 'LT', forget_at, name)
 end
 if expire == '' then
@@ -108,10 +108,10 @@ FORGET = _script(
     + """
 local entry, keys, due = KEYS[1], KEYS[2], KEYS[3]
 local name, now = unpack(ARGV)
-local held = read_header(entry)
-if held ~= '' then
+local stored = read_header(entry)
+if stored ~= '' then
   redis.call('ZREM', due, name)
-  local forget_at = struct.unpack('>d', string.sub(held, 17, 24))
+  local forget_at = struct.unpack('>d', string.sub(stored, 17, 24))
   if forget_at > struct.unpack('>d', now) then
     redis.call('ZADD', due, string.format('%.17g', forget_at), name)
     return 0

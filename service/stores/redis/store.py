@@ -6,7 +6,8 @@ header and the value; a sorted set of its keys in byte order, for scans; and one
 time they are due, for forgetting. Both are written when an entry begins, not at a step.
 
 The server expires entries by itself (`PXAT`); `forget` then clears the indexes. What a
-server acknowledged is as durable as it is configured to be: `docs/how-to/stores.md`.
+server acknowledged is as durable as its configuration makes it:
+`docs/how-to/stores.md`.
 
 It does not know what the values mean.
 """
@@ -110,7 +111,7 @@ class RedisStore:
         return [_entry(reply) for reply in replies[: len(keys)]]
 
     def commit(self, puts: Sequence[Put]) -> list[bool | StoreFull]:
-        """Store, in one round trip, each put whose key is at the expected version."""
+        """Store, in one round trip, each put if its key is at the expected version."""
         check_puts(puts)
         self._capacity.admit([put for put in puts if not put.expected])
         writer, own = os.urandom(WRITER_BYTES), self._identity.learn()
@@ -153,7 +154,7 @@ class RedisStore:
         return found
 
     def forget(self, now: float, limit: int) -> int:
-        """Delete up to `limit` entries whose `forget_at` <= `now`."""
+        """Delete up to `limit` entries with `forget_at` <= `now`."""
         if evicts := self._find_policy():
             log.error("%s", evicts)
         self._restore_due()

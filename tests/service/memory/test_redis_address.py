@@ -44,7 +44,7 @@ def test_address_is_read(url: str, expected: RedisAddress) -> None:
         ("redis://u:hidden@h?clutser=true", "unknown: clutser; expected cluster="),
         ("redis://u:hidden@h?prefix=a&prefix=b", "given twice"),
         ("redis://u:hidden@h?cluster=yes", "expected cluster=false or cluster=true"),
-        ("redis://u:hidden@h:hidden", "port is no number from 1 to 65535"),
+        ("redis://u:hidden@h:hidden", "port is not a number from 1 to 65535"),
         ("redis://u:hidden@h/70?cluster=true", "has only database 0"),
         ("redis://u:hidden@h/x", "database is no number"),
         ("redis://u:hidden@h?timeout_seconds=0", "timeout_seconds is no number"),
