@@ -12,7 +12,7 @@ from service.errors import (
     StepConflict,
     WrongNetwork,
 )
-from service.sessions.preconditions import StoredSession, admit
+from service.sessions.preconditions import StoredSession, check_preconditions
 from service.sessions.record import Session, Tombstone
 
 LIVE = Session(5, 1, bytes(16), 0.0, 0.0, 100.0, 60.0, b"")
@@ -40,7 +40,7 @@ FOUND_CORRUPT = StoredSession(7, CorruptRecord("damaged"))
 def test_row_that_fits_is_admitted(
     found: StoredSession, start: bool, at: int | None, session: Session | None
 ) -> None:
-    assert admit(found, network=bytes(16), start=start, at=at) is session
+    assert check_preconditions(found, network=bytes(16), start=start, at=at) is session
 
 
 @pytest.mark.parametrize(
@@ -67,7 +67,7 @@ def test_row_that_does_not_fit_is_refused_with_the_facts(
     members: dict[str, object],
 ) -> None:
     with pytest.raises(error) as caught:
-        admit(found, network=bytes(16), start=start, at=at)
+        check_preconditions(found, network=bytes(16), start=start, at=at)
 
     assert caught.value.members == members
 
@@ -75,7 +75,7 @@ def test_row_that_does_not_fit_is_refused_with_the_facts(
 @pytest.mark.parametrize("at", [None, 0, 5])
 def test_gone_session_says_when_at_which_step_and_how_to_begin(at: int | None) -> None:
     with pytest.raises(SessionGone) as caught:
-        admit(FOUND_GONE, network=bytes(16), start=False, at=at)
+        check_preconditions(FOUND_GONE, network=bytes(16), start=False, at=at)
 
     assert caught.value.detail == (
         "the session expired at 2023-11-14T22:13:20.500Z, at step 5. "
@@ -90,7 +90,9 @@ def test_gone_session_says_when_at_which_step_and_how_to_begin(at: int | None) -
 
 def test_memory_of_other_weights_is_refused() -> None:
     with pytest.raises(WrongNetwork, match="made by other weights") as caught:
-        admit(StoredSession(3, LIVE), network=b"x" * 16, start=False, at=None)
+        check_preconditions(
+            StoredSession(3, LIVE), network=b"x" * 16, start=False, at=None
+        )
 
     assert caught.value.members == {"step": 5, "model_version": "1"}
 
@@ -98,7 +100,7 @@ def test_memory_of_other_weights_is_refused() -> None:
 def test_session_of_other_weights_begins_anew_at_step_zero() -> None:
     found = StoredSession(3, LIVE)
 
-    assert admit(found, network=b"x" * 16, start=True, at=None) is None
-    assert admit(found, network=b"x" * 16, start=True, at=0) is None
+    assert check_preconditions(found, network=b"x" * 16, start=True, at=None) is None
+    assert check_preconditions(found, network=b"x" * 16, start=True, at=0) is None
     with pytest.raises(StepConflict):
-        admit(found, network=b"x" * 16, start=True, at=7)
+        check_preconditions(found, network=b"x" * 16, start=True, at=7)

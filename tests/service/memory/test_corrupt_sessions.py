@@ -6,7 +6,7 @@ import pytest
 
 from service.errors import CorruptRecord
 from service.sessions.lifecycle import SessionKey, Sessions
-from service.sessions.preconditions import StoredSession, admit
+from service.sessions.preconditions import StoredSession, check_preconditions
 from service.sessions.record import Tombstone
 from service.stores.base import Put, Store
 from tests.fakes import FakeClock
@@ -43,7 +43,7 @@ def test_corrupt_record_is_never_served(
     with pytest.raises(CorruptRecord, match="checksum"):
         sessions.get(KEY)
     with pytest.raises(CorruptRecord, match="checksum"):
-        admit(found, network=bytes(16), start=False, at=None)
+        check_preconditions(found, network=bytes(16), start=False, at=None)
 
 
 def test_corrupt_record_begins_anew_on_request(
@@ -53,7 +53,7 @@ def test_corrupt_record_begins_anew_on_request(
     damage(store)
     [found] = sessions.load([KEY.encode()])
 
-    assert admit(found, network=bytes(16), start=True, at=0) is None
+    assert check_preconditions(found, network=bytes(16), start=True, at=0) is None
     assert sessions.save([(KEY.encode(), found, session_at(clock))]) == [True]
 
     assert sessions.get(KEY) == session_at(clock)

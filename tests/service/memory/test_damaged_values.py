@@ -10,7 +10,7 @@ import pytest
 from service.api.sessions.listing import list_page
 from service.errors import CorruptRecord
 from service.sessions.lifecycle import SessionKey, Sessions
-from service.sessions.preconditions import admit
+from service.sessions.preconditions import check_preconditions
 from service.sessions.record import Tombstone
 from service.stores.base import UNLIMITED, Entry, Put, Store
 from service.stores.redis.store import RedisStore
@@ -65,7 +65,7 @@ def test_damaged_value_can_be_deleted(sessions: Sessions, clock: FakeClock) -> N
 @pytest.mark.usefixtures("damaged")
 def test_damaged_value_can_be_replaced(sessions: Sessions, clock: FakeClock) -> None:
     [found] = sessions.load([KEY.encode()])
-    assert admit(found, network=bytes(16), start=True, at=0) is None
+    assert check_preconditions(found, network=bytes(16), start=True, at=0) is None
 
     assert sessions.save([(KEY.encode(), found, session_at(clock))]) == [True]
 

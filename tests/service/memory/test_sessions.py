@@ -13,7 +13,7 @@ from service.sessions.lifecycle import (
     MAX_CHANGE_ATTEMPTS,
     Sessions,
 )
-from service.sessions.preconditions import StoredSession, admit
+from service.sessions.preconditions import StoredSession, check_preconditions
 from service.sessions.record import Tombstone
 from service.stores.base import Entry, Put, Store
 from tests.fakes import FakeClock
@@ -111,8 +111,8 @@ def test_gone_session_begins_anew_only_on_request(
     [found] = sessions.load([KEY.encode()])
 
     with pytest.raises(SessionGone, match=f"{reason} at 2096-10-02"):
-        admit(found, network=bytes(16), start=False, at=None)
-    assert admit(found, network=bytes(16), start=True, at=None) is None
+        check_preconditions(found, network=bytes(16), start=False, at=None)
+    assert check_preconditions(found, network=bytes(16), start=True, at=None) is None
     assert sessions.save([(KEY.encode(), found, session_at(clock))]) == [True]
 
     assert sessions.get(KEY).step == 1
