@@ -97,7 +97,7 @@ def draw(probabilities: np.ndarray, generator: np.random.Generator) -> int:
 
 
 def append_event(path: Path, event: int) -> Path:
-    """Put an event behind a path whose memory is to follow."""
+    """Append an event to a path; its memory is computed later."""
     probability = float(path.ahead[event])
     return path._replace(
         events=(*path.events, event),

@@ -23,7 +23,7 @@ from service.engine.defect import defect_error, log_defect
 from service.engine.execution import row_deadline_error
 from service.engine.in_progress import InProgress, has_keys
 from service.engine.job import Flow, Job, Submission
-from service.engine.lane import Lane
+from service.engine.network_queue import NetworkQueue
 from service.engine.resume import ResumeState
 from service.engine.rows import Refused, Result, Row
 from service.engine.run_queue import RunQueue
@@ -40,11 +40,11 @@ from service.sessions.retention import Lifetimes, Retention
 from service.sessions.tokens.cipher import TokenCipher
 from service.telemetry.metrics import count_under_way
 
-# Losing the race for so long means dozens of writers on one session, or a long row
-# among quick ones: better told than tried for ever.
+# Losing the race this long means dozens of writers on one session, or a long row
+# among quick ones: an error is better than trying for ever.
 MAX_CONTENTION_SECONDS = 10.0
-# A tick computes for so long at most before it looks for new arrivals, unless one
-# call takes longer: a fraction of what a request takes by itself.
+# Maximum seconds a tick computes before it looks for new arrivals, unless one call
+# takes longer: a fraction of what a request takes by itself.
 TICK_SECONDS = 0.0003
 # Rows of one tick: as many as a call computes. More would wait for their turn with
 # their memories fetched, and be out of the processor's caches when it comes.
@@ -57,11 +57,11 @@ class Engine:
     """Advances rows of any model.
 
     Args:
-        sessions: Memory held by the service.
-        seal: Seals memory held by clients.
+        sessions: Memory kept by the service.
+        seal: Encrypts memory kept by clients.
         lifetimes: Default lifetimes.
         clock: Seconds since 1970.
-        retention: What sessions keep beside their memory.
+        retention: What sessions keep in addition to their memory.
         catalog: The served models: a row may be advanced by another version than the
             one its request is for.
         max_queued_rows: How many rows may wait or be under way at once; see
@@ -89,7 +89,7 @@ class Engine:
         self.queue = RunQueue()
         self.entry = Entry(self.queue, max_queued_rows)
         self._open: set[Job] = set()
-        self._lanes: dict[tuple[Model, Signature], Lane] = {}
+        self._network_queues: dict[tuple[Model, Signature], NetworkQueue] = {}
         self._ticker = TickLeader(self._tick)
 
     def advance(
@@ -200,7 +200,7 @@ class Engine:
     def _take(self) -> list[Job]:
         """Take the jobs of this tick off the queue, at most one of each session.
 
-        Those whose clients no longer wait are given up before they cost more.
+        Jobs of clients that no longer wait are abandoned before they cost more.
         """
         taken: list[Job] = []
         now = time.monotonic()
@@ -220,7 +220,7 @@ class Engine:
         """Find the jobs' memories and let them join, or settle why they cannot."""
         keys = [job.key for job in jobs if job.key is not None]
         try:
-            found = iter(self.sessions.load(keys) if keys else [])
+            stored = iter(self.sessions.load(keys) if keys else [])
         except Exception as error:
             reason = (
                 error
@@ -230,31 +230,33 @@ class Engine:
             for job in jobs:
                 if job.key is not None:
                     self._settle(job, reason)
-            jobs, found = [job for job in jobs if job.key is None], iter(())
+            jobs, stored = [job for job in jobs if job.key is None], iter(())
         for job in jobs:
-            self._begin(job, next(found) if job.key is not None else None)
+            self._begin(job, next(stored) if job.key is not None else None)
 
-    def _begin(self, job: Job, found: StoredSession | None) -> None:
+    def _begin(self, job: Job, stored: StoredSession | None) -> None:
         try:
-            past = self.transitions.begin(job.call, job.row, found, job.opened)
+            resume_state = self.transitions.resume(
+                job.call, job.row, stored, job.opened
+            )
         except CarryoverError as error:
             self._settle(job, error)
             return
         except Exception:
             self._settle(job, log_defect("the beginning of a row"))
             return
-        if not isinstance(past, ResumeState):
-            self._settle(job, past)
+        if not isinstance(resume_state, ResumeState):
+            self._settle(job, resume_state)
             return
-        job.begin(past)
+        job.begin(resume_state)
         self._join(job)
 
     def _join(self, job: Job) -> None:
-        network = job.past.model, job.call.signature
-        lane = self._lanes.get(network)
-        if lane is None:
-            lane = self._lanes[network] = Lane(*network)
-        lane.join(job)
+        network = job.resume_state.model, job.call.signature
+        queue = self._network_queues.get(network)
+        if queue is None:
+            queue = self._network_queues[network] = NetworkQueue(*network)
+        queue.join(job)
 
     def _compute(self, jobs: Sequence[Job]) -> list[Job]:
         """Make calls until some job is finished or the tick's time is over.
@@ -264,19 +266,29 @@ class Engine:
         """
         finished: list[Job] = []
         began = time.monotonic()
-        while self._lanes and not finished and time.monotonic() < began + TICK_SECONDS:
-            for name, lane in list(self._lanes.items()):
-                ended, failed = lane.run()
+        while (
+            self._network_queues
+            and not finished
+            and time.monotonic() < began + TICK_SECONDS
+        ):
+            for name, queue in list(self._network_queues.items()):
+                ended, failed = queue.run()
                 finished += ended
                 for job, error in failed:
                     self._settle(job, error)
-                if not lane:
-                    del self._lanes[name]
+                if not queue:
+                    del self._network_queues[name]
         num_events = self.queue.charge(job for job in jobs if job.is_begun)
         self.entry.measure(time.monotonic() - began, num_events)
-        if self._lanes:
-            self._leave([job for lane in self._lanes.values() for job in lane.leave()])
-            self._lanes.clear()
+        if self._network_queues:
+            self._leave(
+                [
+                    job
+                    for queue in self._network_queues.values()
+                    for job in queue.leave()
+                ]
+            )
+            self._network_queues.clear()
         return finished
 
     def _leave(self, jobs: Sequence[Job]) -> None:
@@ -296,14 +308,16 @@ class Engine:
                 self._settle(job, step)
                 continue
             steps.append((job, step))
-            if job.key is not None and job.past.found is not None:
+            if job.key is not None and job.resume_state.stored is not None:
                 record = after(job.row, step.record)
-                writes.append((job.key, job.past.found, record))
+                writes.append((job.key, job.resume_state.stored, record))
             elif step.chain_write is not None:
                 writes.append(step.chain_write)
         saved = iter(self._save(writes))
         for job, step in steps:
-            is_stored = job.past.found is not None or step.chain_write is not None
+            is_stored = (
+                job.resume_state.stored is not None or step.chain_write is not None
+            )
             won = next(saved) if is_stored else True
             if won is True:
                 self._settle(job, self._conclude(job, step))
@@ -315,7 +329,7 @@ class Engine:
     def _finish(self, job: Job) -> Step | CarryoverError:
         try:
             ahead = job.run.ahead()
-            return self.transitions.finish(job.call, job.row, job.past, ahead)
+            return self.transitions.complete(job.call, job.row, job.resume_state, ahead)
         except CarryoverError as error:
             return error
         except Exception:
@@ -323,7 +337,9 @@ class Engine:
 
     def _conclude(self, job: Job, step: Step) -> Result:
         try:
-            return self.transitions.conclude(job.call, job.row, job.past, step)
+            return self.transitions.seal_state(
+                job.call, job.row, job.resume_state, step
+            )
         except Exception:
             return log_defect("the answer of a row")
 
@@ -356,13 +372,13 @@ class Engine:
 
         A defect of a network, of the store or of a row's rules does not come here.
         """
-        self._lanes.clear()
+        self._network_queues.clear()
         for job in [*self._open, *self.queue.clear()]:
             job.settle(defect_error())
         self._open.clear()
 
     def _settle(self, job: Job, result: Result) -> None:
-        """Settle a job that was taken in, and let the next of its session go on."""
+        """Settle a job that was taken in, and let the next of its session continue."""
         self._open.discard(job)
         self.queue.settled(job)
         job.settle(result)

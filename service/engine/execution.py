@@ -1,7 +1,7 @@
 """One call of a network: the next timesteps of several runs, whatever their lengths.
 
 Gathers events and memories, runs the program, hands outputs and memories back. Knows
-neither sessions nor stores, nor which runs come next in a tick: `service.engine.lane`
+neither sessions nor stores, nor which runs come next in a tick: `network_queue`
 does.
 """
 
@@ -22,7 +22,7 @@ from service.errors import DeadlineExceeded, NonFiniteResult
 from service.registry.backends.base import Signature
 from service.registry.catalog import Model
 
-# A runtime sees so many rows at most when it plans a call; no call takes more.
+# Maximum rows a runtime sees when it plans a call; no call takes more.
 MAX_PLANNED_ROWS = 1024
 ONES = np.ones(MAX_PLANNED_ROWS, np.int32)
 
@@ -30,17 +30,17 @@ ONES = np.ones(MAX_PLANNED_ROWS, np.int32)
 def advance_runs(
     model: Model, signature: Signature, runs: Sequence[Run], timesteps: int
 ) -> set[int]:
-    """Advance runs together by up to so many timesteps each.
+    """Advance runs together by a maximum number of timesteps each.
 
     Args:
         model: The network.
         signature: `advance`, or `explain` for the gates too.
-        runs: Whose next events to absorb; each has at least one left.
+        runs: The runs to advance; each has at least one event left.
         timesteps: Most of them a run takes; one with fewer left takes those.
 
     Returns:
-        Positions of the runs whose outputs or memory are not finite numbers; those
-        did not advance.
+        Positions of the runs with outputs or memory that are not finite; those did
+        not advance.
     """
     tensors = split_memory(gather_memory(model, runs), model)
     if timesteps == 1:
@@ -69,7 +69,7 @@ def advance_batch(
     deadline: float = math.inf,
     is_last_only: bool = False,
 ) -> list[Advanced | NonFiniteResult]:
-    """Advance sequences to their ends, together; other requests go on in between.
+    """Advance sequences to their ends, together; other requests run in between.
 
     Args:
         model: The network.
@@ -83,7 +83,7 @@ def advance_batch(
         DeadlineExceeded: It has come.
 
     Returns:
-        For each what came out, or why that is nothing to go on with.
+        For each its results, or the error that stopped it.
     """
     runs = [Run(s, m, is_last_only) for s, m in zip(sequences, memories, strict=True)]
     waiting, failed = deque(runs), set[Run]()
@@ -118,7 +118,7 @@ def non_finite_error() -> NonFiniteResult:
 
 
 def gather_events(runs: Sequence[Run], lengths: Sequence[int]) -> np.ndarray:
-    """Stack the runs' next events, zeros behind the shorter ones.
+    """Stack the runs' next events, zeros after the shorter ones.
 
     Returns:
         Of shape (batch, timesteps) or (batch, timesteps, columns).
@@ -191,9 +191,9 @@ def find_bad(arrays: Sequence[np.ndarray], lengths: Sequence[int]) -> set[int]:
 
 
 def is_surely_finite(array: np.ndarray) -> bool:
-    """Tell in one pass, without a temporary array, that every number is finite.
+    """Test in one pass, without a temporary array, whether all numbers are finite.
 
-    A NaN or an infinity shows in the sum of squares. So may finite numbers whose
-    squares overflow: then a closer look is needed.
+    A NaN or an infinity shows in the sum of squares. So may finite numbers with
+    squares that overflow: then a closer look is needed.
     """
     return math.isfinite(np.vdot(array, array))

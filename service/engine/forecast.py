@@ -33,7 +33,7 @@ from service.sessions.lifecycle import SessionKey, live
 from service.sessions.preconditions import StoredSession
 from service.sessions.tokens.cipher import OpenedToken
 
-# The memory tensor that holds what a network told of the event to come.
+# The memory tensor that contains a network's prediction of the next event.
 EXPECTED = "expected"
 
 
@@ -60,7 +60,7 @@ class Forecast(NamedTuple):
 
 
 def check_forecastable(model: Model) -> None:
-    """Refuse a model whose output is not its next input.
+    """Refuse a model that does not predict its own input.
 
     Raises:
         CannotForecast: With the reason.
@@ -106,9 +106,9 @@ def forecast(
     """Continue rows without committing anything.
 
     Args:
-        engine: Whose sessions and rules hold.
+        engine: Engine with the sessions and the rules.
         call: What the rows share.
-        rows: The rows. One without events continues its memory as it is.
+        rows: The rows. One without events continues its unchanged memory.
         plan: What is asked for.
         deadline: When to give up, by `time.monotonic`.
 
@@ -127,8 +127,14 @@ def forecast(
             results[k] = error
         except Exception:
             results[k] = log_defect("the beginning of a forecast")
-    for model in {id(past.model): past.model for past in pasts.values()}.values():
-        own = {k: past for k, past in pasts.items() if past.model is model}
+    for model in {
+        id(resume_state.model): resume_state.model for resume_state in pasts.values()
+    }.values():
+        own = {
+            k: resume_state
+            for k, resume_state in pasts.items()
+            if resume_state.model is model
+        }
         try:
             results |= walk(model, rows, own, plan, deadline)
         except DeadlineExceeded:
@@ -152,19 +158,21 @@ def find(
         for row in rows
     ]
     keys = list(dict.fromkeys(n.key for n in named if isinstance(n, Named) and n.key))
-    found: dict[bytes | None, StoredSession | CarryoverError | None] = {None: None}
+    stored: dict[bytes | None, StoredSession | CarryoverError | None] = {None: None}
     try:
-        found.update(zip(keys, engine.sessions.load(keys) if keys else [], strict=True))
+        stored.update(
+            zip(keys, engine.sessions.load(keys) if keys else [], strict=True)
+        )
     except CarryoverError as error:
-        found.update(dict.fromkeys(keys, error))
+        stored.update(dict.fromkeys(keys, error))
     except Exception:
-        found.update(dict.fromkeys(keys, log_defect("a read of the store")))
+        stored.update(dict.fromkeys(keys, log_defect("a read of the store")))
     sources: list[Source | CarryoverError] = []
     for name in named:
         if isinstance(name, CarryoverError):
             sources.append(name)
             continue
-        own = found[name.key]
+        own = stored[name.key]
         sources.append(own if isinstance(own, CarryoverError) else (own, name.opened))
     return sources
 
@@ -175,7 +183,7 @@ def recall(
     """Find what a row continues.
 
     Args:
-        engine: Whose rules hold.
+        engine: Engine with the rules.
         call: What the rows share.
         row: The row.
         source: What was found of it.
@@ -187,27 +195,30 @@ def recall(
         raise row.error
     if isinstance(source, CarryoverError):
         raise source
-    found, opened = source
-    if row.session is not None and found is not None and found.record is None:
+    stored, opened = source
+    if row.session is not None and stored is not None and stored.record is None:
         name = SessionKey(call.tenant, call.model.manifest.name, row.session)
-        live(name, found)  # raises: a forecast does not begin a session
-    past = engine.transitions.decide(call, row, found, opened)
-    if past.tensors is None and not len(past.sequence):
-        raise nothing_to_continue(past)
-    check_forecastable(past.model)
-    if not len(past.sequence) and EXPECTED not in past.model.manifest.memory:
+        live(name, stored)  # raises: a forecast does not begin a session
+    resume_state = engine.transitions.resume_by_rules(call, row, stored, opened)
+    if resume_state.tensors is None and not len(resume_state.sequence):
+        raise nothing_to_continue(resume_state)
+    check_forecastable(resume_state.model)
+    if (
+        not len(resume_state.sequence)
+        and EXPECTED not in resume_state.model.manifest.memory
+    ):
         raise EmptySequence(
-            f"{past.model.manifest.name} does not remember what it expects next. Send "
+            f"{resume_state.model.manifest.name} does not remember what it expects next. Send "
             "at least one event with the row."
         )
-    return past
+    return resume_state
 
 
-def nothing_to_continue(past: ResumeState) -> EmptySequence:
+def nothing_to_continue(resume_state: ResumeState) -> EmptySequence:
     """Return the error of a row that has neither a memory nor events."""
-    if past.is_reset:
+    if resume_state.is_reset:
         return EmptySequence(
-            f"the row has no events, and its memory is version {past.migrated_from}'s: "
+            f"the row has no events, and its memory is version {resume_state.migrated_from}'s: "
             "the policy of this model is reset, so the sequence restarts at its next "
             "event. Send at least one event."
         )
@@ -247,11 +258,13 @@ def walk(
             results |= failed
             paths = {k: own for k, own in paths.items() if k not in failed}
     for k, own in paths.items():
-        past, row = pasts[k], rows[k]
+        resume_state, row = pasts[k], rows[k]
         num_events = len(row.sequence) if isinstance(row, Row) else 0
-        step = (past.record.step if past.record else 0) + num_events
+        step = (resume_state.record.step if resume_state.record else 0) + num_events
         shown = own if plan.samples is not None else own[:1]
-        results[k] = Forecast(model, step, shown, past.migrated_from, past.is_reset)
+        results[k] = Forecast(
+            model, step, shown, resume_state.migrated_from, resume_state.is_reset
+        )
     return results
 
 
@@ -266,18 +279,26 @@ def begin_paths(
 ) -> dict[int, Path | CarryoverError]:
     """Run the rows' own events, and note what the network expects after them."""
     begun: dict[int, Path | CarryoverError] = {}
-    running = {k: past for k, past in pasts.items() if len(past.sequence)}
-    for k, past in pasts.items():
+    running = {
+        k: resume_state
+        for k, resume_state in pasts.items()
+        if len(resume_state.sequence)
+    }
+    for k, resume_state in pasts.items():
         if k not in running:
             begun[k] = Path(
-                (), (), 0.0, past.tensors, read_expected(model, past.tensors)
+                (),
+                (),
+                0.0,
+                resume_state.tensors,
+                read_expected(model, resume_state.tensors),
             )
     if running:
         advanced = advance_batch(
             model,
             "advance",
-            [past.sequence for past in running.values()],
-            [past.tensors for past in running.values()],
+            [resume_state.sequence for resume_state in running.values()],
+            [resume_state.tensors for resume_state in running.values()],
             deadline=deadline,
             is_last_only=True,
         )
@@ -291,7 +312,7 @@ def begin_paths(
 
 
 def read_expected(model: Model, tensors: bytes | None) -> np.ndarray:
-    """Read from a memory what was told of the event to come."""
+    """Read from a memory the prediction of the next event."""
     packed = np.frombuffer(tensors or model.no_memory, model.memory_dtype)[None]
     expected: np.ndarray = split_memory(packed, model)[EXPECTED][0]
     return expected

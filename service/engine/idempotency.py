@@ -1,8 +1,8 @@
-"""Idempotency keys: how a client names a request, so that a repeat can be told.
+"""Idempotency keys: the name of a request, by which a repeat is recognised.
 
 `Idempotency-Key` of draft-ietf-httpapi-idempotency-key-header-07: a structured-field
 String, that is quoted; without quotes it is taken as well. A request's fingerprint
-tells a repeat from another request under the same key. Knows no HTTP and no store.
+distinguishes a repeat from another request under the same key.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def fingerprint_request(body: bytes, *scope: str) -> bytes:
     """Digest what a request asks for: the JSON, not how it was written.
 
     Args:
-        body: The body; JSON whose keys stand in another order is the same request.
+        body: The body; JSON with its keys in another order is the same request.
         *scope: What the address says: the call, the version it names.
     """
     digest = blake2b(digest_size=FINGERPRINT_BYTES)
@@ -65,7 +65,7 @@ def fingerprint_request(body: bytes, *scope: str) -> bytes:
 
 
 def canonical(body: bytes) -> bytes:
-    """Write JSON in one form; what has none (a number too large) stays as it is."""
+    """Write JSON in one form; what has none (a number too large) is not changed."""
     try:
         return msgspec.json.encode(msgspec.json.decode(body), order="sorted")
     except (msgspec.MsgspecError, ValueError, RecursionError, OverflowError):
@@ -73,7 +73,7 @@ def canonical(body: bytes) -> bytes:
 
 
 def name_key(key: str) -> bytes:
-    """Digest a key, as it is stored."""
+    """Digest a key, for storing it."""
     return blake2b(key.encode(), digest_size=FINGERPRINT_BYTES).digest()
 
 

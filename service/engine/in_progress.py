@@ -1,7 +1,7 @@
 """Requests that run now in this process, by their idempotency keys.
 
-A repeat that arrives while the first still runs is told so. Between processes nothing
-is told: both compute, one commits, and the other finds its stored answer.
+A repeat that arrives while the first still runs is refused. Other processes do not know
+of it: both compute, one commits, and the other finds its stored answer.
 """
 
 from __future__ import annotations
@@ -30,13 +30,13 @@ class InProgress:
         """Hold the keys of rows for as long as the context lasts.
 
         Yields:
-            The rows; those whose key another request holds are refused.
+            The rows; those with a key that another request holds are refused.
         """
         own: set[Name] = set()
         try:
             with self._lock:
-                held = [self._hold(tenant, model, row, own) for row in rows]
-            yield held
+                accepted = [self._hold(tenant, model, row, own) for row in rows]
+            yield accepted
         finally:
             with self._lock:
                 self._names -= own

@@ -12,7 +12,7 @@ from service.engine.rows import Result, Row
 
 
 class Submission:
-    """Jobs whose results one caller waits for.
+    """Jobs that one caller waits for.
 
     Attributes:
         num_pending: How many have no result yet.
@@ -40,7 +40,7 @@ class Submission:
             self._event.wait()
 
     def wake(self) -> None:
-        """Wake the caller: its jobs are done, or it is to go on with the ticks."""
+        """Wake the caller: its jobs are done, or it is to run the ticks."""
         if self._event is not None:
             self._event.set()
 
@@ -49,7 +49,7 @@ class Flow:
     """A request's share of the engine's time.
 
     Args:
-        tenant: Whose request it is.
+        tenant: Tenant of the request.
         num_rows: How many rows it has.
         num_events: How many events they have in all.
 
@@ -95,7 +95,7 @@ class Job:
         call: What the rows of its request share.
         row: The row.
         flow: Of its request.
-        submission: Whom to tell of the result.
+        submission: What to notify of the result.
         began: When it was sent, by `time.monotonic`.
         deadline: When its client stops waiting, by the same clock.
         named: What it comes with.
@@ -103,14 +103,14 @@ class Job:
     Attributes:
         key: Names its session in the store, or its token's chain; None without one.
         opened: What its token holds, if it came with one.
-        past: What it continues; set by `begin`.
+        resume_state: What it continues; set by `begin`.
         is_begun: Whether its memory was found.
         num_charged: Events its request was charged for.
         run: How far it has come; set by `begin`.
         result: Its outcome or error, at the end.
     """
 
-    past: ResumeState
+    resume_state: ResumeState
     run: Run
 
     __slots__ = (
@@ -122,8 +122,8 @@ class Job:
         "key",
         "num_charged",
         "opened",
-        "past",
         "result",
+        "resume_state",
         "row",
         "run",
         "submission",
@@ -151,11 +151,13 @@ class Job:
         self.key, self.opened = named
         self.result: Result | None = None
 
-    def begin(self, past: ResumeState) -> None:
+    def begin(self, resume_state: ResumeState) -> None:
         """Start, or start over, from a memory."""
-        self.past = past
+        self.resume_state = resume_state
         self.is_begun, self.num_charged = True, 0
-        self.run = Run(past.sequence, past.tensors, self.row.is_last_only)
+        self.run = Run(
+            resume_state.sequence, resume_state.tensors, self.row.is_last_only
+        )
 
     def settle(self, result: Result) -> None:
         """Give it its result."""

@@ -27,14 +27,14 @@ from service.sessions.record import Session, Tombstone
 
 
 def find_answer(
-    call: Call, row: Row, found: StoredSession, since: float
+    call: Call, row: Row, stored: StoredSession, since: float
 ) -> Outcome | None:
     """Find the answer a row has had already.
 
     Args:
         call: What the rows of the request share.
         row: The row.
-        found: What the store holds for its session.
+        stored: What the store has for its session.
         since: Answers stored before this instant count no more.
 
     Returns:
@@ -43,7 +43,7 @@ def find_answer(
     Raises:
         IdempotencyMismatch: Its key was used for another request.
     """
-    record = found.record
+    record = stored.record
     if not isinstance(record, Session | Tombstone) or not record.answers:
         return None
     if row.key is not None:

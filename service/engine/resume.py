@@ -1,4 +1,4 @@
-"""The past of a row: the memory it continues, and what is to be run from there.
+"""Resume state of a row: the memory it continues, and the events to run from there.
 
 Knows neither stores nor the rules of admission; `service.engine.transition` does.
 """
@@ -36,22 +36,22 @@ NAMELESS = Named(None)
 
 
 class ResumeState(Value, frozen=True, eq=False):
-    """What a row continues: as found in the store, the live part of it, and by whom.
+    """What a row continues: the stored session, its live record, and the model.
 
     Args:
-        found: What the store holds; None for a row without a session.
+        stored: What the store has; None for a row without a session.
         record: The memory it continues; None begins a sequence.
         model: The version that advances it.
-        sequence: What to run: the row's events, behind those that are replayed.
+        sequence: What to run: the row's events, after those that are replayed.
         num_replayed: How many events rebuild the memory first; 0 where `record` is
-            continued as it is.
-        migrated_from: The version that made the memory, where another goes on.
+            continued unchanged.
+        migrated_from: The version that made the memory, where another continues.
         is_reset: Whether a live memory was dropped.
-        opened: What the token held that the client sent, if it did.
+        opened: Content of the token that the client sent, if it did.
         chain: What the store has of that token's chain, if it keeps chains.
     """
 
-    found: StoredSession | None
+    stored: StoredSession | None
     record: Session | None
     model: Model
     sequence: np.ndarray
@@ -81,7 +81,7 @@ class ResumeState(Value, frozen=True, eq=False):
         From a former life only those that have a key: an answer to a step holds for
         the memory that took it.
         """
-        kept = None if self.found is None else self.found.record
+        kept = None if self.stored is None else self.stored.record
         if not isinstance(kept, Session | Tombstone) or not kept.answers:
             return b""
         return kept.answers if self.record is not None else keep_named(kept.answers)
@@ -90,7 +90,7 @@ class ResumeState(Value, frozen=True, eq=False):
 def resolve_start(
     chosen: Continuation,
     row: Row,
-    found: StoredSession | None,
+    stored: StoredSession | None,
     record: Session | None,
     model: Model,
 ) -> ResumeState:
@@ -99,18 +99,18 @@ def resolve_start(
     Args:
         chosen: How its memory is continued.
         row: The row.
-        found: What the store holds for its session; None without a session.
+        stored: What the store has for its session; None without a session.
         record: The memory it continues, as admitted; None begins a sequence.
         model: The version that encoded the row's events.
     """
     is_kept = chosen.history is None and not chosen.is_reset
     if is_kept and chosen.model is model:
-        return ResumeState(found, record, model, row.sequence)
+        return ResumeState(stored, record, model, row.sequence)
     sequence = encode_for(row, chosen.model, model)
     if record is None or is_kept:
-        return ResumeState(found, record, chosen.model, sequence)
+        return ResumeState(stored, record, chosen.model, sequence)
     migrated = ResumeState(
-        found, record, chosen.model, sequence, migrated_from=record.model_version
+        stored, record, chosen.model, sequence, migrated_from=record.model_version
     )
     if chosen.history is None:
         return migrated.replace(record=None, is_reset=True)
@@ -120,23 +120,23 @@ def resolve_start(
     )
 
 
-def check_statics(past: ResumeState) -> ResumeState:
-    """Refuse a beginning that lacks a value the events after it go on with.
+def check_statics(resume_state: ResumeState) -> ResumeState:
+    """Refuse a beginning that lacks a value that later events continue with.
 
     Raises:
         InvalidEvent: The first event leaves a static field out.
     """
-    if past.tensors is not None or not len(past.sequence):
-        return past
-    for name, column in past.model.encoder.statics.items():
-        if np.isnan(past.sequence[0, column]):
+    if resume_state.tensors is not None or not len(resume_state.sequence):
+        return resume_state
+    for name, column in resume_state.model.encoder.statics.items():
+        if np.isnan(resume_state.sequence[0, column]):
             raise InvalidEvent(
                 f"sequence[0] lacks {name}; expected it in the first event of a "
-                f"sequence, as the events after it go on with its value. Send {name} "
+                f"sequence, as later events continue with its value. Send {name} "
                 "with the first event.",
                 position=0,
             )
-    return past
+    return resume_state
 
 
 def encode_for(row: Row, model: Model, encoded_by: Model) -> np.ndarray:

@@ -28,7 +28,7 @@ class Row(Value, frozen=True, eq=False):
         token: Sealed memory the client sent back, if any.
         seal_memory: Whether the client holds the memory: the outcome has a token.
         at: The step the client believes the session is at.
-        start: Whether the session is to begin anew.
+        start: Whether the session is to begin again.
         end: Whether the session ends with this row.
         ttl_seconds: Idle lifetime asked for the session, or lifetime of the token.
         key: Idempotency key of the request, for a row of a session, if it has one.
@@ -43,7 +43,7 @@ class Row(Value, frozen=True, eq=False):
         plain: Memory the client sent back in the open, if any.
         is_plain: Whether the client wants it so: the outcome has it, and no token.
         is_strict: Whether `start` alone begins the session: without it the session must
-            be live, and with it a live one begins anew.
+            be live, and with it a live one restarts.
     """
 
     sequence: np.ndarray
@@ -94,11 +94,11 @@ class Outcome(Value, frozen=True):
         version: The model version that advanced it.
         migrated_from: The version that made its memory before, where another one has
             taken it over with this row.
-        is_reset: Whether that memory was dropped, and the sequence began anew.
+        is_reset: Whether that memory was dropped, and the sequence restarted.
         is_replayed: Whether this is the stored answer to an earlier request.
         model: The model of `version`; None in an answer just read from a store.
         plain: The memory in the open, where the client holds it so.
-        is_restarted: Whether the session was live and began anew.
+        is_restarted: Whether the session was live and was restarted.
     """
 
     outputs: dict[str, np.ndarray]

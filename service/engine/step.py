@@ -1,4 +1,4 @@
-"""What a row came to: its outcome, and the records that are stored before it is shown.
+"""Completed step of a row: its outcome, and the records stored before it is sent.
 
 It does not know stores, nor how rows are batched.
 """
@@ -36,12 +36,12 @@ def after(row: Row, record: Session) -> Session | Tombstone:
 
 
 def form_outcome(
-    row: Row, past: ResumeState, ahead: Advanced, step: int, expires_at: float
+    row: Row, resume_state: ResumeState, ahead: Advanced, step: int, expires_at: float
 ) -> Outcome:
     """Form a row's outcome; the outputs of a replayed history are not the row's."""
     outputs = ahead.outputs
-    if past.num_replayed:
-        own = len(past.own)
+    if resume_state.num_replayed:
+        own = len(resume_state.own)
         outputs = {name: out[-own:] for name, out in outputs.items()}
     # What is in the open does not expire: nothing would hold the client to it.
     is_sealed = row.seal_memory and not row.is_plain
@@ -51,11 +51,11 @@ def form_outcome(
         step > len(row.sequence),
         step,
         expires_at if is_held else None,
-        version=past.model.manifest.version,
-        migrated_from=past.migrated_from,
-        is_reset=past.is_reset,
-        model=past.model,
+        version=resume_state.model.manifest.version,
+        migrated_from=resume_state.migrated_from,
+        is_reset=resume_state.is_reset,
+        model=resume_state.model,
         is_restarted=row.start
-        and past.found is not None
-        and isinstance(past.found.record, Session),
+        and resume_state.stored is not None
+        and isinstance(resume_state.stored.record, Session),
     )

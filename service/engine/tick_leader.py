@@ -1,4 +1,4 @@
-"""Whose turn it is to run the engine's ticks: a caller's, never a thread's of its own.
+"""Leader and followers: waiting callers run the engine's ticks; there is no thread.
 
 A caller that waits for its jobs runs ticks, for everybody's jobs, unless another
 caller does so already; when its own are done it hands over to one that still waits. So
@@ -23,7 +23,7 @@ class TickLeader:
 
     def __init__(self, tick: Callable[[], None]) -> None:
         self._tick = tick
-        # Held while others go on, but never waited for.
+        # Kept while other requests run, but never waited for.
         self._leading = make_brief_lock()
         self._waiting: dict[int, Submission] = {}
 

@@ -1,8 +1,8 @@
-"""Transitions: what a row continues from, and what it leaves behind.
+"""The rules of a row's step: what it resumes from, and the record it ends in.
 
 The rules of one row's step, free of stores and batches: whether it was answered before,
 which memory it may advance, by which network, the record that takes the memory's place,
-and what its client is told. Knows nothing of HTTP, of how rows are batched, or where
+and what its client receives. Knows nothing of HTTP, of how rows are batched, or where
 records are stored.
 """
 
@@ -51,10 +51,10 @@ class Transitions:
     """The rules of a step, with the keys, lifetimes and the clock they need.
 
     Args:
-        seal: Seals memory held by clients.
+        seal: Encrypts memory kept by clients.
         lifetimes: Default lifetimes.
         clock: Seconds since 1970.
-        retention: What sessions keep beside their memory.
+        retention: What sessions keep in addition to their memory.
         catalog: The served models, to find other versions in.
         is_clock_trusted: Whether the clock may be followed in what cannot be undone;
             asked where an answer looks too old to be kept.
@@ -104,11 +104,11 @@ class Transitions:
         except Exception:
             return log_defect("the opening of a token")
 
-    def begin(
+    def resume(
         self,
         call: Call,
         row: Row,
-        found: StoredSession | None,
+        stored: StoredSession | None,
         opened: OpenedToken | None = None,
     ) -> ResumeState | Outcome:
         """Decide what a row continues.
@@ -116,7 +116,7 @@ class Transitions:
         Args:
             call: What the rows of the request share.
             row: The row.
-            found: What the store has under its name; None without one.
+            stored: What the store has under its name; None without one.
             opened: What its token holds, as `name` returned it.
 
         Returns:
@@ -125,46 +125,46 @@ class Transitions:
         Raises:
             CarryoverError: It may not continue; see `service.sessions.preconditions`.
         """
-        if row.session is None or found is None:
-            return self.decide(call, row, found, opened)
-        if usual := continue_usual(call, row, found):
+        if row.session is None or stored is None:
+            return self.resume_by_rules(call, row, stored, opened)
+        if usual := continue_usual(call, row, stored):
             return usual
-        answered = self._find_answer(call, row, found)
-        return self.decide(call, row, found) if answered is None else answered
+        answered = self._find_answer(call, row, stored)
+        return self.resume_by_rules(call, row, stored) if answered is None else answered
 
-    def decide(
+    def resume_by_rules(
         self,
         call: Call,
         row: Row,
-        found: StoredSession | None,
+        stored: StoredSession | None,
         opened: OpenedToken | None = None,
     ) -> ResumeState:
-        """Decide what a new row continues, by all the rules; see `begin`."""
+        """Decide what a new row continues, by all the rules; see `resume`."""
         chain: StoredSession | None = None
         if row.session is None:
-            chain, found = found, None
-            found_or_sent = self._read_sent(call, row, opened)
+            chain, stored = stored, None
+            stored_or_sent = self._read_sent(call, row, opened)
         else:
-            found_or_sent = found or NEVER_SEEN
-        chosen = self._choose(call, row, found_or_sent.record)
+            stored_or_sent = stored or NEVER_SEEN
+        chosen = self._choose(call, row, stored_or_sent.record)
         continued = check_preconditions(
-            found_or_sent,
+            stored_or_sent,
             network=chosen.network if chosen else call.model.fingerprint,
             start=row.start,
             at=row.at,
             is_strict=row.is_strict,
         )
         if chosen is None:
-            past = ResumeState(found, continued, call.model, row.sequence)
+            resume_state = ResumeState(stored, continued, call.model, row.sequence)
         else:
-            past = resolve_start(chosen, row, found, continued, call.model)
-        check_statics(past)
+            resume_state = resolve_start(chosen, row, stored, continued, call.model)
+        check_statics(resume_state)
         if opened is None:
-            return past
+            return resume_state
         if chain is not None:
-            use = self._name_use(call, row, is_reset=past.is_reset)
+            use = self._name_use(call, row, is_reset=resume_state.is_reset)
             check_use(chain, opened.record.step, use)
-        return past.replace(opened=opened, chain=chain)
+        return resume_state.replace(opened=opened, chain=chain)
 
     def _read_sent(
         self, call: Call, row: Row, opened: OpenedToken | None
@@ -179,15 +179,15 @@ class Transitions:
         return StoredSession(0, record)
 
     def _find_answer(
-        self, call: Call, row: Row, found: StoredSession
+        self, call: Call, row: Row, stored: StoredSession
     ) -> Outcome | None:
         """Find the answer to a row that is a repeat, and the version that gave it."""
         if row.key is None and row.at is None:
             return None
-        record = found.record
+        record = stored.record
         kept = record.answers if isinstance(record, Session | Tombstone) else b""
         since = self._find_oldest(kept, self._clock())
-        outcome = find_answer(call, row, found, since)
+        outcome = find_answer(call, row, stored, since)
         if outcome is None:
             return None
         served = self._catalog.family(call.model)
@@ -251,14 +251,16 @@ class Transitions:
                 raise
             return None
 
-    def finish(self, call: Call, row: Row, past: ResumeState, ahead: Advanced) -> Step:
+    def complete(
+        self, call: Call, row: Row, resume_state: ResumeState, ahead: Advanced
+    ) -> Step:
         """Form the record of a sequence's memory after a row, and its outcome.
 
         Raises:
             AnswerTooLarge: The row has an idempotency key, and a session has no room
                 for its answer; the row is not to be applied.
         """
-        before, now, model = past.record, self._clock(), past.model
+        before, now, model = resume_state.record, self._clock(), resume_state.model
         is_stored = row.session is not None
         if row.ttl_seconds is not None:
             idle = row.ttl_seconds
@@ -270,7 +272,7 @@ class Transitions:
             idle = self._lifetimes.token_seconds
         step = len(row.sequence) + (0 if before is None else before.step)
         expires_at = now + idle
-        outcome = form_outcome(row, past, ahead, step, expires_at)
+        outcome = form_outcome(row, resume_state, ahead, step, expires_at)
         record = Session(
             step,
             model.manifest.version,
@@ -280,15 +282,17 @@ class Transitions:
             expires_at,
             idle,
             ahead.tensors,
-            past.own[-1].tobytes() if is_stored else b"",
+            resume_state.own[-1].tobytes() if is_stored else b"",
         )
         if not is_stored:
-            return self._seal_later(call, row, past, Step(outcome, record))
-        if self._is_more_kept or is_repeatable(row, past):
-            record = self._keep(call, row, past, outcome, record)
+            return self._seal_later(call, row, resume_state, Step(outcome, record))
+        if self._is_more_kept or is_repeatable(row, resume_state):
+            record = self._keep(call, row, resume_state, outcome, record)
         return Step(outcome, record)
 
-    def _seal_later(self, call: Call, row: Row, past: ResumeState, step: Step) -> Step:
+    def _seal_later(
+        self, call: Call, row: Row, resume_state: ResumeState, step: Step
+    ) -> Step:
         """Note which chain a row's token continues, where it gets one.
 
         A sequence that is reset begins another chain, and its token of the old one is
@@ -296,27 +300,32 @@ class Transitions:
         """
         if not row.seal_memory or row.is_plain:
             return step
-        sent, newest, until = past.opened, step.record, 0.0
+        sent, newest, until = resume_state.opened, step.record, 0.0
         chain = old = sent.chain if sent else begin_chain()
         if not self._seal.has_chains:
-            return step.replace(chain=begin_chain() if past.is_reset else chain)
-        use = self._name_use(call, row, is_reset=past.is_reset)
+            return step.replace(chain=begin_chain() if resume_state.is_reset else chain)
+        use = self._name_use(call, row, is_reset=resume_state.is_reset)
         if sent is not None:
             until = sent.record.expires_at
-            if past.is_reset:  # a repeat of this row has to name the same chain
+            if resume_state.is_reset:  # a repeat of this row has to name the same chain
                 chain = use.digest
                 newest = newest.replace(step=sent.record.step + len(row.sequence))
-        found = past.chain or NEVER_SEEN
+        stored = resume_state.chain or NEVER_SEEN
         name = name_chain(old, call.tenant, call.model.manifest.name)
-        write = name, found, note_newest(found, use, newest, until)
+        write = name, stored, note_newest(stored, use, newest, until)
         return step.replace(chain=chain, chain_write=write)
 
     def _keep(
-        self, call: Call, row: Row, past: ResumeState, outcome: Outcome, record: Session
+        self,
+        call: Call,
+        row: Row,
+        resume_state: ResumeState,
+        outcome: Outcome,
+        record: Session,
     ) -> Session:
-        """Add what a session keeps beside its memory."""
-        before, retention, own = past.record, self._retention, past.own
-        answers, snapshots, history = past.answers, b"", b""
+        """Add what a session keeps in addition to its memory."""
+        before, retention, own = resume_state.record, self._retention, resume_state.own
+        answers, snapshots, history = resume_state.answers, b"", b""
         if answers or row.key is not None or row.at is not None:
             answers = keep_answer(
                 call,
@@ -335,13 +344,15 @@ class Transitions:
         if retention.policies.of(call.model.manifest.name) == "replay":
             history = append_events(
                 before.history if before else None,
-                past.model.schema,
+                resume_state.model.schema,
                 own.tobytes(),
                 max_bytes=retention.history_events * own[0].nbytes,
             )
         return record.replace(answers=answers, snapshots=snapshots, history=history)
 
-    def conclude(self, call: Call, row: Row, past: ResumeState, step: Step) -> Result:
+    def seal_state(
+        self, call: Call, row: Row, resume_state: ResumeState, step: Step
+    ) -> Result:
         """Return the outcome of a row that is stored, with the memory its client holds.
 
         The memory is in the open, or sealed.
@@ -349,8 +360,8 @@ class Transitions:
         if not row.seal_memory:
             return step.outcome
         if row.is_plain:
-            record = step.record.replace(last_event=past.own[-1].tobytes())
-            plain = show_memory(record, past.model)
+            record = step.record.replace(last_event=resume_state.own[-1].tobytes())
+            plain = show_memory(record, resume_state.model)
             return step.outcome.replace(plain=plain)
         token = self._seal.seal(
             step.record,
@@ -361,10 +372,10 @@ class Transitions:
         return step.outcome.replace(token=token)
 
 
-def continue_usual(call: Call, row: Row, found: StoredSession) -> ResumeState | None:
+def continue_usual(call: Call, row: Row, stored: StoredSession) -> ResumeState | None:
     """Continue a row for which there is nothing to decide, as most are.
 
-    It begins a session that was never seen, or goes on with a live one by the network
+    It begins a session that was never seen, or continues a live one by the network
     that made its memory, and says nothing of itself. Any other: None.
 
     Raises:
@@ -372,17 +383,17 @@ def continue_usual(call: Call, row: Row, found: StoredSession) -> ResumeState | 
     """
     if row.start or row.at is not None or row.key is not None:
         return None
-    record = found.record
+    record = stored.record
     if record is None and not row.is_strict:
-        return check_statics(ResumeState(found, None, call.model, row.sequence))
+        return check_statics(ResumeState(stored, None, call.model, row.sequence))
     if isinstance(record, Session) and record.network == call.model.fingerprint:
-        return ResumeState(found, record, call.model, row.sequence)
+        return ResumeState(stored, record, call.model, row.sequence)
     return None
 
 
-def is_repeatable(row: Row, past: ResumeState) -> bool:
+def is_repeatable(row: Row, resume_state: ResumeState) -> bool:
     """Return whether answers are kept with the session: of this row, or of others."""
     if row.key is not None or row.at is not None:
         return True
-    held = past.found.record if past.found else None
-    return isinstance(held, Session | Tombstone) and bool(held.answers)
+    record = resume_state.stored.record if resume_state.stored else None
+    return isinstance(record, Session | Tombstone) and bool(record.answers)

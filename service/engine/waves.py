@@ -1,4 +1,4 @@
-"""Turns: in which order the rows of a request advance, and which are held back.
+"""Waves: rows of a request that may advance together, one wave after another.
 
 Rows of different sessions advance together; rows of one session one after another.
 """
@@ -29,15 +29,15 @@ def group_into_waves(rows: Sequence[Row | Refused]) -> list[list[int]]:
 
 
 def earlier_row_failed(session: str) -> CarryoverError:
-    """Tell that a row was held back, so that its session has no hole."""
+    """Return the error of a row after a failed one: it would leave a gap."""
     return EarlierRowFailed(
         f"an earlier row of session {session!r} in this request failed, so this one "
-        "was not applied. Mend that row, then send it and those after it again."
+        "was not applied. Fix that row, then send it and those after it again."
     )
 
 
 def contention_error(row: Row, seconds: float) -> CarryoverError:
-    """Tell a client that others kept changing its session."""
+    """Return the error of a session that others kept changing."""
     name = "the token's sequence" if row.session is None else f"session {row.session!r}"
     return SessionContended(
         f"{name} was changed by other requests each time this one was "

@@ -72,7 +72,7 @@ def has_older(section: bytes, since: float) -> bool:
 def append_answer(
     section: bytes, answer: Answer, bounds: Bounds, since: float
 ) -> bytes | None:
-    """Put an answer behind the others; the oldest leave for it.
+    """Append an answer, dropping the oldest to make room.
 
     Those not stored after the instant `since` leave too.
 
@@ -99,7 +99,7 @@ def append_answer(
 
 
 def prune(section: bytes, since: float) -> bytes:
-    """Drop the answers not stored after an instant; cheap where there are none."""
+    """Drop the answers not stored after an instant; cheap for a section without any."""
     if not section or STORED_AT.unpack_from(section, STORED_AT_OFFSET)[0] > since:
         return section
     return b"".join(

@@ -22,7 +22,7 @@ class Imported(NamedTuple):
 
     Attributes:
         step: How many events it has absorbed.
-        model_version: The version whose weights made it.
+        model_version: The version that made it.
         network: Fingerprint of those weights.
         tensors: Its tensors, as a record has them.
         last_event: Its newest event, as the network takes it; empty if unknown.

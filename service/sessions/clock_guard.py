@@ -1,4 +1,4 @@
-"""Guard that says whether the wall clock can be trusted with what cannot be undone.
+"""Clock guard: whether the wall clock is right enough to delete by it.
 
 It compares the wall clock with the time since the machine booted, which nobody sets. It
 keeps the last trusted reading in a file, so that a restart knows it too.
@@ -52,8 +52,8 @@ class ClockGuard:
     than an hour after it, has to keep its course first as well.
 
     Args:
-        path: File of the last trusted reading, shared by all workers. The one beside
-            it, `.candidate`, says since when a clock not yet trusted keeps its course.
+        path: File of the last trusted reading, shared by all workers. The one next
+            to it, `.candidate`, says since when an untrusted clock keeps its course.
         wall: Returns seconds since the epoch.
         uptime: Returns seconds since the boot.
         boot: Identifies the boot; empty where unknown.

@@ -32,7 +32,7 @@ class History(NamedTuple):
 def append_events(
     section: bytes | None, schema: bytes, events: bytes, *, max_bytes: int
 ) -> bytes:
-    """Put events behind those of a history.
+    """Append events to a history.
 
     Args:
         section: The history so far; None begins one. Empty where a session has none

@@ -61,7 +61,7 @@ def check_session_id(session: str) -> None:
 
 
 class SessionKey(NamedTuple):
-    """Whose session, of which model, by which id."""
+    """Key of a session: tenant, model and id."""
 
     tenant: str
     model: str
@@ -172,7 +172,7 @@ class Sessions:
         """Return a live session.
 
         Raises:
-            SessionNotFound: It was never seen, or was gone too long ago to tell.
+            SessionNotFound: It is not known; it may have been forgotten.
             SessionGone: It expired, was ended or was deleted.
             CorruptRecord: It cannot be read.
         """
@@ -209,7 +209,7 @@ class Sessions:
         """Look at up to `limit` sessions, live or not, in the order of their ids.
 
         Args:
-            after: Of whose tenant and model, and behind which id; "" begins.
+            after: Tenant, model, and the id after which to start; "" begins.
             prefix: What their ids begin with.
             limit: How many to look at, 1 or more; fewer are returned only at the end.
         """
@@ -247,7 +247,7 @@ class Sessions:
             The session as it was; None if its record could not be read.
 
         Raises:
-            SessionNotFound: It was never seen, or was gone too long ago to tell.
+            SessionNotFound: It is not known; it may have been forgotten.
             SessionGone: It was gone already.
             SessionContended: It kept being advanced meanwhile.
         """
@@ -264,7 +264,7 @@ class Sessions:
         return deleted[0]
 
     def sweep(self, limit: int) -> int:
-        """Forget up to `limit` sessions whose tombstones are old enough.
+        """Forget up to `limit` sessions with expired tombstones.
 
         Returns:
             How many were forgotten; fewer than `limit` means that none is left.
@@ -295,7 +295,7 @@ def live(key: SessionKey, found: StoredSession) -> Session:
     """Return the live session that was found.
 
     Raises:
-        SessionNotFound: It was never seen, or was gone too long ago to tell.
+        SessionNotFound: It is not known; it may have been forgotten.
         SessionGone: It expired, was ended or was deleted.
         CorruptRecord: It cannot be read.
     """

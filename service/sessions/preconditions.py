@@ -1,4 +1,4 @@
-"""The rules by which a row is let at a session's memory (never lost, never guessed).
+"""Preconditions of a row: whether it may advance a session's memory.
 
 A pure function of what was found and what the row says; it knows no store.
 """
@@ -45,7 +45,7 @@ def check_preconditions(
         network: Fingerprint of the network that would advance it.
         start: Whether the row asks for a new session.
         at: The step the client believes the session is at; None if it does not say.
-        is_strict: Whether `start` alone begins it, and begins a live one anew.
+        is_strict: Whether `start` alone begins it, and restarts a live one.
 
     Returns:
         The live session; None where a new one may start.
@@ -103,7 +103,7 @@ def check_step(step: int, at: int | None) -> None:
 
 
 def still_live(session: Session) -> SessionLive:
-    """Return the error of a session that is asked to begin while it goes on."""
+    """Return the error of a session that is asked to begin while it is live."""
     return SessionLive(
         f'the row says "start", but the session is live at step {session.step}. Leave '
         '"start" out to continue it, or delete it first.',
@@ -115,7 +115,7 @@ def wrong_network(record: Session) -> WrongNetwork:
     """Return the error of a memory that other weights made."""
     return WrongNetwork(
         f"this memory was made by other weights (version {record.model_version}) than "
-        "are served now and does not fit them. Begin the sequence anew with "
+        "are served now and does not fit them. Restart the sequence with "
         '"start": true (a session) or "memory": null, or serve the weights that made '
         "it.",
         step=record.step,
@@ -124,13 +124,13 @@ def wrong_network(record: Session) -> WrongNetwork:
 
 
 def not_started(record: Tombstone | None) -> SequenceNotStarted:
-    """Return the error of a sequence that goes on without having begun."""
-    mend = "Begin it with sequence_start."
+    """Return the error of a sequence that is continued but has not begun."""
+    fix = "Begin it with sequence_start."
     if record is None:
-        return SequenceNotStarted(f"the sequence has not begun. {mend}")
+        return SequenceNotStarted(f"the sequence has not begun. {fix}")
     at = format_time(record.at)
     return SequenceNotStarted(
-        f"the sequence {PAST[record.reason]} at {at}, at step {record.step}. {mend}",
+        f"the sequence {PAST[record.reason]} at {at}, at step {record.step}. {fix}",
         reason=record.reason,
         step=record.step,
         at=at,
@@ -141,11 +141,11 @@ PAST = {"expired": "expired", "ended": "was ended", "deleted": "was deleted"}
 
 
 def session_gone_error(tombstone: Tombstone) -> SessionGone:
-    """Return the error that tells when and where a session went."""
+    """Return the error with the time and step at which a session ended."""
     at = format_time(tombstone.at)
     return SessionGone(
         f"the session {PAST[tombstone.reason]} at {at}, at step {tombstone.step}. "
-        'Send "start": true to begin it anew.',
+        'Send "start": true to begin it again.',
         reason=tombstone.reason,
         step=tombstone.step,
         at=at,

@@ -1,9 +1,9 @@
-"""The stored form of a session's memory and of what is left of it when it is gone.
+"""Stored form of a session's memory, and of the tombstone after it.
 
 A record is a CRC-32 of all that follows it, a format and a kind byte, fixed fields
-and, for a session, its memory tensors; little-endian, no pickle. Behind them stand
-sections few sessions have: absent, they take no byte, and they are decoded only by who
-needs them (`answers`, `snapshots`, `history`). It does not know which tensors a
+and, for a session, its memory tensors; little-endian, no pickle. Optional
+sections follow: absent ones take no byte, and each is decoded only by the module that
+needs it (`answers`, `snapshots`, `history`). It does not know which tensors a
 network has, nor what is in a section: they are bytes.
 """
 
@@ -29,7 +29,7 @@ SESSION, TOMBSTONE = 0, 1
 # of format 2: size of the last event, which sections there are
 SESSION_FIELDS = Struct("<QQ16sddddIB")
 SESSION_FIELDS_1 = Struct("<QQ16sdddd")
-# The same behind format and kind, as it is written.
+# The same after format and kind, as written.
 SESSION_BODY = Struct("<BBQQ16sddddIB")
 TENSORS_AT = BODY_AT + SESSION_FIELDS.size
 TOMBSTONE_FIELDS = Struct("<BQd")  # index of the reason, step, at
@@ -226,5 +226,5 @@ def _decode_tombstone(value: bytes) -> Tombstone:
 def _corrupt(what: str) -> CorruptRecord:
     return CorruptRecord(
         f"a stored session cannot be read: {what}. It was not used. Delete the "
-        'session, or send "start": true to begin it anew.'
+        'session, or send "start": true to begin it again.'
     )

@@ -1,4 +1,4 @@
-"""Retention: what a session keeps beside its memory, and for how long.
+"""Retention: what a session keeps in addition to its memory, and for how long.
 
 Settings of the memory, as the rules of a step read them.
 """
@@ -14,7 +14,7 @@ from service.sessions.version_policy import Policies
 
 
 class Retention(NamedTuple):
-    """What a session keeps beside its memory.
+    """What a session keeps in addition to its memory.
 
     Attributes:
         snapshots: Earlier memories, to rewind it to; 0 keeps none.

@@ -1,7 +1,7 @@
 """Snapshots: the memories a session had at earlier steps, to rewind it to.
 
-A ring: of the last so many steps stored, the newest last. All are of the network that
-made the session's present memory; who brings a session to another network drops them.
+A ring of the last steps stored, the newest last; a setting bounds its length. All are
+of the network that made the session's present memory: a change of network drops them.
 The bytes are the `snapshots` section of a record.
 """
 

@@ -31,12 +31,12 @@ class MemoryDocument(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
 
     Args:
         model: Name of the model; may be left out.
-        model_version: The version whose weights made it; told, not asked: `network`
-            decides.
+        model_version: The version with the weights that made it; informative on
+            import: `network` decides.
         network: Fingerprint of those weights, in hexadecimal.
         step: How many events it has absorbed.
         last_event: The newest of them, as a client sends one; null if unknown.
-        ttl_seconds: Idle lifetime asked for; never told.
+        ttl_seconds: Idle lifetime asked for; never exported.
         memory: The tensors by name, each an array of numbers.
     """
 
@@ -50,7 +50,7 @@ class MemoryDocument(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
 
 
 def find_maker(record: Session, family: Sequence[Model]) -> Model | None:
-    """Find the served version whose weights made a memory, the newest if several."""
+    """Find the served version that made a memory, the newest if several."""
     makers = [model for model in family if model.fingerprint == record.network]
     return makers[-1] if makers else None
 
@@ -92,7 +92,7 @@ def read_memory(
     Raises:
         WrongNetwork: No served version's weights made it.
         InvalidMemory: A tensor is missing or unknown, has another shape, or holds what
-            is no finite float32; or it is another model's; or its event is none.
+            is not a finite float32; or its model or its event is a wrong one.
     """
     if document.model not in (None, model):
         raise InvalidMemory(

@@ -58,7 +58,7 @@ def read_json(data: bytes) -> MemoryDocument:
 
 
 def read_object(value: Any) -> MemoryDocument:
-    """Read a document from what JSON held.
+    """Read a document from parsed JSON.
 
     Raises:
         UnknownField: It has another field.
@@ -71,7 +71,7 @@ def read_object(value: Any) -> MemoryDocument:
 
 
 def wrong_form(error: msgspec.ValidationError) -> InvalidMemory | UnknownField:
-    """Turn a failed check into a sentence that says how to mend it."""
+    """Turn a failed check into a sentence that says how to fix it."""
     text = str(error).replace("`", "'").replace("$", "memory document")
     fields = ", ".join(MemoryDocument.__struct_encode_fields__)
     sentence = f"the memory does not have the right form: {text}. Its fields: {fields}."

@@ -1,6 +1,6 @@
-"""The sweeper: a thread that removes records whose time is long past.
+"""The sweeper: a thread that deletes records after their retention time.
 
-Expiry itself needs no sweep, it is decided at every look; this only frees the space.
+Expiry itself needs no sweep: each read decides it. A sweep only frees the space.
 A sweep cannot be undone, so it waits while the wall clock cannot be trusted.
 """
 
@@ -27,7 +27,7 @@ class Sweeper(threading.Thread):
         sessions: What to sweep.
         is_clock_trusted: Asked before each transaction; where it says no, nothing is
             forgotten before the next sweep.
-        wait: Waits so many seconds and returns whether to stop; by default it returns
+        wait: Waits some seconds and returns whether to stop; by default it returns
             early when `stop` is called.
     """
 
@@ -55,7 +55,7 @@ class Sweeper(threading.Thread):
         while not self._stopped.is_set() and self._is_clock_trusted():
             if self._sessions.sweep(RECORDS_PER_TRANSACTION) < RECORDS_PER_TRANSACTION:
                 return
-            look_up()  # under gevent this is no thread: requests go on in between
+            look_up()  # under gevent this is no thread: let requests run
 
     def stop(self) -> None:
         """Stop a started sweeper, between two transactions, and wait until it has."""

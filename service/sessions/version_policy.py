@@ -1,7 +1,7 @@
 """Migration: which version of a model continues a memory that another one made.
 
 A model's policy decides. `pin` stays on the version that made the memory; `replay`
-runs the session's whole history through the version at hand; `reset` begins anew and
+runs the session's whole history through the present version; `reset` restarts and
 says so; `refuse` answers 409. Never a silent mix. Knows no HTTP and no stores.
 """
 
@@ -42,7 +42,7 @@ class Continuation(NamedTuple):
         model: By which version.
         network: Fingerprint of the memory that can be continued so.
         history: Events to run first, from no memory; None where the memory is kept.
-        is_reset: Whether the memory is dropped and the sequence begins anew.
+        is_reset: Whether the memory is dropped and the sequence restarts.
     """
 
     model: Model
@@ -105,7 +105,7 @@ def cannot_replay(record: Session, reason: str) -> WrongNetwork:
     """Return the error of a memory that cannot be rebuilt."""
     return WrongNetwork(
         f"this memory was made by version {record.model_version} and cannot be rebuilt "
-        f'by this one: {reason}. Begin the sequence anew with "start": true, or name '
+        f'by this one: {reason}. Restart the sequence with "start": true, or name '
         "the version that made it in the address.",
         step=record.step,
         model_version=str(record.model_version),
@@ -116,8 +116,8 @@ def find_version(version: int, model: Model, served: Sequence[Model]) -> Model:
     """Find the version that gave a stored answer.
 
     Returns:
-        Where it is no longer served, one like the model at hand under its number: what
-        the answer says of itself stays as it was.
+        Where it is no longer served, a copy of this model under its number: what the
+        answer says of itself stays the same.
     """
     for other in served:
         if other.manifest.version == version:

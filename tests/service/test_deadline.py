@@ -15,7 +15,7 @@ LATE_SECONDS = 3600.0
 
 @pytest.fixture
 def late(monkeypatch):
-    """Let the time be over at once, as the engine's lanes see it; or not, again."""
+    """Let the time be over at once, as the engine's queues see it; or not, again."""
 
     class Late:
         seconds = 0.0
@@ -24,7 +24,7 @@ def late(monkeypatch):
             return time.monotonic() + self.seconds
 
     clock = Late()
-    monkeypatch.setattr("service.engine.lane.time", clock)
+    monkeypatch.setattr("service.engine.network_queue.time", clock)
     return clock
 
 

@@ -16,9 +16,9 @@ RED = 0
 DEFECTS = (RuntimeError, MemoryError, KeyError, RecursionError, OSError, AssertionError)
 SEAMS = {
     "fetch": ("sessions", "load"),
-    "begin": ("transitions", "begin"),
-    "finish": ("transitions", "finish"),
-    "conclude": ("transitions", "conclude"),
+    "resume": ("transitions", "resume"),
+    "complete": ("transitions", "complete"),
+    "seal": ("transitions", "seal_state"),
     "commit": ("sessions", "save"),
 }
 

@@ -44,7 +44,7 @@ def decide(found, row):
         TokenCipher([b"k" * 32]), lifetimes, lambda: 3.0, Retention(), Catalog([MODEL])
     )
     try:
-        return transitions.decide(CALL, row, found)
+        return transitions.resume_by_rules(CALL, row, found)
     except CarryoverError as error:
         return type(error)
 

@@ -1,7 +1,7 @@
-"""Token chains: the newest step of each sequence whose memory clients hold.
+"""Token chains: the newest step of each sequence that clients keep as tokens.
 
 Each sequence that a client holds is a chain of tokens. Its newest step is kept in the
-store, beside the sessions, so that an older token is refused on every machine. One use
+store, next to the sessions, so that an older token is refused on every machine. One use
 of an older token stays good: the very one that led to the newest step, because its
 answer may have been lost on the way. It does not know what a token looks like.
 """

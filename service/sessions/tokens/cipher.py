@@ -1,4 +1,4 @@
-"""Memory held by the client: a session sealed into a token, and opened again.
+"""Token cipher: a session encrypted into a token that its client keeps.
 
 A token is `cm2.` and, in base64url without padding, a random nonce and what is sealed,
 encrypted and authenticated with AES-256-GCM-SIV (RFC 8452): the chain it belongs to,
@@ -8,8 +8,8 @@ authentication key. In GCM-SIV a repeated nonce only shows whether two equal mem
 were sealed, so billions of tokens a key are fine.
 
 The tenant is bound as associated data: for another tenant a token is as good as noise,
-and nobody can learn that it is one. The model is inside, so that the tenant itself is
-told which of its models a token is of; step, model version, network and expiry are in
+and nobody can learn that it is one. The model is inside, so that an error
+can name the right model to that tenant; step, model version, network and expiry are in
 the record. A token opens until it expires, as often as the client sends it; to refuse
 old ones is for `service.sessions.tokens.chains`.
 """
@@ -94,7 +94,7 @@ class TokenCipher:
 
         Args:
             record: The session.
-            tenant: Whose token it is.
+            tenant: Tenant it belongs to.
             model: The model it is for.
             chain: The chain it belongs to.
         """
@@ -109,13 +109,13 @@ class TokenCipher:
 
         Args:
             token: What `seal` returned.
-            tenant: Whose token it must be.
+            tenant: Tenant it must belong to.
             model: The model it must be for.
             now: The present, in seconds since the epoch.
 
         Raises:
             TokenInvalid: It is no token, was changed, or is another tenant's or
-                service's; the caller cannot tell which.
+                service's; the caller does not learn which.
             TokenForeign: It is the tenant's, but of another model.
             TokenExpired: It was genuine, but its session has expired.
         """
@@ -128,7 +128,7 @@ class TokenCipher:
         if now >= record.expires_at:
             raise TokenExpired(
                 f"the memory token expired {now - record.expires_at:.0f} seconds ago, "
-                f'at step {record.step}. Send "memory": null to begin anew.',
+                f'at step {record.step}. Send "memory": null to restart.',
                 step=record.step,
             )
         return OpenedToken(chain, record)
@@ -190,7 +190,7 @@ def _associated_data(tenant: str) -> bytes:
 def _foreign(sealed_for: str, model: str) -> TokenForeign:
     return TokenForeign(
         f"the memory token is of model {sealed_for!r}; this call is for {model!r}. "
-        'Send it to the model it came from, or "memory": null to begin anew.',
+        'Send it to the model it came from, or "memory": null to restart.',
         model=sealed_for,
     )
 
@@ -215,5 +215,5 @@ def _invalid() -> TokenInvalid:
     return TokenInvalid(
         "the memory token was not sealed by this service for this caller, or "
         "it was changed on the way. Send back the last answer's token as it was, or "
-        '"memory": null to begin anew.'
+        '"memory": null to restart.'
     )

@@ -1,9 +1,9 @@
-"""The keys that seal client-held memory, as they lie on disk.
+"""Key files: the keys that encrypt memory kept by clients.
 
 A file holds one key after another, 32 bytes each; a directory holds a file for each,
 in the order of their names. The last seals, all open. So a key is replaced in two
 rounds, and at no time does a replica meet a token of a key it does not have: first the
-new one is put in front, everywhere; then behind the others.
+new one is put in front, everywhere; then at the end.
 
 A mark next to the file says that there was one: without it, a file that is lost would
 silently be replaced by another key, which opens no token that clients have.
@@ -67,7 +67,7 @@ def _write_mark(mark: Path) -> None:
 
 
 def _load_directory(path: Path) -> list[bytes]:
-    # Mounted secrets have hidden links beside the files.
+    # Mounted secrets have hidden links next to the files.
     files = [file for file in path.iterdir() if not file.name.startswith(".")]
     files = sorted(file for file in files if file.is_file())
     keys = [key for file in files for key in _split(file)]

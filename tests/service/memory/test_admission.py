@@ -79,7 +79,7 @@ def test_gone_session_says_when_at_which_step_and_how_to_begin(at: int | None) -
 
     assert caught.value.detail == (
         "the session expired at 2023-11-14T22:13:20.500Z, at step 5. "
-        'Send "start": true to begin it anew.'
+        'Send "start": true to begin it again.'
     )
     assert caught.value.members == {
         "reason": "expired",

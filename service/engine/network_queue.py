@@ -1,4 +1,4 @@
-"""A lane: the jobs that one network advances, and which of them go next.
+"""Queue of one network: its jobs, and which of them go into the next call.
 
 At each call the runtime says how many jobs it takes and how far; they come from the
 front, and those that have events left go to the back. So none waits for longer than
@@ -25,7 +25,7 @@ from service.registry.catalog import Model
 from service.telemetry.metrics import find_call_tally
 
 
-class Lane:
+class NetworkQueue:
     """The jobs of one model and signature.
 
     Args:
