@@ -78,7 +78,7 @@ def reserve(
     num_bytes: int,
     stop: Callable[[], None] | None = None,
 ) -> None:
-    """Reserve so much room for a request's body, in place of what it has.
+    """Change the room reserved for a request's body to a number of bytes.
 
     Args:
         environ: The request.
@@ -88,7 +88,7 @@ def reserve(
         stop: Ends the reading of the body, if it is not here yet.
 
     Raises:
-        Overloaded: There was not so much in time.
+        Overloaded: There was not enough room in time.
     """
     claimed = environ.get(CLAIM)
     if claimed is not None and claimed[1].num_bytes >= num_bytes:

@@ -30,7 +30,7 @@ def decompress(
     Args:
         data: The body as it came.
         coding: Its Content-Encoding.
-        max_bytes: Most bytes it may become; no more are ever held.
+        max_bytes: Most bytes it may become; no more are ever in memory.
         reserve: Makes room for a large body, before it is undone as far as that; called
             again with its size, once that is known.
 
@@ -46,7 +46,7 @@ def decompress(
     if name not in WINDOWS:
         raise NotServed(
             f"Content-Encoding is {coding[:40]!r}; expected gzip or deflate. Send the "
-            "body in one of them, or as it is."
+            "body in one of them, or uncompressed."
         )
     stream = zlib.decompressobj(WINDOWS[name])
     try:

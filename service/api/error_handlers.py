@@ -80,7 +80,7 @@ def answer_crash(error: Exception, request_id: str) -> Answer:
 
 
 def log_crash(error: Exception, request_id: str) -> errors.CarryoverError:
-    """Log a defect of the service, and return what clients are told of it."""
+    """Log a defect of the service, and return the error for clients."""
     log.error("unexpected error in request %s", request_id, exc_info=error)
     return errors.CarryoverError(
         "the service failed in a way it should not have; each session is where it "

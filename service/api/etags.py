@@ -1,7 +1,7 @@
-"""Entity tags: the state a session is in, and requests that hold only in one state.
+"""Entity tags of sessions, and requests that are conditional on them.
 
 A tag is the store's version of the record and a digest of it. The version alone would
-come again when an id is forgotten and begun anew; with the digest, which covers the
+come again when an id is forgotten and begun again; with the digest, which covers the
 time it was created at, it does not. Knows the fields `If-Match` and `If-None-Match`
 (RFC 9110), parsed; neither Flask nor stores.
 """
@@ -22,12 +22,12 @@ DIGEST_BYTES = 8
 FORM_MARK = "+"
 
 
-def tag_of(found: StoredSession) -> str:
+def tag_of(stored: StoredSession) -> str:
     """Return the tag of a live session's state; empty where there is none."""
-    if not isinstance(found.record, Session):
+    if not isinstance(stored.record, Session):
         return ""
-    digest = blake2b(encode(found.record), digest_size=DIGEST_BYTES).hexdigest()
-    return f"{found.version}-{digest}"
+    digest = blake2b(encode(stored.record), digest_size=DIGEST_BYTES).hexdigest()
+    return f"{stored.version}-{digest}"
 
 
 class Condition(NamedTuple):
@@ -43,44 +43,48 @@ class Condition(NamedTuple):
     is_any: bool = False
     is_new: bool = False
 
-    def check(self, found: StoredSession) -> None:
+    def check(self, stored: StoredSession) -> None:
         """Refuse a state the request is not for.
 
         Raises:
             PreconditionFailed: It is for another state.
         """
-        tag = tag_of(found)
+        tag = tag_of(stored)
         if self.is_new and tag:
-            raise _failed(found, "the request says If-None-Match: *; the session lives")
+            raise _failed(
+                stored, "the request says If-None-Match: *; the session lives"
+            )
         if self.tags is None or (self.is_any and tag):
             return
         if not tag:
-            raise _failed(found, "the request says If-Match, and no session lives here")
+            raise _failed(
+                stored, "the request says If-Match, and no session lives here"
+            )
         if tag not in {sent.partition(FORM_MARK)[0] for sent in self.tags}:
-            raise _failed(found, "the session is in another state than If-Match says")
+            raise _failed(stored, "the session is in another state than If-Match says")
 
-    def check_replacing(self, found: StoredSession) -> None:
+    def check_replacing(self, stored: StoredSession) -> None:
         """Refuse to replace a live session for who does not say which state of it.
 
         Raises:
             PreconditionRequired: It is live, and the request has no `If-Match`.
             PreconditionFailed: The request is for another state.
         """
-        self.check(found)
-        if isinstance(found.record, Session) and self.tags is None:
+        self.check(stored)
+        if isinstance(stored.record, Session) and self.tags is None:
             raise PreconditionRequired(
-                f"the session is live, at step {found.record.step}, and the request "
+                f"the session is live, at step {stored.record.step}, and the request "
                 "does not say which state of it is to be replaced. Send its ETag in "
                 "If-Match, as GET answers it, or If-Match: * to replace any state.",
-                step=found.record.step,
-                etag=f'"{tag_of(found)}"',
+                step=stored.record.step,
+                etag=f'"{tag_of(stored)}"',
             )
 
 
-def _failed(found: StoredSession, what: str) -> PreconditionFailed:
+def _failed(stored: StoredSession, what: str) -> PreconditionFailed:
     members: dict[str, object] = {}
-    if isinstance(found.record, Session):
-        members = {"step": found.record.step, "etag": f'"{tag_of(found)}"'}
+    if isinstance(stored.record, Session):
+        members = {"step": stored.record.step, "etag": f'"{tag_of(stored)}"'}
     return PreconditionFailed(
-        f"{what}; nothing was changed. Ask for the session and decide anew.", **members
+        f"{what}; nothing was changed. Ask for the session and decide again.", **members
     )

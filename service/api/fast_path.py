@@ -1,8 +1,8 @@
-"""The short way for the hot calls: `:predict` of /v1 and `infer` of /v2 past Flask.
+"""Fast path of the hot calls, `:predict` of /v1 and `infer` of /v2, without Flask.
 
 Finding the view, its contexts and its response took Flask half of a request of one
 event (ARCHITECTURE.md). What is done is the same: the same tenants, dialect, engine,
-errors, log line and metrics, by the same functions. Every other request goes on to
+errors, log line and metrics, by the same functions. Every other request continues to
 Flask.
 """
 
@@ -85,7 +85,7 @@ class Shortcut:
         began = time.perf_counter()
         try:
             model = self._services.catalog.find(found[1])
-        except (CarryoverError, OSError):  # Flask's way finds and tells why
+        except (CarryoverError, OSError):  # Flask's way answers the error
             return self._app(environ, start_response)
         request_id = choose_id(environ.get("HTTP_X_REQUEST_ID", ""))
         answer = self._answer(environ, model, request_id, found.re)

@@ -71,7 +71,7 @@ def load_body(
 
     Args:
         text: The body.
-        rows: Name of the member whose elements are left.
+        rows: Name of the member with the elements that are not parsed.
         max_rows: Most rows accepted.
         check: Called with every other value that is read at once.
         check_name: Called with the name of each member of the body, before its value

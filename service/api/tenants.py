@@ -82,7 +82,7 @@ def load_tenants(path: str, clock: Callable[[], float] = time.time) -> Tenants:
 
 
 def _unauthorized(received: str) -> Unauthorized:
-    # One sentence a case: which keys there are, and whose, is nobody's business.
+    # One sentence a case: an error must not reveal which keys exist, or their tenants.
     return Unauthorized(
         f"the request has {received or 'no API key'}; expected the header "
         "`Authorization: Bearer KEY` or `X-API-Key: KEY`. Whoever runs the service "

@@ -208,8 +208,8 @@ def recall(
         and EXPECTED not in resume_state.model.manifest.memory
     ):
         raise EmptySequence(
-            f"{resume_state.model.manifest.name} does not remember what it expects next. Send "
-            "at least one event with the row."
+            f"{resume_state.model.manifest.name} does not remember what it "
+            "expects next. Send at least one event with the row."
         )
     return resume_state
 
@@ -218,9 +218,9 @@ def nothing_to_continue(resume_state: ResumeState) -> EmptySequence:
     """Return the error of a row that has neither a memory nor events."""
     if resume_state.is_reset:
         return EmptySequence(
-            f"the row has no events, and its memory is version {resume_state.migrated_from}'s: "
-            "the policy of this model is reset, so the sequence restarts at its next "
-            "event. Send at least one event."
+            "the row has no events, and its memory is version "
+            f"{resume_state.migrated_from}'s: the policy of this model is reset, "
+            "so the sequence restarts at its next event. Send at least one event."
         )
     return EmptySequence(
         "the row has neither a memory nor events, so nothing is to be continued. "

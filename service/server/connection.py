@@ -26,7 +26,7 @@ from service.server.reserved import App, answer_health_only
 if TYPE_CHECKING:
     from service.server.worker import Server
 
-# Copying so much behind a head takes as long as another call of the system.
+# Copying this much after a head takes as long as another call of the system.
 SMALL_BYTES = 65536
 READ = 1  # what a watcher of libev waits for
 
@@ -98,7 +98,7 @@ class Body(Input):  # type: ignore[misc]
         self._handler = handler
 
     def read(self, length: int | None = None) -> bytes:
-        """Read so much, or all there is."""
+        """Read a number of bytes, or all there is."""
         content: bytes = self._watched(super().read, length)
         return content
 
@@ -167,7 +167,7 @@ class Handler(PyWSGIHandler):  # type: ignore[misc]
         super().__init__(sock, address, server, io.BufferedReader(self._inbound))
 
     def read_requestline(self) -> str:
-        """Wait for the next request; there is none once the server is stopping."""
+        """Wait for the next request; a stopping server takes no more."""
         if self.server.is_stopping:
             return ""
         self.server.waiting[self] = time.monotonic()
@@ -179,10 +179,10 @@ class Handler(PyWSGIHandler):  # type: ignore[misc]
         return line
 
     def read_request(self, raw_requestline: str) -> bool:
-        """Read the rest of a head, whose line is kept as it came.
+        """Read the rest of a head; its line is kept unchanged.
 
         Raises:
-            ValueError: It is none, or leaves open where the body ends.
+            ValueError: It is not a head, or leaves open where the body ends.
         """
         head = self._head = read_head(self._line, self.rfile.readline)
         self.request_version = f"HTTP/{head.version}"

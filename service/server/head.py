@@ -1,8 +1,8 @@
 """The head of a request: its line and headers, read by Node's own parser, or refused.
 
-llhttp, behind httptools, reads in two microseconds what the standard library's parser
+llhttp, through httptools, reads in two microseconds what the standard library's parser
 of e-mail takes thirty for, and refuses what servers read differently: folded lines,
-bare line feeds, two lengths, a length beside chunks (request smuggling; RFC 9112,
+bare line feeds, two lengths, a length next to chunks (request smuggling; RFC 9112,
 sections 2.2, 5.2, 6.1, 6.3).
 """
 
@@ -31,7 +31,7 @@ class Head:
         version: `1.0` or `1.1`.
         variables: The headers, by their names in a WSGI environment.
         length: Bytes of the body that follow; None where it comes in chunks, or where
-            there is none.
+            the request has no body.
         is_chunked: Whether it comes in chunks.
         is_kept_alive: Whether the client may send another request.
         is_complete: Whether llhttp has seen its end.
@@ -60,12 +60,12 @@ class Head:
         if variable is None:
             return
         text = value.decode("latin-1").strip(" \t")
-        held = self.variables.get(variable)
-        if held is None:
+        earlier = self.variables.get(variable)
+        if earlier is None:
             self.variables[variable] = text
         elif variable not in BARE:
             separator = "; " if variable == "HTTP_COOKIE" else ","
-            self.variables[variable] = held + separator + text
+            self.variables[variable] = earlier + separator + text
 
     def on_headers_complete(self) -> None:
         """Note that the head is whole."""
@@ -77,7 +77,7 @@ def read_head(line: bytes, read_line: Callable[[int], bytes]) -> Head:
 
     Args:
         line: Its first line.
-        read_line: Reads a line of so many bytes at most, its end included.
+        read_line: Reads a line of a maximum number of bytes, its end included.
 
     Raises:
         ValueError: They are too long, no HTTP/1, or leave open where the body ends.
@@ -94,7 +94,7 @@ def read_head(line: bytes, read_line: Callable[[int], bytes]) -> Head:
     parser = HttpRequestParser(head)
     try:
         parser.feed_data(b"".join(lines))
-    except HttpParserUpgrade:  # to what is not spoken here: HTTP/1 goes on
+    except HttpParserUpgrade:  # to what is not spoken here: HTTP/1 continues
         pass
     except HttpParserError as error:
         raise ValueError(f"no HTTP/1 request: {error}.") from None
@@ -112,9 +112,11 @@ def conclude(head: Head, parser: HttpRequestParser) -> Head:
     head.is_chunked = coding is not None
     length = head.variables.get("CONTENT_LENGTH")
     head.length = None if length is None else int(length)
-    wish = head.variables.get("HTTP_CONNECTION", "").lower()
+    connection = head.variables.get("HTTP_CONNECTION", "").lower()
     is_old = head.version == "1.0"
-    head.is_kept_alive = "keep-alive" in wish if is_old else "close" not in wish
+    head.is_kept_alive = (
+        "keep-alive" in connection if is_old else "close" not in connection
+    )
     return head
 
 

@@ -1,4 +1,4 @@
-"""Which worker takes a new connection: one that has few.
+"""Fair accepting: a new connection goes to a worker that has few.
 
 All workers see a connection that waits. Each lets it pass for some turns of its event
 loop, the more the more connections it has, so that one with fewer takes it first.

@@ -1,4 +1,4 @@
-"""gunicorn's gevent worker: whose connections end when they should, and are shared out.
+"""gunicorn's gevent worker with fair accepting and bounded, orderly stops.
 
 gevent's HTTP server keeps a connection for as long as its client does. So a stop would
 wait for clients that only keep theirs open, until gunicorn's patience is over and the
@@ -35,7 +35,7 @@ SILENT_SECONDS = 75.0
 KEEPALIVE = {"TCP_KEEPIDLE": 60, "TCP_KEEPINTVL": 15, "TCP_KEEPCNT": 4}
 # Of a stop, with what is under way; gunicorn kills after twice as long.
 PATIENCE_SECONDS = 10.0
-# Of a stop, with the rest of a head whose beginning has come.
+# Of a stop, with the rest of a head that has begun to come.
 REST_SECONDS = 1.0
 # As long as a quick client on the same machine takes; paid by requests that come
 # one at a time only.
@@ -109,7 +109,7 @@ class Server(PyWSGIServer):  # type: ignore[misc]
         gevent.spawn_later(PATIENCE_SECONDS, self._end_all)
 
     def _end_waiting(self) -> None:
-        """End requests whose heads do not come to their end."""
+        """End requests with heads that do not finish."""
         for handler in list(self.waiting):
             handler.stop_reading()
 
@@ -201,7 +201,7 @@ class Worker(GeventPyWSGIWorker):  # type: ignore[misc]
             time.sleep(0.1)
 
     def run(self) -> None:
-        """Serve until told to stop."""
+        """Serve until stopped."""
         watch_clients(lambda: sum(len(server.pool) for server in self.servers))
         settings = read_settings(os.environ)
         self.body_seconds = settings.request_timeout_seconds

@@ -332,7 +332,7 @@ def state_of(client, name):
 def test_loading_what_is_not_there_is_an_error(client):
     with pytest.raises(InferenceServerException, match="failed to load 'nope'"):
         client.load_model("nope")
-    with pytest.raises(InferenceServerException, match="as it is there"):
+    with pytest.raises(InferenceServerException, match="of models, unchanged"):
         client.load_model(MODEL, config="{}")
 
 

@@ -529,7 +529,7 @@ def test_bad_body_is_refused_with_its_code_and_a_mend(client, data, code, words)
         (lambda data, head: (data, str(len(data) + 1)), "the body has"),
         (lambda data, head: (data, str(int(head) - 1)), "not JSON"),
         (lambda data, head: (data + b"x", head), "left over"),
-        (lambda data, head: (data[:-1], head), "bytes are left behind the JSON"),
+        (lambda data, head: (data[:-1], head), "bytes are left after the JSON"),
         (lambda data, head: (data[:-3] + b"\xff\xff\xff", head), "not UTF-8"),
     ],
 )

@@ -152,7 +152,7 @@ NAMES = tensor("sequence", [["red", "green"]], "BYTES")
     ("columns", "error", "words"),
     [
         ([], InvalidRequest, "lacks sequence"),
-        ([NAMES, tensor("x", [[1]], "INT32")], InvalidRequest, "'x' is none of"),
+        ([NAMES, tensor("x", [[1]], "INT32")], InvalidRequest, "'x' is not one of"),
         ([tensor("sequence", ["red"], "BYTES")], InvalidRequest, "shape [1]"),
         ([tensor("sequence", [[["red"]]], "BYTES")], InvalidRequest, "[1, 1, 1]"),
         ([tensor("sequence", [[]], "BYTES")], EmptySequence, "row 0"),

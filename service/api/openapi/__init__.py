@@ -1,4 +1,4 @@
-"""The OpenAPI document: described beside the routes, generated from what validates.
+"""The OpenAPI document: described next to the routes, generated from what validates.
 
 A view says with `describes` what it takes and answers, as the structs that check it;
 `build_document` joins that with the application's own routes.

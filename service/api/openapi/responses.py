@@ -33,10 +33,10 @@ class Problem(msgspec.Struct):
     """An error, as RFC 9457 has it; facts a program can act on are further members.
 
     Attributes:
-        type: Always "about:blank"; `code` tells errors apart.
+        type: Always "about:blank"; `code` distinguishes errors.
         title: The code in words.
         status: The HTTP status, or what a row's would be.
-        detail: What came, what was expected, and how to mend it.
+        detail: What came, what was expected, and how to fix it.
         error: TensorFlow Serving's words where it has some, else the detail.
         code: Stable name of the error.
     """

@@ -83,9 +83,9 @@ def fork(name: str, session: str) -> Response:
     )
     check_session_id(form.to)
     sessions = services().engine.sessions
-    [found] = sessions.load([key.encode()])
-    source = live(key, found)
-    condition.check(found)
+    [stored] = sessions.load([key.encode()])
+    source = live(key, stored)
+    condition.check(stored)
 
     def begin(target: StoredSession, now: float) -> Session:
         before = changes.claim(target, start=form.start)
@@ -114,9 +114,9 @@ def rewind(name: str, session: str) -> Response:
         read_form(Rewind),
     )
 
-    def alter(found: StoredSession, now: float) -> Session:
-        record = live(key, found)
-        condition.check(found)
+    def alter(stored: StoredSession, now: float) -> Session:
+        record = live(key, stored)
+        condition.check(stored)
         return changes.rewind(record, form.to_step, now)
 
     return answer_state(key, services().engine.sessions.change(key, alter))
@@ -141,9 +141,9 @@ def touch(name: str, session: str) -> Response:
         read_form(Touch),
     )
 
-    def alter(found: StoredSession, now: float) -> Session:
-        record = live(key, found)
-        condition.check(found)
+    def alter(stored: StoredSession, now: float) -> Session:
+        record = live(key, stored)
+        condition.check(stored)
         return changes.touch(record, now, form.ttl_seconds)
 
     return answer_state(key, services().engine.sessions.change(key, alter))

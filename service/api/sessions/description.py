@@ -1,4 +1,4 @@
-"""What is told of a session: where it is, since when, how large, and how far from zero.
+"""Description of a live session: step, times, size, last event, norms of its state.
 
 Knows records and models; neither routes nor JSON.
 """
@@ -44,7 +44,7 @@ def describe_session(
         key: Its tenant, model and id.
         record: It.
         family: The served versions of its model. Where its own is not among them, its
-            last event and its norms are not told.
+            last event and its norms are left out.
     """
     maker = find_maker(record, family)
     norms = None if maker is None else measure(record.tensors, maker)
@@ -59,7 +59,7 @@ def measure(tensors: bytes, model: Model) -> dict[str, float]:
     """Return the Euclidean norm of each memory tensor, by name."""
     arrays = split_tensors(tensors, model)
     return {
-        # In double: the square of a large float32 is none.
+        # In double: the square of a large float32 overflows.
         name: float(np.linalg.norm(array.astype(np.float64)))
         for name, array in arrays.items()
     }

@@ -27,7 +27,7 @@ LOOKS_PER_SESSION = 4
 
 
 class Page(NamedTuple):
-    """Some sessions, and where to go on; None at the end."""
+    """Some sessions, and where to continue; None at the end."""
 
     sessions: list[dict[str, Any]]
     after: str | None
@@ -44,10 +44,10 @@ def list_page(
 ) -> Page:
     """List a tenant's live sessions of a model, in the byte order of their ids.
 
-    One whose record is corrupt is listed with its error, so that it can be deleted.
+    A corrupt record is listed with its error, so that it can be deleted.
 
     Raises:
-        InvalidRequest: The cursor is none, or the prefix is longer than any id.
+        InvalidRequest: The cursor is malformed, or the prefix is longer than any id.
     """
     if len(prefix.encode()) > MAX_SESSION_BYTES:
         raise InvalidRequest(

@@ -1,7 +1,7 @@
 """`GET` and `PUT /v1/models/{model}/sessions/{id}/memory`: export and import.
 
-An id may itself end in "/memory". Only GET could mean two things then, and the slash
-tells: `.../x/memory` is the memory of `x`, `.../x%2Fmemory` is the session `x/memory`.
+An id may itself end in "/memory". Only GET is ambiguous then, and the slash decides:
+`.../x/memory` is the memory of `x`, `.../x%2Fmemory` is the session `x/memory`.
 """
 
 from __future__ import annotations
@@ -69,13 +69,13 @@ def export(name: str, session: str) -> Response:
         return routes.show(name, session + MEMORY)
     key = routes.find_key(name, session)
     read_query()
-    [found] = services().engine.sessions.load([key.encode()])
-    record = live(key, found)
-    read_condition().check(found)
+    [stored] = services().engine.sessions.load([key.encode()])
+    record = live(key, stored)
+    read_condition().check(stored)
     maker = find_maker(record, services().catalog.family(services().catalog.find(name)))
     if maker is None:
         raise wrong_network(record)
-    document, tag = show_memory(record, maker), tag_of(found)
+    document, tag = show_memory(record, maker), tag_of(stored)
     if request.accept_mimetypes.best_match([JSON, SAFETENSORS]) == SAFETENSORS:
         response = Response(write_safetensors(document), mimetype=SAFETENSORS)
         response.set_etag(f"{tag}{FORM_MARK}safetensors")
@@ -121,13 +121,13 @@ def import_(name: str, session: str) -> Response:
     default = settings.model_idle_seconds.get(name, settings.session_idle_seconds)
     created: list[bool] = []
 
-    def alter(found: StoredSession, now: float) -> Session:
+    def alter(stored: StoredSession, now: float) -> Session:
         before: Session | Tombstone | None
-        if isinstance(found.record, Session):
-            before = found.record
+        if isinstance(stored.record, Session):
+            before = stored.record
         else:
-            before = changes.claim(found, start=start)
-        condition.check_replacing(found)
+            before = changes.claim(stored, start=start)
+        condition.check_replacing(stored)
         created[:] = [not isinstance(before, Session)]
         return changes.replace(before, memory, now, default)
 

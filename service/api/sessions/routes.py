@@ -71,7 +71,7 @@ class SessionPage(msgspec.Struct):
 
 
 class SessionState(msgspec.Struct):
-    """All there is to tell of a live session."""
+    """Description of a live session."""
 
     session: str
     model: str
@@ -115,8 +115,8 @@ def find_stored_key(name: str, session: str) -> SessionKey:
         key = SessionKey(tenant(), name, session)
         if not is_key(key):
             raise
-        [found] = services().engine.sessions.load([key.encode()])
-        if found.record is None:
+        [stored] = services().engine.sessions.load([key.encode()])
+        if stored.record is None:
             raise error
         return key
 
@@ -184,10 +184,10 @@ def list_sessions(name: str) -> Response:
 def show(name: str, session: str) -> Response:
     """Tell where a session is; 404 where none was ever, 410 where it is gone."""
     key = find_stored_key(name, session)
-    [found] = services().engine.sessions.load([key.encode()])
-    live(key, found)
-    read_condition().check(found)
-    return answer_unless_known(answer_state(key, found))
+    [stored] = services().engine.sessions.load([key.encode()])
+    live(key, stored)
+    read_condition().check(stored)
+    return answer_unless_known(answer_state(key, stored))
 
 
 @blueprint.delete("/<session_id:session>")
@@ -206,13 +206,13 @@ def delete(name: str, session: str) -> Response:
     return json_response({"session": session, "deleted": True, "step": step})
 
 
-def answer_state(key: SessionKey, found: StoredSession, status: int = 200) -> Response:
-    """Answer what there is to tell of a live session, with its tag."""
-    record = found.record
+def answer_state(key: SessionKey, stored: StoredSession, status: int = 200) -> Response:
+    """Answer the description of a live session, with its tag."""
+    record = stored.record
     if not isinstance(record, Session):
         raise TypeError(f"expected a live session, received {type(record).__name__}")
     family = services().catalog.loaded(key.model)
     served = [family[version] for version in sorted(family)]
     response = json_response(describe_session(key, record, served), status)
-    response.set_etag(tag_of(found))
+    response.set_etag(tag_of(stored))
     return response

@@ -56,7 +56,7 @@ class BlockedSessions:
             return list(waiting), {}
         resumed: set[str] = set()
         free: list[int] = []
-        held: dict[int, Result] = {}
+        blocked: dict[int, Result] = {}
         for k in waiting:
             row = rows[k]
             if row.session is None or isinstance(row, Refused):
@@ -65,10 +65,10 @@ class BlockedSessions:
                 resumed.add(row.session)
                 free.append(k)
             elif self._is_blocked(row.session):
-                held[k] = earlier_line_failed(row.session)
+                blocked[k] = earlier_line_failed(row.session)
             else:
                 free.append(k)
-        return free, held
+        return free, blocked
 
     def note(
         self,

@@ -1,4 +1,4 @@
-"""A body whose form is not right, read once more: what is wrong, and with which row.
+"""Diagnosis of a malformed body, read once more: what is wrong, and in which row.
 
 Slow and exact where `v1` is quick: rows are checked one by one, and NaN and Infinity,
 which TensorFlow Serving's JSON has, are read so that only their row is refused.
@@ -71,7 +71,7 @@ def load_json(data: bytes) -> Any:
     """Read JSON, NaN and Infinity included.
 
     Raises:
-        InvalidJson: It is none; the message says where it stops being so.
+        InvalidJson: It is not JSON; the message says where it stops being so.
     """
     if not data:
         raise no_json("The document is empty", "it is empty")
@@ -263,7 +263,7 @@ def check_member(name: str) -> None:
 def wrong_form(
     error: msgspec.ValidationError, where: str, form: type[msgspec.Struct]
 ) -> InvalidRequest:
-    """Turn a failed check into a sentence that says how to mend it."""
+    """Turn a failed check into a sentence that says how to fix it."""
     text = str(error).replace(" - at `$", f" - at `{where}").replace("`", "'")
     if "unknown field" in text:
         return UnknownField(f"{where} has an {unknown_field(text, form)}")

@@ -1,6 +1,6 @@
 """Events as TensorFlow Serving's clients spell them, in the service's own words.
 
-`{"b64": "..."}` is a string in base64; "" behind the last event pads a row to the
+`{"b64": "..."}` is a string in base64; "" after the last event pads a row to the
 length of others. Knows no vocabulary: only what failed to encode is looked at.
 """
 
@@ -18,7 +18,7 @@ PIECE_VALUES = 1024
 
 
 def normalize_events(sequence: list[Any]) -> list[Any] | None:
-    """Rewrite a sequence that failed to encode; None where there is nothing to mend.
+    """Rewrite a sequence that failed to encode; None if nothing can be normalized.
 
     Raises:
         InvalidEvent: A b64 value is not base64 of UTF-8 text.
@@ -27,10 +27,10 @@ def normalize_events(sequence: list[Any]) -> list[Any] | None:
     while end and sequence[end - 1] == "":
         end -= 1
     try:
-        mended = decode(sequence[:end])
+        normalized = decode(sequence[:end])
     except RecursionError:
         return None
-    return mended if mended and mended != sequence else None
+    return normalized if normalized and normalized != sequence else None
 
 
 def decode(value: Any) -> Any:

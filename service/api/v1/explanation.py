@@ -14,7 +14,7 @@ from service.api.v1.gate_summary import digest_layer, split_prediction
 from service.registry.catalog import Model
 
 # What `explain` shows of a layer, in the order of the lesson; the names carry the
-# layer's number behind an underscore.
+# layer's number after an underscore.
 TRACES = {
     "learn": "learn",
     "candidate": "candidate",
@@ -59,7 +59,7 @@ def render_digest(
 
     Returns:
         `layers`, and `event` and `memory`; a network exported without `alone_...`
-        outputs has no parts to tell.
+        outputs has no parts to show.
     """
     digest: dict[str, Any] = {"layers": [digest_layer(layer) for layer in layers]}
     name = model.manifest.output["name"]

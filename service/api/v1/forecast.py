@@ -64,7 +64,7 @@ def parse_body(data: bytes, model: Model, *, max_rows: int, max_events: int) -> 
 
     Args:
         data: The body.
-        model: Whose events the rows hold.
+        model: Model of the rows' events.
         max_rows: Most rows accepted.
         max_events: Most events accepted, over all rows and paths.
 

@@ -1,4 +1,4 @@
-"""Digests of an explanation: what its thousands of gate values come to.
+"""Summary of an explanation: a few figures for its thousands of gate values.
 
 Pure functions on arrays; knows neither networks nor JSON.
 """

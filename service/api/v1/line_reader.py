@@ -44,7 +44,7 @@ class Lines:
 
     Args:
         source: The body.
-        max_line_bytes: A longer line is skipped, and told of as an error.
+        max_line_bytes: A longer line is skipped, and answered as an error.
         num_bytes: Length of the body, where it was announced: if it ends before, its
             last line is not whole.
     """
@@ -72,9 +72,9 @@ class Lines:
     def take(self) -> list[Line]:
         """Take all lines that wait, and wait for one if none does; none at the end."""
         while True:
-            is_over = self._is_over
+            eof = self._is_over
             taken = [self._waiting.popleft() for _ in range(len(self._waiting))]
-            if taken or is_over:
+            if taken or eof:
                 self._num_taken += sum(count_bytes(line) for line in taken)
                 self._room.set()
                 return taken
@@ -162,5 +162,5 @@ def cut(number: int, reason: str) -> InvalidRequest:
     """Return the error of a body that broke off."""
     return InvalidRequest(
         f"the body broke off after line {number}: {reason[:200]}. Nothing of what came "
-        "behind it was applied; send it again."
+        "after it was applied; send it again."
     )

@@ -50,7 +50,7 @@ def read_query(arguments: Mapping[str, str]) -> Query:
     """Read the query.
 
     Raises:
-        UnknownField: It has a parameter that is none.
+        UnknownField: It has a parameter that does not exist.
         InvalidRequest: A parameter has no right value.
     """
     try:
@@ -88,7 +88,7 @@ def decode_line(content: bytes, model: Model, where: str) -> Form:
 
 
 def read_line(content: bytes, model: Model, where: str) -> Form:
-    """Read a line whose form is not right: what is wrong with it."""
+    """Diagnose a malformed line: what is wrong with it."""
     try:
         return read_row(load_json(content), model.manifest, where)
     except InvalidJson as error:

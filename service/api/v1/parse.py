@@ -1,8 +1,8 @@
 """The v1 dialect: TensorFlow Serving's and KServe V1's predict call, with memory.
 
 Knows the JSON of `:predict` and `:explain`; neither routes nor status lines. A body
-whose form is right is decoded at once; any other is read again, carefully, so that one
-bad row spoils no other (`v1_careful`).
+of the right form is decoded at once; any other is read again, carefully, so that one
+bad row spoils no other (`diagnose`).
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ def parse_body(
 
     Args:
         data: The body.
-        model: Whose events the rows hold.
+        model: Model of the rows' events.
         max_rows: Most rows accepted.
         explain: Whether every timestep is to be shown.
         idempotency: The request's key and fingerprint, if it has a key.

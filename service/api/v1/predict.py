@@ -23,7 +23,7 @@ from service.settings import Settings
 
 
 class PredictRequest(NamedTuple):
-    """What a request says beside its body.
+    """What a request says in addition to its body.
 
     Args:
         model: Which network it is for.

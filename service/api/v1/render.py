@@ -177,7 +177,7 @@ def tell_version(
 
 def contiguous(array: np.ndarray) -> np.ndarray:
     """Lay an array out as orjson takes it; a number stays a number."""
-    # A number has no axis, and is laid out as it is; most arrays are contiguous.
+    # A number has no axis and needs no copy; most arrays are contiguous.
     return array if array.flags.c_contiguous else np.ascontiguousarray(array)
 
 
@@ -236,7 +236,7 @@ def name_decided(
 def name_reached(
     values: Sequence[float], labels: Sequence[str], threshold: float
 ) -> list[str]:
-    """Name the labels whose probability reaches a threshold."""
+    """Name the labels with a probability at or above a threshold."""
     if max(values) < threshold:
         return []
     return [

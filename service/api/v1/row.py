@@ -84,10 +84,10 @@ def encode(events: list[Any], model: Model) -> tuple[np.ndarray, list[Any]]:
     try:
         return model.encoder.encode(events), events
     except (InvalidEvent, UnknownEvent):
-        mended = normalize_events(events)
-        if mended is None:
+        normalized = normalize_events(events)
+        if normalized is None:
             raise
-        return model.encoder.encode(mended), mended
+        return model.encoder.encode(normalized), normalized
 
 
 def check_options(row: ObjectRow) -> None:

@@ -1,4 +1,4 @@
-"""The v1 dialect's forms: what a body and a row may hold, as structs that check it.
+"""The v1 dialect's schema: a body and a row, as structs that validate them.
 
 The structs both check requests while they are parsed and describe them in the OpenAPI
 document. Knows no model's events.

@@ -43,7 +43,7 @@ ROOM_SECONDS = 0.02
 
 
 class Opening(NamedTuple):
-    """What a stream's request says beside its lines.
+    """What a stream's request says in addition to its lines.
 
     Args:
         find: Finds its model, in the version that is newest now unless one is named.
@@ -67,7 +67,7 @@ class Stream:
         engine: Advances the rows.
         settings: Limits and time.
         opening: What the request says.
-        crash: Logs a defect of the service, and says what clients are told of it.
+        crash: Logs a defect of the service, and returns the error for clients.
 
     Attributes:
         num_rows: Lines answered so far.
@@ -91,7 +91,7 @@ class Stream:
         self._settings = settings
         self._opening = opening
         self._crash = crash
-        self._holes = BlockedSessions()
+        self._blocked_sessions = BlockedSessions()
         self._give_up_at = 0.0
         self._count_rows = metrics.find_rows(self.common.manifest.name).inc
 
@@ -128,8 +128,8 @@ class Stream:
             failure = error
         except Exception as error:
             failure = self._crash(error)
-        # Whose lines these were is not known, nor how far each came.
-        self._holes.block_all()
+        # The sessions of these lines are not known, nor how far each came.
+        self._blocked_sessions.block_all()
         return self._refuse(batch, failure)
 
     def _refuse(self, batch: Sequence[Line], failure: CarryoverError) -> bytes:
@@ -164,7 +164,7 @@ class Stream:
             if isinstance(row, Refused) and isinstance(row.error, UNREADABLE):
                 results += self._advance_readable(rows[len(results) : k])
                 results.append(row.error)
-                self._holes.block_all()
+                self._blocked_sessions.block_all()
         return results + self._advance_readable(rows[len(results) :])
 
     def _advance_readable(self, rows: Sequence[Row | Refused]) -> list[Result]:
@@ -172,10 +172,10 @@ class Stream:
         results: dict[int, Result] = {}
         waiting: Sequence[int] = range(len(rows))
         while waiting:
-            free, held = self._holes.hold_back(rows, waiting)
+            free, blocked = self._blocked_sessions.hold_back(rows, waiting)
             done = self._submit([rows[k] for k in free])
-            noted, waiting = self._holes.note(rows, free, done)
-            results |= held | noted
+            noted, waiting = self._blocked_sessions.note(rows, free, done)
+            results |= blocked | noted
         return [results[k] for k in range(len(rows))]
 
     def _submit(self, rows: Sequence[Row | Refused]) -> list[Result]:

@@ -25,14 +25,14 @@ blueprint = Blueprint("stream", __name__)
 
 NDJSON = "application/x-ndjson"
 HEADERS = {
-    # Whatever state a client leaves its body in, no other request comes behind it.
+    # Whatever state a client leaves its body in, no other request follows it.
     "Connection": "close",
     # nginx would collect answers until it has 8 kB of them.
     "X-Accel-Buffering": "no",
 }
 PARAMETERS = [
     Parameter("return", "query", Returned, "Outputs after a row's last event, or all."),
-    Parameter("top", "query", Top, "Name so many most probable labels."),
+    Parameter("top", "query", Top, "Number of most probable labels to name."),
     Parameter("threshold", "query", Threshold, "From where on a label is decided."),
 ]
 

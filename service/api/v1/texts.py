@@ -37,7 +37,7 @@ def malformed_request(method: str, path: str) -> str:
 
 
 def reword(request: Request, results: Sequence[Result]) -> None:
-    """Say in OpenVINO Model Server's words why a sequence cannot go on."""
+    """Say in OpenVINO Model Server's words why a sequence cannot continue."""
     for parsed, result in zip(request.rows, results, strict=True):
         if parsed.sequence_id is not None and isinstance(
             result, SessionLive | SessionGone

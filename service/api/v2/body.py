@@ -1,4 +1,4 @@
-"""The v2 dialect's body: JSON, and binary tensors behind it, to the values of inputs.
+"""The v2 dialect's body: JSON, and binary tensors after it, to the values of inputs.
 
 Knows how a request is written; not what a model takes.
 """
@@ -24,7 +24,7 @@ UNREADABLE = (msgspec.DecodeError, RecursionError, UnicodeDecodeError)
 
 
 def read_form(data: bytes, header_length: int | None) -> tuple[Form, list[Column]]:
-    """Read a body of JSON, and of binary tensors behind it."""
+    """Read a body of JSON, and of binary tensors after it."""
     view = memoryview(data)
     if header_length is not None and header_length > len(data):
         raise InvalidRequest(
@@ -43,7 +43,7 @@ def read_form(data: bytes, header_length: int | None) -> tuple[Form, list[Column
         refuse_json(head, str(error)[:120])
     if len(tail):
         raise InvalidRequest(
-            f"{len(tail)} bytes are left over behind the tensors; expected as many as "
+            f"{len(tail)} bytes are left over after the tensors; expected as many as "
             "their binary_data_size say."
         )
     names = {column.name for column in columns}
@@ -108,7 +108,7 @@ def read_input(form: InputForm, tail: memoryview) -> tuple[Column, memoryview]:
     if not 0 <= size <= len(tail):
         raise InvalidRequest(
             f"input {form.name[:80]!r} has binary_data_size {str(size)[:40]}; "
-            f"{len(tail)} bytes are left behind the JSON. Check it, and "
+            f"{len(tail)} bytes are left after the JSON. Check it, and "
             "Inference-Header-Content-Length."
         )
     return read_binary(form, tail[:size]), tail[size:]

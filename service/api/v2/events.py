@@ -33,7 +33,7 @@ def encode_rows(
     Args:
         columns: The input tensors by name, of shape (batch, timesteps[, size]); with
             `length` the rows may be shorter than the tensors.
-        model: Whose events they hold.
+        model: Model of the events.
         max_rows: Most rows accepted.
 
     Returns:
@@ -78,7 +78,7 @@ def check_names(
     if unknown:
         name = unknown[0][:80]
         raise InvalidRequest(
-            f"input {name!r} is none of model {model!r}; its inputs are "
+            f"input {name!r} is not one of model {model!r}; its inputs are "
             f"{', '.join(names)}, and {LENGTH} where rows are padded.",
             error=f"unexpected inference input '{name}' for model '{model}'",
         )
@@ -137,7 +137,7 @@ def refuse_shape(name: str, shape: tuple[int, ...], size: tuple[int, ...]) -> No
 
 
 def read_lengths(column: Column | None, batch: int, timesteps: int) -> list[int]:
-    """Read how many events of each row are its own; all of them unless told."""
+    """Read how many events of each row are its own; all of them by default."""
     if column is None:
         return [timesteps] * batch
     if column.datatype not in LENGTH_DATATYPES or column.shape not in (

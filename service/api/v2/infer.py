@@ -35,7 +35,7 @@ LONG_BYTES = 65_536
 
 
 class InferRequest(NamedTuple):
-    """What a request says beside its body.
+    """What a request says in addition to its body.
 
     Args:
         model: Which network it is for.
@@ -88,7 +88,7 @@ def answer_infer(parts: Parts, asked: InferRequest, data: bytes) -> Answer:
 def answer_request(
     parts: Parts, asked: InferRequest, data: bytes, began: int
 ) -> tuple[Answer, Times]:
-    """Parse, advance, render; tell what each took."""
+    """Parse, advance, render; return the time of each."""
     settings = parts.settings
     most = settings.max_body_bytes
     content = decompress(data, asked.coding, max_bytes=most, reserve=asked.reserve)

@@ -18,14 +18,14 @@ Index = Mapping[str, int]
 
 
 class Plan(NamedTuple):
-    """What a request to a model is held against.
+    """What a request to a model is checked against.
 
     Attributes:
         fields: The schema of each input tensor.
         names: Their names.
         required: The same, as a set.
         statics: Those that only the first event of a sequence needs.
-        sizes: Their shapes behind batch and timesteps.
+        sizes: Their shapes after batch and timesteps.
         indices: Of each, its names to their indices; empty where it has none.
         outputs: The names of the outputs.
         main: The name of the output that `decided` is made of.

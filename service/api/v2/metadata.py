@@ -76,7 +76,7 @@ def describe_config(
 
 
 def describe_config_tensor(tensor: Tensor) -> dict[str, Any]:
-    """Describe a tensor, the batch left out as `max_batch_size` tells it."""
+    """Describe a tensor, the batch left out because `max_batch_size` gives it."""
     datatype = "STRING" if tensor.datatype == BYTES else tensor.datatype
     return {
         "name": tensor.name,

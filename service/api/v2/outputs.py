@@ -27,7 +27,7 @@ def choose_output(
     """Check one output that is asked for."""
     if output.name not in names:
         raise InvalidRequest(
-            f"output {output.name[:80]!r} is none of this model; its outputs are "
+            f"output {output.name[:80]!r} is not one of this model's; its outputs are "
             f"{', '.join(names)}.",
             error=f"unexpected inference output '{output.name[:80]}'",
         )

@@ -114,7 +114,7 @@ def read_memory(parameters: Parameters) -> Remembering:
 
 
 def read_sequence_id(parameters: Parameters) -> int | str | None:
-    """Read the id of a sequence; 0 and "" are none, as for Triton.
+    """Read the id of a sequence; 0 and "" mean no id, as for Triton.
 
     An integer names the session of its digits: 42 and "42" are one.
     """

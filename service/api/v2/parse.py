@@ -41,9 +41,9 @@ def parse_body(
         data: The body, decompressed.
         header_length: How many bytes of it are JSON, if it says so; 0 for a body that
             is the one input.
-        model: Whose events it holds.
+        model: Model of its events.
         max_rows: Most rows accepted.
-        key: Idempotency key the request has beside the body, if any.
+        key: Idempotency key the request has outside the body, if any.
         scope: What the address says besides the model, for the key's fingerprint.
 
     Raises:

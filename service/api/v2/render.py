@@ -1,4 +1,4 @@
-"""The v2 dialect's answers: outcomes to JSON, and to binary tensors behind it."""
+"""The v2 dialect's answers: outcomes to JSON, and to binary tensors after it."""
 
 from __future__ import annotations
 
@@ -79,8 +79,8 @@ def render_parameters(
 
 
 def render_memory(memory: Remembering, outcome: Outcome) -> dict[str, Any]:
-    """Tell what became of the memory of a request's one row."""
-    told = {
+    """Return the parameters that describe the memory of a request's one row."""
+    record = {
         "step": outcome.step,
         "sequence_id": memory.sequence_id,
         "sequence_end": memory.end or None,
@@ -90,7 +90,7 @@ def render_memory(memory: Remembering, outcome: Outcome) -> dict[str, Any]:
         "memory": outcome.token,
         "expires_at": outcome.expires_at and format_time(outcome.expires_at),
     }
-    return {name: value for name, value in told.items() if value is not None}
+    return {name: value for name, value in record.items() if value is not None}
 
 
 def render_output(
@@ -151,7 +151,7 @@ def surprise_of(outcome: Outcome) -> np.ndarray:
 
 
 def pad(rows: Sequence[np.ndarray], filler: float) -> np.ndarray:
-    """Stack rows of different lengths, the shorter ones filled up behind."""
+    """Stack rows of different lengths, the shorter ones filled up at the end."""
     longest = max(len(row) for row in rows)
     padded = np.full((len(rows), longest, *rows[0].shape[1:]), filler, "<f4")
     for k, row in enumerate(rows):

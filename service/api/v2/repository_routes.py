@@ -73,7 +73,7 @@ def load(name: str) -> Response:
     if given:
         raise NotServed(
             f"load was given {', '.join(given)[:80]}; this service loads what is in "
-            "its folder of models, as it is there. Export the model there first."
+            "its folder of models, unchanged. Export the model there first."
         )
     repository().load(name)
     return Response(b"", mimetype="application/json")
@@ -125,9 +125,9 @@ def set_log_setting() -> NoReturn:
     raise not_served("log settings", "Start the service with CARRYOVER_LOG_LEVEL.")
 
 
-def not_served(what: str, mend: str) -> NotServed:
+def not_served(what: str, fix: str) -> NotServed:
     """Return the error of an extension that is left out."""
-    return NotServed(f"this service does not have Triton's {what}. {mend}")
+    return NotServed(f"this service does not have Triton's {what}. {fix}")
 
 
 def read_form(form: type[Form]) -> Form:

@@ -64,7 +64,7 @@ def check_datatype(form: InputForm) -> int:
 
 
 def read_texts(name: str, data: memoryview, count: int) -> list[str]:
-    """Read elements of BYTES: each a length of four bytes, then so many bytes."""
+    """Read elements of BYTES: each a length of four bytes, then that many bytes."""
     texts: list[str] = []
     start, end = 0, len(data)
     if count * SIZE.size > end:
@@ -93,7 +93,7 @@ def wrong_count(name: str, count: int, num_bytes: int) -> InvalidRequest:
     return InvalidRequest(
         f"input {name!r} has {num_bytes} bytes of binary data, which are not the "
         f"{count} elements of its shape; each is its length in four bytes, "
-        "little-endian, and then so many bytes of UTF-8. Write them so."
+        "little-endian, and then that many bytes of UTF-8. Write them so."
     )
 
 
@@ -157,8 +157,8 @@ def flatten(form: InputForm, data: Any) -> list[Any]:
     while values and isinstance(values[0], list):
         if set(map(type, values)) != {list}:
             raise InvalidRequest(
-                f"data of input {form.name!r} has lists beside values; nest all of it, "
-                "or none."
+                f"data of input {form.name!r} has lists next to values; nest all of "
+                "it, or none."
             )
         take_break()
         values = list(chain.from_iterable(values))
