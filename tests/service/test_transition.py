@@ -58,7 +58,7 @@ def test_usual_row_is_begun_as_by_all_the_rules(found, options):
 
     if usual is not None:
         assert isinstance(decided, ResumeState)
-        assert usual.found is decided.found
+        assert usual.stored is decided.stored
         assert usual.record is decided.record
         assert usual.model is decided.model
         assert usual.sequence is decided.sequence
