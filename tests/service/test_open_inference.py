@@ -445,7 +445,7 @@ def test_what_the_client_calls_its_own_is_ignored(infer):
         ({"triton_x": 1}, 400, "invalid_request", "reserved"),
         ({"return": "some"}, 400, "invalid_request", "last"),
         ({"binary_data_output": 1}, 400, "invalid_request", "boolean"),
-        ({"outputs": [{"name": "x"}]}, 400, "invalid_request", "'x' is none"),
+        ({"outputs": [{"name": "x"}]}, 400, "invalid_request", "'x' is not one of"),
         (
             {
                 "outputs": [
