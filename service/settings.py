@@ -1,4 +1,4 @@
-"""The settings: one table that drives parsing, `--help`, the README and a test.
+"""The settings: one table that drives parsing, `--help` and docs/reference/settings.md.
 
 Every setting is an environment variable `CARRYOVER_*` (12-factor). A bad value or an
 unknown `CARRYOVER_*` name stops the start and names both key and value.
@@ -452,7 +452,7 @@ def read_one(setting: Setting, environ: Mapping[str, str]) -> Any:
 
 
 def describe_settings() -> str:
-    """Write the table as Markdown, as it stands in the README."""
+    """Write the table as Markdown, as it is in docs/reference/settings.md."""
     lines = ["| setting | default | meaning |", "|---|---|---|"]
     for name, _, default, text in TABLE:
         shown = f"{default:g}" if isinstance(default, float) else default

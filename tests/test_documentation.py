@@ -50,10 +50,13 @@ def assert_alike(got, shown, path="answer"):
 
 @pytest.mark.tensorflow
 @pytest.mark.server
-def test_readme_prints_what_the_service_answers(bundled_server):
-    calls = list(console_calls("README.md"))
+@pytest.mark.parametrize(
+    ("document", "number"), [("README.md", 2), ("docs/tutorial/first-session.md", 5)]
+)
+def test_document_prints_what_the_service_answers(bundled_server, document, number):
+    calls = list(console_calls(document))
 
-    assert len(calls) == 5
+    assert len(calls) == number
     for command, shown in calls:
         arguments = shlex.split(command.replace(ADDRESS, bundled_server.url))
         assert arguments[0] == "curl"
@@ -62,8 +65,8 @@ def test_readme_prints_what_the_service_answers(bundled_server):
 
 
 @pytest.mark.tensorflow
-def test_readme_shows_the_metrics_of_the_bundled_models(bundled):
-    text = (ROOT / "README.md").read_text()
+def test_page_shows_the_metrics_of_the_bundled_models(bundled):
+    text = (ROOT / "docs" / "explanation" / "quality.md").read_text()
 
     for name in ("nature", "taxi"):
         folder = bundled / name / "1" / "assets.extra" / "carryover"
@@ -83,6 +86,31 @@ def test_readme_comparison_can_fail():
         assert_alike({"p": []}, {"q": []})
 
 
+def test_readme_is_read_in_a_minute():
+    assert 80 <= len((ROOT / "README.md").read_text().splitlines()) <= 120
+
+
+def test_every_page_is_in_the_index():
+    docs = ROOT / "docs"
+    index = (docs / "README.md").read_text()
+    decisions = (docs / "explanation" / "decisions" / "README.md").read_text()
+
+    pages = [p for p in docs.rglob("*.md") if p.name != "README.md"]
+    assert pages
+    for page in pages:
+        listed = decisions if page.parent.name == "decisions" else index
+        assert f"/{page.name})" in listed or f"({page.name})" in listed, page.name
+
+
+def test_files_that_pages_name_exist():
+    for page in (ROOT / "docs").rglob("*.md"):
+        for name in re.findall(
+            r"`((?:service|tests|models|training)/[\w/]+\.py)", page.read_text()
+        ):
+            if "NAME" not in name:
+                assert (ROOT / name).exists(), f"{page.name}: {name}"
+
+
 def test_readme_commands_are_targets_of_the_makefile():
     text = (ROOT / "README.md").read_text()
     makefile = (ROOT / "Makefile").read_text()
@@ -91,8 +119,8 @@ def test_readme_commands_are_targets_of_the_makefile():
     assert {"serve", "test"} <= set(re.findall(r"\bmake ([a-z-]+)", text)) <= targets
 
 
-def test_readme_lists_the_top_level():
-    text = (ROOT / "README.md").read_text()
+def test_contributing_lists_the_top_level():
+    text = (ROOT / "CONTRIBUTING.md").read_text()
     tree = re.search(r"## Files\n+```\n(.*?)```", text, re.S).group(1)
 
     folder = None

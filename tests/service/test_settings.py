@@ -79,5 +79,7 @@ def test_memory_of_one_process_refuses_two_workers():
         read_settings({"CARRYOVER_MEMORY": "memory://"})
 
 
-def test_readme_has_the_table():
-    assert describe_settings() in (ROOT / "README.md").read_text()
+def test_reference_has_the_table():
+    page = ROOT / "docs" / "reference" / "settings.md"
+
+    assert page.read_text().endswith("\n" + describe_settings() + "\n")
