@@ -33,6 +33,8 @@ from service.registry.encoding.fields import describe
 from service.registry.encoding.vectors import NO_STATICS
 
 Form = ObjectRow | list[Any] | Refused
+# What may be, or contain, a number that is not finite.
+SUSPECT = (float, dict, list)
 # What a field of few values takes, said where another came.
 CHOICES = {
     "return": '"last" or "all"',
@@ -237,8 +239,6 @@ def refuse_non_finite(value: Any, where: str) -> None:
     waiting = [value]  # no recursion: values may be nested as deep as JSON goes
     while waiting:
         item = waiting.pop()
-        if len(waiting) % PIECE_VALUES == 0:
-            take_break()
         if isinstance(item, float) and not math.isfinite(item):
             shown = json.dumps(item)
             raise NonFiniteInput(
@@ -246,7 +246,11 @@ def refuse_non_finite(value: Any, where: str) -> None:
                 "Leave the event out, or send its last known value."
             )
         if isinstance(item, dict | list):
-            waiting += item.values() if isinstance(item, dict) else item
+            values = list(item.values()) if isinstance(item, dict) else item
+            for start in range(0, len(values), PIECE_VALUES):
+                take_break()
+                piece = values[start : start + PIECE_VALUES]
+                waiting += [one for one in piece if isinstance(one, SUSPECT)]
 
 
 def check_member(name: str) -> None:

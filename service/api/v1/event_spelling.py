@@ -15,6 +15,7 @@ from service.errors import InvalidEvent
 
 # Values that are looked at in a fraction of a millisecond.
 PIECE_VALUES = 1024
+CONTAINERS = frozenset((dict, list))
 
 
 def normalize_events(sequence: list[Any]) -> list[Any] | None:
@@ -39,7 +40,10 @@ def decode(value: Any) -> Any:
         items: list[Any] = []
         for start in range(0, len(value), PIECE_VALUES):
             take_break()
-            items += map(decode, value[start : start + PIECE_VALUES])
+            piece = value[start : start + PIECE_VALUES]
+            # Texts and numbers have no b64 value in them: most lists are only those.
+            has_containers = not CONTAINERS.isdisjoint(map(type, piece))
+            items += map(decode, piece) if has_containers else piece
         return items
     if not isinstance(value, dict):
         return value
