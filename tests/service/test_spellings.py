@@ -6,7 +6,10 @@ import numpy as np
 import pytest
 
 from service.api.services import Services
+from service.api.v1.diagnose import refuse_non_finite
+from service.api.v1.event_spelling import normalize_events
 from service.app import create_app
+from service.errors import NonFiniteInput
 from service.registry.artifact import Manifest
 from service.registry.backends.base import Plan
 from service.registry.catalog import Catalog, Model
@@ -179,3 +182,15 @@ def test_halves_of_surrogate_pairs_are_refused(client, text, extra):
 
     assert response.status_code == 400
     json.dumps(response.get_json()).encode()
+
+
+@pytest.mark.parametrize("at", [0, 255, 256, 1023, 1024, 3000])
+def test_what_is_wrong_is_found_wherever_it_lies(at):
+    def put(value):
+        return [1] * at + [{"a": [value]}] + [1] * 10
+
+    with pytest.raises(NonFiniteInput):
+        refuse_non_finite(put(float("nan")), "row")
+    refuse_non_finite(put(1.5), "row")
+    assert normalize_events(put({"b64": "cmVk"})) == put("red")
+    assert normalize_events(put("red")) is None

@@ -14,6 +14,7 @@ from training.data.series import HeldOutSeries
 from training.evaluate.nature import divergence, evaluate_nature
 from training.evaluate.roommate import evaluate_roommate
 from training.evaluate.series import evaluate_series, repeat
+from training.sources import SOURCES, Source
 
 HORIZON = 3
 
@@ -129,3 +130,10 @@ def test_roommate_metrics_count_right_answers_and_the_least_sure_one():
     assert (accuracy.value, certainty.value) == (0.75, 0.6)
     assert accuracy.baselines == {"majority": 0.5}
     assert accuracy.better == certainty.better == "higher"
+
+
+def test_source_without_an_evaluation_cannot_be_written_down():
+    options, load, _ = SOURCES["nature"]
+
+    with pytest.raises(TypeError, match="evaluate"):
+        Source(options, load)
