@@ -1,5 +1,9 @@
 """`docs/reference/http-v1.md` names every call of the service."""
 
+import re
+
+import pytest
+
 from service.api.openapi import PAGES
 from tests.servers import ROOT
 
@@ -16,3 +20,21 @@ def test_every_call_is_documented(client):
         path = path.replace("<session_id:session>", "{id}")
         (method,) = rule.methods - {"HEAD", "OPTIONS"}
         assert f"`{method} {path}`" in documented
+
+
+COMING_FROM = (ROOT / "docs" / "how-to" / "coming-from.md").read_text()
+CALLS = re.findall(r"`(GET|POST|PUT|DELETE) (/v[12]/[^`]+)`", COMING_FROM)
+
+
+@pytest.mark.parametrize(("method", "path"), CALLS)
+def test_call_for_those_who_come_from_elsewhere_exists(client, method, path):
+    addresses = client.application.url_map.bind("")
+
+    assert addresses.match(path, method=method)
+
+
+def test_page_for_those_who_come_from_elsewhere_has_calls_and_sources():
+    assert len(CALLS) > 4
+    for server in ("Triton", "TensorFlow Serving", "Keras", "SageMaker", "Ray Serve"):
+        _, _, after = COMING_FROM.partition(f"\n## {server}\n")
+        assert "](https://" in after.partition("\n## ")[0], server
