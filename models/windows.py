@@ -43,8 +43,11 @@ class Windowed(Unmasked):
         is_index = keras.backend.is_int_dtype(inputs.dtype)
         padding = int(self.padding) if is_index else self.padding
         padded = ops.pad(inputs, before, constant_values=padding)
+        # Some layers need a number of timesteps that is known.
+        shape = (-1, self.size, *inputs.shape[2:])
+        window = ops.reshape(padded[:, -self.size :], shape)
         # Layers that augment pictures take part in training by default.
-        return self.inner(padded[:, -self.size :], training=False)
+        return self.inner(window, training=False)
 
 
 def advance_window(layer: Windowed, stream: Stream, sequence: Tensor) -> Any:
@@ -61,7 +64,7 @@ def advance_window(layer: Windowed, stream: Stream, sequence: Tensor) -> Any:
     starts = range(layer.size)
     windows = ops.stack([joined[:, k : (k - reach) or None] for k in starts], axis=2)
     windows = ops.cast(windows[..., 0] if is_index else windows, sequence.dtype)
-    results = apply_per_timestep(layer.inner, (windows,), {})
+    results = apply_per_timestep(layer.inner, (windows,), {"training": False})
     return keras.tree.map_structure(stream.mark_late, results)
 
 

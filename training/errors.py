@@ -22,6 +22,8 @@ from typing import Any
 
 LONGEST_REASON = 300  # characters; Keras quotes whole configurations
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
+# Where in its own code, or ours, a TensorFlow function fails.
+PLACE = re.compile(r'Graph execution error:|Detected at node|File "|\[\[\{\{node')
 COLOURS = re.compile(r"\x1b\[\d*m")
 FULL_DISK = re.compile(r"no space left|disk (?:is )?full|enospc|errno = 28\b", re.I)
 
@@ -125,7 +127,8 @@ def is_layer(value: Any) -> bool:
 def quote(error: BaseException) -> str:
     """Return the message of a library as one line, without what Keras puts around."""
     plain = COLOURS.sub("", str(error)).partition("Arguments received by")[0]
-    return " ".join(plain.split())
+    lines = [line.strip() for line in plain.splitlines()]
+    return " ".join(" ".join(line for line in lines if not PLACE.match(line)).split())
 
 
 def shorten(reason: str, longest: int) -> str:

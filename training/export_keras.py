@@ -13,7 +13,13 @@ from typing import Any, NamedTuple
 
 import keras
 
-from models.export import ExportError, export_network, export_programs
+from models.export import (
+    ExportError,
+    export_network,
+    export_programs,
+    load_signature,
+    trace_signature,
+)
 from models.keras_graph import find_graph, find_operations
 from models.ports import CannotServe
 from models.refusals import CannotStream
@@ -26,7 +32,7 @@ from training.manifest import describe_network, write_manifest
 from training.model_file import SAVE_AGAIN
 from training.native_log import silence_native_log
 from training.programs import NEEDS_TENSORFLOW, say_errors
-from training.proof import Proof, prove
+from training.proof import Proof, Stepper, prove
 from training.publish import publish_version
 from training.report import say
 from training.run import package_versions
@@ -69,11 +75,20 @@ class Order:
 
 
 class Streamable(NamedTuple):
-    """A model that was proved to stream."""
+    """A model that was proved to stream.
+
+    Args:
+        model: As loaded.
+        wrapped: The same, wrapped.
+        streaming: The same, streaming.
+        advance: The traced signature, which was proved.
+        proof: What was compared.
+    """
 
     model: keras.Model
     wrapped: Wrapped
     streaming: StreamingNetwork
+    advance: Any
     proof: Proof
 
 
@@ -123,9 +138,11 @@ def make_streamable(model: keras.Model, order: Order) -> Streamable:
         )
     with during("Streaming", REPLACE, refusals):
         streaming = stream_network(wrapped.network, wrapped.outputs)
+        advance = trace_signature(streaming.advance)
     with during("The proof", REPLACE, refusals):
-        proof = prove(model, wrapped, streaming)
-    return Streamable(model, wrapped, streaming, proof)
+        stream = Stepper(load_signature(advance), streaming.memory, streaming.dtype)
+        proof = prove(model, wrapped, stream)
+    return Streamable(model, wrapped, streaming, advance, proof)
 
 
 def publish(ready: Streamable, order: Order, artifacts: Path) -> Path:
@@ -145,7 +162,13 @@ def export_version(ready: Streamable, order: Order, version: Path) -> dict[str, 
     """Write all of a version but its manifest, and return what that is to say."""
     wrapped, real = ready.wrapped, ready.proof.sequence
     memory = export_network(
-        wrapped.network, wrapped.inputs, wrapped.outputs, version, real=real
+        wrapped.network,
+        wrapped.inputs,
+        wrapped.outputs,
+        version,
+        real=real,
+        streaming=ready.streaming,
+        advance=ready.advance,
     )
     programs = compile_programs(ready, version) if order.compiled else {}
     cells = find_cells(ready.model)
@@ -230,6 +253,6 @@ def name_cell(cell: Any) -> str:
 
 
 def count_units(cell: Any) -> int:
-    """Return the size of a cell's short-term memory."""
-    size = cell.state_size
+    """Return the size of a cell's short-term memory; of pictures, their channels."""
+    size = getattr(cell, "filters", cell.state_size)
     return int(size if isinstance(size, int) else size[0])

@@ -13,7 +13,8 @@ import keras
 import numpy as np
 
 from models.export.examples import random_sequence
-from models.keras_graph import find_graph, find_operations, rerun
+from models.keras_graph import find_graph, rerun
+from models.rounding import find_mask_values
 from models.wrapping import Wrapped
 from training.errors import ModelError
 
@@ -45,7 +46,7 @@ def draw_hard(wrapped: Wrapped, rows: int, events: int) -> Any:
         for k, at in enumerate(rng.permutation(events)[: 2 * len(marks)]):
             columns[k % rows, at] = marks[k % len(marks)]
         # Last, so that whole events equal the value at the places that matter.
-        for value in [0] if is_index else find_mask_values(wrapped):
+        for value in [0] if is_index else find_mask_values(wrapped.network):
             columns[place_marks(rows, events)] = value
     return sequence
 
@@ -87,19 +88,6 @@ def place_marks(rows: int, events: int) -> tuple[Any, Any]:
     pairs = {(r, at) for r, at in pairs if events > 1 or r == 0}
     where, when = zip(*sorted(pairs), strict=True)
     return np.array(where), np.array(when)
-
-
-def find_mask_values(wrapped: Wrapped) -> list[float]:
-    """List the values a model compares its inputs with, as masks do."""
-    values = {0.0}
-    for operation in find_operations(find_graph(wrapped.network)):
-        if isinstance(operation, keras.layers.Masking):
-            values.add(float(operation.mask_value))
-        if type(operation).__name__ in ("NotEqual", "Equal"):
-            for node in operation._inbound_nodes:
-                given = keras.tree.flatten((node.arguments.args, node.arguments.kwargs))
-                values |= {float(x) for x in given if isinstance(x, (int, float))}
-    return sorted(values, key=lambda value: value != 0)
 
 
 def count_events(wrapped: Wrapped) -> int:

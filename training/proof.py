@@ -5,13 +5,14 @@ Random sequences go through it singly and through the model whole. Knows no file
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import keras
 import numpy as np
 
+from models.rounding import tolerance
 from models.schemas import output_names
-from models.streaming import StreamingNetwork
 from models.wrapping import Wrapped
 from training.errors import ModelError
 from training.hard_sequences import (
@@ -24,20 +25,32 @@ from training.reference import (
     ROWS,
     Arrays,
     find_rows,
+    find_slack,
     is_stateful,
-    measure_rounding,
     predict_prefixes,
     run,
 )
 
-# Of an output, relative to its size where that is above 1: float32 rounds a hundred
-# times finer, and operations that mixed timesteps were seen to differ by 0.2 and more.
-TOLERANCE = 1e-5
 EVENTS = 24
 # Two lengths, so that no output has the right shape by accident.
 SHORT_EVENTS = (1, 7)
 # How far from 1 probabilities may add up.
 SUM_TOLERANCE = 1e-3
+
+
+class Stepper(NamedTuple):
+    """A stream that can be advanced.
+
+    Args:
+        advance: From named arrays to named arrays: the traced signature that is
+            published.
+        memory: Shape of each memory tensor without the batch axis.
+        dtype: Of the memory.
+    """
+
+    advance: Callable[..., Mapping[str, Any]]
+    memory: Mapping[str, tuple[int, ...]]
+    dtype: str
 
 
 class Proof(NamedTuple):
@@ -58,13 +71,13 @@ class Proof(NamedTuple):
     reference: str = "model.predict"
 
 
-def prove(model: keras.Model, wrapped: Wrapped, streaming: StreamingNetwork) -> Proof:
+def prove(model: keras.Model, wrapped: Wrapped, stream: Stepper) -> Proof:
     """Compare a stream, step by step, with the model it was made from.
 
     Args:
         model: As loaded. What it keeps from call to call is reset.
         wrapped: The same, wrapped.
-        streaming: The same, streaming.
+        stream: The same, streaming.
 
     Raises:
         ModelError: They differ, or labels stand for what is no probability.
@@ -78,8 +91,8 @@ def prove(model: keras.Model, wrapped: Wrapped, streaming: StreamingNetwork) -> 
     sequence = draw_hard(wrapped, rows, events)
     check_lookups(wrapped, sequence)
     names = output_names(wrapped.outputs)
-    check_timesteps(streaming, sequence, names)
-    streamed = run_stream(streaming, leave_out_statics(wrapped, sequence), names)
+    check_timesteps(stream, sequence, names)
+    streamed = run_stream(stream, leave_out_statics(wrapped, sequence), names)
     if "labels" in wrapped.outputs:
         check_probabilities(wrapped, streamed[wrapped.outputs["name"]])
     largest, reference = 0.0, name_reference(model, wrapped, fixed)
@@ -88,7 +101,7 @@ def prove(model: keras.Model, wrapped: Wrapped, streaming: StreamingNetwork) -> 
             got = find_part(streamed[name], expected, stop)
             difference = differ(got, expected)
             if not difference <= tolerance(model):
-                slack = measure_rounding(model, wrapped, part, name, expected)
+                slack = find_slack(model, wrapped, part, name, expected)
                 difference = differ(got, expected, slack)
             refuse_difference(model, reference, name, stop, difference)
             largest = float(np.maximum(largest, difference))
@@ -137,16 +150,7 @@ def refuse_difference(
         )
 
 
-def tolerance(model: keras.Model) -> float:
-    """Return how far outputs may be off: of halves, a few of their last digits."""
-    names = {layer.compute_dtype for layer in model._flatten_layers()}
-    digits = {"float16": 2**-10, "bfloat16": 2**-7}
-    return max([TOLERANCE, *(4 * digits[n] for n in names if n in digits)])
-
-
-def check_timesteps(
-    streaming: StreamingNetwork, sequence: Any, names: list[str]
-) -> None:
+def check_timesteps(stream: Stepper, sequence: Any, names: list[str]) -> None:
     """Refuse a stream that does not tell one output per event.
 
     Raises:
@@ -154,7 +158,7 @@ def check_timesteps(
     """
     for events in SHORT_EVENTS:
         part = np.repeat(sequence[:, :1], events, axis=1)
-        results, _ = step(streaming, part, begin(streaming, len(part)), names)
+        results, _ = step(stream, part, begin(stream, len(part)), names)
         for name, output in results.items():
             if tuple(output.shape[:2]) != part.shape[:2]:
                 raise ModelError(
@@ -166,29 +170,29 @@ def check_timesteps(
                 )
 
 
-def run_stream(streaming: StreamingNetwork, sequence: Any, names: list[str]) -> Arrays:
+def run_stream(stream: Stepper, sequence: Any, names: list[str]) -> Arrays:
     """Run a stream one event at a time: outputs of shape (batch, timesteps, ...)."""
-    memory = begin(streaming, len(sequence))
+    memory = begin(stream, len(sequence))
     parts: list[Arrays] = []
     for k in range(sequence.shape[1]):
-        results, memory = step(streaming, sequence[:, k : k + 1], memory, names)
+        results, memory = step(stream, sequence[:, k : k + 1], memory, names)
         parts.append(results)
     return {n: np.concatenate([part[n] for part in parts], axis=1) for n in names}
 
 
-def begin(streaming: StreamingNetwork, rows: int) -> Arrays:
+def begin(stream: Stepper, rows: int) -> Arrays:
     """Make the memory of sequences that have not begun: zeros, by name."""
-    layout = streaming.memory.items()
-    return {name: np.zeros((rows, *shape), streaming.dtype) for name, shape in layout}
+    layout = stream.memory.items()
+    return {name: np.zeros((rows, *shape), stream.dtype) for name, shape in layout}
 
 
 def step(
-    streaming: StreamingNetwork, events: Any, memory: Arrays, names: list[str]
+    stream: Stepper, events: Any, memory: Arrays, names: list[str]
 ) -> tuple[Arrays, Arrays]:
     """Run a stream over some events: its outputs, and the memory after."""
     length = np.full(len(events), events.shape[1], "int32")
     given = {"sequence": events, "length": length, **memory}
-    results = run(streaming.advance.predict_on_batch, given)
+    results = run(lambda arrays: stream.advance(**arrays), given)
     after = {name: results[name] for name in memory}
     return {name: results[name] for name in names}, after
 

@@ -13,15 +13,12 @@ import numpy as np
 
 from models.keras_graph import find_graph
 from models.ports import split_sequence
+from models.rounding import find_mask_values, measure_rounding
 from models.schemas import output_names
 from models.wrapping import Wrapped
 from training.errors import LONGEST_REASON, ModelError, find_layer, quote, shorten
-from training.hard_sequences import find_mask_values
 
 ROWS = 3
-# Of an event, as far as float32 knows it, and how many such changes are tried.
-LAST_DIGITS = 2**-21
-NUDGES = 4
 
 Arrays = dict[str, Any]
 
@@ -96,27 +93,18 @@ def run(model: Any, given: Any, **options: Any) -> Any:
         ) from error
 
 
-def measure_rounding(
+def find_slack(
     model: keras.Model, wrapped: Wrapped, part: Any, name: str, expected: Any
 ) -> Any:
-    """Measure how much the last digits of the events change each event's outputs.
-
-    A variance of numbers that are large and nearly equal is made of rounding: the model
-    itself says something else there in a batch of another size.
-    """
-    slack = np.zeros_like(expected)
-    if is_stateful(model) or wrapped.inputs["kind"] in ("event", "index"):
-        return slack
-    rng = np.random.default_rng(0)
-    # Another digit of a value that is masked would be no longer masked.
-    is_exact = np.isin(part, [*find_mask_values(wrapped), wrapped.padding])
-    for _ in range(NUDGES):
-        nudge = rng.choice([-LAST_DIGITS, 0.0, LAST_DIGITS], part.shape)
-        nudge[is_exact] = 0.0
-        nudged = predict(model, wrapped, (part * (1 + nudge)).astype(part.dtype))
-        slack = np.maximum(slack, np.abs(nudged[name] - expected))
-    axes = tuple(range(1, slack.ndim))[-1:]
-    return slack.max(axis=axes, keepdims=True) if axes else slack
+    """Measure how far rounding moves a model's own outputs, if it keeps nothing."""
+    if is_stateful(model):
+        return np.zeros_like(expected)
+    return measure_rounding(
+        lambda events: predict(model, wrapped, events)[name],
+        part,
+        expected,
+        [*find_mask_values(wrapped.network), wrapped.padding],
+    )
 
 
 def pad_window(part: Any, wrapped: Wrapped) -> Any:

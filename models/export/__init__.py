@@ -6,7 +6,8 @@ imports TensorFlow.
 
 from models.export.compilation import FORMS
 from models.export.programs import HOT_FORMS, QUANTIZATIONS, Programs, export_programs
-from models.export.saved_model import export_network
+from models.export.running import load_signature
+from models.export.saved_model import export_network, trace_signature
 from models.export.verification import ExportError
 
 __all__ = [
@@ -17,4 +18,6 @@ __all__ = [
     "Programs",
     "export_network",
     "export_programs",
+    "load_signature",
+    "trace_signature",
 ]

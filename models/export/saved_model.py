@@ -16,11 +16,18 @@ from models.export.serving import build_serving_default
 from models.export.verification import verify_export
 from models.gates import Tensor
 from models.schemas import Schema
-from models.streaming import stream_network
+from models.streaming import StreamingNetwork, stream_network
 
 
 def export_network(
-    network: keras.Model, inputs: Schema, outputs: Schema, path: Path, *, real: Any
+    network: keras.Model,
+    inputs: Schema,
+    outputs: Schema,
+    path: Path,
+    *,
+    real: Any,
+    streaming: StreamingNetwork | None = None,
+    advance: Any = None,
 ) -> dict[str, list[int]]:
     """Write a network as a SavedModel and prove that it computes the same.
 
@@ -32,6 +39,8 @@ def export_network(
         path: The folder to write; must not exist.
         real: A few real encoded sequences, of shape (batch, timesteps) or
             (batch, timesteps, columns), compared beside random ones.
+        streaming: The network's streaming form, if it was made before.
+        advance: From `trace_signature`, if its `advance` was traced before.
 
     Returns:
         The memory layout: size of each memory tensor, in layer order.
@@ -42,34 +51,46 @@ def export_network(
     """
     if path.exists():
         raise FileExistsError(f"{path} exists; export writes a new folder.")
-    streaming = stream_network(network, outputs)
+    streaming = streaming or stream_network(network, outputs)
+    advance = advance or trace_signature(streaming.advance)
     module = tf.Module()
     # A SavedModel keeps what hangs on the module it is made from.
     module.network_variables = [variable.value for variable in network.variables]
+    module.resources = find_resources(network)
     module.tables = build_tables(inputs)
     tf.saved_model.save(
         module,
         str(path),
         signatures={
             "serving_default": build_serving_default(
-                streaming, inputs, outputs, module.tables
+                advance, streaming.memory, inputs, outputs, module.tables
             ),
-            "advance": build_signature(streaming.advance),
-            "explain": build_signature(streaming.explain),
+            "advance": advance,
+            "explain": trace_signature(streaming.explain),
         },
     )
     verify_export(path, network, streaming, inputs, outputs, real=real)
     return {name: list(shape) for name, shape in streaming.memory.items()}
 
 
-def build_signature(model: keras.Model) -> Any:
-    """Trace a model from a dict of tensors to a dict of tensors."""
+def find_resources(network: keras.Model) -> list[Any]:
+    """List what layers keep besides variables: lookup tables."""
+    kind = tf.saved_model.experimental.TrackableResource
+    layers = network._flatten_layers()
+    return [x for layer in layers for x in vars(layer).values() if isinstance(x, kind)]
+
+
+def trace_signature(model: keras.Model) -> Any:
+    """Trace a model from a dict of tensors to a dict of tensors.
+
+    Without autograph, as `model.predict` traces it.
+    """
     specs = {
         name: tf.TensorSpec(tensor.shape, tensor.dtype, name)
         for name, tensor in model._inputs_struct.items()
     }
 
-    @tf.function
+    @tf.function(autograph=False)
     def signature(**tensors: Tensor) -> Any:
         return model(tensors, training=False)
 

@@ -20,7 +20,6 @@ from models.export.parsing import (
 )
 from models.gates import Tensor
 from models.schemas import Schema, output_names
-from models.streaming import StreamingNetwork
 
 DTYPES = {
     "time": tf.string,
@@ -33,7 +32,11 @@ DTYPES = {
 
 
 def build_serving_default(
-    streaming: StreamingNetwork, inputs: Schema, outputs: Schema, tables: Tables
+    advance: Any,
+    layout: Mapping[str, tuple[int, ...]],
+    inputs: Schema,
+    outputs: Schema,
+    tables: Tables,
 ) -> Any:
     """Trace whole sequences, as a client writes them, to their last outputs.
 
@@ -46,15 +49,16 @@ def build_serving_default(
     fields = inputs["fields"] if is_record else [whole]
     specs = {field["name"]: specify(field) for field in fields}
 
-    @tf.function
+    _, declared = advance.structured_input_signature
+
+    @tf.function(autograph=False)
     def serving_default(**tensors: Tensor) -> dict[str, Tensor]:
         sequence, length = parse(tensors, inputs, tables)
         memory = {
-            name: tf.zeros((tf.shape(sequence)[0], *shape))
-            for name, shape in streaming.memory.items()
+            name: tf.zeros((tf.shape(sequence)[0], *shape), declared[name].dtype)
+            for name, shape in layout.items()
         }
-        begun = {"sequence": sequence, "length": length, **memory}
-        results = streaming.advance(begun, training=False)
+        results = advance(sequence=sequence, length=length, **memory)
         return {
             name: tf.gather(results[name], length - 1, axis=1, batch_dims=1)
             for name in output_names(outputs)

@@ -58,7 +58,7 @@ def truth_call(network: keras.Model, outputs: Schema, signature: str) -> Any:
     """Make the signature of a widened network a function of named arrays."""
     model = getattr(stream_network(network, outputs, dtype=WIDE), signature)
 
-    @tf.function
+    @tf.function(autograph=False)
     def run(arrays: Mapping[str, Any]) -> Any:
         return model(arrays, training=False)
 

@@ -1,14 +1,17 @@
 import json
 import subprocess
 import sys
+from functools import partial
 
 import numpy as np
 import pytest
 
 pytestmark = pytest.mark.tensorflow
 
+import keras  # noqa: E402
+
 from models.export import ExportError, export_network  # noqa: E402
-from models.export.verification import check  # noqa: E402
+from models.export.verification import check, find_slack  # noqa: E402
 from tests import networks  # noqa: E402
 
 # A clean process with TensorFlow and nothing of ours on its path.
@@ -168,6 +171,30 @@ def test_an_export_that_differs_is_refused():
 def test_an_export_that_is_not_a_number_is_refused():
     with pytest.raises(ExportError, match="differs"):
         check("advance", np.array([np.nan]), np.array([1.0]))
+
+
+def normalise_nearly_equal():
+    """Make a network and events whose variance is made of rounding."""
+    inputs = keras.Input((None, 4))
+    network = keras.Model(inputs, keras.layers.LayerNormalization(epsilon=0)(inputs))
+    events = 100 + 1e-4 * np.random.default_rng(0).normal(size=(3, 5, 4))
+    return network, events.astype("float32")
+
+
+def test_what_rounding_does_to_the_network_itself_is_allowed():
+    network, events = normalise_nearly_equal()
+    outputs = {"kind": "values", "name": "values"}
+    live = network(events).numpy()
+    moved = network(np.nextafter(events, np.float32(200))).numpy()
+    measure = partial(find_slack, network, outputs, "values", events, live)
+    assert np.abs(moved - live).max() > 1e-3
+
+    check("advance", moved, live, None, slack=measure)
+
+    with pytest.raises(ExportError, match="differs"):
+        check("advance", moved, live, None)
+    with pytest.raises(ExportError, match="differs"):
+        check("advance", -live, live, None, slack=measure)
 
 
 def test_export_never_writes_over_a_folder(tmp_path):

@@ -1,4 +1,4 @@
-"""Models with outputs that are unlike most: no memory, one number, a further axis."""
+"""Models unlike most: no memory, one number, a further axis, a table, a picture."""
 
 from __future__ import annotations
 
@@ -32,11 +32,29 @@ def make_window():
     return sequential(layers.Bidirectional(layers.LSTM(3)), shape=(4, FEATURES))
 
 
+def make_pictures():
+    """Has a cell with its memory in space."""
+    return sequential(
+        layers.Reshape((4, FEATURES, 1)),
+        layers.ConvLSTM1D(2, 2),
+        layers.Flatten(),
+        shape=(4, FEATURES),
+    )
+
+
+def make_lookup():
+    """Has a table, which is no variable."""
+    table = layers.IntegerLookup(vocabulary=[0, 1, -2])
+    return sequential(table, layers.Rescaling(0.5), layers.LSTM(3))
+
+
 MODELS = {
     "alone": (lambda: sequential(layers.Dense(2)), {}),
     "number": (make_number, {}),
     "pairs": (make_pairs, {"labels": ["wolf", "dog"]}),
     "window": (make_window, {"window": 4}),
+    "pictures": (make_pictures, {"window": 4}),
+    "lookup": (make_lookup, {}),
 }
 
 

@@ -10,13 +10,14 @@ import keras  # noqa: E402
 import numpy as np  # noqa: E402
 from keras import layers  # noqa: E402
 
+from models.export import load_signature, trace_signature  # noqa: E402
 from models.refusals import CannotStream  # noqa: E402
 from models.streaming import stream_network  # noqa: E402
 from models.wrapping import wrap_model  # noqa: E402
 from tests.training.keras_files import FEATURES, randomise, sequential  # noqa: E402
 from training.errors import ModelError  # noqa: E402
 from training.hard_sequences import draw_hard  # noqa: E402
-from training.proof import prove  # noqa: E402
+from training.proof import Stepper, prove  # noqa: E402
 from training.reference import run  # noqa: E402
 
 
@@ -32,8 +33,13 @@ def masked(x):
 
 
 def attempt(model, window):
-    wrapped = wrap_model(model, window=window)
-    return prove(model, wrapped, stream_network(wrapped.network, wrapped.outputs))
+    return prove_wrapped(model, wrap_model(model, window=window))
+
+
+def prove_wrapped(model, wrapped):
+    streaming = stream_network(wrapped.network, wrapped.outputs)
+    advance = load_signature(trace_signature(streaming.advance))
+    return prove(model, wrapped, Stepper(advance, streaming.memory, streaming.dtype))
 
 
 def move_features(timesteps):
@@ -136,12 +142,7 @@ def test_window_of_indices_is_padded_with_an_index():
 
     wrapped = wrap_model(model, window=4, padding=5.0)
 
-    assert (
-        prove(
-            model, wrapped, stream_network(wrapped.network, wrapped.outputs)
-        ).difference
-        <= 1e-6
-    )
+    assert prove_wrapped(model, wrapped).difference <= 1e-6
 
 
 def test_numbers_reshaped_to_a_sequence_are_a_window_of_numbers():
