@@ -6,6 +6,7 @@ import inspect
 
 import keras
 from keras import layers
+from keras.src.layers.input_spec import assert_input_compatibility
 
 FEATURES, VOCABULARY = 4, 6
 # Values of the parameters that layers insist on, by their names.
@@ -176,10 +177,17 @@ def call_on_two(make, hidden, other):
     return make()(hidden, other)
 
 
+def distribute(layer, hidden):
+    """Apply a layer to every timestep, if it takes one: Keras does not look."""
+    timestep = keras.KerasTensor((None, *hidden.shape[2:]), hidden.dtype)
+    assert_input_compatibility(layer.input_spec, timestep, layer.name)
+    return layers.TimeDistributed(layer)(hidden)
+
+
 def call_in_time(make, hidden, other):
     """Apply a layer to every timestep."""
     del other
-    return layers.TimeDistributed(make())(hidden)
+    return distribute(make(), hidden)
 
 
 def call_on_index(make, hidden, other):
@@ -192,14 +200,14 @@ def call_on_picture(make, hidden, other):
     """Make a picture of 2 x 2 of every timestep, and apply a layer to each."""
     del other
     pictures = layers.Reshape((-1, 2, 2, 3))(layers.Dense(12)(hidden))
-    return layers.TimeDistributed(make())(pictures)
+    return distribute(make(), pictures)
 
 
 def call_on_solid(make, hidden, other):
     """Make a solid of 2 x 2 x 2 of every timestep, and apply a layer to each."""
     del other
     solids = layers.Reshape((-1, 2, 2, 2, 1))(layers.Dense(8)(hidden))
-    return layers.TimeDistributed(make())(solids)
+    return distribute(make(), solids)
 
 
 def call_on_rows(make, hidden, other):
