@@ -14,15 +14,14 @@ from keras import layers  # noqa: E402
 
 from models.export import export_programs  # noqa: E402
 from models.export.compilation import Form  # noqa: E402
-from models.streaming import stream_network  # noqa: E402
 from models.wrapping import wrap_model  # noqa: E402
 from service.errors import InvalidEvent  # noqa: E402
 from service.registry.catalog import load_model  # noqa: E402
 from service.registry.encoding.events import build_encoder  # noqa: E402
 from tests.training.keras_files import randomise  # noqa: E402
 from tests.training.served import ask, predict, publish, serve  # noqa: E402
+from tests.training.test_proof import prove_wrapped  # noqa: E402
 from training import export_keras  # noqa: E402
-from training.proof import prove  # noqa: E402
 
 TOLERANCE = 1e-5
 FORMS = (Form("advance", 1, 1), Form("explain", 1, 1))
@@ -93,7 +92,7 @@ def test_every_use_of_it_equals_the_model(name):
     model = randomise(make())
     wrapped = wrap_model(model, window=window)
 
-    proof = prove(model, wrapped, stream_network(wrapped.network, wrapped.outputs))
+    proof = prove_wrapped(model, wrapped)
 
     assert proof.difference <= TOLERANCE
 
