@@ -59,7 +59,7 @@ def update(store: LmdbStore, keys: list[bytes], size: int) -> list[bool]:
 
 def has_reserve(store: LmdbStore) -> bool:
     pages = store._env.write(store._reserve._count)
-    return pages.held > 0 and pages.free > pages.count_missing()
+    return pages.ballast > 0 and pages.free > pages.count_missing()
 
 
 @pytest.mark.parametrize("size", SIZES)
