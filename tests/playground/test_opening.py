@@ -30,7 +30,9 @@ def answers(playground):
 @pytest.mark.parametrize("address", ["", "playground"])
 def test_two_strips_show_the_services_numbers(load_page, answers, address):
     page = load_page(address=address)
-    without, with_memory = page.locator(".story article").all()
+    cards = page.locator(".story article")
+    expect(cards).to_have_count(2)
+    without, with_memory = cards.all()
 
     for card, answer in zip((without, with_memory), answers, strict=True):
         shown = read_bars(card)
@@ -42,7 +44,9 @@ def test_two_strips_show_the_services_numbers(load_page, answers, address):
 
 def test_each_strip_has_one_sentence_and_names_the_bear(open_page):
     page = open_page()
-    without, with_memory = page.locator(".story .say").all()
+    sentences = page.locator(".story .say")
+    expect(sentences).to_have_count(2)
+    without, with_memory = sentences.all()
 
     expect(without).to_have_text("It sees only this picture, so it says dog.")
     expect(with_memory).to_have_text(
@@ -55,6 +59,7 @@ def test_pictures_are_drawn_and_have_names(open_page):
     page = open_page()
     shown = page.locator(".story article").nth(1).get_by_role("img")
 
+    expect(shown).to_have_count(len(PICTURES))
     assert [one.get_attribute("aria-label") for one in shown.all()] == PICTURES
     for one in shown.all():
         assert one.locator("svg path, svg circle").count() > 0
