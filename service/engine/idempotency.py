@@ -80,7 +80,7 @@ def name_key(key: str) -> bytes:
 def stamp(
     row: Row | Refused, position: int, idempotency: Idempotency | None
 ) -> Row | Refused:
-    """Tell a row of a session which request it is of."""
+    """Mark a row of a session with the request it belongs to."""
     if idempotency is None or isinstance(row, Refused) or row.session is None:
         return row
     key, fingerprint = idempotency

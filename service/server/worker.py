@@ -209,7 +209,7 @@ class Worker(GeventPyWSGIWorker):  # type: ignore[misc]
         super().run()
 
     def notify(self) -> None:
-        """Tell gunicorn that this process lives, and end what clients leave idle."""
+        """Report this process alive to gunicorn, and end what clients leave idle."""
         super().notify()
         for server in self.servers:
             server.end_idle(time.monotonic(), self.body_seconds, self.line_seconds)

@@ -38,7 +38,7 @@ def split_options(url: str, known: Collection[str]) -> tuple[str, dict[str, str]
         raise ValueError(
             f"An option of the memory store {redact(url)!r} is {what}; expected "
             f"{', '.join(f'{name}=...' for name in known)}, each once and parted by "
-            "&. Mend what follows the question mark."
+            "&. Fix what follows the question mark."
         )
     return head, options
 

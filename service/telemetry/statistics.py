@@ -124,7 +124,7 @@ class Statistics:
             self._is_failing = False
 
     def describe(self, name: str, version: int) -> dict[str, Any]:
-        """Tell the statistics of a version, in the form of Triton's extension."""
+        """Return the statistics of a version, in the form of Triton's extension."""
         workers = np.stack([NOTHING, *self._read_all(name, version)])
         counts = workers.sum(axis=0)
         durations = {

@@ -20,7 +20,7 @@ from service.sessions.state_export import find_maker, split_tensors
 
 
 def summarize(session: str, model: str, record: Session) -> dict[str, Any]:
-    """Tell what needs no network."""
+    """Describe what needs no network."""
     return {
         "session": session,
         "model": model,
@@ -38,7 +38,7 @@ def summarize(session: str, model: str, record: Session) -> dict[str, Any]:
 def describe_session(
     key: SessionKey, record: Session, family: Sequence[Model]
 ) -> dict[str, Any]:
-    """Tell all of a session.
+    """Describe all of a session.
 
     Args:
         key: Its tenant, model and id.

@@ -111,7 +111,7 @@ def count_rows(columns: dict[str, Any]) -> int:
 
 
 def is_column(value: Any) -> bool:
-    """Tell a column from a value that all rows share."""
+    """Distinguish a column from a value that all rows share."""
     return isinstance(value, list)
 
 
@@ -131,12 +131,12 @@ def find_lone(name: str, manifest: Manifest) -> Callable[[Any], bool]:
 
 
 def is_lone_value(value: Any) -> bool:
-    """Tell a name, a number or a record from a list of them."""
+    """Distinguish a name, a number or a record from a list of them."""
     return not isinstance(value, list)
 
 
 def is_lone_vector(value: Any) -> bool:
-    """Tell a list of numbers from a list of such lists."""
+    """Distinguish a list of numbers from a list of such lists."""
     return not any(isinstance(part, list) for part in value) if value else False
 
 

@@ -186,7 +186,7 @@ def static_fields(manifest: Manifest) -> dict[str, Any]:
 
 
 def is_value(value: Any, field: dict[str, Any]) -> bool:
-    """Tell a static field's one value from a list of them over the timesteps."""
+    """Distinguish a static field's one value from a list of them over the timesteps."""
     if not isinstance(value, list):
         return True
     is_flat = not any(isinstance(part, list) for part in value)

@@ -146,7 +146,7 @@ def input_fields(manifest: Manifest) -> list[dict[str, Any]]:
 
 
 def output_shape(output: dict[str, Any]) -> list[int] | None:
-    """Tell the shape of the main output after the last event, if the manifest does."""
+    """Return the shape of the main output after the last event, where it is known."""
     if "labels" in output:
         return [-1, len(output["labels"])]
     if "horizon" not in output:

@@ -146,7 +146,7 @@ def render_row(
 def tell_memory(
     answer: dict[str, Any], parsed: ParsedRow, row: Row, outcome: Outcome
 ) -> None:
-    """Tell where the memory is now, and until when."""
+    """Say where the memory is now, and until when."""
     if row.session is not None:
         answer["session"] = row.session
     if parsed.sequence_id is not None:
@@ -164,7 +164,7 @@ def tell_memory(
 def tell_version(
     answer: dict[str, Any], outcome: Outcome, model: Model, common: Model
 ) -> None:
-    """Tell which version advanced a row where it is not the body's, or has changed."""
+    """Name which version advanced a row where it is not the body's, or has changed."""
     if model is not common and model.manifest.version != common.manifest.version:
         answer["model_version"] = str(outcome.version)
         if model.manifest.labels != common.manifest.labels:

@@ -69,7 +69,7 @@ def render_body(
 def render_parameters(
     request: Request, outcomes: Sequence[Outcome], model: Model
 ) -> dict[str, Any]:
-    """Tell where the memory is now, and until when."""
+    """Say where the memory is now, and until when."""
     parameters: dict[str, Any] = {"model_version": str(model.manifest.version)}
     if request.warning is not None:
         parameters["warning"] = request.warning

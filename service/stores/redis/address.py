@@ -107,7 +107,7 @@ def _check(address: RedisAddress) -> None:
     if address.ca and not address.is_tls:
         raise ValueError(
             f"The memory store {address} has ca=... but no TLS; expected "
-            "rediss://. Mend the scheme, or leave ca out."
+            "rediss://. Fix the scheme, or leave ca out."
         )
 
 
