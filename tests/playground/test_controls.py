@@ -1,6 +1,7 @@
 """Every control of the page does what it says; the last test finds one unused."""
 
 import json
+import math
 import re
 import shlex
 import shutil
@@ -36,7 +37,8 @@ def rename_version(folder, version):
     path = folder / "assets.extra" / "carryover" / "manifest.json"
     manifest = json.loads(path.read_text())
     examples = [{"name": "a short day", "sequence": ["open", "close"]}]
-    path.write_text(json.dumps({**manifest, "version": version, "examples": examples}))
+    changed = {"version": version, "examples": examples, "threshold": 0.5}
+    path.write_text(json.dumps({**manifest, **changed}))
 
 
 def place(model, events=None, **fields):
@@ -235,9 +237,13 @@ def test_column_is_selected_by_click_and_arrow_keys(open_page, playground):
     expect_place(page, selected="2")
 
 
-def explain(playground, model, events):
+def explain_row(playground, model, events):
     body = {"instances": [{"sequence": events, "memory": None}], "return": "all"}
-    return playground.post(model, "explain", body).json()["predictions"][0]["layers"]
+    return playground.post(model, "explain", body).json()["predictions"][0]
+
+
+def explain(playground, model, events):
+    return explain_row(playground, model, events)["layers"]
 
 
 def test_equations_have_the_units_numbers(open_page, playground):
@@ -328,6 +334,62 @@ def test_heat_map_span_lists_the_units_that_stay_on(open_page, playground):
     page.keyboard.press("ArrowLeft")
     page.keyboard.press("Shift+ArrowLeft")
     expect(page.locator(".heatmap").get_by_text("stay on from event")).to_be_visible()
+
+
+def life_in_words(gates):
+    """Half-life of a memory, in events, by its mean forget gate."""
+    life = math.log(0.5) / math.log(sum(gates) / len(gates))
+    return f"{life:.1f} events" if life < 10 else f"{round(life)} events"
+
+
+def test_half_life_of_units_is_by_their_mean_forget_gate(open_page, playground):
+    events = ["bear", "tree", "tree", "blurry"]
+    page = open_page(place("nature", events, view="heatmap"))
+    gates = list(zip(*explain(playground, "nature", events)[0]["forget"], strict=True))
+    longest = sorted(range(16), key=lambda unit: -sum(gates[unit]))[:8]
+
+    chips = page.locator(".heatmap .chip")
+    expect(chips).to_have_text(
+        [f"unit {unit + 1} {life_in_words(gates[unit])}" for unit in longest]
+    )
+    chips.nth(3).click()
+
+    expect(page.locator(".unit h2")).to_contain_text(f"unit {longest[3] + 1}")
+    said = f"Half-life of this unit's memory: {life_in_words(gates[longest[3]])}"
+    expect(page.locator(".unit").get_by_text("Half-life")).to_have_text(said)
+
+
+def test_decided_labels_are_marked(open_page, playground):
+    events = ["open", "close"]
+    page = open_page(place("label", events, version=2))
+    address = f"{playground.url}/v1/models/label/versions/2"
+    body = {"instances": [{"sequence": events}]}
+    answer = requests.post(f"{address}:predict", json=body, timeout=60).json()
+    decided = answer["predictions"][0]["decided"]
+    bars = page.locator(".story article").nth(1).locator(".bar")
+
+    assert decided
+    assert len(decided) < len(answer["labels"])
+    marked = bars.filter(has=page.locator(".bar-decided"))
+    expect(marked).to_have_count(len(decided))
+    for k, label in enumerate(decided):
+        expect(marked.nth(k)).to_contain_text(label)
+
+
+def test_surprise_is_said_and_drawn(open_page, playground):
+    page = open_page(place("next-lstm", NEXT))
+    row = explain_row(playground, "next-lstm", NEXT)["surprise"]
+
+    dots = page.locator(".surprise")
+    expect(dots).to_have_count(len(NEXT))
+    for k, nats in enumerate(row):
+        said = "no expectation yet" if nats is None else f"surprise {nats:.3g} nats"
+        radius = 0 if nats is None else min(11, 4 * math.sqrt(nats))
+        expect(dots.nth(k)).to_have_attribute(
+            "aria-label", re.compile(re.escape(said[:12]))
+        )
+        drawn = float(dots.nth(k).locator("circle").get_attribute("r"))
+        assert drawn == pytest.approx(radius, abs=1e-3)
 
 
 def test_arcs_are_the_changes_without_an_event(open_page, playground):

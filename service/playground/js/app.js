@@ -1,6 +1,7 @@
 /** The page: the story first, then time, then one unit's numbers; operators' panels last. */
 
 import { html, useMemo } from "../vendor/htm-preact.js";
+import { Calm } from "./calm.js";
 import { Composer } from "./composer.js";
 import { Header } from "./header.js";
 import { Lane, Trouble } from "./lane.js";
@@ -30,8 +31,7 @@ function Waiting({ state, onOpen }) {
 }
 
 function Ready({ bench, state, theme }) {
-  const lane = state.lanes[state.active];
-  const selected = Math.min(state.selected, lane.trace.columns.length - 1);
+  const { lane, selected } = look(state);
   const events = lane.session ? lane.trace.columns.map(({ event }) => event) : lane.events;
   const [last, before] = [events.at(-1), events.at(-2)];
   // What the selection does not change is not compared at each step.
@@ -41,7 +41,7 @@ function Ready({ bench, state, theme }) {
     [lane.model, lane.session, before, last],
   );
   const panels = useMemo(() => html`<${Panels} bench=${bench} state=${state} />`, [state.calls, state.lanes]);
-  return html`<${Story} lane=${lane} selected=${selected} influence=${state.influence} />
+  return html`<${Calm} state=${state}>${(calm) => html`<${Story} ...${look(calm)} influence=${calm.influence} />`}<//>
     <div class="bench">
       <section class="card" aria-label="The sequence">
         <div class="bench-head">
@@ -57,9 +57,15 @@ function Ready({ bench, state, theme }) {
         </div>
         ${composer}
       </section>
-      <${UnitPanel} lane=${lane} selected=${selected} unit=${state.unit} onUnit=${(unit) => bench.change({ unit })} />
+      <${Calm} state=${state}>${(calm) => html`<${UnitPanel} ...${look(calm)} unit=${calm.unit} onUnit=${(unit) => bench.change({ unit })} />`}<//>
     </div>
     ${panels}`;
+}
+
+/** The lane that is looked at, and its selected event. */
+function look({ lanes, active, selected }) {
+  const lane = lanes[active];
+  return { lane, selected: Math.min(selected, lane.trace.columns.length - 1) };
 }
 
 function describeNetwork({ cell, units }) {

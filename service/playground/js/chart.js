@@ -1,6 +1,6 @@
-/** A series with its forecast: the value over events, and a fan after the selected one. */
+/** A series with its forecast: values over events, and a fan after the selected one. */
 
-import { html, useEffect, useRef } from "../vendor/htm-preact.js";
+import { html, useEffect, useRef, useState } from "../vendor/htm-preact.js";
 import { readFan } from "./model.js";
 
 const HEIGHT = 200;
@@ -9,12 +9,14 @@ const MOST_POINTS = 60;
 export function Chart({ lane, selected, theme, onSelect }) {
   const { model, trace } = lane;
   const host = useRef(null);
-  const now = useRef({});
-  now.current = { ...now.current, selected, onSelect, count: trace.columns.length };
+  const now = useRef({ range: [0, 1] });
+  // The plot as it was drawn last: what is laid over it asks it for places.
+  const [drawn, setDrawn] = useState(null);
+  now.current = { ...now.current, onSelect, count: trace.columns.length };
   useEffect(() => {
-    const data = listSeries(model, trace.columns, selected);
-    const plot = new globalThis.uPlot(describePlot(model, host.current.clientWidth, now), data, host.current);
-    now.current.plot = plot;
+    const show = (plot) => setDrawn({ plot });
+    now.current.plot = new globalThis.uPlot(describePlot(host.current.clientWidth, now, show), null, host.current);
+    const { plot } = now.current;
     plot.over.addEventListener("click", () => pick(plot, now.current));
     const watch = new ResizeObserver(() => fit(plot, host.current.clientWidth));
     watch.observe(host.current);
@@ -24,9 +26,33 @@ export function Chart({ lane, selected, theme, onSelect }) {
     };
   }, [model, theme]);
   useEffect(() => {
-    now.current.plot.setData(listSeries(model, trace.columns, selected));
-  }, [model, theme, trace.columns, selected]);
-  return html`<div class="chart" ref=${host} role="img" aria-label=${describe(model, trace.columns, selected)}></div>`;
+    now.current.range = findRange(model, trace.columns);
+    now.current.plot.setData(listSeries(model, trace.columns));
+  }, [model, theme, trace.columns]);
+  return html`<div class="chart" role="img" aria-label=${describe(model, trace.columns, selected)}>
+    <div ref=${host}></div>
+    ${drawn?.plot === now.current.plot && drawn && html`<${Ahead} plot=${drawn.plot} model=${model} columns=${trace.columns} selected=${selected} />`}
+  </div>`;
+}
+
+/** What moves with the selection, over the plot: drawing all of it again takes too long for a frame. */
+function Ahead({ plot, model, columns, selected }) {
+  const column = columns[selected];
+  if (!column) return null;
+  const ratio = globalThis.devicePixelRatio || 1;
+  const [left, top, height] = [plot.bbox.left / ratio, plot.bbox.top / ratio, plot.bbox.height / ratio];
+  const x = (k) => left + plot.valToPos(k + 1, "x");
+  const y = (value) => top + plot.valToPos(value, "y");
+  const start = column.event[model.field];
+  const fan = column.values ? readFan(model, column.values) : [];
+  const points = (part) =>
+    [start, ...fan.map((edges) => edges[part])].map((v, k) => `${x(selected + k).toFixed(1)} ${y(v).toFixed(1)}`);
+  return html`<svg class="overlay" width=${plot.width} height=${HEIGHT} aria-hidden="true">
+    <line x1=${x(selected)} x2=${x(selected)} y1=${top} y2=${top + height} />
+    ${fan.length > 0 && model.quantiles && html`<path class="fan" d=${`M${[...points(0), ...points(2).reverse()].join("L")}Z`} />`}
+    ${fan.length > 0 && html`<path class="ahead" d=${`M${points(1).join("L")}`} />`}
+    ${fan.map(([, middle], k) => html`<circle key=${k} cx=${x(selected + 1 + k)} cy=${y(middle)} r="2.5" />`)}
+  </svg>`;
 }
 
 function pick(plot, { onSelect, count }) {
@@ -44,17 +70,21 @@ function describe(model, columns, selected) {
   return `${model.field} over ${columns.length} rows; forecast after row ${selected + 1}: ${next.join(", ")}`;
 }
 
-/** Columns for the chart: event numbers, values, then low, middle and high of the fan. */
-export function listSeries(model, columns, selected) {
-  const fan = columns[selected]?.values ? readFan(model, columns[selected].values) : [];
-  const length = Math.max(columns.length, selected + 1 + fan.length);
-  const at = (values) => Array.from({ length }, (_, k) => values(k) ?? null);
-  const value = (k) => columns[k]?.event?.[model.field];
-  const ahead = (part) => at((k) => (k === selected && fan.length ? value(k) : fan[k - selected - 1]?.[part]));
-  return [at((k) => k + 1), at(value), ahead(0), ahead(1), ahead(2)];
+/** Columns for the chart: event numbers, with room for the last fan, and values. */
+function listSeries(model, columns) {
+  const ahead = Math.max(0, ...columns.slice(-1).map(({ values }) => (values ? readFan(model, values).length : 0)));
+  const numbers = Array.from({ length: columns.length + ahead }, (_, k) => k + 1);
+  return [numbers, numbers.map((k) => columns[k - 1]?.event?.[model.field] ?? null)];
 }
 
-function describePlot(model, width, now) {
+/** Lowest and highest of all values and fans: one scale, whatever is selected. */
+function findRange(model, columns) {
+  const numbers = columns.flatMap(({ event, values }) => [event?.[model.field] ?? [], values ?? []].flat());
+  if (numbers.length === 0) return [0, 1];
+  return [numbers.reduce((a, b) => Math.min(a, b)), numbers.reduce((a, b) => Math.max(a, b))];
+}
+
+function describePlot(width, now, show) {
   const style = getComputedStyle(document.documentElement);
   const colour = (name) => style.getPropertyValue(name).trim();
   const axis = {
@@ -63,13 +93,12 @@ function describePlot(model, width, now) {
     ticks: { show: false },
     font: "12px system-ui",
   };
-  const fan = { stroke: colour("--fan-edge"), width: model.quantiles ? 1 : 0, points: { show: false } };
   return {
     width,
     height: HEIGHT,
     legend: { show: false },
     cursor: { y: false, drag: { setScale: false } },
-    scales: { x: { time: false } },
+    scales: { x: { time: false }, y: { range: () => globalThis.uPlot.rangeNum(...now.current.range, 0.1, true) } },
     axes: [
       { ...axis, values: (_, ticks) => ticks.map((tick) => (Number.isInteger(tick) ? tick : "")) },
       { ...axis, size: 56 },
@@ -81,24 +110,7 @@ function describePlot(model, width, now) {
         width: 1.5,
         points: { show: () => now.current.count < MOST_POINTS, size: 4, fill: colour("--panel") },
       },
-      fan,
-      { stroke: colour("--positive-ink"), width: 2, points: { show: true, size: 5, fill: colour("--panel") } },
-      fan,
     ],
-    bands: model.quantiles ? [{ series: [4, 2], fill: colour("--fan") }] : [],
-    hooks: { draw: [(plot) => drawSelected(plot, now.current.selected, colour("--accent"))] },
+    hooks: { draw: [show] },
   };
-}
-
-function drawSelected(plot, selected, colour) {
-  if (selected < 0) return;
-  const x = plot.valToPos(selected + 1, "x", true);
-  plot.ctx.save();
-  plot.ctx.strokeStyle = colour;
-  plot.ctx.setLineDash([4, 4]);
-  plot.ctx.beginPath();
-  plot.ctx.moveTo(x, plot.bbox.top);
-  plot.ctx.lineTo(x, plot.bbox.top + plot.bbox.height);
-  plot.ctx.stroke();
-  plot.ctx.restore();
 }

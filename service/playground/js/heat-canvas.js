@@ -2,22 +2,21 @@
 
 import { html, useEffect, useMemo, useRef } from "../vendor/htm-preact.js";
 import { eventName } from "./model.js";
-import { findScale, fitCanvas, readColours } from "./strips.js";
+import { findScale, fitCanvas, readColours, toRgb } from "./strips.js";
 
 const HEIGHT = 320;
 
-export function HeatCanvas({ columns, rows, strip, theme, selected, span, unit, onSpan, onSelect, onUnit }) {
+export function HeatCanvas({ columns, strip, theme, selected, span, unit, onSpan, onSelect, onUnit }) {
   const canvas = useRef(null);
   const from = useRef(null);
-  const bitmap = useMemo(() => paintBitmap(columns, rows, strip), [columns, strip, theme]);
+  const bitmap = useMemo(() => paintBitmap(columns, strip), [columns, strip, theme]);
   useEffect(() => {
-    const paint = () =>
-      draw(canvas.current, bitmap, { selected, span, unit: unit?.layer === strip.layer ? unit.unit : -1 });
+    const paint = () => draw(canvas.current, bitmap);
     paint();
     const watch = new ResizeObserver(paint);
     watch.observe(canvas.current);
     return () => watch.disconnect();
-  }, [bitmap, selected, span, unit]);
+  }, [bitmap]);
   const placeOf = (pointer) => findPlace(canvas.current, pointer, bitmap);
   const begin = (pointer) => {
     const place = placeOf(pointer);
@@ -39,9 +38,22 @@ export function HeatCanvas({ columns, rows, strip, theme, selected, span, unit, 
     onSpan(key.shiftKey ? growSpan(span, selected, next) : null);
     onSelect(next);
   };
-  return html`<canvas ref=${canvas} class="map" style=${{ height: `${HEIGHT}px` }} tabindex="0" role="application"
+  return html`<div class="map-frame"><canvas ref=${canvas} class="map" style=${{ height: `${HEIGHT}px` }} tabindex="0" role="application"
     aria-label="Heat map of ${strip.title}: ${bitmap.height} units over ${bitmap.width} events; event ${selected + 1}, ${eventName(columns[selected]?.event ?? "none")}, is selected. Arrow keys move, Shift selects a span."
-    onPointerDown=${begin} onPointerMove=${drag} onPointerUp=${finish} onKeyDown=${press}></canvas>`;
+    onPointerDown=${begin} onPointerMove=${drag} onPointerUp=${finish} onKeyDown=${press}></canvas>
+    ${selected >= 0 && html`<${Mark} of="event" across=${[selected, selected + 1, bitmap.width]} />`}
+    ${unit?.layer === strip.layer && html`<${Mark} of="unit" down=${[unit.unit, unit.unit + 1, bitmap.height]} />`}
+    ${span && html`<${Mark} of="span" across=${[span[0], span[1] + 1, bitmap.width]} />`}</div>`;
+}
+
+const WHOLE = [0, 1, 1];
+
+/** A frame over the map, from a first to a last of so many events or units. */
+function Mark({ of, across = WHOLE, down = WHOLE }) {
+  const share = (part, total) => `${(100 * part) / total}%`;
+  const [left, right, width] = across;
+  const [top, bottom, height] = down;
+  return html`<i class="mark ${of}" style=${{ left: share(left, width), width: share(right - left, width), top: share(top, height), height: share(bottom - top, height) }}></i>`;
 }
 
 const ordered = (a, b) => [Math.min(a, b), Math.max(a, b)];
@@ -62,7 +74,8 @@ function findPlace(canvas, pointer, { width, height }) {
 }
 
 /** One pixel per unit and event, painted once; drawing it again is one call. */
-function paintBitmap(columns, rows, strip) {
+function paintBitmap(columns, strip) {
+  const rows = columns.map(({ layers }) => layers[strip.layer]?.[strip.name] ?? []);
   const width = Math.max(1, columns.length);
   const height = Math.max(1, ...rows.map((row) => row.length));
   const bitmap = new OffscreenCanvas(width, height);
@@ -82,22 +95,8 @@ function paintBitmap(columns, rows, strip) {
   return bitmap;
 }
 
-function toRgb(colour) {
-  const number = Number.parseInt(colour.slice(1), 16);
-  return [number >> 16, (number >> 8) & 255, number & 255];
-}
-
-function draw(canvas, bitmap, { selected, span, unit }) {
-  const width = canvas.clientWidth;
-  const context = fitCanvas(canvas, width, HEIGHT);
-  const colours = readColours();
-  const [stepX, stepY] = [width / bitmap.width, HEIGHT / bitmap.height];
+function draw(canvas, bitmap) {
+  const context = fitCanvas(canvas, canvas.clientWidth, HEIGHT);
   context.imageSmoothingEnabled = false;
-  context.drawImage(bitmap, 0, 0, width, HEIGHT);
-  context.strokeStyle = colours.mark;
-  context.lineWidth = 2;
-  if (unit >= 0) context.strokeRect(1, unit * stepY, width - 2, Math.max(2, stepY));
-  if (selected >= 0) context.strokeRect(selected * stepX, 1, Math.max(2, stepX), HEIGHT - 2);
-  context.strokeStyle = colours.ink;
-  if (span) context.strokeRect(span[0] * stepX, 1, (span[1] - span[0] + 1) * stepX, HEIGHT - 2);
+  context.drawImage(bitmap, 0, 0, canvas.clientWidth, HEIGHT);
 }

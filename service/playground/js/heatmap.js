@@ -9,6 +9,7 @@ import { halfLife } from "./trace.js";
 // A unit is on where its value is at least this share of the scale, with one sign.
 const ON = 0.5;
 const MOST_LISTED = 40;
+const NUM_LONGEST = 8;
 
 export function Heatmap({ lane, selected, unit, theme, onSelect, onUnit }) {
   const { columns } = lane.trace;
@@ -17,7 +18,6 @@ export function Heatmap({ lane, selected, unit, theme, onSelect, onUnit }) {
   const [span, setSpan] = useState(null);
   const strip = strips[Math.min(chosen, strips.length - 1)];
   if (!strip) return html`<p class="quiet">Nothing to show yet.</p>`;
-  const rows = columns.map(({ layers }) => layers[strip.layer]?.[strip.name] ?? []);
   const isDeep = strips.at(-1).layer > 0;
   return html`<div class="heatmap">
     <div class="panel-row">
@@ -27,10 +27,40 @@ export function Heatmap({ lane, selected, unit, theme, onSelect, onUnit }) {
       )}</select></label>
       <span class="quiet">Units down, ${lane.model.noun}s across. Drag over a span, or Shift with the arrow keys.</span>
     </div>
-    <${HeatCanvas} columns=${columns} rows=${rows} strip=${strip} theme=${theme} selected=${selected} span=${span} unit=${unit}
+    <${HeatCanvas} columns=${columns} strip=${strip} theme=${theme} selected=${selected} span=${span} unit=${unit}
       onSpan=${setSpan} onSelect=${onSelect} onUnit=${onUnit} />
-    ${span && html`<${StayingOn} columns=${columns} strip=${strip} span=${span} onUnit=${onUnit} />`}
+    ${
+      span
+        ? html`<${StayingOn} columns=${columns} strip=${strip} span=${span} onUnit=${onUnit} />`
+        : html`<${Longest} columns=${columns} layer=${strip.layer} onUnit=${onUnit} />`
+    }
   </div>`;
+}
+
+/** Units of a layer by how long they remember; nothing for a cell without gates. */
+function Longest({ columns, layer, onUnit }) {
+  const units = useMemo(() => listLongest(columns, layer), [columns, layer]);
+  if (units.length === 0) return null;
+  return html`<div>
+    <p class="quiet">Units that remember longest, by the half-life of their memory.</p>
+    <${Units} units=${units} columns=${columns} layer=${layer} onUnit=${onUnit} />
+  </div>`;
+}
+
+function Units({ units, columns, layer, onUnit }) {
+  return html`<ul class="units">${units.map(
+    (unit) =>
+      html`<li key=${unit}><button type="button" class="chip" onClick=${() => onUnit({ layer, unit })}>unit ${unit + 1}${" "}<span class="number">${lifeText(halfLife(columns, layer, unit))}</span></button></li>`,
+  )}</ul>`;
+}
+
+function listLongest(columns, layer) {
+  const units = (columns.at(-1)?.layers[layer]?.short_term ?? []).map((_, unit) => unit);
+  const lives = units.map((unit) => halfLife(columns, layer, unit));
+  return units
+    .filter((unit) => lives[unit] !== null)
+    .sort((a, b) => lives[b] - lives[a])
+    .slice(0, NUM_LONGEST);
 }
 
 function StayingOn({ columns, strip, span, onUnit }) {
@@ -38,12 +68,7 @@ function StayingOn({ columns, strip, span, onUnit }) {
   const total = columns[span[0]].layers[strip.layer]?.[strip.name]?.length ?? 0;
   return html`<div aria-live="polite">
     <p class="quiet">${`${units.length} of ${total} units stay on from event ${span[0] + 1} to ${span[1] + 1}.`}</p>
-    <ul class="units">${units
-      .slice(0, MOST_LISTED)
-      .map(
-        (unit) =>
-          html`<li key=${unit}><button type="button" class="chip" onClick=${() => onUnit({ layer: strip.layer, unit })}>unit ${unit + 1}${" "}<span class="number">${lifeText(halfLife(columns, strip.layer, unit))}</span></button></li>`,
-      )}</ul></div>`;
+    <${Units} units=${units.slice(0, MOST_LISTED)} columns=${columns} layer=${strip.layer} onUnit=${onUnit} /></div>`;
 }
 
 /** Units of one sign and at least half the largest value at every event of a span. */

@@ -81,29 +81,52 @@ function findUnit(event, canvas, column, layout) {
 function drawStrips(canvas, column, layout, scale, width, unit) {
   const context = fitCanvas(canvas, width, layout.height);
   const colours = readColours();
-  for (const strip of layout.strips) {
-    const values = column.layers[strip.layer]?.[strip.name];
-    if (!values) continue;
+  const ratio = canvas.height / layout.height;
+  const filled = layout.strips.filter(({ layer, name }) => column.layers[layer]?.[name]);
+  const valuesOf = ({ layer, name }) => column.layers[layer][name];
+  // Pixels are written by hand: a call of the canvas for each cell takes a whole frame.
+  const image = context.createImageData(canvas.width, canvas.height);
+  const pixels = new Uint32Array(image.data.buffer);
+  for (const strip of filled) {
     const most = strip.name === "long_term" ? scale[strip.layer] : 1;
-    drawStrip(context, values, strip, width, most, colours);
-    if (unit?.layer === strip.layer) markUnit(context, unit.unit, values.length, strip, width, colours);
+    const rows = [Math.round(strip.top * ratio), Math.round((strip.top + strip.height) * ratio)];
+    fillStrip(pixels, canvas.width, rows, valuesOf(strip), (value) => paintOf(strip, value / most, colours));
   }
+  context.putImageData(image, 0, 0);
+  for (const strip of filled.filter(({ layer }) => layer === unit?.layer))
+    markUnit(context, unit.unit, valuesOf(strip).length, strip, width, colours);
 }
 
-function drawStrip(context, values, strip, width, most, colours) {
+/** Two colours of a cell, of its upper and its lower part, and the share of the lower one. */
+function paintOf(strip, value, colours) {
+  const size = Math.min(1, Math.abs(value));
+  const colour = colourOfCell(strip, value, colours);
+  if (strip.isMemory) return [0, mix(colours.empty, colour, size), 1];
+  return [mix(colours.empty, colour, 0), mix(colours.empty, colour, 1), size];
+}
+
+function fillStrip(pixels, width, [top, bottom], values, paint) {
   const step = width / values.length;
-  const gap = step > 4 ? 1.5 : 0;
+  const gap = step > 4 ? 1 : 0;
   values.forEach((value, k) => {
-    const size = Math.min(1, Math.abs(value) / most);
-    const filled = strip.isMemory ? strip.height : strip.height * size;
-    context.globalAlpha = 1;
-    context.fillStyle = colours.empty;
-    context.fillRect(k * step, strip.top, step - gap, strip.height);
-    context.globalAlpha = strip.isMemory ? size : 1;
-    context.fillStyle = colourOfCell(strip, value, colours);
-    context.fillRect(k * step, strip.top + strip.height - filled, step - gap, filled);
+    const [upper, lower, share] = paint(value);
+    const edge = bottom - Math.round((bottom - top) * share);
+    const [left, right] = [Math.round(k * step), Math.round((k + 1) * step) - gap];
+    for (let y = top; y < bottom; y++) pixels.fill(y < edge ? upper : lower, y * width + left, y * width + right);
   });
-  context.globalAlpha = 1;
+}
+
+/** A colour between two, as a pixel: alpha, blue, green, red from the highest byte. */
+function mix(from, to, share) {
+  const [a, b] = [toRgb(from), toRgb(to)];
+  const part = (k) => Math.round(a[k] + (b[k] - a[k]) * share);
+  return ((255 << 24) | (part(2) << 16) | (part(1) << 8) | part(0)) >>> 0;
+}
+
+/** Red, green and blue of a colour written as #rrggbb. */
+export function toRgb(colour) {
+  const number = Number.parseInt(colour.slice(1), 16);
+  return [number >> 16, (number >> 8) & 255, number & 255];
 }
 
 /** The colour of a value: gates have one, memories one for each sign. */

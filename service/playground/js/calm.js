@@ -1,0 +1,24 @@
+/** Panels of numbers that follow the selection at a pace that can be read.
+
+    The selection may move 60 times a second. Numbers that change as often cannot be read,
+    and laying them out takes the time that the moving parts need. */
+
+import { useEffect, useMemo, useRef, useState } from "../vendor/htm-preact.js";
+
+const PACE_MS = 50;
+
+/** Draw `children(state)` at once where the state rests, else each `PACE_MS`. */
+export function Calm({ state, children }) {
+  const [shown, show] = useState(state);
+  const last = useRef(0);
+  useEffect(() => {
+    if (shown === state) return undefined;
+    const wait = Math.max(0, last.current + PACE_MS - performance.now());
+    const timer = setTimeout(() => {
+      last.current = performance.now();
+      show(state);
+    }, wait);
+    return () => clearTimeout(timer);
+  }, [state, shown]);
+  return useMemo(() => children(shown), [shown]);
+}
