@@ -413,6 +413,24 @@ def test_other_names_of_the_same_numbers_are_no_repeat(form, key):
     assert machine.lives["1"].step == 2
 
 
+@pytest.mark.parametrize("policy", ["pin", "reset"])
+@pytest.mark.parametrize("kind", ["event", "record"])
+def test_last_use_of_a_token_can_be_repeated_by_another_version(policy, kind):
+    machine = RepeatsMachine(policy, kind)
+    _, _, token, _ = machine.use_token(None, [], ["open"])
+    if policy == "reset":
+        machine.newest = 2
+    first = machine.send_token(token, ["close"])
+    machine.newest = 2
+
+    again = machine.send_token(token, ["close"])
+    other = machine.send_token(token, list(machine.translate(["close"])))
+
+    (old,), (new,) = (one.get_json()["predictions"] for one in (first, again))
+    assert (new["step"], new["probabilities"]) == (old["step"], old["probabilities"])
+    assert other.get_json()["code"] == "token_replayed"
+
+
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("key", [None, "k"])
 def test_answer_that_a_former_release_stored_is_found(form, key, monkeypatch):
