@@ -15,9 +15,9 @@ from typing import Any
 import keras
 
 from models.ports import CannotServe
-from models.refusals import refuse_failure
+from models.refusals import describe, find_cause, refuse_failure
 from models.statics import Statics
-from models.timesteps import FeatureReshape, LastStep, distribute
+from models.timesteps import FeatureReshape, LastStep, distribute, is_tensor
 
 # Called with each operation and the tensors it gets.
 Visit = Callable[[Any, Sequence[Any]], None]
@@ -41,16 +41,30 @@ def find_graph(model: keras.Model) -> Any:
     graph = model._functional if is_sequential else model
     if hasattr(graph, "_run_through_graph"):
         return graph
-    mend = (
-        "Begin it with keras.Input(shape)."
+    why, instead = (
+        explain_unbuilt(model)
         if is_sequential
-        else "Build it as keras.Model(inputs, outputs)."
+        else ("its call() is code", "Build it as keras.Model(inputs, outputs).")
     )
     raise CannotServe(
         f"model {model.name!r} has no graph of layers that could be run step by step: "
-        f"its {'input shape is not known' if is_sequential else 'call() is code'}. "
-        + mend
+        f"{why}. {instead}"
     )
+
+
+def explain_unbuilt(model: keras.Sequential) -> tuple[str, str]:
+    """Say why Keras built no graph of a Sequential, and what to do."""
+    first, *rest = model._layers or [None]
+    if not isinstance(first, keras.layers.InputLayer):
+        return "its input shape is not known", "Begin it with keras.Input(shape)."
+    hidden = first.output
+    for layer in rest:
+        try:
+            hidden = layer(hidden)
+        except Exception as error:
+            why = f"the shape after {describe(layer)} is not known: {find_cause(error)}"
+            return why, "Give a Lambda its output_shape, or use a layer in its place."
+    return "Keras left it unbuilt", "Build it as keras.Model(inputs, outputs)."
 
 
 def rerun(
@@ -94,6 +108,8 @@ def stand_in(operation: Any, is_single: bool) -> Any:
     """
     if isinstance(operation, keras.layers.TimeDistributed):
         return partial(distribute, operation)
+    if isinstance(operation, keras.layers.Lambda):
+        return partial(trace_code, operation)
     if isinstance(operation, keras.layers.RNN) and operation.stateful:
         return forget(operation)
     if isinstance(operation, keras.layers.Reshape):
@@ -104,6 +120,19 @@ def stand_in(operation: Any, is_single: bool) -> Any:
     if is_single and isinstance(operation, joins):
         return partial(take_single, operation)
     return operation
+
+
+def trace_code(layer: keras.layers.Lambda, *args: Any, **kwargs: Any) -> Any:
+    """Run the code of a Lambda on tensors of the graph: `x[:, -1]` becomes a slice.
+
+    Code of TensorFlow or NumPy takes no such tensors: that Lambda stays a layer.
+    """
+    try:
+        results = layer.call(*args, **kwargs)
+    except Exception:
+        return layer(*args, **kwargs)
+    is_traced = all(map(is_tensor, keras.tree.flatten(results)))
+    return results if is_traced else layer(*args, **kwargs)
 
 
 def find_features(layer: keras.layers.Reshape) -> tuple[int, ...]:

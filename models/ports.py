@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import keras
+import numpy as np
 from keras import ops
 
 from models.gates import Tensor
@@ -76,6 +77,8 @@ def read_ports(
     Raises:
         CannotServe: An input has no timesteps, takes text, or has further axes.
     """
+    for tensor in inputs:
+        refuse_text(tensor)
     if is_window and len(inputs) == 1 and len(inputs[0].shape) == 2:
         return [read_port(inputs[0], sizes.get(0))]
     static = {k for k in range(len(inputs)) if is_static(k, inputs, sizes)}
@@ -109,6 +112,16 @@ def is_static(k: int, inputs: Sequence[Tensor], sizes: Mapping[int, int]) -> boo
     return len(shape) < 2 or bool(is_flat) or is_one
 
 
+def refuse_text(tensor: Tensor) -> None:
+    """Refuse an input of text."""
+    if tensor.dtype == "string":
+        raise CannotServe(
+            f"input {tensor.name!r} takes text; look the names up before the model "
+            "instead: save the model behind its StringLookup or TextVectorization and "
+            "give the names with --events."
+        )
+
+
 def read_static(tensor: Tensor, port: Port) -> Port:
     """Tell what an input without timesteps takes: (batch, size)."""
     if port.type == "index":
@@ -125,11 +138,6 @@ def is_index(tensor: Tensor, size: int | None) -> bool:
 def read_port(tensor: Tensor, size: int | None) -> Port:
     """Tell what one input takes."""
     shape, dtype, where = tensor.shape, tensor.dtype, f"input {tensor.name!r}"
-    if dtype == "string":
-        raise CannotServe(
-            f"{where} takes text; look the names up before the model instead: save the "
-            "model behind its StringLookup and give the names with --events."
-        )
     if None in shape[2:]:
         raise CannotServe(
             f"{where} has shape {show(shape)}; expected (batch, timesteps) or (batch, "
@@ -218,9 +226,23 @@ def split_sequence(
         is_wide = port.has_features or port.is_static
         part = part if is_wide else part[..., 0]
         part = FeatureReshape(port.shape)(part) if port.shape else part
-        tensors.append(ops.cast(part, port.dtype))
+        tensors.append(cast_numbers(part, port.dtype))
         start += port.columns
     return tensors
+
+
+def cast_numbers(part: Tensor, dtype: str) -> Tensor:
+    """Cast numbers to what an input takes, the nearest it has for those outside.
+
+    Without the limits, what -1 or 300 becomes as uint8 differs from machine to machine.
+    """
+    if "int" in dtype:
+        limits = np.iinfo(dtype)
+        # The largest float32 that the type has: 2**31 - 1 rounds to one too many.
+        above = np.float32(limits.max + 1)
+        high = min(limits.max, float(np.nextafter(above, np.float32(0))))
+        part = ops.clip(part, float(limits.min), float(high))
+    return ops.cast(part, dtype)
 
 
 def sequence_of(inputs: Schema, columns: int) -> Tensor:

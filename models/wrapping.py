@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain, count
 from typing import Any
 
 import keras
@@ -37,7 +38,7 @@ from models.windows import Windowed
 
 # What an answer's fields mean already.
 ANSWER_FIELDS = {"step", "session", "memory", "ended", "expires_at", "top", "decided"}
-LONGEST_WINDOW = 4096
+SMALLEST_WINDOW, LONGEST_WINDOW = 2, 4096
 ANSWER_FIELDS |= {"layers", "labels", "digest"}
 
 
@@ -158,8 +159,11 @@ def check_window(timesteps: int | None, window: int | None) -> None:
     """
     if window is None:
         return
-    if not 2 <= window <= LONGEST_WINDOW or timesteps not in (None, window):
-        takes = timesteps or f"2 to {LONGEST_WINDOW}"
+    if not SMALLEST_WINDOW <= window <= LONGEST_WINDOW or timesteps not in (
+        None,
+        window,
+    ):
+        takes = timesteps or f"{SMALLEST_WINDOW} to {LONGEST_WINDOW}"
         raise CannotServe(
             f"--window is {window}; expected the model's number of timesteps, {takes}. "
             "Give that number."
@@ -211,36 +215,39 @@ def name_outputs(graph: Any, prediction: Any) -> dict[str, Tensor]:
     """Give a model's outputs their names: its own.
 
     Raises:
-        CannotServe: Two have one name, or a name means something else in an answer.
+        CannotServe: A name means something else in an answer.
     """
+    names, tensors = graph.output_names, keras.tree.flatten(prediction)
     if isinstance(prediction, dict):
-        return check_output_names(list(prediction), list(prediction.values()))
-    return check_output_names(graph.output_names, keras.tree.flatten(prediction))
-
-
-def check_output_names(
-    names: Sequence[str], tensors: Sequence[Tensor]
-) -> dict[str, Tensor]:
-    """Pair outputs with their names, if each has one of its own."""
-    named = dict(zip(names, tensors, strict=True))
+        names, tensors = list(prediction), list(prediction.values())
+    named = dict(zip(number_names(names), tensors, strict=True))
     bad = [n for n in named if n in ANSWER_FIELDS or TAKEN.fullmatch(n)]
-    if len(tensors) > 1 and (bad or len(named) < len(tensors)):
+    if len(tensors) > 1 and bad:
         raise refuse_names(names, bad)
     return named
+
+
+def number_names(names: Sequence[str]) -> list[str]:
+    """Give outputs of one name a number each after the first, as Keras does layers.
+
+    An output has the name of its layer, so the states of an LSTM have one name.
+    """
+    found: list[str] = []
+    for name in names:
+        numbered = (f"{name}_{k}" for k in count(1) if f"{name}_{k}" not in names)
+        free = (other for other in chain([name], numbered) if other not in found)
+        found.append(next(free))
+    return found
 
 
 def refuse_names(names: Sequence[str], bad: Sequence[str]) -> CannotServe:
     """Say which names of outputs cannot be, and how to change them."""
     given = ", ".join(map(repr, names))
     taken = ", ".join(map(repr, bad))
-    wrong = (
-        f"{taken} {'are' if len(bad) > 1 else 'is'} the name of something else in an "
-        "answer; expected other names"
-        if bad
-        else "two have the same name; expected a name for each"
-    )
     return CannotServe(
-        f"the outputs are named {given}, and {wrong}. Give an output a name with "
+        f"the outputs are named {given}, and {taken} "
+        f"{'are' if len(bad) > 1 else 'is'} the name of something else in an answer; "
+        "expected other names. Give an output a name with "
         'keras.layers.Identity(name="...") after its layer, and save the model again.'
     )
 

@@ -24,7 +24,7 @@ from models.keras_graph import find_graph, find_operations
 from models.ports import CannotServe
 from models.refusals import CannotStream
 from models.streaming import StreamingNetwork, stream_network
-from models.wrapping import Wrapped, wrap_model
+from models.wrapping import SMALLEST_WINDOW, Wrapped, wrap_model
 from training.errors import ModelError, during
 from training.export_report import print_export
 from training.load_keras import load_model
@@ -113,9 +113,22 @@ def export_file(order: Order, artifacts: Path) -> Path:
         with during("Writing the version", REPLACE, (ExportError,)):
             version = publish(ready, order, artifacts)
     except (CannotServe, CannotStream, ExportError) as error:
-        raise ModelError(f"{order.file}: {error}") from error
+        raise ModelError(f"{order.file}: {name_window(model, str(error))}") from error
     print_export(ready.model, ready.wrapped, ready.streaming, ready.proof, version)
     return version
+
+
+def name_window(model: keras.Model, sentence: str) -> str:
+    """Say the number in the advice `--window N` where a model takes one only."""
+    shapes = [x.shape for x in getattr(model, "inputs", None) or [] if x.ndim > 1]
+    most = max(map(len, shapes), default=0)
+    lengths = {shape[1] for shape in shapes if len(shape) == most} or {None}
+    (size, *others) = lengths
+    if others or not size or size < SMALLEST_WINDOW:
+        return sentence
+    for what in ("its last N events", "windows of N values"):
+        sentence = sentence.replace(what, what.replace("N", str(size)))
+    return sentence.replace("--window N", f"--window {size}")
 
 
 def make_streamable(model: keras.Model, order: Order) -> Streamable:

@@ -12,7 +12,7 @@ from typing import Any
 
 import keras
 
-from models.schemas import Schema, count_columns
+from models.schemas import Schema, count_columns, output_names
 from models.streaming import StreamingNetwork
 from models.wrapping import Wrapped
 from training.proof import Proof
@@ -39,6 +39,8 @@ def print_export(
         f"step: largest difference from {proof.reference} {proof.difference:.1e}"
     )
     say_window(wrapped)
+    if "others" in wrapped.outputs:
+        say(f"outputs  {', '.join(output_names(wrapped.outputs))}")
     say(f"version  {version}")
     if artifacts == Path("artifacts"):
         say(f"serve    make serve    (all models in {artifacts}, {name} too)")

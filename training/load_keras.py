@@ -236,9 +236,12 @@ def refuse_loading(path: Path, error: Exception) -> ModelError:
         found = re.search(pattern, reason)
         if found:
             return ModelError(f"{path} " + sentence.format(*found.groups()))
+    kind = type(error).__name__
+    # A lookup that failed says no more than what was looked up.
+    reason = f"{kind} {reason}".strip() if isinstance(error, LookupError) else reason
     return ModelError(
         f"{path} cannot be read by Keras {keras.__version__}{find_layer(error)}: "
-        f"{shorten(reason, LONGEST_REASON) or type(error).__name__}. Load it in the "
+        f"{shorten(reason, LONGEST_REASON) or kind}. Load it in the "
         "Keras that wrote it and save it as .keras, or give --debug for the trace."
     )
 
@@ -253,6 +256,12 @@ MISSING = (
 REASONS = (
     (r"Could not locate (?:class|function) '([^']*)'", MISSING),
     (r"Unknown (?:layer|\w+): '([^']*)'", MISSING),
+    (
+        r"Could not interpret activation function identifier: [{]",
+        "has a lambda for an activation, whose code Keras does not read back. Use one "
+        "of keras.activations, such as tanh, or an operation of keras.ops after the "
+        "layer, and save the model again.",
+    ),
     (
         r"Could not interpret activation function identifier: (\S+)",
         "has the activation {0!r}, which Keras 3 does not know. Use one of "

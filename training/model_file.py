@@ -41,14 +41,24 @@ OTHERS: tuple[tuple[bytes, str, str], ...] = (
     ),
     (
         b"{",
-        "a description in JSON, without weights",
-        "Build it with keras.models.model_from_json, load its weights and save both "
-        'with model.save("my_model.keras").',
+        "JSON, as a notebook or a description of layers without weights",
+        "Run the notebook, or build the model with keras.models.model_from_json and "
+        'load its weights; then save it with model.save("my_model.keras").',
     ),
     (
         b"\x80",
         "a Python pickle",
         "Load it where it was made and save it with model.save.",
+    ),
+    *(
+        (begins, f"packed with {by}", "Unpack it and give the Keras file in it.")
+        for begins, by in (
+            (b"\x1f\x8b", "gzip"),
+            (b"BZh", "bzip2"),
+            (b"\xfd7zXZ", "xz"),
+            (b"7z\xbc\xaf", "7-Zip"),
+            (b"Rar!", "RAR"),
+        )
     ),
 )
 # The member by which an archive of another kind is recognised.
@@ -56,6 +66,11 @@ ARCHIVES = {
     "data.pkl": "a PyTorch file",
     "saved_model.pb": "a zipped SavedModel, which has no layers",
 }
+PACKED = (".keras", ".h5", ".hdf5")
+# What a folder has in it that a `.keras` archive was unpacked to.
+UNPACKED = ("config.json", WEIGHTS)
+# What an HDF5 file has at its top that `save_weights` wrote, in Keras 3 and before.
+SAVED_WEIGHTS = ("layers", "_layer_checkpoint_dependencies", "model_weights", "vars")
 
 
 @dataclass(frozen=True)
@@ -110,6 +125,11 @@ def read_model_file(path: Path) -> ModelFile:
 def refuse_missing(path: Path) -> Path:
     """Refuse a folder, and a path where nothing is."""
     if path.is_dir():
+        if all((path / name).exists() for name in UNPACKED):
+            raise ModelError(
+                f"{path} is a .keras file that was unpacked; expected the file. Pack "
+                "what is in the folder again, with zip -0, and name that .keras."
+            )
         is_saved = (path / "saved_model.pb").exists()
         what = "a SavedModel, which has no layers" if is_saved else "a folder"
         raise ModelError(
@@ -126,7 +146,7 @@ def refuse_missing(path: Path) -> Path:
 def refuse_kind(path: Path, first: bytes) -> ModelError:
     """Say what a file is that is not a Keras file."""
     for begins, what, instead in OTHERS:
-        if first.startswith(begins):
+        if first.lstrip().startswith(begins):
             return ModelError(f"{path} is {what}; expected a Keras file. {instead}")
     if first[4:8] == b"TFL3":
         return ModelError(
@@ -148,15 +168,26 @@ def read_hdf5(path: Path) -> ModelFile:
     with h5py.File(path, "r") as file:
         text = file.attrs.get("model_config")
         if text is None:
-            raise ModelError(
-                f"{path} has weights and no description of layers, as save_weights "
-                "writes it. Build the model in Python, load these weights and save "
-                'both with model.save("my_model.keras").'
-            )
+            raise refuse_layerless(path, file)
         check_expansion(path, add_up(file))
         size = limit_weights(path, add_up(file["model_weights"]))
         version = decode(file.attrs.get("keras_version", b""))
     return ModelFile(path, False, parse_config(path, decode(text)), version, size)
+
+
+def refuse_layerless(path: Path, file: h5py.File) -> ModelError:
+    """Say what an HDF5 file is that describes no layers."""
+    is_weights = "layer_names" in file.attrs or any(x in file for x in SAVED_WEIGHTS)
+    if not is_weights:
+        return ModelError(
+            f"{path} is an HDF5 file with neither layers nor weights of Keras, as data "
+            f"sets are. {SAVE_AGAIN}"
+        )
+    return ModelError(
+        f"{path} has weights and no description of layers, as save_weights writes it. "
+        "Build the model in Python, load these weights and save both with "
+        'model.save("my_model.keras").'
+    )
 
 
 def read_archive(path: Path) -> ModelFile:
@@ -188,6 +219,11 @@ def refuse_archive(path: Path, names: list[str]) -> ModelError:
         if Path(name).name in ARCHIVES:
             what = ARCHIVES[Path(name).name]
             return ModelError(f"{path} is {what}; expected a Keras file. {SAVE_AGAIN}")
+        if name.endswith(PACKED):
+            return ModelError(
+                f"{path} is an archive with {name[:80]!r} in it; expected that file. "
+                "Unpack it and give the Keras file in it."
+            )
     return ModelError(
         f"{path} is an archive without config.json, not a Keras file. {SAVE_AGAIN}"
     )

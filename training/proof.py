@@ -121,15 +121,10 @@ def name_reference(model: keras.Model, wrapped: Wrapped, fixed: int | None) -> s
 
 def guess_cause(model: keras.Model) -> str:
     """Say what probably makes a stream differ from its model."""
-    kept = {
-        layer.stateful
-        for layer in model._flatten_layers()
-        if isinstance(layer, keras.layers.RNN)
-    }
-    if len(kept) > 1:
+    if is_stateful(model):
         return (
-            "Some of its recurrent layers are stateful, and the others begin at zeros "
-            "in every call, while a session keeps the memory of all. Make all of them "
+            "Some of its layers are stateful, and the others begin at zeros in every "
+            "call, while a session keeps the memory of all. Make all recurrent layers "
             "stateful, or none."
         )
     return (

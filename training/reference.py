@@ -39,15 +39,20 @@ def predict_prefixes(
 ) -> Iterator[tuple[int, Any, Arrays]]:
     """Yield how many events the model was given in all, the last part, and its outputs.
 
-    A fixed number of timesteps is given at a time, a stateful memory kept between.
+    A stateful model is given part after part and keeps its memory between, another all
+    events so far; either as many at a time as it was made for.
     """
     fixed = None if wrapped.window else wrapped.timesteps
+    keeps = is_stateful(model) and not wrapped.window
     reset(model)
+    start = 0
     for stop in choose_stops(sequence.shape[1], wrapped, fixed):
-        if not fixed:
+        if not keeps:
             reset(model)
-        part = pad_window(sequence[:, stop - fixed if fixed else 0 : stop], wrapped)
+            start = stop - fixed if fixed else 0
+        part = pad_window(sequence[:, start:stop], wrapped)
         yield stop, part, predict(model, wrapped, part)
+        start = stop
 
 
 def choose_stops(events: int, wrapped: Wrapped, fixed: int | None) -> list[int]:

@@ -12,8 +12,8 @@ EVENTS, FEATURES = 5, 3
 NAMES = ["open", "assign", "wait", "solve", "close"]
 
 
-def sequential(*stack, shape=(None, FEATURES)):
-    return keras.Sequential([keras.Input(shape), *stack])
+def sequential(*stack, shape=(None, FEATURES), dtype=None):
+    return keras.Sequential([keras.Input(shape, dtype=dtype), *stack])
 
 
 def make_next_event():

@@ -47,7 +47,8 @@ def ask(client, name, row, status=200):
 
 def predict(model, *inputs):
     """Return what a model says of one sequence."""
-    output = model([np.asarray(x)[None] for x in inputs], training=False)
+    given = [np.asarray(x)[None] for x in inputs]
+    output = model(given if len(given) > 1 else given[0], training=False)
     return keras.tree.map_structure(
         lambda x: np.asarray(keras.ops.convert_to_numpy(x))[0], output
     )

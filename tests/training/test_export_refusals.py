@@ -84,6 +84,10 @@ def make_summed():
     return keras.Model(inputs, keras.ops.cumsum(hidden, axis=1))
 
 
+def make_numbers():
+    return sequential(layers.Reshape((7, 1)), layers.LSTM(2), shape=(7,))
+
+
 def make_shifted():
     """A record whose second Embedding lacks the last index of the first."""
     machine = keras.Input((None,), dtype="int32", name="machine")
@@ -104,17 +108,57 @@ def make_partly_stateful():
     )
 
 
-def make_states():
-    inputs = keras.Input((None, FEATURES))
-    _, *states = layers.LSTM(3, return_state=True, name="cell")(inputs)
-    return keras.Model(inputs, states)
+def make_lines():
+    """Text of whole lines, without an axis of timesteps."""
+    lines = layers.TextVectorization(vocabulary=["a"], output_sequence_length=4)
+    hidden = layers.Embedding(3, 2)(lines(text := keras.Input((1,), dtype="string")))
+    return keras.Model(text, layers.LSTM(2)(hidden))
+
+
+def make_consecutive():
+    """Stateful, and not for a number of timesteps: its calls may be of any length."""
+    inputs = keras.Input(batch_shape=(1, None, FEATURES))
+    hidden = layers.LSTM(3, stateful=True, return_sequences=True)(inputs)
+    return keras.Model(inputs, layers.GRU(2)(hidden))
+
+
+def make_unknown_shape():
+    """Keras cannot run the code to find out."""
+    return sequential(layers.Lambda(lambda x: NOT_THERE * x, name="code"))  # noqa: F821
 
 
 REFUSED = {
     "shifted": (make_shifted, [], "to 4 before layer 'next'"),
-    "partly stateful": (make_partly_stateful, [], "Make all of them stateful, or none"),
-    "one name": (make_states, [], "two have the same name"),
+    "partly stateful": (
+        make_partly_stateful,
+        [],
+        "Make all recurrent layers stateful, or none",
+    ),
+    "consecutive": (make_consecutive, [], "the stateful model in consecutive calls"),
+    "number of the window": (make_fixed, [], "its last 5 events with --window 5."),
+    "numbers": (make_numbers, [], "with --window 7."),
+    "lines": (make_lines, [], "takes text"),
+    "unknown shape": (
+        make_unknown_shape,
+        ["--allow-code"],
+        "the shape after layer 'code' (Lambda) is not known",
+    ),
+    "code in an activation": (
+        lambda: sequential(layers.LSTM(2, activation=lambda x: x)),
+        [],
+        "a lambda for an activation",
+    ),
     "padding": (make_fixed, ["--padding=1"], "no window to pad"),
+    "padding of infinity": (
+        make_fixed,
+        ["--window=5", "--padding=inf"],
+        "--padding is inf; expected a number",
+    ),
+    "window of one": (
+        lambda: sequential(layers.GRU(2)),
+        ["--window=1"],
+        "number of timesteps, 2 to 4096",
+    ),
     "padding with no event": (
         make_next_event,
         ["--window=4", "--padding=0.5"],
@@ -137,6 +181,7 @@ REFUSED = {
 }
 
 
+@pytest.mark.filterwarnings("ignore:The object being serialized includes a `lambda`")
 @pytest.mark.parametrize("case", REFUSED)
 def test_what_cannot_be_served_is_refused_in_one_sentence(tmp_path, capsys, case):
     make, options, words = REFUSED[case]

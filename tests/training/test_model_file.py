@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import json
 import os
@@ -141,6 +142,10 @@ def zip_of(*names):
 OTHERS = {
     "Git LFS": (b"version https://git-lfs.github.com/spec/v1\noid sha", "git lfs pull"),
     "web page": (b"<!DOCTYPE html>", "web page"),
+    "web page after a line": (b"\n <html>", "web page"),
+    "gzip": (gzip.compress(b"x"), "packed with gzip.*Unpack it"),
+    "RAR": (b"Rar!\x1a\x07", "packed with RAR"),
+    "packed file": (zip_of("read.me", "a/model.h5"), "'a/model.h5' in it.*Unpack it"),
     "JSON": (b'{"class_name": "Sequential"}', "without weights"),
     "pickle": (pickle.dumps({}), "pickle"),
     "PyTorch": (zip_of("model/data.pkl"), "PyTorch"),
@@ -173,6 +178,22 @@ def test_every_prefix_of_a_file_is_refused_in_one_sentence(tmp_path):
 def test_folder_is_named(tmp_path):
     with pytest.raises(ModelError, match="is a folder"):
         read_model_file(tmp_path)
+
+
+def test_unpacked_archive_is_named(tmp_path):
+    path = save(tmp_path, sequential(layers.LSTM(2)))
+    zipfile.ZipFile(path).extractall(tmp_path / "folder")
+
+    with pytest.raises(ModelError, match=r"was unpacked.*zip -0"):
+        read_model_file(tmp_path / "folder")
+
+
+def test_data_in_hdf5_are_not_taken_for_weights(tmp_path):
+    with h5py.File(tmp_path / "data.h5", "w") as file:
+        file["prices"] = [1.0, 2.0]
+
+    with pytest.raises(ModelError, match="neither layers nor weights"):
+        read_model_file(tmp_path / "data.h5")
 
 
 def test_weights_without_layers_are_named(tmp_path):

@@ -8,6 +8,7 @@ pytestmark = pytest.mark.tensorflow
 
 import keras  # noqa: E402
 import numpy as np  # noqa: E402
+import tensorflow as tf  # noqa: E402
 from keras import layers  # noqa: E402
 
 from models.export import load_signature, trace_signature  # noqa: E402
@@ -82,6 +83,16 @@ def test_moved_timesteps_are_refused(move):
         attempt(functional(move), None)
 
 
+@pytest.mark.parametrize(
+    "code", [lambda x: x[:, -1], lambda x: tf.nn.relu(x)], ids=["Keras", "TensorFlow"]
+)
+def test_code_of_a_lambda_streams_as_what_it_does(code):
+    def build(x):
+        return layers.Lambda(code)(layers.LSTM(3, return_sequences=True)(x))
+
+    assert attempt(randomise(functional(build)), None).difference <= 1e-6
+
+
 def test_rounding_of_the_model_itself_is_no_difference():
     # Its variance of squares of 100 is made of the last digits.
     model = randomise(
@@ -126,6 +137,13 @@ def test_sequences_hold_every_event_of_a_small_vocabulary():
         lambda: layers.Bidirectional(layers.LSTM(3)),
         lambda: layers.Flatten(),
         lambda: layers.MaxPooling1D(2),
+        lambda: layers.Conv1D(2, 3),
+        # In training by default.
+        lambda: sequential(
+            layers.Reshape((4, FEATURES, 1)),
+            layers.RandomBrightness(0.5, value_range=(0, 1)),
+            shape=(4, FEATURES),
+        ),
         lambda: layers.GlobalMaxPooling1D(),
     ],
 )

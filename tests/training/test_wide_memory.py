@@ -41,6 +41,27 @@ def test_memory_after_three_requests_is_that_of_one_sequence(served):
     )
 
 
+def test_a_sealed_token_and_an_import_keep_every_digit(served):
+    model, client = served
+    address = "/v1/models/wide/sessions"
+    ask(client, "wide", {"sequence": EVENTS[:1], "session": "whole"})
+    first = client.get(f"{address}/whole/memory").json
+    copied = client.put(f"{address}/copy/memory", json=first)
+    assert copied.status_code == 201, copied.text
+    token = ask(client, "wide", {"sequence": EVENTS[:1], "memory": None})["memory"]
+
+    answers = [
+        ask(client, "wide", {"sequence": EVENTS[1:], **kept})
+        for kept in ({"session": "whole"}, {"session": "copy"}, {"memory": token})
+    ]
+
+    expected = model(np.array([EVENTS], "float64")).numpy()[0]
+    assert answers[0]["values"] == answers[1]["values"] == answers[2]["values"]
+    np.testing.assert_allclose(answers[0]["values"], expected, rtol=1e-7)
+    shown = [client.get(f"{address}/{n}/memory").json for n in ("whole", "copy")]
+    assert shown[0]["memory"] == shown[1]["memory"]
+
+
 def test_sizes_are_those_of_float64(served):
     metadata = served[1].get("/v1/models/wide/metadata").json
 

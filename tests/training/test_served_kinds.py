@@ -1,0 +1,129 @@
+"""Kinds of models that people have, over HTTP: the numbers of the model itself.
+
+One small model for several kinds each, because an export takes seconds.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+pytestmark = pytest.mark.tensorflow
+
+import keras  # noqa: E402
+from keras import layers  # noqa: E402
+
+from tests.training.keras_files import FEATURES, sequential  # noqa: E402
+from tests.training.served import ask, predict, publish, serve  # noqa: E402
+
+TOLERANCE = 1e-5
+WINDOW, PADDING = 3, -1.0
+AGE = [0.75, -1.5]
+
+
+def make_halves():
+    """Mixed types, the states of a layer as outputs of its name, and a bool."""
+    inputs = keras.Input((None, FEATURES))
+    hidden = layers.GRU(3, return_sequences=True, dtype="mixed_bfloat16")(inputs)
+    states = layers.LSTM(2, return_state=True, dtype="mixed_float16", name="cell")
+    output, *rest = states(hidden)
+    positive = layers.Identity(name="positive")(output > 0)
+    return keras.Model(inputs, [output, *rest, positive])
+
+
+def make_pictures():
+    """Pictures of bytes."""
+    return sequential(
+        layers.Rescaling(1 / 255),
+        layers.TimeDistributed(layers.Conv2D(2, 2)),
+        layers.TimeDistributed(layers.Flatten()),
+        layers.LSTM(2),
+        shape=(None, 3, 3, 1),
+        dtype="uint8",
+    )
+
+
+def make_window():
+    """Backwards too, over padded windows, with an input that has no timesteps."""
+    events = keras.Input((WINDOW, FEATURES), name="events")
+    age = keras.Input((2,), name="age")
+    hidden = layers.Bidirectional(layers.LSTM(2))(layers.Masking(PADDING)(events))
+    joined = layers.Concatenate()([hidden, age])
+    return keras.Model([events, age], layers.Dense(1)(joined))
+
+
+MODELS = {
+    "halves": (make_halves, {}),
+    "pictures": (make_pictures, {}),
+    "window": (make_window, {"window": WINDOW}),
+}
+
+
+def draw(name):
+    """Draw events as the model takes them, one after another."""
+    rng = np.random.default_rng(1)
+    if name == "pictures":
+        return rng.integers(0, 256, (4, 3, 3, 1)).astype("uint8")
+    return rng.normal(size=(4, FEATURES)).round(2).astype("float32")
+
+
+def list_events(name):
+    """The same as a client sends them: what has no timesteps with the first only."""
+    events = [event.ravel().tolist() for event in draw(name)]
+    if name != "window":
+        return events
+    first, *others = [{"events": event} for event in events]
+    return [{**first, "age": AGE}, *others]
+
+
+def expect(name, model, stop):
+    """What the model says of the first events."""
+    events = draw(name)[:stop]
+    if name == "window":
+        missing = [(max(0, WINDOW - stop), 0), (0, 0)]
+        events = np.pad(events[-WINDOW:], missing, constant_values=PADDING)
+        return predict(model, events, np.array(AGE, "float32"))
+    return predict(model, events)
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("kinds")
+    loaded = {
+        name: publish(folder, name, make(), **options)
+        for name, (make, options) in MODELS.items()
+    }
+    client = serve(*(version for _, version in loaded.values()))
+    return {name: model for name, (model, _) in loaded.items()}, client
+
+
+@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("keeps", ["session", "memory"])
+def test_events_sent_singly_give_what_the_model_says(served, name, keeps):
+    models, client = served
+    memory = {keeps: "one" if keeps == "session" else None}
+    for stop, event in enumerate(list_events(name), 1):
+        answer = ask(client, name, {"sequence": [event], **memory})
+        memory = {keeps: answer[keeps]}
+
+        expected = keras.tree.flatten(expect(name, models[name], stop))
+        names = ["values"]
+        if len(expected) > 1:
+            names = ["cell", "cell_1", "cell_2", "positive"]
+        for key, values in zip(names, expected, strict=True):
+            np.testing.assert_allclose(
+                answer[key], values.astype("float32"), rtol=0, atol=TOLERANCE
+            )
+
+
+def test_numbers_outside_a_type_are_the_nearest_it_has(served):
+    _, client = served
+    outside = [[-3.5, 300, 1e9, 12.7] * 2 + [0]]
+    inside = [[0, 255, 255, 12] * 2 + [0]]
+
+    answers = [
+        ask(client, "pictures", {"sequence": events, "memory": None})["values"]
+        for events in (outside, inside)
+    ]
+
+    assert answers[0] == answers[1]
