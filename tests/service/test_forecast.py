@@ -11,6 +11,7 @@ import pytest
 from service.api.services import Services
 from service.api.v1 import forecast as v1_forecast
 from service.app import create_app
+from service.common import loop
 from service.engine.call import Call
 from service.engine.decoding import Plan
 from service.engine.engine import Engine
@@ -27,6 +28,7 @@ from service.settings import read_settings
 from tests.fakes import counting_model
 from tests.keys import NO_KEYS
 from tests.problems import assert_problem, assert_problem_body
+from tests.service.test_large_bodies import HastyClock
 
 EVENTS = ("wake", "eat", "sleep")
 # P(next | event before, event): what comes depends on more than the last event, so a
@@ -439,6 +441,27 @@ def test_a_forecast_past_its_deadline_is_given_up(engine):
 
     with pytest.raises(DeadlineExceeded):
         forecast(engine, Call(markov_model(), "", "advance"), rows, PLAN, deadline=0)
+
+
+def test_a_forecast_has_the_timeout_of_requests(ask, client):
+    extensions = client.application.extensions
+    services = extensions["carryover"]
+    assert ask(["wake"], horizon=2).status_code == 200
+    settings = replace(services.settings, request_timeout_seconds=1e-9)
+    extensions["carryover"] = replace(services, settings=settings)
+
+    assert_problem(ask(["wake"], horizon=2), 504, "deadline_exceeded")
+
+
+def test_reading_a_forecast_ends_when_its_time_is_over(ask, monkeypatch):
+    monkeypatch.setattr(loop, "LARGE_BYTES", 0)
+    monkeypatch.setattr(loop, "time", HastyClock())
+
+    problem = assert_problem(
+        ask(["wake"], ["eat"], horizon=2), 504, "deadline_exceeded"
+    )
+
+    assert "had not been read" in problem["detail"]
 
 
 def test_given_events_count_against_the_limit():
