@@ -12,9 +12,9 @@ Durability of the disk: `sync=True`, one fsync a transaction, so that what a com
 returned survives a crash of the operating system. It takes milliseconds, under gevent
 on its thread pool.
 
-Not `writemap=True`, which would halve the cost of a commit: a full disk would then kill
-the process (SIGBUS) instead of refusing a write, and a stray write in the process could
-damage the file.
+Written through its map where the file system writes blocks in place (see `file`): a
+commit of one step then costs a third. Elsewhere, and where each commit waits for the
+disk, LMDB writes to the file: a full disk must refuse a write, not kill the process.
 
 It does not know what is stored. Use it on a local file system only (not NFS), and open
 it after forking, once in each process.
@@ -22,8 +22,6 @@ it after forking, once in each process.
 
 from __future__ import annotations
 
-import logging
-import os
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -33,21 +31,21 @@ import lmdb
 
 from service.common.loop import make_brief_lock, offload
 from service.errors import StoreFull
-from service.stores.lmdb.errors import ADVICE, store_full, store_replaced, translate
+from service.stores.lmdb.errors import (
+    refuse_without_room,
+    store_full,
+    store_replaced,
+    translate,
+)
+from service.stores.lmdb.file import LmdbFile
 from service.stores.lmdb.flusher import LmdbFlusher
-from service.stores.lmdb.identity import LmdbIdentity, check_mark, write_marks
+from service.stores.lmdb.identity import DATA, LmdbIdentity
+from service.stores.lmdb.opening import open_environment
 
-log = logging.getLogger(__name__)
 T = TypeVar("T")
 # A reader wants the whole value, so let LMDB copy it; a writer looks at headers only.
 ReadTransaction: TypeAlias = "lmdb.Transaction[bytes]"
 WriteTransaction: TypeAlias = "lmdb.Transaction[memoryview]"
-
-# A process uses one slot at a time; 64 bytes each. The first process to open the
-# directory decides for all, so there is room for many workers and their successors.
-MAX_READERS = 1024
-# In the main database, next to the names of the others; raised when their form changes.
-FORMAT_KEY, FORMAT = b"format", b"2"
 
 
 class LmdbEnvironment:
@@ -82,10 +80,12 @@ class LmdbEnvironment:
         self._writing = threading.Lock() if durable else make_brief_lock()
         self._reading = make_brief_lock()
         self._is_closed = False
-        self._env, self.databases = _open(path, map_bytes, databases, durable)
+        self._env, self._file, self.databases = open_environment(
+            path, map_bytes, databases, durable
+        )
         self.page_bytes: int = self._env.stat()["psize"]
         self._identity = LmdbIdentity(path)
-        self._flusher = LmdbFlusher(self._env, self._identity)
+        self._flusher = LmdbFlusher(path / DATA, self._identity)
         self._is_durable = durable
 
     def read(self, work: Callable[[ReadTransaction], T]) -> T:
@@ -102,7 +102,7 @@ class LmdbEnvironment:
                     return work(txn)
             except lmdb.MapResizedError:
                 with self._writing:
-                    self._resize(0)
+                    self._adopt()
             except lmdb.Error as error:
                 raise translate(error, self._path) from error
 
@@ -142,7 +142,7 @@ class LmdbEnvironment:
             except lmdb.MapFullError as error:
                 self._grow(error)
             except lmdb.MapResizedError:
-                self._resize(0)
+                self._adopt()
             except lmdb.Error as error:
                 raise translate(error, self._path) from error
 
@@ -154,10 +154,29 @@ class LmdbEnvironment:
         map_bytes = self._env.info()["map_size"]
         if map_bytes >= self._max_map_bytes:
             raise store_full(f"its limit of {self._max_map_bytes} bytes") from error
-        self._resize(min(2 * map_bytes, self._max_map_bytes))
+        if self._file is None:
+            self._resize(min(2 * map_bytes, self._max_map_bytes))
+        else:
+            self._extend(self._file, map_bytes)
+
+    def _extend(self, file: LmdbFile, map_bytes: int) -> None:
+        """Make the file and the map longer, unless another process has."""
+        with file.lock(), refuse_without_room():
+            size = file.fill()
+            if size <= map_bytes:
+                size = file.extend(self._max_map_bytes)
+            self._resize(size)
+
+    def _adopt(self) -> None:
+        """Map what another process has made longer."""
+        if self._file is None:
+            self._resize(0)
+            return
+        with self._file.lock(), refuse_without_room():
+            self._resize(self._file.fill())
 
     def _resize(self, map_bytes: int) -> None:
-        """Map again; 0 adopts the size another process has grown the map to."""
+        """Map again; 0 is the size another process has grown the map to."""
         with self._reading:
             self._env.set_mapsize(map_bytes)
 
@@ -173,77 +192,3 @@ class LmdbEnvironment:
 
 def _turn(txn: WriteTransaction) -> None:
     txn.put(b"turn", b"")
-
-
-def _open(
-    path: Path, map_bytes: int, names: list[bytes], durable: bool
-) -> tuple[lmdb.Environment, list[lmdb._Database]]:
-    try:
-        check_mark(path)
-        path.mkdir(mode=0o700, parents=True, exist_ok=True)
-        env = _open_environment(path, map_bytes, len(names), durable)
-        env.reader_check()
-        _lengthen(env, path)
-        databases = _open_databases(env, names)
-        _check_format(env, path)
-        write_marks(path)
-        return env, databases
-    except (OSError, lmdb.Error) as error:
-        raise ValueError(
-            f"The memory store lmdb://{path} cannot be opened: {error}. Expected a "
-            "directory on a local disk that this process may write, opened once. "
-            f"Where its file is damaged: {ADVICE}"
-        ) from error
-
-
-def _open_environment(
-    path: Path, map_bytes: int, num_databases: int, durable: bool
-) -> lmdb.Environment:
-    try:
-        return lmdb.open(
-            str(path),
-            map_size=map_bytes,
-            max_dbs=num_databases,
-            max_readers=MAX_READERS,
-            max_spare_txns=1,
-            mode=0o600,
-            metasync=durable,
-            sync=durable,
-        )
-    except lmdb.MapResizedError:  # another process grew the map this very moment
-        return _open_environment(path, map_bytes, num_databases, durable)
-
-
-def _lengthen(env: lmdb.Environment, path: Path) -> None:
-    """Make a truncated file as long as it was, so that what is lost can be refused.
-
-    Reading a mapped page beyond the end of a file kills the process; a page of zeros is
-    an error. Never shortens the file, whatever other processes do meanwhile.
-    """
-    expected = (env.info()["last_pgno"] + 1) * env.stat()["psize"]
-    with (path / "data.mdb").open("r+b") as data:
-        size = os.fstat(data.fileno()).st_size
-        if size < expected:
-            log.warning("%s has %d bytes of %d", data.name, size, expected)
-            os.posix_fallocate(data.fileno(), size, expected - size)
-
-
-def _check_format(env: lmdb.Environment, path: Path) -> None:
-    """Refuse a directory that another release wrote in another way."""
-    with env.begin(write=True) as txn:
-        is_empty = txn.stat(env.open_db(b"entries", txn))["entries"] == 0
-        found = txn.get(FORMAT_KEY) or (FORMAT if is_empty else b"1")
-        if found != FORMAT:
-            raise ValueError(
-                f"The memory store lmdb://{path} has format {found.decode()}; expected "
-                f"{FORMAT.decode()}. Use the release that wrote it, or another path."
-            )
-        txn.put(FORMAT_KEY, FORMAT)
-
-
-def _open_databases(env: lmdb.Environment, names: list[bytes]) -> list[lmdb._Database]:
-    while True:
-        try:
-            return [env.open_db(name) for name in names]
-        except lmdb.MapResizedError:
-            env.set_mapsize(0)

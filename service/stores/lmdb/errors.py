@@ -9,11 +9,14 @@ import errno
 import logging
 import os
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import lmdb
 
 from service.errors import StoreFull, StoreUnavailable
+from service.stores.lmdb.file import FULL_DISK
 
 log = logging.getLogger(__name__)
 
@@ -22,7 +25,6 @@ ADVICE = (
     "Stop the service and run: python -m service check-store --copy-to PATH "
     "(docs/how-to/stores.md, Damage to the file)."
 )
-FULL_DISK = (errno.ENOSPC, errno.EDQUOT)
 # Where this much has no room, a failed write is taken to have had no room either.
 PROBE_BYTES = 1 << 20
 
@@ -44,6 +46,17 @@ def translate(error: lmdb.Error, path: Path) -> StoreFull | StoreUnavailable:
         "the memory store cannot be read or written now; nothing was stored. Try again "
         "later; if it stays so, the service's log says why."
     )
+
+
+@contextmanager
+def refuse_without_room() -> Iterator[None]:
+    """Raise StoreFull where the file cannot be made longer."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in FULL_DISK:
+            raise
+        raise store_full("the end of its disk") from error
 
 
 def _is_full(path: Path) -> bool:

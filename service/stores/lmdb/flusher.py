@@ -7,9 +7,9 @@ know what was committed; `lmdb_environment` says what the delay can cost.
 from __future__ import annotations
 
 import logging
+import os
 import threading
-
-import lmdb
+from pathlib import Path
 
 from service.common.loop import offload
 from service.stores.lmdb.identity import LmdbIdentity
@@ -20,7 +20,7 @@ FLUSH_SECONDS = 1.0
 
 
 class LmdbFlusher:
-    """Flushes an environment each second if it changed, and watches its file.
+    """Flushes a store's file each second if it changed, and watches its file.
 
     A flush holds up neither readers nor writers.
 
@@ -28,9 +28,11 @@ class LmdbFlusher:
         is_due: Set by whoever commits.
     """
 
-    def __init__(self, env: lmdb.Environment, identity: LmdbIdentity) -> None:
+    def __init__(self, data: Path, identity: LmdbIdentity) -> None:
         self.is_due = False
-        self._env = env
+        self._path = data
+        # Not LMDB's own way, which reads a map that may be made longer meanwhile.
+        self._data = os.open(data, os.O_RDONLY)
         self._identity = identity
         self._closing = threading.Event()
         self._thread = threading.Thread(
@@ -49,13 +51,14 @@ class LmdbFlusher:
         # Before the flush: what is committed during it waits for the next one.
         self.is_due = False
         try:
-            offload(self._env.sync, True)
-        except lmdb.Error as error:
+            offload(os.fdatasync, self._data)
+        except OSError as error:
             self.is_due = True
-            logger.error("cannot flush the store at %s: %s", self._env.path(), error)
+            logger.error("cannot flush the store at %s: %s", self._path, error)
 
     def close(self) -> None:
         """Stop the thread and flush a last time."""
         self._closing.set()
         self._thread.join()
         self._flush()
+        os.close(self._data)

@@ -76,7 +76,8 @@ class LmdbStore:
             processes. Bytes are those of the pages in use.
         durable: Whether a commit is on the disk when it returns; that takes the
             time of an fsync, some milliseconds.
-        map_bytes: Address range to begin with; it doubles when full.
+        map_bytes: Address range to begin with; it doubles when full. Where the store
+            writes through its map, the least by which the file grows, up to 16 MiB.
         max_map_bytes: Where it stops growing and refuses new entries.
 
     Raises:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
+
+import lmdb
 
 from service.stores.base import Entry, Store
 from service.stores.in_process import InProcessStore
@@ -67,3 +70,12 @@ def damage_in_redis(store: RedisStore, name: bytes, how: str) -> None:
         client.set(name, b"")
     else:
         client.set(name, change_bytes(client.get(name), how, 24))
+
+
+def count_pages(path: Path) -> int:
+    """Count the pages of a closed store's file that were ever used.
+
+    The file is longer where it is written through its map.
+    """
+    with lmdb.open(str(path), readonly=True, lock=False) as env:
+        return env.info()["last_pgno"] + 1

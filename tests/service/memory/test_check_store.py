@@ -14,10 +14,9 @@ import pytest
 from service.sessions.check_store import Report, check_store
 from service.sessions.record import Session, encode
 from service.stores.base import Entry, Put
-from service.stores.lmdb.reader import LmdbReader
 from service.stores.lmdb.store import LmdbStore
 from tests.servers import ROOT
-from tests.service.memory.raw import damage_in_lmdb
+from tests.service.memory.raw import count_pages, damage_in_lmdb
 
 LATER = 2_000_000_000.0
 PAGE_BYTES = 4_096
@@ -82,7 +81,7 @@ def test_overwritten_pages_cost_what_they_contain(
     path: Path, tmp_path: Path, seed: int
 ) -> None:
     before = {name(i): record(i) for i in range(COUNT)}
-    num_pages = (path / "data.mdb").stat().st_size // PAGE_BYTES
+    num_pages = count_pages(path)
     # Not the two metas: of those, one suffices.
     overwrite(path, random.Random(seed).sample(range(2, num_pages), 4), seed)
 
@@ -134,7 +133,7 @@ def test_one_meta_page_is_enough(path: Path, tmp_path: Path, meta: int) -> None:
 
 @pytest.mark.parametrize("share", [0.2, 0.6, 0.95])
 def test_truncated_file_costs_its_end(path: Path, tmp_path: Path, share: float) -> None:
-    size = (path / "data.mdb").stat().st_size
+    size = count_pages(path) * PAGE_BYTES
     os.truncate(path / "data.mdb", int(size * share))
 
     report = check_or_refuse(path, tmp_path / "copy")
@@ -225,10 +224,7 @@ def run_command(path: Path, *options: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_command_copies_what_a_service_can_open(path: Path, tmp_path: Path) -> None:
-    reader = LmdbReader(path / "data.mdb")
-    reader.close()
-    num_pages = (path / "data.mdb").stat().st_size // reader.page_bytes
-    overwrite(path, [num_pages - 2], 3)
+    overwrite(path, [count_pages(path) - 2], 3)
     copy = tmp_path / "copy"
 
     done = run_command(path, "--copy-to", str(copy))

@@ -16,10 +16,12 @@ from service.stores.base import Entry, Put
 from service.stores.lmdb.store import HEADER, LmdbStore
 from tests.fakes import FakeClock
 from tests.servers import ROOT
+from tests.service.memory.raw import count_pages
 from tests.service.memory.stored import session_at
 
 LATER = 2_000_000_000.0
 COUNT = 2_000
+PAGE_BYTES = 4_096
 
 READ_ALL = f"""
 import sys
@@ -44,7 +46,7 @@ def test_truncated_file_does_not_kill_the_process(tmp_path: Path, share: float) 
     store = LmdbStore(path)
     store.commit([Put(b"%04d" % i, 0, b"%04d" % i * 250, LATER) for i in range(COUNT)])
     store.close()
-    size = (path / "data.mdb").stat().st_size
+    size = count_pages(path) * PAGE_BYTES
     os.truncate(path / "data.mdb", int(size * share))
 
     # In a process of its own: it may die of it.
