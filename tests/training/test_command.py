@@ -13,12 +13,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from training.__main__ import main
 from training.publish import list_versions
 
 pytestmark = pytest.mark.tensorflow
 
 ROOT = Path(__file__).parents[2]
 CONFIGS = ROOT / "training" / "configs"
+PROGRAM = 3  # words of a command before its options: python -m training
 QUICK = ("data.sequences=200", "data.held_out=20", "training.epochs=6")
 
 
@@ -181,6 +183,8 @@ def test_run_in_progress_is_not_trained_twice(trained):
         done = run(folder)
 
     assert done.returncode == 2
+    assert done.stderr.startswith("error: ")
+    assert done.stderr.count("\n") == 1
     assert "is being trained by another process" in done.stderr
 
 
@@ -218,10 +222,16 @@ def test_series_of_a_users_own_is_trained_and_published(tmp_path):
         (["--artifacts", "/dev/null/artifacts"], "Not a directory"),
     ],
 )
-def test_mistakes_of_the_user_are_one_line_and_status_2(tmp_path, options, part):
-    done = run(tmp_path, *options)
+def test_mistakes_of_the_user_are_one_line_and_status_2(
+    tmp_path, capfd, monkeypatch, options, part
+):
+    # A run in progress, above, is refused in a process of its own.
+    monkeypatch.chdir(ROOT)
 
-    assert done.returncode == 2
-    assert done.stderr.startswith("error: ")
-    assert done.stderr.count("\n") == 1
-    assert part in done.stderr
+    status = main(command(tmp_path, *options)[PROGRAM:])
+
+    error = capfd.readouterr().err
+    assert status == 2
+    assert error.startswith("error: ")
+    assert error.count("\n") == 1
+    assert part in error
