@@ -138,11 +138,11 @@ def trace_code(layer: keras.layers.Lambda, *args: Any, **kwargs: Any) -> Any:
 def find_features(layer: keras.layers.Reshape) -> tuple[int, ...]:
     """Return the features of one timestep after a Reshape that keeps timesteps.
 
-    Empty where it moves them, or where there is no axis of features before it.
+    Empty where it moves them.
     """
     _, timesteps, *before = layer._inbound_nodes[0].input_tensors[0].shape
     first, *after = layer.target_shape
-    if not before or None in before or not after or first not in (-1, timesteps):
+    if None in before or not after or first not in (-1, timesteps):
         return ()
     size = math.prod(before)
     if -1 in after:

@@ -81,7 +81,11 @@ def read_ports(
         refuse_text(tensor)
     if is_window and len(inputs) == 1 and len(inputs[0].shape) == 2:
         return [read_port(inputs[0], sizes.get(0))]
-    static = {k for k in range(len(inputs)) if is_static(k, inputs, sizes)}
+    static = {
+        k
+        for k in range(len(inputs))
+        if is_static(k, inputs, sizes) and not is_mask(inputs[k], inputs)
+    }
     if len(static) == len(inputs) or any(len(inputs[k].shape) < 2 for k in static):
         tensor = inputs[min(static)]
         raise CannotServe(
@@ -120,6 +124,12 @@ def refuse_text(tensor: Tensor) -> None:
             "instead: save the model behind its StringLookup or TextVectorization and "
             "give the names with --events."
         )
+
+
+def is_mask(tensor: Tensor, inputs: Sequence[Tensor]) -> bool:
+    """Return whether an input says of every timestep of others whether it counts."""
+    lengths = {x.shape[1] for x in inputs if len(x.shape) > 2}
+    return tensor.dtype == "bool" and tensor.shape[1:] in {(n,) for n in lengths}
 
 
 def read_static(tensor: Tensor, port: Port) -> Port:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain, count
 from typing import Any
 
@@ -92,6 +92,7 @@ def wrap_model(
     rename_clashes(graph)
     is_window = window is not None
     ports = read_ports(graph.inputs, find_embeddings(graph), is_window=is_window)
+    ports = name_ports(graph, ports)
     timesteps = count_timesteps(graph, ports)
     check_window(timesteps, window)
     inputs = describe_inputs(ports, events)
@@ -114,6 +115,13 @@ def wrap_model(
     first = results[outputs["name"]]
     network = keras.Model(sequence, results if rest else first)
     return Wrapped(network, ports, inputs, outputs, window, padding, timesteps)
+
+
+def name_ports(graph: Any, ports: Sequence[Port]) -> list[Port]:
+    """Name inputs by their keys where a model takes a dict, as `model.predict` does."""
+    given = graph._inputs_struct
+    names = sorted(given) if isinstance(given, dict) else [port.name for port in ports]
+    return [replace(p, name=name) for p, name in zip(ports, names, strict=True)]
 
 
 def count_timesteps(graph: Any, ports: Sequence[Port]) -> int | None:

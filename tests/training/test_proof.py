@@ -93,6 +93,32 @@ def test_code_of_a_lambda_streams_as_what_it_does(code):
     assert attempt(randomise(functional(build)), None).difference <= 1e-6
 
 
+def test_a_series_of_numbers_gets_an_axis_of_features():
+    series = keras.Input((None,))
+    model = keras.Model(series, layers.GRU(2)(layers.Reshape((-1, 1))(series)))
+
+    assert attempt(randomise(model), None).difference <= 1e-6
+
+
+def test_a_mask_for_every_timestep_is_no_static_input():
+    frames = keras.Input((5, FEATURES), name="frames")
+    counts = keras.Input((5,), dtype="bool", name="counts")
+    model = keras.Model([frames, counts], layers.GRU(2)(frames, mask=counts))
+    wrapped = wrap_model(randomise(model))
+
+    assert not any(port.is_static for port in wrapped.ports)
+    assert prove_wrapped(model, wrapped).difference <= 1e-6
+
+
+def test_inputs_of_a_dict_have_the_names_of_its_keys():
+    frames, age = keras.Input((None, FEATURES)), keras.Input((2,))
+    joined = layers.Concatenate()([layers.GRU(2)(frames), age])
+    with pytest.warns(UserWarning, match="keys in the dict must match"):
+        model = keras.Model({"frames": frames, "age": age}, joined)
+
+    assert [port.name for port in wrap_model(model).ports] == ["age", "frames"]
+
+
 def test_rounding_of_the_model_itself_is_no_difference():
     # Its variance of squares of 100 is made of the last digits.
     model = randomise(
