@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from flask import current_app, g, request
 
 from service.api import body
 from service.errors import NotServed
-from service.registry.version_labels import find_version
 
 if TYPE_CHECKING:
     from service.api.services import Services
@@ -37,11 +35,7 @@ def find_model(
         VersionNotFound: The model is served, but not in this version.
         UnknownLabel: It has no such version label.
     """
-    here = services()
-    if label is not None:
-        here.catalog.versions(name)  # only a served model has a folder to look into
-        version = find_version(Path(here.settings.models), name, label)
-    g.model = here.catalog.find(name, version)
+    g.model = services().find_model(name, version, label)
     return cast("Model", g.model)
 
 

@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Iterable
 from functools import partial
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from service.api.access_log import choose_id, log_request, name_model, name_request
 from service.api.body import read_body, release_body, reserve
@@ -29,13 +29,33 @@ if TYPE_CHECKING:
 
     from service.api.services import Services
 
-PREDICT = re.compile(r"/v1/models/([^/:]+):predict")
-INFER = re.compile(r"/v2/models/([^/:]+)/infer")
+# Model, version and label; other ways to write them continue to Flask.
+PREDICT = re.compile(
+    r"/v1/models/([^/:]+)(?:/versions/([0-9]{1,18})|/labels/([^/:]+))?:predict"
+)
+INFER = re.compile(r"/v2/models/([^/:]+)(?:/versions/([0-9]{1,18}))?(.{0})/infer")
+# Of each call: its route by model alone, by version, by label.
 ROUTES = {
-    PREDICT: "/v1/models/<model:name>:predict",
-    INFER: "/v2/models/<model:name>/infer",
+    PREDICT: (
+        "/v1/models/<model:name>:predict",
+        "/v1/models/<model:name>/versions/<version:version>:predict",
+        "/v1/models/<model:name>/labels/<label:label>:predict",
+    ),
+    INFER: (
+        "/v2/models/<model:name>/infer",
+        "/v2/models/<model:name>/versions/<version:version>/infer",
+    ),
 }
 STATUS_LINES = {int(status): f"{int(status)} {status.phrase}" for status in HTTPStatus}
+
+
+class Target(NamedTuple):
+    """What the address of a hot call names: call, route, model, and version if any."""
+
+    call: re.Pattern[str]
+    route: str
+    model: Model
+    version: int | None
 
 
 class Sent(list[bytes]):
@@ -84,17 +104,17 @@ class Shortcut:
             return self._app(environ, start_response)
         began = time.perf_counter()
         try:
-            model = self._services.catalog.find(found[1])
+            target = self._find(found)
         except (CarryoverError, OSError):  # Flask's way answers the error
             return self._app(environ, start_response)
         request_id = choose_id(environ.get("HTTP_X_REQUEST_ID", ""))
-        answer = self._answer(environ, model, request_id, found.re)
+        answer = self._answer(environ, target, request_id)
         record = RequestRecord(
             request_id,
             time.perf_counter() - began,
             "POST",
-            ROUTES[found.re],
-            *name_model(model),
+            target.route,
+            *name_model(target.model),
             answer.num_rows,
             answer.status,
             answer.code,
@@ -109,17 +129,27 @@ class Shortcut:
         start_response(STATUS_LINES[answer.status], headers)
         return Sent(answer.body, record)
 
-    def _answer(
-        self, environ: Any, model: Model, request_id: str, call: re.Pattern[str]
-    ) -> Answer:
+    def _find(self, found: re.Match[str]) -> Target:
+        name, number, label = found.groups()
+        routes = ROUTES[found.re]
+        find = self._services.find_model
+        if label:
+            model = find(name, None, label)
+            return Target(found.re, routes[2], model, model.manifest.version)
+        if number is None:
+            return Target(found.re, routes[0], find(name), None)
+        version = int(number) or None  # 0 is the default one, as OpenVINO has it
+        return Target(found.re, routes[1], find(name, version), version)
+
+    def _answer(self, environ: Any, target: Target, request_id: str) -> Answer:
         try:
             tenant = self._services.tenants.identify(environ, "predict")
             here = self._services
             most = here.settings.max_body_bytes
             data = read_body(environ, most, here.bodies, tenant)
-            if call is INFER:
-                return self._infer(environ, model, tenant, data)
-            return self._predict(environ, model, tenant, data)
+            if target.call is INFER:
+                return self._infer(environ, target, tenant, data)
+            return self._predict(environ, target, tenant, data)
         except CarryoverError as error:
             return answer_problem(error)
         except Exception as error:
@@ -127,18 +157,20 @@ class Shortcut:
         finally:
             release_body(environ)
 
-    def _predict(self, environ: Any, model: Model, tenant: str, data: bytes) -> Answer:
+    def _predict(
+        self, environ: Any, target: Target, tenant: str, data: bytes
+    ) -> Answer:
         key = environ.get("HTTP_IDEMPOTENCY_KEY")
-        asked = PredictRequest(model, "advance", tenant, None, key)
+        asked = PredictRequest(target.model, "advance", tenant, target.version, key)
         services = self._services
         return answer_predict(services.engine, services.settings, asked, data)
 
-    def _infer(self, environ: Any, model: Model, tenant: str, data: bytes) -> Answer:
+    def _infer(self, environ: Any, target: Target, tenant: str, data: bytes) -> Answer:
         services = self._services
         asked = InferRequest(
-            model=model,
+            model=target.model,
             tenant=tenant,
-            version=None,
+            version=target.version,
             key=environ.get("HTTP_IDEMPOTENCY_KEY"),
             header_length=environ.get("HTTP_INFERENCE_HEADER_CONTENT_LENGTH"),
             coding=environ.get("HTTP_CONTENT_ENCODING", ""),

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from service.api.body_budget import BodyBudget
 from service.api.tenants import Tenants
 from service.engine.engine import Engine
-from service.registry.catalog import Catalog
+from service.registry.catalog import Catalog, Model
 from service.registry.model_repository import Repository
+from service.registry.version_labels import find_version
 from service.settings import Settings
 from service.telemetry.statistics import Statistics
 
@@ -26,3 +28,18 @@ class Services:
     statistics: Statistics = field(default_factory=Statistics)
     bodies: BodyBudget = field(default_factory=BodyBudget)
     is_clock_trusted: Callable[[], bool] = lambda: True
+
+    def find_model(
+        self, name: str, version: int | None = None, label: str | None = None
+    ) -> Model:
+        """Find a served model, by its version or version label if one is given.
+
+        Raises:
+            ModelNotFound: No such model is served.
+            VersionNotFound: The model is served, but not in this version.
+            UnknownLabel: It has no such version label.
+        """
+        if label is not None:
+            self.catalog.versions(name)  # only a served model has a folder to look into
+            version = find_version(Path(self.settings.models), name, label)
+        return self.catalog.find(name, version)

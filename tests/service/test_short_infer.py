@@ -57,6 +57,17 @@ def test_both_ways_answer_the_same(short, long, data, headers):
         assert got.headers[name] == expected.headers[name]
 
 
+@pytest.mark.parametrize("version", [0, 1])
+def test_version_in_the_address_is_answered_the_same(short, long, version):
+    path = INFER.replace("/infer", f"/versions/{version}/infer")
+    data = json.dumps(body("red", "green", id="r")).encode()
+
+    expected, got = (client.post(path, data=data) for client in (long, short))
+
+    assert got.status_code == expected.status_code == 200
+    assert got.data == expected.data
+
+
 def test_sequence_goes_on_over_both_ways(short, long):
     long.post(INFER, json=body("red", sequence_id=7, sequence_start=True))
 

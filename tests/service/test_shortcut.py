@@ -26,12 +26,12 @@ TRACE = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 SETTINGS = {"CARRYOVER_MAX_ROWS": "5", "CARRYOVER_MAX_BODY_BYTES": "2000"}
 
 
-def build(clock):
+def build(clock, models="artifacts"):
     """Services of their own store, so that both ways begin alike."""
     sessions = Sessions(InProcessStore(), clock=clock, tombstone_seconds=1000)
     engine = Engine(sessions, TokenCipher([b"k" * 32]), Lifetimes(100, 50), clock)
     return Services(
-        read_settings(SETTINGS),
+        read_settings({**SETTINGS, "CARRYOVER_MODELS": str(models)}),
         Catalog([counting_model()]),
         engine,
         tenants=NO_KEYS,
@@ -49,9 +49,9 @@ def both(clock):
     return short, Client(create_app(build(clock)))
 
 
-def send(client, data, headers=None, environ=None):
+def send(client, data, headers=None, environ=None, path=PATH):
     builder = EnvironBuilder(
-        PATH,
+        path,
         method="POST",
         data=data,
         headers={"X-Request-Id": "same", **(headers or {})},
@@ -133,6 +133,43 @@ def test_both_ways_answer_the_same(both, calls):
         assert status_of(short) == status_of(long)
         assert b"".join(short[0]) == b"".join(long[0])
         assert sorted(short[2]) == sorted(long[2])
+
+
+BY_VERSION = {
+    "/v1/models/counting/versions/1:predict": ROUTE.replace(
+        ":predict", "/versions/<version:version>:predict"
+    ),
+    "/v1/models/counting/versions/0:predict": ROUTE.replace(
+        ":predict", "/versions/<version:version>:predict"
+    ),
+    "/v1/models/counting/labels/stable:predict": ROUTE.replace(
+        ":predict", "/labels/<label:label>:predict"
+    ),
+}
+
+
+@pytest.mark.parametrize(("path", "route"), BY_VERSION.items())
+def test_versions_and_labels_are_answered_the_same(
+    clock, tmp_path, caplog, path, route
+):
+    (tmp_path / "counting").mkdir()
+    (tmp_path / "counting" / "labels.json").write_text('{"stable": 1}')
+
+    def refuse(environ, start_response):
+        raise AssertionError(f"{environ['PATH_INFO']} went on to Flask")
+
+    short = Client(Shortcut(refuse, build(clock, tmp_path), answer_crash))
+    long = Client(create_app(build(clock, tmp_path)))
+    for _ in range(2):  # the second time the session's version is another step
+        answers = [send(client, rows(SESSION), path=path) for client in (short, long)]
+        assert [status_of(answer) for answer in answers] == [200, 200]
+        assert b"".join(answers[0][0]) == b"".join(answers[1][0])
+        assert sorted(answers[0][2]) == sorted(answers[1][2])
+        lines = [
+            log_of(client, caplog, rows(["red"]), path=path) for client in (short, long)
+        ]
+        assert lines[0] == lines[1]
+        assert lines[0]["route"] == route
 
 
 @pytest.mark.parametrize("given", ["", 'a"b c', "x" * 129, "a\u00e9"])
@@ -230,7 +267,7 @@ def test_a_crash_is_told_on_both_ways_without_its_details(clock, caplog):
         ("GET", PATH),
         ("OPTIONS", PATH),
         ("POST", "/v1/models/counting:explain"),
-        ("POST", "/v1/models/counting/versions/1:predict"),
+        ("POST", "/v1/models/counting/versions/2:predict"),
         ("POST", "/v1/models/none:predict"),
         ("POST", "/v1/models/a/b:predict"),
         ("POST", "/v1/models/counting:predict/"),
