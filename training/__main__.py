@@ -1,7 +1,8 @@
 """The command line of training: `fit` trains a model, `export` takes a Keras file.
 
-Exit status: 0 done, 2 something the user can mend (one `error: ...` line), 130
-interrupted (the same command goes on). TensorFlow is imported once it is needed, so
+Exit status: 0 done, 2 something the user can mend (one `error: ...` line), 3 trained
+but no better than its best baseline, so not published, 130 interrupted (the same
+command goes on). TensorFlow is imported once it is needed, so
 mistakes in a configuration show at once.
 """
 
@@ -14,7 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from training.errors import DISK_FULL, TrainingError, during
+from training.errors import DISK_FULL, NotBetter, TrainingError, during
 from training.fit_command import add_fit
 from training.inspect_command import add_inspect
 from training.model_file import read_model_file
@@ -22,6 +23,7 @@ from training.names import check_name, read_names
 from training.native_log import silence_native_log
 
 MENDABLE = 2
+NOT_BETTER = 3
 INTERRUPTED = 130  # 128 + SIGINT, as shells count
 OPERATIONS = {
     "fit": ("Training", "Change the configuration named in it."),
@@ -101,7 +103,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except TrainingError as error:
         if options.debug:
             traceback.print_exception(error)
-        return fail(str(error))
+        return fail(error)
     except KeyboardInterrupt:
         print(f"\nInterrupted. {RESUMES[options.command]}")
         return INTERRUPTED
@@ -118,10 +120,10 @@ def run(options: argparse.Namespace) -> None:
         raise TrainingError(f"{error.filename}: {error.strerror or error}.") from error
 
 
-def fail(sentence: str) -> int:
+def fail(error: TrainingError) -> int:
     """Print what is wrong as one line."""
-    print(f"error: {sentence}", file=sys.stderr)
-    return MENDABLE
+    print(f"error: {error}", file=sys.stderr)
+    return NOT_BETTER if isinstance(error, NotBetter) else MENDABLE
 
 
 def run_export(options: argparse.Namespace) -> None:

@@ -6,10 +6,12 @@ TrainingError
 ├── CheckpointError   the checkpoint of an interrupted run cannot be read
 ├── RunBusy           another process is training this very run
 ├── ModelError        a Keras file cannot be read, streamed or served as it is
+├── NotBetter         a trained network does not beat its best baseline
 ├── Diverged          the loss is no longer a number
 └── OperationFailed   a library raised something that nobody foresaw
 
-The command line prints the sentence and exits with status 2; --debug adds the trace.
+The command line prints the sentence and exits with status 2, for NotBetter with 3;
+--debug adds the trace.
 """
 
 from __future__ import annotations
@@ -50,6 +52,10 @@ class RunBusy(TrainingError):
 
 class ModelError(TrainingError):
     """A Keras file cannot be read, streamed or served as it is."""
+
+
+class NotBetter(TrainingError):
+    """A trained network does not beat its best baseline, so it is not published."""
 
 
 class Diverged(TrainingError):

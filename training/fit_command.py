@@ -54,6 +54,11 @@ def add_fit(commands: Any) -> None:
         help="do nothing if the model already has a version",
     )
     fit.add_argument(
+        "--force",
+        action="store_true",
+        help="publish a network that does not beat its best baseline as well",
+    )
+    fit.add_argument(
         "--quantize",
         choices=("int8", "float16"),
         help="add programs with smaller weights, measured in evaluation.md; never the "
@@ -96,6 +101,7 @@ def run_fit(options: argparse.Namespace) -> None:
         artifacts=options.artifacts,
         runs=options.runs,
         quantize=options.quantize,
+        force=options.force,
     )
 
 

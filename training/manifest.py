@@ -19,11 +19,13 @@ from training.data.dataset import Array, Dataset, fingerprint_arrays
 from training.evaluate.metric import Metric
 from training.examples import write_examples
 from training.run import package_versions
+from training.verdict import Verdict
 
 FORMAT = 1
 FOLDER = Path("assets.extra/carryover")
 MANIFEST = FOLDER / "manifest.json"
 EVALUATION = FOLDER / "evaluation.md"
+METRICS = FOLDER / "metrics.json"
 
 
 def describe_version(
@@ -139,11 +141,20 @@ def write_manifest(
     path.write_text(json.dumps(manifest, indent=2, allow_nan=False) + "\n")
 
 
-def write_evaluation(version: Path, report: str) -> None:
-    """Write the evaluation report where the manifest will be."""
+def write_evaluation(
+    version: Path, report: str, verdict: Verdict, metrics: Sequence[Metric]
+) -> None:
+    """Write the evaluation where the manifest will be: for people, and as numbers."""
     path = version / EVALUATION
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(report)
+    content = {
+        "verdict": verdict.sentence,
+        "is_worth_it": verdict.is_worth_it,
+        "metrics": [dataclasses.asdict(metric) for metric in metrics],
+    }
+    text = json.dumps(content, indent=2, allow_nan=False)
+    (version / METRICS).write_text(text + "\n")
 
 
 def hash_files(version: Path) -> dict[str, str]:

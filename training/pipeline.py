@@ -21,12 +21,13 @@ from models.networks import build_network
 from training.baselines import BASELINES, predict_with
 from training.config import Config
 from training.data.dataset import Dataset
+from training.errors import NotBetter
 from training.evaluate.metric import Metric, Predict
 from training.fit import Plan, build_loss, fit_network, make_deterministic
 from training.manifest import describe_version, write_evaluation, write_manifest
 from training.programs import compile_network
 from training.publish import publish_version
-from training.report import format_evaluation, print_result, say, watch
+from training.report import format_evaluation, print_places, print_verdict, say, watch
 from training.run import (
     checkpoint_path,
     keep_config,
@@ -35,6 +36,7 @@ from training.run import (
     remove_checkpoints,
 )
 from training.sources import SOURCES
+from training.verdict import Verdict, judge
 
 
 class Trained(NamedTuple):
@@ -52,10 +54,16 @@ class Fitted(NamedTuple):
     dataset: Dataset
     network: keras.Model
     metrics: Sequence[Metric]
+    verdict: Verdict
 
 
 def retrain(
-    config: Config, *, artifacts: Path, runs: Path, quantize: str | None = None
+    config: Config,
+    *,
+    artifacts: Path,
+    runs: Path,
+    quantize: str | None = None,
+    force: bool = False,
 ) -> Trained:
     """Train a model from its configuration and publish it as a new version.
 
@@ -65,12 +73,14 @@ def retrain(
         runs: Folder of runs; an interrupted one goes on from its last epoch.
         quantize: Adds programs with weights in `int8` or `float16`, measured beside
             the exact ones.
+        force: Publishes a network that does not beat its best baseline as well.
 
     Returns:
         Where the version and the run are, and what was measured.
 
     Raises:
         TrainingError: Something the user can mend.
+        NotBetter: The network does not beat its best baseline; it is kept in the run.
         models.export.ExportError: The export computes something else than the network.
     """
     dataset = SOURCES[config.data.source].load(config.data, config.seed)
@@ -85,10 +95,18 @@ def retrain(
         }
         evaluate = SOURCES[config.data.source].evaluate
         metrics = evaluate(dataset.held_out, predict_with(network), others)
-        fitted = Fitted(config, dataset, network, metrics)
+        verdict = judge(metrics, config.network.cell)
+        print_verdict(verdict, metrics)
+        if not (verdict.is_worth_it or force):
+            raise NotBetter(
+                f"nothing was published: {verdict.sentence}. Bring more data or change "
+                "the configuration; or give --force to publish it all the same, "
+                "without training again."
+            )
+        fitted = Fitted(config, dataset, network, metrics, verdict)
         version = publish_network(fitted, artifacts, quantize)
         remove_checkpoints(run)
-    print_result(config.name, metrics, version, run)
+    print_places(config.name, version, run)
     return Trained(version, run, metrics)
 
 
@@ -144,7 +162,7 @@ def export_version(
     fitted: Fitted, version: Path, quantize: str | None
 ) -> dict[str, Any]:
     """Write all of a version but its manifest, and return what that is to say."""
-    config, dataset, network, metrics = fitted
+    config, dataset, network, metrics, verdict = fitted
     began = time.perf_counter()
     memory = export_network(
         network, dataset.inputs, dataset.outputs, version, real=dataset.real
@@ -160,8 +178,10 @@ def export_version(
         quantize=quantize,
         measure=lambda predict: evaluate(dataset.held_out, predict, {}),
     )
-    report = format_evaluation(config.name, metrics, dataset.facts, config.seed)
-    write_evaluation(version, report + compiled.report)
+    report = format_evaluation(
+        config.name, verdict, metrics, dataset.facts, config.seed
+    )
+    write_evaluation(version, report + compiled.report, verdict, metrics)
     return describe_version(
         config,
         dataset,

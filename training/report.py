@@ -11,6 +11,7 @@ from typing import Any
 
 from training.evaluate.metric import Metric
 from training.fit import Epoch
+from training.verdict import Verdict
 
 
 def say(line: str) -> None:
@@ -66,22 +67,29 @@ def format_figure(figure: float | None) -> str:
 
 
 def format_evaluation(
-    name: str, metrics: Sequence[Metric], facts: Mapping[str, Any], seed: int
+    name: str,
+    verdict: Verdict,
+    metrics: Sequence[Metric],
+    facts: Mapping[str, Any],
+    seed: int,
 ) -> str:
-    """Write the evaluation report that a version carries."""
+    """Write the evaluation report that a version carries, the verdict first."""
     about = "\n".join(f"- {key.replace('_', ' ')}: {facts[key]}" for key in facts)
     return (
-        f"# Evaluation of {name}\n\n{format_table(metrics)}\n\n"
+        f"{verdict.sentence}\n\n# Evaluation of {name}\n\n"
+        f"{format_table(metrics)}\n\n"
         f"Baselines are measured on the same held-out data.\n\n"
         f"## Data\n\n{about}\n- seed: {seed}\n"
     )
 
 
-def print_result(
-    name: str, metrics: Sequence[Metric], version: Path, run: Path
-) -> None:
-    """Print the table and where everything went."""
-    say(f"\n{format_table(metrics)}\n")
-    say(f"version  {version}")
+def print_verdict(verdict: Verdict, metrics: Sequence[Metric]) -> None:
+    """Print whether it was worth it, then the table."""
+    say(f"\n{verdict.sentence}\n\n{format_table(metrics)}\n")
+
+
+def print_places(name: str, version: Path, run: Path) -> None:
+    """Print where everything went."""
+    say(f"\nversion  {version}")
     say(f"run      {run}")
     say(f"serve    make serve    (all models in {version.parent.parent}, {name} too)")

@@ -8,7 +8,8 @@ import pytest
 from training.data.dataset import Sequences
 from training.data.events import EventOptions, load_events
 from training.errors import ConfigError, DataError
-from training.evaluate.events import count_events, count_pairs, evaluate_events
+from training.evaluate.events import count_events, evaluate_events
+from training.evaluate.ngram import fit_ngram
 
 HEADER = "case,event,time\n"
 
@@ -169,7 +170,7 @@ def test_poison_in_other_parts_changes_no_byte_of_training(load, split):
     epochs = (data.draw_epoch(np.random.default_rng(7)) for data in (clean, dirty))
     for a, b in zip(*epochs, strict=True):
         assert (a.dtype, a.tobytes()) == (b.dtype, b.tobytes())
-    for count in (count_events, count_pairs):
+    for count in (count_events, count_triples):
         a, b = (count(data.held_out)(clean.real) for data in (clean, dirty))
         assert a.tobytes() == b.tobytes()
     assert clean.held_out.test.inputs.tobytes() != dirty.held_out.test.inputs.tobytes()
@@ -188,11 +189,17 @@ def test_sequences_become_batches_padded_to_their_own_longest():
     assert sequences.cut(2).offsets.tolist() == [0, 1, 3, 4, 6]
 
 
+def count_triples(held_out):
+    """Expect what training has after the last two events."""
+    return fit_ngram(held_out.train, len(held_out.labels), 3).predict
+
+
 def test_figures_are_those_of_the_test_part(load):
     data = load(short_cases(20, "aab"))
 
     by_last, by_end = {}, {}
-    for metric in evaluate_events(data.held_out, count_pairs(data.held_out), {}):
+    pairs = fit_ngram(data.held_out.train, len(data.held_out.labels), 2)
+    for metric in evaluate_events(data.held_out, pairs.predict, {}):
         by_last[metric.name] = metric.value
         by_end[metric.name] = metric.baselines
 

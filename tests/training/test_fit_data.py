@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import io
+import json
 import math
+import re
 import time
 
 import numpy as np
@@ -41,26 +43,35 @@ def write_log(path, cases=60):
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
-    """Train from the command line; return the folder and what was printed."""
+    """Train, then publish what counting does as well: the folder, what was printed."""
     folder = tmp_path_factory.mktemp("fit")
     write_log(folder / "log.csv")
-    printed = io.StringIO()
-    with contextlib.redirect_stdout(printed):
+    refused, forced = (
+        run(folder, *option, "--set", "training.epochs=3", "--set", "network.units=[8]")
+        for option in ((), ("--force",))
+    )
+    assert (refused[0], forced[0]) == (3, 0)
+    return folder, forced[1], refused
+
+
+def run(folder, *options):
+    """Train; return the exit status, what was printed, and what went wrong."""
+    printed, wrong = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(wrong):
         status = main(
             [
                 *("fit", "--data", str(folder / "log.csv"), "--name", "tickets"),
                 *("--case", "ticket", "--event", "what", "--time", "when"),
                 *("--artifacts", str(folder / "artifacts")),
                 *("--runs", str(folder / "runs")),
-                *("--set", "training.epochs=3", "--set", "network.units=[8]"),
+                *options,
             ]
         )
-    assert status == 0
-    return folder, printed.getvalue()
+    return status, printed.getvalue(), wrong.getvalue()
 
 
 def test_the_equivalent_configuration_is_printed_and_kept(trained):
-    folder, printed = trained
+    folder, printed, _ = trained
 
     assert "# The equivalent configuration, kept with the run:" in printed
     assert 'case = "ticket"' in printed
@@ -72,8 +83,43 @@ def test_the_equivalent_configuration_is_printed_and_kept(trained):
     assert "right next events, ends left out (share)" in printed
 
 
+def test_no_better_than_counting_is_not_published_but_by_force(trained):
+    folder, forced, (_, printed, wrong) = trained
+
+    verdict = next(line for line in printed.splitlines() if line.startswith("counting"))
+    assert re.match(r"counting does (better|as well): \d\.\d+ nats per event", verdict)
+    assert "version" not in printed
+    assert wrong == (
+        f"error: nothing was published: {verdict}. Bring more data or change the "
+        "configuration; or give --force to publish it all the same, without training "
+        "again.\n"
+    )
+    # What was trained already is not trained again.
+    assert "resuming after epoch 3" in forced
+    assert "epoch 3/3" in printed
+    assert "epoch 3/3" not in forced
+    assert verdict in forced
+    assert not list(folder.glob("runs/*/*/*.npz"))
+
+
+def test_the_verdict_is_first_in_every_report(trained):
+    folder, forced, _ = trained
+    reports = folder / "artifacts/tickets/1/assets.extra/carryover"
+    report = (reports / "evaluation.md").read_text().splitlines()
+    metrics = json.loads((reports / "metrics.json").read_text())
+
+    assert report[0].startswith("counting does ")
+    assert report[0] in forced.splitlines()
+    assert [*metrics] == ["verdict", "is_worth_it", "metrics"]
+    assert metrics["verdict"] == report[0]
+    assert metrics["is_worth_it"] is False
+    first = metrics["metrics"][0]
+    assert (first["name"], first["unit"]) == ("surprise per event", "nats")
+    assert first["value"] > min(first["baselines"].values()) - first["margin"]
+
+
 def test_the_next_event_is_served_with_surprise_end_and_forecast(trained):
-    folder, _ = trained
+    folder, *_ = trained
     settings = read_settings({"CARRYOVER_MODELS": str(folder / "artifacts")})
     model = load_model(folder / "artifacts" / "tickets" / "1", 50)
     catalog = Catalog([model])

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from training.evaluate.metric import Metric
 from training.report import format_evaluation, format_table
+from training.verdict import Verdict
 
 METRICS = [
     Metric("error", 0.1, "nats", {"memoryless": 0.25}),
@@ -24,8 +25,10 @@ def test_table_lines_up_as_text():
 
 
 def test_evaluation_holds_table_and_data():
-    text = format_evaluation("nature", METRICS, {"source": "nature", "rows": 7}, 3)
+    text = format_evaluation(
+        "nature", Verdict("it does", True), METRICS, {"source": "nature", "rows": 7}, 3
+    )
 
-    assert text.startswith("# Evaluation of nature\n")
+    assert text.startswith("it does\n\n# Evaluation of nature\n")
     assert format_table(METRICS) in text
     assert "- rows: 7\n- seed: 3\n" in text

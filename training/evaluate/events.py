@@ -1,37 +1,51 @@
 """Measure what a network expects next: how often it is right, and how sure it is.
 
-Beside the most frequent event, and the event that most often follows the last one, both
-counted on the training part.
+Beside the most frequent event and a back-off n-gram, both counted on the training part.
+The validation part chooses the order of the n-gram, and thresholds on surprise.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Literal, NamedTuple
 
 import numpy as np
 
-from training.data.dataset import Array, Examples, Sequences
+from training.data.dataset import Array
 from training.data.events import HeldOutEvents
+from training.evaluate.guesses import (
+    Guesses,
+    find_margin,
+    guess,
+    measure_calibration,
+)
 from training.evaluate.metric import Metric, Predict
+from training.evaluate.ngram import choose_ngram
 
-# About this many timesteps at a time.
-TIMESTEPS = 65_536
-SMALLEST_PROBABILITY = 1.2e-38
+# Among so many of the most probable, where there are twice as many labels.
+TOPS = (3, 10)
+# Shares of alarms on the validation part, each with its threshold on surprise.
+ALARMS = (0.05, 0.01, 0.001)
+NETWORK = "network"
 
 
-class Guesses(NamedTuple):
-    """What was expected at every event that counts.
+class Figure(NamedTuple):
+    """A figure that is the mean of one number of each event.
 
     Args:
-        targets: What came.
-        best: What was most probable.
-        surprise: -ln of the probability of what came.
+        name: In words.
+        unit: Its unit.
+        better: Which way is better.
+        of_each: The numbers.
+        verdict: What the verdict calls it; empty where it has no say.
     """
 
-    targets: Array
-    best: Array
-    surprise: Array
+    name: str
+    unit: str
+    better: Literal["lower", "higher"]
+    of_each: Callable[[Guesses], Array]
+    verdict: str = ""
 
 
 def evaluate_events(
@@ -39,123 +53,135 @@ def evaluate_events(
 ) -> list[Metric]:
     """Measure a network on the test part."""
     del baselines  # counted here, not trained
-    guesses = {
-        "network": guess(held_out.test, predict),
-        "most frequent": guess(held_out.test, count_events(held_out)),
-        "after the last": guess(held_out.test, count_pairs(held_out)),
+    size, unknown = len(held_out.labels), held_out.unknown
+    ngram = choose_ngram(held_out.train, held_out.validation, size)
+    predicts: dict[str, Predict] = {
+        NETWORK: predict,
+        "most frequent": count_events(held_out),
+        f"{ngram.order}-gram": ngram.predict,
     }
+    guesses = {name: guess(held_out.test, one, size) for name, one in predicts.items()}
     return [
-        measure("surprise per event", "nats", guesses, measure_surprise, "lower"),
-        measure(
-            "right next events",
-            "share",
-            guesses,
-            lambda one: measure_accuracy(held_out, one),
-            "higher",
-        ),
+        *(measure_mean(figure, guesses) for figure in list_figures(size, unknown)),
         *measure_without_end(held_out, guesses),
+        calibrate(guesses, unknown),
+        *measure_alarms(held_out, predict, guesses[NETWORK]),
     ]
+
+
+def list_figures(num_labels: int, unknown: int | None) -> list[Figure]:
+    """List the figures that are measured at every event."""
+    right = "right next events"
+    return [
+        Figure(
+            "surprise per event",
+            "nats",
+            "lower",
+            lambda one: one.surprise,
+            "nats per event",
+        ),
+        Figure(right, "share", "higher", lambda one: one.is_right(unknown), right),
+        *(
+            Figure(
+                f"next event among the {top} most probable",
+                "share",
+                "higher",
+                partial(Guesses.is_right, unknown=unknown, top=top),
+            )
+            for top in TOPS
+            if num_labels >= 2 * top
+        ),
+    ]
+
+
+def measure_mean(figure: Figure, guesses: Mapping[str, Guesses]) -> Metric:
+    """Average a figure, with what chance may explain of its distance to the best."""
+    each = {
+        name: figure.of_each(one).astype(np.float64) for name, one in guesses.items()
+    }
+    means = {name: float(numbers.mean()) for name, numbers in each.items()}
+    value = means.pop(NETWORK)
+    metric = Metric(
+        figure.name, value, figure.unit, means, figure.better, figure.verdict
+    )
+    best = metric.find_best()
+    if best is None:
+        return metric
+    apart = each[NETWORK] - each[best[0]]
+    return metric.with_margin(find_margin(apart, guesses[NETWORK].block))
 
 
 def measure_without_end(
     held_out: HeldOutEvents, guesses: Mapping[str, Guesses]
 ) -> list[Metric]:
-    """Measure the same where something follows, if there are ends at all."""
+    """Measure what is right where something follows, if there are ends at all."""
     if held_out.end is None:
         return []
     others = {
-        name: Guesses(*(array[one.targets != held_out.end] for array in one))
+        name: one.choose(one.targets != held_out.end) for name, one in guesses.items()
+    }
+    if not len(others[NETWORK].targets):
+        return []
+    figure = Figure(
+        "right next events, ends left out",
+        "share",
+        "higher",
+        lambda one: one.is_right(held_out.unknown),
+    )
+    return [measure_mean(figure, others)]
+
+
+def calibrate(guesses: Mapping[str, Guesses], unknown: int | None) -> Metric:
+    """Measure how far the network's confidence is from how often it is right."""
+    errors = {
+        name: measure_calibration(one.confidence, one.is_right(unknown))
         for name, one in guesses.items()
     }
-    if not len(others["network"].targets):
+    value = errors.pop(NETWORK)
+    return Metric("expected calibration error", value, "share", errors)
+
+
+def measure_alarms(
+    held_out: HeldOutEvents, predict: Predict, tested: Guesses
+) -> list[Metric]:
+    """Choose thresholds on surprise by the validation part; count alarms of the test.
+
+    Ends are left out: they do not arrive at a service, so that nothing is said of them.
+    """
+    if not held_out.validation.weights.any():
         return []
-    name = "right next events, ends left out"
+    chosen = guess(held_out.validation, predict, len(held_out.labels))
+    arriving, tested_arriving = (
+        one.surprise[one.targets != (-1 if held_out.end is None else held_out.end)]
+        for one in (chosen, tested)
+    )
+    if not len(tested_arriving):
+        return []
     return [
-        measure(
-            name,
-            "share",
-            others,
-            lambda one: measure_accuracy(held_out, one),
-            "higher",
-        )
+        count_alarms(share, find_threshold(arriving, share), tested_arriving)
+        for share in ALARMS
+        if share * len(arriving) >= 1
     ]
 
 
-def measure(
-    name: str,
-    unit: str,
-    guesses: Mapping[str, Guesses],
-    figure: Callable[[Guesses], float],
-    better: Literal["lower", "higher"],
-) -> Metric:
-    """Make a metric of a figure of the network and of all others."""
-    figures = {other: figure(one) for other, one in guesses.items()}
-    return Metric(name, figures.pop("network"), unit, figures, better=better)
+def find_threshold(surprise: Array, share: float) -> float:
+    """Find the surprise that a share of the events is over, at most."""
+    return float(np.quantile(surprise, 1 - share, method="higher"))
 
 
-def measure_surprise(guesses: Guesses) -> float:
-    """Average -ln p of what came."""
-    return float(guesses.surprise.mean())
-
-
-def measure_accuracy(held_out: HeldOutEvents, guesses: Guesses) -> float:
-    """Return the share that was most probable; an unknown event never is right."""
-    right = guesses.best == guesses.targets
-    if held_out.unknown is not None:
-        right &= guesses.targets != held_out.unknown
-    return float(right.mean())
-
-
-def guess(sequences: Sequences, predict: Predict) -> Guesses:
-    """Ask a network at every event, long sequences first."""
-    lengths = sequences.lengths
-    order = np.argsort(-lengths, kind="stable")
-    parts: list[Guesses] = []
-    start = 0
-    while start < len(order):
-        stop = start + max(1, TIMESTEPS // int(lengths[order[start]]))
-        parts.append(guess_batch(sequences.take(order[start:stop]), predict))
-        start = stop
-    return Guesses(*(np.concatenate(arrays) for arrays in zip(*parts, strict=True)))
-
-
-def guess_batch(examples: Examples, predict: Predict) -> Guesses:
-    """Ask a network at every event of a batch."""
-    counted = examples.weights > 0
-    probabilities = predict(examples.sequences)[counted]  # (events, labels)
-    targets = examples.targets[counted]
-    given = probabilities[np.arange(len(targets)), targets].astype(np.float64)
-    return Guesses(
-        targets,
-        probabilities.argmax(axis=-1),
-        -np.log(np.maximum(given, SMALLEST_PROBABILITY)),
+def count_alarms(share: float, threshold: float, surprise: Array) -> Metric:
+    """Measure the share of events over a threshold."""
+    return Metric(
+        f"alarms over a surprise of {threshold:.4g} nats, {share:.1%} of validation",
+        float((surprise > threshold).mean()),
+        "share",
+        better="nominal",
     )
 
 
 def count_events(held_out: HeldOutEvents) -> Predict:
     """Expect every event as often as the training part has it."""
-    shares = normalise(count_targets(held_out).sum(axis=0))
-    return lambda sequences: np.broadcast_to(
-        shares, (*sequences.shape, len(held_out.labels))
-    )
-
-
-def count_pairs(held_out: HeldOutEvents) -> Predict:
-    """Expect every event as often as the training part has it after the last one."""
-    shares = normalise(count_targets(held_out))
-    return lambda sequences: shares[sequences]
-
-
-def count_targets(held_out: HeldOutEvents) -> Array:
-    """Count what follows what in the training part: (events, labels)."""
     train, size = held_out.train, len(held_out.labels)
-    counted = train.weights > 0
-    pairs = train.inputs[counted].astype(np.int64) * size + train.targets[counted]
-    return np.bincount(pairs, minlength=size * size).reshape(size, size)
-
-
-def normalise(counts: Array) -> Array:
-    """Make probabilities of counts, none of them 0."""
-    smoothed = counts + 1.0 / counts.shape[-1]
-    shares: Array = smoothed / smoothed.sum(axis=-1, keepdims=True)
-    return shares
+    counts = np.bincount(train.targets[train.weights > 0], minlength=size)
+    shares = (counts + 1.0 / size) / (counts.sum() + 1.0)
+    return lambda sequences: np.broadcast_to(shares, (*sequences.shape, size))

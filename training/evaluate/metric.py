@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from training.data.dataset import Array
@@ -22,6 +23,9 @@ class Metric:
         unit: Its unit.
         baselines: The same figure by the name of the simpler means.
         better: Which way is better; `nominal` is nearest the share its name gives.
+        verdict: What the verdict calls it; empty where it has no say.
+        margin: Two standard errors of the difference from the best baseline, which
+            chance alone may explain; 0 where that is not known.
     """
 
     name: str
@@ -29,3 +33,23 @@ class Metric:
     unit: str
     baselines: Mapping[str, float] = field(default_factory=dict)
     better: Literal["lower", "higher", "nominal"] = "lower"
+    verdict: str = ""
+    margin: float = 0.0
+
+    def find_best(self) -> tuple[str, float] | None:
+        """Return the best baseline and its figure; None where none is finite."""
+        found = {name: x for name, x in self.baselines.items() if math.isfinite(x)}
+        if not found:
+            return None
+        choose = max if self.better == "higher" else min
+        name = choose(found, key=lambda one: found[one])
+        return name, found[name]
+
+    def with_margin(self, margin: float) -> Metric:
+        """Return it with another margin."""
+        return replace(self, margin=margin)
+
+    def gain_over(self, figure: float) -> float:
+        """Return by how much the network is better than a figure."""
+        gain = self.value - figure
+        return gain if self.better == "higher" else -gain

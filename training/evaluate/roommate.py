@@ -28,6 +28,7 @@ def evaluate_roommate(
             "share",
             {"majority": measure_majority(targets), **right},
             better="higher",
+            verdict="right dinners",
         ),
         Metric(
             f"smallest probability of a predicted dinner, {days} days",

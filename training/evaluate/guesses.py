@@ -1,0 +1,106 @@
+"""What was expected at every event that counts, and the figures that follow from it."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from training.data.dataset import Array, Examples, Sequences
+from training.evaluate.metric import Predict
+
+# About this many timesteps at a time, fewer where there are many labels.
+TIMESTEPS, CELLS = 65_536, 8_000_000
+SMALLEST_PROBABILITY = 1.2e-38
+# Events of a case depend on each other: the error of a mean is that of such blocks.
+BLOCK = 100
+NUM_BINS = 15
+
+
+class Guesses(NamedTuple):
+    """What was expected at every event that counts.
+
+    Args:
+        targets: What came.
+        rank: How many labels were more probable than what came.
+        confidence: Probability of the most probable label.
+        surprise: -ln of the probability of what came.
+        block: Equal for the events of a case, or of a part of a long one.
+    """
+
+    targets: Array
+    rank: Array
+    confidence: Array
+    surprise: Array
+    block: Array
+
+    def choose(self, rows: Array) -> Guesses:
+        """Choose some of the events."""
+        return Guesses(*(array[rows] for array in self))
+
+    def is_right(self, unknown: int | None, top: int = 1) -> Array:
+        """Tell what was among the most probable; an unknown event never is right."""
+        right: Array = self.rank < top
+        return right if unknown is None else right & (self.targets != unknown)
+
+
+def guess(sequences: Sequences, predict: Predict, num_labels: int) -> Guesses:
+    """Ask at every event, long sequences first."""
+    lengths = sequences.lengths
+    order = np.argsort(-lengths, kind="stable")
+    timesteps = max(1, min(TIMESTEPS, CELLS // num_labels))
+    parts: list[Guesses] = []
+    start = 0
+    while start < len(order):
+        stop = start + max(1, timesteps // max(1, int(lengths[order[start]])))
+        rows = order[start:stop]
+        parts.append(guess_batch(sequences.take(rows), rows, predict))
+        start = stop
+    return Guesses(*(np.concatenate(arrays) for arrays in zip(*parts, strict=True)))
+
+
+def guess_batch(examples: Examples, rows: Array, predict: Predict) -> Guesses:
+    """Ask at every event of a batch."""
+    counted = examples.weights > 0
+    probabilities = predict(examples.sequences)[counted]  # (events, labels)
+    targets = examples.targets[counted]
+    given = probabilities[np.arange(len(targets)), targets]
+    # Of equally probable labels the first is said.
+    is_before = np.arange(probabilities.shape[1]) < targets[:, None]
+    ahead = probabilities > given[:, None]
+    ahead |= (probabilities == given[:, None]) & is_before
+    row, place = np.nonzero(counted)
+    return Guesses(
+        targets,
+        ahead.sum(axis=1),
+        probabilities.max(axis=1).astype(np.float64),
+        -np.log(np.maximum(given.astype(np.float64), SMALLEST_PROBABILITY)),
+        rows[row] * (1 << 32) + place // BLOCK,
+    )
+
+
+def find_margin(differences: Array, block: Array) -> float:
+    """Return two standard errors of a mean difference; 0 where it cannot be known.
+
+    Events of one block depend on each other, so that blocks are what is drawn.
+    """
+    _, place = np.unique(block, return_inverse=True)
+    sizes = np.bincount(place)
+    if len(sizes) < 2:
+        return 0.0
+    apart = np.bincount(place, differences) - differences.mean() * sizes
+    spread = np.sqrt((apart**2).sum() * len(sizes) / (len(sizes) - 1))
+    return float(2 * spread / len(differences))
+
+
+def measure_calibration(confidence: Array, right: Array) -> float:
+    """Return the expected calibration error over bins of equal width.
+
+    That is the mean over events of |share that is right - mean confidence| of the bin.
+
+    Reference: Guo, Pleiss, Sun & Weinberger, On Calibration of Modern Neural Networks,
+    ICML 2017, https://arxiv.org/abs/1706.04599.
+    """
+    bins = np.minimum((confidence * NUM_BINS).astype(int), NUM_BINS - 1)
+    apart = np.bincount(bins, right - confidence, minlength=NUM_BINS)
+    return float(np.abs(apart).sum() / len(confidence))
