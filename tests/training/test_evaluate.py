@@ -38,12 +38,12 @@ def test_perfect_forecast_has_no_error():
 
     assert [metric.value for metric in metrics] == [0, 0]
     assert [metric.name for metric in metrics] == [
-        "MAPE 1 row ahead",
-        "MAPE 3 rows ahead",
+        "WAPE 1 row ahead",
+        "WAPE 3 rows ahead",
     ]
 
 
-def test_mape_divides_mean_error_by_mean_value():
+def test_wape_divides_mean_error_by_mean_value():
     held_out = held_out_series(range(1, 21), start=15)
 
     far = evaluate_series(held_out, lambda s: np.zeros((1, 20, HORIZON)), {})[1]

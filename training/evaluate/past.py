@@ -1,4 +1,4 @@
-"""Forecast by repeating the past: what a network has to beat.
+"""Forecast by the past, repeated or averaged: what a network has to beat.
 
 Does not know how forecasts are scored.
 """
@@ -11,6 +11,7 @@ import numpy as np
 
 from training.data.dataset import Array
 from training.data.series import HeldOutSeries
+from training.evaluate.neighbours import forecast_nearest
 
 
 def distances(held_out: HeldOutSeries) -> list[int]:
@@ -18,9 +19,12 @@ def distances(held_out: HeldOutSeries) -> list[int]:
     return sorted({1, held_out.horizon})
 
 
-def seasons(held_out: HeldOutSeries) -> dict[str, int]:
-    """Return the length in rows of each season to repeat, by name."""
-    return {"last value": 1, **held_out.season_rows}
+def forecast_past(held_out: HeldOutSeries, ahead: int) -> dict[str, Array]:
+    """Forecast by every means of the past, each of shape (rows,), by name."""
+    seasons = {"last value": 1, **held_out.season_rows}
+    repeated = {name: repeat(held_out, ahead, rows) for name, rows in seasons.items()}
+    nearest = "nearest past days" if held_out.season_rows else "nearest past rows"
+    return {**repeated, nearest: forecast_nearest(held_out, ahead)}
 
 
 def repeat(held_out: HeldOutSeries, ahead: int, season: int) -> Array:

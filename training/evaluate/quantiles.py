@@ -1,36 +1,44 @@
 """Score forecasts of quantiles: how far off they are, and how often they hold.
 
-The past makes quantiles too: a value repeated, plus the quantiles of the errors that
-repeating it made on the rows trained on.
+The past makes quantiles too: what it forecasts, plus the quantiles of the errors that
+it made before the held-out part.
 """
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 import numpy as np
 
 from training.data.dataset import Array
 from training.data.series import HeldOutSeries
 from training.evaluate.metric import Metric
-from training.evaluate.past import distances, repeat, seasons
+from training.evaluate.past import distances, forecast_past
 
 
-def measure_quantiles(held_out: HeldOutSeries, forecast: Array) -> list[Metric]:
+def measure_quantiles(
+    held_out: HeldOutSeries, forecast: Array, *, decide: bool = False
+) -> list[Metric]:
     """Measure pinball loss and coverage, one row ahead and at the horizon.
 
     Args:
         held_out: The series.
         forecast: Shape (rows, horizon, quantiles), made at each row.
+        decide: Whether the verdict is by the loss at the horizon.
 
     Returns:
         For both distances the mean pinball loss over the quantiles, relative to the
         mean absolute value, and for each quantile the share of values at or below it,
         which is best where it is the quantile itself.
     """
-    return [
-        metric
+    measured = [
+        measure_ahead(held_out, ahead, forecast[:, ahead - 1])
         for ahead in distances(held_out)
-        for metric in measure_ahead(held_out, ahead, forecast[:, ahead - 1])
     ]
+    if decide:
+        loss = measured[-1][0]
+        measured[-1][0] = replace(loss, verdict=loss.name)
+    return [metric for metrics in measured for metric in metrics]
 
 
 def measure_ahead(held_out: HeldOutSeries, ahead: int, made: Array) -> list[Metric]:
@@ -39,8 +47,8 @@ def measure_ahead(held_out: HeldOutSeries, ahead: int, made: Array) -> list[Metr
     scale, levels = np.abs(target).mean(), held_out.quantiles
     quantiles = select(held_out, ahead, made)
     past = {
-        name: select(held_out, ahead, spread(held_out, ahead, season))
-        for name, season in seasons(held_out).items()
+        name: select(held_out, ahead, spread(held_out, ahead, one))
+        for name, one in forecast_past(held_out, ahead).items()
     }
     far = f"{ahead} row{'s' * (ahead > 1)} ahead"
     loss = Metric(
@@ -91,14 +99,17 @@ def coverage(target: Array, made: Array) -> float:
     return float((target <= made).mean())
 
 
-def spread(held_out: HeldOutSeries, ahead: int, season: int) -> Array:
-    """Make quantiles of a repeated value: plus those of its errors before.
+def spread(held_out: HeldOutSeries, ahead: int, made: Array) -> Array:
+    """Make quantiles of forecasts of one value: plus those of their errors before.
+
+    Args:
+        held_out: The series.
+        ahead: How many rows ahead was forecast.
+        made: Shape (rows,); at row t the forecast of row t + ahead.
 
     Returns:
-        Shape (rows, quantiles); NaN where the series had not begun.
+        Shape (rows, quantiles); NaN where there is no forecast.
     """
-    repeated = repeat(held_out, ahead, season)
-    trained = slice(0, held_out.start - ahead)
-    errors = held_out.values[ahead : held_out.start] - repeated[trained]
-    made: Array = repeated[:, None] + np.nanquantile(errors, held_out.quantiles)
-    return made
+    errors = held_out.values[ahead : held_out.start] - made[: held_out.start - ahead]
+    quantiles: Array = made[:, None] + np.nanquantile(errors, held_out.quantiles)
+    return quantiles

@@ -1,9 +1,10 @@
 """Score forecasts as served: one pass over the series, memory carried throughout.
 
-The error is MAPE = mean |error| / mean |value|, over the held-out rows: the definition
-of Cui, Ahmad & Hawkins, Continuous Online Sequence Learning with an Unsupervised Neural
-Network Model, Neural Computation 28(11), 2016, https://arxiv.org/abs/1512.05463.
-Unlike the mean of |error| / |value| it does not explode where a value is near zero.
+The error is WAPE = mean |error| / mean |value|, over the held-out rows. Cui, Ahmad &
+Hawkins call it MAPE (Continuous Online Sequence Learning with an Unsupervised Neural
+Network Model, Neural Computation 28(11), 2016, https://arxiv.org/abs/1512.05463).
+Unlike MAPE, the mean of |error| / |value|, it does not explode where a value is near
+zero. The error at the horizon decides whether a network is worth it.
 """
 
 from __future__ import annotations
@@ -15,8 +16,9 @@ import numpy as np
 
 from training.data.dataset import Array
 from training.data.series import HeldOutSeries
+from training.evaluate.guesses import BLOCK, find_margin
 from training.evaluate.metric import Metric, Predict
-from training.evaluate.past import distances, repeat, seasons
+from training.evaluate.past import distances, forecast_past
 from training.evaluate.quantiles import measure_quantiles
 
 
@@ -44,7 +46,8 @@ def average(metrics: Sequence[Metric]) -> Metric:
         for name in first.baselines
     }
     value = float(np.mean([metric.value for metric in metrics]))
-    return replace(first, value=value, baselines=baselines)
+    margin = float(np.linalg.norm([metric.margin for metric in metrics])) / len(metrics)
+    return replace(first, value=value, baselines=baselines, margin=margin)
 
 
 def evaluate_one(held_out: HeldOutSeries, predict: Predict) -> list[Metric]:
@@ -59,27 +62,41 @@ def evaluate_one(held_out: HeldOutSeries, predict: Predict) -> list[Metric]:
         return measure_errors(held_out, forecast)
     median = forecast[..., levels.index(0.5)] if 0.5 in levels else None
     errors = [] if median is None else measure_errors(held_out, median)
-    return [*errors, *measure_quantiles(held_out, forecast)]
+    return [*errors, *measure_quantiles(held_out, forecast, decide=not errors)]
 
 
 def measure_errors(held_out: HeldOutSeries, forecast: Array) -> list[Metric]:
     """Measure forecasts of one value each, of shape (rows, horizon)."""
     return [
-        Metric(
-            f"MAPE {ahead} row{'s' * (ahead > 1)} ahead",
-            measure_error(held_out, ahead, forecast[:, ahead - 1]),
-            "mean abs error / mean abs value",
-            {
-                name: measure_error(held_out, ahead, repeat(held_out, ahead, season))
-                for name, season in seasons(held_out).items()
-            },
-        )
+        measure_distance(held_out, ahead, forecast[:, ahead - 1])
         for ahead in distances(held_out)
     ]
 
 
-def measure_error(held_out: HeldOutSeries, ahead: int, forecast: Array) -> float:
-    """Return the MAPE of forecasts of held-out values.
+def measure_distance(held_out: HeldOutSeries, ahead: int, forecast: Array) -> Metric:
+    """Measure the forecasts of one distance, of shape (rows,)."""
+    name = f"WAPE {ahead} row{'s' * (ahead > 1)} ahead"
+    errors = find_errors(held_out, ahead, forecast)
+    past = {
+        other: find_errors(held_out, ahead, made)
+        for other, made in forecast_past(held_out, ahead).items()
+    }
+    metric = Metric(
+        name,
+        float(errors.mean()),
+        "mean abs error / mean abs value",
+        {other: float(one.mean()) for other, one in past.items()},
+        verdict=name if ahead == held_out.horizon else "",
+    )
+    best = metric.find_best()
+    if best is None:
+        return metric
+    blocks = np.arange(len(errors)) // BLOCK
+    return metric.with_margin(find_margin(errors - past[best[0]], blocks))
+
+
+def find_errors(held_out: HeldOutSeries, ahead: int, forecast: Array) -> Array:
+    """Return the errors of the forecasts of all held-out values.
 
     Args:
         held_out: The series.
@@ -87,8 +104,9 @@ def measure_error(held_out: HeldOutSeries, ahead: int, forecast: Array) -> float
         forecast: Shape (rows,); at row t the forecast of row t + ahead.
 
     Returns:
-        The error; every forecast of a held-out row counts.
+        Relative to the mean absolute value, of shape (held-out rows,).
     """
     target = held_out.values[held_out.start :]
     made = forecast[held_out.start - ahead : len(held_out.values) - ahead]
-    return float(np.abs(made - target).mean() / np.abs(target).mean())
+    errors: Array = np.abs(made - target) / np.abs(target).mean()
+    return errors
