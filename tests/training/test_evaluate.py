@@ -12,8 +12,9 @@ from training.data.nature import (
 )
 from training.data.series import HeldOutSeries
 from training.evaluate.nature import divergence, evaluate_nature
+from training.evaluate.past import repeat
 from training.evaluate.roommate import evaluate_roommate
-from training.evaluate.series import evaluate_series, repeat
+from training.evaluate.series import evaluate_series
 from training.sources import SOURCES, Source
 
 HORIZON = 3

@@ -52,7 +52,7 @@ def test_the_past_covers_its_share_too_and_loses_more():
     metrics = by_name(evaluate_series(draw_series(), forecast_always(LEVELS), {}))
 
     loss = metrics["pinball loss 1 row ahead"]
-    assert loss.baselines.keys() == {"last value", "day"}
+    assert loss.baselines.keys() == {"last value", "day", "nearest past days"}
     assert all(loss.value < other for other in loss.baselines.values())
     shares = metrics["values up to quantile 0.9, 1 row ahead"].baselines
     assert shares["last value"] == pytest.approx(0.9, abs=SHARE_TOLERANCE)
