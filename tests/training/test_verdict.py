@@ -87,12 +87,12 @@ def test_baseline_that_is_no_number_is_not_the_best():
     assert Metric("e", 0.2, "", {"a": float("nan")}).find_best() is None
 
 
-def test_margin_of_independent_events_is_two_standard_errors():
+def test_chance_exceeds_the_margin_in_one_of_twenty_cases():
     differences = np.random.default_rng(0).normal(0.1, 1, 10_000)
 
     margin = find_margin(differences, np.arange(10_000))
 
-    assert margin == pytest.approx(2 / np.sqrt(10_000), rel=0.05)
+    assert margin == pytest.approx(1.645 / np.sqrt(10_000), rel=0.05)
 
 
 def test_margin_counts_cases_where_their_events_are_alike():

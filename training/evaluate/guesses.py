@@ -14,6 +14,8 @@ TIMESTEPS, CELLS = 65_536, 8_000_000
 SMALLEST_PROBABILITY = 1.2e-38
 # Events of a case depend on each other: the error of a mean is that of such blocks.
 BLOCK = 100
+# Standard errors that a normal variable is above in 5% of cases.
+ONE_SIDED = 1.645
 NUM_BINS = 15
 
 
@@ -80,7 +82,9 @@ def guess_batch(examples: Examples, rows: Array, predict: Predict) -> Guesses:
 
 
 def find_margin(differences: Array, block: Array) -> float:
-    """Return two standard errors of a mean difference; 0 where it cannot be known.
+    """Return what chance alone adds to a mean difference in 1 of 20 cases, or less.
+
+    0 where it cannot be known.
 
     Events of one block depend on each other, so that blocks are what is drawn.
     """
@@ -90,7 +94,7 @@ def find_margin(differences: Array, block: Array) -> float:
         return 0.0
     apart = np.bincount(place, differences) - differences.mean() * sizes
     spread = np.sqrt((apart**2).sum() * len(sizes) / (len(sizes) - 1))
-    return float(2 * spread / len(differences))
+    return float(ONE_SIDED * spread / len(differences))
 
 
 def measure_calibration(confidence: Array, right: Array) -> float:

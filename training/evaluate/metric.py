@@ -24,8 +24,8 @@ class Metric:
         baselines: The same figure by the name of the simpler means.
         better: Which way is better; `nominal` is nearest the share its name gives.
         verdict: What the verdict calls it; empty where it has no say.
-        margin: Two standard errors of the difference from the best baseline, which
-            chance alone may explain; 0 where that is not known.
+        margin: The difference from the best baseline that chance alone exceeds in 1 of
+            20 cases; 0 where that is not known.
     """
 
     name: str
