@@ -9,7 +9,14 @@ pytestmark = pytest.mark.tensorflow
 import keras  # noqa: E402
 from keras import layers  # noqa: E402
 
-from models import forms, keras_graph, recurrent, windows  # noqa: E402
+from models import (  # noqa: E402
+    forms,
+    keras_graph,
+    layer_kinds,
+    recurrent,
+    running,
+    windows,
+)
 from models.clock import TimeSincePrevious  # noqa: E402
 from models.refusals import CannotStream  # noqa: E402
 from models.running import RunningCell  # noqa: E402
@@ -181,6 +188,40 @@ def mix_rows(stream, names, result):
     for name in names:
         stream.after[name] = keras.ops.roll(stream.after[name], 1, axis=0)
     return result
+
+
+# A network with each kind of layer or operation that has a memory.
+KINDS = {
+    "RNN": lambda: sequential(layers.RNN(layers.SimpleRNNCell(2))),
+    "LSTM": lambda: sequential(layers.LSTM(2)),
+    "GRU": lambda: sequential(layers.GRU(2, reset_after=False)),
+    "SimpleRNN": lambda: sequential(layers.SimpleRNN(2)),
+    "Conv1D": lambda: sequential(layers.Conv1D(2, 2, padding="causal")),
+    "GlobalAveragePooling1D": lambda: sequential(layers.GlobalAveragePooling1D()),
+    "GlobalMaxPooling1D": lambda: sequential(layers.GlobalMaxPooling1D()),
+    "Mean": lambda: functional(lambda x: keras.ops.mean(x, axis=1)),
+    "Sum": lambda: functional(lambda x: keras.ops.sum(x, axis=1)),
+    "Max": lambda: functional(lambda x: keras.ops.max(x, axis=1)),
+    "Min": lambda: functional(lambda x: keras.ops.min(x, axis=1)),
+}
+
+
+def test_every_kind_with_a_memory_is_spoiled():
+    assert set(KINDS) == {*layer_kinds.REMEMBERS, *running.REDUCTIONS}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_memory_of_every_kind_spoiled_is_caught(kind, monkeypatch):
+    keep = Stream.keep
+
+    def broken(self, names, tensors):
+        keep(self, names, [tensor * 1.01 for tensor in tensors])
+
+    model = randomise(KINDS[kind]())
+    monkeypatch.setattr(Stream, "keep", broken)
+
+    with pytest.raises(ModelError, match=r"differs from model\.predict"):
+        attempt(model, None)
 
 
 def test_every_form_has_an_example():
