@@ -8,6 +8,7 @@ import pytest
 
 pytestmark = pytest.mark.tensorflow
 
+import tensorflow as tf  # noqa: E402
 from ai_edge_litert.interpreter import Interpreter  # noqa: E402
 
 from models.export import (  # noqa: E402
@@ -27,6 +28,8 @@ from models.export.compilation import (  # noqa: E402
     CannotCompile,
     Form,
     compile_programs,
+    convert,
+    trace,
 )
 from models.export.running import (  # noqa: E402
     STEPS,
@@ -273,6 +276,22 @@ def test_quantized_programs_are_smaller_and_their_difference_is_told(
     assert exact.difference < smaller.difference < 0.1
     assert smaller.entries[0]["file"].endswith(f"/advance_1x1.{quantize}.tflite")
     assert exact.entries[0]["file"].endswith("/advance_1x1.tflite")
+
+
+@pytest.mark.parametrize("quantize", [None, "int8"])
+def test_a_program_is_what_the_public_converter_makes(exported, tmp_path, quantize):
+    network, _ = exported
+    form = Form("advance", 2, 1)
+    function = trace(stream_network(network, networks.LABEL, 1).advance, form.batch)
+    module = tf.Module()
+    module.variables_of = [variable.value for variable in network.variables]
+    signatures = {form.signature: function}
+    tf.saved_model.save(module, str(tmp_path), signatures=signatures)
+    public = tf.lite.TFLiteConverter.from_saved_model(str(tmp_path))
+    public.exclude_conversion_metadata = True
+    public.optimizations = [tf.lite.Optimize.DEFAULT] if quantize else []
+
+    assert convert(function, network, form, quantize) == public.convert()
 
 
 def build_uncompilable():
