@@ -53,6 +53,7 @@ from service.sessions.tokens.key_file import load_or_create_keys
 from service.sessions.version_policy import Policies, Policy
 from service.settings import Settings
 from service.stores.base import Capacity, open_store
+from service.telemetry import metrics
 from service.telemetry.statistics import Statistics
 
 log = logging.getLogger(__name__)
@@ -135,9 +136,14 @@ def open_repository(settings: Settings, catalog: Catalog, state: Path) -> Reposi
     """Open the repository of the settings' models."""
 
     def load(path: Path) -> Model:
-        model = load_model(path, settings.max_events, settings.runtime)
-        check_descriptions(model)
-        return model
+        is_good = False
+        try:
+            model = load_model(path, settings.max_events, settings.runtime)
+            check_descriptions(model)
+            is_good = True
+            return model
+        finally:
+            metrics.count_load(path.parent.name, is_good)
 
     return Repository(
         catalog,

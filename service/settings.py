@@ -75,6 +75,11 @@ def positive_seconds(text: str) -> float:
     return value
 
 
+def seconds_or_never(text: str) -> float:
+    """Read a finite duration above 0 in seconds, or 0."""
+    return 0.0 if text == "0" else positive_seconds(text)
+
+
 def policy(text: str) -> str:
     """Read the name of a policy for new versions."""
     if text not in POLICIES:
@@ -132,6 +137,7 @@ EXPECTED = {
     policies: "model=policy pairs with commas between: nature=replay,taxi=reset",
     seconds_by_model: "model=seconds pairs with commas between: nature=3600,taxi=600",
     on_or_off: "on or off",
+    seconds_or_never: "a number of seconds above 0, or 0",
     plain_memory: "off, show or accept",
     str: "text",
     log_level: "debug, info, warning or error",
@@ -149,6 +155,13 @@ TABLE = (
         positive_int,
         2,
         "How many versions of a model are served, the newest first.",
+    ),
+    Setting(
+        "watch_seconds",
+        seconds_or_never,
+        0.0,
+        "How often the folder of models is looked at for new versions, which are then "
+        "served without a call. 0: never.",
     ),
     Setting(
         "policy",
@@ -358,6 +371,7 @@ class Settings:
 
     models: str
     versions: int
+    watch_seconds: float
     policy: str
     policies: Mapping[str, str]
     history_events: int

@@ -17,6 +17,7 @@ from service.api import access_log
 from service.api.error_handlers import answer_crash
 from service.api.fast_path import Shortcut
 from service.app import build_services, create_app
+from service.registry.folder_watch import FolderWatch
 from service.server.crash_report import record_crash
 from service.sessions.sweeper import Sweeper
 from service.settings import read_settings
@@ -39,6 +40,8 @@ app = create_app(services)
 app.wsgi_app = Shortcut(app.wsgi_app, services, answer_crash)  # type: ignore[method-assign]
 sweeper = Sweeper(services.engine.sessions, services.is_clock_trusted)
 sweeper.start()
+if settings.watch_seconds and services.repository:
+    FolderWatch(services.repository, settings.watch_seconds).start()
 
 
 # What is loaded by now stays: the collector need not look at it again.

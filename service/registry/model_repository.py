@@ -35,6 +35,10 @@ RETRY_SECONDS = 5.0
 MAX_GENERATIONS = 8
 
 
+# The files of a version: name, size, and time of the last change.
+Look = frozenset[tuple[str, int, int]]
+
+
 class Listed(NamedTuple):
     """A version in the repository's index."""
 
@@ -80,6 +84,8 @@ class Repository:
         self._pending: dict[str, float] = {}
         self._failures: dict[str, dict[int, str]] = {}
         self._traced: set[Path] = set()
+        # Versions that were published and could not be loaded, as they were then.
+        self._refused: dict[Path, Look] = {}
         self._seen = (0, 0)
         self._shared = None if state is None else SharedChoices(state, models)
         if self._shared is not None:
@@ -257,6 +263,43 @@ class Repository:
             self._share(name, LOADED, list(models))
             self._catalog.replace(name, models.values())
 
+    def adopt_newer(self) -> None:
+        """Serve versions that were published since the last choice, in all workers.
+
+        Models that are unloaded stay so. A version that cannot be loaded is noted, and
+        tried again once its files have changed; what is served stays.
+        """
+        if self._shared is None:
+            return
+        with self._shared.lock_watch() as is_alone:
+            if not is_alone:
+                return
+            self.reconcile()
+            for name in self._list_names():
+                with self._lock, contextlib.suppress(ModelNotLoaded):
+                    self._adopt_newer(name)
+
+    def _adopt_newer(self, name: str) -> None:
+        chosen = self._chosen.get(name, Choice(LOADED, 0))
+        paths = {int(path.name): path for path in self._find_versions(name)}
+        newest = max(chosen.versions, default=0)
+        looks = {v: describe_files(path) for v, path in paths.items() if v > newest}
+        changed = any(self._refused.get(paths[v]) != look for v, look in looks.items())
+        if chosen.state == UNLOADED or not changed:
+            return
+        served = self._catalog.loaded(name)
+        wanted = sorted({*looks, *served, *chosen.versions}, reverse=True)
+        good, failures = self._open_newest(name, wanted)
+        for version in looks.keys() & failures.keys():
+            self._refused[paths[version]] = looks[version]
+            log.error("refused %s version %d: %s", name, version, failures[version])
+        if failures == chosen.failures and sorted(good) == sorted(chosen.versions):
+            return
+        self._share(name, LOADED, list(good) or chosen.versions, failures)
+        if good:
+            self._catalog.replace(name, good.values())
+            log.info("serves %s in versions %s", name, sorted(good))
+
     def unload(self, name: str) -> None:
         """Stop serving a model, in all workers, until it is loaded again.
 
@@ -271,11 +314,17 @@ class Repository:
             self._share(name, UNLOADED, [])
             self._catalog.replace(name, [])
 
-    def _share(self, name: str, state: str, versions: list[int]) -> None:
+    def _share(
+        self,
+        name: str,
+        state: str,
+        versions: list[int],
+        failures: dict[int, str] | None = None,
+    ) -> None:
         """Store a choice for all workers, and for those that start later."""
         if self._shared is not None:
             try:
-                choice = offload(self._shared.add, name, state, versions)
+                choice = offload(self._shared.add, name, state, versions, failures)
             except OSError as error:
                 raise ModelNotLoaded(
                     f"{name[:80]!r} cannot be {state}: the choice cannot be stored "
@@ -321,6 +370,16 @@ class Repository:
                 reason = "" if is_ready else failures.get(version, reason)
                 listed.append(Listed(name, version, is_ready, reason))
         return listed
+
+
+def describe_files(folder: Path) -> Look:
+    """Describe the files of a version, so that a repair is noticed."""
+    look = set()
+    for path in folder.rglob("*"):
+        with contextlib.suppress(OSError):  # it is being copied, or removed
+            status = path.stat()
+            look.add((str(path), status.st_size, status.st_mtime_ns))
+    return frozenset(look)
 
 
 def no_such_model(name: str) -> ModelNotFound:

@@ -101,7 +101,13 @@ class SharedChoices:
         for file in (self._copy, self._file):
             replace_file(file, content, later)
 
-    def add(self, name: str, state: str, versions: list[int]) -> Choice:
+    def add(
+        self,
+        name: str,
+        state: str,
+        versions: list[int],
+        failures: dict[int, str] | None = None,
+    ) -> Choice:
         """Choose versions of a model, and let all know.
 
         Raises:
@@ -110,10 +116,21 @@ class SharedChoices:
         with self.lock():
             choices = self.read()
             before = choices.models.get(name, Choice("", 0))
-            choice = Choice(state, before.number + 1, versions)
+            choice = Choice(state, before.number + 1, versions, failures or {})
             models = {**choices.models, name: choice}
             self.write(Choices(choices.generations, models))
         return choice
+
+    @contextlib.contextmanager
+    def lock_watch(self) -> Iterator[bool]:
+        """Say whether no other process looks for new versions now, and keep it so."""
+        with self._file.with_suffix(".watch").open("a") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                yield False
+            else:
+                yield True
 
     @contextlib.contextmanager
     def lock(self) -> Iterator[None]:

@@ -63,6 +63,11 @@ BATCH_ROWS = Counter(
     "Rows of those calls; their ratio is the mean batch.",
     ("model", "signature"),
 )
+VERSION_LOADS = Counter(
+    "carryover_version_loads",
+    "Versions of models that a worker loaded, or refused to.",
+    ("model", "outcome"),
+)
 QUEUED_ROWS = Gauge(
     "carryover_queued_rows",
     "Rows that wait or are under way.",
@@ -126,6 +131,12 @@ class CallTally:
 def find_call_tally(model: str, signature: str) -> CallTally:
     """Find what counts a network's calls."""
     return _calls.setdefault((model, signature), CallTally())
+
+
+def count_load(model: str, is_good: bool) -> None:
+    """Count a version that was loaded, or refused."""
+    VERSION_LOADS.labels(model, "loaded" if is_good else "refused").inc()
+    _debouncer.trigger()
 
 
 def count_under_way(num_rows: int) -> None:
