@@ -55,6 +55,32 @@ def test_figures_are_those_counted_by_hand():
     )
     assert values["expected calibration error"] == pytest.approx(0.4 - 1 / 4)
     assert "next event among the 10 most probable" not in values
+    # 0 comes 5 times of 20, and is expected 20 times: F1 is 2 * 5 / 25; of 4 labels.
+    assert values["macro F1"] == pytest.approx(2 * 5 / 25 / 4)
+    squares = np.square(shares).sum()
+    assert values["Brier score"] == pytest.approx(
+        np.mean([squares - 2 * shares[k] + 1 for k in (0, 1, 4, END)])
+    )
+
+
+def test_surprise_is_measured_by_the_number_of_events_known():
+    shares = np.array([0.4, 0.3, 0.2, 0.02, 0.02, 0.02, 0.02, 0.02])
+
+    metrics = measure(hold_out([0, 1, 4, END] * 5), shares)
+
+    by_known = {
+        name.removeprefix("surprise after "): metric
+        for name, metric in metrics.items()
+        if name.startswith("surprise after ")
+    }
+    assert list(by_known) == ["1 event", "2 events", "3 to 4 events"]
+    assert by_known["1 event"].value == pytest.approx(-np.log(0.4))
+    assert by_known["2 events"].value == pytest.approx(-np.log(0.3))
+    assert by_known["3 to 4 events"].value == pytest.approx(
+        -np.log([0.02, 0.02]).mean()
+    )
+    assert all(len(metric.baselines) == 2 for metric in by_known.values())
+    assert not any(metric.verdict for metric in by_known.values())
 
 
 def test_unknown_event_is_never_right_however_probable():

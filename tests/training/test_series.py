@@ -234,3 +234,20 @@ def test_the_held_out_share_is_rounded_as_on_paper(options, rows):
     held_out = load_series(small, 0).held_out
 
     assert rows - held_out.start == (3 * rows + 5) // 10
+
+
+@pytest.mark.parametrize("column", ["value", "wind"])
+def test_numbers_too_large_for_their_changes_are_refused(options, column):
+    """A meter at 1.7e9 + 10 sin would be one number in float32."""
+    large = 1.7e9 + 10 * np.sin(np.arange(ROWS))
+    names = {"value": np.arange(ROWS), "wind": np.arange(ROWS), column: large}
+    lines = Path(options.file).read_text().splitlines()
+    rows = [
+        f"{line.split(',')[0]},{names['value'][k]},{names['wind'][k]}"
+        for k, line in enumerate(lines[1:])
+    ]
+    Path(options.file).write_text("time,value,wind\n" + "\n".join(rows) + "\n")
+    expected = r"changes by 7\.\d+ around 1\.7e\+09.*are 128 apart.*Subtract a constant"
+
+    with pytest.raises(DataError, match=expected):
+        load_series(dataclasses.replace(options, numbers=("wind",)), 0)

@@ -19,6 +19,7 @@ from training.evaluate.guesses import (
     find_margin,
     guess,
     measure_calibration,
+    measure_f1,
 )
 from training.evaluate.metric import Metric, Predict
 from training.evaluate.ngram import choose_ngram
@@ -27,6 +28,8 @@ from training.evaluate.ngram import choose_ngram
 TOPS = (3, 10)
 # Shares of alarms on the validation part, each with its threshold on surprise.
 ALARMS = (0.05, 0.01, 0.001)
+# Numbers of known events that are measured together, from the first of each.
+POSITIONS = (1, 2, 3, 5, 10, 20, 50)
 NETWORK = "network"
 
 
@@ -64,9 +67,15 @@ def evaluate_events(
     return [
         *(measure_mean(figure, guesses) for figure in list_figures(size, unknown)),
         *measure_without_end(held_out, guesses),
+        measure_whole("macro F1", "mean over labels", "higher", guesses, measure_f1),
+        measure_mean(BRIER, guesses),
         calibrate(guesses, unknown),
+        *measure_positions(guesses),
         *measure_alarms(held_out, predict, guesses[NETWORK]),
     ]
+
+
+BRIER = Figure("Brier score", "0 to 2", "lower", lambda one: one.brier)
 
 
 def list_figures(num_labels: int, unknown: int | None) -> list[Figure]:
@@ -133,12 +142,51 @@ def measure_without_end(
 
 def calibrate(guesses: Mapping[str, Guesses], unknown: int | None) -> Metric:
     """Measure how far the network's confidence is from how often it is right."""
-    errors = {
-        name: measure_calibration(one.confidence, one.is_right(unknown))
-        for name, one in guesses.items()
-    }
-    value = errors.pop(NETWORK)
-    return Metric("expected calibration error", value, "share", errors)
+    return measure_whole(
+        "expected calibration error",
+        "share",
+        "lower",
+        guesses,
+        lambda one: measure_calibration(one.confidence, one.is_right(unknown)),
+    )
+
+
+def measure_whole(
+    name: str,
+    unit: str,
+    better: Literal["lower", "higher"],
+    guesses: Mapping[str, Guesses],
+    figure: Callable[[Guesses], float],
+) -> Metric:
+    """Measure a figure of all events together."""
+    figures = {other: figure(one) for other, one in guesses.items()}
+    return Metric(name, figures.pop(NETWORK), unit, figures, better)
+
+
+def measure_positions(guesses: Mapping[str, Guesses]) -> list[Metric]:
+    """Measure surprise by the number of events known, where there are such events."""
+    metrics = []
+    for low, high in zip(POSITIONS, [*POSITIONS[1:], None], strict=True):
+        place = guesses[NETWORK].place
+        is_there = (place >= low) & (place < (high or np.inf))
+        if not is_there.any():
+            continue
+        known = describe_positions(low, high)
+        chosen = {name: one.choose(is_there) for name, one in guesses.items()}
+        figure = Figure(
+            f"surprise after {known}", "nats", "lower", lambda one: one.surprise
+        )
+        metrics.append(measure_mean(figure, chosen))
+    return metrics
+
+
+def describe_positions(low: int, high: int | None) -> str:
+    """Write how many events were known."""
+    if high is None:
+        return f"{low} events or more"
+    if high == low + 1:
+        return f"{low} event{'s' * (low > 1)}"
+    return f"{low} to {high - 1} events"
 
 
 def measure_alarms(

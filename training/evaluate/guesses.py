@@ -28,6 +28,9 @@ class Guesses(NamedTuple):
         confidence: Probability of the most probable label.
         surprise: -ln of the probability of what came.
         block: Equal for the events of a case, or of a part of a long one.
+        best: The most probable label.
+        brier: Sum over labels of (probability - 1 where it came, else 0) squared.
+        place: How many events of the case were known, from 1.
     """
 
     targets: Array
@@ -35,6 +38,9 @@ class Guesses(NamedTuple):
     confidence: Array
     surprise: Array
     block: Array
+    best: Array
+    brier: Array
+    place: Array
 
     def choose(self, rows: Array) -> Guesses:
         """Choose some of the events."""
@@ -78,6 +84,9 @@ def guess_batch(examples: Examples, rows: Array, predict: Predict) -> Guesses:
         probabilities.max(axis=1).astype(np.float64),
         -np.log(np.maximum(given.astype(np.float64), SMALLEST_PROBABILITY)),
         rows[row] * (1 << 32) + place // BLOCK,
+        probabilities.argmax(axis=1),
+        np.square(probabilities, dtype=np.float64).sum(axis=1) - 2.0 * given + 1.0,
+        place + 1,
     )
 
 
@@ -108,3 +117,17 @@ def measure_calibration(confidence: Array, right: Array) -> float:
     bins = np.minimum((confidence * NUM_BINS).astype(int), NUM_BINS - 1)
     apart = np.bincount(bins, right - confidence, minlength=NUM_BINS)
     return float(np.abs(apart).sum() / len(confidence))
+
+
+def measure_f1(guesses: Guesses) -> float:
+    """Average F1 over the labels that came or were expected, each as heavy.
+
+    F1 of a label is 2 * right / (came + expected).
+    """
+    size = 1 + int(max(guesses.targets.max(), guesses.best.max()))
+    came = np.bincount(guesses.targets, minlength=size)
+    expected = np.bincount(guesses.best, minlength=size)
+    is_right = guesses.targets == guesses.best
+    right = np.bincount(guesses.targets[is_right], minlength=size)
+    known = came + expected > 0
+    return float((2 * right[known] / (came + expected)[known]).mean())
