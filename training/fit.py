@@ -102,14 +102,15 @@ def train_epoch(network: keras.Model, plan: Plan, epoch: int) -> float:
     """Pass once over an epoch's examples.
 
     Returns:
-        The mean loss.
+        The mean loss of an event.
 
     Raises:
         Diverged: The loss is no longer a number; no checkpoint holds such weights.
     """
     rng = np.random.default_rng((plan.seed, epoch))
     seed_dropout(network, plan.seed, epoch)
-    batches = list(cut_batches(plan.draw_epoch(rng), plan.training.batch_size, rng))
+    examples = plan.draw_epoch(rng)
+    batches = list(cut_batches(examples, plan.training.batch_size, rng))
     losses = []
     for k, batch in enumerate(batches):
         done = (epoch + k / len(batches)) / plan.training.epochs
@@ -119,7 +120,11 @@ def train_epoch(network: keras.Model, plan: Plan, epoch: int) -> float:
                 batch.sequences, batch.targets, sample_weight=batch.weights
             )
         )
-    loss = float(np.mean(losses))
+    # Keras divides a batch's loss by the number of its weights, with its padding.
+    sums = np.dot(losses, [batch.weights.size for batch in batches])
+    loss = float(sums / sum(batch.weights.sum() for batch in batches))
+    if isinstance(examples, Sequences):
+        loss = float(np.mean(losses))  # the weights allow for it already
     if not math.isfinite(loss):
         raise Diverged(
             f"the loss is {loss} in epoch {epoch + 1}. Lower training.learning_rate "

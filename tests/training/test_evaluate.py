@@ -10,6 +10,14 @@ from training.data.nature import (
     exact_posterior,
     generate_programmes,
 )
+from training.data.roommate import (
+    TRAIN_STREAM,
+    HeldOutWeather,
+    RoommateOptions,
+    cook,
+    generate_weather,
+    load_roommate,
+)
 from training.data.series import HeldOutSeries
 from training.evaluate.nature import divergence, evaluate_nature
 from training.evaluate.past import repeat
@@ -123,7 +131,8 @@ def test_always_saying_the_prior_fails_to_recall_the_bear():
 
 def test_roommate_metrics_count_right_answers_and_the_least_sure_one():
     targets = np.array([[0, 1, 1, 2]])
-    held_out = Examples(np.zeros((1, 4), np.int32), targets, np.ones((1, 4)))
+    examples = Examples(np.zeros((1, 4), np.int32), targets, np.ones((1, 4)))
+    held_out = HeldOutWeather(examples, np.array([0.2, 0.5, 0.3]))
     predicted = np.array([[[0.9, 0.1, 0], [0, 1, 0], [0.6, 0.4, 0], [0, 0, 1]]])
 
     accuracy, certainty = evaluate_roommate(held_out, lambda s: predicted, {})
@@ -131,6 +140,25 @@ def test_roommate_metrics_count_right_answers_and_the_least_sure_one():
     assert (accuracy.value, certainty.value) == (0.75, 0.6)
     assert accuracy.baselines == {"majority": 0.5}
     assert accuracy.better == certainty.better == "higher"
+
+
+def test_majority_is_that_of_the_training_part():
+    # Most held-out dinners are burgers; training has more apple pie.
+    examples = Examples(np.zeros((1, 4)), np.array([[1, 1, 1, 0]]), np.ones((1, 4)))
+    held_out = HeldOutWeather(examples, np.array([0.6, 0.4, 0.0]))
+
+    accuracy, _ = evaluate_roommate(held_out, lambda s: np.ones((1, 4, 3)), {})
+
+    assert accuracy.baselines == {"majority": 0.25}
+
+
+def test_roommate_counts_dinners_of_the_training_part():
+    options = RoommateOptions("roommate", 50, 7, 5, 9)
+
+    shares = load_roommate(options, 1).held_out.shares
+
+    dinners = cook(generate_weather(50, 7, (1, TRAIN_STREAM)))
+    assert shares == pytest.approx(np.bincount(dinners.ravel(), minlength=3) / 350)
 
 
 def test_source_without_an_evaluation_cannot_be_written_down():

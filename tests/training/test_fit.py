@@ -278,3 +278,29 @@ def test_every_event_of_sequences_weighs_the_same():
     assert np.ptp(np.concatenate(shares)) < 1e-6
     # So the mean of the batches' losses is the mean over all events.
     assert np.concatenate(shares).sum() / len(batches) == pytest.approx(1)
+
+
+def draw_sequences(rng):
+    """The same examples as `draw_epoch`, without padding."""
+    examples = draw_epoch(rng)
+    lengths = examples.lengths
+    flat = [array[examples.weights > 0] for array in examples]
+    return Sequences(*flat, np.concatenate([[0], np.cumsum(lengths)]))
+
+
+@pytest.mark.parametrize("draw", [draw_epoch, draw_sequences])
+def test_printed_loss_is_the_mean_of_all_events(tmp_path, draw):
+    make_deterministic(1)
+    network = build_network(INPUTS, OUTPUTS, units=(3,))
+    still = dataclasses.replace(TRAINING, epochs=1, learning_rate=1e-12)
+    plan = Plan(draw, still, 1)
+    examples = draw_epoch(np.random.default_rng((1, 0)))
+    shares = predict_with(network)(examples.sequences)
+
+    (loss,) = fit_network(
+        network, build_loss(INPUTS, OUTPUTS), plan, checkpoint=tmp_path / "run.npz"
+    )
+
+    came = np.take_along_axis(shares, examples.targets[..., None], -1)[..., 0]
+    expected = -np.log(came[examples.weights > 0]).mean()
+    assert loss == pytest.approx(expected, rel=1e-5)

@@ -31,7 +31,7 @@ def test_held_out_weather_is_as_long_as_asked():
     examples = dataset.draw_epoch(np.random.default_rng(0))
 
     assert examples.sequences.shape == (10, 5)
-    assert dataset.held_out.sequences.shape == (7, 60)
+    assert dataset.held_out.examples.sequences.shape == (7, 60)
 
 
 @pytest.mark.parametrize(
@@ -44,7 +44,7 @@ def test_dinners_of_every_day_or_of_the_last_are_asked(label, kind, asked):
     dataset = load_roommate(options, 0)
 
     assert dataset.outputs["kind"] == kind
-    for examples in (dataset.draw_epoch(None), dataset.held_out):
+    for examples in (dataset.draw_epoch(None), dataset.held_out.examples):
         assert np.all(examples.weights.sum(axis=1) == asked)
         assert np.all(examples.weights[:, -1] == 1)
 

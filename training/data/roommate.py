@@ -9,7 +9,7 @@ answer is certain once all the weather so far is known, and unknown without it.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 import numpy as np
 
@@ -23,6 +23,18 @@ RAINY = 1
 LABELLED = {"every day": "label", "last day": "sequence_label"}
 
 TRAIN_STREAM, HELD_OUT_STREAM = 0, 1
+
+
+class HeldOutWeather(NamedTuple):
+    """What measuring needs.
+
+    Args:
+        examples: Held out; never trained on.
+        shares: How often each dinner is asked for in the training part.
+    """
+
+    examples: Examples
+    shares: Array
 
 
 @dataclass(frozen=True)
@@ -52,7 +64,9 @@ def load_roommate(options: RoommateOptions, seed: int) -> Dataset:
             "labels": list(LABELS),
         },
         draw_epoch=lambda rng: examples,
-        held_out=label_weather(held_out, options.label),
+        held_out=HeldOutWeather(
+            label_weather(held_out, options.label), count_dinners(examples)
+        ),
         real=held_out[:8],
         facts={
             "source": "roommate",
@@ -81,6 +95,13 @@ def label_weather(weather: Array, label: str) -> Examples:
     if label == "last day":
         weights[:, :-1] = 0
     return Examples(weather, cook(weather), weights)
+
+
+def count_dinners(examples: Examples) -> Array:
+    """Return the share of each dinner that is asked for: (labels,)."""
+    asked = examples.targets[examples.weights > 0]
+    shares: Array = np.bincount(asked, minlength=len(LABELS)) / asked.size
+    return shares
 
 
 def cook(weather: Array) -> Array:

@@ -4,29 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-import numpy as np
-
-from training.data.dataset import Array, Examples
+from training.data.dataset import Array
+from training.data.roommate import HeldOutWeather
 from training.evaluate.metric import Metric, Predict
 
 
 def evaluate_roommate(
-    held_out: Examples, predict: Predict, baselines: Mapping[str, Predict]
+    held_out: HeldOutWeather, predict: Predict, baselines: Mapping[str, Predict]
 ) -> list[Metric]:
     """Measure accuracy and the smallest probability of a predicted dinner.
 
     Over every day, or over the last days where only those are asked for.
     """
-    asked, days = held_out.weights > 0, held_out.sequences.shape[1]
-    targets, predicted = held_out.targets[asked], predict(held_out.sequences)[asked]
-    others = {name: one(held_out.sequences)[asked] for name, one in baselines.items()}
+    examples = held_out.examples
+    asked, days = examples.weights > 0, examples.sequences.shape[1]
+    targets, predicted = examples.targets[asked], predict(examples.sequences)[asked]
+    others = {name: one(examples.sequences)[asked] for name, one in baselines.items()}
     right = {name: measure_accuracy(targets, others[name]) for name in others}
     return [
         Metric(
             f"right dinners, {days} days",
             measure_accuracy(targets, predicted),
             "share",
-            {"majority": measure_majority(targets), **right},
+            {"majority": measure_majority(targets, held_out.shares), **right},
             better="higher",
             verdict="right dinners",
         ),
@@ -45,9 +45,9 @@ def measure_accuracy(targets: Array, predicted: Array) -> float:
     return float((predicted.argmax(axis=-1) == targets).mean())
 
 
-def measure_majority(targets: Array) -> float:
-    """Return the accuracy of always saying the most frequent label."""
-    return float(np.bincount(targets.ravel()).max() / targets.size)
+def measure_majority(targets: Array, shares: Array) -> float:
+    """Return the accuracy of always saying what training asks for most often."""
+    return float((targets == shares.argmax()).mean())
 
 
 def measure_certainty(predicted: Array) -> float:
