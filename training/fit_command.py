@@ -94,6 +94,8 @@ def run_fit(options: argparse.Namespace) -> None:
         folder = options.artifacts / config.name / str(versions[-1])
         print(f"{folder} is there already; nothing to do.")
         return
+    # Where it cannot be made, nobody trains for hours to learn so.
+    options.artifacts.mkdir(parents=True, exist_ok=True)
     with silence_native_log():
         from training.pipeline import retrain
     retrain(

@@ -1,4 +1,8 @@
-"""The command line as a user runs it: in a process of its own."""
+"""The command line as a user runs it: in a process of its own.
+
+Where only what it does is of interest, `main` runs in this process, which has imported
+TensorFlow already.
+"""
 
 from __future__ import annotations
 
@@ -42,8 +46,18 @@ def run(folder, *options, **which):
     )
 
 
+def run_here(monkeypatch, folder, *options, **which):
+    """Train in this process; the exit status."""
+    monkeypatch.chdir(ROOT)
+    return main(command(folder, *options, **which)[PROGRAM:])
+
+
 def stop_after(folder, line, how):
-    """Start training, send a signal once a line has the given beginning."""
+    """Start training, send a signal once a line has the given beginning.
+
+    Returns:
+        The exit status, and what was printed.
+    """
     with subprocess.Popen(
         command(folder),
         cwd=ROOT,
@@ -51,12 +65,14 @@ def stop_after(folder, line, how):
         stderr=subprocess.PIPE,
         text=True,
     ) as process:
+        lines = []
         for printed in process.stdout:
+            lines.append(printed)
             if printed.split()[: len(line)] == line:
                 process.send_signal(how)
                 break
-        rest = process.stdout.read()
-        return process.wait(), rest
+        printed = "".join([*lines, process.stdout.read()])
+        return process.wait(), printed
 
 
 def read_manifest(folder, version=1, name="roommate"):
@@ -124,12 +140,13 @@ def test_finished_run_leaves_no_checkpoint(trained):
     assert list(trained[0].glob("runs/*/*/*.npz*")) == []
 
 
-def test_retraining_publishes_the_next_version_with_the_same_weights(trained):
+def test_retraining_publishes_the_next_version_with_the_same_weights(
+    trained, monkeypatch
+):
     folder, _ = trained
 
-    done = run(folder)
+    assert run_here(monkeypatch, folder) == 0
 
-    assert done.returncode == 0
     first, second = read_manifest(folder, 1), read_manifest(folder, 2)
     assert second["version"] == 2
     assert first["network"] == second["network"]
@@ -147,30 +164,30 @@ def test_if_missing_does_nothing_where_a_version_is(trained):
     assert sorted((folder / "artifacts" / "roommate").iterdir()) == before
 
 
-@pytest.mark.parametrize(
-    "line",
-    [["network", "epoch", "2/6"], ["memoryless", "epoch", "1/1"]],
-    ids=["network", "baseline"],
-)
-def test_killed_training_resumes_to_bit_identical_weights(trained, tmp_path, line):
-    status, _ = stop_after(tmp_path, line, signal.SIGKILL)
-    assert status == -signal.SIGKILL
-    assert list_versions(tmp_path / "artifacts" / "roommate") == []
+def test_killed_training_resumes_to_bit_identical_weights(
+    trained, tmp_path, monkeypatch, capsys
+):
+    resuming = "network     resuming after epoch"
+    # First the network is killed, then the baseline of the run that resumed it.
+    for line in (["network", "epoch", "2/6"], ["memoryless", "epoch", "1/1"]):
+        status, printed = stop_after(tmp_path, line, signal.SIGKILL)
+        assert status == -signal.SIGKILL
+        assert list_versions(tmp_path / "artifacts" / "roommate") == []
+        assert (resuming in printed) == (line[0] == "memoryless")
 
-    done = run(tmp_path)
+    assert run_here(monkeypatch, tmp_path) == 0
 
-    assert done.returncode == 0, done.stderr
-    assert "network     resuming after epoch" in done.stdout
+    assert resuming in capsys.readouterr().out
     whole, resumed = read_manifest(trained[0]), read_manifest(tmp_path)
     assert resumed["network"] == whole["network"]
     assert resumed["metrics"] == whole["metrics"]
 
 
 def test_interrupted_training_says_how_to_go_on(tmp_path):
-    status, rest = stop_after(tmp_path, ["network", "epoch", "1/6"], signal.SIGINT)
+    status, printed = stop_after(tmp_path, ["network", "epoch", "1/6"], signal.SIGINT)
 
     assert status == 130
-    assert "The same command goes on from the last finished epoch" in rest
+    assert "The same command goes on from the last finished epoch" in printed
     assert len(list(tmp_path.glob("runs/roommate/*/network.checkpoint.npz"))) == 1
 
 
@@ -188,7 +205,7 @@ def test_run_in_progress_is_not_trained_twice(trained):
     assert "is being trained by another process" in done.stderr
 
 
-def test_series_of_a_users_own_is_trained_and_published(tmp_path):
+def test_series_of_a_users_own_is_trained_and_published(tmp_path, monkeypatch, capsys):
     hours = np.arange("2024-01-01T00", "2024-01-15T00", dtype="datetime64[h]")
     rows = [f"{hour},{k % 24}" for k, hour in enumerate(hours.astype(str))]
     path = tmp_path / "load.csv"
@@ -202,14 +219,14 @@ def test_series_of_a_users_own_is_trained_and_published(tmp_path):
     )
 
     # Yesterday is exact here: no network is worth it.
-    done = run(tmp_path, "--force", name="taxi", overrides=overrides)
+    series = {"name": "taxi", "overrides": overrides}
+    assert run_here(monkeypatch, tmp_path, "--force", **series) == 0
 
-    assert done.returncode == 0, done.stderr
     manifest = read_manifest(tmp_path, name="load")
     layer = {"short_term_0": [4], "long_term_0": [4]}
     assert manifest["memory"] == {"previous_time_0": [3], **layer}
     assert manifest["output"]["quantiles"] == [0.1, 0.5, 0.9]
-    assert "does better" in done.stdout
+    assert "does better" in capsys.readouterr().out
     assert manifest["metrics"][1]["baselines"]["day"] == 0
     assert manifest["metrics"][2]["name"] == "pinball loss 1 row ahead"
     assert manifest["threshold"] is None
@@ -228,12 +245,11 @@ def test_mistakes_of_the_user_are_one_line_and_status_2(
     tmp_path, capfd, monkeypatch, options, part
 ):
     # A run in progress, above, is refused in a process of its own.
-    monkeypatch.chdir(ROOT)
-
-    status = main(command(tmp_path, *options)[PROGRAM:])
+    status = run_here(monkeypatch, tmp_path, *options)
 
     error = capfd.readouterr().err
     assert status == 2
     assert error.startswith("error: ")
     assert error.count("\n") == 1
     assert part in error
+    assert not (tmp_path / "runs").exists()  # refused before anything was trained
