@@ -110,19 +110,21 @@ def train_epoch(network: keras.Model, plan: Plan, epoch: int) -> float:
     rng = np.random.default_rng((plan.seed, epoch))
     seed_dropout(network, plan.seed, epoch)
     examples = plan.draw_epoch(rng)
-    batches = list(cut_batches(examples, plan.training.batch_size, rng))
-    losses = []
+    count = math.ceil(len(examples.lengths) / plan.training.batch_size)
+    losses, sizes = [], []
+    # One at a time: all of them at once would be the epoch again, padded.
+    batches = cut_batches(examples, plan.training.batch_size, rng)
     for k, batch in enumerate(batches):
-        done = (epoch + k / len(batches)) / plan.training.epochs
+        done = (epoch + k / count) / plan.training.epochs
         network.optimizer.learning_rate = decay(plan.training.learning_rate, done)
         losses.append(
             network.train_on_batch(
                 batch.sequences, batch.targets, sample_weight=batch.weights
             )
         )
+        sizes.append(batch.weights.size)
     # Keras divides a batch's loss by the number of its weights, with its padding.
-    sums = np.dot(losses, [batch.weights.size for batch in batches])
-    loss = float(sums / sum(batch.weights.sum() for batch in batches))
+    loss = float(np.dot(losses, sizes) / examples.weights.sum(dtype=np.float64))
     if isinstance(examples, Sequences):
         loss = float(np.mean(losses))  # the weights allow for it already
     if not math.isfinite(loss):

@@ -304,3 +304,44 @@ def test_printed_loss_is_the_mean_of_all_events(tmp_path, draw):
     came = np.take_along_axis(shares, examples.targets[..., None], -1)[..., 0]
     expected = -np.log(came[examples.weights > 0]).mean()
     assert loss == pytest.approx(expected, rel=1e-5)
+
+
+def test_batches_of_an_epoch_are_padded_one_at_a_time(tmp_path):
+    class Watched(Sequences):
+        def take(self, rows):
+            events.append("cut")
+            return super().take(rows)
+
+    class Stopped(Exception):
+        pass
+
+    def train_on_batch(*_, **__):
+        events.append("trained")
+        if len(events) == 6:
+            raise Stopped
+        return 1.0
+
+    events = []
+    make_deterministic(1)
+    network = build_network(INPUTS, OUTPUTS, units=(3,))
+    network.train_on_batch = train_on_batch
+    plan = Plan(lambda rng: Watched(*draw_sequences(rng)), TRAINING, 1)
+    with pytest.raises(Stopped):
+        fit_network(network, "mse", plan, checkpoint=tmp_path / "run.npz")
+
+    assert events == ["cut", "trained"] * 3
+
+
+def test_sequences_of_like_length_share_a_batch():
+    rng = np.random.default_rng(0)
+    lengths = np.append(rng.geometric(1 / 5, 5_000), 2_000)
+    flat = np.zeros(lengths.sum(), np.int32)
+    offsets = np.append(0, np.cumsum(lengths))
+    sequences = Sequences(flat, flat, np.ones(len(flat), np.uint8), offsets)
+
+    batches = cut_batches(sequences.cut(500), 32, np.random.default_rng(0))
+
+    sizes = [batch.weights.size for batch in batches]
+    # Padded to the longest it would be 5,001 x 2,000 places for 27,000 events.
+    assert sum(sizes) < 1.5 * len(flat)
+    assert max(sizes) <= 32 * 500
