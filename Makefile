@@ -4,7 +4,7 @@ PORT ?= $(or $(CARRYOVER_PORT),8080)
 CONFIG ?= training/configs/nature.toml
 PYTHON ?= python3
 BIN := .venv/bin
-BUNDLED := nature taxi
+BUNDLED := nature taxi visits
 # Quiet TensorFlow's start-up notes; its errors still show.
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 

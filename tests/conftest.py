@@ -12,7 +12,7 @@ import pytest
 from tests.exported import export_all
 from tests.servers import ROOT, Server
 
-BUNDLED = ("nature", "taxi")
+BUNDLED = ("nature", "taxi", "visits")
 # Whatever answers over HTTP answers the same whoever runs the networks.
 RUNTIMES = ("litert", "tensorflow")
 

@@ -18,6 +18,7 @@ METRIC_TOLERANCES = {
     "nats": 0.002,
     "probability": 0.015,
     "mean abs error / mean abs value": 0.01,
+    "share": 0.01,
 }
 VARYING = {"expires_at", "memory"}
 
@@ -51,7 +52,7 @@ def assert_alike(got, shown, path="answer"):
 @pytest.mark.tensorflow
 @pytest.mark.server
 @pytest.mark.parametrize(
-    ("document", "number"), [("README.md", 2), ("docs/tutorial/first-session.md", 5)]
+    ("document", "number"), [("README.md", 4), ("docs/tutorial/first-session.md", 5)]
 )
 def test_document_prints_what_the_service_answers(bundled_server, document, number):
     calls = list(console_calls(document))
@@ -68,10 +69,12 @@ def test_document_prints_what_the_service_answers(bundled_server, document, numb
 def test_page_shows_the_metrics_of_the_bundled_models(bundled):
     text = (ROOT / "docs" / "explanation" / "quality.md").read_text()
 
-    for name in ("nature", "taxi"):
+    for name in ("nature", "taxi", "visits"):
         folder = bundled / name / "1" / "assets.extra" / "carryover"
         manifest = json.loads((folder / "manifest.json").read_text())
         for metric in manifest["metrics"]:
+            if metric["better"] == "nominal":
+                continue  # its name has a figure, which another machine rounds otherwise
             row = re.search(rf"\| {re.escape(metric['name'])} \((.*)", text).group(1)
             shown = [float(cell) for cell in re.findall(r"\| \**([\d.e-]+)", row)]
             measured = [metric["value"], *metric["baselines"].values()]
