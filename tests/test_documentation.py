@@ -14,11 +14,10 @@ ADDRESS = "http://127.0.0.1:8080"
 # make more of it: answers agree in what they say, not in every digit.
 PROBABILITY_TOLERANCE = 0.02
 PASSENGERS_TOLERANCE = 0.03
+# Where a unit is not named, 0.01; and 2% in any case.
 METRIC_TOLERANCES = {
     "nats": 0.002,
     "probability": 0.015,
-    "mean abs error / mean abs value": 0.01,
-    "share": 0.01,
 }
 VARYING = {"expires_at", "memory"}
 
@@ -74,12 +73,13 @@ def test_page_shows_the_metrics_of_the_bundled_models(bundled):
         manifest = json.loads((folder / "manifest.json").read_text())
         for metric in manifest["metrics"]:
             if metric["better"] == "nominal":
-                continue  # its name has a figure, which another machine rounds otherwise
+                continue  # its name has a threshold, other on another machine
             row = re.search(rf"\| {re.escape(metric['name'])} \((.*)", text).group(1)
             shown = [float(cell) for cell in re.findall(r"\| \**([\d.e-]+)", row)]
             measured = [metric["value"], *metric["baselines"].values()]
-            allowed = METRIC_TOLERANCES[metric["unit"]]
-            assert shown == pytest.approx(measured, abs=allowed), metric["name"]
+            allowed = METRIC_TOLERANCES.get(metric["unit"], 0.01)
+            expected = pytest.approx(measured, abs=allowed, rel=0.02)
+            assert shown == expected, metric["name"]
 
 
 def test_readme_comparison_can_fail():
