@@ -436,19 +436,25 @@ def make_chaotic():
     return network
 
 
-@pytest.mark.parametrize(("made_for", "compiles"), [(None, False), (12, True)])
-def test_programs_are_judged_at_the_lengths_a_model_is_for(
-    tmp_path, made_for, compiles
-):
-    network = make_chaotic()
+@pytest.fixture(scope="module")
+def chaotic(tmp_path_factory):
+    """The SavedModel of a chaotic network, and the real sequences it was proved on."""
+    path = tmp_path_factory.mktemp("chaotic") / "1"
     real = networks.random_events(2, 12)
-    export_network(network, networks.EVENTS, networks.LABEL, tmp_path / "1", real=real)
+    schemas = networks.EVENTS, networks.LABEL
+    export_network(make_chaotic(), *schemas, path, real=real)
+    return path, real
+
+
+@pytest.mark.parametrize(("made_for", "compiles"), [(None, False), (12, True)])
+def test_programs_are_judged_at_the_lengths_a_model_is_for(chaotic, made_for, compiles):
+    path, real = chaotic
 
     programs = export_programs(
-        network,
+        make_chaotic(),
         networks.EVENTS,
         networks.LABEL,
-        tmp_path / "1",
+        path,
         real=real,
         forms=FEW_FORMS,
         made_for=made_for,
@@ -457,17 +463,16 @@ def test_programs_are_judged_at_the_lengths_a_model_is_for(
     assert bool(programs.entries) == compiles, programs.note
 
 
-def test_programs_that_compute_something_else_are_refused_at_any_length(tmp_path):
+def test_programs_that_compute_something_else_are_refused_at_any_length(chaotic):
+    path, real = chaotic
     network = make_chaotic()
-    real = networks.random_events(2, 12)
-    export_network(network, networks.EVENTS, networks.LABEL, tmp_path / "1", real=real)
     network.set_weights([weights + 0.01 for weights in network.get_weights()])
 
     programs = export_programs(
         network,
         networks.EVENTS,
         networks.LABEL,
-        tmp_path / "1",
+        path,
         real=real,
         forms=FEW_FORMS,
         made_for=12,
