@@ -119,6 +119,7 @@ class Reader:
         self._decoder = decoder
         self._scan: Scan = decoder.scan_once  # type: ignore[attr-defined]
         self._depth = 0
+        self._keeps = True  # whether what is read is wanted, or only where it ends
         self._long_at = -1  # where a container begins that is known to be long
 
     def read_body(self) -> Any:
@@ -185,6 +186,8 @@ class Reader:
             self.at += 1
             self.skip()
             members[name] = self.read_member(name)
+            if not self._keeps:
+                members.clear()
             is_closed = self.read_separator("}")
         return members
 
@@ -221,6 +224,8 @@ class Reader:
         while not is_closed:
             values += self._read_scalars() or self._read_elements()
             values.append(self.read())
+            if not self._keeps:
+                values.clear()
             is_closed = self.read_separator("]")
         return values
 
@@ -330,7 +335,8 @@ class BodyReader(Reader):
         return rows
 
     def _cut(self) -> str:
-        start = self.at
+        start, self._keeps = self.at, False
         if self.read_at_once() is LONG:
             self.read_parts()
+        self._keeps = True
         return self.text[start : self.at]

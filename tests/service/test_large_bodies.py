@@ -4,9 +4,8 @@ import json
 
 import pytest
 
-from service.api import json_loading, json_writing
-from service.api.v1 import diagnose, lines, parse, render
-from service.api.v1 import forecast as v1_forecast
+from service.api import containers, json_loading, json_writing
+from service.api.v1 import diagnose, parse, render
 from service.api.v2 import body as v2_body
 from service.api.v2 import tensors
 from service.common import loop
@@ -18,7 +17,7 @@ MODULES = (parse, diagnose, tensors, v2_body, loop)
 def make_all_large(monkeypatch):
     for module in MODULES:
         monkeypatch.setattr(module, "LARGE_BYTES", 0)
-    for module in (parse, tensors, lines, v1_forecast):
+    for module in (containers, tensors):
         monkeypatch.setattr(module, "LONG_LIST_BYTES", 60)
     monkeypatch.setattr(json_loading, "SHORT", (4, 40))
     monkeypatch.setattr(render, "PIECE_ROWS", 1)

@@ -10,13 +10,15 @@ import msgspec
 import numpy as np
 import orjson
 
+from service.api.containers import is_decoded_at_once
 from service.api.json_writing import JSON_OPTIONS
 from service.api.problems import problem
 from service.api.v1.diagnose import load_json, refuse_json, wrong_form
+from service.api.v1.excess import refuse_excess
 from service.api.v1.parse import check_rows
 from service.api.v1.row import name_row
 from service.api.v1.schema import Count
-from service.common.loop import LONG_LIST_BYTES, take_break
+from service.common.loop import take_break
 from service.engine.decoding import Path, Plan
 from service.engine.forecast import Forecast
 from service.engine.rows import Refused, Row
@@ -133,10 +135,13 @@ def parse_row(position: int, raw: msgspec.Raw, model: Model) -> Row | Refused:
     """Parse one row; a refusal names the row."""
     where = f"instances[{position}]"
     try:
-        if memoryview(raw)[0] == ord("["):
-            bare = decode(raw, list[Any])
+        text = bytes(raw).decode()
+        if (refused := refuse_excess(text, where, model)) is not None:
+            return refused
+        if text.startswith("["):
+            bare = decode(text, list[Any])
             return Row(model.encoder.encode(bare), events=bare)
-        return build_row(decode(raw, ObjectRow), model)
+        return build_row(decode(text, ObjectRow), model)
     except msgspec.ValidationError as error:
         return Refused(wrong_form(error, where, ObjectRow))
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
@@ -145,11 +150,11 @@ def parse_row(position: int, raw: msgspec.Raw, model: Model) -> Row | Refused:
         return Refused(name_row(error, where))
 
 
-def decode(raw: msgspec.Raw, form: type[T]) -> T:
+def decode(text: str, form: type[T]) -> T:
     """Decode a row; a very long one with breaks."""
-    if len(memoryview(raw)) <= LONG_LIST_BYTES:
-        return msgspec.json.decode(raw, type=form)
-    return msgspec.convert(load_json(bytes(raw)), form)
+    if is_decoded_at_once(text):
+        return msgspec.json.decode(text, type=form)
+    return msgspec.convert(load_json(text.encode()), form)
 
 
 def build_row(row: ObjectRow, model: Model) -> Row:

@@ -13,9 +13,11 @@ from typing import Any
 import msgspec
 import orjson
 
+from service.api.containers import is_decoded_at_once
 from service.api.json_writing import JSON_OPTIONS
 from service.api.problems import problem
 from service.api.v1.diagnose import Form, load_json, read_row, wrong_form
+from service.api.v1.excess import refuse_excess
 from service.api.v1.line_reader import Line
 from service.api.v1.parse import UNREADABLE, check_body
 from service.api.v1.render import render_row
@@ -29,7 +31,6 @@ from service.api.v1.schema import (
     Threshold,
     Top,
 )
-from service.common.loop import LONG_LIST_BYTES
 from service.engine.rows import Refused, Result
 from service.errors import CarryoverError, InvalidJson
 from service.registry.catalog import Model
@@ -80,8 +81,11 @@ def parse_line(line: Line, model: Model, *, is_last_only: bool) -> ParsedRow:
 
 def decode_line(content: bytes, model: Model, where: str) -> Form:
     """Decode one line; a very long one, or one that is not right, with care."""
-    if len(content) <= LONG_LIST_BYTES:
-        with suppress(*UNREADABLE):
+    with suppress(*UNREADABLE):
+        text = content.decode()
+        if (refused := refuse_excess(text, where, model)) is not None:
+            return refused
+        if is_decoded_at_once(text):
             form: Form = DECODER.decode(content)
             return form
     return read_line(content, model, where)

@@ -14,6 +14,7 @@ from typing import Any, NoReturn
 import msgspec
 from msgspec import UNSET
 
+from service.api.containers import is_decoded_at_once
 from service.api.json_loading import load_body
 from service.api.rows import too_many_rows
 from service.api.v1 import sequence_inputs
@@ -27,6 +28,7 @@ from service.api.v1.diagnose import (
     unreadable_refused,
     wrong_form,
 )
+from service.api.v1.excess import check_columns, refuse_excess
 from service.api.v1.row import parse_row
 from service.api.v1.schema import (
     ObjectRow,
@@ -36,7 +38,7 @@ from service.api.v1.schema import (
     Request,
 )
 from service.api.v1.wording import to_float32, wording_of
-from service.common.loop import LARGE_BYTES, LONG_LIST_BYTES, take_break
+from service.common.loop import LARGE_BYTES, take_break
 from service.engine.idempotency import Idempotency, stamp
 from service.engine.rows import Refused, Row
 from service.errors import EmptySequence, InvalidRequest
@@ -147,8 +149,15 @@ def decode_large(data: bytes, max_rows: int) -> tuple[PredictBody, list[str]]:
         TooManyRows: It has more rows.
     """
     with unreadable_refused():
+        text = data.decode()
+
+        def check_name(name: str) -> None:
+            check_member(name)
+            if name == "inputs":
+                check_columns(text)
+
         document = load_body(
-            data.decode(), "instances", max_rows, msgspec.json.encode, check_member
+            text, "instances", max_rows, msgspec.json.encode, check_name
         )
     rows: list[str] = []
     if isinstance(document, dict) and isinstance(document.get("instances"), list):
@@ -163,7 +172,9 @@ def decode_row(row: Form | str, model: Model, where: str) -> Form:
     """Decode a row that was left as text."""
     if not isinstance(row, str):
         return row
-    if len(row) <= LONG_LIST_BYTES:
+    if (refused := refuse_excess(row, where, model)) is not None:
+        return refused
+    if is_decoded_at_once(row):
         with suppress(*UNREADABLE):
             decoded: Form = ROW_DECODER.decode(row)
             return decoded

@@ -16,6 +16,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
+from service.api.containers import NUM_OTHERS, count_containers
 from service.api.json_loading import load_large_json
 from service.api.v2.schema import Column, InputForm
 from service.api.v2.tensor_schema import BYTES, DATATYPES, DTYPES
@@ -114,6 +115,7 @@ def read_json(form: InputForm, data: msgspec.Raw) -> Column:
     """
     shape = tuple(form.shape)
     count = check_datatype(form)
+    check_lists(form, data, count)
     flat = flatten(form, decode(data))
     if len(flat) != count:
         raise InvalidRequest(
@@ -127,6 +129,22 @@ def read_json(form: InputForm, data: msgspec.Raw) -> Column:
         check_kinds(form, kinds, {str}, "text")
         return Column(form.name, BYTES, shape, flat)
     return Column(form.name, form.datatype, shape, to_array(form, flat, kinds))
+
+
+def check_lists(form: InputForm, data: msgspec.Raw, count: int) -> None:
+    """Refuse more lists than elements have, at each of the dimensions.
+
+    Raises:
+        InvalidRequest: There are more.
+    """
+    limit = len(form.shape) * count + NUM_OTHERS
+    number = count_containers(str(memoryview(data), "latin-1"), limit)
+    if number > limit:
+        raise InvalidRequest(
+            f"data of input {form.name!r} has {number} lists and objects; its shape "
+            f"{form.shape} holds {count} elements. Send a list of them, flat or nested "
+            "as its shape is."
+        )
 
 
 def decode(data: msgspec.Raw) -> Any:
