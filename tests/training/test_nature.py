@@ -1,11 +1,14 @@
 from __future__ import annotations
 
 import itertools
+import json
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
+from tests.servers import ROOT
+from training.config import load_config
 from training.data.nature import (
     BLURRY,
     LABELS,
@@ -26,6 +29,7 @@ from training.data.nature import (
     load_nature,
 )
 from training.errors import DataError
+from training.evaluate.nature import divergence
 
 OPTIONS = NatureOptions("nature", 4000, 50, telling=0.02, blurry=0.2)
 # Four standard errors of a share of 4,000 programmes; seeds are fixed besides.
@@ -165,3 +169,24 @@ def test_held_out_programmes_without_a_blurry_picture_are_refused():
 
     with pytest.raises(DataError, match=r"data\.held_out is 1"):
         load_nature(options, 1)
+
+
+@pytest.mark.tensorflow
+def test_memoryless_baseline_of_the_bundled_model_is_fully_trained(bundled):
+    """It reaches what the best function of a single picture does: no strawman."""
+    manifest = bundled / "nature" / "1" / "assets.extra" / "carryover" / "manifest.json"
+    metrics = json.loads(manifest.read_text())["metrics"]
+    config = load_config(ROOT / "training" / "configs" / "nature.toml")
+    held_out = load_nature(config.data, config.seed).held_out
+    exact = exact_posterior(held_out.events)
+    best = np.zeros_like(exact)
+    for picture in range(len(VOCABULARY)):
+        there = held_out.events == picture
+        best[there] = exact[there & held_out.is_shown].mean(axis=0)
+
+    nats = divergence(exact, best)
+
+    reached = [metric["baselines"]["memoryless"] for metric in metrics[:2]]
+    least = [nats[held_out.is_blurry].mean(), nats[held_out.is_shown].mean()]
+    assert reached == pytest.approx(least, rel=0.01)
+    assert all(one >= other for one, other in zip(reached, least, strict=True))
