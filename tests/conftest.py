@@ -34,12 +34,28 @@ def exported(tmp_path_factory, worker_id):
     return folder / "models", export_all(folder / "models")
 
 
+@pytest.fixture(scope="session")
+def servers(exported, tmp_path_factory):
+    """Start a service of the small random models on a runtime, once for all files."""
+    running = {}
+
+    def find(runtime):
+        if runtime not in running:
+            home = tmp_path_factory.mktemp("server")
+            running[runtime] = Server(exported[0], home, runtime=runtime)
+        if not running[runtime].is_running():
+            running[runtime].start()
+        return running[runtime]
+
+    yield find
+    for server in running.values():
+        server.stop()
+
+
 @pytest.fixture(scope="session", params=RUNTIMES)
-def server(request, exported, tmp_path_factory):
+def server(request, servers):
     """A service with two workers and the small random models, on either runtime."""
-    home = tmp_path_factory.mktemp("server")
-    with Server(exported[0], home, runtime=request.param) as running:
-        yield running
+    return servers(request.param)
 
 
 @pytest.fixture(scope="session")

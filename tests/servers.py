@@ -37,6 +37,7 @@ class Server:
     ) -> None:
         self.home = home
         self._command = [sys.executable, "-m", *COMMAND[:-1], application]
+        self.process = None
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         chosen = {
@@ -91,6 +92,10 @@ class Server:
             self.process.kill()
             self.process.wait()
         self.log.close()
+
+    def is_running(self) -> bool:
+        """Return whether it was started and has not ended."""
+        return self.process is not None and self.process.poll() is None
 
     def read_log(self) -> str:
         """Return what the service has printed so far."""
