@@ -35,6 +35,27 @@ export function listStrips(layers) {
   return { strips, height: Math.max(0, top - LAYER_GAP - STRIP_GAP) };
 }
 
+// What is to be drawn, the oldest first: a dozen columns at once would be a long task.
+const waiting = new Set();
+const SHARE_MS = 6;
+
+/** Draw in one of the next tasks; returns what takes it back. */
+function drawSoon(draw) {
+  if (waiting.size === 0) setTimeout(drawWaiting);
+  waiting.add(draw);
+  return () => waiting.delete(draw);
+}
+
+function drawWaiting() {
+  const end = performance.now() + SHARE_MS;
+  for (const draw of waiting) {
+    waiting.delete(draw);
+    draw();
+    if (performance.now() > end) break;
+  }
+  if (waiting.size > 0) setTimeout(drawWaiting);
+}
+
 // Of the theme they were read for: asking the document makes it work out its styles.
 let known = { theme: null };
 
@@ -62,7 +83,7 @@ function findColours() {
 export function Strips({ column, layout, scale, width, theme, unit, onPoint }) {
   const canvas = useRef(null);
   useEffect(() => {
-    drawStrips(canvas.current, column, layout, scale, width, unit);
+    return drawSoon(() => drawStrips(canvas.current, column, layout, scale, width, unit));
   }, [column, layout, scale, width, theme, unit]);
   const point = (event) => onPoint(findUnit(event, canvas.current, column, layout));
   return html`<canvas ref=${canvas} class="strips" aria-hidden="true"
@@ -106,14 +127,21 @@ function paintOf(strip, value, colours) {
 }
 
 function fillStrip(pixels, width, [top, bottom], values, paint) {
+  const [upper, lower, edge] = [new Uint32Array(width), new Uint32Array(width), new Uint16Array(width)];
   const step = width / values.length;
   const gap = step > 4 ? 1 : 0;
   values.forEach((value, k) => {
-    const [upper, lower, share] = paint(value);
-    const edge = bottom - Math.round((bottom - top) * share);
-    const [left, right] = [Math.round(k * step), Math.round((k + 1) * step) - gap];
-    for (let y = top; y < bottom; y++) pixels.fill(y < edge ? upper : lower, y * width + left, y * width + right);
+    const [above, below, share] = paint(value);
+    const level = bottom - Math.round((bottom - top) * share);
+    const end = Math.round((k + 1) * step) - gap;
+    for (let x = Math.round(k * step); x < end; x++) {
+      upper[x] = above;
+      lower[x] = below;
+      edge[x] = level;
+    }
   });
+  for (let y = top; y < bottom; y++)
+    for (let x = 0; x < width; x++) pixels[y * width + x] = y < edge[x] ? upper[x] : lower[x];
 }
 
 /** A colour between two, as a pixel: alpha, blue, green, red from the highest byte. */

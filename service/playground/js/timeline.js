@@ -23,7 +23,9 @@ export function Timeline({ lane, selected, unit, theme, influence, onSelect, onU
     () => listStrips(trace.columns.at(-1)?.layers ?? []),
     [lane.id, trace.columns.at(-1)?.values !== null],
   );
-  const scale = useMemo(() => findScale(trace.columns), [trace.columns]);
+  // The same one while its numbers stay: with another, every column is drawn again.
+  const numbers = useMemo(() => findScale(trace.columns).join(" "), [trace.columns]);
+  const scale = useMemo(() => numbers.split(" ").map(Number), [numbers]);
   const look = () => setRoom((now) => measure(scroller.current, now));
   useEffect(() => {
     const watch = new ResizeObserver(look);
