@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import expect, sync_playwright
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 INSTALL_SECONDS = 300
@@ -41,6 +41,11 @@ def install_chromium():
         except (subprocess.SubprocessError, OSError) as error:
             failures.append(f"{' '.join(way)}: {error}")
     pytest.skip("no Chromium can be installed; " + "; ".join(failures))
+
+
+def rest(page):
+    """Wait until the numbers of the page have followed what is selected."""
+    expect(page.locator('[aria-busy="true"]')).to_have_count(0)
 
 
 @contextmanager

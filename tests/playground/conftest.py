@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import expect
 
-from tests.playground.browsers import open_chromium
+from tests.playground.browsers import open_chromium, rest
 from tests.servers import Server
 
 WIDE = {"width": 1360, "height": 900}
@@ -118,6 +118,7 @@ def load_page(chromium, playground, controls):
     def load(place="", *, address="playground", ready=".bench", **options):
         page = pages.load(f"{address}{place}", **options)
         page.locator(ready).first.wait_for()
+        rest(page)
         return page
 
     yield load
@@ -138,6 +139,7 @@ def open_page(shared):
         page.mouse.move(0, 0)
         page.evaluate(GO, place)
         page.locator(f"{ready}:not([data-left])").first.wait_for()
+        rest(page)
         return page
 
     yield open_at

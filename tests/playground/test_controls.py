@@ -12,6 +12,7 @@ import pytest
 import requests
 from playwright.sync_api import expect
 
+from tests.playground.browsers import rest
 from tests.servers import Server
 
 pytestmark = [pytest.mark.server, pytest.mark.tensorflow]
@@ -76,6 +77,7 @@ def button(page, name):
 
 def carried(page):
     """Numbers of the card with memory."""
+    rest(page)
     rows = page.locator(".story article").nth(1).locator(".bar")
     texts = [row.inner_text().split() for row in rows.all()]
     return {label: float(number) for label, number, *_ in texts}

@@ -9,6 +9,7 @@ from playwright.sync_api import expect
 
 from tests import networks
 from tests.exported import export_model
+from tests.playground.browsers import rest
 from tests.playground.test_quality import assert_accessible
 from tests.servers import Server
 
@@ -91,6 +92,7 @@ def last_answer(playground, model, events):
 
 def shown_numbers(page):
     """Rows of the table of the card with memory, without their headings."""
+    rest(page)
     rows = page.locator(".story article").nth(1).locator("tbody tr")
     return [
         [float(cell) for cell in row.locator("td").all_inner_texts()]

@@ -3,7 +3,7 @@
     The selection may move 60 times a second. Numbers that change as often cannot be read,
     and laying them out takes the time that the moving parts need. */
 
-import { useEffect, useMemo, useRef, useState } from "../vendor/htm-preact.js";
+import { html, useEffect, useMemo, useRef, useState } from "../vendor/htm-preact.js";
 
 const PACE_MS = 50;
 
@@ -20,5 +20,6 @@ export function Calm({ state, children }) {
     }, wait);
     return () => clearTimeout(timer);
   }, [state, shown]);
-  return useMemo(() => children(shown), [shown]);
+  const drawn = useMemo(() => children(shown), [shown]);
+  return html`<div class="calm" aria-busy=${shown !== state}>${drawn}</div>`;
 }
