@@ -109,10 +109,11 @@ def add(page, **fields):
 
 def test_forecast_is_a_fan_of_intervals(open_page, playground):
     page = open_page(place("fan"))
-    expect(page.locator(".column.selected")).to_be_visible()
-    events = page.evaluate(
-        "JSON.parse(new URLSearchParams(location.hash.slice(1)).get('events'))"
-    )
+    # Answers come 50 rows at a time, and the address follows a moment later.
+    expect(page.locator(".counter")).to_have_text("96 / 96")
+    events = page.wait_for_function(
+        "() => JSON.parse(new URLSearchParams(location.hash.slice(1)).get('events'))"
+    ).json_value()
 
     answer = last_answer(playground, "fan", events)["forecast"]
 
