@@ -121,7 +121,7 @@ def refuse_text(tensor: Tensor) -> None:
     if tensor.dtype == "string":
         raise CannotServe(
             f"input {tensor.name!r} takes text; look the names up before the model "
-            "instead: save the model behind its StringLookup or TextVectorization and "
+            "instead: save the part after its StringLookup or TextVectorization and "
             "give the names with --events."
         )
 

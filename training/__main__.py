@@ -1,8 +1,8 @@
 """The command line of training: `fit` trains a model, `export` takes a Keras file.
 
-Exit status: 0 done, 2 something the user can mend (one `error: ...` line), 3 trained
+Exit status: 0 done, 2 something the user can fix (one `error: ...` line), 3 trained
 but no better than its best baseline, so not published, 130 interrupted (the same
-command goes on). TensorFlow is imported once it is needed, so
+command continues). TensorFlow is imported once it is needed, so
 mistakes in a configuration show at once.
 """
 

@@ -1,4 +1,4 @@
-"""The errors of training that a user can mend, as one tree; each is one condition.
+"""The errors of training that a user can fix, as one tree; each is one condition.
 
 TrainingError
 ├── ConfigError       a key of the configuration is unknown, missing or wrong
@@ -31,7 +31,7 @@ FULL_DISK = re.compile(r"no space left|disk (?:is )?full|enospc|errno = 28\b", r
 
 
 class TrainingError(Exception):
-    """Anything that stops training and that the user can mend."""
+    """Anything that stops training and that the user can fix."""
 
 
 class ConfigError(TrainingError):

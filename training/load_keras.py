@@ -258,9 +258,9 @@ REASONS = (
     (r"Unknown (?:layer|\w+): '([^']*)'", MISSING),
     (
         r"Could not interpret activation function identifier: [{]",
-        "has a lambda for an activation, whose code Keras does not read back. Use one "
-        "of keras.activations, such as tanh, or an operation of keras.ops after the "
-        "layer, and save the model again.",
+        "has a lambda for an activation, and Keras does not read its code back. Use "
+        "one of keras.activations, such as tanh, or an operation of keras.ops after "
+        "the layer, and save the model again.",
     ),
     (
         r"Could not interpret activation function identifier: (\S+)",

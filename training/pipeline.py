@@ -79,7 +79,7 @@ def retrain(
         Where the version and the run are, and what was measured.
 
     Raises:
-        TrainingError: Something the user can mend.
+        TrainingError: Something the user can fix.
         NotBetter: The network does not beat its best baseline; it is kept in the run.
         models.export.ExportError: The export computes something else than the network.
     """

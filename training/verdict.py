@@ -52,7 +52,7 @@ def judge(metrics: Sequence[Metric], cell: str) -> Verdict:
 
 
 def beats(metric: Metric) -> bool:
-    """Tell whether the network is better by more than chance explains."""
+    """Return whether the network is better by more than chance explains."""
     best = metric.find_best()
     return best is None or metric.gain_over(best[1]) > metric.margin
 

@@ -13,13 +13,14 @@ import time
 from collections.abc import Callable, Iterable
 from functools import partial
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from service.api.access_log import choose_id, log_request, name_model, name_request
 from service.api.body import read_body, release_body, reserve
 from service.api.problems import Answer, answer_problem
 from service.api.v1.predict import PredictRequest, answer_predict
 from service.api.v2.infer import InferRequest, Parts, answer_infer
+from service.common.value import Value
 from service.errors import CarryoverError
 from service.registry.catalog import Model
 from service.telemetry.request_record import RequestRecord
@@ -29,27 +30,23 @@ if TYPE_CHECKING:
 
     from service.api.services import Services
 
-# Model, version and label; other ways to write them continue to Flask.
-PREDICT = re.compile(
-    r"/v1/models/([^/:]+)(?:/versions/([0-9]{1,18})|/labels/([^/:]+))?:predict"
-)
-INFER = re.compile(r"/v2/models/([^/:]+)(?:/versions/([0-9]{1,18}))?(.{0})/infer")
-# Of each call: its route by model alone, by version, by label.
+# A version or label that is written in another way continues to Flask.
+MODEL, VERSION = r"(?P<name>[^/:]+)", r"/versions/(?P<version>[0-9]{1,18})"
+LABEL = r"/labels/(?P<label>[^/:]+)"
+PREDICT = re.compile(rf"/v1/models/{MODEL}(?:{VERSION}|{LABEL})?:predict")
+INFER = re.compile(rf"/v2/models/{MODEL}(?:{VERSION})?/infer")
+# By call, and by what its address names last.
 ROUTES = {
-    PREDICT: (
-        "/v1/models/<model:name>:predict",
-        "/v1/models/<model:name>/versions/<version:version>:predict",
-        "/v1/models/<model:name>/labels/<label:label>:predict",
-    ),
-    INFER: (
-        "/v2/models/<model:name>/infer",
-        "/v2/models/<model:name>/versions/<version:version>/infer",
-    ),
+    (PREDICT, "name"): "/v1/models/<model:name>:predict",
+    (PREDICT, "version"): "/v1/models/<model:name>/versions/<version:version>:predict",
+    (PREDICT, "label"): "/v1/models/<model:name>/labels/<label:label>:predict",
+    (INFER, "name"): "/v2/models/<model:name>/infer",
+    (INFER, "version"): "/v2/models/<model:name>/versions/<version:version>/infer",
 }
 STATUS_LINES = {int(status): f"{int(status)} {status.phrase}" for status in HTTPStatus}
 
 
-class Target(NamedTuple):
+class Target(Value, frozen=True):
     """What the address of a hot call names: call, route, model, and version if any."""
 
     call: re.Pattern[str]
@@ -130,16 +127,16 @@ class Shortcut:
         return Sent(answer.body, record)
 
     def _find(self, found: re.Match[str]) -> Target:
-        name, number, label = found.groups()
-        routes = ROUTES[found.re]
-        find = self._services.find_model
-        if label:
-            model = find(name, None, label)
-            return Target(found.re, routes[2], model, model.manifest.version)
-        if number is None:
-            return Target(found.re, routes[0], find(name), None)
-        version = int(number) or None  # 0 is the default one, as OpenVINO has it
-        return Target(found.re, routes[1], find(name, version), version)
+        by = found.lastgroup or "name"
+        version = label = None
+        if by == "version":
+            version = int(found[by]) or None  # 0 is the default one, as OpenVINO has it
+        elif by == "label":
+            label = found[by]
+        model = self._services.find_model(found["name"], version, label)
+        if label is not None:
+            version = model.manifest.version
+        return Target(found.re, ROUTES[found.re, by], model, version)
 
     def _answer(self, environ: Any, target: Target, request_id: str) -> Answer:
         try:

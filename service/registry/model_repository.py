@@ -276,8 +276,11 @@ class Repository:
                 return
             self.reconcile()
             for name in self._list_names():
-                with self._lock, contextlib.suppress(ModelNotLoaded):
-                    self._adopt_newer(name)
+                try:
+                    with self._lock:
+                        self._adopt_newer(name)
+                except ModelNotLoaded as error:  # the choice cannot be stored
+                    log.error("%s", error)
 
     def _adopt_newer(self, name: str) -> None:
         chosen = self._chosen.get(name, Choice(LOADED, 0))
@@ -293,9 +296,12 @@ class Repository:
         for version in looks.keys() & failures.keys():
             self._refused[paths[version]] = looks[version]
             log.error("refused %s version %d: %s", name, version, failures[version])
-        if failures == chosen.failures and sorted(good) == sorted(chosen.versions):
+        # One that was chosen stays chosen: other processes may serve it.
+        kept = [v for v in chosen.versions if failures.pop(v, None)]
+        versions = sorted({*good, *kept}, reverse=True)
+        if (versions, failures) == (chosen.versions, chosen.failures):
             return
-        self._share(name, LOADED, list(good) or chosen.versions, failures)
+        self._share(name, LOADED, versions, failures)
         if good:
             self._catalog.replace(name, good.values())
             log.info("serves %s in versions %s", name, sorted(good))

@@ -1,5 +1,6 @@
 """Loads and unloads reach every worker; repositories of one state are workers."""
 
+import errno
 import os
 import shutil
 
@@ -450,3 +451,34 @@ def test_watch_outlives_a_look_that_fails(caplog):
 
     assert looks == ["look", "look"]
     assert "cannot look for new versions" in caplog.text
+
+
+def test_choice_that_cannot_be_stored_is_logged_and_what_is_served_stays(
+    watched, models, monkeypatch, caplog
+):
+    one, _ = watched
+    publish(models, 2)
+    publish(models, 1, "another")
+
+    def refuse(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(one.repository._shared, "add", refuse)
+    one.repository.adopt_newer()
+
+    assert one.catalog.names() == ["counting"]
+    assert one.catalog.versions("counting") == [1]
+    said = [r.message for r in caplog.records if "cannot be stored" in r.message]
+    assert len(said) == 2  # of either model
+
+
+def test_chosen_version_that_is_gone_here_stays_chosen(watched, models, tmp_path):
+    one, _ = watched
+    shutil.rmtree(models / "counting" / "1")
+    publish(models, 2)
+    late = Worker(models, tmp_path / "state")
+
+    late.repository.adopt_newer()
+
+    assert late.catalog.versions("counting") == [2]
+    assert one.catalog.versions("counting") == [1, 2]

@@ -183,7 +183,7 @@ def all_routes():
 
 
 ROUTES_OF_APP = all_routes()
-SHORT = {route for routes in ROUTES.values() for route in routes}
+SHORT = set(ROUTES.values())
 
 
 def ways_of(route):

@@ -269,7 +269,7 @@ def measure_scale(path: Path, values: Array) -> tuple[float, float]:
 
 
 def refuse_lost(path: Path, key: str, values: Array) -> None:
-    """Refuse values so large that float32 does not tell them apart.
+    """Refuse values so large that float32 makes them equal.
 
     Raises:
         DataError: Their standard deviation is few steps of a float32.

@@ -24,7 +24,7 @@ from training.evaluate.guesses import (
 from training.evaluate.metric import Metric, Predict
 from training.evaluate.ngram import choose_ngram
 
-# Among so many of the most probable, where there are twice as many labels.
+# Numbers of most probable events; each is measured where labels are twice as many.
 TOPS = (3, 10)
 # Shares of alarms on the validation part, each with its threshold on surprise.
 ALARMS = (0.05, 0.01, 0.001)

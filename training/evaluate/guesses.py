@@ -47,7 +47,7 @@ class Guesses(NamedTuple):
         return Guesses(*(array[rows] for array in self))
 
     def is_right(self, unknown: int | None, top: int = 1) -> Array:
-        """Tell what was among the most probable; an unknown event never is right."""
+        """Mark what was among the most probable; an unknown event never is right."""
         right: Array = self.rank < top
         return right if unknown is None else right & (self.targets != unknown)
 

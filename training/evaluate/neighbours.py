@@ -19,7 +19,7 @@ import numpy as np
 from training.data.dataset import Array
 from training.data.series import HeldOutSeries
 
-# The last so many days are compared; the last so many rows are what is chosen by.
+# Days that are compared, and rows that choose: the last ones before the held-out part.
 MOST_DAYS, CHOOSING_ROWS = 400, 2_000
 # Of distances at a time.
 MOST_CELLS = 2_000_000
@@ -86,7 +86,7 @@ def choose_likeness(values: Array, day: int, ahead: int, rows: Array) -> Likenes
 
 
 def error_means(errors: Array) -> Array:
-    """Average errors where there is a forecast; infinite where there is none at all."""
+    """Average errors where there is a forecast; infinite without any forecast."""
     known = np.isfinite(errors)
     sums = np.where(known, errors, 0).sum(axis=1)
     counts = known.sum(axis=1)

@@ -48,7 +48,7 @@ export function HeatCanvas({ columns, strip, theme, selected, span, unit, onSpan
 
 const WHOLE = [0, 1, 1];
 
-/** A frame over the map, from a first to a last of so many events or units. */
+/** A frame over the map, `[first, end, total]` of events across or units down. */
 function Mark({ of, across = WHOLE, down = WHOLE }) {
   const share = (part, total) => `${(100 * part) / total}%`;
   const [left, right, width] = across;

@@ -164,7 +164,7 @@ class LmdbEnvironment:
         with file.lock(), refuse_without_room():
             size = file.fill()
             if size <= map_bytes:
-                size = file.extend(self._max_map_bytes)
+                size = file.extend(size, self._max_map_bytes)
             self._resize(size)
 
     def _adopt(self) -> None:

@@ -2,7 +2,7 @@
 
 A write through a map that finds no block on a full disk kills the process (SIGBUS). So
 the file is allocated first, and the map is just as long as the file. LMDB shortens a
-file to the map it is opened with: one lock for all processes, held while a map is made
+file to the map it is opened with: one lock for all processes, taken while a map is made
 or made longer, keeps anybody from mapping less than there is.
 
 It knows neither transactions nor what is stored.
@@ -86,13 +86,15 @@ class LmdbFile:
         self._allocate(0, size)
         return size
 
-    def extend(self, max_bytes: int) -> int:
-        """Make the file a step longer, or what the disk has room for; return its size.
+    def extend(self, size: int, max_bytes: int) -> int:
+        """Make a file of this size a step longer, or what the disk has room for.
+
+        Returns:
+            Its size then.
 
         Raises:
             OSError: The disk has no room, or `max_bytes` are reached.
         """
-        size = self.fill()
         wanted = max(self._step, min(size // GROWTH, MAX_STEP_BYTES))
         for step in _halve(min(wanted, max_bytes - size)):
             try:
@@ -105,7 +107,7 @@ class LmdbFile:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     def measure(self) -> int:
-        """Return the file's size in whole pages, 0 where there is none."""
+        """Return the file's size in whole pages, 0 for a missing file."""
         size = self._path.stat().st_size if self._path.exists() else 0
         return size // mmap.PAGESIZE * mmap.PAGESIZE
 
