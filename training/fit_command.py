@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from training.config import Config, check_config, load_config
-from training.data.events import TASKS
+from training.data.events import ALIASES
 from training.errors import ConfigError
 from training.native_log import silence_native_log
 from training.publish import list_versions
@@ -35,7 +35,10 @@ def add_fit(commands: Any) -> None:
     fit.add_argument("--name", help="with --data: name of the model in addresses")
     add_roles(fit)
     fit.add_argument(
-        "--task", choices=TASKS, default=TASKS[0], help="with --data: what to learn"
+        "--task",
+        metavar="TASK",
+        help=f"with --data: what to learn, of {', '.join(ALIASES)}; the label where "
+        "there is --label, else what comes next",
     )
     fit.add_argument(
         "--set",
@@ -114,7 +117,7 @@ def read_config(options: argparse.Namespace) -> Config:
         ConfigError: Options of the one were given with the other.
     """
     if options.config:
-        for option in ("name", *ROLES):
+        for option in ("name", "task", *ROLES):
             if getattr(options, option):
                 raise ConfigError(
                     f"--{option} is given with --config; expected it with --data. "
@@ -123,7 +126,8 @@ def read_config(options: argparse.Namespace) -> Config:
         return load_config(options.config, options.overrides)
     roles = pick_roles(**{role: getattr(options, role) for role in ROLES})
     name = options.name or default_name(options.data)
-    table = start_config(name, options.data, roles, options.task)
+    task = ALIASES.get(options.task, options.task)
+    table = start_config(name, options.data, roles, task)
     config = check_config(table, "--data", options.overrides)
     print(f"# The equivalent configuration, kept with the run:\n{write_toml(table)}")
     return config

@@ -14,11 +14,11 @@ from training.data.events import EventOptions, load_events
 from training.data.nature import NatureOptions, load_nature
 from training.data.roommate import RoommateOptions, load_roommate
 from training.data.series import SeriesOptions, load_series
-from training.evaluate.events import evaluate_events
 from training.evaluate.metric import Metric, Predict
 from training.evaluate.nature import evaluate_nature
 from training.evaluate.roommate import evaluate_roommate
 from training.evaluate.series import evaluate_series
+from training.evaluate.tasks import evaluate_tasks
 
 # (held-out data, the network, trained baselines by name) -> metrics
 Evaluation = Callable[[Any, Predict, Mapping[str, Predict]], list[Metric]]
@@ -39,7 +39,7 @@ class Source(NamedTuple):
 
 
 SOURCES: Mapping[str, Source] = {
-    "events": Source(EventOptions, load_events, evaluate_events),
+    "events": Source(EventOptions, load_events, evaluate_tasks),
     "series": Source(SeriesOptions, load_series, evaluate_series),
     "nature": Source(NatureOptions, load_nature, evaluate_nature),
     "roommate": Source(RoommateOptions, load_roommate, evaluate_roommate),

@@ -32,7 +32,7 @@ LARGE = {
 
 
 def start_config(
-    name: str, path: Path, roles: Mapping[str, Any], task: str = "next event"
+    name: str, path: Path, roles: Mapping[str, Any], task: str | None = None
 ) -> dict[str, Any]:
     """Write down what to train on a file, as the table a TOML file would be.
 
@@ -40,8 +40,10 @@ def start_config(
         name: Of the model.
         path: The file.
         roles: Keys of `[data]` that name columns.
-        task: What is to be learnt.
+        task: What is to be learnt; None for the label, where there is one, or else the
+            next event.
     """
+    task = task or ("label" if "label" in roles else "next event")
     data = {"source": "events", "file": str(path), **roles, "task": task}
     is_text = ".txt" in path.suffixes
     if is_text:

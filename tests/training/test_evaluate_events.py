@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from training.data.dataset import Sequences
-from training.data.events import HeldOutEvents
+from training.data.heads import HeldOutEvents
 from training.evaluate.events import evaluate_events, find_threshold
 
 LABELS = [f"event {k}" for k in range(6)] + ["[unknown]", "[end]"]

@@ -1,41 +1,37 @@
-"""An event log to learn the next event of: one sequence per case, asked at every event.
+"""An event log to learn from: one sequence per case, asked at every event.
 
-Reading is `training.data.event_log`, dividing `training.data.splits`. What is fitted
-here, the vocabulary, is fitted on the training part.
+Reading is `training.data.event_log`, dividing `training.data.splits`, what is asked
+`training.data.heads`. The vocabulary is fitted on the training part.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any
 
 import numpy as np
 
 from training.data.dataset import Array, Dataset, Sequences
 from training.data.event_log import MISSING, EventLog, Roles, read_log, read_text
 from training.data.files import find_file
+from training.data.heads import (
+    Head,
+    HeldOutEvents,
+    Layouts,
+    ask_label,
+    ask_next_event,
+    lay_out,
+)
 from training.data.selection import select_cases
-from training.data.splits import (
-    SPLITS,
-    Part,
-    Split,
-    SplitOptions,
-    describe_parts,
-    divide_log,
-)
-from training.data.vocabulary import (
-    Vocabulary,
-    encode,
-    fit_vocabulary,
-    free_name,
-    hide_rare,
-)
+from training.data.splits import SPLITS, SplitOptions, describe_parts, divide_log
+from training.data.vocabulary import Vocabulary, encode, fit_vocabulary, hide_rare
 from training.errors import ConfigError, DataError
 from training.sections import between, inside_or_count, one_of
 
-TASKS = ("next event",)
+# What is learnt, by its short name.
+ALIASES = {"next": "next event", "label": "label"}
+TASKS = tuple(ALIASES.values())
 # Of the cases that an export is compared on.
 REAL_LENGTH, NUM_REAL = 50, 8
 
@@ -70,26 +66,6 @@ class EventOptions:
     window: Annotated[int, between(2, 100_000)] = 500
 
 
-class HeldOutEvents(NamedTuple):
-    """What measuring a next-event network needs.
-
-    Args:
-        train: The training part, as baselines are fitted on it.
-        validation: What is chosen by.
-        test: What is reported.
-        labels: Names of what may come next.
-        end: Position of the end among them; None without one.
-        unknown: Position of the unknown event; None without one.
-    """
-
-    train: Sequences
-    validation: Sequences
-    test: Sequences
-    labels: list[str]
-    end: int | None
-    unknown: int | None
-
-
 def load_events(options: EventOptions, seed: int) -> Dataset:
     """Read, divide and encode an event log.
 
@@ -107,14 +83,16 @@ def load_events(options: EventOptions, seed: int) -> Dataset:
         min_count=options.min_count,
         unknown=options.unknown,
     )
-    held_out = encode_parts(log, split, vocabulary, options.end)
-    check_targets(held_out)
+    events = encode(vocabulary, log.events)
+    layouts = lay_out(split)
+    head = ask(options, log, events, layouts, vocabulary)
+    check_targets(head, options)
     return Dataset(
         inputs=input_schema(vocabulary),
-        outputs=output_schema(held_out),
-        draw_epoch=lambda rng: draw_epoch(held_out, vocabulary, options.window, rng),
-        held_out=held_out,
-        real=pick_real(held_out.train),
+        outputs=head.schema,
+        draw_epoch=lambda rng: draw_epoch(head, vocabulary, options.window, rng),
+        held_out=head.held_out,
+        real=pick_real(head.held_out.train),
         facts={
             "source": "events",
             "fingerprint": log.fingerprint,
@@ -122,18 +100,39 @@ def load_events(options: EventOptions, seed: int) -> Dataset:
             "cases": log.num_cases,
             "vocabulary": len(vocabulary.names),
             **describe_parts(split, log.num_rows),
-            "unknown_test_events": count_unknown(held_out),
+            **head.facts,
         },
     )
 
 
+def ask(
+    options: EventOptions,
+    log: EventLog,
+    events: Array,
+    layouts: Layouts,
+    vocabulary: Vocabulary,
+) -> Head:
+    """Make what the task asks at every event."""
+    if options.task == "label":
+        return ask_label(events, log, layouts, options.label, len(vocabulary.names))
+    return ask_next_event(events, events, layouts, vocabulary, options.end)
+
+
 def refuse_unused(options: EventOptions) -> None:
-    """Refuse columns that the task would not look at.
+    """Refuse columns that the task does not look at, and a task without its column.
 
     Raises:
-        ConfigError: One is named.
+        ConfigError: There is one.
     """
-    for role in ("label", "numbers", "categories"):
+    unused = ["numbers", "categories"]
+    if options.task != "label":
+        unused.append("label")
+    elif not options.label:
+        raise ConfigError(
+            "data.label is missing; expected the column of what is to be learnt. "
+            f"`python -m training inspect {options.file}` shows the columns."
+        )
+    for role in unused:
         if column := getattr(options, role):
             raise ConfigError(
                 f"data.{role} is {column!r}; the task {options.task!r} learns from the "
@@ -195,86 +194,41 @@ def input_schema(vocabulary: Vocabulary) -> dict[str, Any]:
     return schema
 
 
-def output_schema(held_out: HeldOutEvents) -> dict[str, Any]:
-    """Describe the answer: the probability of every event to come, and of the end."""
-    schema: dict[str, Any] = {
-        "kind": "next_event",
-        "name": "probabilities",
-        "labels": held_out.labels,
-    }
-    if held_out.end is not None:
-        schema["end"] = held_out.labels[held_out.end]
-    return schema
-
-
-def encode_parts(
-    log: EventLog, split: Split, vocabulary: Vocabulary, has_end: bool
-) -> HeldOutEvents:
-    """Make sequences of the parts of a log."""
-    events = encode(vocabulary, log.events)
-    labels, end = list(vocabulary.names), None
-    if has_end:
-        end = len(labels)
-        labels.append(free_name("end", labels))
-    parts = {
-        name: encode_part(events, getattr(split, name), end)
-        for name in ("train", "validation", "test")
-    }
-    return HeldOutEvents(**parts, labels=labels, end=end, unknown=vocabulary.unknown)
-
-
-def encode_part(events: Array, part: Part, end: int | None) -> Sequences:
-    """Make a sequence of every piece: at each event, the one after it.
-
-    The event after a piece's last is the end where its case ends, and otherwise not
-    known here.
-    """
-    lengths = part.stops - part.starts
-    offsets = np.concatenate([[0], np.cumsum(lengths)])
-    shift = np.repeat(part.starts - offsets[:-1], lengths)
-    rows = np.arange(offsets[-1]) + shift
-    inputs = events[rows]
-    targets = np.roll(inputs, -1)
-    weights = (rows + 1 >= np.repeat(part.scored, lengths)).astype(np.uint8)
-    last = offsets[1:][lengths > 0] - 1
-    targets[last] = end or 0
-    weights[last] = part.ends[lengths > 0] if end is not None else 0
-    is_kept = lengths > 0
-    return Sequences(
-        inputs, targets, weights, np.append(offsets[:-1][is_kept], offsets[-1])
-    )
-
-
-def check_targets(held_out: HeldOutEvents) -> None:
-    """Refuse a log in which nothing follows anything.
+def check_targets(head: Head, options: EventOptions) -> None:
+    """Refuse a log in which nothing is asked.
 
     Raises:
-        DataError: Training or test part has no event to predict.
+        DataError: Training or test part has no target.
     """
     for name in ("train", "test"):
-        if not getattr(held_out, name).weights.any():
+        if getattr(head.held_out, name).weights.any():
+            continue
+        if options.task == "label":
             raise DataError(
-                f"no event of the {name} part follows another one, so that there is "
-                "nothing to learn. Check data.case, or set data.end = true."
+                f"no event of the {name} part has a label in column {options.label}; "
+                "expected some. Check data.label and data.split."
             )
+        raise DataError(
+            f"no event of the {name} part follows another one, so that there is "
+            "nothing to learn. Check data.case, or set data.end = true."
+        )
 
 
 def draw_epoch(
-    held_out: HeldOutEvents,
-    vocabulary: Vocabulary,
-    window: int,
-    rng: np.random.Generator,
+    head: Head, vocabulary: Vocabulary, window: int, rng: np.random.Generator
 ) -> Sequences:
     """Return the training part, some of its events hidden, long cases in pieces."""
-    train = held_out.train
+    train: Sequences = head.held_out.train
     inputs = hide_rare(vocabulary, train.inputs, rng)
     is_same = inputs == train.inputs
     if not is_same.all():
-        hidden = np.flatnonzero(~is_same)
-        targets = train.targets.copy()
-        begins = np.isin(hidden, train.offsets[:-1])
-        targets[hidden[~begins] - 1] = vocabulary.unknown
-        train = train._replace(inputs=inputs, targets=targets)
+        if isinstance(head.held_out, HeldOutEvents):
+            hidden = np.flatnonzero(~is_same)
+            targets = train.targets.copy()
+            begins = np.isin(hidden, train.offsets[:-1])
+            targets[hidden[~begins] - 1] = vocabulary.unknown
+            train = train._replace(targets=targets)
+        train = train._replace(inputs=inputs)
     return train.cut(window)
 
 
@@ -284,16 +238,3 @@ def pick_real(train: Sequences) -> Array:
     chosen = np.flatnonzero(lengths == lengths.max())[:NUM_REAL]
     real: Array = train.take(chosen).sequences[:, : lengths.max()]
     return real
-
-
-def count_unknown(held_out: HeldOutEvents) -> int:
-    """Count the events of the test part that training has not seen."""
-    if held_out.unknown is None:
-        return 0
-    counted = held_out.test.weights > 0
-    return int(np.count_nonzero(held_out.test.targets[counted] == held_out.unknown))
-
-
-def describe_roles(options: EventOptions) -> Mapping[str, str]:
-    """Name the columns that are used, by role."""
-    return find_roles(options).asked()

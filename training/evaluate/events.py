@@ -13,7 +13,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from training.data.dataset import Array
-from training.data.events import HeldOutEvents
+from training.data.heads import HeldOutEvents
 from training.evaluate.guesses import (
     Guesses,
     find_margin,
@@ -70,12 +70,13 @@ def evaluate_events(
         measure_whole("macro F1", "mean over labels", "higher", guesses, measure_f1),
         measure_mean(BRIER, guesses),
         calibrate(guesses, unknown),
-        *measure_positions(guesses),
+        *measure_positions(guesses, SURPRISE),
         *measure_alarms(held_out, predict, guesses[NETWORK]),
     ]
 
 
 BRIER = Figure("Brier score", "0 to 2", "lower", lambda one: one.brier)
+SURPRISE = Figure("surprise", "nats", "lower", lambda one: one.surprise)
 
 
 def list_figures(num_labels: int, unknown: int | None) -> list[Figure]:
@@ -163,20 +164,17 @@ def measure_whole(
     return Metric(name, figures.pop(NETWORK), unit, figures, better)
 
 
-def measure_positions(guesses: Mapping[str, Guesses]) -> list[Metric]:
-    """Measure surprise by the number of events known, where there are such events."""
+def measure_positions(guesses: Mapping[str, Guesses], figure: Figure) -> list[Metric]:
+    """Measure a figure by the number of events known, where there are such events."""
     metrics = []
     for low, high in zip(POSITIONS, [*POSITIONS[1:], None], strict=True):
         place = guesses[NETWORK].place
         is_there = (place >= low) & (place < (high or np.inf))
         if not is_there.any():
             continue
-        known = describe_positions(low, high)
         chosen = {name: one.choose(is_there) for name, one in guesses.items()}
-        figure = Figure(
-            f"surprise after {known}", "nats", "lower", lambda one: one.surprise
-        )
-        metrics.append(measure_mean(figure, chosen))
+        name = f"{figure.name} after {describe_positions(low, high)}"
+        metrics.append(measure_mean(figure._replace(name=name), chosen))
     return metrics
 
 

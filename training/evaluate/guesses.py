@@ -72,6 +72,9 @@ def guess_batch(examples: Examples, rows: Array, predict: Predict) -> Guesses:
     counted = examples.weights > 0
     probabilities = predict(examples.sequences)[counted]  # (events, labels)
     targets = examples.targets[counted]
+    if len(targets) and targets.max() >= probabilities.shape[1]:
+        # A label that training does not have: nothing expects it.
+        probabilities = np.pad(probabilities, [(0, 0), (0, 1)])
     given = probabilities[np.arange(len(targets)), targets]
     # Of equally probable labels the first is said.
     is_before = np.arange(probabilities.shape[1]) < targets[:, None]

@@ -65,11 +65,13 @@ class NGram(NamedTuple):
         levels: Of its contexts, the empty one first.
         num_labels: Of what may come next.
         sees_begin: Whether the beginning of a case is a part of contexts.
+        num_events: Of the contexts, where labels are not events; 0 where they are.
     """
 
     levels: tuple[Level, ...]
     num_labels: int
     sees_begin: bool = True
+    num_events: int = 0
 
     @property
     def order(self) -> int:
@@ -116,10 +118,10 @@ class NGram(NamedTuple):
         Returns:
             -1 where the context is not known, or is longer than what the case has.
         """
-        back = length - 1
+        back, begin = length - 1, self.num_events or self.num_labels
         before = np.roll(events, back).astype(np.int64)
-        before = np.where(places == back - 1, self.num_labels, before)  # it begins here
-        keys = contexts * (self.num_labels + 1) + before
+        before = np.where(places == back - 1, begin, before)  # it begins here
+        keys = contexts * (begin + 1) + before
         is_there = (contexts >= 0) & (places >= back - self.sees_begin)
         return np.where(is_there, keys, -1)
 
@@ -141,24 +143,31 @@ class NGram(NamedTuple):
 
 
 def fit_ngram(
-    train: Sequences, num_labels: int, order: int, *, sees_begin: bool = True
+    train: Sequences,
+    num_labels: int,
+    order: int,
+    *,
+    sees_begin: bool = True,
+    num_events: int = 0,
 ) -> NGram:
     """Count what follows the contexts of the training part."""
-    model = NGram((), num_labels, sees_begin)
+    model = NGram((), num_labels, sees_begin, num_events)
     while model.order < order:
         model = deepen(model, train)
     return model
 
 
-def choose_ngram(train: Sequences, validation: Sequences, num_labels: int) -> NGram:
+def choose_ngram(
+    train: Sequences, validation: Sequences, num_labels: int, num_events: int = 0
+) -> NGram:
     """Fit n-grams of rising order, and keep what expects the validation part best.
 
     Two orders in a row that are no better end it: one event of context may say nothing
     where two do. A validation part without events leaves the order at 3.
     """
     if not validation.weights.any():
-        return fit_ngram(train, num_labels, 3)
-    model = best = fit_ngram(train, num_labels, 1)
+        return fit_ngram(train, num_labels, 3, num_events=num_events)
+    model = best = fit_ngram(train, num_labels, 1, num_events=num_events)
     least = measure_surprise(best, validation)
     while model.order < min(best.order + 2, MOST_ORDER):
         model = deepen(model, train)

@@ -1,0 +1,253 @@
+"""Targets of an event log: what each task asks at every event, part by part.
+
+A task is a head of the network. All heads have the same sequences, one per case, and a
+target at every event of them; a weight of 0 says that nothing is asked there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from training.data.dataset import Array, Sequences
+from training.data.event_log import Coded, EventLog
+from training.data.splits import Part, Split
+from training.data.vocabulary import Vocabulary, free_name
+from training.errors import DataError
+
+PARTS = ("train", "validation", "test")
+
+
+class Layout(NamedTuple):
+    """Rows of a part, one piece after the other.
+
+    Args:
+        rows: Of the log.
+        offsets: int64 of shape (pieces + 1,).
+        counted: Whether a row counts; the others are context.
+        ends: By piece: whether its case ends with it.
+    """
+
+    rows: Array
+    offsets: Array
+    counted: Array
+    ends: Array
+
+    @property
+    def has_end(self) -> Array:
+        """Whether the end of its case is in the piece of a row."""
+        has_end: Array = np.repeat(self.ends, np.diff(self.offsets))
+        return has_end
+
+    def make(self, inputs: Array, targets: Array, weights: Array) -> Sequences:
+        """Make sequences of arrays by row of the layout."""
+        return Sequences(inputs, targets, weights.astype(np.uint8), self.offsets)
+
+
+Layouts = Mapping[str, Layout]
+
+
+class HeldOutEvents(NamedTuple):
+    """What measuring the next event needs.
+
+    Args:
+        train: The training part, as baselines are fitted on it.
+        validation: What is chosen by.
+        test: What is reported.
+        labels: Names of what may come next.
+        end: Position of the end among them; None without one.
+        unknown: Position of the unknown event; None without one.
+    """
+
+    train: Sequences
+    validation: Sequences
+    test: Sequences
+    labels: list[str]
+    end: int | None
+    unknown: int | None
+
+
+class HeldOutLabels(NamedTuple):
+    """What measuring labels needs.
+
+    Args:
+        train: The training part, as baselines are fitted on it.
+        validation: What is chosen by.
+        test: What is reported; a label that training does not have is `len(labels)`.
+        labels: Names of the labels, the most frequent first.
+        num_events: Of the vocabulary.
+        of_case: Whether a label is its case's, the same at every event.
+    """
+
+    train: Sequences
+    validation: Sequences
+    test: Sequences
+    labels: list[str]
+    num_events: int
+    of_case: bool
+
+
+class Head(NamedTuple):
+    """A task on a log.
+
+    Args:
+        schema: Of its output.
+        held_out: What its evaluation needs; the training part is trained on.
+        facts: What the manifest says of it.
+    """
+
+    schema: dict[str, Any]
+    held_out: Any
+    facts: dict[str, Any]
+
+
+def lay_out(split: Split) -> dict[str, Layout]:
+    """Lay out the parts of a log; pieces without rows are left out."""
+    return {name: lay_out_part(getattr(split, name)) for name in PARTS}
+
+
+def lay_out_part(part: Part) -> Layout:
+    """Lay out one part."""
+    part = part.choose(np.flatnonzero(part.stops > part.starts))
+    lengths = part.stops - part.starts
+    offsets = np.concatenate([[0], np.cumsum(lengths)])
+    rows = np.arange(offsets[-1]) + np.repeat(part.starts - offsets[:-1], lengths)
+    counted = rows >= np.repeat(part.scored, lengths)
+    return Layout(rows, offsets, counted, part.ends)
+
+
+def ask_next_event(
+    inputs: Array, events: Array, layouts: Layouts, vocabulary: Vocabulary, end: bool
+) -> Head:
+    """Ask at each event for the one after it.
+
+    The event after a piece's last is the end where its case ends, and otherwise not
+    known here.
+
+    Args:
+        inputs: What the network takes, by row of the log.
+        events: Positions in the vocabulary, by row of the log.
+        layouts: The parts.
+        vocabulary: Of the events.
+        end: Whether the end of a case is a label of its own.
+    """
+    labels = list(vocabulary.names)
+    place = len(labels) if end else None
+    if end:
+        labels.append(free_name("end", labels))
+    parts = {}
+    for name, layout in layouts.items():
+        targets = np.roll(events[layout.rows], -1)
+        weights = layout.counted.copy()
+        last = layout.offsets[1:] - 1
+        targets[last] = place or 0
+        weights[last] = layout.ends if end else False
+        parts[name] = layout.make(inputs[layout.rows], targets, weights)
+    held_out = HeldOutEvents(
+        **parts, labels=labels, end=place, unknown=vocabulary.unknown
+    )
+    schema = {"kind": "next_event", "name": "probabilities", "labels": labels}
+    if place is not None:
+        schema["end"] = labels[place]
+    facts = {"unknown_test_events": count_unknown(held_out)}
+    return Head(schema, held_out, facts)
+
+
+def count_unknown(held_out: HeldOutEvents) -> int:
+    """Count the events of the test part that training has not seen."""
+    if held_out.unknown is None:
+        return 0
+    counted = held_out.test.weights > 0
+    return int(np.count_nonzero(held_out.test.targets[counted] == held_out.unknown))
+
+
+def ask_label(
+    inputs: Array, log: EventLog, layouts: Layouts, name: str, num_events: int
+) -> Head:
+    """Ask at each event for its label, or for that of its case.
+
+    The training part decides: where no case has two labels, a label is the case's, and
+    every event of a complete case is asked for it. Of a case that is cut it is not
+    known there, as what is learnt of a case is known when it is over.
+
+    Args:
+        inputs: What the network takes, by row of the log.
+        log: The log; rows without a label are not asked for one.
+        layouts: The parts.
+        name: Of the column of labels.
+        num_events: Of the vocabulary.
+
+    Raises:
+        DataError: The training part has fewer than two labels.
+    """
+    column = log.label or Coded(np.zeros(log.num_rows, np.uint8), [""])
+    codes = column.codes.astype(np.int64)
+    codes[np.array([not label for label in column.names])[column.codes]] = -1
+    train = layouts["train"]
+    of_case = not has_varying(codes[train.rows], train)
+    parts = {}
+    for part, layout in layouts.items():
+        own = codes[layout.rows]
+        own = np.where(layout.has_end, spread_last(own, layout), -1) if of_case else own
+        parts[part] = own
+    known = parts["train"][layouts["train"].counted]
+    counts = np.bincount(known[known >= 0], minlength=len(column.names))
+    order = np.argsort(-counts, kind="stable")[: np.count_nonzero(counts)]
+    if len(order) < 2:
+        found = f"only {column.names[order[0]]!r}" if len(order) else "no label"
+        cases = "complete cases" if of_case else "events"
+        raise DataError(
+            f"column {name} has {found} at the {cases} of the training part; expected "
+            "two labels or more. Check data.label and data.split."
+        )
+    # A label that training does not have, and one that is missing: the last place.
+    places = np.full(len(column.names) + 1, len(order))
+    places[order] = np.arange(len(order))
+    sequences = {}
+    for part, layout in layouts.items():
+        targets = places[parts[part]].astype(np.min_scalar_type(len(order)))
+        asked = layout.counted & (parts[part] >= 0)
+        if part == "validation":  # nothing is chosen by what nothing can expect
+            asked &= targets < len(order)
+        targets[~asked] = 0  # a label that the loss knows
+        sequences[part] = layout.make(inputs[layout.rows], targets, asked)
+    labels = [column.names[code] for code in order]
+    held_out = HeldOutLabels(
+        **sequences, labels=labels, num_events=num_events, of_case=of_case
+    )
+    tested = held_out.test.targets[held_out.test.weights > 0]
+    kind = "sequence_label" if of_case else "label"
+    return Head(
+        {"kind": kind, "name": "probabilities", "labels": labels},
+        held_out,
+        {
+            "label_of": "case" if of_case else "event",
+            "unknown_test_labels": int(np.count_nonzero(tested == len(labels))),
+        },
+    )
+
+
+def has_varying(codes: Array, layout: Layout) -> bool:
+    """Return whether a piece has two different labels; -1 is none."""
+    begins = layout.offsets[:-1]
+    if not len(begins):
+        return False
+    highest = np.maximum.reduceat(codes, begins)
+    lowest = np.minimum.reduceat(
+        np.where(codes < 0, len(codes) + highest.max(), codes), begins
+    )
+    return bool((lowest < highest).any())
+
+
+def spread_last(codes: Array, layout: Layout) -> Array:
+    """Give all rows of a piece the last label it has; -1 where it has none."""
+    places = np.where(codes >= 0, np.arange(len(codes)), -1)
+    begins = layout.offsets[:-1]
+    if not len(begins):
+        return codes
+    last = np.maximum.reduceat(places, begins)
+    labels = np.where(last >= 0, codes[np.maximum(last, 0)], -1)
+    spread: Array = np.repeat(labels, np.diff(layout.offsets))
+    return spread

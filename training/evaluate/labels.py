@@ -1,0 +1,77 @@
+"""Measure labels: how often they are right, and how sure a network is of them.
+
+Beside the majority, a back-off n-gram of labels after the last events, and the nearest
+prefix of the training part by simple statistics (`training.evaluate.nearest`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from training.data.heads import HeldOutLabels
+from training.evaluate.events import (
+    BRIER,
+    NETWORK,
+    Figure,
+    calibrate,
+    measure_mean,
+    measure_positions,
+    measure_whole,
+)
+from training.evaluate.guesses import Guesses, guess, measure_f1
+from training.evaluate.metric import Metric, Predict
+from training.evaluate.nearest import fit_nearest
+from training.evaluate.ngram import choose_ngram
+
+NAME = "right labels"
+RIGHT = Figure(NAME, "share", "higher", lambda one: one.is_right(None), NAME)
+AT_PLACE = RIGHT._replace(verdict="")
+
+
+def evaluate_labels(
+    held_out: HeldOutLabels, predict: Predict, baselines: Mapping[str, Predict]
+) -> list[Metric]:
+    """Measure a network on the test part."""
+    del baselines  # counted here, not trained
+    size = len(held_out.labels)
+    ngram = choose_ngram(held_out.train, held_out.validation, size, held_out.num_events)
+    predicts: dict[str, Predict] = {
+        NETWORK: predict,
+        "majority": count_labels(held_out),
+        f"{ngram.order}-gram": ngram.predict,
+        "nearest prefix": fit_nearest(held_out.train, held_out.num_events, size),
+    }
+    guesses = {name: guess(held_out.test, one, size) for name, one in predicts.items()}
+    return [
+        measure_mean(RIGHT, guesses),
+        *measure_at_end(held_out, guesses),
+        measure_whole("macro F1", "mean over labels", "higher", guesses, measure_f1),
+        measure_mean(BRIER, guesses),
+        calibrate(guesses, None),
+        *measure_positions(guesses, AT_PLACE),
+    ]
+
+
+def measure_at_end(
+    held_out: HeldOutLabels, guesses: Mapping[str, Guesses]
+) -> list[Metric]:
+    """Measure the label of a case when all its events are known."""
+    if not held_out.of_case:
+        return []
+    lengths = held_out.test.lengths
+    chosen = {
+        name: one.choose(one.place == lengths[one.block >> 32])
+        for name, one in guesses.items()
+    }
+    figure = AT_PLACE._replace(name=f"{NAME} after the last event of a case")
+    return [measure_mean(figure, chosen)]
+
+
+def count_labels(held_out: HeldOutLabels) -> Predict:
+    """Expect every label as often as the training part has it."""
+    train, size = held_out.train, len(held_out.labels)
+    counts = np.bincount(train.targets[train.weights > 0], minlength=size)
+    shares = (counts + 1.0 / size) / (counts.sum() + 1.0)
+    return lambda sequences: np.broadcast_to(shares, (*sequences.shape[:2], size))
