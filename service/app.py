@@ -152,6 +152,8 @@ def open_repository(settings: Settings, catalog: Catalog, state: Path) -> Reposi
         max_versions=settings.versions,
         state=state,
         generation=name_generation(),
+        follows_labels=bool(settings.watch_seconds),
+        count_labels=metrics.count_labels,
     )
 
 

@@ -40,6 +40,11 @@ class Services:
             UnknownLabel: It has no such version label.
         """
         if label is not None:
-            self.catalog.versions(name)  # only a served model has a folder to look into
-            version = find_version(Path(self.settings.models), name, label)
+            version = self._find_labelled(name, label)
         return self.catalog.find(name, version)
+
+    def _find_labelled(self, name: str, label: str) -> int:
+        self.catalog.versions(name)  # only a served model has a folder to look into
+        if self.repository is not None and self.repository.follows_labels:
+            return self.repository.find_labelled(name, label)
+        return find_version(Path(self.settings.models), name, label)

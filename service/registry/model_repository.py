@@ -11,12 +11,13 @@ import contextlib
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
 from service.common.loop import offload
 from service.errors import ModelNotFound, ModelNotLoaded
+from service.registry.adoption import Adoption
 from service.registry.artifact import ArtifactError, find_versions, list_versions
 from service.registry.catalog import Catalog, Model
 from service.registry.shared_choices import (
@@ -24,8 +25,10 @@ from service.registry.shared_choices import (
     UNLOADED,
     Choice,
     Choices,
+    Labels,
     SharedChoices,
 )
+from service.registry.version_labels import choose_version
 
 log = logging.getLogger(__name__)
 
@@ -33,10 +36,6 @@ log = logging.getLogger(__name__)
 RETRY_SECONDS = 5.0
 # Services that share one state; a worker of each follows what its start chose.
 MAX_GENERATIONS = 8
-
-
-# The files of a version: name, size, and time of the last change.
-Look = frozenset[tuple[str, int, int]]
 
 
 class Listed(NamedTuple):
@@ -59,6 +58,8 @@ class Repository:
         state: Folder the workers share; None for one process.
         generation: Names the start of the service. The first worker of another one
             chooses the newest versions; those after it follow its choice.
+        follows_labels: Whether a watch adopts version labels for all workers.
+        count_labels: Counts labels of a model that were adopted, or refused.
         clock: Returns seconds that only grow.
     """
 
@@ -71,12 +72,15 @@ class Repository:
         max_versions: int = 1,
         state: Path | None = None,
         generation: str = "",
+        follows_labels: bool = False,
+        count_labels: Callable[[str, bool], None] = lambda name, is_good: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._catalog = catalog
         self._models = models
         self._load = load
         self._max_versions = max_versions
+        self.follows_labels = follows_labels
         self._clock = clock
         self._lock = threading.RLock()
         self._chosen: dict[str, Choice] = {}
@@ -84,8 +88,7 @@ class Repository:
         self._pending: dict[str, float] = {}
         self._failures: dict[str, dict[int, str]] = {}
         self._traced: set[Path] = set()
-        # Versions that were published and could not be loaded, as they were then.
-        self._refused: dict[Path, Look] = {}
+        self._adoption = Adoption(self, catalog, count_labels)
         self._seen = (0, 0)
         self._shared = None if state is None else SharedChoices(state, models)
         if self._shared is not None:
@@ -93,10 +96,12 @@ class Repository:
 
     def _start(self, shared: SharedChoices, generation: str) -> None:
         """Choose if this is the first worker, and serve what is chosen."""
+        is_first = False
         try:
             with shared.lock():
                 choices = shared.read()
-                if generation not in choices.generations:
+                is_first = generation not in choices.generations
+                if is_first:
                     choices = self._choose_all(choices, generation)
                     shared.write(choices)
         except OSError as error:
@@ -106,6 +111,9 @@ class Repository:
         self._note(choices)
         self._catalog.watch = self.reconcile
         self.reconcile()
+        if is_first and self.follows_labels:
+            with contextlib.suppress(OSError):  # no room for a lock; the watch follows
+                self.adopt_newer()
 
     def _choose_all(self, before: Choices, generation: str) -> Choices:
         """Choose the newest versions of every model that is not unloaded."""
@@ -124,14 +132,17 @@ class Repository:
         One that was chosen earlier stays chosen: other processes may serve it.
         """
         name = paths[0].parent.name
-        good, failures = self._open_newest(name, [int(path.name) for path in paths])
+        labelled = earlier.labels.versions.values()
+        versions = [int(path.name) for path in paths]
+        good, failures = self.open_newest(name, versions, labelled)
         for version, reason in failures.items():
             log.error("skipped %s version %d: %s", name, version, reason)
         self._catalog.replace(name, good.values())
         kept = {v: failures.pop(v) for v in earlier.versions if v in failures}
         self._failures[name] = kept or ({} if good else failures)  # tried again
         versions = sorted([*good, *kept], reverse=True)
-        return Choice(LOADED, earlier.number + 1, versions, failures)
+        number = earlier.number + 1
+        return Choice(LOADED, number, versions, failures, earlier.labels)
 
     def _load_checked(self, path: Path) -> Model:
         """Load a version; whatever goes wrong is the version's fault.
@@ -187,7 +198,8 @@ class Repository:
             return
         choice = self._chosen[name]
         versions = [] if choice.state == UNLOADED else self._name_versions(name, choice)
-        served, failures = self._open_newest(name, versions)
+        labelled = choice.labels.versions.values()
+        served, failures = self.open_newest(name, versions, labelled)
         if served or choice.state == UNLOADED:
             self._catalog.replace(name, served.values())
         if failures != self._failures.get(name, {}):  # logged once
@@ -207,24 +219,30 @@ class Repository:
         """
         if choice.versions or choice.failures:
             return choice.versions or sorted(choice.failures, reverse=True)
-        newest = self._find_versions(name)[: self._max_versions]
+        newest = self.find_versions(name)[: self._max_versions]
         return [int(path.name) for path in newest]
 
-    def _open_newest(
-        self, name: str, versions: list[int]
+    def open_newest(
+        self,
+        name: str,
+        versions: list[int],
+        labelled: Collection[int] = (),
+        ready: Mapping[int, Model] | None = None,
     ) -> tuple[dict[int, Model], dict[int, str]]:
         """Open as many versions as may be served, and say why others cannot be.
 
         Args:
             name: Of the model.
             versions: The newest first.
+            labelled: Those of them that are served beyond the newest.
+            ready: Versions that were opened before.
         """
-        loaded = self._catalog.loaded(name)
+        loaded = {**self._catalog.loaded(name), **(ready or {})}
         opened: dict[int, Model] = {}
         failures: dict[int, str] = {}
         for version in versions:
-            if len(opened) == self._max_versions:
-                break
+            if len(opened) >= self._max_versions and version not in labelled:
+                continue
             try:
                 opened[version] = loaded.get(version) or self._open(name, version)
             except ArtifactError as error:
@@ -247,7 +265,7 @@ class Repository:
         """
         self.reconcile(name)
         with self._lock:
-            paths = self._find_versions(name)[: self._max_versions]
+            paths = self._choose_paths(name)
             if not paths:
                 raise no_such_model(name)
             loaded = self._catalog.loaded(name)
@@ -260,8 +278,15 @@ class Repository:
                 }
             except ArtifactError as error:
                 raise ModelNotLoaded(f"failed to load {name[:80]!r}: {error}") from None
-            self._share(name, LOADED, list(models))
+            self.share(name, LOADED, list(models))
             self._catalog.replace(name, models.values())
+
+    def _choose_paths(self, name: str) -> list[Path]:
+        """List the newest versions of a model, and those that have labels."""
+        paths = self.find_versions(name)
+        labelled = self.find_choice(name).labels.versions.values()
+        newest, older = paths[: self._max_versions], paths[self._max_versions :]
+        return newest + [path for path in older if int(path.name) in labelled]
 
     def adopt_newer(self) -> None:
         """Serve versions that were published since the last choice, in all workers.
@@ -278,33 +303,26 @@ class Repository:
             for name in self._list_names():
                 try:
                     with self._lock:
-                        self._adopt_newer(name)
+                        self._adoption.adopt(name, self._models / name)
                 except ModelNotLoaded as error:  # the choice cannot be stored
                     log.error("%s", error)
 
-    def _adopt_newer(self, name: str) -> None:
-        chosen = self._chosen.get(name, Choice(LOADED, 0))
-        paths = {int(path.name): path for path in self._find_versions(name)}
-        newest = max(chosen.versions, default=0)
-        looks = {v: describe_files(path) for v, path in paths.items() if v > newest}
-        changed = any(self._refused.get(paths[v]) != look for v, look in looks.items())
-        if chosen.state == UNLOADED or not changed:
-            return
-        served = self._catalog.loaded(name)
-        wanted = sorted({*looks, *served, *chosen.versions}, reverse=True)
-        good, failures = self._open_newest(name, wanted)
-        for version in looks.keys() & failures.keys():
-            self._refused[paths[version]] = looks[version]
-            log.error("refused %s version %d: %s", name, version, failures[version])
-        # One that was chosen stays chosen: other processes may serve it.
-        kept = [v for v in chosen.versions if failures.pop(v, None)]
-        versions = sorted({*good, *kept}, reverse=True)
-        if (versions, failures) == (chosen.versions, chosen.failures):
-            return
-        self._share(name, LOADED, versions, failures)
-        if good:
-            self._catalog.replace(name, good.values())
-            log.info("serves %s in versions %s", name, sorted(good))
+    def find_choice(self, name: str) -> Choice:
+        """Return what this process knows to be chosen of a model."""
+        return self._chosen.get(name, Choice(LOADED, 0))
+
+    def labels(self, name: str) -> Labels:
+        """Return the labels that were adopted of a model, and why others were not."""
+        self.reconcile(name)
+        return self.find_choice(name).labels
+
+    def find_labelled(self, name: str, label: str) -> int:
+        """Find the version that an adopted label stands for.
+
+        Raises:
+            UnknownLabel: The model has no such label.
+        """
+        return choose_version(self.labels(name).versions, name, label)
 
     def unload(self, name: str) -> None:
         """Stop serving a model, in all workers, until it is loaded again.
@@ -314,23 +332,26 @@ class Repository:
             ModelNotLoaded: The choice cannot be stored; the model is still served.
         """
         self.reconcile(name)
-        if not self._catalog.loaded(name) and not self._find_versions(name):
+        if not self._catalog.loaded(name) and not self.find_versions(name):
             raise no_such_model(name)
         with self._lock:
-            self._share(name, UNLOADED, [])
+            self.share(name, UNLOADED, [])
             self._catalog.replace(name, [])
 
-    def _share(
+    def share(
         self,
         name: str,
         state: str,
         versions: list[int],
         failures: dict[int, str] | None = None,
+        labels: Labels | None = None,
     ) -> None:
         """Store a choice for all workers, and for those that start later."""
         if self._shared is not None:
             try:
-                choice = offload(self._shared.add, name, state, versions, failures)
+                choice = offload(
+                    self._shared.add, name, state, versions, failures, labels
+                )
             except OSError as error:
                 raise ModelNotLoaded(
                     f"{name[:80]!r} cannot be {state}: the choice cannot be stored "
@@ -341,7 +362,7 @@ class Repository:
                 self._pending.pop(name, None)
         self._failures.pop(name, None)
 
-    def _find_versions(self, name: str) -> list[Path]:
+    def find_versions(self, name: str) -> list[Path]:
         """List a model's folders, the newest version first."""
         if name not in self._list_names():  # no way out of the folder
             return []
@@ -368,7 +389,7 @@ class Repository:
         listed = []
         for name in sorted({*served, *self._list_names()}):
             ready = served.get(name, [])
-            known = {int(path.name) for path in self._find_versions(name)}
+            known = {int(path.name) for path in self.find_versions(name)}
             failures = self.failures(name)
             for version in sorted({*ready, *known, *failures}):
                 is_ready = version in ready
@@ -376,16 +397,6 @@ class Repository:
                 reason = "" if is_ready else failures.get(version, reason)
                 listed.append(Listed(name, version, is_ready, reason))
         return listed
-
-
-def describe_files(folder: Path) -> Look:
-    """Describe the files of a version, so that a repair is noticed."""
-    look = set()
-    for path in folder.rglob("*"):
-        with contextlib.suppress(OSError):  # it is being copied, or removed
-            status = path.stat()
-            look.add((str(path), status.st_size, status.st_mtime_ns))
-    return frozenset(look)
 
 
 def no_such_model(name: str) -> ModelNotFound:

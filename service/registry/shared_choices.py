@@ -29,6 +29,18 @@ NAME_BYTES = 8
 log = logging.getLogger(__name__)
 
 
+class Labels(msgspec.Struct, array_like=True, frozen=True):
+    """Version labels of a model.
+
+    Attributes:
+        versions: The version that each stands for.
+        failure: Why a later labels file was refused; empty for none.
+    """
+
+    versions: dict[str, int] = {}
+    failure: str = ""
+
+
 class Choice(msgspec.Struct, array_like=True, frozen=True):
     """What was chosen of a model.
 
@@ -37,12 +49,14 @@ class Choice(msgspec.Struct, array_like=True, frozen=True):
         number: How often it was chosen; a change of it is to be followed.
         versions: The versions to serve. A record of an earlier release has none.
         failures: Why a newer version could not be chosen, by version.
+        labels: Its version labels, where a watch adopts them.
     """
 
     state: str
     number: int
     versions: list[int] = []
     failures: dict[int, str] = {}
+    labels: Labels = Labels()
 
 
 class Choices(msgspec.Struct, frozen=True):
@@ -107,8 +121,9 @@ class SharedChoices:
         state: str,
         versions: list[int],
         failures: dict[int, str] | None = None,
+        labels: Labels | None = None,
     ) -> Choice:
-        """Choose versions of a model, and let all know.
+        """Choose versions of a model, and let all know; None keeps its labels.
 
         Raises:
             OSError: There is no room for it.
@@ -116,7 +131,9 @@ class SharedChoices:
         with self.lock():
             choices = self.read()
             before = choices.models.get(name, Choice("", 0))
-            choice = Choice(state, before.number + 1, versions, failures or {})
+            number = before.number + 1
+            labels = before.labels if labels is None else labels
+            choice = Choice(state, number, versions, failures or {}, labels)
             models = {**choices.models, name: choice}
             self.write(Choices(choices.generations, models))
         return choice

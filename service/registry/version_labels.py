@@ -1,12 +1,14 @@
 """Version labels: names such as `stable` for versions, in a file next to them.
 
-`<models>/<model>/labels.json` holds `{"stable": 1, "canary": 2}`; it is read at every
-look, so that moving a label needs no restart. Knows not which versions are served.
+`<models>/<model>/labels.json` contains `{"stable": 1, "canary": 2}`. Without a watch it
+is read at every look, so that moving a label needs no restart; with one, the repository
+adopts it for all workers. Does not know which versions are served.
 """
 
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
@@ -31,12 +33,20 @@ def find_version(models: Path, model: str, label: str) -> int:
     Raises:
         UnknownLabel: The model has no such label, or its file cannot be read.
     """
-    labels = read_labels(models / model / FILE)
+    return choose_version(read_labels(models / model / FILE), model, label)
+
+
+def choose_version(labels: Mapping[str, int], model: str, label: str) -> int:
+    """Return the version a label stands for.
+
+    Raises:
+        UnknownLabel: None of the model's labels is this one.
+    """
     if label not in labels:
         known = ", ".join(sorted(labels)) or "none"
         raise UnknownLabel(
-            f"model {model!r} has no version label {label[:80]!r}; its labels are: "
-            f"{known}. They are set in {FILE} next to its versions.",
+            f"model {model[:80]!r} has no version label {label[:80]!r}; its labels "
+            f"are: {known}. They are set in {FILE} next to its versions.",
             error=f"Unrecognized servable version label: {label[:80]}",
         )
     return labels[label]
@@ -51,23 +61,34 @@ def read_labels(file: Path) -> dict[str, int]:
         UnknownLabel: It cannot be read, and never could be.
     """
     try:
-        labels = _good[file] = DECODER.decode(file.read_bytes())
-        _bad.discard(file)
-    except FileNotFoundError:
-        _good.pop(file, None)
-        return {}
-    except (OSError, msgspec.MsgspecError, RecursionError) as error:
-        reason = (
-            f"the labels of {file.parent.name!r} cannot be read: {error}. Expected "
-            f'{FILE} to contain versions by label, such as {{"stable": 1}}.'
-        )
+        labels = decode_labels(file)
+    except UnknownLabel as error:
         if file not in _bad:  # logged once
-            log.error("%s", reason)
+            log.error("%s", error)
             _bad.add(file)
         if file not in _good:
-            raise UnknownLabel(reason) from error
+            raise
         return _good[file]
+    _bad.discard(file)
+    _good[file] = labels
     return labels
+
+
+def decode_labels(file: Path) -> dict[str, int]:
+    """Decode a file of labels; an absent file sets no labels.
+
+    Raises:
+        UnknownLabel: It cannot be read.
+    """
+    try:
+        return DECODER.decode(file.read_bytes())
+    except FileNotFoundError:
+        return {}
+    except (OSError, msgspec.MsgspecError, RecursionError) as error:
+        raise UnknownLabel(
+            f"the labels of {file.parent.name!r} cannot be read: {error}. Expected "
+            f'{FILE} to contain versions by label, such as {{"stable": 1}}.'
+        ) from error
 
 
 _good: dict[Path, dict[str, int]] = {}

@@ -68,6 +68,11 @@ VERSION_LOADS = Counter(
     "Versions of models that a worker loaded, or refused to.",
     ("model", "outcome"),
 )
+LABEL_CHANGES = Counter(
+    "carryover_label_changes",
+    "Changed labels of versions that the watch adopted, or refused.",
+    ("model", "outcome"),
+)
 QUEUED_ROWS = Gauge(
     "carryover_queued_rows",
     "Rows that wait or are under way.",
@@ -136,6 +141,12 @@ def find_call_tally(model: str, signature: str) -> CallTally:
 def count_load(model: str, is_good: bool) -> None:
     """Count a version that was loaded, or refused."""
     VERSION_LOADS.labels(model, "loaded" if is_good else "refused").inc()
+    _debouncer.trigger()
+
+
+def count_labels(model: str, is_good: bool) -> None:
+    """Count changed version labels that were adopted, or refused."""
+    LABEL_CHANGES.labels(model, "adopted" if is_good else "refused").inc()
     _debouncer.trigger()
 
 

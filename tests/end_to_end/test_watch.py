@@ -101,3 +101,33 @@ def test_broken_version_is_refused_and_reported(service):
         return any(line.startswith(name) for line in text.splitlines())
 
     wait_until(counted)
+
+
+def test_labels_are_noticed_by_every_worker_and_damaged_ones_refused(service):
+    server, models = service
+    file = models / "label" / "labels.json"
+
+    def resolve(label):
+        # A connection each: any worker may answer.
+        answers = [
+            requests.get(f"{server.url}/v1/models/label/labels/{label}", timeout=60)
+            for _ in range(10)
+        ]
+        return {
+            (a.status_code, str(a.json().get("model_version_status"))) for a in answers
+        }
+
+    def described():
+        return requests.get(f"{server.url}/v1/models/label", timeout=60).json()
+
+    file.write_text('{"stable": 1}')
+    wait_until(lambda: described().get("labels") == {"stable": 1})
+    [(status, versions)] = resolve("stable")
+    assert status == 200
+    assert "'version': '1'" in versions
+
+    file.write_text('{"stable": 99}')
+    wait_until(lambda: "99" in described().get("labels_refused", ""))
+
+    assert resolve("stable") == {(200, versions)}
+    assert "The labels of before stay" in server.read_log()

@@ -18,7 +18,13 @@ class Worker:
     """A process of the service: a catalog of its own, and the state all share."""
 
     def __init__(
-        self, models, state, generation="first", clock=lambda: 0.0, max_versions=2
+        self,
+        models,
+        state,
+        generation="first",
+        clock=lambda: 0.0,
+        max_versions=2,
+        **more,
     ):
         self.loads = 0
         self.catalog = Catalog([])
@@ -30,6 +36,7 @@ class Worker:
             state=state,
             generation=generation,
             clock=clock,
+            **more,
         )
 
     def load(self, path):

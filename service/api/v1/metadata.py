@@ -40,11 +40,16 @@ class VersionStatus(msgspec.Struct):
 
 
 class ModelStatus(msgspec.Struct):
-    """A served model: KServe's `name` and `ready`, TensorFlow Serving's versions."""
+    """A served model: KServe's `name` and `ready`, TensorFlow Serving's versions.
+
+    Its labels and why a later labels file was refused, where a watch adopts them.
+    """
 
     name: str
     ready: bool
     model_version_status: list[VersionStatus]
+    labels: dict[str, int] | msgspec.UnsetType = msgspec.UNSET
+    labels_refused: str | msgspec.UnsetType = msgspec.UNSET
 
 
 class ModelList(msgspec.Struct):

@@ -1,0 +1,180 @@
+"""The watch's adoption of what the folder of a model offers: versions, and labels.
+
+A version is checked and loaded before it is chosen for all workers. Labels are adopted
+whole, once each of them stands for a version that can be served; else the old ones
+stay. What was refused is tried again when its files change.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from collections.abc import Callable, Collection, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from service.errors import UnknownLabel
+from service.registry.catalog import Catalog, Model
+from service.registry.shared_choices import LOADED, UNLOADED, Choice, Labels
+from service.registry.version_labels import FILE, decode_labels
+
+if TYPE_CHECKING:
+    from service.registry.model_repository import Repository
+
+log = logging.getLogger(__name__)
+
+# The files of a version: name, size, and time of the last change.
+Look = frozenset[tuple[str, int, int]]
+
+
+class Offer(NamedTuple):
+    """What is new in the folder of a model.
+
+    Attributes:
+        looks: Versions beyond the newest chosen one, as their files are now.
+        labels: What its labels file says, and why it cannot be read.
+    """
+
+    looks: Mapping[int, Look]
+    labels: Labels
+
+
+class Adoption:
+    """Adopts what is new, for all workers.
+
+    Args:
+        repository: Opens versions, and stores what is chosen.
+        catalog: What is served by this process.
+        count_labels: Counts labels of a model that were adopted, or refused.
+    """
+
+    def __init__(
+        self,
+        repository: Repository,
+        catalog: Catalog,
+        count_labels: Callable[[str, bool], None],
+    ) -> None:
+        self._repository = repository
+        self._catalog = catalog
+        self._count_labels = count_labels
+        # Versions that could not be loaded, and labels files that were read.
+        self._refused: dict[Path, Look] = {}
+        self._tried: dict[str, tuple[Labels, list[Look]]] = {}
+
+    def adopt(self, name: str, folder: Path) -> None:
+        """Serve what is new of a model that is not unloaded.
+
+        Raises:
+            ModelNotLoaded: The choice cannot be stored; what is served stays.
+        """
+        chosen = self._repository.find_choice(name)
+        paths = {int(path.name): path for path in self._repository.find_versions(name)}
+        offer = self._find_offer(name, paths, chosen, folder)
+        if chosen.state == UNLOADED or offer is None:
+            return
+        labels, ready, failed = self._try_labels(name, offer.labels, chosen)
+        served = self._catalog.loaded(name)
+        wanted = {*offer.looks, *served, *chosen.versions, *ready}
+        good, failures = self._repository.open_newest(
+            name,
+            sorted(wanted - failed.keys(), reverse=True),
+            labels.versions.values(),
+            ready,
+        )
+        failures |= {v: failed[v] for v in wanted & failed.keys()}
+        for version in offer.looks.keys() & failures.keys():
+            self._refused[paths[version]] = offer.looks[version]
+            log.error("refused %s version %d: %s", name, version, failures[version])
+        # One that was chosen stays chosen: other processes may serve it.
+        kept = [v for v in chosen.versions if failures.pop(v, None)]
+        adopted = sorted({*good, *kept}, reverse=True), failures, labels
+        if adopted == (chosen.versions, chosen.failures, chosen.labels):
+            return
+        self._repository.share(name, LOADED, *adopted)
+        if good:
+            self._catalog.replace(name, good.values())
+            log.info("serves %s in versions %s", name, sorted(good))
+        self._report_labels(name, labels, chosen.labels)
+
+    def _find_offer(
+        self, name: str, paths: Mapping[int, Path], chosen: Choice, folder: Path
+    ) -> Offer | None:
+        """Return what is new in a model's folder, or None for nothing."""
+        newest = max(chosen.versions, default=0)
+        labels = read_offered(folder)
+        newer = {v: path for v, path in paths.items() if v > newest}
+        looks = {version: describe_files(path) for version, path in newer.items()}
+        older = (paths.keys() & labels.versions.values()) - {*chosen.versions, *newer}
+        tried = labels, [describe_files(paths[version]) for version in sorted(older)]
+        is_changed = labels != chosen.labels and tried != self._tried.get(name)
+        if not is_changed and all(
+            self._refused.get(newer[version]) == look for version, look in looks.items()
+        ):
+            return None
+        self._tried[name] = tried
+        return Offer(looks, labels)
+
+    def _try_labels(
+        self, name: str, offered: Labels, chosen: Choice
+    ) -> tuple[Labels, dict[int, Model], dict[int, str]]:
+        """Open the versions that labels stand for; take the labels, or keep the old.
+
+        Returns:
+            The labels, the versions that were opened, and why others cannot be.
+        """
+        if not self._repository.follows_labels:
+            return chosen.labels, {}, {}
+        versions = {*offered.versions.values(), *chosen.labels.versions.values()}
+        ready, failed = self._repository.open_newest(name, sorted(versions), versions)
+        return settle_labels(name, offered, chosen.labels, ready), ready, failed
+
+    def _report_labels(self, name: str, labels: Labels, before: Labels) -> None:
+        """Log and count a change of labels, or its refusal."""
+        if labels == before:
+            return
+        if labels.failure:
+            log.error("%s The labels of before stay.", labels.failure)
+        else:
+            log.info("labels of %s are %s", name, labels.versions)
+        self._count_labels(name, not labels.failure)
+
+
+def read_offered(folder: Path) -> Labels:
+    """Read the labels file of a model, or why it cannot be read."""
+    try:
+        return Labels(decode_labels(folder / FILE))
+    except UnknownLabel as error:
+        return Labels({}, str(error))
+
+
+def settle_labels(
+    name: str, offered: Labels, chosen: Labels, served: Collection[int]
+) -> Labels:
+    """Take the offered labels whole, or keep the chosen ones and say why.
+
+    Args:
+        name: The model.
+        offered: What its labels file says.
+        chosen: Those that are chosen.
+        served: Versions that can be served.
+    """
+    if offered.failure:
+        return Labels(chosen.versions, offered.failure)
+    for label, version in offered.versions.items():
+        if version not in served:
+            reason = (
+                f"label {label[:80]!r} of {name!r} is version {version}; expected a "
+                f"version that can be served. Publish it, or set another in {FILE}."
+            )
+            return Labels(chosen.versions, reason)
+    return offered
+
+
+def describe_files(folder: Path) -> Look:
+    """Describe the files of a version, so that a repair is noticed."""
+    look = set()
+    for path in folder.rglob("*"):
+        with contextlib.suppress(OSError):  # it is being copied, or removed
+            status = path.stat()
+            look.add((str(path), status.st_size, status.st_mtime_ns))
+    return frozenset(look)
