@@ -35,17 +35,18 @@ def exported(tmp_path_factory, worker_id):
 
 
 @pytest.fixture(scope="session")
-def servers(exported, tmp_path_factory):
-    """Start a service of the small random models on a runtime, once for all files."""
+def servers(tmp_path_factory):
+    """Start a service of a folder of models on a runtime, once for all files."""
     running = {}
 
-    def find(runtime):
-        if runtime not in running:
+    def find(models, runtime):
+        key = models, runtime
+        if key not in running:
             home = tmp_path_factory.mktemp("server")
-            running[runtime] = Server(exported[0], home, runtime=runtime)
-        if not running[runtime].is_running():
-            running[runtime].start()
-        return running[runtime]
+            running[key] = Server(models, home, runtime=runtime)
+        if not running[key].is_running():
+            running[key].start()
+        return running[key]
 
     yield find
     for server in running.values():
@@ -53,9 +54,9 @@ def servers(exported, tmp_path_factory):
 
 
 @pytest.fixture(scope="session", params=RUNTIMES)
-def server(request, servers):
+def server(request, servers, exported):
     """A service with two workers and the small random models, on either runtime."""
-    return servers(request.param)
+    return servers(exported[0], request.param)
 
 
 @pytest.fixture(scope="session")
@@ -80,8 +81,6 @@ def bundled():
 
 
 @pytest.fixture(scope="session", params=RUNTIMES)
-def bundled_server(request, bundled, tmp_path_factory):
+def bundled_server(request, servers, bundled):
     """A service with two workers and the trained bundled models, on either runtime."""
-    home = tmp_path_factory.mktemp("bundled")
-    with Server(bundled, home, runtime=request.param) as running:
-        yield running
+    return servers(bundled, request.param)
