@@ -5,8 +5,10 @@ An input schema is one of
     {"kind": "event", "vocabulary": ["bear", "fox", ...], "unknown": "[unknown]"}
     {"kind": "record", "fields": [
         {"name": "time", "type": "time", "features": ["time_of_day", ...]},
-        {"name": "value", "type": "number", "mean": 15000.0, "std": 7000.0},
-        {"name": "weather", "type": "category", "vocabulary": ["rain", "sun"]}]}
+        {"name": "value", "type": "number", "mean": 15000.0, "std": 7000.0,
+         "optional": true},
+        {"name": "weather", "type": "category", "vocabulary": ["rain", "sun", "?"],
+         "unknown": "?"}]}
 
 An event is an index into the vocabulary: sequences are int32 of shape
 (batch, timesteps). A record takes one column per number, one per category (its index,
@@ -17,13 +19,16 @@ An output schema is one of
 
     {"kind": "label", "name": "probabilities", "labels": [...]}
     {"kind": "sequence_label", "name": "probabilities", "labels": [...]}
-    {"kind": "next_event", "name": "probabilities", "labels": [...], "end": "[end]"}
+    {"kind": "next_event", "name": "probabilities", "labels": [...], "end": "[end]",
+     "event": "activity"}
     {"kind": "forecast", "name": "forecast", "field": "value", "horizon": 5,
      "quantiles": [0.1, 0.5, 0.9]}
 
-where `features`, `quantiles`, `unknown` and `end` may be left out. `unknown` is the
-name in the vocabulary that stands for any name not in it; `end` is the label, and no
-event, that says that nothing follows.
+where `features`, `quantiles`, `unknown`, `optional`, `end` and `event` may be left out.
+`unknown` is the name in the vocabulary that stands for any name not in it; a number
+that is `optional` may be missing, which is NaN in its column; `end` is the label, and
+no event, that says that nothing follows; `event` is the field of a record, its first,
+that is to be predicted.
 
 Models built elsewhere (`models.wrapping`) also take
 
@@ -104,6 +109,10 @@ def check_inputs(inputs: Schema) -> None:
         require_one_of(f"the type of {where}", field["type"], COLUMNS)
         if field["type"] == "category":
             check_names(f"vocabulary of {where}", field["vocabulary"])
+            if "unknown" in field:
+                require_one_of(
+                    f"unknown of {where}", field["unknown"], field["vocabulary"]
+                )
         if field["type"] == "time":
             features = field.get("features", DEFAULT_TIME_FEATURES)
             check_names(f"features of {where}", features)
@@ -127,14 +136,24 @@ def check_outputs(inputs: Schema, outputs: Schema) -> None:
     if kind == "next_event":
         if "end" in outputs:
             require_one_of("end", outputs["end"], outputs["labels"])
-        events = list(inputs.get("vocabulary", ()))
+        events = list(find_events(inputs, outputs))
         if not events or list(outputs["labels"][: len(events)]) != events:
             raise ValueError(
                 f"next_event has labels {brief(outputs['labels'])} for inputs of kind "
-                f"{inputs['kind']!r}; expected plain events and labels that begin "
-                f"with their vocabulary, {brief(events)}. For anything else use kind "
-                "'label' and give what comes next as the target."
+                f"{inputs['kind']!r}; expected plain events, or records with the "
+                f"field `event` first, and labels that begin with their vocabulary, "
+                f"{brief(events)}. For anything else use kind 'label' and give what "
+                "comes next as the target."
             )
+
+
+def find_events(inputs: Schema, outputs: Schema) -> Sequence[str]:
+    """Find the vocabulary of what is to be predicted; empty where it has none."""
+    if inputs["kind"] != "record":
+        return tuple(inputs.get("vocabulary", ()))
+    first = inputs["fields"][0]
+    is_event = first["name"] == outputs.get("event")
+    return tuple(first.get("vocabulary", ())) if is_event else ()
 
 
 def check_quantiles(quantiles: Sequence[float] | None) -> None:

@@ -12,13 +12,12 @@ from typing import Any
 import keras
 from keras import ops
 
+from models.features import LARGEST
 from models.gates import Tensor
 from models.refusals import refuse_join
 from models.stream import Stream
 from models.timesteps import Unmasked, find_tensors, is_tensor
 
-# The largest float32. Programs have the comparison with it, and NaN fails it.
-LARGEST = 3.4028234663852886e38
 # Operations that repeat a value along an axis of timesteps.
 REPEATS = ("RepeatVector", "Repeat", "Tile", "BroadcastTo")
 

@@ -176,9 +176,10 @@ def add_surprise(
     """
     before = stream.remember("expected", (probabilities.shape[-1],))
     expected = ops.concatenate([before[:, None], probabilities], axis=1)
+    events = sequence if len(sequence.shape) == 2 else sequence[..., 0]
     # One more timestep than the sequence: the last is for the event after it.
     arrived = ops.take_along_axis(
-        expected[:, :-1], ops.cast(sequence, "int32")[..., None], axis=-1
+        expected[:, :-1], ops.cast(events, "int32")[..., None], axis=-1
     )[..., 0]  # (batch, timesteps)
     begun = ops.any(expected[:, :-1] > 0, axis=-1)
     surprise = -ops.log(ops.maximum(arrived, SMALLEST_PROBABILITY))

@@ -38,7 +38,9 @@ def write_event(inputs: Mapping[str, Any], encoded: Any) -> Any:
     if inputs["kind"] == "event":
         return inputs["vocabulary"][encoded]
     columns = iter(encoded)
-    return {field["name"]: write_field(field, columns) for field in inputs["fields"]}
+    record = {f["name"]: write_field(f, columns) for f in inputs["fields"]}
+    # Left out, or JSON has no word for it.
+    return {name: value for name, value in record.items() if value == value}
 
 
 def write_field(field: Mapping[str, Any], columns: Iterator[float]) -> Any:

@@ -8,6 +8,9 @@ import numpy as np
 
 from models.schemas import Schema, count_columns, num_columns
 
+# Share of the numbers that are missing, where they may be.
+MISSING = 0.2
+
 
 def random_sequence(
     inputs: Schema, batch: int, length: int, rng: np.random.Generator
@@ -36,6 +39,8 @@ def fill_field(columns: Any, field: Schema, rng: np.random.Generator) -> None:
     shape = columns.shape[:2]
     if field["type"] == "number":
         columns[...] = columns * field["std"] + field["mean"]
+        if field.get("optional"):
+            columns[rng.random(columns.shape) < MISSING] = np.nan
     elif field["type"] in ("category", "index"):
         size = field.get("size") or len(field["vocabulary"])
         columns[..., 0] = rng.integers(0, size, shape)

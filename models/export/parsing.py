@@ -27,8 +27,10 @@ TIME_FORM = r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d{1,6})?)?"
 
 def build_tables(inputs: Schema) -> Tables:
     """Build the table of every vocabulary, by the name of its tensor."""
+    fields = inputs.get("fields", [{"name": "sequence", **inputs}])
+    unknown = {field["name"]: field.get("unknown") for field in fields}
     return {
-        name: build_table(names, inputs.get("unknown"))
+        name: build_table(names, unknown[name])
         for name, names in vocabularies(inputs).items()
     }
 
@@ -109,9 +111,17 @@ def parse_records(
         elif field["type"] == "index":
             columns.append(parse_index(tensor, field))
         else:
-            columns.append(check_finite(tensor, name))
+            columns.append(check_number(tensor, field))
     sequence = tf.stack(columns, axis=-1)
     return sequence, tf.fill(tf.shape(sequence)[:1], tf.shape(sequence)[1])
+
+
+def check_number(numbers: Tensor, field: Schema) -> Tensor:
+    """Return a field's numbers; NaN is a missing one, where one may be."""
+    if not field.get("optional"):
+        return check_finite(numbers, field["name"])
+    wrong = f"a number of {field['name']} {NO_NUMBER}"
+    return require(~tf.math.is_inf(numbers), numbers, wrong, numbers)
 
 
 def check_finite(numbers: Tensor, name: str) -> Tensor:

@@ -84,6 +84,13 @@ def check_labels_are_events(model: Model) -> None:
     Raises:
         CannotForecast: Its labels are not the events, in their order.
     """
+    if model.manifest.input["kind"] == "record":
+        raise CannotForecast(
+            f"{model.manifest.name} takes records and expects the next "
+            f"{model.manifest.output.get('event')} alone, so that there is no whole "
+            "record to feed back. Train on the events without further fields.",
+            task=model.manifest.task,
+        )
     vocabulary = model.manifest.input.get("vocabulary")
     end = model.manifest.output.get("end")
     labels = [label for label in model.manifest.labels or [] if label != end]

@@ -52,13 +52,15 @@ class NumberField(msgspec.Struct, tag="number", tag_field="type"):
     name: Name
     mean: float = 0.0
     std: Deviation = 1.0
+    optional: bool = False
 
 
 class CategoryField(msgspec.Struct, tag="category", tag_field="type"):
-    """A name of a record."""
+    """A name of a record; `unknown` is the one that stands for any other name."""
 
     name: Name
     vocabulary: Words
+    unknown: Name | None = None
 
 
 class IndexField(msgspec.Struct, tag="index", tag_field="type"):
@@ -114,6 +116,7 @@ def check_schemas(manifest: Manifest) -> None:
         for field in read.fields:
             if isinstance(field, CategoryField):
                 check_names(f"{field.name}.vocabulary", field.vocabulary)
+                check_member(f"{field.name}.unknown", field.unknown, field.vocabulary)
     elif isinstance(read, EventInput):
         check_names("input.vocabulary", read.vocabulary)
         check_member("input.unknown", read.unknown, read.vocabulary)

@@ -232,12 +232,9 @@ def test_hiding_leaves_events_alone_where_nothing_is_unknown(load):
     assert epoch.inputs is data.held_out.train.inputs
 
 
-@pytest.mark.parametrize(
-    "unused", [{"label": "time"}, {"numbers": ("time",)}, {"categories": ("time",)}]
-)
-def test_columns_that_would_not_be_looked_at_are_refused(load, unused):
-    with pytest.raises(ConfigError, match="learns from the events alone"):
-        load(short_cases(10), **unused)
+def test_label_that_would_not_be_learnt_is_refused(load):
+    with pytest.raises(ConfigError, match="'next event' does not learn it"):
+        load(short_cases(10), label="time")
 
 
 def test_missing_role_is_refused_with_what_shows_the_columns(load):

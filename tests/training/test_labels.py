@@ -182,5 +182,5 @@ def test_labels_that_teach_nothing_are_refused(load, label, options, sentence):
 def test_task_and_column_of_labels_belong_together(load):
     with pytest.raises(ConfigError, match=r"data.label is missing; .*training inspect"):
         load(cases(20), label="")
-    with pytest.raises(ConfigError, match="learns from the events alone"):
+    with pytest.raises(ConfigError, match="'next event' does not learn it"):
         load(cases(20), task="next event")

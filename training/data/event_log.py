@@ -39,8 +39,8 @@ class Roles:
         fold: The part of the data its case belongs to.
         time_format: How times are written where they are not ISO 8601, as strptime
             has it.
-        missing: What is done where a number is missing: `refuse`, or `previous`, the
-            last one of the case, and before there is one the mean of training.
+        missing: What is done where a number is missing: `refuse`, `previous`, the last
+            one of the case, and before there is one the mean of training, or `mean`.
         is_series: Whether a case has one row at a time, all on one clock.
     """
 

@@ -8,12 +8,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import numpy as np
 
+from models.schemas import TIME_FEATURES
 from training.data.dataset import Array, Dataset, Sequences
-from training.data.event_log import MISSING, EventLog, Roles, read_log, read_text
+from training.data.event_log import EventLog, Roles, read_log, read_text
+from training.data.fields import (
+    MISSING_NUMBERS,
+    EncodedEvents,
+    encode_events,
+    hide_names,
+)
 from training.data.files import find_file
 from training.data.heads import (
     Head,
@@ -25,9 +32,8 @@ from training.data.heads import (
 )
 from training.data.selection import select_cases
 from training.data.splits import SPLITS, SplitOptions, describe_parts, divide_log
-from training.data.vocabulary import Vocabulary, encode, fit_vocabulary, hide_rare
 from training.errors import ConfigError, DataError
-from training.sections import between, inside_or_count, one_of
+from training.sections import ONCE, between, each, inside_or_count, one_of
 
 # What is learnt, by its short name.
 ALIASES = {"next": "next event", "label": "label"}
@@ -49,7 +55,10 @@ class EventOptions:
     numbers: tuple[str, ...] = ()
     categories: tuple[str, ...] = ()
     time_format: str = ""
-    missing: Annotated[str, one_of(*MISSING)] = "refuse"
+    missing: Annotated[str, one_of(*MISSING_NUMBERS)] = "refuse"
+    time_features: Annotated[
+        tuple[str, ...] | None, each(one_of(*TIME_FEATURES)), ONCE
+    ] = None
     task: Annotated[str, one_of(*TASKS)] = "next event"
     end: bool = True
     unknown: bool = True
@@ -77,20 +86,20 @@ def load_events(options: EventOptions, seed: int) -> Dataset:
         read_events(options), options.min_events, options.cut_after, options.first_cases
     )
     split = divide_log(log, split_options(options, seed))
-    vocabulary = fit_vocabulary(
-        log.events,
+    encoded = encode_events(
+        log,
+        find_roles(options),
         split.train.rows(log.num_rows),
         min_count=options.min_count,
         unknown=options.unknown,
+        time_features=options.time_features,
     )
-    events = encode(vocabulary, log.events)
-    layouts = lay_out(split)
-    head = ask(options, log, events, layouts, vocabulary)
+    head = ask(options, log, encoded, lay_out(split))
     check_targets(head, options)
     return Dataset(
-        inputs=input_schema(vocabulary),
+        inputs=encoded.schema,
         outputs=head.schema,
-        draw_epoch=lambda rng: draw_epoch(head, vocabulary, options.window, rng),
+        draw_epoch=lambda rng: draw_epoch(head, encoded, options.window, rng),
         held_out=head.held_out,
         real=pick_real(head.held_out.train),
         facts={
@@ -98,7 +107,7 @@ def load_events(options: EventOptions, seed: int) -> Dataset:
             "fingerprint": log.fingerprint,
             "rows": log.num_rows,
             "cases": log.num_cases,
-            "vocabulary": len(vocabulary.names),
+            "vocabulary": len(encoded.vocabulary.names),
             **describe_parts(split, log.num_rows),
             **head.facts,
         },
@@ -106,16 +115,12 @@ def load_events(options: EventOptions, seed: int) -> Dataset:
 
 
 def ask(
-    options: EventOptions,
-    log: EventLog,
-    events: Array,
-    layouts: Layouts,
-    vocabulary: Vocabulary,
+    options: EventOptions, log: EventLog, encoded: EncodedEvents, layouts: Layouts
 ) -> Head:
     """Make what the task asks at every event."""
     if options.task == "label":
-        return ask_label(events, log, layouts, options.label, len(vocabulary.names))
-    return ask_next_event(events, events, layouts, vocabulary, options.end)
+        return ask_label(encoded, log, layouts, options.label)
+    return ask_next_event(encoded, layouts, end=options.end)
 
 
 def refuse_unused(options: EventOptions) -> None:
@@ -124,20 +129,21 @@ def refuse_unused(options: EventOptions) -> None:
     Raises:
         ConfigError: There is one.
     """
-    unused = ["numbers", "categories"]
-    if options.task != "label":
-        unused.append("label")
-    elif not options.label:
+    if options.task == "label" and not options.label:
         raise ConfigError(
             "data.label is missing; expected the column of what is to be learnt. "
             f"`python -m training inspect {options.file}` shows the columns."
         )
-    for role in unused:
-        if column := getattr(options, role):
-            raise ConfigError(
-                f"data.{role} is {column!r}; the task {options.task!r} learns from the "
-                "events alone. Leave it out."
-            )
+    if options.task != "label" and options.label:
+        raise ConfigError(
+            f"data.label is {options.label!r}; the task {options.task!r} does not "
+            'learn it. Leave it out, or set data.task = "label".'
+        )
+    if options.time_features and not options.time:
+        raise ConfigError(
+            f"data.time_features is {list(options.time_features)}; expected a column "
+            "of times with it. Name it in data.time."
+        )
 
 
 def read_events(options: EventOptions) -> EventLog:
@@ -186,14 +192,6 @@ def split_options(options: EventOptions, seed: int) -> SplitOptions:
     )
 
 
-def input_schema(vocabulary: Vocabulary) -> dict[str, Any]:
-    """Describe an event; an event that is not known is the unknown one."""
-    schema: dict[str, Any] = {"kind": "event", "vocabulary": vocabulary.names}
-    if vocabulary.unknown is not None:
-        schema["unknown"] = vocabulary.names[vocabulary.unknown]
-    return schema
-
-
 def check_targets(head: Head, options: EventOptions) -> None:
     """Refuse a log in which nothing is asked.
 
@@ -215,18 +213,19 @@ def check_targets(head: Head, options: EventOptions) -> None:
 
 
 def draw_epoch(
-    head: Head, vocabulary: Vocabulary, window: int, rng: np.random.Generator
+    head: Head, encoded: EncodedEvents, window: int, rng: np.random.Generator
 ) -> Sequences:
-    """Return the training part, some of its events hidden, long cases in pieces."""
+    """Return the training part, some of its names hidden, long cases in pieces."""
     train: Sequences = head.held_out.train
-    inputs = hide_rare(vocabulary, train.inputs, rng)
-    is_same = inputs == train.inputs
-    if not is_same.all():
+    inputs = hide_names(encoded, train.inputs, rng)
+    changed = inputs != train.inputs
+    if changed.any():
         if isinstance(head.held_out, HeldOutEvents):
-            hidden = np.flatnonzero(~is_same)
+            changed = changed if changed.ndim == 1 else changed[:, 0]
+            hidden = np.flatnonzero(changed)
             targets = train.targets.copy()
             begins = np.isin(hidden, train.offsets[:-1])
-            targets[hidden[~begins] - 1] = vocabulary.unknown
+            targets[hidden[~begins] - 1] = encoded.vocabulary.unknown
             train = train._replace(targets=targets)
         train = train._replace(inputs=inputs)
     return train.cut(window)

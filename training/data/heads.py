@@ -13,8 +13,9 @@ import numpy as np
 
 from training.data.dataset import Array, Sequences
 from training.data.event_log import Coded, EventLog
+from training.data.fields import EncodedEvents
 from training.data.splits import Part, Split
-from training.data.vocabulary import Vocabulary, free_name
+from training.data.vocabulary import free_name
 from training.errors import DataError
 
 PARTS = ("train", "validation", "test")
@@ -118,39 +119,42 @@ def lay_out_part(part: Part) -> Layout:
     return Layout(rows, offsets, counted, part.ends)
 
 
-def ask_next_event(
-    inputs: Array, events: Array, layouts: Layouts, vocabulary: Vocabulary, end: bool
-) -> Head:
+def ask_next_event(encoded: EncodedEvents, layouts: Layouts, *, end: bool) -> Head:
     """Ask at each event for the one after it.
 
     The event after a piece's last is the end where its case ends, and otherwise not
     known here.
 
     Args:
-        inputs: What the network takes, by row of the log.
-        events: Positions in the vocabulary, by row of the log.
+        encoded: The events.
         layouts: The parts.
-        vocabulary: Of the events.
         end: Whether the end of a case is a label of its own.
     """
+    vocabulary = encoded.vocabulary
     labels = list(vocabulary.names)
     place = len(labels) if end else None
     if end:
         labels.append(free_name("end", labels))
     parts = {}
     for name, layout in layouts.items():
-        targets = np.roll(events[layout.rows], -1)
+        targets = np.roll(encoded.events[layout.rows], -1)
         weights = layout.counted.copy()
         last = layout.offsets[1:] - 1
         targets[last] = place or 0
         weights[last] = layout.ends if end else False
-        parts[name] = layout.make(inputs[layout.rows], targets, weights)
+        parts[name] = layout.make(encoded.inputs[layout.rows], targets, weights)
     held_out = HeldOutEvents(
         **parts, labels=labels, end=place, unknown=vocabulary.unknown
     )
-    schema = {"kind": "next_event", "name": "probabilities", "labels": labels}
+    schema: dict[str, Any] = {
+        "kind": "next_event",
+        "name": "probabilities",
+        "labels": labels,
+    }
     if place is not None:
         schema["end"] = labels[place]
+    if encoded.schema["kind"] == "record":
+        schema["event"] = encoded.schema["fields"][0]["name"]
     facts = {"unknown_test_events": count_unknown(held_out)}
     return Head(schema, held_out, facts)
 
@@ -164,7 +168,7 @@ def count_unknown(held_out: HeldOutEvents) -> int:
 
 
 def ask_label(
-    inputs: Array, log: EventLog, layouts: Layouts, name: str, num_events: int
+    encoded: EncodedEvents, log: EventLog, layouts: Layouts, name: str
 ) -> Head:
     """Ask at each event for its label, or for that of its case.
 
@@ -173,11 +177,10 @@ def ask_label(
     known there, as what is learnt of a case is known when it is over.
 
     Args:
-        inputs: What the network takes, by row of the log.
+        encoded: The events.
         log: The log; rows without a label are not asked for one.
         layouts: The parts.
         name: Of the column of labels.
-        num_events: Of the vocabulary.
 
     Raises:
         DataError: The training part has fewer than two labels.
@@ -212,8 +215,9 @@ def ask_label(
         if part == "validation":  # nothing is chosen by what nothing can expect
             asked &= targets < len(order)
         targets[~asked] = 0  # a label that the loss knows
-        sequences[part] = layout.make(inputs[layout.rows], targets, asked)
+        sequences[part] = layout.make(encoded.inputs[layout.rows], targets, asked)
     labels = [column.names[code] for code in order]
+    num_events = len(encoded.vocabulary.names)
     held_out = HeldOutLabels(
         **sequences, labels=labels, num_events=num_events, of_case=of_case
     )

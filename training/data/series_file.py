@@ -73,13 +73,18 @@ class Series(NamedTuple):
     @property
     def days(self) -> Array:
         """Days since 1970-01-01: float32 of shape (rows,)."""
-        return (self.clocks // DAY).astype(np.float32)
+        return split_clocks(self.clocks)[0]
 
     @property
     def seconds(self) -> Array:
         """Seconds of the day, below 86,400: float32 of shape (rows,)."""
-        seconds = np.minimum((self.clocks % DAY) / 1e6, LAST_SECOND)
-        return seconds.astype(np.float32)
+        return split_clocks(self.clocks)[1]
+
+
+def split_clocks(clocks: Array) -> tuple[Array, Array]:
+    """Split times in microseconds: days since 1970-01-01 and seconds of the day."""
+    seconds = np.minimum((clocks % DAY) / 1e6, LAST_SECOND)
+    return (clocks // DAY).astype(np.float32), seconds.astype(np.float32)
 
 
 class SeriesFile(NamedTuple):

@@ -231,4 +231,4 @@ def count_events(held_out: HeldOutEvents) -> Predict:
     train, size = held_out.train, len(held_out.labels)
     counts = np.bincount(train.targets[train.weights > 0], minlength=size)
     shares = (counts + 1.0 / size) / (counts.sum() + 1.0)
-    return lambda sequences: np.broadcast_to(shares, (*sequences.shape, size))
+    return lambda sequences: np.broadcast_to(shares, (*sequences.shape[:2], size))

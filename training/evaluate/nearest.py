@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from training.data.dataset import Array, Sequences
+from training.data.fields import take_events
 from training.evaluate.metric import Predict
 
 # Prefixes that are compared with, and events with a share of their own.
@@ -30,13 +31,14 @@ def fit_nearest(train: Sequences, num_events: int, num_labels: int) -> Predict:
     train = thin_out(train)
     counted = np.flatnonzero(train.weights > 0)
     chosen = counted[:: -(-len(counted) // MOST_PREFIXES)]
-    known = describe(train.inputs, train.offsets, num_events)[chosen]
+    known = describe(take_events(train.inputs), train.offsets, num_events)[chosen]
     labels = train.targets[chosen].astype(np.int64)
     squares = np.square(known).sum(axis=1)
     size = max(1, MOST_CELLS // len(known))
 
     def predict(sequences: Array) -> Array:
-        rows, timesteps = sequences.shape[:2]
+        sequences = take_events(sequences)
+        rows, timesteps = sequences.shape
         offsets = np.arange(rows + 1) * timesteps
         asked = describe(sequences.reshape(-1), offsets, num_events)
         nearest = [

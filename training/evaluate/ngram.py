@@ -22,6 +22,7 @@ from typing import NamedTuple
 import numpy as np
 
 from training.data.dataset import Array, Sequences
+from training.data.fields import take_events
 
 MOST_ORDER = 8
 # Of probabilities at a time, 8 bytes each.
@@ -80,6 +81,7 @@ class NGram(NamedTuple):
 
     def predict(self, sequences: Array) -> Array:
         """Return the probabilities of what comes next, as a network does."""
+        sequences = take_events(sequences)
         rows, timesteps = sequences.shape
         places = np.tile(np.arange(timesteps), rows)
         found = self.find_contexts(sequences.ravel(), places)
@@ -179,7 +181,7 @@ def choose_ngram(
 
 def deepen(model: NGram, train: Sequences) -> NGram:
     """Add the contexts that are longer by one event."""
-    events, places = train.inputs, find_places(train)
+    events, places = take_events(train.inputs), find_places(train)
     counted = train.weights > 0
     if not model.levels:
         contexts, ids = np.zeros(1, np.int64), np.zeros(len(events), np.int64)
@@ -198,7 +200,8 @@ def deepen(model: NGram, train: Sequences) -> NGram:
 
 def measure_surprise(model: NGram, sequences: Sequences) -> float:
     """Average -ln p of what came, without the probabilities of all else."""
-    found = model.find_contexts(sequences.inputs, find_places(sequences))
+    events = take_events(sequences.inputs)
+    found = model.find_contexts(events, find_places(sequences))
     counted = sequences.weights > 0
     targets = sequences.targets[counted]
     shares = np.full(len(targets), 1 / model.num_labels)

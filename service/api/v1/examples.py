@@ -44,7 +44,8 @@ def predict_examples(model: Model) -> dict[str, Example]:
 
 def forecast_examples(model: Model) -> dict[str, Example]:
     """Show how to forecast, with a model that can be."""
-    if model.manifest.task != "next_event":
+    manifest = model.manifest
+    if manifest.task != "next_event" or manifest.input["kind"] == "record":
         return {}
     row = example_events(model.manifest, 2)
     return {

@@ -86,7 +86,7 @@ def parse_body(
 
 def warn(columns: Mapping[str, Column], model: Model) -> str | None:
     """Warn of events that training has not seen, where the model takes them."""
-    if model.encoder.unknown is None:
+    if model.encoder.unknown is None or "sequence" not in columns:
         return None
     texts = columns["sequence"].values
     # Padding is no event; it is found out by `length`, not by what is there.

@@ -13,7 +13,7 @@ export function WhatIf({ lane, selected, hasTwo, forecast, onFork, onRewind, onF
       title="Take back the ${noun}s after the selected one">Rewind to here</button>
     <button type="button" class="button" disabled=${columns.length === 0 || hasTwo} onClick=${onFork}
       title="Begin a second sequence with the ${noun}s so far">Fork here</button>
-    ${lane.model.isNextEvent && html`<${Ahead} lane=${lane} onForecast=${onForecast} />`}
+    ${lane.model.isNextEvent && lane.model.vocabulary && html`<${Ahead} lane=${lane} onForecast=${onForecast} />`}
     ${forecast && html`<${Path} forecast=${forecast} />`}
   </div>`;
 }

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -16,8 +16,10 @@ from service.errors import InvalidEvent, UnknownEvent
 from service.registry.encoding.fields import (
     CategoryReader,
     Reader,
+    WithUnknown,
     describe,
     read_number,
+    read_optional,
     read_time,
     suggest,
 )
@@ -32,8 +34,6 @@ from service.registry.encoding.vectors import (
 
 # How many columns a field takes in the sequence.
 COLUMNS = {"time": 2, "number": 1, "category": 1, "index": 1}
-
-T = TypeVar("T")
 
 
 class Encoder(Protocol):
@@ -67,25 +67,6 @@ def build_encoder(schema: dict[str, Any], *, max_events: int) -> Encoder:
     if schema["kind"] == "vector":
         return VectorEncoder(schema["size"], max_events)
     return RecordEncoder(schema["fields"], max_events)
-
-
-class WithUnknown(dict[str, T]):
-    """A mapping by name that has a value for names it does not contain.
-
-    Args:
-        known: The names it contains.
-        unknown: The value of any other name.
-    """
-
-    def __init__(self, known: Mapping[str, T], unknown: T) -> None:
-        super().__init__(known)
-        self.unknown = unknown
-
-    def __missing__(self, name: object) -> T:
-        """Return the value of a name that it does not contain."""
-        if isinstance(name, str) and name:  # "" is padding
-            return self.unknown
-        raise KeyError(name)
 
 
 class EventEncoder:
@@ -165,25 +146,53 @@ def warn_of_unknown(
     Returns:
         A sentence; None where all are known.
     """
+    if isinstance(encoder, RecordEncoder):
+        return warn_of_fields(encoder, events, where)
     if encoder.unknown is None or not isinstance(encoder, EventEncoder):
         return None
-    index = encoder.index
+    return warn_of_names(encoder.index, encoder.unknown, events, where, "")
+
+
+def warn_of_names(
+    index: Mapping[str, int], unknown: int, names: Sequence[Any], where: str, field: str
+) -> str | None:
+    """Warn of names that an index does not contain."""
     # "" is padding.
-    positions = [k for k, name in enumerate(events) if name and name not in index]
+    positions = [k for k, name in enumerate(names) if name and name not in index]
     if not positions:
         return None
     first, more = positions[0], len(positions) - 1
-    name = list(index)[encoder.unknown]
+    taken = list(index)[unknown]
     return (
-        f"{where}[{first}] is {events[first][:80]!r}, which training has not seen; it "
-        f"was taken as {name!r}{f', as were {more} more' if more else ''}."
+        f"{where}[{first}]{field} is {names[first][:80]!r}, which training has not "
+        f"seen; it was taken as {taken!r}{f', as were {more} more' if more else ''}."
     )
+
+
+def warn_of_fields(
+    encoder: RecordEncoder, records: Sequence[Any], where: str
+) -> str | None:
+    """Warn of names that a field of a record does not contain, of each field once."""
+    warnings = [
+        warn_of_names(
+            reader.index,
+            reader.unknown,
+            [record.get(name) for record in records if isinstance(record, dict)],
+            where,
+            f".{name}",
+        )
+        for name, reader in encoder.readers.items()
+        if isinstance(reader, CategoryReader) and reader.unknown is not None
+    ]
+    return " ".join(filter(None, warnings)) or None
 
 
 def build_reader(field: dict[str, Any]) -> Reader:
     """Build what reads one field of an input schema."""
     if field["type"] == "category":
-        return CategoryReader(field["name"], field["vocabulary"])
+        return CategoryReader(field["name"], field["vocabulary"], field.get("unknown"))
+    if field.get("optional"):
+        return read_optional
     if field["type"] in SIZED:
         return build_sized_reader(field)
     return {"time": read_time, "number": read_number}[field["type"]]
@@ -211,20 +220,26 @@ class RecordEncoder:
     seconds since 1970 do not fit a float32; a number takes one, a category the index
     of its name; an index is one itself, a vector has as many as numbers. A static
     field that an event leaves out is NaN: the network continues with its newest value.
+    So is a number that may be missing.
     """
 
     dtype: type[np.generic] = np.float32
-    unknown: int | None = None
 
     def __init__(self, fields: Sequence[dict[str, Any]], max_events: int) -> None:
         self.readers = {field["name"]: build_reader(field) for field in fields}
         self.statics: Mapping[str, int] = find_statics(fields)
-        self._required = self.readers.keys() - self.statics.keys()
         self._left_out = {
             field["name"]: [math.nan] * count_columns(field)
             for field in fields
-            if field["name"] in self.statics
+            if field["name"] in self.statics or field.get("optional")
         }
+        self._required = self.readers.keys() - self._left_out.keys()
+        unknown = [
+            reader.unknown
+            for reader in self.readers.values()
+            if isinstance(reader, CategoryReader) and reader.unknown is not None
+        ]
+        self.unknown: int | None = next(iter(unknown), None)
         self.columns: tuple[int, ...] = (sum(count_columns(field) for field in fields),)
         self.max_events = max_events
 
@@ -256,9 +271,10 @@ class RecordEncoder:
         is_record = isinstance(record, dict) and self._required <= record.keys()
         if not is_record or not record.keys() <= self.readers.keys():
             static = ", ".join(self.statics)
+            others = ", ".join(self._left_out.keys() - self.statics.keys())
             later = (
                 f"; {static} may be left out after the first event" if static else ""
-            )
+            ) + (f"; {others} may be left out" if others else "")
             raise InvalidEvent(
                 f"{where} is {describe(record)}; this model takes an object with "
                 f"exactly the fields {', '.join(self.readers)}{later}.",

@@ -7,10 +7,11 @@ rows nor HTTP.
 from __future__ import annotations
 
 import difflib
+import math
 import re
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from datetime import date, datetime
-from typing import Any
+from typing import Any, TypeVar
 
 from service.errors import InvalidEvent, NonFiniteInput, UnknownEvent
 
@@ -26,6 +27,7 @@ MAX_LISTED = 12
 # but JSON writes it as 3.4028235e38, which is above it and rounds to it.
 FLOAT32_BOUND = 2.0**128 - 2.0**103
 
+T = TypeVar("T")
 # (value, where it stood, position of its record) -> its columns
 Reader = Callable[[Any, str, int], tuple[float, ...]]
 
@@ -68,17 +70,48 @@ def read_number(value: Any, where: str, position: int) -> tuple[float, ...]:
     return (float(value),)
 
 
+def read_optional(value: Any, where: str, position: int) -> tuple[float, ...]:
+    """Read a number that may be missing, null in JSON: NaN in its column."""
+    return (math.nan,) if value is None else read_number(value, where, position)
+
+
+class WithUnknown(dict[str, T]):
+    """A mapping by name that has a value for names it does not contain.
+
+    Args:
+        known: The names it contains.
+        unknown: The value of any other name.
+    """
+
+    def __init__(self, known: Mapping[str, T], unknown: T) -> None:
+        super().__init__(known)
+        self.unknown = unknown
+
+    def __missing__(self, name: object) -> T:
+        """Return the value of a name that it does not contain."""
+        if isinstance(name, str) and name:  # "" is padding
+            return self.unknown
+        raise KeyError(name)
+
+
 class CategoryReader:
     """Names of a category to indices in its vocabulary: one column.
 
     Args:
         name: The field's name.
         vocabulary: The names it knows.
+        unknown: The one of them that stands for any other name, if there is one.
     """
 
-    def __init__(self, name: str, vocabulary: Collection[str]) -> None:
+    def __init__(
+        self, name: str, vocabulary: Collection[str], unknown: str | None = None
+    ) -> None:
         self.name = name
         self.index = {choice: k for k, choice in enumerate(vocabulary)}
+        self.unknown: int | None = None
+        if unknown is not None:
+            self.unknown = self.index[unknown]
+            self.index = WithUnknown(self.index, self.unknown)
 
     def __call__(self, value: Any, where: str, position: int) -> tuple[float, ...]:
         """Look a name up.
@@ -93,13 +126,14 @@ class CategoryReader:
                 f"such as {next(iter(self.index))!r}.",
                 position=position,
             )
-        if value not in self.index:
+        try:
+            return (float(self.index[value]),)
+        except KeyError:
             raise UnknownEvent(
                 f"{where} is {value[:80]!r}, which is no {self.name} of this model. "
                 + suggest(value, self.index),
                 position=position,
-            )
-        return (float(self.index[value]),)
+            ) from None
 
 
 def suggest(name: str, known: Collection[str]) -> str:

@@ -39,7 +39,8 @@ def _show_record(columns: np.ndarray, fields: list[dict[str, Any]]) -> dict[str,
     record, start = {}, 0
     for field in fields:
         stop = start + count_columns(field)
-        if not field.get("static") or not np.isnan(columns[start]):
+        may_be_left_out = field.get("static") or field.get("optional")
+        if not may_be_left_out or not np.isnan(columns[start]):
             record[field["name"]] = _show_field(columns[start:stop], field)
         start = stop
     return record
