@@ -71,6 +71,21 @@ class DecisionConfig:
 
 
 @dataclass(frozen=True)
+class CardConfig:
+    """What the report says of a model; no weight depends on it.
+
+    Args:
+        intended_use: What it is for, and for whom.
+        limits: What it should not be used for.
+        licence: Of the data.
+    """
+
+    intended_use: str = ""
+    limits: str = ""
+    licence: str = ""
+
+
+@dataclass(frozen=True)
 class Config:
     """Everything a run depends on besides its data.
 
@@ -81,6 +96,7 @@ class Config:
         network: What is trained.
         training: How the weights are found.
         decision: When a probability becomes a decision.
+        card: What the report says of the model.
     """
 
     name: str
@@ -89,6 +105,7 @@ class Config:
     network: NetworkConfig
     training: TrainingConfig
     decision: DecisionConfig
+    card: CardConfig
 
     def resolved(self) -> dict[str, Any]:
         """Return every key with its value, defaults included, ready for JSON."""
@@ -99,8 +116,9 @@ SECTIONS = {
     "network": NetworkConfig,
     "training": TrainingConfig,
     "decision": DecisionConfig,
+    "card": CardConfig,
 }
-OPTIONAL = {"decision"}
+OPTIONAL = {"decision", "card"}
 
 
 def load_config(path: Path, overrides: Sequence[str] = ()) -> Config:
@@ -145,6 +163,7 @@ def check_config(
         network=read_named(table, "network", origin),
         training=read_named(table, "training", origin),
         decision=read_named(table, "decision", origin),
+        card=read_named(table, "card", origin),
     )
 
 

@@ -26,6 +26,7 @@ FOLDER = Path("assets.extra/carryover")
 MANIFEST = FOLDER / "manifest.json"
 EVALUATION = FOLDER / "evaluation.md"
 METRICS = FOLDER / "metrics.json"
+REPORT = FOLDER / "report.html"
 
 
 def describe_version(

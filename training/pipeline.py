@@ -8,7 +8,6 @@ from __future__ import annotations
 import dataclasses
 import math
 import time
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -24,7 +23,8 @@ from training.data.dataset import Dataset
 from training.errors import NotBetter
 from training.evaluate.metric import Metric, Predict
 from training.fit import Plan, build_loss, fit_network, make_deterministic
-from training.manifest import describe_version, write_evaluation, write_manifest
+from training.html_report.report import Measured, write_report
+from training.manifest import REPORT, describe_version, write_evaluation, write_manifest
 from training.programs import compile_network
 from training.publish import publish_version
 from training.report import format_evaluation, print_places, print_verdict, say, watch
@@ -36,7 +36,7 @@ from training.run import (
     remove_checkpoints,
 )
 from training.sources import SOURCES
-from training.verdict import Verdict, judge
+from training.verdict import judge
 
 
 class Trained(NamedTuple):
@@ -50,11 +50,8 @@ class Trained(NamedTuple):
 class Fitted(NamedTuple):
     """A trained network that is not published yet, and how it was measured."""
 
-    config: Config
-    dataset: Dataset
     network: keras.Model
-    metrics: Sequence[Metric]
-    verdict: Verdict
+    measured: Measured
 
 
 def retrain(
@@ -88,13 +85,15 @@ def retrain(
     with lock_run(run):
         keep_config(run, config)
         say(f"Training {config.name} on source {config.data.source}; run {run}")
-        network = train_network(config, dataset, run)
+        curves: dict[str, list[float]] = {}
+        network = train_network(config, dataset, run, curves)
         others = {
-            name: train_baseline(config, dataset, run, name)
+            name: train_baseline(config, dataset, run, name, curves)
             for name in dataset.baselines
         }
         evaluate = SOURCES[config.data.source].evaluate
-        metrics = evaluate(dataset.held_out, predict_with(network), others)
+        predict = predict_with(network)
+        metrics = evaluate(dataset.held_out, predict, others)
         verdict = judge(metrics, config.network.cell)
         print_verdict(verdict, metrics)
         if not (verdict.is_worth_it or force):
@@ -103,7 +102,8 @@ def retrain(
                 "the configuration; or give --force to publish it all the same, "
                 "without training again."
             )
-        fitted = Fitted(config, dataset, network, metrics, verdict)
+        measured = Measured(config, dataset, predict, others, metrics, verdict, curves)
+        fitted = Fitted(network, measured)
         version = publish_network(fitted, artifacts, quantize)
         remove_checkpoints(run)
     print_places(config.name, version, run)
@@ -111,16 +111,23 @@ def retrain(
 
 
 def train_network(
-    config: Config, dataset: Dataset, run: Path, name: str = "network"
+    config: Config,
+    dataset: Dataset,
+    run: Path,
+    curves: dict[str, list[float]],
+    name: str = "network",
 ) -> keras.Model:
-    """Build and train one network of the run, or finish the training begun."""
+    """Build and train one network of the run, or finish the training begun.
+
+    Its losses by epoch are added to `curves`.
+    """
     make_deterministic(config.seed)
     network = build_network(
         dataset.inputs,
         dataset.outputs,
         **dataclasses.asdict(config.network),
     )
-    fit_network(
+    curves[name] = fit_network(
         network,
         build_loss(dataset.inputs, dataset.outputs),
         Plan(dataset.draw_epoch, config.training, config.seed),
@@ -131,7 +138,13 @@ def train_network(
     return network
 
 
-def train_baseline(config: Config, dataset: Dataset, run: Path, name: str) -> Predict:
+def train_baseline(
+    config: Config,
+    dataset: Dataset,
+    run: Path,
+    name: str,
+    curves: dict[str, list[float]],
+) -> Predict:
     """Train one of the networks to compare with, on the same examples."""
     baseline = BASELINES[name]
     examples = dataset.draw_epoch(np.random.default_rng(config.seed)).pad()
@@ -141,13 +154,13 @@ def train_baseline(config: Config, dataset: Dataset, run: Path, name: str) -> Pr
         dataset, draw_epoch=lambda rng: baseline.present(dataset.draw_epoch(rng).pad())
     )
     adapted = baseline.adapt(shorter, examples)
-    return baseline.predict(train_network(adapted, presented, run, name))
+    return baseline.predict(train_network(adapted, presented, run, curves, name))
 
 
 def publish_network(fitted: Fitted, artifacts: Path, quantize: str | None) -> Path:
     """Export a network, describe it and publish it as a new version."""
     description: dict[str, Any] = {}
-    name = fitted.config.name
+    name = fitted.measured.config.name
 
     def fill(version: Path) -> None:
         description.update(export_version(fitted, version, quantize))
@@ -162,7 +175,8 @@ def export_version(
     fitted: Fitted, version: Path, quantize: str | None
 ) -> dict[str, Any]:
     """Write all of a version but its manifest, and return what that is to say."""
-    config, dataset, network, metrics, verdict = fitted
+    network, measured = fitted
+    config, dataset, _, _, metrics, verdict, _ = measured
     began = time.perf_counter()
     memory = export_network(
         network, dataset.inputs, dataset.outputs, version, real=dataset.real
@@ -182,6 +196,7 @@ def export_version(
         config.name, verdict, metrics, dataset.facts, config.seed
     )
     write_evaluation(version, report + compiled.report, verdict, metrics)
+    (version / REPORT).write_bytes(write_report(measured))
     return describe_version(
         config,
         dataset,

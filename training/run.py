@@ -34,8 +34,10 @@ def package_versions() -> dict[str, str]:
 
 def locate_run(runs: Path, config: Config, facts: Mapping[str, Any]) -> Path:
     """Name the folder of the run that this configuration and data make."""
+    resolved = config.resolved()
+    del resolved["card"]  # words of the report, which no weight depends on
     content = {
-        "config": config.resolved(),
+        "config": resolved,
         "data": dict(facts),
         "packages": package_versions(),
     }

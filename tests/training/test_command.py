@@ -112,7 +112,8 @@ def test_manifest_hashes_every_other_file_of_the_version(trained):
     assert present - set(files) == {"assets.extra/carryover/manifest.json"}
     for path, expected in files.items():
         assert hashlib.sha256((version / path).read_bytes()).hexdigest() == expected
-    assert "assets.extra/carryover/evaluation.md" in files
+    for name in ("evaluation.md", "metrics.json", "report.html"):
+        assert f"assets.extra/carryover/{name}" in files
 
 
 def test_manifest_says_what_the_model_is(trained):

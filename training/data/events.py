@@ -31,7 +31,13 @@ from training.data.heads import (
     lay_out,
 )
 from training.data.selection import select_cases
-from training.data.splits import SPLITS, SplitOptions, describe_parts, divide_log
+from training.data.splits import (
+    SPLITS,
+    SplitOptions,
+    describe_parts,
+    divide_log,
+    show_time,
+)
 from training.errors import ConfigError, DataError
 from training.sections import ONCE, between, each, inside_or_count, one_of
 
@@ -108,6 +114,7 @@ def load_events(options: EventOptions, seed: int) -> Dataset:
             "rows": log.num_rows,
             "cases": log.num_cases,
             "vocabulary": len(encoded.vocabulary.names),
+            **describe_times(log),
             **describe_parts(split, log.num_rows),
             **head.facts,
         },
@@ -237,3 +244,11 @@ def pick_real(train: Sequences) -> Array:
     chosen = np.flatnonzero(lengths == lengths.max())[:NUM_REAL]
     real: Array = train.take(chosen).sequences[:, : lengths.max()]
     return real
+
+
+def describe_times(log: EventLog) -> dict[str, str]:
+    """State when the log begins and ends, where it has times."""
+    if log.times is None or not len(log.times):
+        return {}
+    first, last = log.times.min(), log.times.max()
+    return {"first_event_at": show_time(first), "last_event_at": show_time(last)}

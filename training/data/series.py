@@ -19,6 +19,7 @@ from training.data.dataset import Array, Dataset, Examples
 from training.data.event_log import MISSING
 from training.data.series_file import Series, SeriesColumns, SeriesFile, read_series
 from training.data.series_splits import Bounds, Shares, check_bounds, find_bounds
+from training.data.splits import show_time
 from training.errors import ConfigError, DataError
 from training.sections import ONCE, RISING, between, each, inside, one_of
 
@@ -220,6 +221,7 @@ def describe_series(
         "rows": sum(bound.stop for bound in bounds),
         "held_out_rows": sum(bound.stop - bound.start for bound in bounds),
         "gaps": sum(one.gaps for one in file.series),
+        **describe_times(file, bounds),
     }
     if len(bounds) > 1:
         facts["series"] = len(bounds)
@@ -229,6 +231,17 @@ def describe_series(
     if options.origins > 1:
         facts["origin"] = f"{options.origin + 1} of {options.origins}"
     return facts
+
+
+def describe_times(file: SeriesFile, bounds: Sequence[Bounds]) -> dict[str, str]:
+    """State when the data begin, are held out and end, over all series."""
+    pairs = list(zip(file.series, bounds, strict=True))
+    held_out = [one.clocks[b.start] for one, b in pairs if b.start < b.stop]
+    return {
+        "first_row_at": show_time(min(one.clocks[0] for one, _ in pairs)),
+        "held_out_from": show_time(min(held_out)),
+        "last_row_at": show_time(max(one.clocks[b.stop - 1] for one, b in pairs)),
+    }
 
 
 def input_schema(

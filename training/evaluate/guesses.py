@@ -52,7 +52,9 @@ class Guesses(NamedTuple):
         return right if unknown is None else right & (self.targets != unknown)
 
 
-def guess(sequences: Sequences, predict: Predict, num_labels: int) -> Guesses:
+def guess(
+    sequences: Sequences | Examples, predict: Predict, num_labels: int
+) -> Guesses:
     """Ask at every event, long sequences first."""
     lengths = sequences.lengths
     order = np.argsort(-lengths, kind="stable")

@@ -1,0 +1,93 @@
+"""Lay the parts of a report out as a page: text escaped, one style sheet, no script.
+
+The page carries a policy that lets it load nothing and run nothing, wherever it is
+opened from; only the style sheet with the very hash is applied.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import groupby
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from training.evaluate.metric import Metric
+from training.html_report.parts import Best, Cell, Part, Section, Table, write_figure
+from training.html_report.plots import Line, draw_lines
+from training.verdict import Verdict
+
+FOLDER = Path(__file__).parent
+
+
+def render_page(name: str, verdict: Verdict, sections: Sequence[Section]) -> bytes:
+    """Write the page, the verdict first; the same bytes for the same report."""
+    environment = Environment(
+        loader=FileSystemLoader(FOLDER), autoescape=True, undefined=StrictUndefined
+    )
+    environment.filters["groupby_kind"] = group_by_kind
+    css = (FOLDER / "page.css").read_text(encoding="utf-8")
+    digest = base64.b64encode(hashlib.sha256(css.encode()).digest()).decode()
+    page = environment.get_template("page.html.j2").render(
+        name=name,
+        verdict=verdict,
+        sections=sections,
+        css=Markup(css),  # of this folder
+        policy=f"default-src 'none'; style-src 'sha256-{digest}'",
+    )
+    # A name may have half of a surrogate pair, which UTF-8 has no bytes for.
+    return page.encode("utf-8", "replace")
+
+
+def group_by_kind(parts: Sequence[Part]) -> Iterator[tuple[str, list[Part]]]:
+    """Group parts of one kind that follow each other: plots stand side by side."""
+    for kind, group in groupby(parts, key=lambda part: part.kind):
+        yield kind, list(group)
+
+
+def list_metrics(metrics: Sequence[Metric]) -> Section:
+    """Lay metrics and their baselines out as a table; the best of a row stands out."""
+    names = list(dict.fromkeys(name for m in metrics for name in m.baselines))
+    rows = [
+        [
+            f"{metric.name} ({metric.unit})",
+            metric.better,
+            *mark_best(metric, [metric.value, *map(metric.baselines.get, names)]),
+        ]
+        for metric in metrics
+    ]
+    headings = ["measured on held-out data", "better", "network", *names]
+    return Section("Result", [Table("All figures", headings, rows, num_words=2)])
+
+
+def mark_best(metric: Metric, figures: Sequence[float | None]) -> list[Cell]:
+    """Write the figures of a row, the best one of several so that it stands out."""
+    known = [figure for figure in figures if figure is not None]
+    best = None
+    if len(known) > 1 and metric.better != "nominal":
+        best = max(known) if metric.better == "higher" else min(known)
+    return [
+        "-"
+        if figure is None
+        else Best(write_figure(figure))
+        if figure == best
+        else write_figure(figure)
+        for figure in figures
+    ]
+
+
+def plot_curves(curves: Mapping[str, Sequence[float]]) -> Section:
+    """Draw the loss of every network by epoch."""
+    lines = [
+        Line(name, list(range(1, len(losses) + 1)), losses)
+        for name, losses in curves.items()
+    ]
+    caption = (
+        "Loss by epoch. Still falling at the end: more epochs may help. Validation "
+        "rising while training falls: fewer epochs, a smaller network or more dropout."
+    )
+    plot = draw_lines("curves", lines, ("epoch", "loss"), caption)
+    return Section("Learning curves", [plot])
