@@ -19,36 +19,22 @@ from collections.abc import Callable, Sequence
 
 from service.engine.admission import Entry
 from service.engine.call import Call, Wait
-from service.engine.defect import defect_error, log_defect
-from service.engine.execution import row_deadline_error
 from service.engine.in_progress import InProgress, has_keys
 from service.engine.job import Flow, Job, Submission
-from service.engine.network_queue import NetworkQueue
-from service.engine.resume import ResumeState
 from service.engine.rows import Refused, Result, Row
 from service.engine.run_queue import RunQueue
-from service.engine.step import Step, after
 from service.engine.tick_leader import TickLeader
+from service.engine.ticks import Ticks
 from service.engine.transition import Transitions
-from service.engine.waves import contention_error, earlier_row_failed, group_into_waves
+from service.engine.waves import earlier_row_failed, group_into_waves
 from service.errors import CarryoverError
 from service.registry.backends.base import Signature
 from service.registry.catalog import Catalog, Model
-from service.sessions.lifecycle import Sessions, Write
-from service.sessions.preconditions import StoredSession
+from service.sessions.lifecycle import Sessions
 from service.sessions.retention import Lifetimes, Retention
 from service.sessions.tokens.cipher import TokenCipher
 from service.telemetry.metrics import count_under_way
 
-# Losing the race this long means dozens of writers on one session, or a long row
-# among quick ones: an error is better than trying for ever.
-MAX_CONTENTION_SECONDS = 10.0
-# Maximum seconds a tick computes before it looks for new arrivals, unless one call
-# takes longer: a fraction of what a request takes by itself.
-TICK_SECONDS = 0.0003
-# Rows of one tick: as many as a call computes. More would wait for their turn with
-# their memories fetched, and be out of the processor's caches when it comes.
-MAX_ROWS = 64
 DEFAULT_RETENTION = Retention()
 NO_CATALOG = Catalog([])
 
@@ -88,9 +74,8 @@ class Engine:
         self._in_progress = InProgress()
         self.queue = RunQueue()
         self.entry = Entry(self.queue, max_queued_rows)
-        self._open: set[Job] = set()
-        self._network_queues: dict[tuple[Model, Signature], NetworkQueue] = {}
-        self._ticker = TickLeader(self._tick)
+        self.ticks = Ticks(self.queue, self.entry, sessions, self.transitions)
+        self._ticker = TickLeader(self.ticks.run)
 
     def advance(
         self,
@@ -166,222 +151,26 @@ class Engine:
             if isinstance(result, CarryoverError)
         }
         submission, began = Submission(), time.monotonic()
-        jobs: dict[int, Job] = {}
+        jobs: list[tuple[int, Job]] = []
         for k in turn:
             row = rows[k]
             if isinstance(row, Refused):
                 results[k] = row.error
-            elif row.session is not None and row.session in failed:
+                continue
+            if failed and row.session is not None and row.session in failed:
                 results[k] = earlier_row_failed(row.session)
+                continue
+            named = self.transitions.name(call, row)
+            if isinstance(named, CarryoverError):
+                results[k] = named
             else:
-                named = self.transitions.name(call, row)
-                if isinstance(named, CarryoverError):
-                    results[k] = named
-                    continue
-                jobs[k] = Job(call, row, flow, submission, began, deadline, named)
-        self.queue.add(flow, jobs.values())
+                job = Job(call, row, flow, submission, began, deadline, named)
+                jobs.append((k, job))
+        self.queue.add(flow, [job for _, job in jobs])
         self._ticker.complete(submission)
-        for k, job in jobs.items():
+        for k, job in jobs:
             if job.result is not None:
                 results[k] = job.result
-
-    def _tick(self) -> None:
-        """Take in what is queued, compute a while, commit what is finished."""
-        is_whole = False
-        try:
-            jobs = self._take()
-            self._admit([job for job in jobs if not job.is_begun])
-            self._commit(self._compute(jobs))
-            is_whole = True
-        finally:
-            if not is_whole:
-                self._fail_all()
-
-    def _take(self) -> list[Job]:
-        """Take the jobs of this tick off the queue, at most one of each session.
-
-        Jobs of clients that no longer wait are abandoned before they cost more.
-        """
-        taken: list[Job] = []
-        now = time.monotonic()
-        for job in self.queue.take(MAX_ROWS):
-            self._open.add(job)
-            if job.call.wait is not None and not job.is_begun:
-                job.call.wait.seconds = max(job.call.wait.seconds, now - job.began)
-            if job.deadline <= now:
-                self._settle(job, row_deadline_error(now - job.began))
-                continue
-            taken.append(job)
-            if job.is_begun:
-                self._join(job)
-        return taken
-
-    def _admit(self, jobs: Sequence[Job]) -> None:
-        """Find the jobs' memories and let them join, or settle why they cannot."""
-        keys = [job.key for job in jobs if job.key is not None]
-        try:
-            stored = iter(self.sessions.load(keys) if keys else [])
-        except Exception as error:
-            reason = (
-                error
-                if isinstance(error, CarryoverError)
-                else log_defect("a read of the store")
-            )
-            for job in jobs:
-                if job.key is not None:
-                    self._settle(job, reason)
-            jobs, stored = [job for job in jobs if job.key is None], iter(())
-        for job in jobs:
-            self._begin(job, next(stored) if job.key is not None else None)
-
-    def _begin(self, job: Job, stored: StoredSession | None) -> None:
-        try:
-            resume_state = self.transitions.resume(
-                job.call, job.row, stored, job.opened
-            )
-        except CarryoverError as error:
-            self._settle(job, error)
-            return
-        except Exception:
-            self._settle(job, log_defect("the beginning of a row"))
-            return
-        if not isinstance(resume_state, ResumeState):
-            self._settle(job, resume_state)
-            return
-        job.begin(resume_state)
-        self._join(job)
-
-    def _join(self, job: Job) -> None:
-        network = job.resume_state.model, job.call.signature
-        queue = self._network_queues.get(network)
-        if queue is None:
-            queue = self._network_queues[network] = NetworkQueue(*network)
-        queue.join(job)
-
-    def _compute(self, jobs: Sequence[Job]) -> list[Job]:
-        """Make calls until some job is finished or the tick's time is over.
-
-        Returns:
-            The jobs that came to their end; the others that live are queued again.
-        """
-        finished: list[Job] = []
-        began = time.monotonic()
-        while (
-            self._network_queues
-            and not finished
-            and time.monotonic() < began + TICK_SECONDS
-        ):
-            for name, queue in list(self._network_queues.items()):
-                ended, failed = queue.run()
-                finished += ended
-                for job, error in failed:
-                    self._settle(job, error)
-                if not queue:
-                    del self._network_queues[name]
-        num_events = self.queue.charge(job for job in jobs if job.is_begun)
-        self.entry.measure(time.monotonic() - began, num_events)
-        if self._network_queues:
-            self._leave(
-                [
-                    job
-                    for queue in self._network_queues.values()
-                    for job in queue.leave()
-                ]
-            )
-            self._network_queues.clear()
-        return finished
-
-    def _leave(self, jobs: Sequence[Job]) -> None:
-        self._open.difference_update(jobs)
-        self.queue.put_back(reversed(jobs))
-
-    def _commit(self, jobs: Sequence[Job]) -> None:
-        """Store sessions and chains in one transaction, and settle the jobs.
-
-        A job that lost the race goes back to the front of the queue.
-        """
-        steps: list[tuple[Job, Step]] = []
-        writes: list[Write] = []
-        for job in jobs:
-            step = self._finish(job)
-            if isinstance(step, CarryoverError):
-                self._settle(job, step)
-                continue
-            steps.append((job, step))
-            if job.key is not None and job.resume_state.stored is not None:
-                record = after(job.row, step.record)
-                writes.append((job.key, job.resume_state.stored, record))
-            elif step.chain_write is not None:
-                writes.append(step.chain_write)
-        saved = iter(self._save(writes))
-        for job, step in steps:
-            is_stored = (
-                job.resume_state.stored is not None or step.chain_write is not None
-            )
-            won = next(saved) if is_stored else True
-            if won is True:
-                self._settle(job, self._conclude(job, step))
-            elif won is False:
-                self._retry(job)
-            else:
-                self._settle(job, won)
-
-    def _finish(self, job: Job) -> Step | CarryoverError:
-        try:
-            ahead = job.run.ahead()
-            return self.transitions.complete(job.call, job.row, job.resume_state, ahead)
-        except CarryoverError as error:
-            return error
-        except Exception:
-            return log_defect("the end of a row")
-
-    def _conclude(self, job: Job, step: Step) -> Result:
-        try:
-            return self.transitions.seal_state(
-                job.call, job.row, job.resume_state, step
-            )
-        except Exception:
-            return log_defect("the answer of a row")
-
-    def _save(self, writes: Sequence[Write]) -> Sequence[bool | CarryoverError]:
-        """Store what sessions come to.
-
-        Returns:
-            For each whether it won, or why the store refused it: that costs the rows
-            that need the store their step, and no other.
-        """
-        if not writes:
-            return []
-        try:
-            return self.sessions.save(writes)
-        except CarryoverError as error:
-            return [error] * len(writes)
-        except Exception:
-            return [log_defect("a commit to the store")] * len(writes)
-
-    def _retry(self, job: Job) -> None:
-        """Start a job over that lost the race, unless it has for too long."""
-        if time.monotonic() - job.began > MAX_CONTENTION_SECONDS:
-            self._settle(job, contention_error(job.row, MAX_CONTENTION_SECONDS))
-            return
-        job.is_begun = False
-        self._leave([job])
-
-    def _fail_all(self) -> None:
-        """Settle every job after a defect of the engine itself, or a killed caller.
-
-        A defect of a network, of the store or of a row's rules does not come here.
-        """
-        self._network_queues.clear()
-        for job in [*self._open, *self.queue.clear()]:
-            job.settle(defect_error())
-        self._open.clear()
-
-    def _settle(self, job: Job, result: Result) -> None:
-        """Settle a job that was taken in, and let the next of its session continue."""
-        self._open.discard(job)
-        self.queue.settled(job)
-        job.settle(result)
 
 
 def count_events(rows: Sequence[Row | Refused]) -> int:

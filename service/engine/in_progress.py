@@ -58,7 +58,8 @@ class InProgress:
 
 def has_keys(rows: Sequence[Row | Refused]) -> bool:
     """Return whether any row came under an idempotency key."""
-    return any(isinstance(row, Row) and row.key is not None for row in rows)
+    # Quicker than `any`: as a rule all rows are looked at.
+    return bool([row for row in rows if isinstance(row, Row) and row.key is not None])
 
 
 def in_progress(key: str) -> RequestInProgress:

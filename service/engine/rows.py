@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -82,6 +82,32 @@ class Advanced(Value, frozen=True, eq=False):
     tensors: bytes
 
 
+class BatchOutputs(Mapping[str, np.ndarray]):
+    """Outputs of one row of a batch of one timestep.
+
+    Args:
+        arrays: By name, the batch's arrays of shape (rows, 1, ...).
+        index: Which row it is.
+    """
+
+    __slots__ = ("arrays", "index")
+
+    def __init__(self, arrays: dict[str, np.ndarray], index: int) -> None:
+        self.arrays = arrays
+        self.index = index
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        """Return an output, of shape (1, ...)."""
+        output: np.ndarray = self.arrays[name][self.index]
+        return output
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.arrays)
+
+    def __len__(self) -> int:
+        return len(self.arrays)
+
+
 class Outcome(Value, frozen=True):
     """What became of a row.
 
@@ -101,7 +127,7 @@ class Outcome(Value, frozen=True):
         is_restarted: Whether the session was live and was restarted.
     """
 
-    outputs: dict[str, np.ndarray]
+    outputs: Mapping[str, np.ndarray]
     is_continued: bool
     step: int
     expires_at: float | None = None

@@ -12,8 +12,8 @@ order and cost a tick nothing.
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Iterable
+from collections import Counter, deque
+from collections.abc import Iterable, Mapping
 from heapq import heappop, heappush
 from itertools import count
 
@@ -160,7 +160,9 @@ class RunQueue:
         taken: list[Job] = []
         with self._lock:
             while len(taken) < limit and (flow := self._first()) is not None:
-                taken.append(flow.jobs.popleft())
+                # It stays the first until it has no more: only a charge changes that.
+                num_jobs = min(len(flow.jobs), limit - len(taken))
+                taken += [flow.jobs.popleft() for _ in range(num_jobs)]
         return taken
 
     def put_back(self, jobs: Iterable[Job]) -> None:
@@ -179,11 +181,14 @@ class RunQueue:
         Returns:
             How many.
         """
-        events: dict[Flow, int] = {}
+        events: Counter[Flow] = Counter()
         for job in jobs:
-            num_events = job.run.position - job.num_charged
+            events[job.flow] += job.run.position - job.num_charged
             job.num_charged = job.run.position
-            events[job.flow] = events.get(job.flow, 0) + num_events
+        return self.charge_events(events)
+
+    def charge_events(self, events: Mapping[Flow, int]) -> int:
+        """Note the events of requests that were computed; return how many."""
         with self._lock:
             for flow, num_events in events.items():
                 flow.num_events = max(flow.num_events - num_events, 0)
@@ -193,10 +198,10 @@ class RunQueue:
                     self._shares.charge(tenant, num_events)
         return sum(events.values())
 
-    def settled(self, job: Job) -> None:
-        """Hand the session of a row that is settled to the next one that waits."""
-        if job.key is not None:
-            with self._lock:
+    def settled(self, jobs: Iterable[Job]) -> None:
+        """Hand the sessions of rows that are settled to the next ones that wait."""
+        with self._lock:
+            for job in jobs:
                 self._hand_over(job)
 
     def clear(self) -> list[Job]:
@@ -214,7 +219,7 @@ class RunQueue:
         key = job.key
         if key is None or self._owners.get(key) is not job:
             return
-        followers = self._followers.pop(key, deque())
+        followers = self._followers.pop(key, None) if self._followers else None
         while followers and followers[0].flow not in self._flows:
             followers.popleft()
         if not followers:

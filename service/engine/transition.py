@@ -58,6 +58,10 @@ class Transitions:
         catalog: The served models, to find other versions in.
         is_clock_trusted: Whether the clock may be followed in what cannot be undone;
             asked where an answer looks too old to be kept.
+
+    Attributes:
+        now: Returns the present.
+        keeps_extras: Whether sessions keep more than their memory with each step.
     """
 
     def __init__(
@@ -71,10 +75,10 @@ class Transitions:
     ) -> None:
         self._seal = seal
         self._lifetimes = lifetimes
-        self._clock = clock
+        self.now = clock
         self._retention = retention
         policies = {retention.policies.default, *retention.policies.models.values()}
-        self._is_more_kept = bool(retention.snapshots) or "replay" in policies
+        self.keeps_extras = bool(retention.snapshots) or "replay" in policies
         self._catalog = catalog
         self._is_clock_trusted = is_clock_trusted
 
@@ -94,7 +98,7 @@ class Transitions:
                 return NAMELESS
             model = call.model.manifest.name
             opened = self._seal.open(
-                row.token, tenant=call.tenant, model=model, now=self._clock()
+                row.token, tenant=call.tenant, model=model, now=self.now()
             )
             if not self._seal.has_chains:
                 return Named(None, opened)
@@ -186,7 +190,7 @@ class Transitions:
             return None
         record = stored.record
         kept = record.answers if isinstance(record, Session | Tombstone) else b""
-        since = self._find_oldest(kept, self._clock())
+        since = self._find_oldest(kept, self.now())
         outcome = find_answer(call, row, stored, since)
         if outcome is None:
             return None
@@ -221,9 +225,7 @@ class Transitions:
         name = call.model.manifest.name
         family = self._catalog.family(call.model) or [call.model]
         memory = read_memory(row.plain, name, family)
-        return changes.replace(
-            None, memory, self._clock(), self._lifetimes.token_seconds
-        )
+        return changes.replace(None, memory, self.now(), self._lifetimes.token_seconds)
 
     def _choose(
         self, call: Call, row: Row, record: Session | Tombstone | CorruptRecord | None
@@ -260,7 +262,7 @@ class Transitions:
             AnswerTooLarge: The row has an idempotency key, and a session has no room
                 for its answer; the row is not to be applied.
         """
-        before, now, model = resume_state.record, self._clock(), resume_state.model
+        before, now, model = resume_state.record, self.now(), resume_state.model
         is_stored = row.session is not None
         if row.ttl_seconds is not None:
             idle = row.ttl_seconds
@@ -286,7 +288,7 @@ class Transitions:
         )
         if not is_stored:
             return self._seal_later(call, row, resume_state, Step(outcome, record))
-        if self._is_more_kept or is_repeatable(row, resume_state):
+        if self.keeps_extras or is_repeatable(row, resume_state):
             record = self._keep(call, row, resume_state, outcome, record)
         return Step(outcome, record)
 

@@ -11,10 +11,10 @@ from service.engine.rows import Refused, Row
 from service.errors import CarryoverError, EarlierRowFailed, SessionContended
 
 
-def group_into_waves(rows: Sequence[Row | Refused]) -> list[list[int]]:
+def group_into_waves(rows: Sequence[Row | Refused]) -> Sequence[Sequence[int]]:
     """Sort rows into turns in which no session occurs twice; later rows wait."""
-    if len(rows) == 1:
-        return [[0]]
+    if len({row.session for row in rows}) == len(rows):
+        return [range(len(rows))]
     turns: list[list[int]] = []
     seen: dict[str, int] = {}
     for k, row in enumerate(rows):

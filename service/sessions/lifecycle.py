@@ -133,9 +133,12 @@ class Sessions:
         Args:
             keys: The sessions, as `SessionKey.encode` names them.
         """
-        entries = self._store.fetch(keys)
-        now = self._clock()
-        return [NEVER_SEEN if e is None else _read(e, now) for e in entries]
+        entries, now = self.fetch(keys)
+        return [read_entry(entry, now) for entry in entries]
+
+    def fetch(self, keys: Sequence[bytes]) -> tuple[list[Entry | None], float]:
+        """Return what is stored of each session, for `read_entry`, and the present."""
+        return self._store.fetch(keys), self._clock()
 
     def save(self, writes: Sequence[Write]) -> Sequence[bool | StoreFull]:
         """Store each new record unless its session changed since it was found.
@@ -149,16 +152,28 @@ class Sessions:
             ValueError: Two writes name the same session.
             StoreFull: There is no room for any of them; nothing was stored.
         """
-        later = self._tombstone_seconds
-        puts = [
-            Put(
-                key,
-                found.version,
-                encode(record),
-                gone_at(record) + later,
-            )
+        return self.save_encoded(self.encode(writes))
+
+    def encode(self, writes: Sequence[Write]) -> list[Put]:
+        """Return the changes that store new records, for `save_encoded`."""
+        return [
+            self.put(key, found.version, encode(record), gone_at(record))
             for key, found, record in writes
         ]
+
+    def put(self, key: bytes, expected: int, value: bytes, gone_at: float) -> Put:
+        """Return the change that stores an encoded record.
+
+        Args:
+            key: Of the session.
+            expected: Version of what it replaces.
+            value: The record.
+            gone_at: When the session is gone, or went.
+        """
+        return Put(key, expected, value, gone_at + self._tombstone_seconds)
+
+    def save_encoded(self, puts: Sequence[Put]) -> Sequence[bool | StoreFull]:
+        """Store encoded records; see `save`."""
         try:
             return self._store.commit(puts)
         except StoreFull as error:
@@ -226,7 +241,7 @@ class Sessions:
                 except UnicodeDecodeError:
                     log.warning("a damaged key is not listed: %r", key)
                     continue
-                listed.append(Listed(session, _read(entry, now)))
+                listed.append(Listed(session, read_entry(entry, now)))
             if len(entries) < wanted:
                 break
             start = entries[-1][0]
@@ -281,7 +296,10 @@ def gone_at(record: Session | Tombstone) -> float:
     return record.expires_at if isinstance(record, Session) else record.at
 
 
-def _read(entry: Entry, now: float) -> StoredSession:
+def read_entry(entry: Entry | None, now: float) -> StoredSession:
+    """Return what is known of a session, given what is stored; None for nothing."""
+    if entry is None:
+        return NEVER_SEEN
     try:
         record = decode(entry.value)
     except CorruptRecord as error:

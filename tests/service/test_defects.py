@@ -15,7 +15,7 @@ RED = 0
 # What is no CarryoverError, of several branches of the tree of exceptions.
 DEFECTS = (RuntimeError, MemoryError, KeyError, RecursionError, OSError, AssertionError)
 SEAMS = {
-    "fetch": ("sessions", "load"),
+    "fetch": ("sessions", "fetch"),
     "resume": ("transitions", "resume"),
     "complete": ("transitions", "complete"),
     "seal": ("transitions", "seal_state"),
@@ -91,7 +91,7 @@ def test_a_defect_anywhere_fails_the_rows_it_concerns(
     traces = [record for record in caplog.records if record.exc_info]
     assert len(traces) == 1
     assert traces[0].exc_info[0] is defect
-    assert not engine._open
+    assert not engine.ticks.settlement.open_jobs
     assert engine.entry.num_rows == 0
 
 

@@ -66,7 +66,7 @@ def test_only_the_rows_that_lost_are_computed_again(engine, rival, model):
 def test_a_session_that_never_stands_still_is_contended(
     engine, rival, model, monkeypatch
 ):
-    monkeypatch.setattr("service.engine.engine.MAX_CONTENTION_SECONDS", 0.1)
+    monkeypatch.setattr("service.engine.settlement.MAX_CONTENTION_SECONDS", 0.1)
     others = counting_model()
 
     def overtake():
@@ -245,7 +245,7 @@ def test_a_store_that_cannot_be_read_costs_only_the_rows_that_need_it(engine, mo
             raise StoreUnavailable("the disk is gone.")
         return []
 
-    engine.sessions.load = refuse
+    engine.sessions.fetch = refuse
 
     stored, bare = engine.advance(model, [row(RED, session="s"), row(RED)], tenant="")
 

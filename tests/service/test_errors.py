@@ -347,7 +347,7 @@ def test_every_error_has_a_code_of_its_own_and_a_request_that_provokes_it():
 
 @pytest.mark.parametrize("code", CLASSES)
 def test_every_error_is_reached_and_has_the_one_shape(world, code, monkeypatch):
-    monkeypatch.setattr("service.engine.engine.MAX_CONTENTION_SECONDS", 0.02)
+    monkeypatch.setattr("service.engine.settlement.MAX_CONTENTION_SECONDS", 0.02)
 
     response = PROVOKED[code](world)
 

@@ -128,7 +128,7 @@ def test_rows_of_a_killed_caller_are_not_put_back(queue):
     queue.put_back([job])
     (last,) = queue.take(4)
     assert last.flow is other
-    queue.settled(last)
+    queue.settled([last])
     queue.close(other)
 
     assert_forgotten(queue)

@@ -27,7 +27,7 @@ TRACES = {
 }
 
 
-def render_layers(outputs: dict[str, np.ndarray]) -> list[dict[str, Any]]:
+def render_layers(outputs: Mapping[str, np.ndarray]) -> list[dict[str, Any]]:
     """Group gates and memories by layer, each of shape (timesteps, units)."""
     layers: list[dict[str, Any]] = []
     while f"trace_short_term_{len(layers)}" in outputs:

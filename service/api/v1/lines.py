@@ -6,7 +6,7 @@ a body says once, the query says. Knows neither streams nor sessions that failed
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -22,6 +22,7 @@ from service.api.v1.line_reader import Line
 from service.api.v1.parse import UNREADABLE, check_body
 from service.api.v1.render import render_row
 from service.api.v1.row import parse_row
+from service.api.v1.row_texts import write_texts
 from service.api.v1.schema import (
     ObjectRow,
     Options,
@@ -104,6 +105,27 @@ def read_line(content: bytes, model: Model, where: str) -> Form:
                 **error.members,
             )
         )
+
+
+def render_lines(
+    lines: Sequence[Line],
+    parsed: Sequence[ParsedRow],
+    results: Sequence[Result],
+    options: Options,
+    common: Model,
+) -> bytes:
+    """Write the answers of lines that came together."""
+    texts = None
+    if options.is_last_only:
+        texts = write_texts(parsed, results, options, common)
+    if texts is not None:
+        return b"\n".join(texts) + b"\n"
+    return b"".join(
+        [
+            render_line(line, row, result, options, common)
+            for line, row, result in zip(lines, parsed, results, strict=True)
+        ]
+    )
 
 
 def render_line(

@@ -12,6 +12,7 @@ from service.api.json_writing import JSON_OPTIONS, in_pieces, write
 from service.api.problems import problem
 from service.api.v1.columns import to_columns
 from service.api.v1.explanation import render_digest, render_layers
+from service.api.v1.row_texts import write_texts
 from service.api.v1.schema import Options, ParsedRow, Request
 from service.api.v1.wording import Wording, wording_of
 from service.common.loop import NO_BREAKS, Breaks, take_break
@@ -63,20 +64,22 @@ def render_rows(
     request: Request, results: Sequence[Result], model: Model, explain: bool
 ) -> bytes:
     """Write the answers of rows, some at a time, with breaks."""
-    options, pieces = request.options, []
+    options = request.options
+    pieces: list[bytes] = []
     is_short = options.is_last_only and not explain
     size = PIECE_ROWS if is_short else 1
     for start in range(0, len(results), size):
-        answers = [
-            render_row(parsed, result, options, model, explain)
-            for parsed, result in zip(
-                request.rows[start : start + size],
-                results[start : start + size],
-                strict=True,
-            )
-        ]
-        whole = answers if is_short else in_pieces(answers)
-        pieces.append(orjson.dumps(whole, option=JSON_OPTIONS)[1:-1])
+        rows = request.rows[start : start + size]
+        ended = results[start : start + size]
+        texts = write_texts(rows, ended, options, model) if is_short else None
+        if texts is None:
+            answers = [
+                render_row(parsed, result, options, model, explain)
+                for parsed, result in zip(rows, ended, strict=True)
+            ]
+            whole = answers if is_short else in_pieces(answers)
+            texts = [orjson.dumps(whole, option=JSON_OPTIONS)[1:-1]]
+        pieces += texts
         take_break()
     return b",".join(pieces)
 
@@ -101,9 +104,9 @@ def find_common(results: Sequence[Result], model: Model) -> Model:
     """Find the one version that advanced all rows; the request's own if several did."""
     if len(results) == 1 and isinstance(results[0], Outcome):
         return results[0].model or model
-    models = [r.model for r in results if isinstance(r, Outcome) and r.model]
+    models = {r.model for r in results if isinstance(r, Outcome) and r.model}
     if len({one.manifest.version for one in models}) == 1:
-        return models[0]
+        return next(iter(models))
     return model
 
 

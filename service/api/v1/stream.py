@@ -18,7 +18,7 @@ from service.api.v1.lines import (
     Query,
     choose_options,
     parse_line,
-    render_line,
+    render_lines,
 )
 from service.api.v1.row import name_row
 from service.api.v1.schema import ParsedRow, Request
@@ -242,13 +242,7 @@ class Stream:
         parsed: Sequence[ParsedRow],
         results: Sequence[Result],
     ) -> bytes:
-        common, options = self.common, self._options
-        return b"".join(
-            [
-                render_line(line, row, result, options, common)
-                for line, row, result in zip(batch, parsed, results, strict=True)
-            ]
-        )
+        return render_lines(batch, parsed, results, self._options, self.common)
 
 
 def fail(rows: Sequence[Row | Refused], error: CarryoverError) -> list[Result]:

@@ -1,0 +1,172 @@
+"""Settlement of rows: their memories are stored, then each gets its result.
+
+What a tick finished is committed in one transaction. A row that lost the race goes back
+to the front of the queue; any other is settled, and its session handed to the next row
+that waits for it. Knows nothing of networks.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator, Sequence
+
+from service.engine.column_lane import Columns
+from service.engine.defect import defect_error, log_defect
+from service.engine.job import Job
+from service.engine.rows import Result
+from service.engine.run_queue import RunQueue
+from service.engine.step import Step, after
+from service.engine.transition import Transitions
+from service.engine.waves import contention_error
+from service.errors import CarryoverError
+from service.sessions.lifecycle import Sessions, Write
+from service.stores.base import Put
+
+# Losing the race this long means dozens of writers on one session, or a long row
+# among quick ones: an error is better than trying for ever.
+MAX_CONTENTION_SECONDS = 10.0
+# Whether a write won, or why the store refused it.
+Saved = bool | CarryoverError
+
+
+class Settlement:
+    """Stores and settles what ticks come to.
+
+    Args:
+        queue: Where rows wait.
+        sessions: Memory kept by the service.
+        transitions: The rules of a step.
+
+    Attributes:
+        open_jobs: Rows that were taken in and have no result.
+    """
+
+    def __init__(
+        self, queue: RunQueue, sessions: Sessions, transitions: Transitions
+    ) -> None:
+        self._queue = queue
+        self._sessions = sessions
+        self._transitions = transitions
+        self.open_jobs: set[Job] = set()
+
+    def commit(self, jobs: Sequence[Job], columns: Sequence[Columns]) -> None:
+        """Store sessions and chains in one transaction, and settle the jobs.
+
+        Args:
+            jobs: Jobs that came to their end.
+            columns: Those that did so as columns.
+        """
+        steps: list[tuple[Job, Step]] = []
+        for job in jobs:
+            step = self._finish(job)
+            if isinstance(step, CarryoverError):
+                self.settle(job, step)
+            else:
+                steps.append((job, step))
+        writes = [write for job, step in steps if (write := find_write(job, step))]
+        puts = [put for part in columns for put in part.list_puts(self._sessions.put)]
+        saved = iter(self._save(writes, puts))
+        for job, step in steps:
+            self._settle_step(job, step, saved)
+        for part in columns:
+            self._settle_columns(part, saved)
+
+    def _finish(self, job: Job) -> Step | CarryoverError:
+        try:
+            ahead = job.run.ahead()
+            return self._transitions.complete(
+                job.call, job.row, job.resume_state, ahead
+            )
+        except CarryoverError as error:
+            return error
+        except Exception:
+            return log_defect("the end of a row")
+
+    def _save(self, writes: Sequence[Write], puts: Sequence[Put]) -> Sequence[Saved]:
+        """Store what sessions come to.
+
+        Returns:
+            For each whether it won, or why the store refused it: that costs the rows
+            that need the store their step, and no other.
+        """
+        num_changes = len(writes) + len(puts)
+        if not num_changes:
+            return []
+        try:
+            if not puts:
+                return self._sessions.save(writes)
+            return self._sessions.save_encoded([*self._sessions.encode(writes), *puts])
+        except CarryoverError as error:
+            return [error] * num_changes
+        except Exception:
+            return [log_defect("a commit to the store")] * num_changes
+
+    def _settle_step(self, job: Job, step: Step, saved: Iterator[Saved]) -> None:
+        is_stored = job.resume_state.stored is not None or step.chain_write is not None
+        won = next(saved) if is_stored else True
+        if won is True:
+            self.settle(job, self._conclude(job, step))
+        elif won is False:
+            self._retry(job)
+        else:
+            self.settle(job, won)
+
+    def _conclude(self, job: Job, step: Step) -> Result:
+        try:
+            return self._transitions.seal_state(
+                job.call, job.row, job.resume_state, step
+            )
+        except Exception:
+            return log_defect("the answer of a row")
+
+    def _settle_columns(self, columns: Columns, saved: Iterator[Saved]) -> None:
+        outcomes = columns.list_outcomes()
+        all_won = [next(saved) for _ in columns.jobs]
+        if all(won is True for won in all_won):
+            self.settle_all(columns.jobs, outcomes)
+            return
+        for job, won, outcome in zip(columns.jobs, all_won, outcomes, strict=True):
+            if won is False:
+                self._retry(job)
+            else:
+                self.settle(job, outcome if won is True else won)
+
+    def _retry(self, job: Job) -> None:
+        """Start a job over that lost the race, unless it has for too long."""
+        if time.monotonic() - job.began > MAX_CONTENTION_SECONDS:
+            self.settle(job, contention_error(job.row, MAX_CONTENTION_SECONDS))
+            return
+        job.is_begun = False
+        self.leave([job])
+
+    def leave(self, jobs: Sequence[Job]) -> None:
+        """Queue jobs again that are not done."""
+        self.open_jobs.difference_update(jobs)
+        self._queue.put_back(reversed(jobs))
+
+    def fail_all(self) -> None:
+        """Settle every job after a defect of the engine itself, or a killed caller.
+
+        A defect of a network, of the store or of a row's rules does not come here.
+        """
+        for job in [*self.open_jobs, *self._queue.clear()]:
+            job.settle(defect_error())
+        self.open_jobs.clear()
+
+    def settle(self, job: Job, result: Result) -> None:
+        """Settle a job that was taken in, and let the next of its session continue."""
+        self.settle_all([job], [result])
+
+    def settle_all(self, jobs: Sequence[Job], results: Iterable[Result]) -> None:
+        """Settle jobs that were taken in."""
+        self.open_jobs.difference_update(jobs)
+        self._queue.settled(jobs)
+        for job, result in zip(jobs, results, strict=True):
+            job.settle(result)
+
+
+def find_write(job: Job, step: Step) -> Write | None:
+    """Return what is to be stored of a job, if anything is."""
+    if job.key is not None and job.resume_state.stored is not None:
+        return job.key, job.resume_state.stored, after(job.row, step.record)
+    return step.chain_write

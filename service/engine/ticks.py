@@ -1,0 +1,203 @@
+"""Ticks: bounded pieces of work on whatever rows wait.
+
+A tick takes rows off the run queue, fetches their memories in one transaction, makes a
+few calls of the network, and commits the memories of the rows that came to their end in
+one transaction. Rows that are alike advance as columns (`column_lane`), the others by
+the rules of a step, one by one (`transition`).
+
+An exception of any class fails the rows it concerns: one row, or one batch of one
+network.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Sequence
+
+from service.engine import column_lane
+from service.engine.admission import Entry
+from service.engine.column_lane import Alike, Columns
+from service.engine.defect import log_defect
+from service.engine.execution import non_finite_error, row_deadline_error
+from service.engine.job import Job
+from service.engine.network_queue import NetworkQueue
+from service.engine.resume import ResumeState
+from service.engine.run_queue import RunQueue
+from service.engine.settlement import Settlement
+from service.engine.transition import Transitions
+from service.errors import CarryoverError
+from service.registry.backends.base import Signature
+from service.registry.catalog import Model
+from service.sessions.lifecycle import Sessions, read_entry
+from service.sessions.preconditions import StoredSession
+
+# Maximum seconds a tick computes before it looks for new arrivals, unless one call
+# takes longer: a fraction of what a request takes by itself.
+TICK_SECONDS = 0.0003
+# Rows of one tick: as many as a call computes. More would wait for their turn with
+# their memories fetched, and be out of the processor's caches when it comes.
+MAX_ROWS = 64
+
+
+class Ticks:
+    """Advances what waits in a run queue.
+
+    Args:
+        queue: Where rows wait.
+        entry: Learns how long events take.
+        sessions: Memory kept by the service.
+        transitions: The rules of a step.
+
+    Attributes:
+        settlement: Of the rows that were taken in.
+    """
+
+    def __init__(
+        self,
+        queue: RunQueue,
+        entry: Entry,
+        sessions: Sessions,
+        transitions: Transitions,
+    ) -> None:
+        self._queue = queue
+        self._entry = entry
+        self._sessions = sessions
+        self._transitions = transitions
+        self._network_queues: dict[tuple[Model, Signature], NetworkQueue] = {}
+        self.settlement = Settlement(queue, sessions, transitions)
+
+    def run(self) -> None:
+        """Take in what is queued, compute a while, commit what is finished."""
+        is_whole = False
+        try:
+            jobs = self._take()
+            alike = self._admit([job for job in jobs if not job.is_begun])
+            self.settlement.commit(*self._compute(jobs, alike))
+            is_whole = True
+        finally:
+            if not is_whole:
+                self._network_queues.clear()
+                self.settlement.fail_all()
+
+    def _take(self) -> list[Job]:
+        """Take the jobs of this tick off the queue, at most one of each session.
+
+        Jobs of clients that no longer wait are abandoned before they cost more.
+        """
+        taken: list[Job] = []
+        now = time.monotonic()
+        jobs = self._queue.take(MAX_ROWS)
+        self.settlement.open_jobs.update(jobs)
+        for job in jobs:
+            if job.call.wait is not None and not job.is_begun:
+                job.call.wait.seconds = max(job.call.wait.seconds, now - job.began)
+            if job.deadline <= now:
+                self.settlement.settle(job, row_deadline_error(now - job.began))
+                continue
+            taken.append(job)
+            if job.is_begun:
+                self._join(job)
+        return taken
+
+    def _admit(self, jobs: Sequence[Job]) -> list[Alike]:
+        """Find the jobs' memories and let them join, or settle why they cannot.
+
+        Returns:
+            Those that advance as columns; they join no queue.
+        """
+        keyed = [job for job in jobs if job.key is not None]
+        keys = [job.key for job in keyed if job.key is not None]
+        alike: list[Alike] = []
+        stored: dict[Job, StoredSession] = {}
+        try:
+            entries, now = self._sessions.fetch(keys) if keys else ([], 0.0)
+            if not self._transitions.keeps_extras:
+                alike = column_lane.find_alike(keyed, entries, now)
+            apart = {job for part in alike for job in part.jobs}
+            stored = {
+                job: read_entry(entry, now)
+                for job, entry in zip(keyed, entries, strict=True)
+                if job not in apart
+            }
+        except Exception as error:
+            reason = (
+                error
+                if isinstance(error, CarryoverError)
+                else log_defect("a read of the store")
+            )
+            self.settlement.settle_all(keyed, [reason] * len(keyed))
+            alike, stored = [], {}
+        for job in jobs:
+            if job.key is None or job in stored:
+                self._begin(job, stored.get(job))
+        return alike
+
+    def _begin(self, job: Job, stored: StoredSession | None) -> None:
+        try:
+            resume_state = self._transitions.resume(
+                job.call, job.row, stored, job.opened
+            )
+        except CarryoverError as error:
+            self.settlement.settle(job, error)
+            return
+        except Exception:
+            self.settlement.settle(job, log_defect("the beginning of a row"))
+            return
+        if not isinstance(resume_state, ResumeState):
+            self.settlement.settle(job, resume_state)
+            return
+        job.begin(resume_state)
+        self._join(job)
+
+    def _join(self, job: Job) -> None:
+        network = job.resume_state.model, job.call.signature
+        queue = self._network_queues.get(network)
+        if queue is None:
+            queue = self._network_queues[network] = NetworkQueue(*network)
+        queue.join(job)
+
+    def _compute(
+        self, jobs: Sequence[Job], alike: Sequence[Alike]
+    ) -> tuple[list[Job], list[Columns]]:
+        """Make calls until some job is finished or the tick's time is over.
+
+        Returns:
+            The jobs that came to their end, and those that did so as columns; the
+            others that live are queued again.
+        """
+        began = time.monotonic()
+        columns = [done for part in alike if (done := self._advance(part))]
+        finished: list[Job] = []
+        while self._network_queues:
+            for name, queue in list(self._network_queues.items()):
+                ended, failed = queue.run()
+                finished += ended
+                for job, error in failed:
+                    self.settlement.settle(job, error)
+                if not queue:
+                    del self._network_queues[name]
+            if finished or columns or time.monotonic() >= began + TICK_SECONDS:
+                break
+        num_events = self._queue.charge(job for job in jobs if job.is_begun)
+        if alike:
+            flows = Counter(job.flow for part in alike for job in part.jobs)
+            num_events += self._queue.charge_events(flows)
+        self._entry.measure(time.monotonic() - began, num_events)
+        if self._network_queues:
+            queues = self._network_queues.values()
+            self.settlement.leave([job for queue in queues for job in queue.leave()])
+            self._network_queues.clear()
+        return finished, columns
+
+    def _advance(self, alike: Alike) -> Columns | None:
+        """Advance rows as columns; settle those that cannot."""
+        try:
+            done, bad = column_lane.advance(alike, self._transitions.now())
+        except Exception:
+            defect = log_defect(f"advance of {alike.model.manifest.name}")
+            self.settlement.settle_all(alike.jobs, [defect] * len(alike.jobs))
+            return None
+        for job in bad:
+            self.settlement.settle(job, non_finite_error())
+        return done
