@@ -34,6 +34,7 @@ from service.api.v1 import (
     classify_routes,
     forecast_routes,
     predict_routes,
+    report_routes,
     stream_routes,
 )
 from service.api.v1 import model_routes as models
@@ -204,6 +205,7 @@ def create_app(services: Services) -> Flask:
         classify_routes,
         forecast_routes,
         models,
+        report_routes,
         routes,
         change_routes,
         memory_routes,

@@ -29,6 +29,7 @@ CarryoverError
 ├── NotFound
 │   ├── ModelNotFound
 │   ├── VersionNotFound
+│   ├── ReportNotFound
 │   └── SessionNotFound
 ├── MethodNotAllowed        the address takes other methods
 ├── NotServed               a call of a protocol that this service leaves out
@@ -244,6 +245,12 @@ class VersionNotFound(NotFound):
     """The model is loaded, but not in this version."""
 
     code = "version_not_found"
+
+
+class ReportNotFound(NotFound):
+    """The version has no training report."""
+
+    code = "report_not_found"
 
 
 class SessionNotFound(NotFound):

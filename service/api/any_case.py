@@ -13,7 +13,7 @@ from flask.globals import request_ctx
 from werkzeug.exceptions import HTTPException, NotFound
 
 ADDRESS = re.compile(
-    r"(/v1/models)(/[^/:]+)?(?:(/versions|/labels)(/[^/:]+))?(/metadata|:[a-z]+)?",
+    r"(/v1/models)(/[^/:]+)?(?:(/versions|/labels)(/[^/:]+))?(/metadata|/report|:[a-z]+)?",
     re.IGNORECASE,
 )
 

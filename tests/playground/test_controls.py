@@ -595,6 +595,25 @@ def test_report_has_the_metrics_and_their_baselines(open_page, playground):
     expect(page.locator(".report pre")).to_contain_text('"seed": 1')
 
 
+def test_report_leads_to_the_page_that_training_wrote(load_page):
+    def add_report(route):
+        metadata = route.fetch().json()
+        route.fulfill(json=metadata | {"has_report": True})
+
+    page = load_page(place("taxi", []))
+    page.route("**/metadata", add_report)
+    page.context.route("**/report", lambda route: route.fulfill(body="worth it"))
+    page.reload()
+    button(page, "Training report").click()
+    link = page.get_by_role("link", name="The whole training report")
+
+    with page.context.expect_page() as opened:
+        link.click()
+
+    assert opened.value.url.endswith("/v1/models/taxi/versions/1/report")
+    expect(opened.value.locator("body")).to_have_text("worth it")
+
+
 def test_key_is_sent_and_kept_out_of_address_and_storage(load_page):
     page = load_page(place("nature"))
     page.get_by_label("API key, kept in memory only").fill("secret-key")

@@ -309,6 +309,7 @@ PROVOKED = {
     "not_found": lambda w: w.get("/nowhere"),
     "model_not_found": lambda w: w.get("/v1/models/nope"),
     "version_not_found": lambda w: w.get("/v1/models/counting/versions/9"),
+    "report_not_found": lambda w: w.get("/v1/models/counting/report"),
     "session_not_found": lambda w: w.get("/v1/models/counting/sessions/nobody"),
     "method_not_allowed": lambda w: w.get(PREDICT),
     "not_served": lambda w: w.get("/v1/models/counting:classify", "POST"),

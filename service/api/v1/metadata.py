@@ -14,6 +14,7 @@ import msgspec
 from service.registry.artifact import Manifest
 from service.registry.catalog import Model
 
+REPORT = "assets.extra/carryover/report.html"
 DTYPES = {
     "event": "DT_STRING",
     "time": "DT_STRING",
@@ -78,6 +79,7 @@ class ModelMetadata(msgspec.Struct):
     output: dict[str, Any]
     memory: dict[str, list[int]]
     memory_bytes: int
+    has_report: bool
 
 
 def describe_status(
@@ -116,6 +118,7 @@ def describe_model(model: Model) -> dict[str, Any]:
         "metadata": {"signature_def": {"signature_def": signatures}},
         **shown,
         "memory_bytes": model.memory_bytes,
+        "has_report": REPORT in manifest.files,
     }
 
 

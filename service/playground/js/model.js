@@ -54,6 +54,7 @@ function readReport(metadata) {
     config: metadata.training?.config ?? null,
     packages: metadata.packages ?? {},
     memoryBytes: metadata.memory_bytes,
+    hasPage: metadata.has_report ?? false,
   };
 }
 

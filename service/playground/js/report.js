@@ -1,12 +1,14 @@
 /** The training report: measured quality with its baselines, and how it was trained. */
 
 import { html } from "../vendor/htm-preact.js";
+import { hasApiKey, modelAddress } from "./api.js";
 import { formatNumber } from "./model.js";
 
 export function ReportPanel({ model }) {
   const { report } = model;
   return html`<div class="report">
     ${report.metrics.length === 0 ? html`<p class="quiet">This version has no measured metrics.</p>` : html`<${Metrics} metrics=${report.metrics} />`}
+    ${report.hasPage && html`<${PageLink} model=${model} />`}
     <dl class="facts">
       <dt>network</dt><dd>${model.cell}, ${model.units.join(" and ")} units, memory of ${report.memoryBytes} bytes</dd>
       <dt>version</dt><dd>${model.servedVersion}${report.createdAt && `, exported ${report.createdAt}`}</dd>
@@ -18,6 +20,13 @@ export function ReportPanel({ model }) {
       <pre tabindex="0" aria-label="Training configuration"><code>${JSON.stringify(report.config, null, 2)}</code></pre></details>`
     }
   </div>`;
+}
+
+/** The page with plots and examples. A browser sends no key where it follows a link. */
+function PageLink({ model }) {
+  const address = `${modelAddress({ name: model.name, version: model.servedVersion })}/report`;
+  if (hasApiKey()) return html`<p class="quiet">The whole report: GET ${address} with your key.</p>`;
+  return html`<p><a href=${address} target="_blank" rel="noopener">The whole training report, with plots and examples</a></p>`;
 }
 
 function Metrics({ metrics }) {
