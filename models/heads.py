@@ -16,6 +16,9 @@ from models.features import denormalise, normalise, split_fields
 from models.gates import Tensor
 from models.schemas import Schema
 
+# ln of the longest time in seconds, 2,000 years: a float32 has no room for much more.
+LONGEST_LOG = 25.0
+
 
 def build_head(
     hidden: Tensor, sequence: Tensor, inputs: Schema, outputs: Schema
@@ -61,6 +64,19 @@ def build_forecast(
     return denormalise(current[..., None] + rise(change, len(quantiles)), field)
 
 
+def build_duration(
+    hidden: Tensor, sequence: Tensor, inputs: Schema, outputs: Schema
+) -> Tensor:
+    """Build quantiles of a time in seconds, from those of ln(1 + seconds)."""
+    del sequence, inputs  # what is known of times reaches it through the memory
+    num_quantiles = len(outputs["quantiles"])
+    levels = rise(keras.layers.Dense(num_quantiles)(hidden), num_quantiles)[..., 0, :]
+    # Softplus: never below 0, and unlike a maximum it has a slope everywhere.
+    logs = ops.softplus(denormalise(levels, outputs))
+    # Not expm1: programs do not have it.
+    return ops.exp(ops.minimum(logs, LONGEST_LOG)) - 1.0
+
+
 def rise(change: Tensor, num_quantiles: int) -> Tensor:
     """Turn free numbers into quantiles that cannot cross.
 
@@ -81,7 +97,9 @@ def rise(change: Tensor, num_quantiles: int) -> Tensor:
     lowest, *steps = ops.split(change, num_quantiles, axis=-1)
     levels = [lowest]
     for step in steps:
-        levels.append(levels[-1] + ops.softplus(step))
+        # Not a sum: Keras takes an operand with one long axis for a bias, as those of
+        # one value ahead are in a program of one row.
+        levels.append(levels[-1] - -ops.softplus(step))
     return ops.stack(levels, axis=-1)
 
 
@@ -129,4 +147,5 @@ HEADS: Mapping[str, Callable[[Tensor, Tensor, Schema, Schema], Tensor]] = {
     "sequence_label": build_classifier,
     "next_event": build_classifier,
     "forecast": build_forecast,
+    "duration": build_duration,
 }

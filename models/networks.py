@@ -66,7 +66,8 @@ def build_network(
     Returns:
         A functional model from `sequence` to float32 outputs of shape
         (batch, timesteps, labels), each row a probability distribution, or
-        (batch, timesteps, horizon[, quantiles]) in the unit of the forecast field.
+        (batch, timesteps, horizon[, quantiles]) in the unit of the forecast field, or
+        (batch, timesteps, quantiles) in seconds. Of several heads, a dict of such.
 
     Raises:
         ValueError: A schema or an option is wrong; the sentence says which.
@@ -97,7 +98,14 @@ def build_network(
     for num_units in units:
         hidden = CELLS[cell](num_units, return_sequences=True)(hidden)
         hidden = regularise(hidden, dropout, layer_norm=layer_norm)
-    return keras.Model(sequence, build_head(hidden, sequence, inputs, outputs))
+    main = build_head(hidden, sequence, inputs, outputs)
+    if not outputs.get("heads"):
+        return keras.Model(sequence, main)
+    others = {
+        head["name"]: build_head(hidden, sequence, inputs, head)
+        for head in outputs["heads"]
+    }
+    return keras.Model(sequence, {outputs["name"]: main, **others})
 
 
 def regularise(hidden: Tensor, dropout: float, *, layer_norm: bool) -> Tensor:

@@ -21,6 +21,8 @@ An output schema is one of
     {"kind": "sequence_label", "name": "probabilities", "labels": [...]}
     {"kind": "next_event", "name": "probabilities", "labels": [...], "end": "[end]",
      "event": "activity"}
+    {"kind": "duration", "name": "remaining_seconds", "quantiles": [0.1, 0.5, 0.9],
+     "mean": 9.1, "std": 2.5}
     {"kind": "forecast", "name": "forecast", "field": "value", "horizon": 5,
      "quantiles": [0.1, 0.5, 0.9]}
 
@@ -28,7 +30,9 @@ where `features`, `quantiles`, `unknown`, `optional`, `end` and `event` may be l
 `unknown` is the name in the vocabulary that stands for any name not in it; a number
 that is `optional` may be missing, which is NaN in its column; `end` is the label, and
 no event, that says that nothing follows; `event` is the field of a record, its first,
-that is to be predicted.
+that is to be predicted. `mean` and `std` of a duration are those of ln(1 + seconds). A
+network with several heads has the names of all but the first in `others`, and their
+schemas in `heads`.
 
 Models built elsewhere (`models.wrapping`) also take
 
@@ -59,7 +63,7 @@ COLUMNS = {"time": 2, "number": 1, "category": 1, "index": 1}
 TIME_FEATURES = ("time_of_day", "day_of_week", "time_since_previous")
 # Calendar alone needs no memory of the event before.
 DEFAULT_TIME_FEATURES = TIME_FEATURES[:2]
-KINDS = ("label", "sequence_label", "next_event", "forecast")
+KINDS = ("label", "sequence_label", "next_event", "forecast", "duration")
 
 
 def num_columns(inputs: Schema) -> int:
@@ -129,7 +133,9 @@ def check_outputs(inputs: Schema, outputs: Schema) -> None:
     """
     kind = outputs["kind"]
     require_one_of("the kind of the outputs", kind, KINDS)
-    if kind == "forecast":
+    for head in outputs.get("heads", ()):
+        check_outputs(inputs, head)
+    if kind in ("forecast", "duration"):
         check_quantiles(outputs.get("quantiles"))
         return
     check_names("labels", outputs["labels"])

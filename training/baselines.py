@@ -51,7 +51,9 @@ def predict_with(network: keras.Model) -> Predict:
         batch_size = max(1, TIMESTEPS_PER_CALL // sequences.shape[1])
         starts = range(0, len(sequences), batch_size)
         parts = [call(sequences[start : start + batch_size]) for start in starts]
-        return np.concatenate(parts)
+        # Of several heads a dict.
+        joined: Array = keras.tree.map_structure(lambda *x: np.concatenate(x), *parts)
+        return joined
 
     return predict
 

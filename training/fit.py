@@ -22,7 +22,7 @@ from keras import ops
 from models.heads import pinball
 from training.checkpoint import load_checkpoint, save_checkpoint
 from training.config import TrainingConfig
-from training.data.dataset import Examples, Sequences
+from training.data.dataset import Array, Examples, Sequences
 from training.errors import Diverged
 
 # Longer gradients than this come from rare events met early; the field's usual bound.
@@ -117,11 +117,7 @@ def train_epoch(network: keras.Model, plan: Plan, epoch: int) -> float:
     for k, batch in enumerate(batches):
         done = (epoch + k / count) / plan.training.epochs
         network.optimizer.learning_rate = decay(plan.training.learning_rate, done)
-        losses.append(
-            network.train_on_batch(
-                batch.sequences, batch.targets, sample_weight=batch.weights
-            )
-        )
+        losses.append(train_batch(network, batch))
         sizes.append(batch.weights.size)
     # Keras divides a batch's loss by the number of its weights, with its padding.
     loss = float(np.dot(losses, sizes) / examples.weights.sum(dtype=np.float64))
@@ -133,6 +129,21 @@ def train_epoch(network: keras.Model, plan: Plan, epoch: int) -> float:
             f"(now {plan.training.learning_rate})."
         )
     return loss
+
+
+def train_batch(network: keras.Model, batch: Examples) -> float:
+    """Update the weights by a batch, and return its loss: of all heads together."""
+    sequences, targets, weights = batch
+    if not isinstance(network.output, dict):
+        loss = network.train_on_batch(sequences, targets, sample_weight=weights)
+        return float(loss)
+    names = list(network.output)
+    total, *_ = network.train_on_batch(
+        sequences,
+        {name: targets[..., k] for k, name in enumerate(names)},
+        sample_weight={name: weights[..., k] for k, name in enumerate(names)},
+    )
+    return float(total)
 
 
 def seed_dropout(network: keras.Model, seed: int, epoch: int) -> None:
@@ -176,21 +187,35 @@ def cut_batches(
     order = rng.permutation(len(lengths))
     order = order[np.argsort(lengths[order], kind="stable")]
     starts = rng.permutation(np.arange(0, len(order), batch_size))
-    usual = float(examples.weights.sum()) / len(starts)
     for start in starts:
         batch = examples.take(order[start : start + batch_size])
         if isinstance(examples, Sequences):
+            usual = count_weights(examples.weights) / len(starts)
             # The loss that Keras computes is divided by the number of all weights.
-            batch = batch._replace(weights=batch.weights * (batch.weights.size / usual))
+            size = math.prod(batch.weights.shape[:2])
+            batch = batch._replace(weights=batch.weights * (size / usual))
         yield batch
+
+
+def count_weights(weights: Array) -> Any:
+    """Sum the weights of sequences: a number, or float32 of shape (heads,)."""
+    if weights.ndim == 1:
+        return float(weights.sum())
+    return np.maximum(weights.sum(axis=0), 1).astype(np.float32)
 
 
 def build_loss(inputs: Mapping[str, Any], outputs: Mapping[str, Any]) -> Any:
     """Choose the loss of an output: cross-entropy, or an error for forecasts.
 
     That is the absolute error, or the pinball loss of quantiles, in standard
-    deviations of the field, so that one learning rate suits series of any unit.
+    deviations of the field, so that one learning rate suits series of any unit. Of
+    several heads it is a loss by the name of each output.
     """
+    if others := outputs.get("heads"):
+        alone = {**outputs, "heads": ()}
+        return {one["name"]: build_loss(inputs, one) for one in (alone, *others)}
+    if outputs["kind"] == "duration":
+        return build_duration_loss(outputs)
     if outputs["kind"] != "forecast":
         return "sparse_categorical_crossentropy"
     field = next(f for f in inputs["fields"] if f["name"] == outputs["field"])
@@ -200,5 +225,18 @@ def build_loss(inputs: Mapping[str, Any], outputs: Mapping[str, Any]) -> Any:
         if quantiles:
             return pinball(target, forecast, quantiles) / field["std"]
         return ops.mean(ops.abs(target - forecast), axis=-1) / field["std"]
+
+    return error
+
+
+def build_duration_loss(outputs: Mapping[str, Any]) -> Any:
+    """Make the pinball loss of ln(1 + seconds), in standard deviations of it."""
+
+    def error(target: Any, made: Any) -> Any:
+        target, made = (
+            ops.log1p(x if len(x.shape) == 3 else x[..., None]) for x in (target, made)
+        )  # (batch, timesteps, 1) and (batch, timesteps, quantiles)
+        loss = pinball(target, made[..., None, :], outputs["quantiles"])
+        return loss / outputs["std"]
 
     return error

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from training.config import Config, check_config, load_config
-from training.data.events import ALIASES
+from training.data.tasks import ALIASES, split_tasks
 from training.errors import ConfigError
 from training.native_log import silence_native_log
 from training.publish import list_versions
@@ -37,8 +37,8 @@ def add_fit(commands: Any) -> None:
     fit.add_argument(
         "--task",
         metavar="TASK",
-        help=f"with --data: what to learn, of {', '.join(ALIASES)}; the label where "
-        "there is --label, else what comes next",
+        help=f"with --data: what to learn, of {', '.join(ALIASES)}, several with "
+        "commas between; the label where there is --label, else what comes next",
     )
     fit.add_argument(
         "--set",
@@ -126,7 +126,7 @@ def read_config(options: argparse.Namespace) -> Config:
         return load_config(options.config, options.overrides)
     roles = pick_roles(**{role: getattr(options, role) for role in ROLES})
     name = options.name or default_name(options.data)
-    task = ALIASES.get(options.task, options.task)
+    task = ", ".join(split_tasks(options.task)) if options.task else None
     table = start_config(name, options.data, roles, task)
     config = check_config(table, "--data", options.overrides)
     print(f"# The equivalent configuration, kept with the run:\n{write_toml(table)}")

@@ -29,7 +29,7 @@ from models.export.compilation import (
     compile_programs,
 )
 from models.export.running import Call, Distance, advance, begin, load_program, merge
-from models.features import Schema
+from models.schemas import Schema, output_names
 from models.streaming import choose_dtype
 
 # How weights can be stored smaller, and what the files are called.
@@ -123,7 +123,7 @@ def export_programs(
         return Programs([], note=str(error))
     ending = f".{quantize}.tflite" if quantize else ".tflite"
     entries = [write_program(p, version, ending) for p in programs]
-    predict = predict_with_programs(programs, outputs["name"])
+    predict = predict_with_programs(programs, output_names(outputs))
     difference = differences[outputs["name"]]
     return Programs(entries, difference, predict=predict, errors=errors)
 
@@ -198,9 +198,12 @@ def write_program(program: Program, version: Path, ending: str) -> dict[str, Any
 
 
 def predict_with_programs(
-    programs: Sequence[Program], output: str
+    programs: Sequence[Program], names: Sequence[str]
 ) -> Callable[[Any], Any]:
-    """Make one-timestep programs a function from sequences to outputs per timestep."""
+    """Make one-timestep programs a function from sequences to outputs per timestep.
+
+    Of several outputs it returns a dict, as the network does.
+    """
     hot = {p.form.batch: p for p in programs if p.form in HOT_FORMS}
 
     def predict(sequences: Any) -> Any:
@@ -209,18 +212,19 @@ def predict_with_programs(
         call, batch = load_program(program), program.form.batch
         starts = range(0, len(sequences), batch)
         parts = [
-            run_rows(program, call, sequences[start : start + batch], output)
+            run_rows(program, call, sequences[start : start + batch])
             for start in starts
         ]
-        return np.concatenate(parts)
+        joined = {name: np.concatenate([p[name] for p in parts]) for name in names}
+        return joined if len(names) > 1 else joined[names[0]]
 
     return predict
 
 
-def run_rows(program: Program, call: Call, sequences: Any, output: str) -> Any:
+def run_rows(program: Program, call: Call, sequences: Any) -> dict[str, Any]:
     """Run sequences from their beginning, rows padded to the program's batch."""
     batch = program.form.batch
     padding = [(0, batch - len(sequences))] + [(0, 0)] * (sequences.ndim - 1)
     memory = begin(program, batch)
     results, _ = advance(call, np.pad(sequences, padding), memory, 1)
-    return results[output][: len(sequences)]
+    return {name: result[: len(sequences)] for name, result in results.items()}

@@ -112,7 +112,7 @@ def output_scale(inputs: Schema, outputs: Schema) -> float | None:
 
     None for values of unknown range: their own size where that is above 1.
     """
-    if outputs["kind"] == "values" or "others" in outputs:
+    if outputs["kind"] in ("values", "duration") or "others" in outputs:
         return None
     if outputs["kind"] != "forecast":
         return 1.0

@@ -59,6 +59,8 @@ def head_of(kind, u, labels=3, horizon=2, quantiles=None):
     else:
         inputs = {"kind": "event", "vocabulary": names}
         outputs = {"kind": kind, "name": "probabilities", "labels": names}
+    if kind == "duration":
+        outputs |= {"quantiles": [0.1, 0.5, 0.9], "mean": 1.0, "std": 1.0}
     network = build_network(inputs, outputs, cell="rnn", units=(u,))
     recurrent = next(x for x in network.layers if isinstance(x, keras.layers.RNN))
     return network.count_params() - recurrent.count_params()
@@ -158,7 +160,7 @@ def test_formula_counts_the_parameters_of_a_head(kind, u):
 
     assert len(rows) == 1
     formula = formulas(rows[0][2])[0]
-    assert evaluate(formula, u=u, l=3, H=2) == head_of(kind, u)
+    assert evaluate(formula, u=u, l=3, H=2, Q=3) == head_of(kind, u)
 
 
 @pytest.mark.parametrize("quantiles", [[0.5], [0.1, 0.5, 0.9]])

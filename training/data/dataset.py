@@ -55,8 +55,9 @@ class Sequences(NamedTuple):
 
     Args:
         inputs: Of shape (rows,), or (rows, columns) for records.
-        targets: Of shape (rows,) or (rows, horizon).
-        weights: Of shape (rows,); 0 where there is nothing to learn.
+        targets: Of shape (rows,), (rows, horizon), or (rows, heads) of a network with
+            several heads.
+        weights: Of shape (rows,) or (rows, heads); 0 where there is nothing to learn.
         offsets: int64 of shape (sequences + 1,): sequence k has the rows from
             offsets[k] to offsets[k + 1].
     """
@@ -85,7 +86,8 @@ class Sequences(NamedTuple):
         inputs, targets = (narrow(a[places]) for a in (self.inputs, self.targets))
         for array in (inputs, targets):
             array[~is_there] = 0
-        weights = self.weights[places].astype(np.float32) * is_there
+        weights = self.weights[places].astype(np.float32)
+        weights[~is_there] = 0
         return Examples(inputs, targets, weights)
 
     def pad(self) -> Examples:

@@ -6,6 +6,7 @@ Reading is `training.data.event_log`, dividing `training.data.splits`, what is a
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -14,6 +15,7 @@ import numpy as np
 
 from models.schemas import TIME_FEATURES
 from training.data.dataset import Array, Dataset, Sequences
+from training.data.durations import ask_time
 from training.data.event_log import EventLog, Roles, read_log, read_text
 from training.data.fields import (
     MISSING_NUMBERS,
@@ -28,6 +30,9 @@ from training.data.heads import (
     Layouts,
     ask_label,
     ask_next_event,
+    join_held_out,
+    join_parts,
+    join_schemas,
     lay_out,
 )
 from training.data.selection import select_cases
@@ -38,12 +43,19 @@ from training.data.splits import (
     divide_log,
     show_time,
 )
+from training.data.tasks import TASK_RULE, TIMED, parse_tasks
 from training.errors import ConfigError, DataError
-from training.sections import ONCE, between, each, inside_or_count, one_of
+from training.sections import (
+    ONCE,
+    RISING,
+    between,
+    each,
+    inside,
+    inside_or_count,
+    one_of,
+)
 
-# What is learnt, by its short name.
-ALIASES = {"next": "next event", "label": "label"}
-TASKS = tuple(ALIASES.values())
+QUANTILES = (0.1, 0.5, 0.9)
 # Of the cases that an export is compared on.
 REAL_LENGTH, NUM_REAL = 50, 8
 
@@ -65,7 +77,12 @@ class EventOptions:
     time_features: Annotated[
         tuple[str, ...] | None, each(one_of(*TIME_FEATURES)), ONCE
     ] = None
-    task: Annotated[str, one_of(*TASKS)] = "next event"
+    task: Annotated[str, TASK_RULE] = "next event"
+    quantiles: Annotated[tuple[float, ...], each(inside(0, 1)), RISING] = (
+        0.1,
+        0.5,
+        0.9,
+    )
     end: bool = True
     unknown: bool = True
     min_count: Annotated[int, between(1, 1_000_000)] = 1
@@ -87,7 +104,8 @@ def load_events(options: EventOptions, seed: int) -> Dataset:
     Raises:
         DataError: The file cannot be read, or a part of it would be empty.
     """
-    refuse_unused(options)
+    tasks = parse_tasks(options.task)
+    refuse_unused(options, tasks)
     log = select_cases(
         read_events(options), options.min_events, options.cut_after, options.first_cases
     )
@@ -99,15 +117,15 @@ def load_events(options: EventOptions, seed: int) -> Dataset:
         min_count=options.min_count,
         unknown=options.unknown,
         time_features=options.time_features,
+        is_timed=bool(TIMED & set(tasks)),
     )
-    head = ask(options, log, encoded, lay_out(split))
-    check_targets(head, options)
+    heads = ask(options, log, encoded, lay_out(split))
     return Dataset(
         inputs=encoded.schema,
-        outputs=head.schema,
-        draw_epoch=lambda rng: draw_epoch(head, encoded, options.window, rng),
-        held_out=head.held_out,
-        real=pick_real(head.held_out.train),
+        outputs=join_schemas(heads),
+        draw_epoch=lambda rng: draw_epoch(heads, encoded, options.window, rng),
+        held_out=join_held_out(heads),
+        real=pick_real(heads[0].held_out.train),
         facts={
             "source": "events",
             "fingerprint": log.fingerprint,
@@ -116,35 +134,60 @@ def load_events(options: EventOptions, seed: int) -> Dataset:
             "vocabulary": len(encoded.vocabulary.names),
             **describe_times(log),
             **describe_parts(split, log.num_rows),
-            **head.facts,
+            **{name: fact for head in heads for name, fact in head.facts.items()},
         },
     )
 
 
 def ask(
     options: EventOptions, log: EventLog, encoded: EncodedEvents, layouts: Layouts
-) -> Head:
-    """Make what the task asks at every event."""
-    if options.task == "label":
-        return ask_label(encoded, log, layouts, options.label)
-    return ask_next_event(encoded, layouts, end=options.end)
+) -> list[Head]:
+    """Make what each task asks at every event.
+
+    Raises:
+        DataError: A task has nothing to ask in the training or test part.
+    """
+    heads: list[Head] = []
+    for task in parse_tasks(options.task):
+        if task == "label":
+            head = ask_label(encoded, log, layouts, options.label)
+            if heads:
+                head.schema["name"] = "label_probabilities"
+        elif task == "next event":
+            head = ask_next_event(encoded, layouts, end=options.end)
+        else:
+            head = ask_time(encoded, log, layouts, task, options.quantiles)
+        check_targets(head, task, options)
+        heads.append(head)
+    return heads
 
 
-def refuse_unused(options: EventOptions) -> None:
-    """Refuse columns that the task does not look at, and a task without its column.
+def refuse_unused(options: EventOptions, tasks: Sequence[str]) -> None:
+    """Refuse a column that no task looks at, and a task without its column.
 
     Raises:
         ConfigError: There is one.
     """
-    if options.task == "label" and not options.label:
+    if "label" in tasks and not options.label:
         raise ConfigError(
             "data.label is missing; expected the column of what is to be learnt. "
             f"`python -m training inspect {options.file}` shows the columns."
         )
-    if options.task != "label" and options.label:
+    if "label" not in tasks and options.label:
         raise ConfigError(
             f"data.label is {options.label!r}; the task {options.task!r} does not "
             'learn it. Leave it out, or set data.task = "label".'
+        )
+    timed = [task for task in tasks if task in TIMED]
+    if timed and not options.time:
+        raise ConfigError(
+            f"data.time is missing; expected the column of times for the {timed[0]}. "
+            "Name it, or leave the task out."
+        )
+    if timed and 0.5 not in options.quantiles:
+        raise ConfigError(
+            f"data.quantiles is {list(options.quantiles)}; expected the median, 0.5, "
+            "among them. Add it."
         )
     if options.time_features and not options.time:
         raise ConfigError(
@@ -199,7 +242,7 @@ def split_options(options: EventOptions, seed: int) -> SplitOptions:
     )
 
 
-def check_targets(head: Head, options: EventOptions) -> None:
+def check_targets(head: Head, task: str, options: EventOptions) -> None:
     """Refuse a log in which nothing is asked.
 
     Raises:
@@ -208,10 +251,15 @@ def check_targets(head: Head, options: EventOptions) -> None:
     for name in ("train", "test"):
         if getattr(head.held_out, name).weights.any():
             continue
-        if options.task == "label":
+        if task == "label":
             raise DataError(
                 f"no event of the {name} part has a label in column {options.label}; "
                 "expected some. Check data.label and data.split."
+            )
+        if task == "remaining time":
+            raise DataError(
+                f"no case of the {name} part is complete, so that no {task} is known. "
+                "Check data.split."
             )
         raise DataError(
             f"no event of the {name} part follows another one, so that there is "
@@ -220,22 +268,34 @@ def check_targets(head: Head, options: EventOptions) -> None:
 
 
 def draw_epoch(
-    head: Head, encoded: EncodedEvents, window: int, rng: np.random.Generator
+    heads: Sequence[Head],
+    encoded: EncodedEvents,
+    window: int,
+    rng: np.random.Generator,
 ) -> Sequences:
     """Return the training part, some of its names hidden, long cases in pieces."""
-    train: Sequences = head.held_out.train
-    inputs = hide_names(encoded, train.inputs, rng)
-    changed = inputs != train.inputs
+    parts = [head.held_out.train for head in heads]
+    shown = parts[0].inputs
+    inputs = hide_names(encoded, shown, rng)
+    changed = inputs != shown
     if changed.any():
-        if isinstance(head.held_out, HeldOutEvents):
-            changed = changed if changed.ndim == 1 else changed[:, 0]
-            hidden = np.flatnonzero(changed)
-            targets = train.targets.copy()
-            begins = np.isin(hidden, train.offsets[:-1])
-            targets[hidden[~begins] - 1] = encoded.vocabulary.unknown
-            train = train._replace(targets=targets)
-        train = train._replace(inputs=inputs)
-    return train.cut(window)
+        events = changed if changed.ndim == 1 else changed[:, 0]
+        parts = [
+            hide_targets(part, events, encoded.vocabulary.unknown)
+            if isinstance(head.held_out, HeldOutEvents)
+            else part
+            for head, part in zip(heads, parts, strict=True)
+        ]
+    return join_parts(parts)._replace(inputs=inputs).cut(window)
+
+
+def hide_targets(train: Sequences, hidden: Array, unknown: int | None) -> Sequences:
+    """Expect the unknown event where an event is hidden after another one."""
+    rows = np.flatnonzero(hidden)
+    targets = train.targets.copy()
+    begins = np.isin(rows, train.offsets[:-1])
+    targets[rows[~begins] - 1] = unknown
+    return train._replace(targets=targets)
 
 
 def pick_real(train: Sequences) -> Array:

@@ -54,6 +54,7 @@ def encode_events(
     min_count: int,
     unknown: bool,
     time_features: Sequence[str] | None,
+    is_timed: bool = False,
 ) -> EncodedEvents:
     """Encode the events of a log.
 
@@ -65,11 +66,12 @@ def encode_events(
         unknown: Whether names that training has not seen are taken.
         time_features: What is shown of the time; None for all of it where an event has
             further fields, and nothing where it has none.
+        is_timed: Whether an event has its time as a field in any case.
     """
     fit = partial(fit_vocabulary, rows=trained, min_count=min_count, unknown=unknown)
     vocabulary = fit(log.events)
     events = encode(vocabulary, log.events)
-    is_record = bool(roles.numbers or roles.categories or time_features)
+    is_record = bool(roles.numbers or roles.categories or time_features or is_timed)
     if not is_record:
         schema = {"kind": "event", **describe_names(vocabulary)}
         return EncodedEvents(schema, events, events, {0: vocabulary})

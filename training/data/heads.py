@@ -6,7 +6,7 @@ target at every event of them; a weight of 0 says that nothing is asked there.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -102,6 +102,44 @@ class Head(NamedTuple):
     schema: dict[str, Any]
     held_out: Any
     facts: dict[str, Any]
+
+
+class HeldOutHeads(NamedTuple):
+    """What measuring a network with several heads needs.
+
+    Args:
+        by_name: What each head's evaluation needs, by the name of its output.
+    """
+
+    by_name: dict[str, Any]
+
+
+def join_schemas(heads: Sequence[Head]) -> dict[str, Any]:
+    """Describe the outputs of all heads; the first is the main one."""
+    first, *others = (head.schema for head in heads)
+    if not others:
+        return first
+    joined = {**first, "others": [one["name"] for one in others], "heads": others}
+    # An answer says once what quantiles are.
+    levels = [one["quantiles"] for one in (first, *others) if "quantiles" in one]
+    return {**joined, "quantiles": levels[0]} if levels else joined
+
+
+def join_held_out(heads: Sequence[Head]) -> Any:
+    """Return what measuring needs: of one head its own."""
+    if len(heads) == 1:
+        return heads[0].held_out
+    return HeldOutHeads({head.schema["name"]: head.held_out for head in heads})
+
+
+def join_parts(parts: Sequence[Sequences]) -> Sequences:
+    """Lay the targets of all heads side by side: (rows, heads) where there are more."""
+    first = parts[0]
+    if len(parts) == 1:
+        return first
+    targets = np.stack([part.targets for part in parts], axis=-1).astype(np.float32)
+    weights = np.stack([part.weights for part in parts], axis=-1)
+    return first._replace(targets=targets, weights=weights)
 
 
 def lay_out(split: Split) -> dict[str, Layout]:

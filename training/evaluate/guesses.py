@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -55,18 +56,27 @@ class Guesses(NamedTuple):
 def guess(
     sequences: Sequences | Examples, predict: Predict, num_labels: int
 ) -> Guesses:
-    """Ask at every event, long sequences first."""
+    """Ask at every event."""
+    parts = [
+        guess_batch(examples, rows, predict)
+        for examples, rows in cut_calls(sequences, num_labels)
+    ]
+    return Guesses(*(np.concatenate(arrays) for arrays in zip(*parts, strict=True)))
+
+
+def cut_calls(
+    sequences: Sequences | Examples, num_outputs: int
+) -> Iterator[tuple[Examples, Array]]:
+    """Yield sequences to ask at once, and which they are; long ones first."""
     lengths = sequences.lengths
     order = np.argsort(-lengths, kind="stable")
-    timesteps = max(1, min(TIMESTEPS, CELLS // num_labels))
-    parts: list[Guesses] = []
+    timesteps = max(1, min(TIMESTEPS, CELLS // num_outputs))
     start = 0
     while start < len(order):
         stop = start + max(1, timesteps // max(1, int(lengths[order[start]])))
         rows = order[start:stop]
-        parts.append(guess_batch(sequences.take(rows), rows, predict))
+        yield sequences.take(rows), rows
         start = stop
-    return Guesses(*(np.concatenate(arrays) for arrays in zip(*parts, strict=True)))
 
 
 def guess_batch(examples: Examples, rows: Array, predict: Predict) -> Guesses:

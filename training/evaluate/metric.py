@@ -49,6 +49,10 @@ class Metric:
         """Return it with another margin."""
         return replace(self, margin=margin)
 
+    def with_verdict(self, verdict: str) -> Metric:
+        """Return it with a say in the verdict."""
+        return replace(self, verdict=verdict)
+
     def gain_over(self, figure: float) -> float:
         """Return by how much the network is better than a figure."""
         gain = self.value - figure
