@@ -7,8 +7,10 @@ from flask import Blueprint, Response
 from prometheus_client import CONTENT_TYPE_LATEST
 
 from service.api import playground
+from service.api.context import services
 from service.api.openapi import describes
 from service.api.problems import JSON, json_response
+from service.errors import CarryoverError
 from service.telemetry import metrics
 
 blueprint = Blueprint("operations", __name__)
@@ -39,4 +41,9 @@ def alive() -> Response:
 @describes("operations", "admin", answer=str, media_types=(JSON, "text/plain"))
 def show_metrics() -> Response:
     """Show the metrics of all workers, in Prometheus's text form."""
-    return Response(metrics.expose(), content_type=CONTENT_TYPE_LATEST)
+    try:
+        num_stored = services().engine.sessions.count()
+    except CarryoverError:  # the rest is wanted then more than ever
+        num_stored = None
+    text = metrics.expose(num_stored)
+    return Response(text, content_type=CONTENT_TYPE_LATEST)

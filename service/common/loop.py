@@ -17,12 +17,14 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from contextvars import ContextVar
 from functools import cache
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from service.errors import DeadlineExceeded
 
 T = TypeVar("T")
 _count_clients: Callable[[], int] | None = None
+# gevent's, of the thread that serves; known once anything was offloaded.
+_hub: Any = None
 # Long works under gevent, the running one first, and what wakes each.
 _long_work: deque[tuple[Breaks, threading.Event]] = deque()
 
@@ -189,14 +191,33 @@ def offload(work: Callable[..., T], *arguments: object) -> T:
     On gevent's thread pool under gevent; right here under threads, those of the pool
     too. What it raises is raised here.
     """
-    if not is_gevent() or threading.get_native_id() != os.getpid():
+    if not is_gevent() or is_foreign():
         return work(*arguments)
-    pool = sys.modules["gevent"].get_hub().threadpool
+    global _hub
+    _hub = sys.modules["gevent"].get_hub()
+    pool = _hub.threadpool
     results: list[T] = []
     error: Exception | None = pool.apply(_try, (work, arguments, results))
     if error is not None:
         raise error
     return results[0]
+
+
+def is_foreign() -> bool:
+    """Return whether this is another thread than the process's first."""
+    return threading.get_native_id() != os.getpid()
+
+
+def start_on_loop(start: Callable[[], None]) -> None:
+    """Start something that the event loop is to run, also from what was offloaded.
+
+    A thread of the pool has an event loop of its own, which nobody runs: a timer that
+    is started there never fires.
+    """
+    if is_gevent() and is_foreign():
+        _hub.loop.run_callback_threadsafe(sys.modules["gevent"].spawn, start)
+    else:
+        start()
 
 
 def _try(

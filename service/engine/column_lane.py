@@ -10,6 +10,7 @@ Knows neither which rows a tick takes nor where records are stored.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -26,7 +27,7 @@ from service.engine.rows import BatchOutputs, Outcome, Row
 from service.registry.catalog import Model
 from service.sessions.record_columns import RecordLayout, find_layout
 from service.stores.base import Entry, Put
-from service.telemetry.metrics import find_call_tally
+from service.telemetry.engine_metrics import find_call_tally
 
 # Fewer rows cost less one by one.
 MIN_ROWS = 4
@@ -194,11 +195,13 @@ def run(
     while start < num_rows:
         plan = model.runtime.plan("advance", [1] * (num_rows - start))
         stop = start + plan.num_rows
-        tally.add(plan.num_rows)
         tensors = split_memory(memories[start:stop], model)
         tensors["sequence"] = events[start:stop]
         tensors["length"] = ONES[: plan.num_rows]
+        began = time.monotonic()
         parts.append(model.runtime.run("advance", tensors))
+        tally.seconds.add(time.monotonic() - began)
+        tally.rows.add(plan.num_rows)
         start = stop
     outputs = parts[0]
     if len(parts) > 1:

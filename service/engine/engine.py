@@ -19,6 +19,7 @@ from collections.abc import Callable, Sequence
 
 from service.engine.admission import Entry
 from service.engine.call import Call, Wait
+from service.engine.counting import count_results
 from service.engine.in_progress import InProgress, has_keys
 from service.engine.job import Flow, Job, Submission
 from service.engine.rows import Refused, Result, Row
@@ -133,7 +134,9 @@ class Engine:
         results: dict[int, Result] = {}
         for turn in group_into_waves(rows):
             self._advance_turn(call, rows, turn, results, flow, deadline)
-        return [results[k] for k in range(len(rows))]
+        ordered = [results[k] for k in range(len(rows))]
+        count_results(call.model.manifest.name, ordered)
+        return ordered
 
     def _advance_turn(
         self,

@@ -22,7 +22,7 @@ from service.engine.job import Job
 from service.errors import CarryoverError
 from service.registry.backends.base import Signature
 from service.registry.catalog import Model
-from service.telemetry.metrics import find_call_tally
+from service.telemetry.engine_metrics import find_call_tally
 
 
 class NetworkQueue:
@@ -63,7 +63,7 @@ class NetworkQueue:
         num_jobs, timesteps = self._model.runtime.plan(self._signature, remaining)
         jobs = [self._jobs.popleft() for _ in range(num_jobs)]
         runs = [job.run for job in jobs]
-        self._tally.add(num_jobs)
+        began = time.monotonic()
         try:
             bad = advance_runs(self._model, self._signature, runs, timesteps)
         except Exception:
@@ -73,6 +73,8 @@ class NetworkQueue:
         finished: list[Job] = []
         failed: list[tuple[Job, CarryoverError]] = []
         now = time.monotonic()
+        self._tally.rows.add(num_jobs)
+        self._tally.seconds.add(now - began)
         for k, job in enumerate(jobs):
             if k in bad:
                 failed.append((job, non_finite_error()))

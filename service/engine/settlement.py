@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 
 from service.engine.column_lane import Columns
+from service.engine.counting import count_applied, count_columns
 from service.engine.defect import defect_error, log_defect
 from service.engine.job import Job
 from service.engine.rows import Result
@@ -21,6 +22,7 @@ from service.engine.waves import contention_error
 from service.errors import CarryoverError
 from service.sessions.lifecycle import Sessions, Write
 from service.stores.base import Put
+from service.telemetry.engine_metrics import LOST_RACES, find_counter
 
 # Losing the race this long means dozens of writers on one session, or a long row
 # among quick ones: an error is better than trying for ever.
@@ -105,6 +107,7 @@ class Settlement:
         is_stored = job.resume_state.stored is not None or step.chain_write is not None
         won = next(saved) if is_stored else True
         if won is True:
+            count_applied(job.row, job.resume_state.model, step.outcome)
             self.settle(job, self._conclude(job, step))
         elif won is False:
             self._retry(job)
@@ -122,6 +125,7 @@ class Settlement:
     def _settle_columns(self, columns: Columns, saved: Iterator[Saved]) -> None:
         outcomes = columns.list_outcomes()
         all_won = [next(saved) for _ in columns.jobs]
+        count_columns(columns, [won is True for won in all_won])
         if all(won is True for won in all_won):
             self.settle_all(columns.jobs, outcomes)
             return
@@ -133,6 +137,7 @@ class Settlement:
 
     def _retry(self, job: Job) -> None:
         """Start a job over that lost the race, unless it has for too long."""
+        find_counter(LOST_RACES, job.call.model.manifest.name).number += 1
         if time.monotonic() - job.began > MAX_CONTENTION_SECONDS:
             self.settle(job, contention_error(job.row, MAX_CONTENTION_SECONDS))
             return

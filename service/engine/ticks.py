@@ -31,6 +31,7 @@ from service.registry.backends.base import Signature
 from service.registry.catalog import Model
 from service.sessions.lifecycle import Sessions, read_entry
 from service.sessions.preconditions import StoredSession
+from service.telemetry.engine_metrics import QUEUE
 
 # Maximum seconds a tick computes before it looks for new arrivals, unless one call
 # takes longer: a fraction of what a request takes by itself.
@@ -89,6 +90,10 @@ class Ticks:
         now = time.monotonic()
         jobs = self._queue.take(MAX_ROWS)
         self.settlement.open_jobs.update(jobs)
+        # Rows of a request have arrived together.
+        arrivals = Counter(job.began for job in jobs if not job.is_begun)
+        for began, num_rows in arrivals.items():
+            QUEUE.add(now - began, num_rows)
         for job in jobs:
             if job.call.wait is not None and not job.is_begun:
                 job.call.wait.seconds = max(job.call.wait.seconds, now - job.began)

@@ -22,6 +22,7 @@ from service.registry.backends.base import SIGNATURES, Runtime, open_runtime
 from service.registry.encoding.events import Encoder, build_encoder
 from service.registry.manifest_check import check_results, check_schemas
 from service.settings import Choice
+from service.telemetry.engine_metrics import Served, note_served
 
 # Sessions and tokens carry this much of the SHA-256: no two networks will share it.
 FINGERPRINT_BYTES = 16
@@ -107,6 +108,11 @@ class Catalog:
     def replace(self, name: str, models: Iterable[Model]) -> None:
         """Serve these versions of a model from now on; none of them unloads it."""
         versions = {model.manifest.version: model for model in models}
+        note_served(
+            name,
+            list_served(self._models.get(name, {}).values()),
+            list_served(versions.values()),
+        )
         others = {n: served for n, served in self._models.items() if n != name}
         self._models = {**others, name: versions} if versions else others
 
@@ -155,6 +161,11 @@ class Catalog:
                 f"{', '.join(map(str, versions))}."
             )
         return model
+
+
+def list_served(models: Iterable[Model]) -> list[Served]:
+    """Name each version with the runtime that runs it."""
+    return [(model.manifest.version, model.runtime.name) for model in models]
 
 
 def load_model(path: Path, max_events: int, runtime: Choice = "auto") -> Model:

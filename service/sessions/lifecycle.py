@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import NamedTuple, TypeAlias
 
 from service.common.loop import take_break
@@ -21,6 +22,16 @@ from service.errors import (
 from service.sessions.preconditions import StoredSession, session_gone_error
 from service.sessions.record import Session, Tombstone, decode, encode
 from service.stores.base import MAX_KEY_BYTES, Entry, Put, Store
+from service.telemetry.engine_metrics import (
+    COMMIT,
+    FETCH,
+    FORGET,
+    SESSIONS_ENDED,
+    SESSIONS_FORGOTTEN,
+    SESSIONS_STARTED,
+    find_counter,
+    measure,
+)
 
 log = logging.getLogger(__name__)
 
@@ -138,7 +149,7 @@ class Sessions:
 
     def fetch(self, keys: Sequence[bytes]) -> tuple[list[Entry | None], float]:
         """Return what is stored of each session, for `read_entry`, and the present."""
-        return self._store.fetch(keys), self._clock()
+        return measure(FETCH, "fetch", self._store.fetch, keys), self._clock()
 
     def save(self, writes: Sequence[Write]) -> Sequence[bool | StoreFull]:
         """Store each new record unless its session changed since it was found.
@@ -175,13 +186,16 @@ class Sessions:
     def save_encoded(self, puts: Sequence[Put]) -> Sequence[bool | StoreFull]:
         """Store encoded records; see `save`."""
         try:
-            return self._store.commit(puts)
+            return self._commit(puts)
         except StoreFull as error:
             live = [put for put in puts if put.expected]
             if not live or len(live) == len(puts):
                 raise
-            stored = iter(self._store.commit(live))
+            stored = iter(self._commit(live))
             return [next(stored) if put.expected else error for put in puts]
+
+    def _commit(self, puts: Sequence[Put]) -> Sequence[bool | StoreFull]:
+        return measure(COMMIT, "commit", self._store.commit, puts)
 
     def get(self, key: SessionKey) -> Session:
         """Return a live session.
@@ -213,6 +227,7 @@ class Sessions:
             [found] = self.load([encoded])
             record = alter(found, self._clock())
             if self.save([(encoded, found, record)])[0]:
+                count_change(key.model, found, record)
                 return StoredSession(found.version + 1, record)
         raise SessionContended(
             f"session {key.session!r} changed {MAX_CHANGE_ATTEMPTS} times while this "
@@ -284,11 +299,30 @@ class Sessions:
         Returns:
             How many were forgotten; fewer than `limit` means that none is left.
         """
-        return self._store.forget(self._clock(), limit)
+        forget = partial(self._store.forget, self._clock())
+        number = measure(FORGET, "forget", forget, limit)
+        find_counter(SESSIONS_FORGOTTEN).number += number
+        return number
+
+    def count(self) -> int:
+        """Return how many records are stored, tombstones and chains included.
+
+        Raises:
+            StoreUnavailable: The store cannot be read now.
+        """
+        return self._store.count()
 
     def close(self) -> None:
         """Flush and release the store; closing twice is harmless."""
         self._store.close()
+
+
+def count_change(model: str, found: StoredSession, record: Session | Tombstone) -> None:
+    """Count a session that a change other than a step has begun or ended."""
+    was_live, is_live = isinstance(found.record, Session), isinstance(record, Session)
+    if was_live != is_live:
+        counter = SESSIONS_STARTED if is_live else SESSIONS_ENDED
+        find_counter(counter, model).number += 1
 
 
 def gone_at(record: Session | Tombstone) -> float:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 
+from service.common.loop import start_on_loop
+
 # A person who watches does not notice; a worker at full load has hundreds of requests.
 DELAY_SECONDS = 0.2
 
@@ -26,7 +28,7 @@ class Debouncer:
             self._is_scheduled = True
             timer = threading.Timer(DELAY_SECONDS, self._run)
             timer.daemon = True
-            timer.start()
+            start_on_loop(timer.start)
 
     def _run(self) -> None:
         # Before the work: a trigger during it schedules the next run.

@@ -9,60 +9,37 @@ from __future__ import annotations
 
 import fcntl
 from bisect import bisect_left
-from collections.abc import Sequence
 
 from prometheus_client import (
     REGISTRY,
     CollectorRegistry,
     Counter,
     Gauge,
-    Histogram,
     generate_latest,
 )
 from prometheus_client.multiprocess import MultiProcessCollector
 
 from service.common.loop import make_brief_lock
 from service.common.runs import lock_folder
+from service.telemetry import engine_metrics
 from service.telemetry.debounce import Debouncer
-from service.telemetry.metrics_counts import replace_library_files, write_counts
+from service.telemetry.metrics_counts import write_counts
 from service.telemetry.metrics_folder import find_folder
 from service.telemetry.request_record import RequestRecord
-
-replace_library_files()
-
-# From a step of a lone request to what a client gives up on.
-SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0, 30.0)
-
-
-class SecondsHistogram(Histogram):
-    """A histogram that takes many observations at once."""
-
-    def observe_many(self, buckets: Sequence[int], seconds: float) -> None:
-        """Add a number of observations to each bucket, and their sum."""
-        self._sum.inc(seconds)
-        for bucket, number in zip(self._buckets, buckets, strict=True):
-            if number:
-                bucket.inc(number)
-
+from service.telemetry.tallies import SECONDS, BulkHistogram
 
 REQUESTS = Counter(
     "carryover_requests",
     "Requests answered.",
     ("route", "model", "version", "status", "code"),
 )
-REQUEST_SECONDS = SecondsHistogram(
+REQUEST_SECONDS = BulkHistogram(
     "carryover_request_seconds",
     "Time from a request's arrival to its answer.",
     ("route", "model"),
     buckets=SECONDS,
 )
 ROWS = Counter("carryover_rows", "Rows of answered requests.", ("model",))
-BATCHES = Counter("carryover_batches", "Calls of a network.", ("model", "signature"))
-BATCH_ROWS = Counter(
-    "carryover_batch_rows",
-    "Rows of those calls; their ratio is the mean batch.",
-    ("model", "signature"),
-)
 VERSION_LOADS = Counter(
     "carryover_version_loads",
     "Versions of models that a worker loaded, or refused to.",
@@ -110,34 +87,6 @@ def count(record: RequestRecord) -> None:
     _debouncer.trigger()
 
 
-class CallTally:
-    """Calls of a network that are not counted yet."""
-
-    __slots__ = ("calls", "rows")
-
-    def __init__(self) -> None:
-        self.calls = self.rows = 0
-
-    def add(self, num_rows: int) -> None:
-        """Count a call, a moment later."""
-        with _lock:
-            self.calls += 1
-            self.rows += num_rows
-        _debouncer.trigger()
-
-    def take(self) -> tuple[int, int]:
-        """Return calls and rows, and reset both to zero."""
-        with _lock:
-            taken = self.calls, self.rows
-            self.calls = self.rows = 0
-        return taken
-
-
-def find_call_tally(model: str, signature: str) -> CallTally:
-    """Find what counts a network's calls."""
-    return _calls.setdefault((model, signature), CallTally())
-
-
 def count_load(model: str, is_good: bool) -> None:
     """Count a version that was loaded, or refused."""
     VERSION_LOADS.labels(model, "loaded" if is_good else "refused").inc()
@@ -154,16 +103,14 @@ def count_under_way(num_rows: int) -> None:
     """Add to the number of rows under way; the next `count_all` publishes it."""
     global _under_way
     _under_way += num_rows
+    _debouncer.trigger()
 
 
 def count_all() -> None:
     """Count what was answered and called since the last time."""
     QUEUED_ROWS.set(_under_way)
     count_answered()
-    for name, tally in list(_calls.items()):
-        num_calls, num_rows = tally.take()
-        BATCHES.labels(*name).inc(num_calls)
-        BATCH_ROWS.labels(*name).inc(num_rows)
+    engine_metrics.publish()
     write_counts()
 
 
@@ -185,7 +132,6 @@ def count_answered() -> None:
 _under_way = 0
 _lock = make_brief_lock()
 _tallies: dict[tuple[str, str, int, int, str], Tally] = {}
-_calls: dict[tuple[str, str], CallTally] = {}
 _debouncer = Debouncer(count_all)
 
 
@@ -194,8 +140,14 @@ def find_rows(model: str) -> Counter:
     return ROWS.labels(model)
 
 
-def expose() -> bytes:
-    """Write all metrics, those of all workers where there are several."""
+def expose(num_stored: int | None = None) -> bytes:
+    """Write all metrics, those of all workers where there are several.
+
+    Args:
+        num_stored: How many sessions are stored; None where that is not known now.
+    """
+    if num_stored is not None:
+        engine_metrics.STORED_SESSIONS.set(num_stored)
     count_all()
     folder = find_folder()
     if folder is None:

@@ -6,8 +6,8 @@ import pytest
 from prometheus_client import CollectorRegistry, Histogram
 
 from service.telemetry import metrics
-from service.telemetry.metrics import SECONDS, CallTally, SecondsHistogram
 from service.telemetry.request_record import RequestRecord
+from service.telemetry.tallies import SECONDS, BulkHistogram, HistogramTally
 
 OBSERVED = [0.0, 0.0004, *SECONDS, 0.3, 31.0]
 
@@ -25,7 +25,7 @@ def test_observations_at_once_count_as_one_by_one(monkeypatch):
     monkeypatch.setattr(metrics, "_tallies", {})
     expected, registry = CollectorRegistry(), CollectorRegistry()
     single = Histogram("h", "h", buckets=SECONDS, registry=expected)
-    many = SecondsHistogram("h", "h", buckets=SECONDS, registry=registry)
+    many = BulkHistogram("h", "h", buckets=SECONDS, registry=registry)
 
     for seconds in OBSERVED:
         single.observe(seconds)
@@ -66,10 +66,19 @@ def test_no_request_is_lost_while_others_are_counted():
     assert after - before == 8000
 
 
-def test_calls_are_taken_once():
-    tally = CallTally()
-    tally.add(3)
-    tally.add(4)
+def test_a_tally_publishes_each_observation_once():
+    registry = CollectorRegistry()
+    tally = HistogramTally(
+        BulkHistogram("t", "t", buckets=(1, 2), registry=registry), (1, 2)
+    )
 
-    assert tally.take() == (2, 7)
-    assert tally.take() == (0, 0)
+    for values in ([1, 2, 3], [], [2]):
+        for value in values:
+            tally.add(value)
+        tally.publish()
+
+    found = samples(registry)
+    assert found["t_bucket", (("le", "1.0"),)] == 1
+    assert found["t_bucket", (("le", "2.0"),)] == 3
+    assert found["t_count", ()] == 4
+    assert found["t_sum", ()] == 8

@@ -7,7 +7,7 @@ import pytest
 from prometheus_client.metrics import MetricWrapperBase as Metric
 
 from service.server.reserved import HEALTH
-from service.telemetry import metrics
+from service.telemetry import engine_metrics, metrics
 from tests.servers import ROOT
 
 TEXT = (ROOT / "docs" / "reference" / "operations.md").read_text()
@@ -22,7 +22,8 @@ def table(heading):
 
 
 def test_every_metric_is_listed_with_its_labels_and_meaning():
-    made = [each for each in vars(metrics).values() if isinstance(each, Metric)]
+    modules = {**vars(metrics), **vars(engine_metrics)}
+    made = [each for each in modules.values() if isinstance(each, Metric)]
     names = {
         family.name
         for family in metrics.REGISTRY.collect()
@@ -32,6 +33,7 @@ def test_every_metric_is_listed_with_its_labels_and_meaning():
     expected = []
     for metric in made:
         kind = metric._type
+        assert not {"session", "tenant"} & {*metric._labelnames}
         name = metric._name + ("_total" if kind == "counter" else "")
         labels = ", ".join(f"`{label}`" for label in metric._labelnames)
         expected.append([f"`{name}`", kind, labels, metric._documentation])

@@ -56,6 +56,17 @@ class Bare(Server):
             and sample.labels["route"] == "/v1/models"
         )
 
+    def settle(self):
+        """Have each worker publish what it has counted, as a scrape does."""
+        seen = set()
+
+        def scrape():
+            answer = self.get("/metrics")
+            seen.add(answer.headers["X-Request-Id"][:24])  # of a process
+            return len(seen) == 2
+
+        wait_for(scrape)
+
 
 def wait_for(condition):
     deadline = time.monotonic() + PATIENCE_SECONDS
@@ -125,6 +136,7 @@ def test_harm_to_the_files_of_counts_ends_no_worker_and_is_repaired(service, har
 def test_ended_workers_leave_their_counts_and_no_files(service):
     assert service.get("/v1/models").ok
     wait_for(lambda: service.counted() > 0)
+    service.settle()
     counted, before = service.counted(), set(service.worker_pids())
 
     for pid in before:
