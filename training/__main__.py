@@ -1,7 +1,8 @@
 """The command line of training: `fit` trains a model, `export` takes a Keras file.
 
 Exit status: 0 done, 2 something the user can fix (one `error: ...` line), 3 trained
-but no better than its best baseline, so not published, 130 interrupted (the same
+but no better than its best baseline (`retrain`: than the served version), so not
+published, 130 interrupted (the same
 command continues). TensorFlow is imported once it is needed, so
 mistakes in a configuration show at once.
 """
@@ -21,6 +22,7 @@ from training.inspect_command import add_inspect
 from training.model_file import read_model_file
 from training.names import check_name, read_names
 from training.native_log import silence_native_log
+from training.version_commands import add_compare, add_promote, add_retrain
 
 MENDABLE = 2
 NOT_BETTER = 3
@@ -29,11 +31,17 @@ OPERATIONS = {
     "fit": ("Training", "Change the configuration named in it."),
     "inspect": ("The inspection", "Name the roles of the columns."),
     "export": ("The export", "Use other layers of Keras in the model."),
+    "compare": ("The comparison", "Name versions of one model."),
+    "promote": ("The promotion", "Name a published version."),
+    "retrain": ("Retraining", "Change the configuration named in it."),
 }
 RESUMES = {
     "fit": "The same command goes on from the last finished epoch.",
     "inspect": "Nothing was written.",
     "export": "Nothing was published.",
+    "compare": "Nothing was written.",
+    "promote": "The label stands for a version, the old or the new one.",
+    "retrain": "The same command goes on from the last finished epoch.",
 }
 
 
@@ -44,6 +52,9 @@ def build_parser() -> argparse.ArgumentParser:
     add_fit(commands)
     add_export(commands)
     add_inspect(commands)
+    add_compare(commands)
+    add_promote(commands)
+    add_retrain(commands)
     for command in commands.choices.values():
         command.add_argument(
             "--debug", action="store_true", help="show the trace of an error"

@@ -6,26 +6,16 @@ Holds weights, the optimizer's memory and the losses so far, as a plain NumPy ar
 
 from __future__ import annotations
 
-import os
 import zipfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import keras
 import numpy as np
 
+from training.atomic import write_atomically
 from training.errors import CheckpointError
-
-
-def write_atomically(path: Path, write: Callable[[IO[bytes]], Any]) -> None:
-    """Replace a file so that a reader, or a crash, sees the old or the new one."""
-    partial = path.with_name(path.name + ".partial")
-    with partial.open("wb") as file:
-        write(file)
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(path)
 
 
 def save_checkpoint(path: Path, network: keras.Model, losses: Sequence[float]) -> None:

@@ -100,13 +100,13 @@ def run_fit(options: argparse.Namespace) -> None:
     # Where it cannot be made, nobody trains for hours to learn so.
     options.artifacts.mkdir(parents=True, exist_ok=True)
     with silence_native_log():
-        from training.pipeline import retrain
-    retrain(
+        from training.pipeline import check_worth, train_and_publish
+    train_and_publish(
         config,
         artifacts=options.artifacts,
         runs=options.runs,
         quantize=options.quantize,
-        force=options.force,
+        accept=lambda measured: check_worth(measured.verdict, force=options.force),
     )
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -36,7 +37,7 @@ from training.run import (
     remove_checkpoints,
 )
 from training.sources import SOURCES
-from training.verdict import judge
+from training.verdict import Verdict, judge
 
 
 class Trained(NamedTuple):
@@ -54,13 +55,13 @@ class Fitted(NamedTuple):
     measured: Measured
 
 
-def retrain(
+def train_and_publish(
     config: Config,
     *,
     artifacts: Path,
     runs: Path,
+    accept: Callable[[Measured], None],
     quantize: str | None = None,
-    force: bool = False,
 ) -> Trained:
     """Train a model from its configuration and publish it as a new version.
 
@@ -68,16 +69,16 @@ def retrain(
         config: From `training.config.load_config`.
         artifacts: Folder of models; the version appears in `<artifacts>/<name>/`.
         runs: Folder of runs; an interrupted one goes on from its last epoch.
+        accept: Raises `NotBetter` where a network is not to be published.
         quantize: Adds programs with weights in `int8` or `float16`, measured beside
             the exact ones.
-        force: Publishes a network that does not beat its best baseline as well.
 
     Returns:
         Where the version and the run are, and what was measured.
 
     Raises:
         TrainingError: Something the user can fix.
-        NotBetter: The network does not beat its best baseline; it is kept in the run.
+        NotBetter: The network is not accepted; it is kept in the run.
         models.export.ExportError: The export computes something else than the network.
     """
     dataset = SOURCES[config.data.source].load(config.data, config.seed)
@@ -96,18 +97,27 @@ def retrain(
         metrics = evaluate(dataset.held_out, predict, others)
         verdict = judge(metrics, config.network.cell)
         print_verdict(verdict, metrics)
-        if not (verdict.is_worth_it or force):
-            raise NotBetter(
-                f"nothing was published: {verdict.sentence}. Bring more data or change "
-                "the configuration; or give --force to publish it all the same, "
-                "without training again."
-            )
         measured = Measured(config, dataset, predict, others, metrics, verdict, curves)
+        accept(measured)
         fitted = Fitted(network, measured)
         version = publish_network(fitted, artifacts, quantize)
         remove_checkpoints(run)
     print_places(config.name, version, run)
     return Trained(version, run, metrics)
+
+
+def check_worth(verdict: Verdict, *, force: bool) -> None:
+    """Refuse a network that does not beat its best baseline, unless forced.
+
+    Raises:
+        NotBetter: It does not.
+    """
+    if not (verdict.is_worth_it or force):
+        raise NotBetter(
+            f"nothing was published: {verdict.sentence}. Bring more data or change "
+            "the configuration; or give --force to publish it all the same, "
+            "without training again."
+        )
 
 
 def train_network(

@@ -33,13 +33,13 @@ def watch(network: str) -> Callable[[Epoch], None]:
     return print_epoch
 
 
-def format_table(metrics: Sequence[Metric]) -> str:
+def format_table(metrics: Sequence[Metric], network: str = "network") -> str:
     """Lay metrics and their baselines out as a Markdown table, aligned as text too.
 
     A metric without some baseline has a dash there.
     """
     names = list(dict.fromkeys(name for m in metrics for name in m.baselines))
-    rows = [["measured on held-out data", "better", "network", *names]]
+    rows = [["measured on held-out data", "better", network, *names]]
     for metric in metrics:
         beside = [format_figure(metric.baselines.get(name)) for name in names]
         label = f"{metric.name} ({metric.unit})"

@@ -1,0 +1,172 @@
+"""Two versions in each other's words: names, categories, answers; who is better."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from tests.training.report_pages import always
+from training.compare import Side, compare, translate
+from training.data.dataset import Sequences
+from training.data.heads import HeldOutEvents
+from training.data.series import HeldOutSeries
+from training.errors import ConfigError
+from training.evaluate.events import evaluate_events
+from training.evaluate.series import evaluate_series
+
+
+def event_side(title, names, predict, unknown="[unknown]"):
+    inputs = {"kind": "event", "vocabulary": list(names)}
+    if unknown in names:
+        inputs["unknown"] = unknown
+    outputs = {"kind": "next_event", "name": "p", "labels": list(names)}
+    return Side(title, inputs, outputs, predict)
+
+
+def echo(size):
+    """Expect the event that was sent, with 0.7, and all others alike."""
+
+    def predict(sequences):
+        shares = np.full((*sequences.shape, size), 0.3 / (size - 1))
+        np.put_along_axis(shares, sequences[..., None], 0.7, axis=-1)
+        return shares
+
+    return predict
+
+
+def test_an_older_version_is_asked_and_answers_by_name():
+    older = event_side("old", ["b", "a", "[unknown]"], echo(3))
+    newer = event_side("new", ["a", "b", "[unknown]"], echo(3))
+
+    answers = translate(older, newer)(np.array([[0, 1, 2]]))
+
+    assert answers[0].argmax(axis=-1).tolist() == [0, 1, 2]
+    assert answers.sum(axis=-1) == pytest.approx(1)
+
+
+def test_what_it_does_not_know_is_its_unknown_event():
+    older = event_side("old", ["a", "[unknown]"], echo(2))
+    newer = event_side("new", ["a", "c", "d", "[unknown]"], echo(4))
+
+    answers = translate(older, newer)(np.array([[1, 0]]))
+
+    # c is its unknown event: 0.7, shared by c, d and the unknown one.
+    assert answers[0, 0] == pytest.approx([0.3, 0.7 / 3, 0.7 / 3, 0.7 / 3])
+    assert answers[0, 1] == pytest.approx([0.7, 0.1, 0.1, 0.1])
+
+
+def test_without_an_unknown_event_new_names_are_refused():
+    older = event_side("t/1", ["a"], echo(2))
+    newer = event_side("t/2", ["a", "c"], echo(2))
+
+    with pytest.raises(ConfigError, match="t/1 does not know 'c' and has no unknown"):
+        translate(older, newer)
+
+
+def record_side(title, names, horizon=2, fields=("time", "value", "sky")):
+    known = {
+        "time": {"name": "time", "type": "time"},
+        "value": {"name": "value", "type": "number", "mean": 0, "std": 1},
+        "sky": {"name": "sky", "type": "category", "vocabulary": list(names)},
+    }
+    inputs = {"kind": "record", "fields": [known[name] for name in fields]}
+    outputs = {"kind": "forecast", "name": "v", "horizon": horizon}
+    return Side(title, inputs, outputs, lambda sequences: sequences)
+
+
+def test_categories_of_records_are_translated_in_their_column():
+    older, newer = (
+        record_side("old", ["rain", "sun"]),
+        record_side("new", ["sun", "rain"]),
+    )
+    records = np.array([[[10, 3600, 7.5, 0], [10, 7200, 8.5, 1]]], np.float32)
+
+    answers = translate(older, newer)(records)
+
+    assert answers[0, :, 3].tolist() == [1, 0]
+    assert np.array_equal(answers[..., :3], records[..., :3])
+    assert records[0, 0, 3] == 0  # what was given is as it was
+
+
+@pytest.mark.parametrize(
+    ("older", "part"),
+    [
+        (record_side("t/1", ["sun"], horizon=3), "horizon of t/1 is 3 and of t/2 2"),
+        (record_side("t/1", ["sun"], fields=("time", "value")), "the same fields"),
+        (event_side("t/1", ["a"], echo(2)), "t/1 takes event and t/2 time, value, sky"),
+    ],
+)
+def test_versions_of_other_tasks_are_refused(older, part):
+    with pytest.raises(ConfigError, match=part):
+        translate(older, record_side("t/2", ["sun"]))
+
+
+def held_out_events():
+    """Fifty cases in which the second event is the first one again."""
+    inputs = np.tile([0, 0, 1, 1], 25).astype(np.int32)
+    part = Sequences(
+        inputs, inputs, np.ones(len(inputs), np.uint8), np.arange(0, 101, 2)
+    )
+    return HeldOutEvents(part, part, part, ["a", "b"], None, None)
+
+
+def test_the_better_one_is_named_with_both_figures():
+    newer = event_side("t/2", ["a", "b"], echo(2))
+    older = event_side("t/1", ["a", "b"], always(0.5, 0.5))
+
+    better = compare(newer, older, held_out_events(), evaluate_events)
+    worse = compare(older, newer, held_out_events(), evaluate_events)
+
+    assert better.is_better
+    assert better.sentence == (
+        "t/2 is better than t/1: 0.3567 against 0.6931 nats per event"
+    )
+    assert not worse.is_better
+    assert worse.sentence.startswith("t/1 is no better than t/2: 0.6931 against 0.3567")
+    assert better.metrics[0].baselines["t/1"] == pytest.approx(np.log(2))
+
+
+def test_the_same_network_again_is_no_better():
+    one = event_side("t/2", ["a", "b"], echo(2))
+
+    assert not compare(one, one, held_out_events(), evaluate_events).is_better
+
+
+def test_a_gain_that_chance_explains_is_none():
+    rng = np.random.default_rng(0)
+    held_out = held_out_events()
+    noise = rng.normal(0, 0.2, (50, 2))
+
+    def noisy(sequences):
+        shares = np.stack([0.5 + noise, 0.5 - noise], axis=-1)
+        return shares[: len(sequences)]
+
+    mean = compare(
+        event_side("t/2", "ab", noisy),
+        event_side("t/1", "ab", always(0.48, 0.52)),
+        held_out,
+        evaluate_events,
+    )
+
+    gain = mean.metrics[0].baselines["t/1"] - mean.metrics[0].value
+    assert abs(gain) < 0.2
+    assert not mean.is_better
+
+
+def test_forecasts_are_compared_at_the_horizon():
+    rows = np.arange(400)
+    values = 10.0 + rows % 3
+    sequence = np.stack([rows // 24, rows % 24 * 3600.0, values], axis=1)
+    held_out = HeldOutSeries(sequence.astype(np.float32), values, 100, 1, {"three": 3})
+    exact = np.append(values[1:], 0)[None, :, None]
+    sides = [
+        record_side(title, [], 1, ("time", "value"))._replace(predict=predict)
+        for title, predict in (("t/2", lambda s: exact), ("t/1", lambda s: exact + 1))
+    ]
+
+    compared = compare(*sides, held_out, evaluate_series)
+
+    assert compared.is_better
+    assert compared.sentence == (
+        "t/2 is better than t/1: 0.000 against 0.09091 WAPE 1 row ahead"
+    )

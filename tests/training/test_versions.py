@@ -1,0 +1,117 @@
+"""Labels of versions: moved whole, by one at a time, and read as the service does."""
+
+from __future__ import annotations
+
+import json
+import threading
+
+import pytest
+
+from service.registry.version_labels import find_version
+from training.__main__ import main
+from training.errors import ConfigError
+from training.versions import MANIFEST, find_served, promote, read_version
+
+
+@pytest.fixture
+def artifacts(tmp_path):
+    """Two versions of a model, as far as a label needs them."""
+    for number in (1, 2):
+        file = tmp_path / "tickets" / str(number) / MANIFEST
+        file.parent.mkdir(parents=True)
+        file.write_text(json.dumps({"name": "tickets", "version": number}))
+    return tmp_path
+
+
+def run(artifacts, *arguments):
+    return main(["promote", *arguments, "--artifacts", str(artifacts)])
+
+
+def test_a_label_moves_and_the_service_reads_it(artifacts, capsys):
+    assert run(artifacts, "tickets", "1", "--label", "stable") == 0
+    assert run(artifacts, "tickets", "2", "--label", "stable") == 0
+
+    assert find_version(artifacts, "tickets", "stable") == 2
+    assert capsys.readouterr().out.splitlines() == [
+        "tickets: stable is version 1 (new)",
+        "tickets: stable is version 2 (was 1)",
+    ]
+
+
+def test_other_labels_stay_and_nothing_is_left_over(artifacts):
+    folder = artifacts / "tickets"
+    (folder / "labels.json").write_text('{"canary": 2, "stable": 2}')
+
+    promote(folder, 1, "stable")
+
+    assert json.loads((folder / "labels.json").read_text()) == {
+        "canary": 2,
+        "stable": 1,
+    }
+    assert sorted(path.name for path in folder.iterdir()) == ["1", "2", "labels.json"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "labels", "part"),
+    [
+        (("tickets", "3", "--label", "x"), None, "the versions in"),
+        (("nobody", "1", "--label", "x"), None, "are: none. Name one of them."),
+        (("tickets", "1", "--label", "a/b"), None, "--label is 'a/b'; expected 1 to"),
+        (("../tickets", "1", "--label", "x"), None, "'../tickets'"),
+        (("tickets", "1", "--label", "x"), "{", "labels.json cannot be read"),
+        (("tickets", "1", "--label", "x"), '{"a": "1"}', "versions by label"),
+        (("tickets", "1", "--label", "x"), "[1]", "versions by label"),
+    ],
+)
+def test_mistakes_are_one_sentence_and_change_nothing(
+    artifacts, capsys, arguments, labels, part
+):
+    file = artifacts / "tickets" / "labels.json"
+    if labels:
+        file.write_text(labels)
+
+    assert run(artifacts, *arguments) == 2
+
+    error = capsys.readouterr().err
+    assert error.startswith("error: ")
+    assert error.count("\n") == 1
+    assert part in error
+    assert (file.read_text() if labels else not file.exists()) == (labels or True)
+
+
+def test_a_reader_sees_whole_labels_and_no_promotion_is_lost(artifacts):
+    folder = artifacts / "tickets"
+    names = [f"label-{k}" for k in range(8)]
+    promote(folder, 1, "stable")
+    threads = [
+        threading.Thread(target=lambda n=name: [promote(folder, v, n) for v in (1, 2)])
+        for name in names
+    ]
+
+    for thread in threads:
+        thread.start()
+    while any(thread.is_alive() for thread in threads):
+        assert find_version(artifacts, "tickets", "stable") == 1
+    for thread in threads:
+        thread.join()
+
+    assert {find_version(artifacts, "tickets", name) for name in names} == {2}
+
+
+def test_the_served_version_is_the_newest_or_the_labelled_one(artifacts):
+    folder = artifacts / "tickets"
+    promote(folder, 1, "stable")
+
+    assert find_served(folder, None).title == "tickets/2"
+    assert find_served(folder, "stable").title == "tickets/1"
+    with pytest.raises(ConfigError, match="its labels are: stable"):
+        find_served(folder, "canary")
+    with pytest.raises(ConfigError, match="has no version yet"):
+        find_served(artifacts / "nobody", None)
+
+
+def test_a_damaged_manifest_is_refused(artifacts):
+    (artifacts / "tickets" / "1" / MANIFEST).write_text("[]")
+
+    with pytest.raises(ConfigError, match="cannot be read"):
+        read_version(artifacts / "tickets" / "1")

@@ -1,0 +1,215 @@
+"""Two versions side by side on the same held-out data, the newer one's.
+
+The older version is asked in its own words: names of events and categories are
+translated to its places, and its answers to the newer one's. What it does not know is
+its unknown event, as the service would take it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from models.schemas import COLUMNS
+from training.data.dataset import Array
+from training.data.heads import HeldOutEvents, HeldOutLabels
+from training.data.series import HeldOutSeries
+from training.errors import ConfigError
+from training.evaluate.guesses import BLOCK, find_margin, guess
+from training.evaluate.metric import Metric, Predict
+from training.evaluate.series import find_errors
+from training.sources import Evaluation
+from training.verdict import show
+
+Schema = Mapping[str, Any]
+
+
+class Side(NamedTuple):
+    """A version, or a network that may become one.
+
+    Args:
+        title: What it is called.
+        inputs: Its input schema.
+        outputs: Its output schema.
+        predict: Its answers in its own words.
+    """
+
+    title: str
+    inputs: Schema
+    outputs: Schema
+    predict: Predict
+
+
+class Comparison(NamedTuple):
+    """What came out.
+
+    Args:
+        sentence: For people.
+        is_better: Whether the newer one is better by more than chance explains.
+        metrics: The newer one's, with the older one among the baselines.
+    """
+
+    sentence: str
+    is_better: bool
+    metrics: list[Metric]
+
+
+def compare(
+    newer: Side, older: Side, held_out: Any, evaluate: Evaluation
+) -> Comparison:
+    """Measure both on the newer one's held-out data.
+
+    Raises:
+        ConfigError: They do not answer the same question.
+    """
+    translated = translate(older, newer)
+    before = {m.name: m.value for m in evaluate(held_out, translated, {})}
+    metrics = [
+        replace(m, baselines={older.title: before[m.name], **m.baselines})
+        for m in evaluate(held_out, newer.predict, {})
+        if m.name in before
+    ]
+    decisive = next((m for m in metrics if m.verdict), metrics[0])
+    margin = measure_margin(held_out, newer.predict, translated)
+    gain = decisive.gain_over(before[decisive.name])
+    how = "better than" if gain > margin else "no better than"
+    sentence = (
+        f"{newer.title} is {how} {older.title}: {show(decisive.value)} against "
+        f"{show(before[decisive.name])} {decisive.verdict or decisive.name}"
+    )
+    return Comparison(sentence, gain > margin, metrics)
+
+
+def measure_margin(held_out: Any, newer: Predict, older: Predict) -> float:
+    """Return the difference that chance alone exceeds in 1 of 20 cases.
+
+    0 where the figure that decides has no such margin.
+    """
+    if isinstance(held_out, HeldOutEvents | HeldOutLabels):
+        size = len(held_out.labels)
+        one, other = (guess(held_out.test, p, size) for p in (newer, older))
+        is_label = isinstance(held_out, HeldOutLabels)
+        first, second = (
+            g.is_right(None).astype(float) if is_label else g.surprise
+            for g in (one, other)
+        )
+        return find_margin(first - second, one.block)
+    if isinstance(held_out, HeldOutSeries) and not held_out.quantiles:
+        far = held_out.horizon
+        first, second = (
+            find_errors(held_out, far, p(held_out.sequence[None])[0][:, far - 1])
+            for p in (newer, older)
+        )
+        return find_margin(first - second, np.arange(len(first)) // BLOCK)
+    return 0.0
+
+
+def translate(older: Side, newer: Side) -> Predict:
+    """Ask an older version in the newer one's words.
+
+    Raises:
+        ConfigError: It takes or answers something else.
+    """
+    fields, known = list_fields(newer.inputs), list_fields(older.inputs)
+    if [f["name"] for f in fields] != [f["name"] for f in known]:
+        raise ConfigError(
+            f"{older.title} takes {describe(known)} and {newer.title} "
+            f"{describe(fields)}; expected the same fields. Compare versions that "
+            "take the same, or train the first one with `python -m training fit`."
+        )
+    changes = [
+        (column, translate_names(field, other, older.title))
+        for column, field, other in place_fields(fields, known)
+    ]
+    answer = translate_answers(older, newer)
+
+    def predict(sequences: Array) -> Array:
+        own = sequences.copy()
+        for column, places in changes:
+            if column is None:
+                own = places[sequences].astype(sequences.dtype)
+            else:
+                own[..., column] = places[sequences[..., column].astype(np.int64)]
+        answers: Array = answer(older.predict(own))
+        return answers
+
+    return predict
+
+
+def list_fields(inputs: Schema) -> list[Schema]:
+    """List the fields of records; an event is one without a column of its own."""
+    if inputs["kind"] == "record":
+        return list(inputs["fields"])
+    return [{**inputs, "name": inputs["kind"], "type": inputs["kind"]}]
+
+
+def describe(fields: Sequence[Schema]) -> str:
+    """Name fields."""
+    return ", ".join(field["name"] for field in fields)
+
+
+def place_fields(
+    fields: Sequence[Schema], known: Sequence[Schema]
+) -> list[tuple[int | None, Schema, Schema]]:
+    """Return the fields that have names, with their columns; None for lone events."""
+    placed: list[tuple[int | None, Schema, Schema]] = []
+    column = 0
+    for field, other in zip(fields, known, strict=True):
+        is_alone = field["type"] not in COLUMNS
+        if "vocabulary" in field:
+            placed.append((None if is_alone else column, field, other))
+        column += 0 if is_alone else COLUMNS[field["type"]]
+    return placed
+
+
+def translate_names(field: Schema, other: Schema, title: str) -> Array:
+    """Return the older place of each name; that of the unknown one where it has none.
+
+    Raises:
+        ConfigError: A name has no place there.
+    """
+    places = {name: k for k, name in enumerate(other.get("vocabulary", ()))}
+    unknown = places.get(other.get("unknown", ""))
+    found = [places.get(name, unknown) for name in field["vocabulary"]]
+    if None in found:
+        name = field["vocabulary"][found.index(None)]
+        raise ConfigError(
+            f"{title} does not know {name!r} and has no unknown event; expected a "
+            "version that takes all events. Train it with data.unknown = true."
+        )
+    return np.array(found)
+
+
+def translate_answers(older: Side, newer: Side) -> Any:
+    """Return what gives the older version's answers the newer one's places.
+
+    What the older one gives its unknown label is shared by all that it does not know.
+
+    Raises:
+        ConfigError: They answer something else.
+    """
+    ours, theirs = newer.outputs, older.outputs
+    same = ("kind", "horizon", "quantiles", "field")
+    if any(ours.get(key) != theirs.get(key) for key in same):
+        wrong = next(key for key in same if ours.get(key) != theirs.get(key))
+        raise ConfigError(
+            f"{wrong} of {older.title} is {theirs.get(wrong)!r} and of {newer.title} "
+            f"{ours.get(wrong)!r}; expected the same output. Compare versions of one "
+            "task."
+        )
+    if "labels" not in ours:
+        return lambda answers: answers
+    places = {name: k for k, name in enumerate(theirs["labels"])}
+    rest = [name for name in ours["labels"] if name not in places]
+    unknown = list_fields(older.inputs)[0].get("unknown", "")
+    shared = [*rest, *[unknown] * (unknown in ours["labels"])]
+    weights = np.zeros((len(theirs["labels"]), len(ours["labels"])))
+    for k, name in enumerate(ours["labels"]):
+        if name in places and name not in shared:
+            weights[places[name], k] = 1.0
+        elif unknown in places and name in shared:
+            weights[places[unknown], k] = 1.0 / len(shared)
+    return lambda answers: answers @ weights

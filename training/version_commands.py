@@ -1,0 +1,155 @@
+"""`python -m training compare`, `promote`, `retrain`: what follows a first version.
+
+TensorFlow is imported once it is needed, so that mistakes show at once.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from training.config import Config, check_config, load_config
+from training.errors import ConfigError
+from training.names import check_name
+from training.native_log import silence_native_log
+from training.versions import Version, find_served, promote, read_version
+
+ARTIFACTS = Path("artifacts")
+
+
+def add_compare(commands: Any) -> None:
+    """Describe `python -m training compare`."""
+    compare = commands.add_parser(
+        "compare", help="measure two versions on the newer one's held-out data"
+    )
+    compare.set_defaults(run=run_compare)
+    for name in ("first", "second"):
+        compare.add_argument(name, help="a version, such as visits/2, or its folder")
+    compare.add_argument("--artifacts", type=Path, default=ARTIFACTS)
+
+
+def add_promote(commands: Any) -> None:
+    """Describe `python -m training promote`."""
+    command = commands.add_parser(
+        "promote", help="let a label stand for a version, at once"
+    )
+    command.set_defaults(run=run_promote)
+    command.add_argument("name", help="the model")
+    command.add_argument("version", type=int, help="the version")
+    command.add_argument("--label", required=True, help="such as stable")
+    command.add_argument("--artifacts", type=Path, default=ARTIFACTS)
+
+
+def add_retrain(commands: Any) -> None:
+    """Describe `python -m training retrain`."""
+    command = commands.add_parser(
+        "retrain",
+        help="train on the data as they are now; publish what beats the served version",
+    )
+    command.set_defaults(run=run_retrain)
+    command.add_argument("name", help="the model")
+    command.add_argument(
+        "--label",
+        help="the served version is the one with this label; a better one gets it",
+    )
+    command.add_argument(
+        "--config", type=Path, help="instead of the served version's configuration"
+    )
+    command.add_argument(
+        "--set",
+        dest="overrides",
+        metavar="KEY=VALUE",
+        nargs="+",
+        action="extend",
+        default=[],
+        help="override a key of the configuration",
+    )
+    command.add_argument("--artifacts", type=Path, default=ARTIFACTS)
+    command.add_argument("--runs", type=Path, default=Path("runs"))
+    command.add_argument(
+        "--force",
+        action="store_true",
+        help="publish what beats the served version but not its best baseline as well",
+    )
+
+
+def run_promote(options: argparse.Namespace) -> None:
+    """Move a label."""
+    check_name(options.name)
+    folder = options.artifacts / options.name
+    before = promote(folder, options.version, options.label)
+    was = "new" if before is None else f"was {before}"
+    print(f"{options.name}: {options.label} is version {options.version} ({was})")
+
+
+def run_compare(options: argparse.Namespace) -> None:
+    """Compare two versions."""
+    versions = [
+        find_version(name, options.artifacts)
+        for name in (options.first, options.second)
+    ]
+    older, newer = sorted(versions, key=age)
+    config = read_trained_config(newer)
+    with silence_native_log():
+        from training.retraining import compare_versions
+    compare_versions(newer, older, config)
+
+
+def find_version(name: str, artifacts: Path) -> Version:
+    """Find a version by its name or its folder."""
+    return read_version(Path(name) if Path(name).is_dir() else artifacts / name)
+
+
+def age(version: Version) -> tuple[str, int]:
+    """Order versions from older to newer."""
+    manifest = version.manifest
+    return str(manifest.get("created_at", "")), int(manifest["version"])
+
+
+def read_trained_config(version: Version, overrides: list[str] | None = None) -> Config:
+    """Read the configuration that a version was trained with.
+
+    Raises:
+        ConfigError: It was not trained here, or by a release with other keys.
+    """
+    config = version.manifest.get("training", {}).get("config")
+    if not config:
+        raise ConfigError(
+            f"{version.title} was not trained by `python -m training fit`: its "
+            "manifest has no configuration. Compare and retrain versions that were."
+        )
+    return check_config(drop_missing(config), version.title, overrides or [])
+
+
+def drop_missing(table: dict[str, Any]) -> dict[str, Any]:
+    """Leave out keys without a value, which TOML and a configuration do not have."""
+    return {
+        key: drop_missing(value) if isinstance(value, dict) else value
+        for key, value in table.items()
+        if value is not None
+    }
+
+
+def run_retrain(options: argparse.Namespace) -> None:
+    """Train again, and publish what beats the served version."""
+    check_name(options.name)
+    folder = options.artifacts / options.name
+    served = find_served(folder, options.label)
+    if options.config:
+        config = load_config(options.config, options.overrides)
+    else:
+        config = read_trained_config(served, options.overrides)
+    if config.name != options.name:
+        raise ConfigError(
+            f"the configuration's name is {config.name!r}; expected {options.name!r}, "
+            "the model that is retrained. Correct it."
+        )
+    with silence_native_log():
+        from training.retraining import retrain_served
+    version = retrain_served(
+        served, config, options.artifacts, options.runs, force=options.force
+    )
+    if options.label:
+        promote(folder, int(version.name), options.label)
+        print(f"label    {options.label} is version {version.name}")

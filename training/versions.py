@@ -1,0 +1,148 @@
+"""Published versions as training reads them: their manifests, and labels for them."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from training.atomic import write_atomically
+from training.errors import ConfigError
+from training.publish import flush, list_versions
+
+MANIFEST = Path("assets.extra/carryover/manifest.json")
+LABELS = "labels.json"  # the service reads it: `{"stable": 1}`
+LABEL = re.compile(r"[^/:\s]{1,64}")  # as in /v1/models/{model}/labels/{label}
+
+
+class Version(NamedTuple):
+    """A published version.
+
+    Args:
+        path: Its folder.
+        manifest: What it is.
+    """
+
+    path: Path
+    manifest: dict[str, Any]
+
+    @property
+    def title(self) -> str:
+        """Model and number, as in `visits/2`."""
+        return f"{self.manifest['name']}/{self.manifest['version']}"
+
+
+def read_version(path: Path) -> Version:
+    """Read a version.
+
+    Raises:
+        ConfigError: There is none, or its manifest cannot be read.
+    """
+    try:
+        manifest = json.loads((path / MANIFEST).read_text(encoding="utf-8"))
+        if not isinstance(manifest, dict):
+            raise ValueError("it is not an object")
+    except FileNotFoundError as error:
+        versions = list_versions(path.parent)
+        known = ", ".join(map(str, versions)) or "none"
+        raise ConfigError(
+            f"{path} is no published version; the versions in {path.parent} are: "
+            f"{known}. Name one of them."
+        ) from error
+    except (OSError, ValueError) as error:
+        raise ConfigError(
+            f"{path / MANIFEST} cannot be read ({error}). Restore the version."
+        ) from error
+    return Version(path, manifest)
+
+
+def find_served(folder: Path, label: str | None) -> Version:
+    """Find the version that clients get: the labelled one, or the newest.
+
+    Raises:
+        ConfigError: There is no version, or no such label.
+    """
+    if label is not None:
+        labels = read_labels(folder)
+        if label not in labels:
+            known = ", ".join(sorted(labels)) or "none"
+            raise ConfigError(
+                f"{folder} has no label {label!r}; its labels are: {known}. Set it "
+                f"with `python -m training promote {folder.name} VERSION --label "
+                f"{label}`."
+            )
+        return read_version(folder / str(labels[label]))
+    versions = list_versions(folder)
+    if not versions:
+        raise ConfigError(
+            f"{folder} has no version yet. Train the first one with `python -m "
+            "training fit`."
+        )
+    return read_version(folder / str(versions[-1]))
+
+
+def promote(folder: Path, number: int, label: str) -> int | None:
+    """Let a label stand for another version, at once and for good.
+
+    Args:
+        folder: Of the model's versions.
+        number: The version.
+        label: Such as `stable`.
+
+    Returns:
+        The version that the label stood for, if any.
+
+    Raises:
+        ConfigError: There is no such version, or the label cannot be one.
+    """
+    if not LABEL.fullmatch(label):
+        raise ConfigError(
+            f"--label is {label!r}; expected 1 to 64 characters without '/', ':' and "
+            "spaces. Choose a name such as stable."
+        )
+    read_version(folder / str(number))
+    with hold(folder):
+        labels = read_labels(folder)
+        before = labels.get(label)
+        content = json.dumps({**labels, label: number}, indent=2) + "\n"
+        write_atomically(folder / LABELS, lambda file: file.write(content.encode()))
+        flush(folder)
+    return before
+
+
+@contextmanager
+def hold(folder: Path) -> Iterator[None]:
+    """Keep others from changing labels meanwhile; the lock dies with the process."""
+    lock = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(lock)
+
+
+def read_labels(folder: Path) -> dict[str, int]:
+    """Read the labels of a model; an absent file sets none.
+
+    Raises:
+        ConfigError: The file is not what the service reads.
+    """
+    file = folder / LABELS
+    try:
+        labels = json.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"{file} cannot be read ({error}). Correct it.") from error
+    numbers = labels.values() if isinstance(labels, dict) else [None]
+    if not all(type(number) is int and number > 0 for number in numbers):
+        raise ConfigError(
+            f"{file} has something else than versions by label; expected such as "
+            '{"stable": 1}. Correct it.'
+        )
+    return dict(labels)
