@@ -9,7 +9,7 @@ BUNDLED := nature taxi visits
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
 .DEFAULT_GOAL := help
-.PHONY: help serve models train test test-fast test-memory test-container fuzz-api fuzz-binary random-graphs check format bench bench-peers bench-memory bench-adding bench-chaos performance profile screenshots playground-frames clean
+.PHONY: help serve models $(BUNDLED:%=model-%) train test test-fast test-memory test-container fuzz-api fuzz-binary random-graphs check format bench bench-peers bench-memory bench-adding bench-chaos performance profile screenshots playground-frames clean
 
 help:  ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -17,10 +17,10 @@ help:  ## show this list
 serve: models  ## train the bundled models where missing, then serve them [PORT=8080]
 	@CARRYOVER_PORT=$(PORT) exec $(BIN)/python -m service
 
-models: .venv/installed  ## train the bundled models that artifacts/ lacks
-	@for name in $(BUNDLED); do \
-	  $(BIN)/python -m training fit --config training/configs/$$name.toml --if-missing || exit $$?; \
-	done
+models: $(BUNDLED:%=model-%)  ## train the bundled models that artifacts/ lacks
+
+$(BUNDLED:%=model-%): model-%: .venv/installed
+	@$(BIN)/python -m training fit --config training/configs/$*.toml --if-missing
 
 train: .venv/installed  ## train and export a new version: CONFIG=training/configs/<name>.toml
 	@$(BIN)/python -m training fit --config $(CONFIG)
