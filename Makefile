@@ -70,8 +70,10 @@ bench: .venv/installed-dev  ## measure the service, a Flask echo and a bare WSGI
 bench-peers: .venv/installed-dev  ## the same with Triton and other peers, installed under .bench/
 	@$(BIN)/python -m benchmarks.speed --peers $(BENCH)
 
-performance: .venv/installed-dev  ## the same, written to docs/explanation/performance.md
-	@$(BIN)/python -m benchmarks.speed --peers --publish
+# The scenarios of which a target is stated; the page keeps the tables of the others.
+TARGETED := throughput latency open_inference tail bulk engine start growth linear
+performance: .venv/installed-dev  ## measure what has a target, written to docs/explanation/performance.md [PERF_ANALYZER=...]
+	@$(BIN)/python -m benchmarks.speed --peers --publish --only $(TARGETED)
 
 profile: .venv/installed-dev  ## draw where a worker's time goes: docs/images/hot-path.svg
 	@$(BIN)/python -m benchmarks.speed.profile

@@ -7,7 +7,9 @@ would take as long to compute. Beside them `weights.npz` and `lstm.keras`, for p
 
 from __future__ import annotations
 
+import json
 import os
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -18,12 +20,16 @@ ARTIFACTS = HOME / "artifacts"
 KERAS_FILE = HOME / "lstm.keras"
 WEIGHTS_FILE = HOME / "weights.npz"
 
+MANIFEST_FILE = Path("assets.extra") / "carryover" / "manifest.json"
 NUM_LABELS = 16
 UNITS = 128
 EVENTS = [f"event-{k}" for k in range(NUM_LABELS)]
 LABELS = [f"label-{k}" for k in range(NUM_LABELS)]
 INPUTS = {"kind": "event", "vocabulary": EVENTS}
 OUTPUTS = {"kind": "label", "name": "probabilities", "labels": LABELS}
+# The same network, of events that are sent as integers, as Triton's model takes them.
+NUMBERED = {"kind": "index", "size": NUM_LABELS}
+NUMBERED_ARTIFACTS = HOME / "artifacts-numbered"
 MODELS: Mapping[str, Mapping[str, Any]] = {
     "lstm": {"cell": "lstm", "units": (UNITS,)},
     "gru": {"cell": "gru", "units": (UNITS,)},
@@ -35,12 +41,21 @@ SEED = 7
 def main() -> None:
     """Publish the models that are missing."""
     missing = [name for name in MODELS if not (ARTIFACTS / name / "1").exists()]
-    if not missing:
-        return
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     for name in missing:
         print(f"exporting {name} with random weights ...", flush=True)
         publish(name, **MODELS[name])
+    copy_numbered()
+
+
+def copy_numbered() -> None:
+    """Publish the network once more, its events without names: programs take either."""
+    version = Path("lstm") / "1"
+    shutil.rmtree(NUMBERED_ARTIFACTS, ignore_errors=True)
+    shutil.copytree(ARTIFACTS / version, NUMBERED_ARTIFACTS / version)
+    file = NUMBERED_ARTIFACTS / version / MANIFEST_FILE
+    manifest = json.loads(file.read_text())
+    file.write_text(json.dumps({**manifest, "input": NUMBERED}))
 
 
 def publish(name: str, *, cell: str, units: tuple[int, ...]) -> None:

@@ -1,7 +1,7 @@
 """Measure the service: `python -m benchmarks.speed [--peers] [--quick] [--only ...]`.
 
 Prints each table when it is measured, and writes the run to `.bench/`; `--publish`
-writes it to `docs/`, and only a whole run with peers.
+writes it to `docs/`, and only a run with peers; tables that it lacks stay on the page.
 """
 
 from __future__ import annotations
@@ -15,7 +15,13 @@ from benchmarks import model
 from benchmarks.speed.bench import Bench, new_bench
 from benchmarks.speed.machine import describe_machine
 from benchmarks.speed.plots import draw
-from benchmarks.speed.report import Run, format_result, format_targets, write_run
+from benchmarks.speed.report import (
+    Run,
+    format_result,
+    format_targets,
+    read_kept,
+    write_run,
+)
 from benchmarks.speed.results import Result
 from benchmarks.speed.scenarios import SCENARIOS
 from benchmarks.speed.servers import StartError
@@ -31,13 +37,14 @@ def main() -> int:
     model.main()
     bench = new_bench(with_peers=options.peers, is_quick=options.quick)
     results = [measure(bench, name) for name in options.only]
-    run = Run(machine, results, bench.missing)
     print(format_targets(results))
     for name, reason in bench.missing.items():
         print(f"{name} was not measured: {reason}")
     docs = model.ROOT / "docs" if options.publish else model.HOME
     page = docs / "explanation" / "performance.md"
-    write_run(run, page, page.with_suffix(".json"))
+    data = page.with_suffix(".json")
+    kept = read_kept(data, options.only) if options.publish else []
+    write_run(Run(machine, results, bench.missing, kept), page, data)
     draw(results, docs / "images")
     print(f"written to {page}")
     return 0
@@ -52,9 +59,8 @@ def parse_options() -> argparse.Namespace:
     parser.add_argument("--only", nargs="+", choices=names, default=names)
     parser.add_argument("--publish", action="store_true", help="write docs/")
     options = parser.parse_args()
-    is_whole = options.peers and not options.quick and options.only == names
-    if options.publish and not is_whole:
-        parser.error("--publish is for whole runs: with --peers, no --quick, no --only")
+    if options.publish and (options.quick or not options.peers):
+        parser.error("--publish is for runs with --peers and without --quick")
     return options
 
 

@@ -22,5 +22,7 @@ def write_keys(home: Path) -> dict[str, str]:
     if not HAS_KEYS:
         return {}
     file = home / "keys"
-    file.write_text(f"{TENANT}: {sha256(KEY.encode()).hexdigest()}\n")
+    # perf_analyzer reads a model's statistics, which the scope admin allows.
+    scopes = "scope=predict,sessions,admin"
+    file.write_text(f"{TENANT}: {sha256(KEY.encode()).hexdigest()} {scopes}\n")
     return {"CARRYOVER_API_KEYS_FILE": str(file)}

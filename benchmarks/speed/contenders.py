@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from benchmarks.model import ARTIFACTS
+from benchmarks.model import ARTIFACTS, NUMBERED_ARTIFACTS
 from benchmarks.speed.access import write_keys
 from benchmarks.speed.peers.triton.launch import launch as launch_triton
 from benchmarks.speed.peers.windows import (
@@ -22,6 +22,7 @@ from benchmarks.speed.wire import (
     FIRST_WINDOW,
     Visits,
     mlserver_windows,
+    numbered_rows,
     read_ours,
     read_triton,
     read_window,
@@ -56,10 +57,10 @@ class Contender(NamedTuple):
     is_peer: bool = True
 
 
-def launch_ours(home: Path) -> Launch:
+def launch_ours(home: Path, models: Path = ARTIFACTS) -> Launch:
     """Start the service as it is deployed: LMDB, two workers, everything on."""
     chosen = {
-        "models": ARTIFACTS,
+        "models": models,
         "memory": f"lmdb://{home}/memory",
         "token_key_file": home / "token.key",
         "state": home / "state",
@@ -84,6 +85,14 @@ OURS = Contender(
     launch_ours,
     "/v1/models/lstm:predict",
     session_rows,
+    read_ours,
+    is_peer=False,
+)
+NUMBERED = Contender(
+    "carryover of numbered events",
+    partial(launch_ours, models=NUMBERED_ARTIFACTS),
+    "/v1/models/lstm:predict",
+    numbered_rows,
     read_ours,
     is_peer=False,
 )

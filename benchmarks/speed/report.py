@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,6 +12,11 @@ from benchmarks.speed.results import Result, Target
 
 INTRODUCTION = """\
 # Performance
+
+Ratios to Triton are of two kinds. **By perf_analyzer**, Triton's load generator: both
+in Open Inference v2 with sequences and binary tensors. **By wrk** (single events, 256
+rows) and by a socket a stream (lines): the service's v1 JSON beside Triton's v2 JSON.
+Lines that do not name perf_analyzer are of the second kind.
 
 What one run measured. `make bench-peers` measures again on your machine;
 `make performance` also writes this page. Figures are medians of rounds in which the
@@ -45,30 +50,72 @@ measurements, has the microseconds.
 """
 
 
+class Kept(NamedTuple):
+    """A result of an earlier run, and the date of that."""
+
+    date: str
+    result: Result
+
+
 class Run(NamedTuple):
-    """One run: the machine, the results, and the peers that could not be had."""
+    """One run.
+
+    Attributes:
+        machine: What it was made on.
+        results: What it found.
+        missing: The peers that could not be had, and why.
+        kept: Results of earlier runs, of scenarios that this one lacks.
+    """
 
     machine: Mapping[str, str]
     results: Sequence[Result]
     missing: Mapping[str, str]
+    kept: Sequence[Kept] = ()
 
     def describe(self) -> dict[str, Any]:
         """Return the run as plain values, each target with its verdict."""
-        results = [
-            {
-                **dataclasses.asdict(result),
-                "targets": [
-                    {**dataclasses.asdict(target), "is_met": target.is_met}
-                    for target in result.targets
-                ],
-            }
-            for result in self.results
-        ]
         return {
             "machine": dict(self.machine),
-            "results": results,
+            "results": [describe_result(result) for result in self.results],
             "missing": dict(self.missing),
+            "kept": [
+                {"date": date, **describe_result(result)} for date, result in self.kept
+            ],
         }
+
+
+def describe_result(result: Result) -> dict[str, Any]:
+    """Return a result as plain values."""
+    targets = [
+        {**dataclasses.asdict(target), "is_met": target.is_met}
+        for target in result.targets
+    ]
+    return {**dataclasses.asdict(result), "targets": targets}
+
+
+def read_kept(data: Path, measured: Collection[str]) -> list[Kept]:
+    """Read the results of earlier runs from a page's data.
+
+    Args:
+        data: The JSON; it may be missing.
+        measured: Scenarios that are left out: they were measured again.
+    """
+    if not data.exists():
+        return []
+    run = json.loads(data.read_text())
+    dated = [(run["machine"]["date"], result) for result in run["results"]]
+    dated += [(result.pop("date"), result) for result in run.get("kept", [])]
+    return [
+        Kept(date, Result(**{**result, "targets": read_targets(result["targets"])}))
+        for date, result in dated
+        if result["name"] not in measured
+    ]
+
+
+def read_targets(described: Sequence[Mapping[str, Any]]) -> list[Target]:
+    """Read targets; their verdicts are worked out again."""
+    names = [field.name for field in dataclasses.fields(Target)]
+    return [Target(**{name: one[name] for name in names}) for one in described]
 
 
 def write_run(run: Run, page: Path, data: Path) -> None:
@@ -84,6 +131,9 @@ def format_run(run: Run) -> str:
     parts = [INTRODUCTION, format_targets(run.results), PLOTS]
     parts += ["## Machine\n", table(("", ""), run.machine.items())]
     parts += ["## Measurements\n", *map(format_result, run.results)]
+    if run.kept:
+        parts.append("## Measured in earlier runs\n")
+        parts += [format_result(result, f" ({date})") for date, result in run.kept]
     parts.append(PROFILE)
     if run.missing:
         reasons = {name: " ".join(text.split()) for name, text in run.missing.items()}
@@ -99,14 +149,14 @@ def format_targets(results: Iterable[Result]) -> str:
     return "## Targets\n\n" + table(header, rows)
 
 
-def format_result(result: Result) -> str:
+def format_result(result: Result, when: str = "") -> str:
     """Write one scenario's title, table and targets."""
     names = list(dict.fromkeys(name for row in result.rows.values() for name in row))
     rows = [
         (case, *(format_figure(row[name]) if name in row else "" for name in names))
         for case, row in result.rows.items()
     ]
-    lines = [f"### {result.title}\n", table(("", *names), rows)]
+    lines = [f"### {result.title}{when}\n", table(("", *names), rows)]
     if result.targets:
         lines.append("".join(map(format_target, result.targets)))
     if result.note:

@@ -32,6 +32,15 @@ def session_rows(session: int) -> Visits:
     ]
 
 
+def numbered_rows(session: int) -> Visits:
+    """Write the same with integers for events."""
+    name = session_name(session)
+    return [
+        dump({"instances": [{"sequence": [event], "session": name}]})
+        for event in range(len(EVENTS))
+    ]
+
+
 def triton_sequence(session: int) -> Visits:
     """Write Triton's calls of one session; the first must say that it is."""
     first = triton_call(session, 0, start=True)

@@ -122,8 +122,6 @@ def find_alike(
     Returns:
         Those of them that are alike, by network; none where they are few.
     """
-    if len(jobs) < MIN_ROWS:
-        return []
     by_model: dict[Model, list[tuple[Job, Entry]]] = {}
     for job, entry in zip(jobs, entries, strict=True):
         call = job.call

@@ -12,7 +12,7 @@ order and cost a tick nothing.
 
 from __future__ import annotations
 
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Iterable, Mapping
 from heapq import heappop, heappush
 from itertools import count
@@ -181,10 +181,11 @@ class RunQueue:
         Returns:
             How many.
         """
-        events: Counter[Flow] = Counter()
+        events: dict[Flow, int] = {}
         for job in jobs:
-            events[job.flow] += job.run.position - job.num_charged
+            num_events = job.run.position - job.num_charged
             job.num_charged = job.run.position
+            events[job.flow] = events.get(job.flow, 0) + num_events
         return self.charge_events(events)
 
     def charge_events(self, events: Mapping[Flow, int]) -> int:

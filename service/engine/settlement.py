@@ -66,7 +66,9 @@ class Settlement:
             else:
                 steps.append((job, step))
         writes = [write for job, step in steps if (write := find_write(job, step))]
-        puts = [put for part in columns for put in part.list_puts(self._sessions.put)]
+        puts: list[Put] = []
+        for part in columns:
+            puts += part.list_puts(self._sessions.put)
         saved = iter(self._save(writes, puts))
         for job, step in steps:
             self._settle_step(job, step, saved)
@@ -160,7 +162,9 @@ class Settlement:
 
     def settle(self, job: Job, result: Result) -> None:
         """Settle a job that was taken in, and let the next of its session continue."""
-        self.settle_all([job], [result])
+        self.open_jobs.discard(job)
+        self._queue.settled((job,))
+        job.settle(result)
 
     def settle_all(self, jobs: Sequence[Job], results: Iterable[Result]) -> None:
         """Settle jobs that were taken in."""

@@ -31,6 +31,7 @@ from service.registry.backends.base import Signature
 from service.registry.catalog import Model
 from service.sessions.lifecycle import Sessions, read_entry
 from service.sessions.preconditions import StoredSession
+from service.stores.base import Entry as StoreEntry
 from service.telemetry.engine_metrics import QUEUE
 
 # Maximum seconds a tick computes before it looks for new arrivals, unless one call
@@ -117,14 +118,12 @@ class Ticks:
         stored: dict[Job, StoredSession] = {}
         try:
             entries, now = self._sessions.fetch(keys) if keys else ([], 0.0)
-            if not self._transitions.keeps_extras:
-                alike = column_lane.find_alike(keyed, entries, now)
-            apart = {job for part in alike for job in part.jobs}
-            stored = {
-                job: read_entry(entry, now)
-                for job, entry in zip(keyed, entries, strict=True)
-                if job not in apart
-            }
+            if len(keyed) >= column_lane.MIN_ROWS:
+                alike = self._find_alike(keyed, entries, now)
+            apart = {job for part in alike for job in part.jobs} if alike else ()
+            for job, entry in zip(keyed, entries, strict=True):
+                if job not in apart:
+                    stored[job] = read_entry(entry, now)
         except Exception as error:
             reason = (
                 error
@@ -137,6 +136,13 @@ class Ticks:
             if job.key is None or job in stored:
                 self._begin(job, stored.get(job))
         return alike
+
+    def _find_alike(
+        self, jobs: Sequence[Job], entries: Sequence[StoreEntry | None], now: float
+    ) -> list[Alike]:
+        if self._transitions.keeps_extras:
+            return []
+        return column_lane.find_alike(jobs, entries, now)
 
     def _begin(self, job: Job, stored: StoredSession | None) -> None:
         try:
@@ -172,7 +178,7 @@ class Ticks:
             others that live are queued again.
         """
         began = time.monotonic()
-        columns = [done for part in alike if (done := self._advance(part))]
+        columns = self._advance_alike(alike) if alike else []
         finished: list[Job] = []
         while self._network_queues:
             for name, queue in list(self._network_queues.items()):
@@ -194,6 +200,9 @@ class Ticks:
             self.settlement.leave([job for queue in queues for job in queue.leave()])
             self._network_queues.clear()
         return finished, columns
+
+    def _advance_alike(self, alike: Sequence[Alike]) -> list[Columns]:
+        return [done for part in alike if (done := self._advance(part)) is not None]
 
     def _advance(self, alike: Alike) -> Columns | None:
         """Advance rows as columns; settle those that cannot."""

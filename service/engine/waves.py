@@ -13,7 +13,7 @@ from service.errors import CarryoverError, EarlierRowFailed, SessionContended
 
 def group_into_waves(rows: Sequence[Row | Refused]) -> Sequence[Sequence[int]]:
     """Sort rows into turns in which no session occurs twice; later rows wait."""
-    if len({row.session for row in rows}) == len(rows):
+    if len(rows) == 1 or len({row.session for row in rows}) == len(rows):
         return [range(len(rows))]
     turns: list[list[int]] = []
     seen: dict[str, int] = {}

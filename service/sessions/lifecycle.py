@@ -167,8 +167,9 @@ class Sessions:
 
     def encode(self, writes: Sequence[Write]) -> list[Put]:
         """Return the changes that store new records, for `save_encoded`."""
+        later = self._tombstone_seconds
         return [
-            self.put(key, found.version, encode(record), gone_at(record))
+            Put(key, found.version, encode(record), gone_at(record) + later)
             for key, found, record in writes
         ]
 

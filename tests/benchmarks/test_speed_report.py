@@ -5,7 +5,7 @@ import json
 import pytest
 
 from benchmarks.speed.plots import draw
-from benchmarks.speed.report import Run, format_figure, write_run
+from benchmarks.speed.report import Kept, Run, format_figure, read_kept, write_run
 from benchmarks.speed.results import Result, at_least, at_most
 from benchmarks.speed.scenarios import SCENARIOS
 from benchmarks.speed.scenarios.lengths import LONGEST, log_uniform_lengths
@@ -76,3 +76,26 @@ def test_mixed_lengths_have_uniform_logarithms():
     for low in (1, 10, 100):
         share = sum(low <= length < 10 * low for length in lengths) / len(lengths)
         assert share == pytest.approx(1 / 3, abs=0.1)
+
+
+def test_tables_of_scenarios_that_were_not_measured_again_stay(tmp_path):
+    page, data = tmp_path / "page.md", tmp_path / "data.json"
+    older = Result("workers", "Workers", ROWS, [at_most("seconds", 2.0, 1)])
+    write_run(Run({"date": "2026-01-31"}, [RESULT, older], {}), page, data)
+
+    for date in ("2026-02-01", "2026-02-02"):
+        kept = read_kept(data, ["throughput"])
+        assert kept == [Kept("2026-01-31", older)]
+        write_run(Run({"date": date}, [RESULT], {}, kept), page, data)
+
+    text = page.read_text()
+    assert "### Workers (2026-01-31)" in text
+    assert text.count("### Single events\n") == 1
+    assert "| seconds |" not in text
+
+
+def test_make_performance_names_scenarios_that_there_are():
+    makefile = (ROOT / "Makefile").read_text()
+    (line,) = [x for x in makefile.splitlines() if x.startswith("TARGETED := ")]
+
+    assert set(line.split()[2:]) <= set(SCENARIOS)

@@ -10,6 +10,7 @@ from benchmarks.speed.scenarios.bulk import bulk
 from benchmarks.speed.scenarios.engine import engine
 from benchmarks.speed.scenarios.growth import growth
 from benchmarks.speed.scenarios.lengths import interference, linear, mixed
+from benchmarks.speed.scenarios.open_inference import open_inference
 from benchmarks.speed.scenarios.parts import parts
 from benchmarks.speed.scenarios.single_events import latency, stateless, throughput
 from benchmarks.speed.scenarios.start import start
@@ -20,6 +21,7 @@ SCENARIOS: Mapping[str, Callable[[Bench], Result]] = {
     "throughput": throughput,
     "latency": latency,
     "tail": tail,
+    "open_inference": open_inference,
     "bulk": bulk,
     "mixed": mixed,
     "interference": interference,

@@ -14,7 +14,7 @@ from benchmarks.speed.servers import children, resident_megabytes
 def start(bench: Bench) -> Result:
     """Start to the first ready answer with 3 models, and memory per worker after load.
 
-    Targets: 1.5 s and 150 MB of resident memory a worker.
+    Targets: 0.8 s and 120 MB of resident memory a worker.
     """
     found = bench.alternate(
         {c.name: partial(time_start, bench, c) for c in (OURS, FLASK)}
@@ -28,8 +28,8 @@ def start(bench: Bench) -> Result:
     }
     ours = rows[OURS.name]
     targets = [
-        at_most("seconds from start to ready, 3 models", ours["seconds to ready"], 1.5),
-        at_most("MB resident per worker, after load", ours["MB a worker"], 150),
+        at_most("seconds from start to ready, 3 models", ours["seconds to ready"], 0.8),
+        at_most("MB resident per worker, after load", ours["MB a worker"], 120),
     ]
     return Result("start", "Starting with 3 models", rows, targets)
 
