@@ -21,12 +21,14 @@ from service.api import (
     documents,
     error_handlers,
     health,
+    limits_hooks,
     operations,
     playground,
 )
 from service.api.body import release_body
 from service.api.body_budget import BodyBudget
 from service.api.descriptions import check_descriptions
+from service.api.limiter import open_limiter
 from service.api.services import Services
 from service.api.sessions import change_routes, memory_routes, routes
 from service.api.tenants import load_tenants
@@ -117,6 +119,7 @@ def build_services(
         statistics,
         bodies,
         guard.is_trusted,
+        open_limiter(settings),
     )
 
 
@@ -221,5 +224,6 @@ def create_app(services: Services) -> Flask:
     error_handlers.init_app(app)
     access_log.init_app(app)
     authentication.init_app(app)
+    limits_hooks.init_app(app)
     app.teardown_request(lambda _: release_body(request.environ))
     return app

@@ -49,6 +49,8 @@ CarryoverError
 ├── PreconditionRequired    the request does not say which state it is for
 ├── NonFiniteResult         the network's answer is not a number; nothing was stored
 ├── CorruptRecord           stored memory fails its checksum; it is never served
+├── RateLimited             the tenant has sent too many requests
+│   └── TooManyAtOnce
 ├── Overloaded              more rows are waiting than the service takes
 ├── DeadlineExceeded        the row took too long; its memory is as it was
 ├── StoreFull               the store takes no new sessions; nothing was evicted
@@ -371,6 +373,18 @@ class Overloaded(CarryoverError):
     """The service has no room or time for the request now; nothing was applied."""
 
     code = "overloaded"
+
+
+class RateLimited(CarryoverError):
+    """The tenant has sent too many requests in a time; nothing was applied."""
+
+    code = "rate_limited"
+
+
+class TooManyAtOnce(RateLimited):
+    """Too many requests of the tenant are under way; nothing was applied."""
+
+    code = "too_many_at_once"
 
 
 class DeadlineExceeded(CarryoverError):

@@ -6,6 +6,7 @@ unknown `CARRYOVER_*` name stops the start and names both key and value.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple, cast, get_args
@@ -21,6 +22,7 @@ MAX_WAITING_LINES = 256
 # the two equal.
 POLICIES = ("pin", "replay", "reset", "refuse")
 MAX_PORT = 65_535
+RATE = re.compile(r"[1-9][0-9]{0,8}/(second|minute|hour|day)")
 
 
 class SettingError(Exception):
@@ -103,6 +105,28 @@ def seconds_by_model(text: str) -> dict[str, float]:
     return {name.strip(): positive_seconds(value) for name, _, value in pairs}
 
 
+def rate(text: str) -> str:
+    """Read a number of requests and the unit of time they may come in."""
+    if text and not RATE.fullmatch(text):
+        raise ValueError
+    return text
+
+
+def rates_by_tenant(text: str) -> dict[str, str]:
+    """Read rates of tenants, `name=rate` parted by commas."""
+    pairs = [part.partition("=") for part in text.split(",") if part]
+    if not all(name and RATE.fullmatch(value) for name, _, value in pairs):
+        raise ValueError
+    return {name.strip(): value for name, _, value in pairs}
+
+
+def rate_store(text: str) -> str:
+    """Read where requests are counted."""
+    if text != "memory://" and not text.startswith(("redis://", "rediss://")):
+        raise ValueError
+    return text
+
+
 def on_or_off(text: str) -> str:
     """Read on or off."""
     if text not in ("on", "off"):
@@ -137,6 +161,9 @@ EXPECTED = {
     policies: "model=policy pairs with commas between: nature=replay,taxi=reset",
     seconds_by_model: "model=seconds pairs with commas between: nature=3600,taxi=600",
     on_or_off: "on or off",
+    rate: "requests in a time: 100/second, 6000/minute",
+    rates_by_tenant: "tenant=rate pairs with commas between: acme=100/second",
+    rate_store: "memory://, redis://HOST or rediss://HOST",
     seconds_or_never: "a number of seconds above 0, or 0",
     plain_memory: "off, show or accept",
     str: "text",
@@ -282,6 +309,33 @@ TABLE = (
         "read again when it changes; without one everybody is one tenant.",
     ),
     Setting(
+        "rate_limit",
+        rate,
+        "",
+        "Maximum requests of a tenant in a time, such as 100/second or 6000/minute. "
+        "Further ones get 429. Empty: unlimited.",
+    ),
+    Setting(
+        "rate_limits",
+        rates_by_tenant,
+        {},
+        "The same for single tenants: acme=1000/second,trial=10/minute.",
+    ),
+    Setting(
+        "rate_store",
+        rate_store,
+        "memory://",
+        "Where those requests are counted: memory:// (each worker for itself), "
+        "redis://HOST or rediss://HOST (all workers and replicas together).",
+    ),
+    Setting(
+        "concurrency_limit",
+        natural,
+        0,
+        "Maximum requests of a tenant that are under way in a worker. Further ones get "
+        "429. 0: unlimited.",
+    ),
+    Setting(
         "runtime",
         runtime_choice,
         "auto",
@@ -390,6 +444,10 @@ class Settings:
     token_anti_rollback: str
     plain_memory: str
     api_keys_file: str
+    rate_limit: str
+    rate_limits: Mapping[str, str]
+    rate_store: str
+    concurrency_limit: int
     runtime: Choice
     request_timeout_seconds: float
     max_queued_rows: int

@@ -29,6 +29,7 @@ def identify() -> None:
     if access != "open":
         scope = None if access == "any" else access
         g.tenant = services().tenants.identify(request.environ, scope)
+        g.is_limited = access != "admin"  # what concerns all tenants is always heard
 
 
 def find_access(app: Flask, endpoint: str) -> Access:

@@ -106,6 +106,9 @@ class Shortcut:
             return self._app(environ, start_response)
         request_id = choose_id(environ.get("HTTP_X_REQUEST_ID", ""))
         answer = self._answer(environ, target, request_id)
+        limiter = self._services.limiter
+        if limiter is not None:
+            answer.headers.update(limiter.finish(environ))
         record = RequestRecord(
             request_id,
             time.perf_counter() - began,
@@ -142,6 +145,8 @@ class Shortcut:
         try:
             tenant = self._services.tenants.identify(environ, "predict")
             here = self._services
+            if here.limiter is not None:
+                here.limiter.begin(environ, tenant)
             most = here.settings.max_body_bytes
             data = read_body(environ, most, here.bodies, tenant)
             if target.call is INFER:

@@ -28,6 +28,8 @@ RETRY_AFTER_SECONDS: dict[type[errors.CarryoverError], int] = {
     errors.StoreUnavailable: 30,
     errors.RequestInProgress: 1,
     errors.Overloaded: 1,
+    errors.RateLimited: 1,  # at least; the error says when its window ends
+    errors.TooManyAtOnce: 1,
     errors.SessionContended: 1,
 }
 
@@ -48,6 +50,7 @@ STATUS: dict[type[errors.CarryoverError], HTTPStatus] = {
     errors.NotServed: HTTPStatus.NOT_IMPLEMENTED,
     errors.Gone: HTTPStatus.GONE,
     errors.Conflict: HTTPStatus.CONFLICT,
+    errors.RateLimited: HTTPStatus.TOO_MANY_REQUESTS,
     errors.Overloaded: HTTPStatus.SERVICE_UNAVAILABLE,
     errors.DeadlineExceeded: HTTPStatus.GATEWAY_TIMEOUT,
     errors.StoreFull: HTTPStatus.SERVICE_UNAVAILABLE,
@@ -108,7 +111,8 @@ def answer_problem(*failures: errors.CarryoverError) -> Answer:
     if len(failures) > 1:
         body["rows"] = [problem(failure) for failure in failures]
     data = orjson.dumps(body, option=orjson.OPT_APPEND_NEWLINE)
-    seconds = RETRY_AFTER_SECONDS.get(type(first))
+    usual = RETRY_AFTER_SECONDS.get(type(first))
+    seconds = first.members.get("retry_after_seconds", usual)
     headers = {"Retry-After": str(seconds)} if seconds else {}
     if status == HTTPStatus.UNAUTHORIZED:
         headers["WWW-Authenticate"] = CHALLENGE

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from service.api.body_budget import BodyBudget
+from service.api.limiter import Limiter
 from service.api.tenants import Tenants
 from service.engine.engine import Engine
 from service.registry.catalog import Catalog, Model
@@ -28,6 +29,7 @@ class Services:
     statistics: Statistics = field(default_factory=Statistics)
     bodies: BodyBudget = field(default_factory=BodyBudget)
     is_clock_trusted: Callable[[], bool] = lambda: True
+    limiter: Limiter | None = None
 
     def find_model(
         self, name: str, version: int | None = None, label: str | None = None

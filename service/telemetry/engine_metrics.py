@@ -95,6 +95,10 @@ LOST_RACES = Counter(
 ROW_PROBLEMS = Counter(
     "carryover_row_problems", "Rows refused, by the problem's code.", ("model", "code")
 )
+UNCOUNTED_REQUESTS = Counter(
+    "carryover_uncounted_requests",
+    "Requests admitted because the store of rate limits did not answer.",
+)
 MODEL_INFO = Gauge(
     "carryover_model_info",
     "1 for a version that is served, 0 for one that no longer is.",

@@ -13,6 +13,7 @@ import orjson
 import pytest
 from flask import Response
 
+from service.api.limiter import Limiter, Windows
 from service.api.problems import RETRY_AFTER_SECONDS, status_of
 from service.api.services import Services
 from service.app import create_app
@@ -70,7 +71,7 @@ class World:
         self.clock, self.store, self.folder = clock, FaultyStore(), folder
         self.serve(model)
 
-    def serve(self, model, settings=SETTINGS, tenants=NO_KEYS, **limits):
+    def serve(self, model, settings=SETTINGS, tenants=NO_KEYS, limiter=None, **limits):
         """Serve a model over the same memory."""
         self.model = model
         sessions = Sessions(self.store, clock=self.clock, tombstone_seconds=1000)
@@ -80,7 +81,12 @@ class World:
         catalog, load = Catalog([model]), partial(load_model, max_events=50)
         repository = Repository(catalog, self.folder, load, state=self.folder / "state")
         services = Services(
-            read_settings(settings), catalog, engine, tenants, repository
+            read_settings(settings),
+            catalog,
+            engine,
+            tenants,
+            repository,
+            limiter=limiter,
         )
         self.client = create_app(services).test_client()
 
@@ -223,6 +229,19 @@ def go_on_with_no_sequence(world):
     return world.client.post("/v2/models/counting/infer", json=body)
 
 
+def send_too_many(world):
+    world.serve(world.model, limiter=Limiter(Windows("1/hour", {}, "memory://"), 0))
+    world.row()
+    return world.row()
+
+
+def send_too_many_at_once(world):
+    limiter = Limiter(None, 1)
+    limiter.begin({}, "")
+    world.serve(world.model, limiter=limiter)
+    return world.row()
+
+
 def run_late(world):
     world.serve(world.model, {"CARRYOVER_REQUEST_TIMEOUT_SECONDS": "1e-9"})
     return world.row()
@@ -281,6 +300,8 @@ PROVOKED = {
     "token_replayed": send_an_old_token,
     "plain_memory_refused": lambda w: w.rows({"sequence": ["red"], "memory": MEMORY}),
     "unauthorized": send_without_a_key,
+    "rate_limited": send_too_many,
+    "too_many_at_once": send_too_many_at_once,
     "forbidden": send_a_key_of_another_scope,
     "snapshot_unavailable": change(":rewind", to_step=0),
     "precondition_failed": change(":touch", headers={"If-Match": '"x"'}),

@@ -6,7 +6,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple, TypeVar
 
-from service.errors import CarryoverError, Forbidden, StoreUnavailable, Unauthorized
+from service.errors import (
+    CarryoverError,
+    Forbidden,
+    RateLimited,
+    StoreUnavailable,
+    TooManyAtOnce,
+    Unauthorized,
+)
 from service.registry.catalog import Model
 
 JSON = "application/json"
@@ -82,6 +89,8 @@ class Operation:
             found.add(Unauthorized)
         if self.access not in ("open", "any"):
             found.add(Forbidden)
+        if self.access not in ("open", "admin"):
+            found |= {RateLimited, TooManyAtOnce}
         waiting = list(self.errors)
         while waiting:
             cls = waiting.pop()
