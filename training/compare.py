@@ -13,14 +13,15 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from models.schemas import COLUMNS
+from models.schemas import COLUMNS, output_names
 from training.data.dataset import Array
-from training.data.heads import HeldOutEvents, HeldOutLabels
+from training.data.heads import HeldOutEvents, HeldOutHeads, HeldOutLabels
 from training.data.series import HeldOutSeries
 from training.errors import ConfigError
 from training.evaluate.guesses import BLOCK, find_margin, guess
 from training.evaluate.metric import Metric, Predict
 from training.evaluate.series import find_errors
+from training.evaluate.tasks import select
 from training.sources import Evaluation
 from training.verdict import show
 
@@ -88,6 +89,9 @@ def measure_margin(held_out: Any, newer: Predict, older: Predict) -> float:
 
     0 where the figure that decides has no such margin.
     """
+    if isinstance(held_out, HeldOutHeads):  # the first one decides
+        name, first_head = next(iter(held_out.by_name.items()))
+        return measure_margin(first_head, select(newer, name), select(older, name))
     if isinstance(held_out, HeldOutEvents | HeldOutLabels):
         size = len(held_out.labels)
         one, other = (guess(held_out.test, p, size) for p in (newer, older))
@@ -185,6 +189,36 @@ def translate_names(field: Schema, other: Schema, title: str) -> Array:
 
 def translate_answers(older: Side, newer: Side) -> Any:
     """Return what gives the older version's answers the newer one's places.
+
+    Raises:
+        ConfigError: They answer something else.
+    """
+    names = output_names(newer.outputs)
+    if names != output_names(older.outputs):
+        raise ConfigError(
+            f"{older.title} answers {', '.join(output_names(older.outputs))} and "
+            f"{newer.title} {', '.join(names)}; expected the same. Compare versions of "
+            "the same tasks."
+        )
+    heads = [
+        translate_head(older._replace(outputs=theirs), newer._replace(outputs=ours))
+        for theirs, ours in zip(
+            list_heads(older.outputs), list_heads(newer.outputs), strict=True
+        )
+    ]
+    if len(heads) == 1:
+        return heads[0]
+    by_name = dict(zip(names, heads, strict=True))
+    return lambda answers: {name: by_name[name](answers[name]) for name in names}
+
+
+def list_heads(outputs: Schema) -> list[Schema]:
+    """List the schemas of all outputs, the main one first."""
+    return [outputs, *outputs.get("heads", ())]
+
+
+def translate_head(older: Side, newer: Side) -> Any:
+    """Return what gives one output of the older version the newer one's places.
 
     What the older one gives its unknown label is shared by all that it does not know.
 

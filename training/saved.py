@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from models.schemas import output_names
 from training.baselines import TIMESTEPS_PER_CALL
 from training.compare import Side
 from training.data.dataset import Array
@@ -35,10 +36,10 @@ def open_side(version: Version) -> Side:
 
 def predict_with_advance(saved: Any, advance: Any, manifest: Any) -> Predict:
     """Make a signature a function of whole sequences that have not begun."""
-    name = manifest["output"]["name"]
+    names = output_names(manifest["output"])
     dtype = manifest.get("memory_dtype", "float32")
 
-    def call(sequences: Array) -> Array:
+    def call(sequences: Array) -> dict[str, Array]:
         batch, timesteps = sequences.shape[:2]
         memory = {
             tensor: tf.zeros((batch, *size), dtype)
@@ -46,13 +47,16 @@ def predict_with_advance(saved: Any, advance: Any, manifest: Any) -> Predict:
         }
         length = tf.fill([batch], timesteps)
         answers = advance(sequence=tf.constant(sequences), length=length, **memory)
-        array: Array = answers[name].numpy()
-        return array
+        return {name: answers[name].numpy() for name in names}
 
     def predict(sequences: Array) -> Array:
         size = max(1, TIMESTEPS_PER_CALL // sequences.shape[1])
         starts = range(0, len(sequences), size)
-        return np.concatenate([call(sequences[k : k + size]) for k in starts])
+        parts = [call(sequences[k : k + size]) for k in starts]
+        joined = {n: np.concatenate([p[n] for p in parts]) for n in names}
+        answer: Any = joined if len(names) > 1 else joined[names[0]]
+        typed: Array = answer
+        return typed
 
     predict.saved = saved  # type: ignore[attr-defined]  # its variables live as long
     return predict

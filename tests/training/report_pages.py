@@ -39,6 +39,12 @@ def small_config(name):
     return config
 
 
+def load_small(name):
+    """Load the data of such a configuration."""
+    config = small_config(name)
+    return SOURCES[config.data.source].load(config.data, config.seed)
+
+
 def guess_anything(dataset):
     """Predict something of the right shape and of the right size, without a network."""
     outputs = dataset.outputs
@@ -52,7 +58,7 @@ def guess_anything(dataset):
 def write_page(name):
     """Write the report of a bundled configuration, as if it were trained."""
     config = small_config(name)
-    dataset = SOURCES[config.data.source].load(config.data, config.seed)
+    dataset = load_small(name)
     predict = guess_anything(dataset)
     others = {name: predict for name in dataset.baselines}
     metrics = SOURCES[config.data.source].evaluate(dataset.held_out, predict, others)

@@ -170,3 +170,22 @@ def test_forecasts_are_compared_at_the_horizon():
     assert compared.sentence == (
         "t/2 is better than t/1: 0.000 against 0.09091 WAPE 1 row ahead"
     )
+
+
+def test_each_head_is_translated():
+    heads = {"others": ["q"], "heads": [{"kind": "label", "name": "q", "labels": []}]}
+
+    def side(title, names, labels):
+        one = event_side(title, names, lambda s: {"p": echo(3)(s), "q": echo(2)(s)})
+        outputs = {**one.outputs, **heads}
+        outputs["heads"] = [{**heads["heads"][0], "labels": labels}]
+        return one._replace(outputs=outputs)
+
+    older, newer = side("old", "abc", ["x", "y"]), side("new", "abc", ["y", "x"])
+
+    answers = translate(older, newer)(np.array([[0, 1]]))
+
+    assert answers["p"][0].argmax(axis=-1).tolist() == [0, 1]
+    assert answers["q"][0].argmax(axis=-1).tolist() == [1, 0]
+    with pytest.raises(ConfigError, match="t/1 answers p and new p, q"):
+        translate(event_side("t/1", "abc", echo(3)), newer)

@@ -17,10 +17,16 @@ import matplotlib as mpl
 import numpy as np
 import pytest
 
-from tests.training.report_pages import ROOT, always, small_config, write_page
+from tests.training.report_pages import (
+    ROOT,
+    always,
+    load_small,
+    small_config,
+    write_page,
+)
 from training.config import CardConfig, check_config
 from training.data.dataset import Sequences
-from training.data.heads import HeldOutEvents, HeldOutLabels
+from training.data.heads import HeldOutEvents, HeldOutHeads, HeldOutLabels
 from training.data.series import HeldOutSeries
 from training.evaluate.guesses import guess
 from training.evaluate.metric import Metric
@@ -431,3 +437,29 @@ def test_commands_start_without_what_draws_and_trains():
 def test_an_event_of_several_fields_is_written_in_one_line():
     assert say_event({"event": "open", "who": "ann", "cost": 2.5}) == "open, ann, 2.5"
     assert say_event("open") == "open"
+
+
+def test_each_head_has_its_own_sections_and_plots():
+    part = pack([[0, 1, 2]] * 20, [[1, 2, 0]] * 20)
+    names = ["a", "b", "c"]
+    heads = {
+        "next_event": HeldOutEvents(part, part, part, names, None, None),
+        "label": HeldOutLabels(part, part, part, names, 3, False),
+    }
+    dataset = dataclasses.replace(
+        load_small("visits"),
+        held_out=HeldOutHeads(heads),
+        inputs={"kind": "event", "vocabulary": names},
+    )
+    shares = {"next_event": (0.5, 0.3, 0.2), "label": (0.2, 0.3, 0.5)}
+
+    sections = illustrate_held_out(
+        dataset, lambda s: {n: always(*p)(s) for n, p in shares.items()}, {}
+    )
+
+    assert [one.title for one in sections][::3] == [
+        "How sure, and how right: next_event",
+        "How sure, and how right: label",
+    ]
+    ids = Page(render_page("x", Verdict("y", True), sections)).attributes("id")
+    assert len(ids) == len(set(ids))

@@ -134,7 +134,7 @@ def plot_positions(compared: Compared) -> Plot:
         "better. A network that uses its memory falls where the others stay."
     )
     labels = ("events known, from", "nats")
-    return draw_lines("positions", lines, labels, caption, ticks=ticks)
+    return draw_lines(lines, labels, caption, ticks=ticks)
 
 
 def find_positions(place: Array) -> Iterator[tuple[int, Array]]:

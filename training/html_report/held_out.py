@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from training.data.dataset import Dataset, Examples
-from training.data.heads import HeldOutEvents, HeldOutLabels
+from training.data.heads import HeldOutEvents, HeldOutHeads, HeldOutLabels
 from training.data.nature import Programmes
 from training.data.roommate import HeldOutWeather
 from training.data.series import HeldOutSeries
 from training.evaluate.metric import Predict
 from training.evaluate.ngram import choose_ngram
+from training.evaluate.tasks import select
 from training.examples import write_event
 from training.html_report.classified import Asked, illustrate
 from training.html_report.parts import Section
@@ -28,6 +30,8 @@ def illustrate_held_out(
     held_out = dataset.held_out
     if isinstance(held_out, HeldOutSeries) or is_list_of_series(held_out):
         return illustrate_series(held_out, predict)
+    if isinstance(held_out, HeldOutHeads):
+        return illustrate_heads(dataset, held_out, predict)
     if isinstance(held_out, HeldOutEvents):
         ngram = choose_ngram(held_out.train, held_out.validation, len(held_out.labels))
         others = {f"{ngram.order}-gram": ngram.predict}
@@ -43,6 +47,19 @@ def illustrate_held_out(
         asked = ask(dataset, examples, predict, baselines)
         return illustrate(asked._replace(what="blurry animal"))
     return []
+
+
+def illustrate_heads(
+    dataset: Dataset, held_out: HeldOutHeads, predict: Predict
+) -> list[Section]:
+    """Show each head of a network under its name."""
+    sections = []
+    for name, own in held_out.by_name.items():
+        outputs = {"labels": getattr(own, "labels", [])}
+        alone = replace(dataset, held_out=own, outputs=outputs)
+        shown = illustrate_held_out(alone, select(predict, name), {})
+        sections += [one._replace(title=f"{one.title}: {name}") for one in shown]
+    return sections
 
 
 def is_list_of_series(held_out: Any) -> bool:

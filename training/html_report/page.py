@@ -9,14 +9,24 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import groupby
+from dataclasses import replace
+from itertools import count, groupby
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from training.evaluate.metric import Metric
-from training.html_report.parts import Best, Cell, Part, Section, Table, write_figure
+from training.html_report.parts import (
+    UNNUMBERED,
+    Best,
+    Cell,
+    Part,
+    Plot,
+    Section,
+    Table,
+    write_figure,
+)
 from training.html_report.plots import Line, draw_lines
 from training.verdict import Verdict
 
@@ -34,12 +44,25 @@ def render_page(name: str, verdict: Verdict, sections: Sequence[Section]) -> byt
     page = environment.get_template("page.html.j2").render(
         name=name,
         verdict=verdict,
-        sections=sections,
+        sections=number_plots(sections),
         css=Markup(css),  # of this folder
         policy=f"default-src 'none'; style-src 'sha256-{digest}'",
     )
     # A name may have half of a surrogate pair, which UTF-8 has no bytes for.
     return page.encode("utf-8", "replace")
+
+
+def number_plots(sections: Sequence[Section]) -> list[Section]:
+    """Give the ids of every plot the number of the plot."""
+    numbers = count(1)
+
+    def number(part: Part) -> Part:
+        if not isinstance(part, Plot):
+            return part
+        svg = part.svg.replace(UNNUMBERED, f"plot-{next(numbers)}-")
+        return replace(part, svg=svg)
+
+    return [one._replace(parts=[number(p) for p in one.parts]) for one in sections]
 
 
 def group_by_kind(parts: Sequence[Part]) -> Iterator[tuple[str, list[Part]]]:
@@ -89,5 +112,5 @@ def plot_curves(curves: Mapping[str, Sequence[float]]) -> Section:
         "Loss by epoch. Still falling at the end: more epochs may help. Validation "
         "rising while training falls: fewer epochs, a smaller network or more dropout."
     )
-    plot = draw_lines("curves", lines, ("epoch", "loss"), caption)
+    plot = draw_lines(lines, ("epoch", "loss"), caption)
     return Section("Learning curves", [plot])

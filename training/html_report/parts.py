@@ -79,12 +79,16 @@ class Table:
         ]
 
 
+# Begins the ids of a plot, until the page numbers its plots.
+UNNUMBERED = "plot-#-"
+
+
 @dataclass(frozen=True)
 class Plot:
     """A picture with its caption.
 
     Args:
-        svg: The picture, clean of scripts, styles and ids of others.
+        svg: The picture, clean of scripts and styles; its ids begin with `UNNUMBERED`.
         caption: What it shows, and how to read it.
         is_wide: Whether it takes the whole width of the page.
     """

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from training.data.dataset import Array
-from training.html_report.parts import Plot
+from training.html_report.parts import UNNUMBERED, Plot
 from training.html_report.svg import COLOURS, clean_svg
 
 LINE_COLOURS = [COLOURS[name] for name in ("one", "two", "three", "four")]
@@ -87,11 +87,11 @@ def drawing(size: tuple[float, float], rows: Sequence[float] = (1,)) -> Iterator
         yield figure, axes
 
 
-def finish(figure: Any, name: str, caption: str, *, is_wide: bool = False) -> Plot:
+def finish(figure: Any, caption: str, *, is_wide: bool = False) -> Plot:
     """Write a figure as a part of the page."""
     written = io.StringIO()
     figure.savefig(written, format="svg", metadata={"Date": None})
-    svg = clean_svg(written.getvalue(), f"{name}-", caption)
+    svg = clean_svg(written.getvalue(), UNNUMBERED, caption)
     return Plot(svg, caption, is_wide)
 
 
@@ -103,7 +103,6 @@ def plain(name: str) -> str:
 
 
 def draw_lines(
-    name: str,
     lines: Sequence[Line],
     labels: tuple[str, str],
     caption: str,
@@ -115,7 +114,6 @@ def draw_lines(
     """Draw lines over one axis.
 
     Args:
-        name: Of the plot, for its ids.
         lines: The network's first.
         labels: Of both axes.
         caption: What it shows.
@@ -145,7 +143,7 @@ def draw_lines(
             axes.set_xticks(places, names)
         if lines or bands:
             axes.legend(loc="best")
-        return finish(figure, name, caption, is_wide=is_wide)
+        return finish(figure, caption, is_wide=is_wide)
 
 
 def add_line(axes: Any, line: Line, colour: str) -> None:
@@ -189,4 +187,4 @@ def draw_reliability(
         )
         below.set(xlabel="probability of the most probable", xlim=(0, 1))
         below.set(ylabel="share")
-        return finish(figure, "reliability", caption)
+        return finish(figure, caption)

@@ -158,7 +158,6 @@ def plot_fan(held_out: HeldOutSeries, made: Made, forecast: Array) -> Plot:
     step = max(1, len(rows) // 6)
     ticks = [(float(k), str(times[k])[:16].replace("T", " ")) for k in rows[::step]]
     return draw_lines(
-        "fan",
         lines,
         ("", "value"),
         caption + ".",
@@ -189,7 +188,7 @@ def plot_distances(held_out: HeldOutSeries, made: Sequence[Made]) -> Plot:
         "Mean absolute error over mean absolute value (WAPE) by how many rows ahead, "
         "beside the best way of repeating or averaging the past."
     )
-    return draw_lines("distances", lines, ("rows ahead", "WAPE"), caption)
+    return draw_lines(lines, ("rows ahead", "WAPE"), caption)
 
 
 def list_coverage(held_out: HeldOutSeries, made: Sequence[Made]) -> Table:
@@ -237,7 +236,7 @@ def plot_hours(held_out: HeldOutSeries, made: Made) -> Plot:
     )
     step = 3 if len(there) > 12 else 1
     ticks = [(float(k), names[k]) for k in there[::step]]
-    return draw_lines("hours", lines, (what, "error"), caption, ticks=ticks)
+    return draw_lines(lines, (what, "error"), caption, ticks=ticks)
 
 
 def average_by(numbers: Array, groups: Array, there: Array) -> list[float]:
