@@ -17,6 +17,7 @@ from training.publish import list_versions
 from training.starting import default_name, pick_roles, start_config
 from training.toml import write_toml
 
+MOST_SEEDS = 1000
 ROLES = ("case", "event", "time", "label", "numbers", "categories")
 
 
@@ -62,11 +63,31 @@ def add_fit(commands: Any) -> None:
         help="publish a network that does not beat its best baseline as well",
     )
     fit.add_argument(
+        "--seeds",
+        type=count_seeds,
+        default=1,
+        metavar="N",
+        help="train with N seeds, for mean and spread; the first is published",
+    )
+    fit.add_argument(
         "--quantize",
         choices=("int8", "float16"),
         help="add programs with smaller weights, measured in evaluation.md; never the "
         "default of the service",
     )
+
+
+def count_seeds(text: str) -> int:
+    """Read a number of seeds.
+
+    Raises:
+        ArgumentTypeError: It is none.
+    """
+    if not (text.isascii() and text.isdigit() and 1 <= int(text) <= MOST_SEEDS):
+        raise argparse.ArgumentTypeError(
+            f"{text!r}; expected a whole number, 1 to {MOST_SEEDS}"
+        )
+    return int(text)
 
 
 def add_roles(command: Any) -> None:
@@ -106,6 +127,7 @@ def run_fit(options: argparse.Namespace) -> None:
         artifacts=options.artifacts,
         runs=options.runs,
         quantize=options.quantize,
+        seeds=options.seeds,
         accept=lambda measured: check_worth(measured.verdict, force=options.force),
     )
 

@@ -19,6 +19,7 @@ from training.data.dataset import Array, Dataset, fingerprint_arrays
 from training.evaluate.metric import Metric
 from training.examples import write_examples
 from training.run import package_versions
+from training.seeds import Spread
 from training.verdict import Verdict
 
 FORMAT = 1
@@ -143,17 +144,23 @@ def write_manifest(
 
 
 def write_evaluation(
-    version: Path, report: str, verdict: Verdict, metrics: Sequence[Metric]
+    version: Path,
+    report: str,
+    verdict: Verdict,
+    metrics: Sequence[Metric],
+    spread: Sequence[Spread] = (),
 ) -> None:
     """Write the evaluation where the manifest will be: for people, and as numbers."""
     path = version / EVALUATION
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(report)
-    content = {
+    content: dict[str, Any] = {
         "verdict": verdict.sentence,
         "is_worth_it": verdict.is_worth_it,
         "metrics": [dataclasses.asdict(metric) for metric in metrics],
     }
+    if spread:
+        content["by_seed"] = {one.name: one.values for one in spread}
     text = json.dumps(content, indent=2, allow_nan=False)
     (version / METRICS).write_text(text + "\n")
 

@@ -28,7 +28,14 @@ from training.html_report.report import Measured, write_report
 from training.manifest import REPORT, describe_version, write_evaluation, write_manifest
 from training.programs import compile_network
 from training.publish import publish_version
-from training.report import format_evaluation, print_places, print_verdict, say, watch
+from training.report import (
+    format_evaluation,
+    print_places,
+    print_spread,
+    print_verdict,
+    say,
+    watch,
+)
 from training.run import (
     checkpoint_path,
     keep_config,
@@ -36,6 +43,7 @@ from training.run import (
     lock_run,
     remove_checkpoints,
 )
+from training.seeds import gather_spread, list_seeds
 from training.sources import SOURCES
 from training.verdict import Verdict, judge
 
@@ -62,6 +70,7 @@ def train_and_publish(
     runs: Path,
     accept: Callable[[Measured], None],
     quantize: str | None = None,
+    seeds: int = 1,
 ) -> Trained:
     """Train a model from its configuration and publish it as a new version.
 
@@ -72,6 +81,7 @@ def train_and_publish(
         accept: Raises `NotBetter` where a network is not to be published.
         quantize: Adds programs with weights in `int8` or `float16`, measured beside
             the exact ones.
+        seeds: Networks to train and measure; the first one is published.
 
     Returns:
         Where the version and the run are, and what was measured.
@@ -97,7 +107,16 @@ def train_and_publish(
         metrics = evaluate(dataset.held_out, predict, others)
         verdict = judge(metrics, config.network.cell)
         print_verdict(verdict, metrics)
-        measured = Measured(config, dataset, predict, others, metrics, verdict, curves)
+        by_seed = {config.seed: metrics}
+        for seed in list_seeds(config.seed, seeds)[1:]:
+            name = f"seed {seed}"
+            other = train_network(replace(config, seed=seed), dataset, run, {}, name)
+            by_seed[seed] = evaluate(dataset.held_out, predict_with(other), others)
+        spread = gather_spread(by_seed) if seeds > 1 else []
+        print_spread(list(by_seed), spread)
+        measured = Measured(
+            config, dataset, predict, others, metrics, verdict, curves, spread
+        )
         accept(measured)
         fitted = Fitted(network, measured)
         version = publish_network(fitted, artifacts, quantize)
@@ -186,7 +205,7 @@ def export_version(
 ) -> dict[str, Any]:
     """Write all of a version but its manifest, and return what that is to say."""
     network, measured = fitted
-    config, dataset, _, _, metrics, verdict, _ = measured
+    config, dataset, _, _, metrics, verdict, _, spread = measured
     began = time.perf_counter()
     memory = export_network(
         network, dataset.inputs, dataset.outputs, version, real=dataset.real
@@ -205,7 +224,7 @@ def export_version(
     report = format_evaluation(
         config.name, verdict, metrics, dataset.facts, config.seed
     )
-    write_evaluation(version, report + compiled.report, verdict, metrics)
+    write_evaluation(version, report + compiled.report, verdict, metrics, spread)
     (version / REPORT).write_bytes(write_report(measured))
     return describe_version(
         config,

@@ -11,6 +11,7 @@ from typing import Any
 
 from training.evaluate.metric import Metric
 from training.fit import Epoch
+from training.seeds import Spread
 from training.verdict import Verdict
 
 
@@ -93,3 +94,15 @@ def print_places(name: str, version: Path, run: Path) -> None:
     say(f"\nversion  {version}")
     say(f"run      {run}")
     say(f"serve    make serve    (all models in {version.parent.parent}, {name} too)")
+
+
+def print_spread(seeds: Sequence[int], spread: Sequence[Spread]) -> None:
+    """Print each figure over seeds: mean, standard deviation, least and most."""
+    if not spread:
+        return
+    say(f"over the seeds {', '.join(map(str, seeds))}:")
+    for one in spread:
+        say(
+            f"  {one.name}: {one.mean:.4g} +- {one.deviation:.2g} {one.unit}, "
+            f"{min(one.values):.4g} to {max(one.values):.4g}"
+        )

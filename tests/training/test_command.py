@@ -142,15 +142,26 @@ def test_finished_run_leaves_no_checkpoint(trained):
 
 
 def test_retraining_publishes_the_next_version_with_the_same_weights(
-    trained, monkeypatch
+    trained, monkeypatch, capsys
 ):
     folder, _ = trained
 
-    assert run_here(monkeypatch, folder) == 0
+    assert run_here(monkeypatch, folder, "--seeds", "2") == 0
 
     first, second = read_manifest(folder, 1), read_manifest(folder, 2)
     assert second["version"] == 2
     assert first["network"] == second["network"]
+    assert first["metrics"] == second["metrics"]
+    # Other seeds are measured as well, and change nothing that is published.
+    written = folder / "artifacts/roommate/2/assets.extra/carryover"
+    by_seed = json.loads((written / "metrics.json").read_text())["by_seed"]
+    for metric in first["metrics"]:
+        values = by_seed[metric["name"]]
+        assert values[0] == metric["value"]
+        assert len(values) == 2
+    assert values[0] != values[1]
+    assert "over the seeds 1, 2:" in capsys.readouterr().out
+    assert "<h2>Over several seeds</h2>" in (written / "report.html").read_text()
 
 
 def test_if_missing_does_nothing_where_a_version_is(trained):

@@ -28,6 +28,7 @@ from training.html_report.parts import (
     write_figure,
 )
 from training.html_report.plots import Line, draw_lines
+from training.seeds import Spread
 from training.verdict import Verdict
 
 FOLDER = Path(__file__).parent
@@ -100,6 +101,25 @@ def mark_best(metric: Metric, figures: Sequence[float | None]) -> list[Cell]:
         else write_figure(figure)
         for figure in figures
     ]
+
+
+def list_spread(spread: Sequence[Spread]) -> list[Section]:
+    """List the figures over several seeds, if there are several."""
+    if not spread:
+        return []
+    rows = [
+        [
+            f"{one.name} ({one.unit})",
+            write_figure(one.mean),
+            write_figure(one.deviation),
+            *map(write_figure, one.values),
+        ]
+        for one in spread
+    ]
+    seeds = [f"network {k}" for k in range(1, len(spread[0].values) + 1)]
+    headings = ["figure", "mean", "deviation", *seeds]
+    caption = "The same training with several seeds; the first network is published"
+    return [Section("Over several seeds", [Table(caption, headings, rows)])]
 
 
 def plot_curves(curves: Mapping[str, Sequence[float]]) -> Section:

@@ -10,7 +10,13 @@ from training.data.dataset import Dataset
 from training.evaluate.metric import Metric, Predict
 from training.html_report.card import describe_data, describe_repeat, describe_use
 from training.html_report.held_out import illustrate_held_out
-from training.html_report.page import list_metrics, plot_curves, render_page
+from training.html_report.page import (
+    list_metrics,
+    list_spread,
+    plot_curves,
+    render_page,
+)
+from training.seeds import Spread
 from training.verdict import Verdict
 
 
@@ -25,6 +31,7 @@ class Measured(NamedTuple):
         metrics: What was measured.
         verdict: Whether it was worth it.
         curves: Losses by epoch, by name of the network.
+        spread: The figures over several seeds; empty for one.
     """
 
     config: Config
@@ -34,6 +41,7 @@ class Measured(NamedTuple):
     metrics: Sequence[Metric]
     verdict: Verdict
     curves: Mapping[str, Sequence[float]]
+    spread: Sequence[Spread] = ()
 
 
 def write_report(measured: Measured) -> bytes:
@@ -41,6 +49,7 @@ def write_report(measured: Measured) -> bytes:
     config, dataset = measured.config, measured.dataset
     sections = [
         list_metrics(measured.metrics),
+        *list_spread(measured.spread),
         plot_curves(measured.curves),
         *illustrate_held_out(dataset, measured.predict, measured.others),
         describe_data(dataset.facts, config),
