@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import cast
 
 from flask import Flask, request
-from werkzeug.routing import BaseConverter, IntegerConverter
+from werkzeug.routing import BaseConverter, IntegerConverter, Rule
 
 from service.api import (
     access_log,
@@ -188,9 +188,26 @@ class SessionId(BaseConverter):
     part_isolating = False
 
 
+class Route(Rule):
+    """A rule that compiles the building of its address when that is first asked for.
+
+    No page here builds one, and for all rules it takes nearly all of `create_app`.
+    """
+
+    def _compile_builder(
+        self, append_unknown: bool = True
+    ) -> Callable[..., tuple[str, str]]:
+        def build(rule: Route, **values: object) -> tuple[str, str]:
+            function = super()._compile_builder(append_unknown)
+            return function(rule, **values)
+
+        return build
+
+
 def create_app(services: Services) -> Flask:
     """Create the application around opened services."""
     app = Flask(__name__, static_folder=None)
+    app.url_rule_class = Route
     app.config["MAX_CONTENT_LENGTH"] = services.settings.max_body_bytes
     app.extensions["carryover"] = services
     # A session's id may begin with, end with or hold slashes, and each is another id.

@@ -6,6 +6,7 @@ its owner, and to answer a stranger as if there were none. A new route without a
 """
 
 import json
+import re
 import tempfile
 from dataclasses import replace
 from pathlib import Path
@@ -194,6 +195,13 @@ def test_fast_path_has_no_route_of_its_own(world):
     rules = {rule.rule for rule in world.app.url_map.iter_rules()}
 
     assert rules >= SHORT
+
+
+def test_every_address_is_built_when_asked_for(world):
+    for rule in world.app.url_map.iter_rules():
+        _, address = rule.build(dict.fromkeys(rule.arguments, 3))
+
+        assert address == re.sub("<.*?>", "3", rule.rule)
 
 
 @pytest.mark.parametrize("route", ROUTES_OF_APP)
