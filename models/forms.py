@@ -26,7 +26,7 @@ from models.refusals import (
     refuse_states,
     refuse_unstreamable,
 )
-from models.running import advance_reduction, find_reduction
+from models.running import Reduction, advance_reduction, find_reduction
 from models.statics import (
     FilledStatics,
     RepeatedStatic,
@@ -41,10 +41,15 @@ from models.stream import Stream
 from models.timesteps import (
     LastStep,
     apply_per_timestep,
+    at_rest,
     distribute,
     find_tensors,
 )
 from models.windows import Windowed, advance_window
+
+# The first timestep, and the last: keys of the axis of timesteps.
+FIRST = (0, slice(None, 1), slice(0, 1), slice(0, 1, 1))
+LAST = (-1, slice(-1, None))
 
 
 def find_form(operation: Any, stream: Stream) -> Callable[..., Any]:
@@ -89,15 +94,13 @@ def apply_form(operation: Any, stream: Stream, args: Any, kwargs: Any) -> Any:
     """Call what stands in for an operation on timesteps."""
     tensors = find_tensors(args, kwargs)
     first = tensors[0] if tensors else None
-    if first is not None and (
-        reduction := find_reduction(operation, len(first.shape), kwargs)
-    ):
+    if first is not None and (reduction := find_reduction(operation, first, kwargs)):
         return advance_reduction(stream, first, reduction)
     refuse_unstreamable(operation, tensors)
     for kind, form in FORMS.items():
         if isinstance(operation, kind):
             return form(operation, stream, *args, **kwargs)
-    results = operation(*args, **kwargs)
+    results = at_rest(operation)(*args, **kwargs)
     for result in keras.tree.flatten(results) if tensors else ():
         check_timesteps(operation, first, result)
     return results
@@ -130,16 +133,23 @@ def advance_item(operation: Any, stream: Stream, hidden: Tensor, key: Any) -> Te
         at = keys.index(Ellipsis)
         keys[at : at + 1] = [slice(None)] * missing
     keys += [slice(None)] * (2 - len(keys))
-    every, last = slice(None), slice(-1, None)
+    every = slice(None)
     if keys[0] == every and keys[1] == every:
         return hidden[tuple(keys)]
-    if keys[0] == every and keys[1] in (-1, last):
-        axis = () if keys[1] == -1 else (None,)
+    keepdims = isinstance(keys[1], slice)
+    if keys[0] == every and keys[1] in FIRST:
+        reduction = Reduction("first", keepdims, None, hidden.dtype)
+        kept = advance_reduction(stream, hidden, reduction)
+        part = kept[(every, every, *[every] * keepdims, *keys[2:])]
+        return stream.mark_static(part)  # the same at every event
+    if keys[0] == every and keys[1] in LAST:
+        axis = (None,) if keepdims else ()
         part = ops.copy(hidden)[(every, every, *axis, *keys[2:])]
         return stream.mark_late(part)
     raise CannotStream(
-        f"{describe(operation)} takes some of the timesteps; in a stream the last is "
-        f"the one known. Use x[:, -1] or the axis of features. {WINDOW}"
+        f"{describe(operation)} takes some of the timesteps; a stream has the first "
+        "and the last at every event, and the others not yet or no more. Use x[:, 0], "
+        f"x[:, -1] or the axis of features. {WINDOW}"
     )
 
 

@@ -15,9 +15,16 @@ from typing import Any
 import keras
 
 from models.ports import CannotServe
-from models.refusals import describe, find_cause, refuse_failure
+from models.refusals import describe, find_cause, refuse_batch, refuse_failure
 from models.statics import Statics
-from models.timesteps import FeatureReshape, LastStep, distribute, is_tensor
+from models.timesteps import (
+    FeatureReshape,
+    LastStep,
+    at_rest,
+    distribute,
+    is_tensor,
+)
+from models.windows import Windowed
 
 # Called with each operation and the tensors it gets.
 Visit = Callable[[Any, Sequence[Any]], None]
@@ -82,17 +89,22 @@ def rerun(
 
     def replace(operation: Any) -> Any:
         def run(*args: Any, **kwargs: Any) -> Any:
+            given = keras.tree.flatten((args, kwargs))
             if visit:
-                visit(operation, keras.tree.flatten((args, kwargs)))
+                visit(operation, given)
             if isinstance(operation, keras.Model):
                 return rerun(find_graph(operation), args, visit, statics)
             call = stand_in(operation, is_single)
             try:
                 if statics:
-                    return statics.run(operation, call, args, kwargs)
-                return call(*args, **kwargs)
+                    results = statics.run(operation, call, args, kwargs)
+                else:
+                    results = call(*args, **kwargs)
             except Exception as error:
                 raise refuse_failure(operation, error) from error
+            if not isinstance(operation, Windowed):  # its layers were seen one by one
+                refuse_batch(operation, given, results)
+            return results
 
         return run
 
@@ -119,7 +131,7 @@ def stand_in(operation: Any, is_single: bool) -> Any:
     joins = (keras.layers.Flatten, keras.layers.Reshape)
     if is_single and isinstance(operation, joins):
         return partial(take_single, operation)
-    return operation
+    return at_rest(operation)
 
 
 def trace_code(layer: keras.layers.Lambda, *args: Any, **kwargs: Any) -> Any:
@@ -140,7 +152,10 @@ def find_features(layer: keras.layers.Reshape) -> tuple[int, ...]:
 
     Empty where it moves them.
     """
-    _, timesteps, *before = layer._inbound_nodes[0].input_tensors[0].shape
+    shape = layer._inbound_nodes[0].input_tensors[0].shape
+    if len(shape) < 2:
+        return ()
+    _, timesteps, *before = shape
     first, *after = layer.target_shape
     if None in before or not after or first not in (-1, timesteps):
         return ()
@@ -214,9 +229,19 @@ def find_embeddings(graph: Any) -> dict[int, int]:
     sizes: dict[int, int] = {}
 
     def visit(operation: Any, tensors: Sequence[Any]) -> None:
-        if isinstance(operation, keras.layers.Embedding):
-            for k in (position[id(x)] for x in tensors if id(x) in position):
-                sizes[k] = min(operation.input_dim, sizes.get(k, operation.input_dim))
+        for k in (position[id(x)] for x in tensors if id(x) in position):
+            size = count_indices(operation)
+            if size:
+                sizes[k] = min(size, sizes.get(k, size))
 
     rerun(graph, probes, visit)
     return sizes
+
+
+def count_indices(layer: Any) -> int:
+    """Return how many indices a layer takes, if it is or begins with an Embedding."""
+    if isinstance(layer, keras.layers.TimeDistributed):
+        return count_indices(layer.layer)
+    if isinstance(layer, keras.Model):
+        return find_embeddings(find_graph(layer)).get(0, 0)
+    return layer.input_dim if isinstance(layer, keras.layers.Embedding) else 0

@@ -24,6 +24,15 @@ SpatialDropout1D SpatialDropout2D SpatialDropout3D SpectralNormalization StringL
 Subtract TFSMLayer TorchModuleWrapper UnitNormalization Wrapper
 """)
 
+# Changes pictures in training, and nothing when a model is served.
+ALONE += words("""
+AugMix CutMix MixUp RandAugment RandomBrightness RandomColorDegeneration
+RandomColorJitter RandomContrast RandomElasticTransform RandomErasing RandomFlip
+RandomGaussianBlur RandomGrayscale RandomHue RandomInvert RandomPerspective
+RandomPosterization RandomRotation RandomSaturation RandomSharpness RandomShear
+RandomTranslation RandomZoom
+""")
+
 # Has a streaming form with a memory.
 REMEMBERS = words("""
 RNN LSTM GRU SimpleRNN Conv1D GlobalAveragePooling1D GlobalMaxPooling1D
@@ -40,16 +49,12 @@ GRUCell LSTMCell SimpleRNNCell StackedRNNCells InputLayer Pipeline
 # Takes the timesteps for the rows of a picture, or for the batch of one.
 PICTURES = words("""
 AdaptiveAveragePooling2D AdaptiveAveragePooling3D AdaptiveMaxPooling2D
-AdaptiveMaxPooling3D AugMix AutoContrast AveragePooling2D AveragePooling3D CenterCrop
+AdaptiveMaxPooling3D AutoContrast AveragePooling2D AveragePooling3D CenterCrop
 ContrastLimitedAdaptiveHistogramEqualization Conv2D Conv2DTranspose Conv3D
-Conv3DTranspose Cropping2D Cropping3D CutMix DepthwiseConv2D Equalization
+Conv3DTranspose Cropping2D Cropping3D DepthwiseConv2D Equalization
 GlobalAveragePooling2D GlobalAveragePooling3D GlobalMaxPooling2D GlobalMaxPooling3D
-MaxNumBoundingBoxes MaxPooling2D MaxPooling3D MixUp RandAugment RandomBrightness
-RandomColorDegeneration RandomColorJitter RandomContrast RandomCrop
-RandomElasticTransform RandomErasing RandomFlip RandomGaussianBlur RandomGrayscale
-RandomHue RandomInvert RandomPerspective RandomPosterization RandomRotation
-RandomSaturation RandomSharpness RandomShear RandomTranslation RandomZoom Resizing
-SeparableConv2D Solarization UpSampling2D UpSampling3D ZeroPadding2D ZeroPadding3D
+MaxNumBoundingBoxes MaxPooling2D MaxPooling3D RandomCrop Resizing SeparableConv2D
+Solarization UpSampling2D UpSampling3D ZeroPadding2D ZeroPadding3D
 """)
 
 WINDOW = "Or serve the model on its last N events with --window N."
@@ -58,10 +63,14 @@ CAUSAL = f'Use a Conv1D with padding="causal". {WINDOW}'
 ATTENDS = ("looks at all timesteps at once", RECURRENT)
 STRETCHES = ("reaches for other timesteps", CAUSAL)
 ROWS = "takes the timesteps for the rows of a picture"
+BATCH = (
+    "takes the sequences of a batch for the rows of one picture",
+    "Give it pictures with an axis of channels, inside TimeDistributed.",
+)
 SPACE = ("has a memory with an extent in space", f"Use an LSTM. {WINDOW}")
 
 # Reasons that have nothing to do with events to come.
-OUTSIDE_TIME = (SPACE[0], ROWS, "splits text")
+OUTSIDE_TIME = (SPACE[0], ROWS, BATCH[0], "splits text")
 
 # Cannot stream: what it does that a stream cannot, and the way out.
 REFUSED: dict[str, tuple[str, str]] = {

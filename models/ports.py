@@ -42,6 +42,7 @@ class Port:
             newest value counts.
         shape: Of an event with several axes, such as a picture; a client sends its
             numbers as one list, the last axis first to vary.
+        indices: How many there are where a vector is made of indices, else 0.
     """
 
     name: str
@@ -51,12 +52,19 @@ class Port:
     has_features: bool
     is_static: bool = False
     shape: tuple[int, ...] = ()
+    indices: int = 0
 
     @property
     def field(self) -> Schema:
         """The field of a record it is."""
-        field = {"name": self.name, "type": self.type, "size": self.size}
+        field = {"name": self.name, "type": self.type, **self.sizes}
         return {**field, "static": True} if self.is_static else field
+
+    @property
+    def sizes(self) -> Schema:
+        """How many numbers it takes, and how many each may be."""
+        indices = {"indices": self.indices} if self.indices else {}
+        return {"size": self.size, **indices}
 
     @property
     def columns(self) -> int:
@@ -154,16 +162,17 @@ def read_port(tensor: Tensor, size: int | None) -> Port:
             "timesteps, features) with a known number of features. Give every axis "
             "after the timesteps a size."
         )
+    indices = size or 0
+    if indices > LARGEST_INDEX:
+        raise CannotServe(
+            f"{where} has {size} indices; at most {LARGEST_INDEX} are exact."
+        )
     if len(shape) == 2 and is_index(tensor, size):
-        if (size or 0) > LARGEST_INDEX:
-            raise CannotServe(
-                f"{where} has {size} indices; at most {LARGEST_INDEX} are exact."
-            )
-        return Port(tensor.name, "index", size or 0, dtype, False)
+        return Port(tensor.name, "index", indices, dtype, False)
     own = tuple(shape[2:])
-    size = math.prod(own)
     axes = own if len(own) > 1 else ()
-    return Port(tensor.name, "vector", size, dtype, bool(own), shape=axes)
+    numbers = math.prod(own)
+    return Port(tensor.name, "vector", numbers, dtype, bool(own), False, axes, indices)
 
 
 def describe_inputs(ports: Sequence[Port], events: Sequence[str] | None) -> Schema:
@@ -186,7 +195,7 @@ def describe_inputs(ports: Sequence[Port], events: Sequence[str] | None) -> Sche
                 "says how many there are. Give their names with --events."
             )
     if len(ports) == 1:
-        return {"kind": ports[0].type, "size": ports[0].size}
+        return {"kind": ports[0].type, **ports[0].sizes}
     return {"kind": "record", "fields": [port.field for port in ports]}
 
 

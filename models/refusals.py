@@ -9,12 +9,14 @@ from typing import Any
 import keras
 
 from models.gates import Tensor
-from models.layer_kinds import OUTSIDE_TIME, REFUSED, WINDOW
+from models.layer_kinds import BATCH, OUTSIDE_TIME, REFUSED, ROWS, WINDOW
 from models.stream import Stream
 
 FUTURE = "at the first event of a stream the later ones have not come yet"
 # Operations that make an axis, whose number counts the axes after it.
 MAKES_AXIS = ("Stack", "ExpandDims", "OneHot")
+# Axes of one picture, without that of a batch.
+UNBATCHED = 3
 # The longest part of a message of Keras that is repeated.
 LONGEST_CAUSE = 160
 # What Keras puts around it.
@@ -42,12 +44,15 @@ def refuse_unstreamable(operation: Any, tensors: Sequence[Tensor]) -> None:
             if keeps_timesteps(operation, tensors):
                 return
             does, instead = REFUSED[kind.__name__]
+            if does == ROWS and len(tensors[0].shape) == UNBATCHED:
+                does, instead = BATCH
             why = "" if does in OUTSIDE_TIME else f"; {FUTURE}"
             raise CannotStream(f"{describe(operation)} {does}{why}. {instead}")
-    if isinstance(operation, keras.layers.RNN):
-        refuse_recurrent(operation)
-    elif isinstance(operation, keras.layers.Conv1D):
-        refuse_convolution(operation)
+    known = [
+        refuse for kind, refuse in CONDITIONS.items() if isinstance(operation, kind)
+    ]
+    if known:
+        known[0](operation)
     elif tensors:
         refuse_axis(operation, len(tensors[0].shape))
 
@@ -84,6 +89,40 @@ MOVES: dict[str, Callable[[Any, int], list[int]]] = {
     "Roll": lambda op, _: list_axes(op.axis),
     "Flip": lambda op, _: list_axes(op.axis),
 }
+
+
+def refuse_encoding(layer: keras.layers.CategoryEncoding) -> None:
+    """Refuse an encoding that Keras makes of axis 1, whatever the axes are."""
+    if layer.output_mode != "one_hot":
+        raise CannotStream(
+            f"{describe(layer)} has output_mode={layer.output_mode!r} and joins all "
+            'timesteps. Use output_mode="one_hot", which encodes each alone.'
+        )
+
+
+def refuse_batch(operation: Any, tensors: Sequence[Any], results: Any) -> None:
+    """Refuse an operation after which the sequences of a batch are others.
+
+    Raises:
+        CannotStream: Its result has a first axis of its own.
+    """
+    if getattr(operation, "power_to_db", False):
+        raise CannotStream(
+            f"{describe(operation)} has power_to_db=True and compares every spectrum "
+            "with the loudest of its batch, which is that of several clients. Use "
+            "power_to_db=False and take the logarithm with keras.ops.log."
+        )
+    given = [x for x in tensors if isinstance(x, keras.KerasTensor)]
+    if not given or any(x.shape[:1] != (None,) for x in given):
+        return
+    for result in keras.tree.flatten(results):
+        if isinstance(result, keras.KerasTensor) and result.shape[:1] != (None,):
+            raise CannotStream(
+                f"{describe(operation)} makes {tuple(result.shape)} of "
+                f"{tuple(given[0].shape)}: it joins or picks sequences of a batch, "
+                "which are those of several clients. Keep axis 0 as it is, and give "
+                "a layer for pictures an axis of channels."
+            )
 
 
 def refuse_recurrent(layer: keras.layers.RNN) -> None:
@@ -127,13 +166,27 @@ def refuse_convolution(layer: keras.layers.Conv1D) -> None:
     """Refuse a convolution that reaches forward or skips timesteps."""
     is_causal = layer.padding == "causal" or layer.kernel_size == (1,)
     is_last = layer.data_format == "channels_last"
-    if not is_causal or layer.strides != (1,) or not is_last:
-        raise CannotStream(
-            f"{describe(layer)} has padding={layer.padding!r}, data_format="
-            f"{layer.data_format!r} and strides {layer.strides[0]}, so an output waits "
-            'for later timesteps or is left out. Use padding="causal", '
-            f'data_format="channels_last" and strides=1. {WINDOW}'
-        )
+    if is_causal and layer.strides == (1,) and is_last:
+        return
+    reach = (layer.kernel_size[0] - 1) * layer.dilation_rate[0]
+    why = f"data_format={layer.data_format!r} and strides {layer.strides[0]}"
+    if is_last and layer.strides == (1,):
+        what = "needs" if layer.padding == "same" else "gives no output for"
+        events = f"later events, {reach} in all around each" * (what == "needs")
+        why = f"{what} {events or f'the first {reach} events'}"
+    raise CannotStream(
+        f"{describe(layer)} has padding={layer.padding!r} and {why}, so a stream would "
+        'not equal model.predict after each event. Use padding="causal", '
+        f'data_format="channels_last" and strides=1. {WINDOW}'
+    )
+
+
+# Layers that stream with some of their options.
+CONDITIONS: dict[type, Callable[[Any], None]] = {
+    keras.layers.RNN: refuse_recurrent,
+    keras.layers.Conv1D: refuse_convolution,
+    keras.layers.CategoryEncoding: refuse_encoding,
+}
 
 
 def refuse_axis(operation: Any, rank: int) -> None:

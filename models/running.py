@@ -7,7 +7,7 @@ is a cell of `keras.layers.RNN`, which knows what to do with masks and padding.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import keras
@@ -28,21 +28,31 @@ REDUCTIONS = {
 }
 
 
+# Which of the value so far and an event is kept.
+CHOICES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+    "max": ops.maximum,
+    "min": ops.minimum,
+    "first": lambda value, _: value,
+}
+
+
 class Reduction(NamedTuple):
     """A reduction over time.
 
     Args:
-        kind: `mean`, `sum`, `max` or `min`.
+        kind: `mean`, `sum`, `max`, `min` or `first`.
         keepdims: Whether the reduced axis stays, of size 1.
         mask: Bool of shape (batch, timesteps), or None.
+        dtype: Of the result: a mean of whole numbers is not one.
     """
 
     kind: str
     keepdims: bool
     mask: Tensor | None
+    dtype: str
 
 
-def find_reduction(operation: Any, rank: int, kwargs: Any) -> Reduction | None:
+def find_reduction(operation: Any, hidden: Tensor, kwargs: Any) -> Reduction | None:
     """Return what a layer or operation reduces over time, if it does just that."""
     kind = REDUCTIONS.get(type(operation).__name__)
     if kind is None or not type(operation).__module__.startswith("keras."):
@@ -51,19 +61,23 @@ def find_reduction(operation: Any, rank: int, kwargs: Any) -> Reduction | None:
     if isinstance(operation, keras.layers.Layer):
         is_last = operation.data_format == "channels_last"
         mask = kwargs.get("mask") if operation.supports_masking else None
-        return Reduction(kind, keepdims, mask) if is_last else None
+        dtype = operation.compute_output_spec(hidden).dtype
+        return Reduction(kind, keepdims, mask, dtype) if is_last else None
     axis = operation.axis
     axes = list(axis) if isinstance(axis, (list, tuple)) else [axis]
-    is_time = axes in ([1], [1 - rank])
+    is_time = axes in ([1], [1 - len(hidden.shape)])
     is_plain = getattr(operation, "initial", None) is None
-    return Reduction(kind, keepdims, None) if is_time and is_plain else None
+    if not (is_time and is_plain):
+        return None
+    dtype = operation.compute_output_spec(hidden).dtype
+    return Reduction(kind, keepdims, None, dtype)
 
 
 class RunningCell(keras.layers.Layer):
     """A cell that reduces the events so far.
 
     Args:
-        kind: `mean`, `sum`, `max` or `min`.
+        kind: `mean`, `sum`, `max`, `min` or `first`.
         size: How many numbers an event has.
 
     Call arguments:
@@ -89,8 +103,7 @@ class RunningCell(keras.layers.Layer):
         if self.kind in ("mean", "sum"):
             value = value + inputs
         else:
-            choose = ops.maximum if self.kind == "max" else ops.minimum
-            value = ops.where(count > 0, choose(value, inputs), inputs)
+            value = ops.where(count > 0, CHOICES[self.kind](value, inputs), inputs)
         count = count + 1
         output = value / count if self.kind == "mean" else value
         return output, [value, count]
@@ -125,7 +138,7 @@ def advance_reduction(stream: Stream, hidden: Tensor, reduction: Reduction) -> T
         output = fill_masked(output, mask, states, reduction.kind)
     shape = (1, *shape) if reduction.keepdims else shape
     output = keras.layers.Reshape((-1, *shape))(output)
-    return stream.mark_late(ops.cast(output, hidden.dtype))
+    return stream.mark_late(ops.cast(output, reduction.dtype))
 
 
 def fill_masked(

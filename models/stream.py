@@ -56,7 +56,7 @@ class Stream:
         # Tensors that had no timesteps in the network and have them in the stream,
         # because they stand behind a layer that gave only its last output.
         self.per_sequence: dict[int, Tensor] = {}
-        # Those of them that come from static inputs alone.
+        # Those of them that are the same at every event.
         self.static: dict[int, Tensor] = {}
         self.filled: Tensor | None = None
 
@@ -89,12 +89,12 @@ class Stream:
         return id(tensor) in self.per_sequence
 
     def mark_static(self, tensor: Tensor) -> Tensor:
-        """Mark a late tensor that comes from static inputs alone."""
+        """Mark a late tensor that is the same at every event of a sequence."""
         self.static[id(tensor)] = tensor
         return self.mark_late(tensor)
 
     def is_static(self, tensor: Tensor) -> bool:
-        """Return whether a tensor comes from static inputs alone."""
+        """Return whether a tensor is the same at every event of a sequence."""
         return id(tensor) in self.static
 
     def begin(self, tensors: Sequence[Tensor], states: Sequence[Tensor]) -> list[Any]:

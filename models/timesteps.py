@@ -43,9 +43,20 @@ def bind(
     return call
 
 
+def at_rest(operation: Any) -> Callable[..., Any]:
+    """Return an operation as it is when nothing is trained.
+
+    Layers that augment pictures take part in training by default.
+    """
+    if not getattr(operation, "_call_has_training_arg", False):
+        call: Callable[..., Any] = operation
+        return call
+    return lambda *args, **kwargs: operation(*args, **{**kwargs, "training": False})
+
+
 def apply_per_timestep(operation: Any, args: Any, kwargs: Any) -> Any:
     """Apply an operation on (batch, ...) to tensors (batch, timesteps, ...)."""
-    call = bind(operation, args, kwargs)
+    call = bind(at_rest(operation), args, kwargs)
     return PerTimestep(operation, call)(find_tensors(args, kwargs))
 
 
@@ -82,7 +93,7 @@ class PerTimestep(Unmasked):
         batch, timesteps = ops.shape(inputs[0])[0], ops.shape(inputs[0])[1]
 
         def unfold(x: Tensor) -> Tensor:
-            return ops.reshape(x, (batch, timesteps, *x.shape[1:]))
+            return ops.reshape(x, (batch, timesteps, *find_sizes(x, 1)))
 
         results = self.apply([fold(x) for x in inputs])
         return keras.tree.map_structure(unfold, results)
@@ -106,8 +117,13 @@ def distribute(
 
 def fold(x: Tensor) -> Tensor:
     """Make rows of timesteps: (batch, timesteps, ...) to (batch * timesteps, ...)."""
-    sizes = x.shape[2:] if None not in x.shape[2:] else ops.shape(x)[2:]
-    return ops.reshape(x, (-1, *sizes))
+    return ops.reshape(x, (-1, *find_sizes(x, 2)))
+
+
+def find_sizes(x: Tensor, first: int) -> Sequence[Any]:
+    """Return the sizes of a tensor's axes from one on, also of those left open."""
+    sizes: Sequence[Any] = x.shape[first:]
+    return ops.shape(x)[first:] if None in sizes else sizes
 
 
 class Flat(Unmasked):

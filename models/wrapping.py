@@ -14,6 +14,7 @@ from typing import Any
 
 import keras
 
+from models.failing import find_layer
 from models.gates import Tensor
 from models.keras_graph import (
     TAKEN,
@@ -154,8 +155,8 @@ def apply_window(layer: Windowed, sequence: Tensor) -> Any:
         return layer(sequence)
     except Exception as error:
         raise CannotServe(
-            f"the model cannot be run on windows of {layer.size} events: "
-            f"{find_cause(error)}. Use another layer in its place."
+            f"the model cannot be run on windows of {layer.size} events"
+            f"{find_layer(error)}: {find_cause(error)}. Use another layer in its place."
         ) from error
 
 

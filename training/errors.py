@@ -20,7 +20,8 @@ import errno
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+
+from models.failing import find_layer as find_layer
 
 LONGEST_REASON = 300  # characters; Keras quotes whole configurations
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
@@ -109,25 +110,6 @@ def is_disk_full(error: BaseException | None) -> bool:
             return True
         error = error.__cause__ or error.__context__
     return False
-
-
-def find_layer(error: BaseException) -> str:
-    """Name the layer that was at work when something was raised, if one was."""
-    found, trace = "", error.__traceback__
-    while trace is not None:
-        scope = trace.tb_frame.f_locals
-        for name in ("operation", "layer", "self"):
-            if is_layer(scope.get(name)):
-                found = f" in layer {scope[name].name!r} ({type(scope[name]).__name__})"
-                break
-        trace = trace.tb_next
-    return found
-
-
-def is_layer(value: Any) -> bool:
-    """Tell a layer or operation of Keras, models excepted, without importing Keras."""
-    bases = {kind.__name__ for kind in type(value).__mro__}
-    return "Operation" in bases and not bases & {"Model", "Functional", "InputLayer"}
 
 
 def quote(error: BaseException) -> str:

@@ -41,12 +41,12 @@ def draw_hard(wrapped: Wrapped, rows: int, events: int) -> Any:
             columns[...] = columns[:, :1]
             columns[ROWS_APART:] = 0
             continue
-        is_index = port.type == "index"
-        marks = (0, port.size - 1) if is_index else BOUNDARIES
+        indices = port.size if port.type == "index" else port.indices
+        marks = (0, indices - 1) if indices else BOUNDARIES
         for k, at in enumerate(rng.permutation(events)[: 2 * len(marks)]):
             columns[k % rows, at] = marks[k % len(marks)]
         # Last, so that whole events equal the value at the places that matter.
-        for value in [0] if is_index else find_mask_values(wrapped.network):
+        for value in [0] if indices else find_mask_values(wrapped.network):
             columns[place_marks(rows, events)] = value
     return sequence
 

@@ -45,7 +45,11 @@ def translate_graph(layers: list[Config], translated: list[Config]) -> list[Conf
     first = find_first_calls(layers)
     results = []
     for old, new in zip(layers, translated, strict=True):
-        calls = [translate_call(call, first) for call in old.get("inbound_nodes", ())]
+        nodes = old.get("inbound_nodes", ())
+        if any(isinstance(call, dict) for call in nodes):
+            results.append(new)  # in the form of Keras 3 already
+            continue
+        calls = [translate_call(call, first) for call in nodes]
         if old["class_name"] in OPERATION_LAYERS:
             results.append(translate_operation(old, calls))
         else:

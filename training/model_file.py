@@ -97,7 +97,8 @@ class ModelFile:
     def is_legacy(self) -> bool:
         """Whether a Keras before 3 wrote it."""
         major = self.keras_version.partition(".")[0]
-        return not (major.isdecimal() and int(major) >= 3)
+        # Keras Core, of which Keras 3 was made, counted from 0.
+        return not (major == "0" or (major.isdecimal() and int(major) >= 3))
 
 
 def read_model_file(path: Path) -> ModelFile:
@@ -294,7 +295,8 @@ def parse_config(path: Path, text: str) -> dict[str, Any]:
     Raises:
         ModelError: It is not one.
     """
-    config = json.loads(text)
+    # Keras 3 was made of Keras Core, and has its modules without the end of its name.
+    config = json.loads(text.replace('"keras_core', '"keras'))
     if not isinstance(config, dict) or "config" not in config:
         raise ModelError(f"{path} has no description of layers. {SAVE_AGAIN}")
     return config

@@ -21,9 +21,11 @@ from training.hard_sequences import (
     draw_hard,
     leave_out_statics,
 )
+from training.independence import check_rows
 from training.reference import (
     ROWS,
     Arrays,
+    differ,
     find_rows,
     find_slack,
     is_stateful,
@@ -90,6 +92,7 @@ def prove(model: keras.Model, wrapped: Wrapped, stream: Stepper) -> Proof:
         rows = choose_rows(wrapped, rows, events)
     sequence = draw_hard(wrapped, rows, events)
     check_lookups(wrapped, sequence)
+    check_rows(model, wrapped, sequence)
     names = output_names(wrapped.outputs)
     check_timesteps(stream, sequence, names)
     streamed = run_stream(stream, leave_out_statics(wrapped, sequence), names)
@@ -128,7 +131,9 @@ def guess_cause(model: keras.Model) -> str:
             "stateful, or none."
         )
     return (
-        "An operation of the model probably mixes timesteps, such as a mean over them."
+        "An operation of the model probably mixes timesteps, such as a mean over them, "
+        "or loses digits, such as the variance of large and nearly equal numbers. Use "
+        "another in its place."
     )
 
 
@@ -204,21 +209,6 @@ def find_part(streamed: Any, expected: Any, stop: int) -> Any:
     if expected.ndim == streamed.ndim:
         return streamed[:, stop - expected.shape[1] : stop]
     return streamed[:, stop - 1]
-
-
-def differ(got: Any, expected: Any, slack: Any = 0.0) -> float:
-    """Measure the largest difference, relative to the size where that is above 1.
-
-    Args:
-        got: From the stream.
-        expected: From the model, of the same shape.
-        slack: How far each number may be off besides.
-    """
-    # Not a number in both is no difference: a mean of events that are all masked.
-    both = np.isnan(got) & np.isnan(expected)
-    got, expected = np.where(both, 0, got), np.where(both, 0, expected)
-    scale = max(1.0, float(np.max(np.abs(expected))))
-    return float(np.max(np.maximum(np.abs(got - expected) - slack, 0))) / scale
 
 
 def check_probabilities(wrapped: Wrapped, output: Any) -> None:

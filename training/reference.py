@@ -13,7 +13,11 @@ import numpy as np
 
 from models.keras_graph import find_graph
 from models.ports import split_sequence
-from models.rounding import find_mask_values, measure_rounding
+from models.rounding import (
+    find_mask_values,
+    leave_out_nonfinite,
+    measure_rounding,
+)
 from models.schemas import output_names
 from models.wrapping import Wrapped
 from training.errors import LONGEST_REASON, ModelError, find_layer, quote, shorten
@@ -110,6 +114,21 @@ def find_slack(
         expected,
         [*find_mask_values(wrapped.network), wrapped.padding],
     )
+
+
+def differ(got: Any, expected: Any, slack: Any = 0.0) -> float:
+    """Measure the largest difference, relative to the size where that is above 1.
+
+    Args:
+        got: From the stream, or from another batch.
+        expected: From the model, of the same shape.
+        slack: How far each number may be off besides.
+    """
+    # Not finite in both is no difference: a mean of events that are all masked.
+    got, expected = leave_out_nonfinite(got, expected)
+    scale = max(1.0, float(np.max(np.abs(expected), initial=0)))
+    off = np.maximum(np.abs(got - expected) - slack, 0)
+    return float(np.max(off, initial=0)) / scale
 
 
 def pad_window(part: Any, wrapped: Wrapped) -> Any:

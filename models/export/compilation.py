@@ -17,6 +17,7 @@ import tensorflow as tf
 from tensorflow.lite.python.convert import ConverterError
 from tensorflow.lite.python.lite import TFLiteSavedModelConverterV2
 
+from models.export.resources import find_resources
 from models.features import Schema
 from models.streaming import stream_network
 
@@ -133,6 +134,7 @@ def convert(
     """
     module = tf.Module()
     module.network_variables = [variable.value for variable in network.variables]
+    module.resources = find_resources(network)
     with tempfile.TemporaryDirectory() as folder:
         tf.saved_model.save(module, folder, signatures={form.signature: function})
         converter = TFLiteSavedModelConverterV2(

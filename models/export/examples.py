@@ -24,6 +24,8 @@ def random_sequence(
         size = inputs.get("size") or len(inputs["vocabulary"])
         return rng.integers(0, size, (batch, length)).astype("int32")
     columns = rng.normal(size=(batch, length, num_columns(inputs)))
+    if "indices" in inputs:
+        columns[...] = rng.integers(0, inputs["indices"], columns.shape)
     start = 0
     for field in inputs.get("fields", ()):
         stop = start + count_columns(field)
@@ -41,6 +43,8 @@ def fill_field(columns: Any, field: Schema, rng: np.random.Generator) -> None:
         columns[...] = columns * field["std"] + field["mean"]
         if field.get("optional"):
             columns[rng.random(columns.shape) < MISSING] = np.nan
+    elif "indices" in field:
+        columns[...] = rng.integers(0, field["indices"], columns.shape)
     elif field["type"] in ("category", "index"):
         size = field.get("size") or len(field["vocabulary"])
         columns[..., 0] = rng.integers(0, size, shape)

@@ -7,7 +7,8 @@ no TensorFlow to run. Does not know manifests: returns what one is to say.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -27,6 +28,7 @@ from models.export.compilation import (
     Form,
     Program,
     compile_programs,
+    shorten,
 )
 from models.export.running import Call, Distance, advance, begin, load_program, merge
 from models.schemas import Schema, output_names
@@ -113,7 +115,10 @@ def export_programs(
     try:
         check_memory(network)
         programs = list(compile_programs(network, outputs, forms, quantize=quantize))
-        differences = compare_programs(version, programs, inputs, outputs, real=real)
+        with refuse_running():
+            differences = compare_programs(
+                version, programs, inputs, outputs, real=real
+            )
         errors = None
         if not quantize:
             errors = prove_programs(
@@ -126,6 +131,19 @@ def export_programs(
     predict = predict_with_programs(programs, output_names(outputs))
     difference = differences[outputs["name"]]
     return Programs(entries, difference, predict=predict, errors=errors)
+
+
+@contextmanager
+def refuse_running() -> Iterator[None]:
+    """Turn what LiteRT raises on a program into a reason to go without.
+
+    Raises:
+        CannotCompile: A program cannot be loaded or run.
+    """
+    try:
+        yield
+    except (RuntimeError, ValueError) as error:
+        raise CannotCompile(f"a program fails: {shorten(str(error))}") from error
 
 
 def check_memory(network: keras.Model) -> None:

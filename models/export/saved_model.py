@@ -12,6 +12,7 @@ import keras
 import tensorflow as tf
 
 from models.export.parsing import build_tables
+from models.export.resources import find_resources
 from models.export.serving import build_serving_default
 from models.export.verification import verify_export
 from models.gates import Tensor
@@ -71,13 +72,6 @@ def export_network(
     )
     verify_export(path, network, streaming, inputs, outputs, real=real)
     return {name: list(shape) for name, shape in streaming.memory.items()}
-
-
-def find_resources(network: keras.Model) -> list[Any]:
-    """List what layers keep besides variables: lookup tables."""
-    kind = tf.saved_model.experimental.TrackableResource
-    layers = network._flatten_layers()
-    return [x for layer in layers for x in vars(layer).values() if isinstance(x, kind)]
 
 
 def trace_signature(model: keras.Model) -> Any:

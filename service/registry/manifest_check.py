@@ -35,9 +35,10 @@ class IndexInput(msgspec.Struct, tag="index", tag_field="kind"):
 
 
 class VectorInput(msgspec.Struct, tag="vector", tag_field="kind"):
-    """Numbers, as many an event."""
+    """Numbers, as many an event; `indices`: whole ones, from 0."""
 
     size: Size
+    indices: Size | None = None
 
 
 class TimeField(msgspec.Struct, tag="time", tag_field="type"):
@@ -72,10 +73,11 @@ class IndexField(msgspec.Struct, tag="index", tag_field="type"):
 
 
 class VectorField(msgspec.Struct, tag="vector", tag_field="type"):
-    """Numbers of a record."""
+    """Numbers of a record; `indices`: whole ones, from 0."""
 
     name: Name
     size: Size
+    indices: Size | None = None
     static: bool = False
 
 

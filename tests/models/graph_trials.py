@@ -177,7 +177,7 @@ def export_graph(seed, folder):
         sentence = publish(model, seed, folder)
         if sentence is None:
             return model, Outcome("streamed")
-        if "--window N" not in sentence or seed // 2 % 10 >= WINDOWS:
+        if "--window" not in sentence or seed // 2 % 10 >= WINDOWS:
             return model, Outcome("refused", sentence)
         last = publish(model, seed, folder, TIMESTEPS)
         return model, Outcome("refused" if last else "windowed", last or sentence)

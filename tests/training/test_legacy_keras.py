@@ -178,6 +178,32 @@ def test_functional_graph_of_an_old_file_is_built_again(tmp_path):
     assert_same(load(path)(X), model(X))
 
 
+def test_graph_of_an_old_file_may_have_calls_as_keras_3_writes_them(tmp_path):
+    inputs = keras.Input((None, FEATURES))
+    hidden = sequential(layers.LSTM(4, return_sequences=True))(inputs)
+    model = keras.Model(inputs, layers.Concatenate()([hidden, inputs]))
+
+    path = save_old(tmp_path, model, "2.15.0")
+
+    assert_same(load(path)(X), model(X))
+
+
+def test_file_of_keras_core_is_one_of_keras_3(tmp_path):
+    gates = {"recurrent_activation": "hard_sigmoid"}
+    model = randomise(sequential(layers.LSTM(4, **gates)))
+    model.save(tmp_path / "new.keras")
+    with (
+        zipfile.ZipFile(tmp_path / "new.keras") as new,
+        zipfile.ZipFile(tmp_path / "core.keras", "w") as core,
+    ):
+        config = new.read("config.json").replace(b'"keras.', b'"keras_core.')
+        core.writestr("config.json", config.replace(b'"keras"', b'"keras_core"'))
+        core.writestr("metadata.json", json.dumps({"keras_version": "0.1.7"}))
+        core.writestr("model.weights.h5", new.read("model.weights.h5"))
+
+    assert_same(load(tmp_path / "core.keras")(X), model(X))
+
+
 @pytest.mark.parametrize("name", ["model.keras", "model.KERAS", "model.h5", "model"])
 @pytest.mark.parametrize("kind", ["h5", "keras"])
 def test_first_bytes_decide_the_kind_of_file(tmp_path, kind, name):

@@ -100,6 +100,25 @@ def test_a_series_of_numbers_gets_an_axis_of_features():
     assert attempt(randomise(model), None).difference <= 1e-6
 
 
+def keep_first(x):
+    """Changes since the first event, and what it led to, as prices are compared."""
+    hidden = layers.LSTM(3, return_sequences=True)(x - x[:, 0:1])
+    return keras.ops.concatenate([hidden[:, 0, 1:], hidden[:, -1]], axis=-1)
+
+
+def average_whole_numbers(x):
+    """A mean of whole numbers, which is not one; a sum of them is."""
+    whole = keras.ops.cast(x * 3, "int32")
+    mean = layers.GlobalAveragePooling1D()(whole)
+    total = keras.ops.cast(keras.ops.sum(whole, axis=1), "float32")
+    return keras.ops.concatenate([mean, keras.ops.mean(whole, axis=1), total], -1)
+
+
+@pytest.mark.parametrize("build", [keep_first, average_whole_numbers])
+def test_what_is_kept_of_a_sequence_is_what_keras_computes(build):
+    assert attempt(randomise(functional(build)), None).difference <= 1e-6
+
+
 def test_a_mask_for_every_timestep_is_no_static_input():
     frames = keras.Input((5, FEATURES), name="frames")
     counts = keras.Input((5,), dtype="bool", name="counts")

@@ -203,11 +203,12 @@ KINDS = {
     "Sum": lambda: functional(lambda x: keras.ops.sum(x, axis=1)),
     "Max": lambda: functional(lambda x: keras.ops.max(x, axis=1)),
     "Min": lambda: functional(lambda x: keras.ops.min(x, axis=1)),
+    "first": lambda: functional(lambda x: layers.GRU(2)(x - x[:, :1])),
 }
 
 
 def test_every_kind_with_a_memory_is_spoiled():
-    assert set(KINDS) == {*layer_kinds.REMEMBERS, *running.REDUCTIONS}
+    assert set(KINDS) == {*layer_kinds.REMEMBERS, *running.REDUCTIONS, "first"}
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -19,6 +19,7 @@ from tests.training.served import ask, predict, publish, serve  # noqa: E402
 TOLERANCE = 1e-5
 WINDOW, PADDING = 3, -1.0
 AGE = [0.75, -1.5]
+WORDS = 5
 
 
 def make_halves():
@@ -52,7 +53,20 @@ def make_window():
     return keras.Model([events, age], layers.Dense(1)(joined))
 
 
+def make_sentences():
+    """Two words a timestep, looked up within it, as in networks of sentences."""
+    words = layers.Embedding(WORDS, 3)
+    return sequential(
+        layers.TimeDistributed(keras.Sequential([keras.Input((2,)), words])),
+        layers.TimeDistributed(layers.Flatten()),
+        layers.GRU(2),
+        shape=(None, 2),
+        dtype="int32",
+    )
+
+
 MODELS = {
+    "sentences": (make_sentences, {}),
     "halves": (make_halves, {}),
     "pictures": (make_pictures, {}),
     "window": (make_window, {"window": WINDOW}),
@@ -64,6 +78,8 @@ def draw(name):
     rng = np.random.default_rng(1)
     if name == "pictures":
         return rng.integers(0, 256, (4, 3, 3, 1)).astype("uint8")
+    if name == "sentences":
+        return rng.integers(0, WORDS, (4, 2)).astype("int32")
     return rng.normal(size=(4, FEATURES)).round(2).astype("float32")
 
 
@@ -127,3 +143,22 @@ def test_numbers_outside_a_type_are_the_nearest_it_has(served):
     ]
 
     assert answers[0] == answers[1]
+
+
+@pytest.mark.parametrize("word", [-1, WORDS, 0.5])
+def test_a_word_that_the_embedding_lacks_is_refused(served, word):
+    _, client = served
+
+    problem = ask(client, "sentences", {"sequence": [[0, word]]}, status=400)
+
+    assert f"whole numbers, 0 to {WORDS - 1}" in problem["error"]
+
+
+@pytest.mark.parametrize(("words", "status"), [([0, 4], 200), ([0, 5], 400)])
+def test_words_are_checked_in_tensors_too(served, words, status):
+    tensor = {"name": "sequence", "datatype": "FP32", "shape": [1, 1, 2]}
+    body = {"inputs": [{**tensor, "data": words}]}
+
+    response = served[1].post("/v2/models/sentences/infer", json=body)
+
+    assert response.status_code == status, response.text

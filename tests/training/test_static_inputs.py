@@ -217,7 +217,10 @@ def test_index_is_left_out_as_a_vector_is():
     encoder = build_encoder({"kind": "record", "fields": fields}, max_events=9)
 
     sequence = encoder.encode([write(0, kind=KIND), write(1)])
+    # The input of the model is of shape (batch, 1).
+    listed = encoder.encode([write(0, kind=[KIND]), write(1)])
 
     np.testing.assert_array_equal(sequence[:, 2], [KIND, np.nan])
+    np.testing.assert_array_equal(listed, sequence)
     with pytest.raises(InvalidEvent, match="kind may be left out after the first"):
         encoder.encode([{"kind": KIND}])

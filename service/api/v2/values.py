@@ -34,7 +34,8 @@ def read_field(column: Column, field: Field, own: slice, index: Index) -> np.nda
         return check_numbers(column.name, column.values[own])
     elif kind == "vector":
         rows = column.values.reshape(-1, field["size"])
-        return check_numbers(column.name, rows[own])
+        numbers = check_numbers(column.name, rows[own])
+        return check_whole(column.name, numbers, field.get("indices", 0))
     raise InvalidEvent(
         f"input {column.name!r} is {column.datatype}; this model takes "
         f"{'numbers' if column.datatype == BYTES else BYTES} there."
@@ -91,3 +92,18 @@ def check_numbers(name: str, values: np.ndarray) -> np.ndarray:
             position=position,
         )
     return wide
+
+
+def check_whole(name: str, rows: np.ndarray, size: int) -> np.ndarray:
+    """Refuse numbers that are not indices, where a size says that they are some."""
+    if not size:
+        return rows
+    wrong = (rows < 0) | (rows >= size) | (rows != np.floor(rows))
+    if wrong.any():
+        position = int(wrong.reshape(len(rows), -1).any(axis=1).argmax())
+        raise UnknownEvent(
+            f"{name}[{position}] holds {rows[wrong][0]:g}; this model takes whole "
+            f"numbers, 0 to {size - 1}, there.",
+            position=position,
+        )
+    return rows

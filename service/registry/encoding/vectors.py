@@ -63,16 +63,18 @@ class VectorEncoder:
     Args:
         size: Numbers of an event; where it is 1, a number may stand without its list.
         max_events: Most events of one row.
+        indices: Where it is not 0, the numbers are whole ones below it.
     """
 
     dtype: type[np.generic] = np.float32
     unknown: int | None = None
     statics: Mapping[str, int] = NO_STATICS
 
-    def __init__(self, size: int, max_events: int) -> None:
+    def __init__(self, size: int, max_events: int, indices: int = 0) -> None:
         self.size = size
         self.columns: tuple[int, ...] = (size,)
         self.max_events = max_events
+        self.indices = indices
 
     def encode(self, sequence: Sequence[Any]) -> np.ndarray:
         """Lay the lists one below the other.
@@ -84,11 +86,11 @@ class VectorEncoder:
         check_length(sequence, self.max_events)
         if self.size == 1:
             sequence = [e if isinstance(e, list) else [e] for e in sequence]
-        whole = encode_at_once(sequence, self.size)
+        whole = None if self.indices else encode_at_once(sequence, self.size)
         if whole is not None:
             return whole.astype(self.dtype)
         rows = [
-            read_vector(event, f"sequence[{k}]", k, self.size)
+            read_vector(event, f"sequence[{k}]", k, self.size, self.indices)
             for k, event in enumerate(sequence)
         ]
         return np.array(rows, self.dtype)
@@ -108,18 +110,29 @@ def encode_at_once(sequence: Sequence[Any], size: int) -> np.ndarray | None:
     return whole if (np.abs(whole) < FLOAT32_BOUND).all() else None
 
 
-def read_vector(value: Any, where: str, position: int, size: int) -> tuple[float, ...]:
-    """Read a list of numbers, or a number where a list would have one."""
+def read_vector(
+    value: Any, where: str, position: int, size: int, indices: int = 0
+) -> tuple[float, ...]:
+    """Read a list of numbers, or a number where a list would have one.
+
+    Args:
+        value: What a client sent.
+        where: Its place in the request.
+        position: Of the event.
+        size: Numbers of the list.
+        indices: Where it is not 0, the numbers are whole ones below it.
+    """
+    read = partial(read_index, size=indices) if indices else read_number
     if size == 1 and not isinstance(value, list):
-        return read_number(value, where, position)
+        return read(value, where, position)
     if not isinstance(value, list) or len(value) != size:
         raise InvalidEvent(
             f"{where} is {describe(value)}; this model takes a list of {size} "
             f"number{'s' if size > 1 else ''} there.",
             position=position,
         )
-    read = (read_number(x, f"{where}[{k}]", position) for k, x in enumerate(value))
-    return tuple(chain.from_iterable(read))
+    parts = (read(x, f"{where}[{k}]", position) for k, x in enumerate(value))
+    return tuple(chain.from_iterable(parts))
 
 
 def read_index(value: Any, where: str, position: int, size: int) -> tuple[float, ...]:
@@ -142,4 +155,15 @@ SIZED: dict[str, Callable[..., tuple[float, ...]]] = {
 
 def build_sized_reader(field: dict[str, Any]) -> Reader:
     """Build what reads a field of a record that is a vector or an index."""
-    return partial(SIZED[field["type"]], size=field["size"])
+    sizes = {key: field[key] for key in ("size", "indices") if field.get(key)}
+    if field["type"] == "index" and field.get("static"):
+        return partial(read_static_index, **sizes)
+    return partial(SIZED[field["type"]], **sizes)
+
+
+def read_static_index(
+    value: Any, where: str, position: int, size: int
+) -> tuple[float, ...]:
+    """Read a whole number, or a list of the one, as the input of the model has it."""
+    is_list = isinstance(value, list) and len(value) == 1
+    return read_index(value[0] if is_list else value, where, position, size)
