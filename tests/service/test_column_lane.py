@@ -153,28 +153,28 @@ def rows_of(*events: int) -> list[Row]:
 
 @pytest.fixture
 def live(engine, model):
-    """An engine with ten live sessions, each at step 1."""
-    engine.advance(model, rows_of(*[RED] * 10), tenant="")
+    """An engine with twenty live sessions, each at step 1."""
+    engine.advance(model, rows_of(*[RED] * 20), tenant="")
     return engine
 
 
 def test_a_row_that_is_alike_has_the_outputs_of_its_place(live, model):
-    outcomes = live.advance(model, rows_of(*[RED, GREEN] * 5), tenant="")
+    outcomes = live.advance(model, rows_of(*[RED, GREEN] * 10), tenant="")
 
     assert all(isinstance(one.outputs, BatchOutputs) for one in outcomes)
     shares = [one.outputs["probabilities"].tolist() for one in outcomes]
-    assert shares == [[[1, 0, 0]], [[0.5, 0.5, 0]]] * 5
+    assert shares == [[[1, 0, 0]], [[0.5, 0.5, 0]]] * 10
     assert dict(outcomes[1].outputs).keys() == {"probabilities"}
     assert len(outcomes[1].outputs) == 1
 
 
 def test_a_result_that_is_not_finite_costs_no_other_row_its_step(live, model):
-    outcomes = live.advance(model, rows_of(RED, POISON, *[RED] * 8), tenant="")
+    outcomes = live.advance(model, rows_of(RED, POISON, *[RED] * 18), tenant="")
 
     assert isinstance(outcomes.pop(1), NonFiniteResult)
     assert {one.step for one in outcomes} == {2}
-    again = live.advance(model, rows_of(*[RED] * 10), tenant="")
-    assert [one.step for one in again] == [3, 2, *[3] * 8]
+    again = live.advance(model, rows_of(*[RED] * 20), tenant="")
+    assert [one.step for one in again] == [3, 2, *[3] * 18]
 
 
 def test_only_rows_that_lost_the_race_are_computed_again(live, clock, model):
@@ -186,9 +186,9 @@ def test_only_rows_that_lost_the_race_are_computed_again(live, clock, model):
 
     model.runtime.before_return = be_overtaken
 
-    outcomes = live.advance(model, rows_of(*[RED] * 10), tenant="")
+    outcomes = live.advance(model, rows_of(*[RED] * 20), tenant="")
 
-    assert [one.step for one in outcomes] == [3, 3, *[2] * 8]
+    assert [one.step for one in outcomes] == [3, 3, *[2] * 18]
     assert outcomes[0].outputs["probabilities"][0].tolist() == pytest.approx(
         [2 / 3, 1 / 3, 0]
     )
@@ -201,24 +201,24 @@ def test_a_network_with_a_defect_leaves_each_memory_unchanged(live, model, caplo
 
     model.runtime.before_return = fail
 
-    failed = live.advance(model, rows_of(*[RED] * 10), tenant="")
+    failed = live.advance(model, rows_of(*[RED] * 20), tenant="")
 
     assert {type(one) for one in failed} == {CarryoverError}
     assert sum(record.exc_info is not None for record in caplog.records) == 1
     assert not live.ticks.settlement.open_jobs
-    again = live.advance(model, rows_of(*[RED] * 10), tenant="")
+    again = live.advance(model, rows_of(*[RED] * 20), tenant="")
     assert {one.step for one in again} == {2}
 
 
 def test_a_full_store_refuses_new_sessions_and_continues_those_that_are_alike(
     clock, model
 ):
-    store = InProcessStore(Capacity(max_entries=10))
+    store = InProcessStore(Capacity(max_entries=20))
     sessions = Sessions(store, clock=clock, tombstone_seconds=1000)
     engine = Engine(sessions, TokenCipher([b"k" * 32]), Lifetimes(100, 50), clock)
-    engine.advance(model, rows_of(*[RED] * 10), tenant="")
+    engine.advance(model, rows_of(*[RED] * 20), tenant="")
 
-    results = engine.advance(model, rows_of(*[RED] * 12), tenant="")
+    results = engine.advance(model, rows_of(*[RED] * 22), tenant="")
 
-    assert [one.step for one in results[:10]] == [2] * 10
-    assert all(isinstance(one, StoreFull) for one in results[10:])
+    assert [one.step for one in results[:20]] == [2] * 20
+    assert all(isinstance(one, StoreFull) for one in results[20:])
