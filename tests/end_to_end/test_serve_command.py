@@ -52,14 +52,14 @@ def test_command_announces_itself_and_stops_cleanly(exported, tmp_path, number):
     shown = read_until(terminal, rb"Ctrl-C stops it")
     assert f"ready: http://127.0.0.1:{port}" in shown
     assert "models: label, next-gru, next-lstm, next-rnn, series" in shown
-    assert requests.get(f"http://127.0.0.1:{port}/v2/health/ready", timeout=10).ok
+    assert requests.get(f"http://127.0.0.1:{port}/v2/health/ready", timeout=60).ok
 
     process.send_signal(number)
     shown = read_until(terminal, rb"the sessions are kept\r\n$")
     assert process.wait(30) == 0
     assert "stopped; the sessions are kept" in shown
     with pytest.raises(requests.ConnectionError):
-        requests.get(f"http://127.0.0.1:{port}/v2/health/live", timeout=10)
+        requests.get(f"http://127.0.0.1:{port}/v2/health/live", timeout=60)
     os.close(terminal)
 
 

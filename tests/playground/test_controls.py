@@ -508,11 +508,11 @@ def test_session_is_begun_only_when_asked_found_and_advanced(open_page, playgrou
     ).click()
     expect(page.get_by_text("Session tv/1 at step 3.")).to_be_visible()
 
-    assert requests.get(f"{url}/tv%2F1", timeout=10).json()["step"] == 3
+    assert requests.get(f"{url}/tv%2F1", timeout=60).json()["step"] == 3
     columns(page).nth(1).click()
     button(page, "Rewind to here").click()
     expect(page.get_by_text("Session tv/1 at step 2.")).to_be_visible()
-    assert requests.get(f"{url}/tv%2F1", timeout=10).json()["step"] == 2
+    assert requests.get(f"{url}/tv%2F1", timeout=60).json()["step"] == 2
 
 
 def test_live_session_is_opened_without_a_change(open_page, playground):
@@ -531,7 +531,7 @@ def test_live_session_is_opened_without_a_change(open_page, playground):
     expect(rows).to_have_count(25)
     page.get_by_label("Search").fill("seen-07")
     expect(rows).to_have_count(1)
-    listed = requests.get(f"{url}/seen-07", timeout=10).json()
+    listed = requests.get(f"{url}/seen-07", timeout=60).json()
     cells = rows.first.locator("th, td").all_inner_texts()
     assert cells[:3] == ["seen-07", "1", "1"]
     assert cells[3] == "in 24 h"
@@ -540,13 +540,13 @@ def test_live_session_is_opened_without_a_change(open_page, playground):
     button(page, "Open session seen-07").click()
 
     expect(page.get_by_text("Session seen-07 at step 1.")).to_be_visible()
-    assert requests.get(f"{url}/seen-07", timeout=10).json() == listed
+    assert requests.get(f"{url}/seen-07", timeout=60).json() == listed
     expect_place(page, session="seen-07")
     page.reload()
     expect(page.get_by_text("Session seen-07 at step 1.")).to_be_visible()
     page.get_by_role("group", name="Palette").get_by_role("button", name="fox").click()
     expect(columns(page)).to_have_count(2)
-    assert requests.get(f"{url}/seen-07", timeout=10).json()["step"] == 2
+    assert requests.get(f"{url}/seen-07", timeout=60).json()["step"] == 2
 
 
 def test_request_runs_as_curl_and_as_python(load_page, playground):
@@ -579,7 +579,7 @@ def test_request_runs_as_curl_and_as_python(load_page, playground):
 
 def test_report_has_the_metrics_and_their_baselines(open_page, playground):
     metadata = requests.get(
-        f"{playground.url}/v1/models/taxi/metadata", timeout=10
+        f"{playground.url}/v1/models/taxi/metadata", timeout=60
     ).json()
     page = open_page(place("taxi", []))
 

@@ -71,7 +71,7 @@ def test_opening_leaves_nothing_in_the_service(open_page, playground):
     page = open_page()
     expect(page.locator(".arcs path")).to_have_count(1)
 
-    sessions = requests.get(f"{playground.url}/v1/models/nature/sessions", timeout=10)
+    sessions = requests.get(f"{playground.url}/v1/models/nature/sessions", timeout=60)
     assert sessions.json()["sessions"] == []
 
 

@@ -7,7 +7,7 @@ import threading
 from service.telemetry.debounce import Debouncer
 from tests.servers import ROOT
 
-SECONDS = 30
+SECONDS = 60
 OFFLOADED = """
 from gevent import monkey; monkey.patch_all()
 import gevent

@@ -18,7 +18,7 @@ from tests.fakes import TickingRuntime, counting_model
 from tests.problems import assert_problem
 
 RED, GREEN = 0, 1
-PATIENCE_SECONDS = 20
+PATIENCE_SECONDS = 60
 
 
 @pytest.fixture

@@ -58,7 +58,7 @@ class Pipe:
     def readline(self, size):
         line = self._rest
         while not line.endswith(b"\n") and len(line) < size:
-            piece = self._lines.get(timeout=10)
+            piece = self._lines.get(timeout=60)
             if piece is None:
                 raise OSError("connection reset")
             if not piece:

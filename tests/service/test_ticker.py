@@ -11,7 +11,7 @@ from service.engine.job import Submission
 from service.engine.tick_leader import TickLeader
 from tests.servers import ROOT
 
-PATIENCE_SECONDS = 20
+PATIENCE_SECONDS = 60
 
 
 class Watched(Submission):
