@@ -11,7 +11,6 @@ import pytest
 import requests
 
 from tests.clients.environments import node_clients, python_clients, run
-from tests.servers import Server
 
 pytestmark = [pytest.mark.tensorflow, pytest.mark.server]
 
@@ -27,9 +26,8 @@ COMPILER = ("--strict", "--skipLibCheck", "--target", "es2022", "--module", "nod
 
 
 @pytest.fixture(scope="module")
-def service(bundled, tmp_path_factory):
-    with Server(bundled, tmp_path_factory.mktemp("generated")) as running:
-        yield running
+def service(servers, bundled):
+    return servers(bundled, "litert")
 
 
 @pytest.fixture(scope="module")

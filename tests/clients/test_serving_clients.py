@@ -13,7 +13,6 @@ import pytest
 import requests
 
 from tests.clients.environments import perf_analyzer, python_clients, run
-from tests.servers import Server
 
 pytestmark = [pytest.mark.tensorflow, pytest.mark.server]
 
@@ -26,9 +25,8 @@ TOLERANCE = 1e-6
 
 
 @pytest.fixture(scope="module")
-def service(bundled, tmp_path_factory):
-    with Server(bundled, tmp_path_factory.mktemp("clients")) as running:
-        yield running
+def service(servers, bundled):
+    return servers(bundled, "litert")
 
 
 @pytest.fixture(scope="module")

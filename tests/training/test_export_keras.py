@@ -99,8 +99,9 @@ def published(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def running(published, tmp_path_factory):
-    """A service with all of them."""
-    with Server(published[0], tmp_path_factory.mktemp("home")) as server:
+    """A service with all of them; nothing here is about a second worker."""
+    home = tmp_path_factory.mktemp("home")
+    with Server(published[0], home, workers=1) as server:
         yield server
 
 

@@ -66,7 +66,7 @@ def running(tmp_path_factory):
             save(folder, make(), f"{name}.keras"), name, compiled=False, **options
         )
         export_file(order, folder / "artifacts")
-    with Server(folder / "artifacts", folder) as server:
+    with Server(folder / "artifacts", folder, workers=1) as server:
         yield server
 
 
