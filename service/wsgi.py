@@ -21,7 +21,7 @@ from service.registry.folder_watch import FolderWatch
 from service.server.crash_report import record_crash
 from service.sessions.sweeper import Sweeper
 from service.settings import read_settings
-from service.telemetry import metrics
+from service.telemetry import metrics, tracing
 from service.telemetry.log_buffer import BufferedLines
 
 # New objects between two runs of the collector. Python's 700 are a fraction of what a
@@ -36,6 +36,7 @@ logging.basicConfig(
 access_log.write_with(lines.write)
 record_crash(Path(settings.state) / "crashes")
 services = build_services(settings)
+tracing.start(os.environ)
 app = create_app(services)
 app.wsgi_app = Shortcut(app.wsgi_app, services, answer_crash)  # type: ignore[method-assign]
 sweeper = Sweeper(services.engine.sessions, services.is_clock_trusted)
@@ -54,7 +55,8 @@ gc.set_threshold(GARBAGE_THRESHOLD)
 # threads that answer requests have ended.
 @atexit.register
 def close() -> None:
-    """Count what is not yet, stop sweeping, then flush and release the store."""
+    """Send and count what is left, stop sweeping, then release the store."""
+    tracing.stop()
     metrics.count_all()
     services.statistics.write()
     sweeper.stop()

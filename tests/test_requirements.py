@@ -15,7 +15,8 @@ FILES = ("requirements-serving.txt", "requirements.txt", "requirements-dev.txt")
 # redis finds the first, gunicorn's gevent worker the second.
 UNSEEN = {"hiredis", "packaging"}
 BROUGHT_ALONG = {"werkzeug"}  # Flask's own
-OPTIONAL = {"tensorflow"}  # only for models without programs; see requirements.txt
+# Only for models without programs, and only for traces: other requirements have them.
+OPTIONAL = {"tensorflow", "opentelemetry"}
 TYPES = {"_typeshed"}  # for the type checker alone
 
 
@@ -48,7 +49,7 @@ def test_each_requirements_file_is_the_one_before_and_more():
         assert not pinned(less) & pinned(more)
 
 
-@pytest.mark.parametrize("name", FILES)
+@pytest.mark.parametrize("name", [*FILES, "requirements-tracing.txt"])
 def test_every_pin_is_exact_and_has_its_reason(name):
     for line in pins(name):
         assert re.fullmatch(r"[\w\[\]-]+==[\w.]+ +# .{10,}", line), line

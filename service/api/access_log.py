@@ -18,9 +18,10 @@ import orjson
 from flask import Flask, Response, g, request
 
 from service.common.times import format_time
+from service.engine.call import Timings
 from service.registry.catalog import Model
-from service.telemetry import metrics
-from service.telemetry.request_record import RequestRecord
+from service.telemetry import metrics, tracing
+from service.telemetry.request_record import Phases, RequestRecord
 from service.telemetry.traceparent import parse_traceparent
 
 if TYPE_CHECKING:
@@ -66,6 +67,7 @@ def finish(response: Response) -> Response:
         response.status_code,
         g.get("code"),
         request.headers.get("traceparent", ""),
+        phases=list_phases(g.get("timings")),
     )
     response.headers.update(name_request(record))
     stream = g.get("streaming")
@@ -96,9 +98,18 @@ def name_request(record: RequestRecord) -> dict[str, str]:
     return headers
 
 
+def list_phases(timings: Timings | None) -> Phases | None:
+    """Return what was measured, for the record of a request."""
+    if timings is None:
+        return None
+    return Phases(timings.queue, timings.fetch, timings.network, timings.commit)
+
+
 def log_request(record: RequestRecord) -> None:
-    """Log and count a request."""
+    """Log, count and trace a request."""
     metrics.count(record)
+    if tracing.is_on() and not is_health(record):
+        tracing.trace(record)
     line = {
         "time": format_time(time.time()),
         "request_id": record.request_id,
@@ -114,7 +125,7 @@ def log_request(record: RequestRecord) -> None:
     if record.traceparent and (trace := parse_traceparent(record.traceparent)):
         line |= {"trace_id": trace.trace_id, "parent_id": trace.parent_id}
     # A supervisor asks for health every few seconds; only bad news is worth a line.
-    is_routine = (record.route or "").startswith("/v2/health") and record.status < 400
+    is_routine = is_health(record) and record.status < 400
     level = logging.DEBUG if is_routine else logging.INFO
     if log.isEnabledFor(level):
         _write(orjson.dumps(line).decode())
@@ -128,3 +139,8 @@ def write_with(write: Callable[[str], None]) -> None:
     """
     global _write
     _write = write
+
+
+def is_health(record: RequestRecord) -> bool:
+    """Return whether a request asked for the service's health."""
+    return (record.route or "").startswith("/v2/health")

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, cast
 from flask import current_app, g, request
 
 from service.api import body
+from service.engine.call import Timings
 from service.errors import NotServed
+from service.telemetry import tracing
 
 if TYPE_CHECKING:
     from service.api.services import Services
@@ -56,3 +58,9 @@ def read_body() -> bytes:
     here = services()
     most = here.settings.max_body_bytes
     return body.read_body(request.environ, most, here.bodies, tenant())
+
+
+def measure() -> Timings | None:
+    """Have the engine measure what the current request's time is spent on, if asked."""
+    g.timings = Timings() if tracing.is_on() else None
+    return cast("Timings | None", g.timings)

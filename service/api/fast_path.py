@@ -15,14 +15,22 @@ from functools import partial
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
-from service.api.access_log import choose_id, log_request, name_model, name_request
+from service.api.access_log import (
+    choose_id,
+    list_phases,
+    log_request,
+    name_model,
+    name_request,
+)
 from service.api.body import read_body, release_body, reserve
 from service.api.problems import Answer, answer_problem
 from service.api.v1.predict import PredictRequest, answer_predict
 from service.api.v2.infer import InferRequest, Parts, answer_infer
 from service.common.value import Value
+from service.engine.call import Timings
 from service.errors import CarryoverError
 from service.registry.catalog import Model
+from service.telemetry import tracing
 from service.telemetry.request_record import RequestRecord
 
 if TYPE_CHECKING:
@@ -105,7 +113,8 @@ class Shortcut:
         except (CarryoverError, OSError):  # Flask's way answers the error
             return self._app(environ, start_response)
         request_id = choose_id(environ.get("HTTP_X_REQUEST_ID", ""))
-        answer = self._answer(environ, target, request_id)
+        timings = Timings() if tracing.is_on() else None
+        answer = self._answer(environ, target, request_id, timings)
         limiter = self._services.limiter
         if limiter is not None:
             answer.headers.update(limiter.finish(environ))
@@ -119,6 +128,7 @@ class Shortcut:
             answer.status,
             answer.code,
             environ.get("HTTP_TRACEPARENT", ""),
+            phases=list_phases(timings),
         )
         headers = [
             ("Content-Type", answer.mimetype),
@@ -141,7 +151,13 @@ class Shortcut:
             version = model.manifest.version
         return Target(found.re, ROUTES[found.re, by], model, version)
 
-    def _answer(self, environ: Any, target: Target, request_id: str) -> Answer:
+    def _answer(
+        self,
+        environ: Any,
+        target: Target,
+        request_id: str,
+        timings: Timings | None,
+    ) -> Answer:
         try:
             tenant = self._services.tenants.identify(environ, "predict")
             here = self._services
@@ -150,8 +166,8 @@ class Shortcut:
             most = here.settings.max_body_bytes
             data = read_body(environ, most, here.bodies, tenant)
             if target.call is INFER:
-                return self._infer(environ, target, tenant, data)
-            return self._predict(environ, target, tenant, data)
+                return self._infer(environ, target, tenant, data, timings)
+            return self._predict(environ, target, tenant, data, timings)
         except CarryoverError as error:
             return answer_problem(error)
         except Exception as error:
@@ -160,14 +176,28 @@ class Shortcut:
             release_body(environ)
 
     def _predict(
-        self, environ: Any, target: Target, tenant: str, data: bytes
+        self,
+        environ: Any,
+        target: Target,
+        tenant: str,
+        data: bytes,
+        timings: Timings | None,
     ) -> Answer:
         key = environ.get("HTTP_IDEMPOTENCY_KEY")
-        asked = PredictRequest(target.model, "advance", tenant, target.version, key)
+        asked = PredictRequest(
+            target.model, "advance", tenant, target.version, key, timings
+        )
         services = self._services
         return answer_predict(services.engine, services.settings, asked, data)
 
-    def _infer(self, environ: Any, target: Target, tenant: str, data: bytes) -> Answer:
+    def _infer(
+        self,
+        environ: Any,
+        target: Target,
+        tenant: str,
+        data: bytes,
+        timings: Timings | None,
+    ) -> Answer:
         services = self._services
         asked = InferRequest(
             model=target.model,
@@ -178,6 +208,7 @@ class Shortcut:
             coding=environ.get("HTTP_CONTENT_ENCODING", ""),
             accepted=environ.get("HTTP_ACCEPT_ENCODING", ""),
             reserve=partial(reserve, environ, services.bodies, tenant),
+            timings=timings,
         )
         parts = Parts(services.engine, services.settings, services.statistics)
         return answer_infer(parts, asked, data)

@@ -9,18 +9,21 @@ from service.registry.catalog import Model
 from service.sessions.lifecycle import SessionKey, check_key
 
 
-class Wait:
-    """How long a request waited in the engine's queue; its caller reads it.
+class Timings:
+    """Where a request's time went in the engine, in seconds; its caller reads it.
 
     Attributes:
-        seconds: Of the row that waited longest, until the tick that took it in last: a
+        queue: Of the row that waited longest, until the tick that took it in last: a
             row that lost a race is taken in again.
+        fetch: Reading memories, in ticks that took a row of it in.
+        network: Calls of networks in those ticks.
+        commit: Storing memories in those ticks.
     """
 
-    __slots__ = ("seconds",)
+    __slots__ = ("commit", "fetch", "network", "queue")
 
     def __init__(self) -> None:
-        self.seconds = 0.0
+        self.queue = self.fetch = self.network = self.commit = 0.0
 
 
 class Call:
@@ -31,7 +34,7 @@ class Call:
         tenant: Whom sessions and tokens belong to.
         signature: `explain` for the gates too.
         is_version_named: Whether the client named the model's version.
-        wait: Where its time in the queue is measured, if anybody asks.
+        timings: Where its times are measured, if anybody asks.
     """
 
     __slots__ = (
@@ -40,7 +43,7 @@ class Call:
         "model",
         "signature",
         "tenant",
-        "wait",
+        "timings",
     )
 
     def __init__(
@@ -49,13 +52,13 @@ class Call:
         tenant: str,
         signature: Signature,
         is_version_named: bool = False,
-        wait: Wait | None = None,
+        timings: Timings | None = None,
     ) -> None:
         self.model = model
         self.tenant = tenant
         self.signature = signature
         self.is_version_named = is_version_named
-        self.wait = wait
+        self.timings = timings
         self._begin_of_key = begin_key(tenant, model.manifest.name)
 
     def key(self, session: str) -> bytes:

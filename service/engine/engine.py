@@ -18,7 +18,7 @@ import time
 from collections.abc import Callable, Sequence
 
 from service.engine.admission import Entry
-from service.engine.call import Call, Wait
+from service.engine.call import Call, Timings
 from service.engine.counting import count_results
 from service.engine.in_progress import InProgress, has_keys
 from service.engine.job import Flow, Job, Submission
@@ -87,7 +87,7 @@ class Engine:
         signature: Signature = "advance",
         is_version_named: bool = False,
         timeout_seconds: float = float("inf"),
-        wait: Wait | None = None,
+        timings: Timings | None = None,
     ) -> list[Result]:
         """Advance every row and commit its memory.
 
@@ -101,7 +101,7 @@ class Engine:
                 other may advance its memory.
             timeout_seconds: Rows that have not come to their end by then are given
                 up, their memory unchanged.
-            wait: Where to measure how long the request waits in the queue.
+            timings: Where to measure what the request's time is spent on.
 
         Returns:
             For each row its outcome, or why it was refused.
@@ -110,7 +110,7 @@ class Engine:
             Overloaded: Too much is under way here; nothing was applied.
             RequestTooLarge: It could never be done in time; nothing was applied.
         """
-        call = Call(model, tenant, signature, is_version_named, wait)
+        call = Call(model, tenant, signature, is_version_named, timings)
         deadline = time.monotonic() + timeout_seconds
         flow = Flow(tenant, len(rows), count_events(rows))
         self.entry.enter(flow, timeout_seconds)

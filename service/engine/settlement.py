@@ -8,8 +8,9 @@ that waits for it. Knows nothing of networks.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 
+from service.engine.call import Timings
 from service.engine.column_lane import Columns
 from service.engine.counting import count_applied, count_columns
 from service.engine.defect import defect_error, log_defect
@@ -51,12 +52,18 @@ class Settlement:
         self._transitions = transitions
         self.open_jobs: set[Job] = set()
 
-    def commit(self, jobs: Sequence[Job], columns: Sequence[Columns]) -> None:
+    def commit(
+        self,
+        jobs: Sequence[Job],
+        columns: Sequence[Columns],
+        timed: Collection[Timings] = (),
+    ) -> None:
         """Store sessions and chains in one transaction, and settle the jobs.
 
         Args:
             jobs: Jobs that came to their end.
             columns: Those that did so as columns.
+            timed: Where to measure how long the transaction takes.
         """
         steps: list[tuple[Job, Step]] = []
         for job in jobs:
@@ -69,7 +76,10 @@ class Settlement:
         puts: list[Put] = []
         for part in columns:
             puts += part.list_puts(self._sessions.put)
+        began = time.monotonic()
         saved = iter(self._save(writes, puts))
+        for timings in timed:
+            timings.commit += time.monotonic() - began
         for job, step in steps:
             self._settle_step(job, step, saved)
         for part in columns:

@@ -74,8 +74,16 @@ class Ticks:
         is_whole = False
         try:
             jobs = self._take()
+            timed = {t for job in jobs if (t := job.call.timings) is not None}
+            began = time.monotonic()
             alike = self._admit([job for job in jobs if not job.is_begun])
-            self.settlement.commit(*self._compute(jobs, alike))
+            fetched = time.monotonic()
+            done = self._compute(jobs, alike)
+            computed = time.monotonic()
+            for timings in timed:
+                timings.fetch += fetched - began
+                timings.network += computed - fetched
+            self.settlement.commit(*done, timed)
             is_whole = True
         finally:
             if not is_whole:
@@ -96,8 +104,8 @@ class Ticks:
         for began, num_rows in arrivals.items():
             QUEUE.add(now - began, num_rows)
         for job in jobs:
-            if job.call.wait is not None and not job.is_begun:
-                job.call.wait.seconds = max(job.call.wait.seconds, now - job.began)
+            if job.call.timings is not None and not job.is_begun:
+                job.call.timings.queue = max(job.call.timings.queue, now - job.began)
             if job.deadline <= now:
                 self.settlement.settle(job, row_deadline_error(now - job.began))
                 continue

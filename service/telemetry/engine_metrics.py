@@ -99,6 +99,10 @@ UNCOUNTED_REQUESTS = Counter(
     "carryover_uncounted_requests",
     "Requests admitted because the store of rate limits did not answer.",
 )
+SPANS = Counter("carryover_spans", "Spans of requests that are traced.")
+LOST_SPANS = Counter(
+    "carryover_lost_spans", "Those of them that the collector did not take in time."
+)
 MODEL_INFO = Gauge(
     "carryover_model_info",
     "1 for a version that is served, 0 for one that no longer is.",

@@ -2,7 +2,18 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from service.common.value import Value
+
+
+class Phases(NamedTuple):
+    """What a request's time in the engine was spent on, in seconds."""
+
+    queue: float
+    fetch: float
+    network: float
+    commit: float
 
 
 class RequestRecord(Value, frozen=True, eq=False):
@@ -20,6 +31,7 @@ class RequestRecord(Value, frozen=True, eq=False):
         code: Of the problem, if there was one.
         traceparent: Its W3C trace header, or empty.
         are_rows_counted: Whether its rows were counted while it ran.
+        phases: What its time in the engine was spent on, if that was measured.
     """
 
     request_id: str
@@ -33,3 +45,4 @@ class RequestRecord(Value, frozen=True, eq=False):
     code: str | None
     traceparent: str = ""
     are_rows_counted: bool = False
+    phases: Phases | None = None

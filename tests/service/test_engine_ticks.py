@@ -6,7 +6,7 @@ import time
 import numpy as np
 import pytest
 
-from service.engine.call import Wait
+from service.engine.call import Timings
 from service.engine.engine import Engine
 from service.engine.job import Flow
 from service.engine.rows import Row
@@ -106,22 +106,22 @@ def test_a_short_row_joins_a_long_one_and_leaves_before_it(engine, model):
 
 
 def test_time_in_the_queue_is_that_before_the_engine_takes_a_row_in(engine, model):
-    first, second, held = Wait(), Wait(), []
+    first, second, held = Timings(), Timings(), []
 
     def arrive_and_hold():
         model.runtime.before_return = lambda: None
-        held.append(Arrival(engine, model, [row(GREEN)], wait=second))
+        held.append(Arrival(engine, model, [row(GREEN)], timings=second))
         began = time.monotonic()
         threading.Event().wait(0.02)  # the other row's clock is the real one
         held.append(time.monotonic() - began)
 
     model.runtime.before_return = arrive_and_hold
     began = time.monotonic()
-    engine.advance(model, [row(RED)], wait=first, tenant="")
+    engine.advance(model, [row(RED)], timings=first, tenant="")
     arrival, held_seconds = held
     arrival.join()
 
-    assert first.seconds < held_seconds <= second.seconds < time.monotonic() - began
+    assert first.queue < held_seconds <= second.queue < time.monotonic() - began
 
 
 def test_sessions_that_arrive_together_share_their_transactions(engine, model):

@@ -14,6 +14,7 @@ from service.api.v1.parse import parse_body
 from service.api.v1.render import render_body
 from service.api.v1.texts import reword
 from service.common.loop import long_work
+from service.engine.call import Timings
 from service.engine.engine import Engine
 from service.engine.idempotency import Idempotency, fingerprint_request, parse_key
 from service.errors import CarryoverError
@@ -31,6 +32,7 @@ class PredictRequest(NamedTuple):
         tenant: Whom its sessions belong to.
         version: The version its address names, if any.
         key: Its `Idempotency-Key` header, if any.
+        timings: Where to measure what its time is spent on, if anybody asks.
     """
 
     model: Model
@@ -38,6 +40,7 @@ class PredictRequest(NamedTuple):
     tenant: str
     version: int | None = None
     key: str | None = None
+    timings: Timings | None = None
 
 
 def answer_predict(
@@ -69,6 +72,7 @@ def answer_predict(
         signature=asked.signature,
         is_version_named=asked.version is not None,
         timeout_seconds=settings.request_timeout_seconds,
+        timings=asked.timings,
     )
     failures = [result for result in results if isinstance(result, CarryoverError)]
     if failures:

@@ -6,7 +6,7 @@ from typing import Any
 
 from flask import Blueprint, Response, request
 
-from service.api.context import find_model, read_body, services, tenant
+from service.api.context import find_model, measure, read_body, services, tenant
 from service.api.openapi import Parameter, describes
 from service.api.problems import respond
 from service.api.rows import ROW_ERRORS
@@ -83,6 +83,6 @@ def answer(
     if label is not None:
         version = model.manifest.version
     key = request.headers.get("Idempotency-Key")
-    asked = PredictRequest(model, signature, tenant(), version, key)
+    asked = PredictRequest(model, signature, tenant(), version, key, measure())
     here = services()
     return respond(answer_predict(here.engine, here.settings, asked, read_body()))

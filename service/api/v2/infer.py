@@ -18,7 +18,7 @@ from service.api.v2.parse import parse_body
 from service.api.v2.render import RenderedBody, render_body, word_error
 from service.api.v2.schema import Request
 from service.common.loop import long_work, offload
-from service.engine.call import Wait
+from service.engine.call import Timings
 from service.engine.engine import Engine
 from service.engine.idempotency import parse_key
 from service.engine.rows import Outcome, Result
@@ -46,6 +46,7 @@ class InferRequest(NamedTuple):
         coding: Its `Content-Encoding` header; empty for none.
         accepted: Its `Accept-Encoding` header; empty for none.
         reserve: Makes room for a number of bytes of its body, decompressed.
+        timings: Where to measure what its time is spent on, if anybody asks.
     """
 
     model: Model
@@ -56,6 +57,7 @@ class InferRequest(NamedTuple):
     coding: str
     accepted: str
     reserve: Callable[[int], None]
+    timings: Timings | None = None
 
 
 class Parts(NamedTuple):
@@ -103,14 +105,14 @@ def answer_request(
         )
     if not parsed.memory.is_last_only:
         limit_events(parsed.rows, settings.max_returned_events, "returned")
-    read, wait = time.perf_counter_ns(), Wait()
+    read, timings = time.perf_counter_ns(), asked.timings or Timings()
     results = parts.engine.advance(
         asked.model,
         parsed.rows,
         tenant=asked.tenant,
         is_version_named=asked.version is not None,
         timeout_seconds=settings.request_timeout_seconds,
-        wait=wait,
+        timings=timings,
     )
     advanced = time.perf_counter_ns()
     outcomes = require_outcomes(results, parsed, asked.model)
@@ -120,7 +122,7 @@ def answer_request(
     if is_replayed(parsed.rows, results):
         answer.headers["Idempotency-Replayed"] = "true"
     written = time.perf_counter_ns()
-    queue = round(wait.seconds * 1e9)
+    queue = round(timings.queue * 1e9)
     engine = max(advanced - read - queue, 0)
     times = Times(queue, read - began, engine, written - advanced)
     return answer._replace(num_rows=len(outcomes)), times

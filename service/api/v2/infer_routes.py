@@ -7,7 +7,7 @@ from functools import partial
 from flask import Blueprint, Response, request
 
 from service.api.body import reserve
-from service.api.context import find_model, read_body, services, tenant
+from service.api.context import find_model, measure, read_body, services, tenant
 from service.api.openapi import describes
 from service.api.problems import respond
 from service.api.rows import ROW_ERRORS
@@ -48,6 +48,7 @@ def infer(name: str, version: int | None = None) -> Response:
         coding=request.headers.get("Content-Encoding", ""),
         accepted=request.headers.get("Accept-Encoding", ""),
         reserve=partial(reserve, request.environ, served.bodies, tenant()),
+        timings=measure(),
     )
     parts = Parts(served.engine, served.settings, served.statistics)
     return respond(answer_infer(parts, asked, read_body()))

@@ -1,0 +1,280 @@
+"""Spans of requests, as an OTLP endpoint that the test starts receives them."""
+
+import http.server
+import json
+import subprocess
+import sys
+import threading
+import time
+
+import pytest
+import requests
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
+    ExportTraceServiceRequest,
+)
+from prometheus_client.parser import text_string_to_metric_families as parse
+
+from service.telemetry.request_record import Phases, RequestRecord
+from service.telemetry.tracing import Tracing, describe, open_tracing
+from tests.servers import ROOT, Server
+
+SECONDS = 60
+PARENT = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+UNSAMPLED = "00-11111111111111111111111111111111-00f067aa0ba902b7-00"
+ROW = {"instances": [{"session": "s", "sequence": ["open"]}]}
+TENSOR = {"name": "sequence", "datatype": "BYTES", "shape": [1, 1], "data": ["open"]}
+CALLS = {
+    "POST /v1/models/<model:name>:predict": ("/v1/models/label:predict", ROW),
+    "POST /v1/models/<model:name>:explain": ("/v1/models/label:explain", ROW),
+    "POST /v2/models/<model:name>/infer": (
+        "/v2/models/label/infer",
+        {"inputs": [TENSOR]},
+    ),
+    "POST /v1/models/<model:name>:stream": (
+        "/v1/models/label:stream",
+        ROW["instances"][0],
+    ),
+}
+TIMED = [name for name in CALLS if "stream" not in name]
+
+
+class Collector(http.server.ThreadingHTTPServer):
+    """An OTLP endpoint that keeps what it receives, or never answers."""
+
+    daemon_threads = True
+
+    def __init__(self):
+        super().__init__(("127.0.0.1", 0), Receiver)
+        self.received, self.ended, self.is_hanging = [], threading.Event(), False
+        threading.Thread(target=self.serve_forever, daemon=True).start()
+
+    @property
+    def url(self):
+        return f"http://127.0.0.1:{self.server_port}"
+
+    def spans(self):
+        """Each span with the service it is of."""
+        return [
+            (read_attributes(resource.resource)["service.name"], span)
+            for request in list(self.received)
+            for resource in request.resource_spans
+            for scope in resource.scope_spans
+            for span in scope.spans
+        ]
+
+    def find(self, name):
+        return [span for _, span in self.spans() if span.name == name]
+
+    def close(self):
+        self.ended.set()
+        self.shutdown()
+        self.server_close()
+
+
+class Receiver(http.server.BaseHTTPRequestHandler):
+    def do_POST(self):
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        if self.server.is_hanging:
+            self.server.ended.wait()
+            return
+        assert self.path == "/v1/traces"
+        self.server.received.append(ExportTraceServiceRequest.FromString(body))
+        self.send_response(200)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, *_):
+        pass
+
+
+def read_attributes(of):
+    return {
+        pair.key: getattr(pair.value, pair.value.WhichOneof("value"))
+        for pair in of.attributes
+    }
+
+
+def wait_for(condition):
+    deadline = time.monotonic() + SECONDS
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)  # another process sends them
+
+
+@pytest.fixture(scope="module")
+def collector():
+    opened = Collector()
+    yield opened
+    opened.close()
+
+
+@pytest.fixture(scope="module")
+def server(exported, tmp_path_factory, collector):
+    home = tmp_path_factory.mktemp("traced")
+    started = Server(exported[0], home, runtime="litert")
+    started.environ |= {
+        "OTEL_EXPORTER_OTLP_ENDPOINT": collector.url,
+        "OTEL_EXPORTER_OTLP_TIMEOUT": "1",
+        "OTEL_BSP_SCHEDULE_DELAY": "50",
+        "OTEL_BSP_MAX_QUEUE_SIZE": "8",
+        "OTEL_RESOURCE_ATTRIBUTES": "deployment.environment=test",
+    }
+    with started:
+        yield started
+
+
+def call(server, name, traceparent=PARENT):
+    path, body = CALLS[name]
+    answer = requests.post(
+        server.url + path,
+        data=json.dumps(body),
+        headers={"traceparent": traceparent, "Content-Type": "application/json"},
+        timeout=SECONDS,
+    )
+    assert answer.status_code == 200, answer.text
+    return answer.headers["X-Request-Id"]
+
+
+@pytest.mark.server
+@pytest.mark.tensorflow
+@pytest.mark.parametrize("name", CALLS)
+def test_request_has_one_span_with_its_times_and_its_parent(server, collector, name):
+    request_id = call(server, name)
+
+    def find():
+        return [
+            span
+            for span in collector.find(name)
+            if read_attributes(span)["carryover.request_id"] == request_id
+        ]
+
+    wait_for(find)
+    [span] = find()
+    assert span.trace_id.hex() == PARENT.split("-")[1]
+    assert span.parent_span_id.hex() == PARENT.split("-")[2]
+    found = read_attributes(span)
+    assert found["http.response.status_code"] == 200
+    assert found["carryover.model"] == "label"
+    assert found["carryover.rows"] == 1
+    if name in TIMED:
+        times = [found[f"carryover.{phase}_seconds"] for phase in Phases._fields]
+        assert all(seconds >= 0 for seconds in times)
+        assert found["carryover.network_seconds"] > 0
+        taken = (span.end_time_unix_nano - span.start_time_unix_nano) / 1e9
+        assert sum(times) <= taken
+
+
+@pytest.mark.server
+@pytest.mark.tensorflow
+def test_unsampled_requests_and_health_have_no_span(server, collector):
+    [name, *_] = CALLS
+    for _ in range(20):  # of either worker
+        call(server, name, UNSAMPLED)
+        requests.get(f"{server.url}/v2/health/ready", timeout=SECONDS)
+    sent = call(server, name)
+
+    wait_for(lambda: sent in str(collector.received))
+    assert {service for service, _ in collector.spans()} == {"carryover"}
+    assert not any("health" in span.name for _, span in collector.spans())
+    unsampled = UNSAMPLED.split("-")[1]
+    assert not any(s.trace_id.hex() == unsampled for _, s in collector.spans())
+
+
+@pytest.mark.server
+@pytest.mark.tensorflow
+def test_collector_that_hangs_loses_spans_and_no_request(server, collector):
+    def count(metric):
+        text = requests.get(f"{server.url}/metrics", timeout=SECONDS).text
+        return sum(
+            sample.value
+            for family in parse(text)
+            for sample in family.samples
+            if sample.name == f"carryover_{metric}_total"
+        )
+
+    [name, *_] = CALLS
+    collector.is_hanging = True
+    for _ in range(40):  # more than the queues of both workers
+        call(server, name)
+
+    wait_for(lambda: 0 < count("lost_spans") < count("spans"))
+    collector.is_hanging = False
+    collector.ended.set()
+    before = len(collector.spans())
+
+    def is_back():
+        call(server, name)
+        return len(collector.spans()) > before
+
+    wait_for(is_back)
+
+
+def record(**more):
+    return RequestRecord(
+        "id", 0.1, "GET", "/r", None, None, None, 500, "internal", **more
+    )
+
+
+def test_queue_is_bounded_and_a_stop_is_soon(monkeypatch):
+    collector = Collector()
+    collector.is_hanging = True
+    environ = {
+        "OTEL_EXPORTER_OTLP_ENDPOINT": collector.url,
+        "OTEL_BSP_MAX_QUEUE_SIZE": "5",
+    }
+    for name, value in environ.items():
+        monkeypatch.setenv(name, value)
+    tracing = Tracing(environ)
+    try:
+        for _ in range(100):
+            tracing.trace(record())
+        assert tracing._exporter.num_waiting == 5
+        began = time.monotonic()
+        tracing.stop()
+        assert time.monotonic() - began < 8  # the exporter's own patience is 10 s
+    finally:
+        collector.close()
+
+
+@pytest.mark.parametrize(
+    "environ",
+    [
+        {},
+        {"OTEL_EXPORTER_OTLP_ENDPOINT": ""},
+        {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://c", "OTEL_SDK_DISABLED": "true"},
+        {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://c", "OTEL_TRACES_EXPORTER": "none"},
+    ],
+    ids=["no", "empty", "disabled", "other"],
+)
+def test_traces_are_off(environ):
+    assert open_tracing(environ) is None
+
+
+def test_sdk_is_not_imported_without_an_endpoint():
+    code = (
+        "import os, sys, service.app; from service.telemetry import tracing\n"
+        "tracing.start({}); sys.exit('opentelemetry' in sys.modules)"
+    )
+
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT).returncode == 0
+
+
+def test_missing_sdk_is_said_loudly_and_stops_no_start(monkeypatch, caplog):
+    monkeypatch.setitem(sys.modules, "opentelemetry.sdk.resources", None)
+
+    assert open_tracing({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://c"}) is None
+    assert "Install requirements-tracing.txt" in caplog.text
+
+
+def test_attributes_are_those_that_are_known():
+    assert describe(record(phases=Phases(1.0, 2.0, 3.0, 4.0))) == {
+        "http.request.method": "GET",
+        "http.route": "/r",
+        "http.response.status_code": 500,
+        "error.type": "internal",
+        "carryover.request_id": "id",
+        "carryover.queue_seconds": 1.0,
+        "carryover.fetch_seconds": 2.0,
+        "carryover.network_seconds": 3.0,
+        "carryover.commit_seconds": 4.0,
+    }
