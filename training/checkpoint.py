@@ -18,22 +18,31 @@ from training.atomic import write_atomically
 from training.errors import CheckpointError
 
 
-def save_checkpoint(path: Path, network: keras.Model, losses: Sequence[float]) -> None:
+def save_checkpoint(
+    path: Path,
+    network: keras.Model,
+    losses: Sequence[float],
+    validation: Sequence[float],
+) -> None:
     """Write everything the next epoch depends on.
 
     Args:
         path: The checkpoint file.
         network: Compiled, its optimizer built.
         losses: One per finished epoch.
+        validation: The same, of the validation part.
     """
+    history = np.array([losses, validation])
     arrays: dict[str, Any] = {
         f"variable_{k}": np.asarray(variable)
         for k, variable in enumerate(checkpointed(network))
     }
-    write_atomically(path, lambda file: np.savez(file, losses=losses, **arrays))
+    write_atomically(path, lambda file: np.savez(file, losses=history, **arrays))
 
 
-def load_checkpoint(path: Path, network: keras.Model) -> list[float]:
+def load_checkpoint(
+    path: Path, network: keras.Model
+) -> tuple[list[float], list[float]]:
     """Put a checkpoint's values into a network and its optimizer.
 
     Args:
@@ -41,23 +50,24 @@ def load_checkpoint(path: Path, network: keras.Model) -> list[float]:
         network: Compiled, its optimizer built.
 
     Returns:
-        The losses of the epochs behind it, empty if there is no checkpoint.
+        The losses of the finished epochs and those of the validation part; both empty
+        if there is no checkpoint.
 
     Raises:
         CheckpointError: The file is damaged or belongs to another network.
     """
     if not path.exists():
-        return []
+        return [], []
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
-            losses = [float(loss) for loss in archive["losses"]]
+            losses, validation = archive["losses"].tolist()
             values = [archive[f"variable_{k}"] for k in range(len(archive.files) - 1)]
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
         raise CheckpointError(
             f"{path} cannot be read ({error}). Delete it; training then starts over."
         ) from error
     restore(path, network, values)
-    return losses
+    return losses, validation
 
 
 def restore(path: Path, network: keras.Model, values: Sequence[Any]) -> None:

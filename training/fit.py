@@ -29,13 +29,38 @@ from training.errors import Diverged
 MAX_GRADIENT_NORM = 1.0
 
 
+class Batch(NamedTuple):
+    """One finished batch, for whoever watches.
+
+    Args:
+        share: Of the training that is done, 0 to 1.
+        events: That it had.
+        loss: Its loss.
+    """
+
+    share: float
+    events: int
+    loss: float
+
+
 class Epoch(NamedTuple):
-    """One finished epoch, for whoever watches."""
+    """One finished epoch, for whoever watches.
+
+    Args:
+        number: Counted from 1.
+        total: Epochs of the training.
+        loss: Mean loss of an event.
+        seconds: That it took.
+        validation: The same loss on the validation part; NaN without one.
+        events: That it had.
+    """
 
     number: int
     total: int
     loss: float
     seconds: float
+    validation: float = math.nan
+    events: int = 0
 
 
 class Plan(NamedTuple):
@@ -45,11 +70,25 @@ class Plan(NamedTuple):
         draw_epoch: Returns an epoch's examples.
         training: Epochs, batch size and learning rate.
         seed: From which every choice follows.
+        validation: Never trained on; its loss is measured after every epoch.
     """
 
     draw_epoch: Callable[[np.random.Generator], Examples | Sequences]
     training: TrainingConfig
     seed: int
+    validation: Sequences | None = None
+
+
+class History(NamedTuple):
+    """Mean loss of an event, by epoch.
+
+    Args:
+        losses: Of training.
+        validation: Of the validation part; NaN without one.
+    """
+
+    losses: list[float]
+    validation: list[float]
 
 
 def make_deterministic(seed: int) -> None:
@@ -66,7 +105,8 @@ def fit_network(
     checkpoint: Path,
     on_resume: Callable[[int], None] = lambda epochs: None,
     on_epoch: Callable[[Epoch], None] = lambda epoch: None,
-) -> list[float]:
+    on_batch: Callable[[Batch], None] = lambda batch: None,
+) -> History:
     """Train a network, going on from its checkpoint if there is one.
 
     Args:
@@ -75,10 +115,11 @@ def fit_network(
         plan: What to train with.
         checkpoint: Written after every epoch; the caller removes it.
         on_resume: Told how many epochs a checkpoint spares.
-        on_epoch: Told of every epoch once its checkpoint is written.
+        on_epoch: Called after every epoch once its checkpoint is written.
+        on_batch: Called after every batch.
 
     Returns:
-        The mean loss of every epoch.
+        The mean losses of every epoch.
 
     Raises:
         CheckpointError: The checkpoint is damaged.
@@ -86,23 +127,42 @@ def fit_network(
     """
     network.compile(keras.optimizers.Adam(clipnorm=MAX_GRADIENT_NORM), loss=loss)
     network.optimizer.build(network.trainable_variables)
-    losses = load_checkpoint(checkpoint, network)
+    losses, validation = history = History(*load_checkpoint(checkpoint, network))
     if losses:
         on_resume(len(losses))
     for epoch in range(len(losses), plan.training.epochs):
         started = time.monotonic()
-        losses.append(train_epoch(network, plan, epoch))
-        save_checkpoint(checkpoint, network, losses)
+        loss, events = train_epoch(network, plan, epoch, on_batch)
+        losses.append(loss)
+        validation.append(validate(network, plan))
+        save_checkpoint(checkpoint, network, *history)
         seconds = time.monotonic() - started
-        on_epoch(Epoch(epoch + 1, plan.training.epochs, losses[-1], seconds))
-    return losses
+        total = plan.training.epochs
+        on_epoch(Epoch(epoch + 1, total, loss, seconds, validation[-1], events))
+    return history
 
 
-def train_epoch(network: keras.Model, plan: Plan, epoch: int) -> float:
+def validate(network: keras.Model, plan: Plan) -> float:
+    """Return the mean loss of an event of the validation part; NaN without one."""
+    if plan.validation is None or not plan.validation.weights.any():
+        return math.nan
+    rng = np.random.default_rng(plan.seed)  # the order does not matter
+    batches = cut_batches(plan.validation, plan.training.batch_size, rng)
+    return float(
+        np.mean([run_batch(network, network.test_on_batch, one) for one in batches])
+    )
+
+
+def train_epoch(
+    network: keras.Model,
+    plan: Plan,
+    epoch: int,
+    on_batch: Callable[[Batch], None] = lambda batch: None,
+) -> tuple[float, int]:
     """Pass once over an epoch's examples.
 
     Returns:
-        The mean loss of an event.
+        The mean loss of an event, and how many events there were.
 
     Raises:
         Diverged: The loss is no longer a number; no checkpoint holds such weights.
@@ -117,8 +177,10 @@ def train_epoch(network: keras.Model, plan: Plan, epoch: int) -> float:
     for k, batch in enumerate(batches):
         done = (epoch + k / count) / plan.training.epochs
         network.optimizer.learning_rate = decay(plan.training.learning_rate, done)
-        losses.append(train_batch(network, batch))
+        losses.append(run_batch(network, network.train_on_batch, batch))
         sizes.append(batch.weights.size)
+        share = (epoch + (k + 1) / count) / plan.training.epochs
+        on_batch(Batch(share, int(np.count_nonzero(batch.weights)), losses[-1]))
     # Keras divides a batch's loss by the number of its weights, with its padding.
     loss = float(np.dot(losses, sizes) / examples.weights.sum(dtype=np.float64))
     if isinstance(examples, Sequences):
@@ -128,17 +190,22 @@ def train_epoch(network: keras.Model, plan: Plan, epoch: int) -> float:
             f"the loss is {loss} in epoch {epoch + 1}. Lower training.learning_rate "
             f"(now {plan.training.learning_rate})."
         )
-    return loss
+    return loss, int(np.count_nonzero(examples.weights))
 
 
-def train_batch(network: keras.Model, batch: Examples) -> float:
-    """Update the weights by a batch, and return its loss: of all heads together."""
+def run_batch(network: keras.Model, run: Callable[..., Any], batch: Examples) -> float:
+    """Train or test a network on a batch, and return its loss: of all heads together.
+
+    Args:
+        network: With one output or several.
+        run: Its `train_on_batch` or `test_on_batch`.
+        batch: The examples.
+    """
     sequences, targets, weights = batch
     if not isinstance(network.output, dict):
-        loss = network.train_on_batch(sequences, targets, sample_weight=weights)
-        return float(loss)
+        return float(run(sequences, targets, sample_weight=weights))
     names = list(network.output)
-    total, *_ = network.train_on_batch(
+    total, *_ = run(
         sequences,
         {name: targets[..., k] for k, name in enumerate(names)},
         sample_weight={name: weights[..., k] for k, name in enumerate(names)},

@@ -27,6 +27,7 @@ from training.fit import Plan, build_loss, fit_network, make_deterministic
 from training.html_report.report import Measured, write_report
 from training.manifest import REPORT, describe_version, write_evaluation, write_manifest
 from training.programs import compile_network
+from training.progress import watch
 from training.publish import publish_version
 from training.report import (
     format_evaluation,
@@ -34,7 +35,6 @@ from training.report import (
     print_spread,
     print_verdict,
     say,
-    watch,
 )
 from training.run import (
     checkpoint_path,
@@ -156,14 +156,20 @@ def train_network(
         dataset.outputs,
         **dataclasses.asdict(config.network),
     )
-    curves[name] = fit_network(
-        network,
-        build_loss(dataset.inputs, dataset.outputs),
-        Plan(dataset.draw_epoch, config.training, config.seed),
-        checkpoint=checkpoint_path(run, name),
-        on_resume=lambda epochs: say(f"  {name:<10}  resuming after epoch {epochs}"),
-        on_epoch=watch(name),
-    )
+    plan = Plan(dataset.draw_epoch, config.training, config.seed, dataset.validation)
+    with watch(name) as watcher:
+        history = fit_network(
+            network,
+            build_loss(dataset.inputs, dataset.outputs),
+            plan,
+            checkpoint=checkpoint_path(run, name),
+            on_resume=watcher.resume,
+            on_epoch=watcher.finish_epoch,
+            on_batch=watcher.advance,
+        )
+    curves[name] = history.losses
+    if dataset.validation is not None:
+        curves[f"{name}, validation"] = history.validation
     return network
 
 
@@ -180,7 +186,9 @@ def train_baseline(
     epochs = math.ceil(config.training.epochs * baseline.share)
     shorter = replace(config, training=replace(config.training, epochs=epochs))
     presented = replace(
-        dataset, draw_epoch=lambda rng: baseline.present(dataset.draw_epoch(rng).pad())
+        dataset,
+        validation=None,
+        draw_epoch=lambda rng: baseline.present(dataset.draw_epoch(rng).pad()),
     )
     adapted = baseline.adapt(shorter, examples)
     return baseline.predict(train_network(adapted, presented, run, curves, name))

@@ -1,16 +1,15 @@
-"""What a user reads: progress while training, and a table when it is done.
+"""What a user reads when a network is trained: the verdict, a table, where all is.
 
 Does not know how a figure was measured.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from training.evaluate.metric import Metric
-from training.fit import Epoch
 from training.seeds import Spread
 from training.verdict import Verdict
 
@@ -18,20 +17,6 @@ from training.verdict import Verdict
 def say(line: str) -> None:
     """Print a line at once, so that progress shows through a pipe as well."""
     print(line, flush=True)
-
-
-def watch(network: str) -> Callable[[Epoch], None]:
-    """Make a watcher that prints a line per epoch of one network."""
-
-    def print_epoch(epoch: Epoch) -> None:
-        left = (epoch.total - epoch.number) * epoch.seconds
-        width = len(str(epoch.total))
-        say(
-            f"  {network:<10}  epoch {epoch.number:>{width}}/{epoch.total}"
-            f"  loss {epoch.loss:.4f}  {epoch.seconds:.1f} s, {left:.0f} s left"
-        )
-
-    return print_epoch
 
 
 def format_table(metrics: Sequence[Metric], network: str = "network") -> str:

@@ -162,7 +162,7 @@ def test_checkpoint_of_another_network_is_refused(tmp_path):
     for network in networks:
         network.compile("adam", "sparse_categorical_crossentropy")
         network.optimizer.build(network.trainable_variables)
-    save_checkpoint(tmp_path / "run.npz", networks[0], [0.5])
+    save_checkpoint(tmp_path / "run.npz", networks[0], [0.5], [0.4])
 
     with pytest.raises(CheckpointError, match="this network has"):
         load_checkpoint(tmp_path / "run.npz", networks[1])
@@ -297,7 +297,7 @@ def test_printed_loss_is_the_mean_of_all_events(tmp_path, draw):
     examples = draw_epoch(np.random.default_rng((1, 0)))
     shares = predict_with(network)(examples.sequences)
 
-    (loss,) = fit_network(
+    (loss,), _ = fit_network(
         network, build_loss(INPUTS, OUTPUTS), plan, checkpoint=tmp_path / "run.npz"
     )
 
@@ -345,3 +345,32 @@ def test_sequences_of_like_length_share_a_batch():
     # Padded to the longest it would be 5,001 x 2,000 places for 27,000 events.
     assert sum(sizes) < 1.5 * len(flat)
     assert max(sizes) <= 32 * 500
+
+
+def test_validation_is_measured_after_every_epoch_and_changes_no_weight(tmp_path):
+    def fit(name, validation):
+        make_deterministic(1)
+        network = build_network(INPUTS, OUTPUTS, units=(3,), dropout=0.3)
+        plan = Plan(draw_sequences, TRAINING, 1, validation)
+        loss = build_loss(INPUTS, OUTPUTS)
+        return network, fit_network(network, loss, plan, checkpoint=tmp_path / name)
+
+    validation = draw_sequences(np.random.default_rng(9))
+    plain, without = fit("plain.npz", None)
+    network, history = fit("validated.npz", validation)
+    again = fit_network(
+        network,
+        build_loss(INPUTS, OUTPUTS),
+        Plan(draw_sequences, TRAINING, 1, validation),
+        checkpoint=tmp_path / "validated.npz",
+    )
+
+    assert is_equal(plain.get_weights(), network.get_weights())
+    assert without.losses == history.losses
+    assert np.isnan(without.validation).all()
+    examples = validation.pad()
+    shares = predict_with(network)(examples.sequences)
+    came = np.take_along_axis(shares, examples.targets[..., None], -1)[..., 0]
+    expected = -np.log(came[examples.weights > 0]).mean()
+    assert history.validation[-1] == pytest.approx(expected, rel=1e-5)
+    assert again == history  # read from the checkpoint

@@ -123,6 +123,7 @@ class Dataset:
         facts: What the manifest says of the data: fingerprint, rows, ...
         baselines: Networks trained on the same examples for comparison: `memoryless`
             (the same network, shown each event alone), `simple rnn` (the same size).
+        validation: Of which the loss is measured after every epoch; None without it.
     """
 
     inputs: Mapping[str, Any]
@@ -132,6 +133,7 @@ class Dataset:
     real: Array
     facts: Mapping[str, Any]
     baselines: tuple[str, ...] = field(default=())
+    validation: Sequences | None = None
 
 
 def fingerprint_arrays(*arrays: Array) -> str:

@@ -125,6 +125,9 @@ def load_events(options: EventOptions, seed: int) -> Dataset:
         outputs=join_schemas(heads),
         draw_epoch=lambda rng: draw_epoch(heads, encoded, options.window, rng),
         held_out=join_held_out(heads),
+        validation=join_parts([h.held_out.validation for h in heads]).cut(
+            options.window
+        ),
         real=pick_real(heads[0].held_out.train),
         facts={
             "source": "events",
