@@ -9,7 +9,7 @@ from typing import Any
 from service.common.runs import begin_run, open_run
 from service.server.crash_report import report_crash
 from service.server.reloading import TriedReload
-from service.settings import read_settings
+from service.settings import find_exposure, read_settings
 from service.telemetry.metrics_folder import prepare_folder
 
 _settings = read_settings(os.environ)
@@ -39,8 +39,10 @@ errorlog = "-"
 
 
 def when_ready(server: Any) -> None:
-    """Have a reload tried before the old workers end."""
+    """Have a reload tried before the old workers end; warn of an open service."""
     server.reload = TriedReload(server.reload, _crashes)
+    if warning := find_exposure(_settings):
+        server.log.warning("%s", warning)
 
 
 def child_exit(server: Any, worker: Any) -> None:

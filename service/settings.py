@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from ipaddress import ip_address
 from typing import Any, Literal, NamedTuple, cast, get_args
 
 from service.common.redaction import redact, show_unknown, show_value
@@ -489,6 +490,23 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
         )
     check_rows(settings)
     return settings
+
+
+def find_exposure(settings: Settings) -> str | None:
+    """Say so where other machines may call the service without a key."""
+    host = settings.host.strip("[]")
+    try:
+        is_local = ip_address(host).is_loopback
+    except ValueError:
+        is_local = host == "localhost"
+    if is_local or settings.api_keys_file:
+        return None
+    return (
+        f"CARRYOVER_HOST={settings.host} can be reached by other machines and "
+        "CARRYOVER_API_KEYS_FILE is not set: whoever reaches it reads, changes and "
+        "deletes every session and unloads models. Make a key with `python -m service "
+        "key TENANT` and set the file, or listen on 127.0.0.1 (SECURITY.md)."
+    )
 
 
 def check_rows(settings: Settings) -> None:

@@ -1,3 +1,7 @@
+import os
+import subprocess
+import sys
+
 import pytest
 
 from service.sessions.version_policy import POLICIES
@@ -7,6 +11,7 @@ from service.settings import (
     SettingError,
     Settings,
     describe_settings,
+    find_exposure,
     read_settings,
 )
 from tests.servers import ROOT
@@ -77,6 +82,51 @@ def test_unknown_setting_names_the_known_ones():
 def test_memory_of_one_process_refuses_two_workers():
     with pytest.raises(SettingError, match="Set CARRYOVER_WORKERS=1"):
         read_settings({"CARRYOVER_MEMORY": "memory://"})
+
+
+@pytest.mark.parametrize(
+    ("host", "is_open"),
+    [
+        ("127.0.0.1", False),
+        ("127.8.8.8", False),
+        ("localhost", False),
+        ("[::1]", False),
+        ("0.0.0.0", True),
+        ("[::]", True),
+        ("10.1.2.3", True),
+        ("service.example", True),
+    ],
+)
+def test_address_of_other_machines_needs_keys_or_warns(host, is_open):
+    environ = {"CARRYOVER_HOST": host}
+
+    warning = find_exposure(read_settings(environ))
+
+    assert (warning is not None) == is_open
+    if is_open:
+        assert host in warning
+    environ["CARRYOVER_API_KEYS_FILE"] = "keys"
+    assert find_exposure(read_settings(environ)) is None
+
+
+def test_open_service_warns_at_its_start(tmp_path):
+    code = (
+        "import logging; from types import SimpleNamespace\n"
+        "from service import gunicorn_config\n"
+        "log = logging.getLogger()\n"
+        "gunicorn_config.when_ready(SimpleNamespace(reload=None, log=log))"
+    )
+    environ = {"CARRYOVER_HOST": "0.0.0.0", "CARRYOVER_STATE": str(tmp_path)}
+
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=ROOT,
+        env={**os.environ, **environ},
+        capture_output=True,
+        text=True,
+    )
+
+    assert "can be reached by other machines" in done.stderr
 
 
 def test_reference_has_the_table():
