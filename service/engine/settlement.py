@@ -138,7 +138,7 @@ class Settlement:
         outcomes = columns.list_outcomes()
         all_won = [next(saved) for _ in columns.jobs]
         count_columns(columns, [won is True for won in all_won])
-        if all(won is True for won in all_won):
+        if all_won.count(True) == len(all_won):
             self.settle_all(columns.jobs, outcomes)
             return
         for job, won, outcome in zip(columns.jobs, all_won, outcomes, strict=True):

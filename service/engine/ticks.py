@@ -200,7 +200,7 @@ class Ticks:
                 break
         num_events = self._queue.charge(job for job in jobs if job.is_begun)
         if alike:
-            flows = Counter(job.flow for part in alike for job in part.jobs)
+            flows = Counter([job.flow for part in alike for job in part.jobs])
             num_events += self._queue.charge_events(flows)
         self._entry.measure(time.monotonic() - began, num_events)
         if self._network_queues:
