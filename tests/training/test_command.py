@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from models.export import FORMS
 from training.__main__ import main
 from training.publish import list_versions
 
@@ -47,8 +48,9 @@ def run(folder, *options, **which):
 
 
 def run_here(monkeypatch, folder, *options, **which):
-    """Train in this process; the exit status."""
+    """Train in this process, with programs of two forms; the exit status."""
     monkeypatch.chdir(ROOT)
+    monkeypatch.setattr("training.programs.FORMS", (FORMS[0], FORMS[-1]))
     return main(command(folder, *options, **which)[PROGRAM:])
 
 

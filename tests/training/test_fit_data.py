@@ -12,6 +12,7 @@ import time
 import numpy as np
 import pytest
 
+from models.export import FORMS
 from service.api.services import Services
 from service.app import create_app
 from service.engine.engine import Engine
@@ -46,10 +47,10 @@ def trained(tmp_path_factory):
     """Train, then publish what counting does as well: the folder, what was printed."""
     folder = tmp_path_factory.mktemp("fit")
     write_log(folder / "log.csv")
-    refused, forced = (
-        run(folder, *option, "--set", "training.epochs=3", "--set", "network.units=[8]")
-        for option in ((), ("--force",))
-    )
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("training.programs.FORMS", (FORMS[0], FORMS[-1]))
+        few = ("--set", "training.epochs=3", "--set", "network.units=[8]")
+        refused, forced = (run(folder, *few, *option) for option in ((), ("--force",)))
     assert (refused[0], forced[0]) == (3, 0)
     return folder, forced[1], refused
 

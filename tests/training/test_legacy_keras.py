@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import zipfile
+from functools import partial
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ import h5py  # noqa: E402
 import keras  # noqa: E402
 from keras import layers  # noqa: E402
 
+from models.export import FORMS, export_programs  # noqa: E402
 from tests.training.keras_files import (  # noqa: E402
     FEATURES,
     export,
@@ -27,7 +29,7 @@ from tests.training.old_files import (  # noqa: E402
     without_input_layer,
     write_old,
 )
-from training import legacy_keras  # noqa: E402
+from training import export_keras, legacy_keras  # noqa: E402
 from training.errors import ModelError  # noqa: E402
 from training.load_keras import load_model  # noqa: E402
 
@@ -104,7 +106,9 @@ def test_hard_sigmoid_of_a_new_file_stays_the_new_one(tmp_path):
     assert_same(load(tmp_path / "model.h5")(X), model(X))
 
 
-def test_exported_old_file_keeps_its_hard_sigmoid(tmp_path):
+def test_exported_old_file_keeps_its_hard_sigmoid(tmp_path, monkeypatch):
+    few = partial(export_programs, forms=FORMS[:1])
+    monkeypatch.setattr(export_keras, "export_programs", few)
     model = sequential(layers.LSTM(4, recurrent_activation="hard_sigmoid"))
     path = save_old(tmp_path, model)
 
