@@ -28,6 +28,8 @@ DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 # Where in its own code, or ours, a TensorFlow function fails.
 PLACE = re.compile(r'Graph execution error:|Detected at node|File "|\[\[\{\{node')
 COLOURS = re.compile(r"\x1b\[\d*m")
+# The function of TensorFlow that something went wrong in.
+CALLS = re.compile(r"\{\{function_node [^}]*\}\} *| *\[Op:\w+\] name: *$")
 FULL_DISK = re.compile(r"no space left|disk (?:is )?full|enospc|errno = 28\b", re.I)
 
 
@@ -115,7 +117,7 @@ def is_disk_full(error: BaseException | None) -> bool:
 def quote(error: BaseException) -> str:
     """Return the message of a library as one line, without what Keras puts around."""
     plain = COLOURS.sub("", str(error)).partition("Arguments received by")[0]
-    lines = [line.strip() for line in plain.splitlines()]
+    lines = [CALLS.sub("", line.strip()) for line in plain.splitlines()]
     return " ".join(" ".join(line for line in lines if not PLACE.match(line)).split())
 
 

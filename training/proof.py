@@ -11,6 +11,8 @@ from typing import Any, NamedTuple
 import keras
 import numpy as np
 
+from models.keras_graph import find_graph, find_operations
+from models.refusals import describe
 from models.rounding import tolerance
 from models.schemas import output_names
 from models.wrapping import Wrapped
@@ -130,6 +132,13 @@ def guess_cause(model: keras.Model) -> str:
             "call, while a session keeps the memory of all. Make all recurrent layers "
             "stateful, or none."
         )
+    for operation in find_operations(find_graph(model)):
+        if not type(operation).__module__.startswith("keras."):
+            return (
+                f"{describe(operation)} is not a layer of Keras, and probably mixes "
+                "timesteps or has a memory of its own. Put a layer of Keras in its "
+                "place, or serve the model on its last N events with --window N."
+            )
     return (
         "An operation of the model probably mixes timesteps, such as a mean over them, "
         "or loses digits, such as the variance of large and nearly equal numbers. Use "

@@ -63,3 +63,12 @@ def test_failure_is_one_sentence_with_a_way_out(error, words):
 def test_refusal_is_handed_on_as_it_is():
     with pytest.raises(KeyError), during("Work", "Try again.", (KeyError,)):
         raise KeyError("refused")
+
+
+def test_where_tensorflow_failed_is_left_out_of_a_sentence():
+    error = ValueError(
+        "{{function_node __wrapped__AddV2_device_/job:a}} Incompatible shapes: "
+        "[3] vs. [5] [Op:AddV2] name: "
+    )
+
+    assert quote(error) == "Incompatible shapes: [3] vs. [5]"

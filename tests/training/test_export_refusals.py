@@ -174,7 +174,11 @@ REFUSED = {
     "labels": (make_next_event, ["--labels", "3"], "3 labels"),
     "logits": (lambda: sequential(layers.LSTM(3)), ["--labels", "3"], "softmax"),
     "task": (make_next_event, ["--task", "next-event"], "--events"),
-    "mixing": (lambda: sequential(Average(), layers.GRU(3)), [], "mixes timesteps"),
+    "mixing": (
+        lambda: sequential(Average(), layers.GRU(3)),
+        [],
+        "layer 'average' (Average) is not",
+    ),
     "static": (make_static, [], "'age'"),
     "reserved": (make_reserved, [], "'step'"),
     "text": (make_text, [], "text"),
