@@ -122,7 +122,7 @@ def read_vector(
         size: Numbers of the list.
         indices: Where it is not 0, the numbers are whole ones below it.
     """
-    read = partial(read_index, size=indices) if indices else read_number
+    read = partial(read_whole, size=indices) if indices else read_number
     if size == 1 and not isinstance(value, list):
         return read(value, where, position)
     if not isinstance(value, list) or len(value) != size:
