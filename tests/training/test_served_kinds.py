@@ -145,6 +145,13 @@ def test_numbers_outside_a_type_are_the_nearest_it_has(served):
     assert answers[0] == answers[1]
 
 
+def test_a_word_may_be_written_with_a_point(served):
+    events = ([1, 2], [1.0, 2.0])
+    whole, pointed = (ask(served[1], "sentences", {"sequence": [e]}) for e in events)
+
+    assert whole == pointed
+
+
 @pytest.mark.parametrize("word", [-1, WORDS, 0.5])
 def test_a_word_that_the_embedding_lacks_is_refused(served, word):
     _, client = served

@@ -135,6 +135,12 @@ def read_vector(
     return tuple(chain.from_iterable(parts))
 
 
+def read_whole(value: Any, where: str, position: int, size: int) -> tuple[float, ...]:
+    """Read a whole number from 0 to size - 1, also one written as 3.0."""
+    is_whole = isinstance(value, float) and value.is_integer()
+    return read_index(int(value) if is_whole else value, where, position, size)
+
+
 def read_index(value: Any, where: str, position: int, size: int) -> tuple[float, ...]:
     """Read a whole number from 0 to size - 1."""
     expected = f"this model takes whole numbers, 0 to {size - 1}, there."
