@@ -38,15 +38,35 @@ def check_mark(path: Path) -> None:
         ValueError: There is a mark, and no file or an empty one.
     """
     # Before the file: another process may create it and its marks between two looks.
-    marks = [mark for mark in list_marks(path) if mark.exists()]
+    marks = _list_present(path)
     data = path / DATA
     if marks and not (data.exists() and data.stat().st_size):
-        state = "empty" if data.exists() else "missing"
-        raise ValueError(
-            f"The memory store lmdb://{path} is {state}; expected the sessions that "
-            f"were stored in {data}. Restore it from a backup. To begin without them, "
-            f"delete {' and '.join(str(mark) for mark in marks)}."
-        )
+        raise _refuse(path, "empty" if data.exists() else "missing", marks)
+
+
+def check_new(path: Path) -> None:
+    """Refuse a file that this process has just begun where a store was made.
+
+    It was deleted after `check_mark` looked. Call it before anybody else can see that
+    the file is a store, and so mark it.
+
+    Raises:
+        ValueError: There is a mark.
+    """
+    if marks := _list_present(path):
+        raise _refuse(path, "missing", marks)
+
+
+def _list_present(path: Path) -> list[Path]:
+    return [mark for mark in list_marks(path) if mark.exists()]
+
+
+def _refuse(path: Path, state: str, marks: list[Path]) -> ValueError:
+    return ValueError(
+        f"The memory store lmdb://{path} is {state}; expected the sessions that "
+        f"were stored in {path / DATA}. Restore it from a backup. To begin without "
+        f"them, delete {' and '.join(str(mark) for mark in marks)}."
+    )
 
 
 def write_marks(path: Path) -> None:
@@ -68,12 +88,17 @@ class LmdbIdentity:
 
     Attributes:
         is_intact: Whether it was still at its path when `check` last looked.
+
+    Raises:
+        ValueError: It was deleted since it was opened.
     """
 
     def __init__(self, path: Path) -> None:
         self.is_intact = True
         self._file = path / DATA
         self._opened = self._identify()
+        if self._opened is None:
+            raise _refuse(path, "missing", _list_present(path))
 
     def check(self) -> None:
         """Look whether the path still leads to the file that was opened."""

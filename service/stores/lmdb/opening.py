@@ -14,7 +14,7 @@ import lmdb
 
 from service.stores.lmdb.errors import ADVICE
 from service.stores.lmdb.file import LmdbFile, writes_in_place
-from service.stores.lmdb.identity import DATA, check_mark, write_marks
+from service.stores.lmdb.identity import DATA, check_mark, check_new, write_marks
 
 log = logging.getLogger(__name__)
 
@@ -143,6 +143,8 @@ def _check_format(env: lmdb.Environment, path: Path) -> None:
     with env.begin(write=True) as txn:
         is_empty = txn.stat(env.open_db(b"entries", txn))["entries"] == 0
         found = txn.get(FORMAT_KEY) or (FORMAT if is_empty else b"1")
+        if is_empty and not txn.get(FORMAT_KEY):
+            check_new(path)
         if found != FORMAT:
             raise ValueError(
                 f"The memory store lmdb://{path} has format {found.decode()}; expected "

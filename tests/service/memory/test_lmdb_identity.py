@@ -142,6 +142,7 @@ def test_store_that_was_moved_away_and_back_is_used_again(
 @pytest.mark.server
 def test_service_with_a_deleted_store_says_so_in_every_worker(tmp_path: Path) -> None:
     with Bare(tmp_path / "models", tmp_path, workers=2) as server:
+        wait_for(lambda: all(maps_data(pid) for pid in server.worker_pids()))
         shutil.rmtree(tmp_path / "memory")
 
         wait_for(lambda: in_a_row(server, 20, "store_unavailable"))
@@ -152,6 +153,11 @@ def test_service_with_a_deleted_store_says_so_in_every_worker(tmp_path: Path) ->
         assert not (tmp_path / "memory").exists()
 
 
+def maps_data(pid: int) -> bool:
+    """Return whether a worker has opened the store."""
+    return "data.mdb" in Path(f"/proc/{pid}/maps").read_text()
+
+
 def in_a_row(server: Bare, times: int, code: str) -> bool:
     """Return whether all of some answers, of both workers by chance, have a code."""
     for _ in range(times):
@@ -159,6 +165,19 @@ def in_a_row(server: Bare, times: int, code: str) -> bool:
         if (answer.status_code, answer.json().get("code")) != (503, code):
             return False
     return True
+
+
+@pytest.mark.parametrize("lost", ["begun", "gone"])
+def test_store_that_is_deleted_while_it_is_opened_is_not_begun_again(
+    path: Path, monkeypatch: pytest.MonkeyPatch, lost: str
+) -> None:
+    module = {"begun": "opening.check_mark", "gone": "opening.write_marks"}[lost]
+    monkeypatch.setattr(f"service.stores.lmdb.{module}", shutil.rmtree)
+
+    for _ in range(2):
+        with pytest.raises(ValueError, match=r"is missing.*Restore it from a backup"):
+            LmdbStore(path)
+        monkeypatch.undo()
 
 
 def test_store_that_another_process_makes_between_two_looks_is_opened(
