@@ -26,6 +26,8 @@ ENDPOINTS = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT"
 # a stretch, in about two milliseconds.
 BATCH_SPANS = 64
 QUEUED_SPANS = 2048  # as the standard has it
+# How the names of variables end that are numbers.
+NUMBERS = ("_ARG", "_DELAY", "_LIMIT", "_SIZE", "_TIMEOUT")
 # Of a stop, with what was not sent.
 STOP_SECONDS = 1.0
 log = logging.getLogger(__name__)
@@ -48,6 +50,15 @@ def open_tracing(environ: Mapping[str, str]) -> Tracing | None:
             " and ".join(ENDPOINTS),
         )
         return None
+    except ValueError as error:  # a number that is none, or out of its range
+        given = [name for name in environ if name.startswith("OTEL_")]
+        log.error(
+            "requests are not traced: %s. Set the numbers of %s as OpenTelemetry takes "
+            "them, or unset them.",
+            error,
+            ", ".join(sorted(name for name in given if name.endswith(NUMBERS))),
+        )
+        return None
 
 
 class Tracing:
@@ -65,8 +76,8 @@ class Tracing:
         from opentelemetry.sdk.trace import TracerProvider
         from opentelemetry.sdk.trace.export import BatchSpanProcessor
 
-        limit = int(environ.get("OTEL_BSP_MAX_QUEUE_SIZE", QUEUED_SPANS))
-        size = int(environ.get("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", BATCH_SPANS))
+        limit = int(environ.get("OTEL_BSP_MAX_QUEUE_SIZE") or QUEUED_SPANS)
+        size = int(environ.get("OTEL_BSP_MAX_EXPORT_BATCH_SIZE") or BATCH_SPANS)
         self._exporter = CountedExporter(OTLPSpanExporter())
         self._processor = BatchSpanProcessor(
             cast("SpanExporter", self._exporter), max_export_batch_size=min(size, limit)

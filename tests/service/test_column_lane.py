@@ -29,7 +29,7 @@ from tests.keys import NO_KEYS
 RED, GREEN, POISON = 0, 1, 2
 NEVER = 10**9
 # Some ids that JSON escapes, or that look like what stands between two ids.
-IDS = ['a","b', "back\\slash", '"', "100%", "é", "{}", *map(str, range(18))]
+IDS = ['a","b', 'evil",', '","', "back\\slash", '"', "100%", "é", "{}", *map(str, range(16))]
 SETTINGS = read_settings({"CARRYOVER_MAX_ROWS": "100"})
 
 
@@ -131,6 +131,26 @@ def test_both_ways_store_and_answer_the_same_bytes(clock, monkeypatch, seed):
             one_by_one.damage(session, position)
             as_columns.damage(session, position)
     assert sum(num_rows) > 50
+
+
+def test_each_name_is_written_in_the_answer_of_its_row(clock, monkeypatch):
+    one_by_one, as_columns = World(clock, NEVER), World(clock, 2)
+    odd = IDS[:9]
+    names = [*IDS, *(name + end for name in odd for end in ('"', '",', ",", "\\"))]
+    rows = [{"sequence": ["red"], "session": name} for name in names]
+    asked = [json.dumps({"instances": rows}).encode(), 1, None]
+    written = []
+    write = row_texts.write_strings
+    monkeypatch.setattr(
+        row_texts, "write_strings", lambda names: written.append(names) or write(names)
+    )
+
+    for _ in range(2):  # they begin, and are alike from then on
+        answer = as_columns.predict(monkeypatch, *asked)
+
+        assert [one["session"] for one in json.loads(answer)["predictions"]] == names
+        assert answer == one_by_one.predict(monkeypatch, *asked)
+    assert written == [names]
 
 
 def count_rows(monkeypatch) -> list[int]:

@@ -278,3 +278,40 @@ def test_attributes_are_those_that_are_known():
         "carryover.network_seconds": 3.0,
         "carryover.commit_seconds": 4.0,
     }
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("OTEL_BSP_MAX_QUEUE_SIZE", "abc"),
+        ("OTEL_BSP_MAX_QUEUE_SIZE", "0"),
+        ("OTEL_BSP_MAX_QUEUE_SIZE", "-1"),
+        ("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "0"),
+        ("OTEL_BSP_SCHEDULE_DELAY", "0"),
+        ("OTEL_ATTRIBUTE_COUNT_LIMIT", "x"),
+        ("OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT", "-3"),
+    ],
+)
+def test_number_that_is_none_turns_tracing_off(monkeypatch, caplog, name, value):
+    environ = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:1", name: value}
+    for one, given in environ.items():
+        monkeypatch.setenv(one, given)
+
+    tracing = open_tracing(environ)
+
+    assert tracing is None
+    assert f"Set the numbers of {name} as" in caplog.text
+
+
+@pytest.mark.parametrize(
+    "name", ["OTEL_BSP_MAX_QUEUE_SIZE", "OTEL_BSP_MAX_EXPORT_BATCH_SIZE"]
+)
+def test_empty_number_is_the_default(monkeypatch, name):
+    environ = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:1", name: ""}
+    for one, given in environ.items():
+        monkeypatch.setenv(one, given)
+
+    tracing = open_tracing(environ)
+
+    assert tracing is not None
+    tracing.stop()
