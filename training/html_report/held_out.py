@@ -86,7 +86,7 @@ def ask(
         sequences,
         predict,
         others,
-        lambda encoded: say_event(write_event(dataset.inputs, encoded)),
+        lambda encoded: say_event(write_event(dataset.inputs, encoded.tolist())),
         dataset.outputs["labels"],
         getattr(dataset.held_out, "unknown", None),
     )
