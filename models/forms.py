@@ -17,6 +17,7 @@ from keras import ops
 
 from models.clock import PREVIOUS_SIZE, TimeSincePrevious, mark_events
 from models.gates import Tensor
+from models.intervals import AdaptiveIntervals
 from models.layer_kinds import WINDOW
 from models.recurrent import advance_recurrent
 from models.refusals import (
@@ -213,6 +214,25 @@ def advance_clock(layer: TimeSincePrevious, stream: Stream, times: Tensor) -> Te
     return layer(times, previous=previous)
 
 
+def advance_intervals(
+    layer: AdaptiveIntervals, stream: Stream, value: Tensor, forecast: Tensor
+) -> Tensor:
+    """Correct quantiles by what the calls before remember of them."""
+    index = stream.count("interval_offsets_")
+    names = [f"interval_{part}_{index}" for part in ("offsets", "pending", "count")]
+    before = [
+        stream.remember(name, (size,))
+        for name, size in zip(names, layer.state_sizes, strict=True)
+    ]
+    corrected, *after = layer.build_loop(unroll=stream.is_unrolled)(
+        layer.pack(value, forecast),
+        initial_state=[ops.cast(state, layer.compute_dtype) for state in before],
+        mask=stream.mask,
+    )
+    stream.keep(names, after)
+    return layer.unpack(ops.copy(corrected))  # without the mask of this call
+
+
 # The kinds of layers with a form of their own; every other stands for itself.
 FORMS: dict[type, Callable[..., Any]] = {
     keras.layers.RNN: advance_recurrent,
@@ -223,6 +243,7 @@ FORMS: dict[type, Callable[..., Any]] = {
     FilledStatics: advance_filling,
     RepeatedStatic: advance_repeated,
     StaticValue: advance_static,
+    AdaptiveIntervals: advance_intervals,
     TimeSincePrevious: advance_clock,
     Windowed: advance_window,
 }

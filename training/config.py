@@ -86,6 +86,14 @@ class CardConfig:
 
 
 @dataclass(frozen=True)
+class CalibrationConfig:
+    """What is corrected of a trained network, inside its graph."""
+
+    # How far the quantiles of a forecast move at an event, in widths; 0: not at all.
+    intervals: Annotated[float, between(0, 1)] = 0.05
+
+
+@dataclass(frozen=True)
 class Config:
     """Everything a run depends on besides its data.
 
@@ -96,6 +104,7 @@ class Config:
         network: What is trained.
         training: How the weights are found.
         decision: When a probability becomes a decision.
+        calibration: What is corrected of a trained network.
         card: What the report says of the model.
     """
 
@@ -105,6 +114,7 @@ class Config:
     network: NetworkConfig
     training: TrainingConfig
     decision: DecisionConfig
+    calibration: CalibrationConfig
     card: CardConfig
 
     def resolved(self) -> dict[str, Any]:
@@ -116,9 +126,10 @@ SECTIONS = {
     "network": NetworkConfig,
     "training": TrainingConfig,
     "decision": DecisionConfig,
+    "calibration": CalibrationConfig,
     "card": CardConfig,
 }
-OPTIONAL = {"decision", "card"}
+OPTIONAL = {"decision", "calibration", "card"}
 
 
 def load_config(path: Path, overrides: Sequence[str] = ()) -> Config:
@@ -163,6 +174,7 @@ def check_config(
         network=read_named(table, "network", origin),
         training=read_named(table, "training", origin),
         decision=read_named(table, "decision", origin),
+        calibration=read_named(table, "calibration", origin),
         card=read_named(table, "card", origin),
     )
 

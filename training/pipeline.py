@@ -19,6 +19,7 @@ import numpy as np
 from models.export import export_network
 from models.networks import build_network
 from training.baselines import BASELINES, predict_with
+from training.calibrate import correct
 from training.config import Config
 from training.data.dataset import Dataset
 from training.errors import NotBetter
@@ -103,19 +104,21 @@ def train_and_publish(
             for name in dataset.baselines
         }
         evaluate = SOURCES[config.data.source].evaluate
+        network, beside = correct(network, dataset, config, others)
         predict = predict_with(network)
-        metrics = evaluate(dataset.held_out, predict, others)
+        metrics = evaluate(dataset.held_out, predict, beside)
         verdict = judge(metrics, config.network.cell)
         print_verdict(verdict, metrics)
         by_seed = {config.seed: metrics}
         for seed in list_seeds(config.seed, seeds)[1:]:
             name = f"seed {seed}"
             other = train_network(replace(config, seed=seed), dataset, run, {}, name)
-            by_seed[seed] = evaluate(dataset.held_out, predict_with(other), others)
+            other, past = correct(other, dataset, config, others)
+            by_seed[seed] = evaluate(dataset.held_out, predict_with(other), past)
         spread = gather_spread(by_seed) if seeds > 1 else []
         print_spread(list(by_seed), spread)
         measured = Measured(
-            config, dataset, predict, others, metrics, verdict, curves, spread
+            config, dataset, predict, beside, metrics, verdict, curves, spread
         )
         accept(measured)
         fitted = Fitted(network, measured)

@@ -15,33 +15,44 @@ from training.data.series import HeldOutSeries
 from training.evaluate.metric import Metric
 from training.evaluate.past import distances, forecast_past
 
+# Quantiles before they corrected themselves: shown, and no baseline to beat.
+AS_TRAINED = "as trained"
+
 
 def measure_quantiles(
-    held_out: HeldOutSeries, forecast: Array, *, decide: bool = False
+    held_out: HeldOutSeries,
+    forecast: Array,
+    trained: Array | None = None,
+    *,
+    decide: bool = False,
 ) -> list[Metric]:
     """Measure pinball loss and coverage, one row ahead and at the horizon.
 
     Args:
         held_out: The series.
         forecast: Shape (rows, horizon, quantiles), made at each row.
+        trained: The same before the quantiles corrected themselves.
         decide: Whether the verdict is by the loss at the horizon.
 
     Returns:
         For both distances the mean pinball loss over the quantiles, relative to the
-        mean absolute value, and for each quantile the share of values at or below it,
-        which is best where it is the quantile itself.
+        mean absolute value, for each quantile the share of values at or below it, which
+        is best where it is the quantile itself, and the share between the lowest and
+        the highest.
     """
-    measured = [
-        measure_ahead(held_out, ahead, forecast[:, ahead - 1])
-        for ahead in distances(held_out)
-    ]
+    measured = []
+    for ahead in distances(held_out):
+        before = None if trained is None else trained[:, ahead - 1]
+        measured.append(measure_ahead(held_out, ahead, forecast[:, ahead - 1], before))
     if decide:
         loss = measured[-1][0]
         measured[-1][0] = replace(loss, verdict=loss.name)
     return [metric for metrics in measured for metric in metrics]
 
 
-def measure_ahead(held_out: HeldOutSeries, ahead: int, made: Array) -> list[Metric]:
+def measure_ahead(
+    held_out: HeldOutSeries, ahead: int, made: Array, trained: Array | None = None
+) -> list[Metric]:
     """Measure the quantiles of one distance, of shape (rows, quantiles)."""
     target = held_out.values[held_out.start :]
     scale, levels = np.abs(target).mean(), held_out.quantiles
@@ -50,6 +61,8 @@ def measure_ahead(held_out: HeldOutSeries, ahead: int, made: Array) -> list[Metr
         name: select(held_out, ahead, spread(held_out, ahead, one))
         for name, one in forecast_past(held_out, ahead).items()
     }
+    if trained is not None:
+        past = {AS_TRAINED: select(held_out, ahead, trained), **past}
     far = f"{ahead} row{'s' * (ahead > 1)} ahead"
     loss = Metric(
         f"pinball loss {far}",
@@ -67,7 +80,16 @@ def measure_ahead(held_out: HeldOutSeries, ahead: int, made: Array) -> list[Metr
         )
         for k, level in enumerate(levels)
     ]
-    return [loss, *below]
+    if len(levels) == 1:
+        return [loss, *below]
+    between = Metric(
+        f"values between quantiles {levels[0]:g} and {levels[-1]:g}, {far}",
+        cover_between(target, quantiles),
+        "share",
+        {name: cover_between(target, past[name]) for name in past},
+        better="nominal",
+    )
+    return [loss, *below, between]
 
 
 def select(held_out: HeldOutSeries, ahead: int, made: Array) -> Array:
@@ -97,6 +119,11 @@ def pinball_loss(target: Array, made: Array, levels: tuple[float, ...]) -> float
 def coverage(target: Array, made: Array) -> float:
     """Return the share of values at or below their forecast."""
     return float((target <= made).mean())
+
+
+def cover_between(target: Array, made: Array) -> float:
+    """Return the share of values from the lowest to the highest of their quantiles."""
+    return float(((made[:, 0] <= target) & (target <= made[:, -1])).mean())
 
 
 def spread(held_out: HeldOutSeries, ahead: int, made: Array) -> Array:

@@ -19,7 +19,7 @@ from training.data.series import HeldOutSeries
 from training.evaluate.guesses import BLOCK, find_margin
 from training.evaluate.metric import Metric, Predict
 from training.evaluate.past import distances, forecast_past
-from training.evaluate.quantiles import measure_quantiles
+from training.evaluate.quantiles import AS_TRAINED, measure_quantiles
 
 
 def evaluate_series(
@@ -31,10 +31,10 @@ def evaluate_series(
 
     Of several series it is the mean over them, each as heavy as the others.
     """
-    del baselines  # none is trained: the past is the one to beat
+    trained = baselines.get(AS_TRAINED)  # else the past is the one to beat
     if isinstance(held_out, HeldOutSeries):
-        return evaluate_one(held_out, predict)
-    each = [evaluate_one(one, predict) for one in held_out]
+        return evaluate_one(held_out, predict, trained)
+    each = [evaluate_one(one, predict, trained) for one in held_out]
     return [average(metrics) for metrics in zip(*each, strict=True)]
 
 
@@ -50,11 +50,18 @@ def average(metrics: Sequence[Metric]) -> Metric:
     return replace(first, value=value, baselines=baselines, margin=margin)
 
 
-def evaluate_one(held_out: HeldOutSeries, predict: Predict) -> list[Metric]:
+def evaluate_one(
+    held_out: HeldOutSeries, predict: Predict, trained: Predict | None = None
+) -> list[Metric]:
     """Measure the forecasts of one series.
 
     Forecasts of quantiles are also scored as such, and as one value by their median,
     where they have it.
+
+    Args:
+        held_out: The series.
+        predict: The network.
+        trained: The same before its quantiles corrected themselves.
     """
     forecast = predict(held_out.sequence[None])[0]  # (rows, horizon[, quantiles])
     levels = held_out.quantiles
@@ -62,6 +69,9 @@ def evaluate_one(held_out: HeldOutSeries, predict: Predict) -> list[Metric]:
         return measure_errors(held_out, forecast)
     median = forecast[..., levels.index(0.5)] if 0.5 in levels else None
     errors = [] if median is None else measure_errors(held_out, median)
+    if errors and trained is not None:
+        before = trained(held_out.sequence[None])[0]
+        return [*errors, *measure_quantiles(held_out, forecast, before)]
     return [*errors, *measure_quantiles(held_out, forecast, decide=not errors)]
 
 
