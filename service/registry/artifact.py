@@ -14,6 +14,8 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
+from service.common.regular_file import read_regular
+
 MANIFEST = Path("assets.extra", "carryover", "manifest.json")
 # The manifest format this service reads; export writes it as "format".
 FORMAT = 1
@@ -158,7 +160,7 @@ def read_artifact(path: Path) -> Artifact:
         ArtifactError: The manifest cannot be read, or a file is not the one exported.
     """
     try:
-        manifest = msgspec.json.decode((path / MANIFEST).read_bytes(), type=Manifest)
+        manifest = msgspec.json.decode(read_regular(path / MANIFEST), type=Manifest)
     except (OSError, msgspec.MsgspecError) as error:
         raise ArtifactError(
             f"{path / MANIFEST} cannot be read: {error}. Export the model again."
@@ -203,11 +205,12 @@ def read_file(artifact: Artifact, name: str) -> bytes:
             f"{version} does not list {name!r} among its files. Remove the file, or "
             "export the model again."
         )
-    if not file.resolve().is_relative_to(version.resolve()):
-        raise ArtifactError(f"{version} lists {name!r}, which is not inside it.")
     try:
-        content = file.read_bytes()
-    except (OSError, ValueError) as error:  # a ValueError: a zero in the name
+        if not file.resolve().is_relative_to(version.resolve()):
+            raise ArtifactError(f"{version} lists {name!r}, which is not inside it.")
+        content = read_regular(file)
+    # A ValueError: a zero in the name. A RuntimeError: a link to itself.
+    except (OSError, ValueError, RuntimeError) as error:
         raise ArtifactError(f"{file} cannot be read: {error}.") from error
     actual = hashlib.sha256(content).hexdigest()
     if actual != expected:

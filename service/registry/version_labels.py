@@ -14,11 +14,16 @@ from typing import Annotated
 
 import msgspec
 
+from service.common.regular_file import read_regular
 from service.errors import UnknownLabel
 
 log = logging.getLogger(__name__)
 
 FILE = "labels.json"
+# Some ten thousand labels.
+MAX_BYTES = 2**20
+# Of those that an error names.
+MAX_NAMED = 20
 DECODER = msgspec.json.Decoder(dict[str, Annotated[int, msgspec.Meta(ge=1)]])
 
 
@@ -43,7 +48,10 @@ def choose_version(labels: Mapping[str, int], model: str, label: str) -> int:
         UnknownLabel: None of the model's labels is this one.
     """
     if label not in labels:
-        known = ", ".join(sorted(labels)) or "none"
+        first = [label[:80] for label in sorted(labels)[:MAX_NAMED]]
+        known = ", ".join(first) or "none"
+        if len(labels) > MAX_NAMED:
+            known += f" and {len(labels) - MAX_NAMED} more"
         raise UnknownLabel(
             f"model {model[:80]!r} has no version label {label[:80]!r}; its labels "
             f"are: {known}. They are set in {FILE} next to its versions.",
@@ -81,7 +89,7 @@ def decode_labels(file: Path) -> dict[str, int]:
         UnknownLabel: It cannot be read.
     """
     try:
-        return DECODER.decode(file.read_bytes())
+        return DECODER.decode(read_regular(file, MAX_BYTES))
     except FileNotFoundError:
         return {}
     except (OSError, msgspec.MsgspecError, RecursionError) as error:

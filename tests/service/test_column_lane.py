@@ -29,7 +29,17 @@ from tests.keys import NO_KEYS
 RED, GREEN, POISON = 0, 1, 2
 NEVER = 10**9
 # Some ids that JSON escapes, or that look like what stands between two ids.
-IDS = ['a","b', 'evil",', '","', "back\\slash", '"', "100%", "é", "{}", *map(str, range(16))]
+IDS = [
+    'a","b',
+    'evil",',
+    '","',
+    "back\\slash",
+    '"',
+    "100%",
+    "é",
+    "{}",
+    *map(str, range(16)),
+]
 SETTINGS = read_settings({"CARRYOVER_MAX_ROWS": "100"})
 
 

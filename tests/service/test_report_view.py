@@ -10,6 +10,7 @@ import msgspec
 import pytest
 
 from service.api.services import Services
+from service.api.v1.report_routes import write_policy
 from service.app import create_app
 from service.registry.catalog import Catalog, Model
 from service.settings import read_settings
@@ -70,6 +71,24 @@ def test_the_page_may_use_its_own_style_sheet_and_nothing_else(client):
     ]
     assert headers["X-Content-Type-Options"] == "nosniff"
     assert headers["Referrer-Policy"] == "no-referrer"
+
+
+def test_a_page_of_beginnings_costs_a_pass_over_it():
+    page = b"<style>" * 300_000  # a pattern took hours
+
+    policy = write_policy(page)
+
+    assert policy == write_policy(b"no style sheet")
+
+
+def test_a_link_to_itself_is_no_report(client, folder):
+    file = folder / "counting" / "1" / FILE
+    file.unlink()
+    file.symlink_to(file.name)
+
+    response = client.get("/v1/models/counting/report")
+
+    assert_problem(response, 404, "report_not_found")
 
 
 def test_the_page_is_sent_again_only_when_it_changed(client):
