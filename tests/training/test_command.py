@@ -238,7 +238,9 @@ def test_series_of_a_users_own_is_trained_and_published(tmp_path, monkeypatch, c
 
     manifest = read_manifest(tmp_path, name="load")
     layer = {"short_term_0": [4], "long_term_0": [4]}
-    assert manifest["memory"] == {"previous_time_0": [3], **layer}
+    waiting = {"interval_pending_0": [3 * 3 * 3], "interval_count_0": [1]}
+    intervals = {"interval_offsets_0": [3 * 3], **waiting}
+    assert manifest["memory"] == {"previous_time_0": [3], **layer, **intervals}
     assert manifest["output"]["quantiles"] == [0.1, 0.5, 0.9]
     assert "does better" in capsys.readouterr().out
     assert manifest["metrics"][1]["baselines"]["day"] == 0
