@@ -134,6 +134,8 @@ def read_labels(folder: Path) -> dict[str, int]:
     """
     file = folder / LABELS
     try:
+        if file.exists() and not file.is_file():  # opening a named pipe may never end
+            raise ValueError("it is no regular file")
         labels = json.loads(file.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return {}

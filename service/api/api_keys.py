@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Literal, NamedTuple, get_args
 
 from service.common.redaction import redact
+from service.common.regular_file import read_regular
 
 log = logging.getLogger(__name__)
 
@@ -89,7 +90,7 @@ class KeysFile:
 
     def _look(self, now: float) -> None:
         try:
-            content = self._path.read_bytes()
+            content = read_regular(self._path)
             age = now - self._path.stat().st_mtime
         except OSError as error:
             self._note_failure(error.strerror)
@@ -192,7 +193,7 @@ def check_keys_file(name: str) -> list[str]:
         ValueError: The file cannot be read.
     """
     try:
-        return parse_keys(Path(name).read_bytes())[1]
+        return parse_keys(read_regular(Path(name)))[1]
     except OSError as error:
         raise ValueError(
             f"The API keys file {redact(name)} cannot be read: {error.strerror}. Make "

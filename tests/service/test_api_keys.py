@@ -283,3 +283,18 @@ def test_both_ways_in_refuse_a_key_of_another_scope_alike(services):
 
 def test_scope_does_not_matter_without_keys():
     assert Tenants(None).identify({}, "admin") == ""
+
+
+def test_a_named_pipe_is_refused_at_once_and_the_old_keys_stay(tmp_path):
+    path, now = tmp_path / "keys", [1e6]
+    add_key(path, "acme")
+    file = KeysFile(path, clock=lambda: now[0])
+    before = dict(file.keys())
+    path.unlink()
+    os.mkfifo(path)
+    now[0] += 1e3
+
+    assert before
+    assert file.keys() == before
+    with pytest.raises(ValueError, match="it is no regular file"):
+        check_keys_file(str(path))

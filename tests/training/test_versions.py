@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import threading
 
 import pytest
@@ -77,6 +78,14 @@ def test_mistakes_are_one_sentence_and_change_nothing(
     assert error.count("\n") == 1
     assert part in error
     assert (file.read_text() if labels else not file.exists()) == (labels or True)
+
+
+def test_labels_in_a_named_pipe_are_refused_at_once(artifacts, capsys):
+    os.mkfifo(artifacts / "tickets" / "labels.json")
+
+    assert run(artifacts, "tickets", "1", "--label", "stable") == 2
+
+    assert "it is no regular file" in capsys.readouterr().err
 
 
 def test_a_reader_sees_whole_labels_and_no_promotion_is_lost(artifacts):
