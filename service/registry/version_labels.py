@@ -93,8 +93,10 @@ def decode_labels(file: Path) -> dict[str, int]:
     except FileNotFoundError:
         return {}
     except (OSError, msgspec.MsgspecError, RecursionError) as error:
+        # An OSError names the file's path, which is nobody's business.
+        reason = error.strerror if isinstance(error, OSError) else error
         raise UnknownLabel(
-            f"the labels of {file.parent.name!r} cannot be read: {error}. Expected "
+            f"the labels of {file.parent.name!r} cannot be read: {reason}. Expected "
             f'{FILE} to contain versions by label, such as {{"stable": 1}}.'
         ) from error
 
