@@ -18,6 +18,7 @@ from models import (  # noqa: E402
     windows,
 )
 from models.clock import TimeSincePrevious  # noqa: E402
+from models.intervals import AdaptiveIntervals  # noqa: E402
 from models.refusals import CannotStream  # noqa: E402
 from models.running import RunningCell  # noqa: E402
 from models.stream import Stream  # noqa: E402
@@ -131,6 +132,11 @@ def test_a_form_broken_on_purpose_is_caught(name, monkeypatch):
 
 
 # A network with each form, by the name of the function that is it, and its window.
+def correct_quantiles(x):
+    forecast = layers.Reshape((-1, 2, 1))(layers.Dense(2)(x))
+    return AdaptiveIntervals(2, [0.9], 0.05, 0.0, 1.0)(x[..., :1], forecast)
+
+
 EXAMPLES = {
     "advance_recurrent": (lambda: sequential(layers.GRU(3)), None),
     "advance_convolution": (
@@ -143,6 +149,7 @@ EXAMPLES = {
         lambda: sequential(layers.Dense(2), TimeSincePrevious()),
         None,
     ),
+    "advance_intervals": (lambda: functional(correct_quantiles), None),
     "advance_filling": (lambda: with_static(join_after), None),
     "advance_static": (lambda: with_static(join_after), None),
     "advance_repeated": (lambda: with_static(repeat, 4), None),
