@@ -19,6 +19,6 @@ def find_layer(error: BaseException) -> str:
 
 
 def is_layer(value: Any) -> bool:
-    """Tell a layer or operation of Keras, models excepted, without importing Keras."""
+    """Say whether it is a layer or operation, no model, without importing Keras."""
     bases = {kind.__name__ for kind in type(value).__mro__}
     return "Operation" in bases and not bases & {"Model", "Functional", "InputLayer"}

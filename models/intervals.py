@@ -1,4 +1,4 @@
-"""Quantiles that correct themselves: a layer that remembers how often they held.
+"""Quantiles that correct themselves: a layer that remembers how often they were right.
 
 The value that a forecast was made of arrives as an input of a later event, so that the
 network can see, in every session, whether its quantiles keep their promise, and move

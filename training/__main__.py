@@ -36,12 +36,12 @@ OPERATIONS = {
     "retrain": ("Retraining", "Change the configuration named in it."),
 }
 RESUMES = {
-    "fit": "The same command goes on from the last finished epoch.",
+    "fit": "The same command continues from the last finished epoch.",
     "inspect": "Nothing was written.",
     "export": "Nothing was published.",
     "compare": "Nothing was written.",
     "promote": "The label stands for a version, the old or the new one.",
-    "retrain": "The same command goes on from the last finished epoch.",
+    "retrain": "The same command continues from the last finished epoch.",
 }
 
 

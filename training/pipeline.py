@@ -78,7 +78,7 @@ def train_and_publish(
     Args:
         config: From `training.config.load_config`.
         artifacts: Folder of models; the version appears in `<artifacts>/<name>/`.
-        runs: Folder of runs; an interrupted one goes on from its last epoch.
+        runs: Folder of runs; an interrupted one continues from its last epoch.
         accept: Raises `NotBetter` where a network is not to be published.
         quantize: Adds programs with weights in `int8` or `float16`, measured beside
             the exact ones.

@@ -201,7 +201,7 @@ def test_interrupted_training_says_how_to_go_on(tmp_path):
     status, printed = stop_after(tmp_path, ["network", "epoch", "1/6"], signal.SIGINT)
 
     assert status == 130
-    assert "The same command goes on from the last finished epoch" in printed
+    assert "The same command continues from the last finished epoch" in printed
     assert len(list(tmp_path.glob("runs/roommate/*/network.checkpoint.npz"))) == 1
 
 

@@ -70,9 +70,7 @@ def test_case_labelled_in_one_row_has_that_label_throughout(load):
 
 def test_label_of_a_case_that_is_cut_is_not_known_there(load):
     rows = cases(20)
-    rows.append(
-        (0, "d", 175, "even")
-    )  # case 0 goes on until after the test part begins
+    rows.append((0, "d", 175, "even"))  # case 0 lasts until after the test part begins
     data = load(rows, time="time", split="time")
 
     train = data.held_out.train

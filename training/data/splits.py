@@ -28,7 +28,7 @@ class Part(NamedTuple):
         starts: First row of each piece.
         stops: One past its last row.
         scored: First row that counts; those before it are what is known already.
-        ends: Whether the case ends with the piece; otherwise it goes on elsewhere.
+        ends: Whether the case ends with the piece; otherwise it continues elsewhere.
     """
 
     starts: Array
