@@ -108,6 +108,8 @@ def test_store_that_cannot_be_opened_is_tried_again(models, tmp_path):
         os.kill(workers[0], signal.SIGKILL)
         wait_for(lambda: "worker cannot start, tried again" in server.read_log())
 
+        # The worker that lives looks once a second whether its store is still there.
+        wait_for(lambda: "was deleted or replaced" in server.read_log())
         assert server.predict("label", {"sequence": ["open"]}).ok
         assert server.predict("label", row).status_code == 503
         assert server.process.poll() is None
