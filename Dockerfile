@@ -1,8 +1,9 @@
-# The service in a container. Three images:
+# The service in a container, and its training. Four images:
 #
 #   docker build -t carryover .                      models are mounted at /models
 #   docker build -t carryover --target baked .       models of artifacts/ are part of it
 #   docker build -t carryover --target tensorflow .  runs models that do not compile, too
+#   docker build -t carryover-training --target training .  trains, and retrains by cron
 
 FROM python:3.11-slim AS packages
 
@@ -79,6 +80,17 @@ FROM plain AS tensorflow
 COPY --from=tensorflow-packages /opt/venv /opt/venv
 # Fewer of TensorFlow's notes. Some stay: it writes them before it reads any setting.
 ENV TF_CPP_MIN_LOG_LEVEL=2
+
+
+# The training's own code, next to TensorFlow; the images that serve have none of it.
+FROM tensorflow AS training
+
+COPY models /app/models
+COPY training /app/training
+# Matplotlib and Keras keep files of their own; the home of this user is not there.
+ENV HOME=/tmp MPLCONFIGDIR=/tmp/matplotlib
+HEALTHCHECK NONE
+CMD ["python", "-m", "training", "--help"]
 
 
 FROM plain AS mounted
