@@ -1,6 +1,7 @@
 """Start the service and say where it is: `python -m service [--help]`.
 
 `python -m service key TENANT [--scope SCOPE] [--expires TIME]` makes an API key.
+`python -m service promote MODEL` and `rollback MODEL` decide about a canary.
 
 Starts gunicorn with `service.gunicorn_config`, waits until it is ready, prints the
 address and a first call to try. A container runs gunicorn itself.
@@ -23,6 +24,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
 
+from service import traffic_command
 from service.api.api_keys import (
     NEVER,
     SCOPES,
@@ -70,9 +72,13 @@ def main() -> int:
     )
     check = commands.add_parser("check-store", help="check the store of sessions")
     check.add_argument("--copy-to", type=Path, metavar="PATH", help=COPY_HELP)
+    traffic_command.add_commands(commands)
     arguments = parser.parse_args()
     try:
         settings = read_settings(os.environ)
+        if arguments.command in traffic_command.COMMANDS:
+            print(traffic_command.run_command(arguments, address(settings)))
+            return 0
         if arguments.command == "check-store":
             return check_memory(settings, arguments.copy_to)
         if arguments.command == "key":

@@ -38,6 +38,7 @@ from service.api.v1 import (
     predict_routes,
     report_routes,
     stream_routes,
+    traffic_routes,
 )
 from service.api.v1 import model_routes as models
 from service.api.v2 import infer_routes, repository_routes
@@ -226,6 +227,7 @@ def create_app(services: Services) -> Flask:
         forecast_routes,
         models,
         report_routes,
+        traffic_routes,
         routes,
         change_routes,
         memory_routes,

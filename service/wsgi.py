@@ -41,6 +41,7 @@ app = create_app(services)
 app.wsgi_app = Shortcut(app.wsgi_app, services, answer_crash)  # type: ignore[method-assign]
 sweeper = Sweeper(services.engine.sessions, services.is_clock_trusted)
 sweeper.start()
+services.engine.shadow.start()
 if settings.watch_seconds and services.repository:
     FolderWatch(services.repository, settings.watch_seconds).start()
 

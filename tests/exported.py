@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import json
+import shutil
 from pathlib import Path
 from typing import NamedTuple
 
@@ -120,3 +122,13 @@ def lock_file(path: Path, how: int):
     with path.open("a") as lock:
         fcntl.flock(lock, how)
         yield
+
+
+def publish_again(source, models, name, version):
+    """Publish a version under another name, as if it were of another network."""
+    folder = models / name / str(version)
+    shutil.copytree(source, folder)
+    manifest = json.loads((folder / MANIFEST).read_text())
+    network = f"{version:02x}" * 32
+    manifest |= {"name": name, "version": version, "network": network}
+    (folder / MANIFEST).write_text(json.dumps(manifest))

@@ -47,6 +47,8 @@ class Services:
 
     def _find_labelled(self, name: str, label: str) -> int:
         self.catalog.versions(name)  # only a served model has a folder to look into
+        if directed := self.catalog.traffic(name).labels().get(label):
+            return directed
         if self.repository is not None and self.repository.follows_labels:
             return self.repository.find_labelled(name, label)
         return find_version(Path(self.settings.models), name, label)

@@ -24,6 +24,7 @@ from service.engine.in_progress import InProgress, has_keys
 from service.engine.job import Flow, Job, Submission
 from service.engine.rows import Refused, Result, Row
 from service.engine.run_queue import RunQueue
+from service.engine.shadow import Shadow
 from service.engine.tick_leader import TickLeader
 from service.engine.ticks import Ticks
 from service.engine.transition import Transitions
@@ -72,11 +73,13 @@ class Engine:
         self.transitions = Transitions(
             seal, lifetimes, clock, retention, catalog, is_clock_trusted
         )
+        self._catalog = catalog
         self._in_progress = InProgress()
         self.queue = RunQueue()
         self.entry = Entry(self.queue, max_queued_rows)
         self.ticks = Ticks(self.queue, self.entry, sessions, self.transitions)
         self._ticker = TickLeader(self.ticks.run)
+        self.shadow = Shadow(sessions, catalog, clock, self.count_under_way)
 
     def advance(
         self,
@@ -124,6 +127,10 @@ class Engine:
             self.entry.leave(flow)
             count_under_way(-len(rows))
 
+    def count_under_way(self) -> int:
+        """Return how many rows wait or are under way."""
+        return self.entry.num_rows
+
     def _advance(
         self, call: Call, rows: Sequence[Row | Refused], flow: Flow, deadline: float
     ) -> list[Result]:
@@ -136,6 +143,8 @@ class Engine:
             self._advance_turn(call, rows, turn, results, flow, deadline)
         ordered = [results[k] for k in range(len(rows))]
         count_results(call.model.manifest.name, ordered)
+        if self._catalog.has_traffic:
+            self.shadow.offer(call, rows, ordered)
         return ordered
 
     def _advance_turn(

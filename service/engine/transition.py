@@ -18,6 +18,7 @@ from service.engine.resume import (
     Named,
     ResumeState,
     check_statics,
+    encode_for,
     resolve_start,
 )
 from service.engine.rows import Advanced, Outcome, Result, Row
@@ -132,7 +133,7 @@ class Transitions:
         if row.session is None or stored is None:
             return self.resume_by_rules(call, row, stored, opened)
         if usual := continue_usual(call, row, stored):
-            return usual
+            return usual if usual.record is not None else self._begin(call, row, usual)
         answered = self._find_answer(call, row, stored)
         return self.resume_by_rules(call, row, stored) if answered is None else answered
 
@@ -162,6 +163,8 @@ class Transitions:
             resume_state = ResumeState(stored, continued, call.model, row.sequence)
         else:
             resume_state = resolve_start(chosen, row, stored, continued, call.model)
+        if continued is None and not resume_state.is_reset:
+            resume_state = self._begin(call, row, resume_state)
         check_statics(resume_state)
         if opened is None:
             return resume_state
@@ -169,6 +172,29 @@ class Transitions:
             use = self._name_use(call, row, is_reset=resume_state.is_reset)
             check_use(chain, opened.record.step, use)
         return resume_state.replace(opened=opened, chain=chain)
+
+    def _begin(self, call: Call, row: Row, usual: ResumeState) -> ResumeState:
+        """Begin a sequence on the version that the traffic of its model says.
+
+        Rows without a session have no id that all workers know, and begin on the stable
+        version. So do those of which the canary cannot take the first events.
+
+        Args:
+            call: What the rows of the request share.
+            row: The row.
+            usual: How it begins without traffic.
+        """
+        model = call.model
+        if row.session is None or call.is_version_named:
+            return usual
+        first = self._catalog.begin_with(model, call.key(row.session))
+        if first is model:
+            return usual
+        try:
+            sequence = encode_for(row, first, model)
+            return check_statics(ResumeState(usual.stored, None, first, sequence))
+        except CarryoverError:
+            return usual
 
     def _read_sent(
         self, call: Call, row: Row, opened: OpenedToken | None
@@ -240,12 +266,18 @@ class Transitions:
             return None
         if row.is_strict and row.start:
             return None
+        served = self._catalog.family(model)
+        policy = self._retention.policies.of(model.manifest.name)
+        if self._catalog.traffic(model.manifest.name).canary and any(
+            other.fingerprint == record.network for other in served
+        ):
+            policy = "pin"  # a canary on trial moves no live session
         try:
             return choose_version(
                 record,
                 model,
-                self._catalog.family(model),
-                self._retention.policies.of(model.manifest.name),
+                served,
+                policy,
                 is_version_named=call.is_version_named,
             )
         except WrongNetwork:

@@ -78,7 +78,7 @@ class Adoption:
         good, failures = self._repository.open_newest(
             name,
             sorted(wanted - failed.keys(), reverse=True),
-            labels.versions.values(),
+            {*labels.versions.values(), *chosen.traffic.versions()},
             ready,
         )
         failures |= {v: failed[v] for v in wanted & failed.keys()}

@@ -21,8 +21,10 @@ from service.registry.artifact import Manifest, read_artifact
 from service.registry.backends.base import SIGNATURES, Runtime, open_runtime
 from service.registry.encoding.events import Encoder, build_encoder
 from service.registry.manifest_check import check_results, check_schemas
+from service.registry.traffic import NO_TRAFFIC, Traffic, is_in_share
 from service.settings import Choice
 from service.telemetry.engine_metrics import Served, note_served
+from service.telemetry.traffic_metrics import note_traffic
 
 # Sessions and tokens carry this much of the SHA-256: no two networks will share it.
 FINGERPRINT_BYTES = 16
@@ -94,6 +96,9 @@ class Catalog:
 
     Args:
         models: The models; of several versions of one name the newest is the default.
+
+    Attributes:
+        has_traffic: Whether any model has traffic: without, a request looks no further.
     """
 
     def __init__(self, models: Iterable[Model]) -> None:
@@ -101,6 +106,8 @@ class Catalog:
         for model in models:
             versions = self._models.setdefault(model.manifest.name, {})
             versions[model.manifest.version] = model
+        self._traffic: dict[str, Traffic] = {}
+        self.has_traffic = False
         # Called before the catalog is looked into: others may have changed what is
         # to be served.
         self.watch: Callable[[str | None], None] = lambda name: None
@@ -115,6 +122,30 @@ class Catalog:
         )
         others = {n: served for n, served in self._models.items() if n != name}
         self._models = {**others, name: versions} if versions else others
+
+    def direct(self, name: str, traffic: Traffic) -> None:
+        """Let new sessions of a model begin as its traffic says."""
+        note_traffic(name, self.traffic(name).shares(), traffic.shares())
+        others = {n: other for n, other in self._traffic.items() if n != name}
+        self._traffic = others if traffic == NO_TRAFFIC else {**others, name: traffic}
+        self.has_traffic = bool(self._traffic)
+
+    def traffic(self, name: str) -> Traffic:
+        """Return the traffic of a model."""
+        return self._traffic.get(name, NO_TRAFFIC)
+
+    def begin_with(self, model: Model, key: bytes) -> Model:
+        """Choose the version on which a new session begins.
+
+        Args:
+            model: The version that the address without a version means.
+            key: The store's key of the session.
+        """
+        name = model.manifest.name
+        traffic = self._traffic.get(name)
+        if traffic is None or not is_in_share(key, traffic.share):
+            return model
+        return self._models.get(name, {}).get(traffic.canary, model)
 
     def loaded(self, name: str) -> dict[int, Model]:
         """Return the versions of a model that this process holds, without a watch."""
@@ -146,7 +177,7 @@ class Catalog:
         return [versions[version] for version in sorted(versions)]
 
     def find(self, name: str, version: int | None = None) -> Model:
-        """Find a model, in its newest version unless one is named.
+        """Find a model, in its stable or newest version unless one is named.
 
         Raises:
             ModelNotFound: No such model is served.
@@ -154,6 +185,8 @@ class Catalog:
         """
         versions = self.versions(name)
         chosen = versions[-1] if version is None else version
+        if self.has_traffic and version is None:
+            chosen = choose_default(self.traffic(name), versions)
         model = self.loaded(name).get(chosen)
         if model is None:
             raise VersionNotFound(
@@ -161,6 +194,22 @@ class Catalog:
                 f"{', '.join(map(str, versions))}."
             )
         return model
+
+
+def choose_default(traffic: Traffic, versions: list[int]) -> int:
+    """Choose the version that the address without a version means.
+
+    Where the stable one cannot be served: the newest that is not on trial.
+
+    Args:
+        traffic: Of the model.
+        versions: That are served, oldest first.
+    """
+    if traffic.stable in versions:
+        return traffic.stable
+    on_trial = traffic.canary, traffic.shadow
+    tried = [version for version in versions if version not in on_trial]
+    return tried[-1] if tried else versions[-1]
 
 
 def list_served(models: Iterable[Model]) -> list[Served]:

@@ -15,6 +15,8 @@ from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
+from msgspec.structs import replace
+
 from service.common.loop import offload
 from service.errors import ModelNotFound, ModelNotLoaded
 from service.registry.adoption import Adoption
@@ -132,9 +134,8 @@ class Repository:
         One that was chosen earlier stays chosen: other processes may serve it.
         """
         name = paths[0].parent.name
-        labelled = earlier.labels.versions.values()
         versions = [int(path.name) for path in paths]
-        good, failures = self.open_newest(name, versions, labelled)
+        good, failures = self.open_newest(name, versions, earlier.kept_versions())
         for version, reason in failures.items():
             log.error("skipped %s version %d: %s", name, version, reason)
         self._catalog.replace(name, good.values())
@@ -142,7 +143,9 @@ class Repository:
         self._failures[name] = kept or ({} if good else failures)  # tried again
         versions = sorted([*good, *kept], reverse=True)
         number = earlier.number + 1
-        return Choice(LOADED, number, versions, failures, earlier.labels)
+        return replace(
+            earlier, state=LOADED, number=number, versions=versions, failures=failures
+        )
 
     def _load_checked(self, path: Path) -> Model:
         """Load a version; whatever goes wrong is the version's fault.
@@ -186,10 +189,14 @@ class Repository:
         """Note which models are to be served otherwise than they are."""
         for name, choice in choices.models.items():
             if self._chosen.get(name) != choice:
-                self._chosen[name] = choice
+                self._remember(name, choice)
                 self._pending[name] = float("-inf")
 
-    def _serve(self, name: str) -> None:
+    def _remember(self, name: str, choice: Choice) -> None:
+        self._chosen[name] = choice
+        self._catalog.direct(name, choice.traffic)
+
+    def _serve(self, name: str, ready: Mapping[int, Model] | None = None) -> None:
         """Serve the chosen versions of a model; what fails is tried again later.
 
         Where none of them can be opened, what is served stays.
@@ -198,8 +205,8 @@ class Repository:
             return
         choice = self._chosen[name]
         versions = [] if choice.state == UNLOADED else self._name_versions(name, choice)
-        labelled = choice.labels.versions.values()
-        served, failures = self.open_newest(name, versions, labelled)
+        kept = choice.kept_versions()
+        served, failures = self.open_newest(name, versions, kept, ready)
         if served or choice.state == UNLOADED:
             self._catalog.replace(name, served.values())
         if failures != self._failures.get(name, {}):  # logged once
@@ -226,7 +233,7 @@ class Repository:
         self,
         name: str,
         versions: list[int],
-        labelled: Collection[int] = (),
+        kept: Collection[int] = (),
         ready: Mapping[int, Model] | None = None,
     ) -> tuple[dict[int, Model], dict[int, str]]:
         """Open as many versions as may be served, and say why others cannot be.
@@ -234,14 +241,14 @@ class Repository:
         Args:
             name: Of the model.
             versions: The newest first.
-            labelled: Those of them that are served beyond the newest.
+            kept: Those of them that are served even if they are not the newest.
             ready: Versions that were opened before.
         """
         loaded = {**self._catalog.loaded(name), **(ready or {})}
         opened: dict[int, Model] = {}
         failures: dict[int, str] = {}
         for version in versions:
-            if len(opened) >= self._max_versions and version not in labelled:
+            if len(opened) >= self._max_versions and version not in kept:
                 continue
             try:
                 opened[version] = loaded.get(version) or self._open(name, version)
@@ -282,11 +289,11 @@ class Repository:
             self._catalog.replace(name, models.values())
 
     def _choose_paths(self, name: str) -> list[Path]:
-        """List the newest versions of a model, and those that have labels."""
+        """List the newest versions of a model, and others that are kept."""
         paths = self.find_versions(name)
-        labelled = self.find_choice(name).labels.versions.values()
+        kept = self.find_choice(name).kept_versions()
         newest, older = paths[: self._max_versions], paths[self._max_versions :]
-        return newest + [path for path in older if int(path.name) in labelled]
+        return newest + [path for path in older if int(path.name) in kept]
 
     def adopt_newer(self) -> None:
         """Serve versions that were published since the last choice, in all workers.
@@ -358,9 +365,41 @@ class Repository:
                     f"({error.strerror}). Make room on the disk of CARRYOVER_STATE."
                 ) from None
             if choice.number >= self._chosen.get(name, choice).number:
-                self._chosen[name] = choice
+                self._remember(name, choice)
                 self._pending.pop(name, None)
         self._failures.pop(name, None)
+
+    def change(
+        self,
+        name: str,
+        change: Callable[[Choice], Choice],
+        ready: Mapping[int, Model],
+    ) -> Choice:
+        """Store a change of what is chosen for all workers, and serve it here.
+
+        Args:
+            name: Of the model.
+            change: Returns what is chosen after what it is shown.
+            ready: Versions that were opened for it.
+
+        Raises:
+            ModelNotLoaded: It cannot be stored; nothing has changed.
+        """
+        with self._lock:
+            if self._shared is None:
+                choice = change(self.find_choice(name))
+            else:
+                try:
+                    choice = offload(self._shared.change, name, change)
+                except OSError as error:
+                    raise ModelNotLoaded(
+                        f"the choice for {name[:80]!r} cannot be stored "
+                        f"({error.strerror}). Make room on the disk of CARRYOVER_STATE."
+                    ) from None
+            self._remember(name, choice)
+            self._pending[name] = float("-inf")
+            self._serve(name, ready)
+        return choice
 
     def find_versions(self, name: str) -> list[Path]:
         """List a model's folders, the newest version first."""

@@ -14,13 +14,15 @@ import fcntl
 import logging
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from hashlib import blake2b
 from pathlib import Path
 
 import msgspec
+from msgspec.structs import replace
 
 from service.common.replaced_file import replace_file
+from service.registry.traffic import NO_TRAFFIC, Traffic
 
 LOADED, UNLOADED = "loaded", "unloaded"
 # The file and its copy.
@@ -50,6 +52,7 @@ class Choice(msgspec.Struct, array_like=True, frozen=True):
         versions: The versions to serve. A record of an earlier release has none.
         failures: Why a newer version could not be chosen, by version.
         labels: Its version labels, where a watch adopts them.
+        traffic: On which version new sessions begin.
     """
 
     state: str
@@ -57,6 +60,11 @@ class Choice(msgspec.Struct, array_like=True, frozen=True):
     versions: list[int] = []
     failures: dict[int, str] = {}
     labels: Labels = Labels()
+    traffic: Traffic = NO_TRAFFIC
+
+    def kept_versions(self) -> set[int]:
+        """Return the versions that are served even if they are not the newest."""
+        return {*self.labels.versions.values(), *self.traffic.versions()}
 
 
 class Choices(msgspec.Struct, frozen=True):
@@ -128,12 +136,28 @@ class SharedChoices:
         Raises:
             OSError: There is no room for it.
         """
+
+        def change(before: Choice) -> Choice:
+            return replace(
+                before,
+                state=state,
+                versions=versions,
+                failures=failures or {},
+                labels=before.labels if labels is None else labels,
+            )
+
+        return self.change(name, change)
+
+    def change(self, name: str, change: Callable[[Choice], Choice]) -> Choice:
+        """Choose otherwise of a model, given what is chosen, and let all know.
+
+        Raises:
+            OSError: There is no room for it.
+        """
         with self.lock():
             choices = self.read()
             before = choices.models.get(name, Choice("", 0))
-            number = before.number + 1
-            labels = before.labels if labels is None else labels
-            choice = Choice(state, number, versions, failures or {}, labels)
+            choice = replace(change(before), number=before.number + 1)
             models = {**choices.models, name: choice}
             self.write(Choices(choices.generations, models))
         return choice

@@ -294,6 +294,12 @@ class Sessions:
         self.change(key, alter)
         return deleted[0]
 
+    def discard(self, key: bytes, found: StoredSession) -> None:
+        """Have a record that no session has any more forgotten by the next sweep."""
+        now = self._clock()
+        ended = Tombstone("deleted", 0, now)
+        self.save_encoded([Put(key, found.version, encode(ended), now)])
+
     def sweep(self, limit: int) -> int:
         """Forget up to `limit` sessions with expired tombstones.
 

@@ -11,6 +11,7 @@ import requests
 import yaml
 
 from service.errors import CarryoverError
+from tests.exported import publish_again
 from tests.servers import ROOT, Server, free_port
 
 MONITORING = ROOT / "deploy" / "monitoring"
@@ -89,9 +90,14 @@ def prometheus(exported, tmp_path_factory):
     """A Prometheus that scrapes a service with some traffic; its address."""
     home = tmp_path_factory.mktemp("monitored")
     shutil.copytree(exported[0] / "label" / "1", home / "models" / "label" / "1")
+    publish_again(exported[0] / "label" / "1", home / "models", "label", 2)
     (home / "models" / "label" / "labels.json").write_text('{"stable": 1}')
     config = yaml.safe_load((MONITORING / "prometheus.yaml").read_text())
     with Server(home / "models", home, runtime="litert", watch_seconds=60) as server:
+        on_trial = {"version": 2, "share": 1}
+        traffic = {"stable": 1, "canary": on_trial | {"share": 0}, "shadow": on_trial}
+        direct = requests.put(f"{server.url}/v1/models/label/traffic", json=traffic)
+        assert direct.status_code == 200, direct.text
         server.predict("label", {"session": "s", "sequence": ["open"]})
         server.predict("label", ["open"], ["no such event"])
         config["global"]["scrape_interval"] = "250ms"

@@ -7,7 +7,7 @@ import pytest
 from prometheus_client.metrics import MetricWrapperBase as Metric
 
 from service.server.reserved import HEALTH
-from service.telemetry import engine_metrics, metrics
+from service.telemetry import engine_metrics, metrics, traffic_metrics
 from tests.servers import ROOT
 
 TEXT = (ROOT / "docs" / "reference" / "operations.md").read_text()
@@ -22,7 +22,7 @@ def table(heading):
 
 
 def test_every_metric_is_listed_with_its_labels_and_meaning():
-    modules = {**vars(metrics), **vars(engine_metrics)}
+    modules = {**vars(metrics), **vars(engine_metrics), **vars(traffic_metrics)}
     made = [each for each in modules.values() if isinstance(each, Metric)]
     names = {
         family.name

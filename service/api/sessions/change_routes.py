@@ -6,13 +6,12 @@ holds. `a:fork` is forked at `.../a:fork:fork`.
 
 from __future__ import annotations
 
-from typing import TypeVar
-
 import msgspec
 from flask import Blueprint, Response
 
-from service.api.conditions import read_condition, read_query
-from service.api.context import read_body, services
+from service.api.conditions import read_condition
+from service.api.context import services
+from service.api.forms import read_form
 from service.api.openapi import describes
 from service.api.sessions.routes import (
     IF_MATCH,
@@ -24,10 +23,7 @@ from service.api.sessions.routes import (
 from service.errors import (
     Conflict,
     CorruptRecord,
-    InvalidJson,
-    InvalidRequest,
     StoreFull,
-    UnknownField,
 )
 from service.sessions import changes
 from service.sessions.lifecycle import check_session_id, live
@@ -58,9 +54,6 @@ class Touch(msgspec.Struct, forbid_unknown_fields=True):
     """The idle lifetime from now on; the session's own where it is left out."""
 
     ttl_seconds: Seconds | None = None
-
-
-Form = TypeVar("Form", bound=msgspec.Struct)
 
 
 @blueprint.post("/<session_id:session>:fork")
@@ -147,27 +140,3 @@ def touch(name: str, session: str) -> Response:
         return changes.touch(record, now, form.ttl_seconds)
 
     return answer_state(key, services().engine.sessions.change(key, alter))
-
-
-def read_form(form: type[Form]) -> Form:
-    """Read the request's body; an empty one is an object without fields.
-
-    Raises:
-        InvalidJson: It is no JSON.
-        UnknownField: It has a field the call does not know.
-        InvalidRequest: A field is missing or has another type.
-    """
-    read_query()
-    try:
-        return msgspec.json.decode(read_body() or b"{}", type=form)
-    except msgspec.ValidationError as error:
-        text = str(error).replace("`", "'").replace("$", "body")
-        fields = ", ".join(form.__struct_encode_fields__)
-        cls = UnknownField if "unknown field" in text else InvalidRequest
-        raise cls(
-            f"the body does not have the right form: {text}. Its fields: {fields}."
-        ) from None
-    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
-        raise InvalidJson(
-            f"the body is not JSON ({str(error)[:120]}); expected an object."
-        ) from None

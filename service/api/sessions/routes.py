@@ -201,7 +201,9 @@ def show(name: str, session: str) -> Response:
 def delete(name: str, session: str) -> Response:
     """Forget a session's memory; its id answers 410 from now on."""
     key, condition = find_stored_key(name, session), read_condition()
-    record = services().engine.sessions.delete(key, condition.check)
+    engine = services().engine
+    record = engine.sessions.delete(key, condition.check)
+    engine.shadow.drop(key.encode())
     step = record.step if record else None  # None: the record was corrupt
     return json_response({"session": session, "deleted": True, "step": step})
 

@@ -1,0 +1,136 @@
+"""A canary and a shadow in a real service of two workers; the page that says how."""
+
+import json
+import shlex
+import subprocess
+import sys
+import time
+
+import pytest
+import requests
+from prometheus_client.parser import text_string_to_metric_families as parse
+
+from service.registry.traffic import is_in_share
+from service.sessions.lifecycle import SessionKey
+from tests.exported import publish_again
+from tests.servers import ROOT, Server
+from tests.test_documentation import ADDRESS, console_calls
+
+pytestmark = [pytest.mark.server, pytest.mark.tensorflow]
+
+NUM_SESSIONS = 40
+SECONDS = 60
+
+
+@pytest.fixture(scope="module")
+def server(exported, tmp_path_factory):
+    home = tmp_path_factory.mktemp("rolled_out")
+    for version in (1, 2):
+        publish_again(exported[0] / "label" / "1", home / "models", "tickets", version)
+    with Server(home / "models", home, runtime="litert", workers=2) as server:
+        yield server
+
+
+def direct(server, **traffic):
+    answer = requests.put(f"{server.url}/v1/models/tickets/traffic", json=traffic)
+    assert answer.status_code == 200, answer.text
+
+
+def begin(server, prefix, number=NUM_SESSIONS):
+    """Begin sessions, each over a connection of its own; the version of each."""
+    found = {}
+    for k in range(number):
+        session = f"{prefix}{k}"
+        answer = server.predict("tickets", {"session": session, "sequence": ["open"]})
+        assert answer.status_code == 200, answer.text
+        state = requests.get(f"{server.url}/v1/models/tickets/sessions/{session}")
+        found[session] = int(state.json()["model_version"])
+    return found
+
+
+def expect(prefix, share):
+    return {
+        f"{prefix}{k}": 1
+        + is_in_share(SessionKey("", "tickets", f"{prefix}{k}").encode(), share)
+        for k in range(NUM_SESSIONS)
+    }
+
+
+def test_page_prints_what_its_commands_print(server, monkeypatch):
+    monkeypatch.setenv("CARRYOVER_PORT", str(server.port))
+    calls = list(console_calls("docs/how-to/roll-out.md"))
+
+    assert len(calls) == 8
+    for command, shown in calls:
+        arguments = shlex.split(command.replace(ADDRESS, server.url))
+        assert arguments[0] in ("python", "curl")
+        if arguments[0] == "python":
+            arguments[0] = sys.executable
+        done = subprocess.run(
+            arguments, capture_output=True, text=True, check=True, cwd=ROOT
+        )
+        assert json.loads(done.stdout) == json.loads(shown), command
+
+
+def test_commands_say_what_the_service_refuses(server):
+    command = [sys.executable, "-m", "service"]
+    where = ["--url", server.url]
+    for arguments, words in (
+        (["promote", "tickets", "9"], "stable is version 9"),
+        (["traffic", "tickets", "--canary", "2"], "expected VERSION=SHARE"),
+        (["traffic", "tickets", "--canary", "2=2"], "canary.share is 2"),
+        (["rollback", "nobody"], "is not served here"),
+    ):
+        done = subprocess.run(
+            [*command, *arguments, *where], capture_output=True, text=True, cwd=ROOT
+        )
+        assert (done.returncode, words in done.stderr) == (2, True), done.stderr
+
+
+def test_every_worker_begins_the_same_sessions_on_the_canary(server):
+    direct(server, stable=1, canary={"version": 2, "share": 0.3})
+    found = begin(server, "a")
+
+    assert found == expect("a", 0.3)
+    assert set(found.values()) == {1, 2}
+    requests.post(f"{server.url}/v1/models/tickets:promote")
+    assert set(begin(server, "c", 4).values()) == {2}
+    requests.post(f"{server.url}/v1/models/tickets:rollback")
+    assert set(begin(server, "d", 4).values()) == {1}
+    later = {
+        session: int(
+            server.predict(
+                "tickets", {"session": session, "sequence": ["open"]}
+            ).json()["predictions"][0]["step"]
+        )
+        for session in found
+    }
+    assert set(later.values()) == {2}
+
+
+def test_shadow_follows_sessions_over_all_workers(server):
+    direct(server, stable=1, shadow={"version": 2, "share": 1})
+    before = read_rows(server)
+    for k in range(10):
+        for _ in range(3):
+            answer = server.predict(
+                "tickets", {"session": f"shadowed{k}", "sequence": ["open"]}
+            )
+            assert answer.status_code == 200
+    deadline = time.monotonic() + SECONDS
+    while sum((rows := read_rows(server)).values()) - sum(before.values()) < 30:
+        assert time.monotonic() < deadline, rows
+        time.sleep(0.05)  # counted a fraction of a second later
+
+    assert rows["failed"] == before["failed"]
+    assert rows["compared"] > before["compared"]
+
+
+def read_rows(server):
+    text = requests.get(f"{server.url}/metrics").text
+    return {"compared": 0, "dropped": 0, "failed": 0} | {
+        sample.labels["outcome"]: sample.value
+        for family in parse(text)
+        for sample in family.samples
+        if sample.name == "carryover_shadow_rows_total"
+    }
