@@ -1,5 +1,7 @@
 """The files of deploy/: valid YAML that fits the service and each other."""
 
+import re
+
 import pytest
 import yaml
 
@@ -12,8 +14,20 @@ FILES = sorted(DEPLOY.rglob("*.yaml"))
 GRACE_SECONDS = 20
 
 
+class Loader(yaml.SafeLoader):
+    """Reads Compose's own tag, which empties what an earlier file says."""
+
+
+Loader.add_constructor("!reset", lambda loader, node: loader.construct_sequence(node))
+
+
 def documents(path):
-    return list(yaml.safe_load_all(path.read_text()))
+    return list(yaml.load_all(path.read_text(), Loader))
+
+
+def compose(name):
+    [document] = documents(DEPLOY / f"compose{name}.yaml")
+    return document["services"]
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
@@ -22,23 +36,55 @@ def test_file_is_yaml_without_empty_documents(path):
 
 
 def test_settings_of_compose_are_the_service_s():
-    redis = documents(DEPLOY / "compose.redis.yaml")[0]["services"]["carryover"]
+    redis = compose(".redis")["carryover"]
 
     assert read_settings(redis["environment"]).memory.startswith("redis://")
 
 
 def test_nobody_is_killed_within_the_grace_of_requests_under_way():
-    compose = documents(DEPLOY / "compose.yaml")[0]["services"]["carryover"]
+    service = compose("")["carryover"]
 
-    assert int(compose["stop_grace_period"].rstrip("s")) > GRACE_SECONDS
+    assert int(service["stop_grace_period"].rstrip("s")) > GRACE_SECONDS
 
 
 def test_compose_and_pods_run_redis_alike():
-    compose = documents(DEPLOY / "compose.redis.yaml")[0]["services"]["redis"]
+    alone = compose(".redis")["redis"]
     pods = DEPLOY / "kubernetes" / "overlays" / "redis" / "redis.yaml"
     [redis] = [o for o in documents(pods) if o["kind"] == "StatefulSet"]
     [container] = redis["spec"]["template"]["spec"]["containers"]
 
-    assert compose["image"] == container["image"]
-    assert compose["command"][1:] == container["args"]
-    assert "noeviction" in compose["command"]
+    assert alone["image"] == container["image"]
+    assert alone["command"][1:] == container["args"]
+    assert compose(".valkey")["redis"]["command"][1:] == container["args"]
+    assert "noeviction" in alone["command"]
+
+
+@pytest.mark.parametrize("name", ["", ".redis", ".valkey", ".proxy", ".monitoring"])
+def test_compose_mounts_files_that_exist(name):
+    for service in compose(name).values():
+        for volume in service.get("volumes", []):
+            if isinstance(volume, str) and volume.startswith("./"):
+                source, target, _ = volume.split(":")
+                # The certificate is the operator's own.
+                assert (DEPLOY / source).exists() or source == "./proxy/tls"
+                assert target.startswith("/")
+
+
+def test_every_compose_file_says_how_it_is_run():
+    for path in DEPLOY.glob("compose*.yaml"):
+        text = path.read_text().replace("\\\n#", "")
+        named = re.search(r"docker compose ((?:-f \S+\s+)+)up", text)
+        files = named.group(1).replace("-f", "").split()
+        assert f"deploy/{path.name}" in files
+        assert all((DEPLOY.parent / file).is_file() for file in files)
+
+
+def test_replicas_are_reached_by_the_proxy_alone():
+    carryover, proxy = compose(".proxy")["carryover"], compose(".proxy")["proxy"]
+    config = (DEPLOY / "proxy" / "nginx.conf").read_text()
+
+    assert carryover["ports"] == []
+    assert carryover["deploy"]["replicas"] == 2
+    assert "server carryover:8080;" in config
+    for port in proxy["ports"]:
+        assert f"listen {port.rpartition(':')[2]} ssl;" in config

@@ -39,13 +39,16 @@ needs_prometheus = pytest.mark.skipif(
     [
         ("check", "rules", "rules.yaml"),
         ("check", "config", "prometheus.yaml"),
+        ("check", "config", "compose.yaml"),
         ("test", "rules", "alerts.yaml"),
     ],
     ids=" ".join,
 )
 def test_promtool_accepts(tmp_path, command):
-    for path in (*MONITORING.iterdir(), ROOT / "tests" / "deploy" / "alerts.yaml"):
+    for path in (*MONITORING.glob("*.*"), ROOT / "tests" / "deploy" / "alerts.yaml"):
         shutil.copy(path, tmp_path)
+    # As compose.monitoring.yaml mounts it, next to the rules.
+    shutil.copy(MONITORING / "compose" / "prometheus.yaml", tmp_path / "compose.yaml")
 
     done = subprocess.run(
         ["promtool", *command], cwd=tmp_path, capture_output=True, text=True
