@@ -12,6 +12,7 @@ import platform
 import time
 from pathlib import Path
 
+from benchmarks import capacity
 from benchmarks.memory.measure import Result, fill, measure
 from benchmarks.memory.places import KINDS, open_place
 from benchmarks.memory.report import publish, tabulate
@@ -37,6 +38,7 @@ def main() -> None:
     print(tabulate(results, describe_machine()))
     if options.publish:
         publish(results, describe_machine())
+        capacity.main()
 
 
 def measure_store(

@@ -11,7 +11,7 @@ import signal
 import sys
 import time
 
-from benchmarks import model
+from benchmarks import capacity, model
 from benchmarks.speed.bench import Bench, new_bench
 from benchmarks.speed.machine import describe_machine
 from benchmarks.speed.plots import draw
@@ -46,6 +46,8 @@ def main() -> int:
     kept = read_kept(data, options.only) if options.publish else []
     write_run(Run(machine, results, bench.missing, kept), page, data)
     draw(results, docs / "images")
+    if options.publish:
+        capacity.main()
     print(f"written to {page}")
     return 0
 
