@@ -4,32 +4,39 @@
 #   docker build -t carryover --target baked .       models of artifacts/ are part of it
 #   docker build -t carryover --target tensorflow .  runs models that do not compile, too
 #   docker build -t carryover-training --target training .  trains, and retrains by cron
+#
+# VERSION and REVISION (--build-arg) are written on the image: `make image` sets them.
 
-FROM python:3.11-slim AS packages
+# By its digest, so that two builds have one base; `make base-digest` shows the newest.
+ARG BASE=python:3.11-slim@sha256:9c900dea9e8fb7e16277c179b555cc72d29a352dbc33cff48ad5a0412fd5bfc7
+
+
+FROM ${BASE} AS packages
 
 # Its own environment: one folder to copy, without pip and what else builds need.
 RUN python -m venv --without-pip /opt/venv
-COPY requirements-serving.txt .
+# What the service imports and what traces need, each file by its hash (`make lock`).
+COPY requirements-tracing.lock .
 # Wheels only: this base has no compiler, and a missing wheel should say so.
 # Of LiteRT, only what runs on a CPU: not the accelerators' compilers, 30 MB.
 RUN pip --python /opt/venv/bin/python install \
       --no-cache-dir --disable-pip-version-check --only-binary=:all: \
-      -r requirements-serving.txt \
+      --require-hashes -r requirements-tracing.lock \
  && cd /opt/venv/lib/python3.11/site-packages/ai_edge_litert \
  && rm -rf tools vendors libLiteRtWebGpuAccelerator.so
 
 
 FROM packages AS tensorflow-packages
 
-COPY requirements.txt .
+COPY requirements.lock .
 # TensorFlow's headers, 430 MB, serve compiling operations against it; nothing does.
 RUN pip --python /opt/venv/bin/python install \
       --no-cache-dir --disable-pip-version-check --only-binary=:all: \
-      -r requirements.txt \
+      --require-hashes -r requirements.lock \
  && rm -rf /opt/venv/lib/python3.11/site-packages/tensorflow/include
 
 
-FROM python:3.11-slim AS application
+FROM ${BASE} AS application
 
 # Compiled here, because the user of the service may not write. Readable for that user
 # even from a checkout under a strict umask.
@@ -40,7 +47,17 @@ RUN mkdir /data
 
 
 # All but the packages, which every image brings as one layer of its own.
-FROM python:3.11-slim AS plain
+FROM ${BASE} AS plain
+
+ARG BASE
+ARG VERSION=unreleased
+ARG REVISION=unknown
+LABEL org.opencontainers.image.title="Carryover" \
+      org.opencontainers.image.description="Serves Keras recurrent networks over HTTP, and remembers" \
+      org.opencontainers.image.licenses="MIT" \
+      org.opencontainers.image.version="${VERSION}" \
+      org.opencontainers.image.revision="${REVISION}" \
+      org.opencontainers.image.base.name="${BASE}"
 
 COPY --from=application /app /app
 COPY --from=application --chown=10001:10001 /data /data
@@ -98,7 +115,7 @@ FROM plain AS mounted
 COPY --from=packages /opt/venv /opt/venv
 
 
-FROM python:3.11-slim AS models
+FROM ${BASE} AS models
 
 COPY artifacts /models
 RUN chmod -R a+rX,go-w /models

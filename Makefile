@@ -9,7 +9,7 @@ BUNDLED := nature taxi visits
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
 .DEFAULT_GOAL := help
-.PHONY: help serve models $(BUNDLED:%=model-%) train test test-fast test-memory test-container fuzz-api fuzz-binary random-graphs check format bench bench-peers bench-memory bench-adding bench-chaos performance profile screenshots playground-frames clean
+.PHONY: help serve models $(BUNDLED:%=model-%) train test test-fast test-memory test-container fuzz-api fuzz-binary random-graphs check format bench bench-peers bench-memory bench-adding bench-chaos performance profile screenshots playground-frames lock sbom audit image base-digest clean
 
 help:  ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -91,8 +91,45 @@ screenshots: .venv/installed-dev models  ## draw the playground, phone and deskt
 playground-frames: .venv/installed-dev models  ## measure the playground's frames and longest tasks, on an idle machine
 	@$(BIN)/python -m tests.playground.frames
 
+# The first is what the image that serves contains, the second what trains.
+LOCKS := requirements-tracing.lock requirements.lock
+TOOLS := .tools/bin
+
+lock: .tools/installed  ## write the locks: every package of the images by its hashes
+	@$(TOOLS)/uv pip compile $(LOCKING) requirements-tracing.txt -o requirements-tracing.lock
+	@$(TOOLS)/uv pip compile $(LOCKING) requirements.txt requirements-tracing.txt -o requirements.lock
+
+# For the images, which are Linux; the hashes are those of every file of a package, for ARM
+# too. Without the address of an index: each machine has its own.
+LOCKING := --quiet --python-platform linux --python-version 3.11 --generate-hashes \
+  --constraints requirements-constraints.txt --no-config \
+  --no-emit-index-url --custom-compile-command "make lock"
+
+sbom: .tools/installed  ## list what each image contains, as CycloneDX, in sbom/
+	@mkdir -p sbom
+	@for lock in $(LOCKS:.lock=); do \
+	  $(TOOLS)/cyclonedx-py requirements $$lock.lock --output-reproducible -o sbom/$$lock.cdx.json || exit 1; \
+	done
+
+audit: .tools/installed  ## ask the advisory database about every locked package
+	@for lock in $(LOCKS); do \
+	  echo "$$lock:"; \
+	  $(TOOLS)/pip-audit --strict --disable-pip --require-hashes --progress-spinner off -r $$lock || \
+	    { echo "error: $$lock is not audited, or has a known weakness; the line above says which" >&2; exit 1; }; \
+	done
+
+image:  ## build the image, labelled with its version and commit [TARGET=baked]
+	@docker build $(if $(TARGET),--target $(TARGET)) -t carryover \
+	  --build-arg VERSION=$$(sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml) \
+	  --build-arg REVISION=$$(git rev-parse HEAD) .
+
+base-digest:  ## show the newest digest of the base, and the one that is built on
+	@sed -n 's/^ARG BASE=/built on: /p' Dockerfile
+	@docker buildx imagetools inspect python:3.11-slim --format 'newest:   python:3.11-slim@{{.Manifest.Digest}}' || \
+	  { echo "error: the registry of images cannot be asked; this needs docker buildx and a network" >&2; exit 1; }
+
 clean:  ## remove everything that was made here: environment, models, runs, sessions
-	rm -rf .venv .bench artifacts runs var .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv .tools .bench sbom artifacts runs var .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 .venv/installed: requirements.txt requirements-serving.txt
@@ -109,4 +146,10 @@ clean:  ## remove everything that was made here: environment, models, runs, sess
 .venv/installed-dev: requirements-dev.txt requirements-tracing.txt .venv/installed
 	@echo "installing what the tests need ..."
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	@touch $@
+
+.tools/installed: requirements-release.txt
+	@echo "installing what a release needs ..."
+	@$(PYTHON) -m venv .tools
+	@$(TOOLS)/python -m pip install --quiet --disable-pip-version-check -r requirements-release.txt
 	@touch $@

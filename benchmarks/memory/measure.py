@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import random
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 from benchmarks.memory.places import Place
@@ -98,7 +98,7 @@ def list_operations(store: Store, count: int) -> Iterator[tuple[str, Operation]]
     def choose(size: int) -> list[bytes]:
         return [key(i) for i in dice.sample(range(count), size)]
 
-    def step(keys: list[bytes]) -> list[bool]:
+    def step(keys: list[bytes]) -> Sequence[object]:
         found = store.fetch(keys)
         return store.commit(
             [
