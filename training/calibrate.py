@@ -5,19 +5,23 @@ Part of the network from here on: what is measured and exported is what is serve
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import keras
 
 from models.heads import find_field
 from models.intervals import MOST_PENDING, adapt_intervals, count_pending
+from models.networks import build_network
 from training.baselines import predict_with
 from training.config import CalibrationConfig, Config
 from training.data.dataset import Dataset
-from training.evaluate.metric import Predict
-from training.evaluate.quantiles import AS_TRAINED
+from training.errors import ConfigError
+from training.evaluate.metric import AS_TRAINED, Metric, Predict
+from training.evaluate.tasks import select
 from training.report import say
+from training.temperature import fit_temperature, list_classified, scale_logits
 
 
 def calibrate(
@@ -40,11 +44,70 @@ def calibrate(
     return adapt_intervals(network, value, field, outputs, config.intervals)
 
 
+class Corrected(NamedTuple):
+    """A trained network that was corrected.
+
+    Args:
+        network: To be measured and exported.
+        beside: What it is compared with; what it was before is one of them.
+        metrics: Temperatures by output, if any was fitted.
+    """
+
+    network: keras.Model
+    beside: dict[str, Predict]
+    metrics: list[Metric]
+
+
+def check_calibration(dataset: Dataset, config: CalibrationConfig) -> None:
+    """Refuse a temperature that there is nothing to fit on, before the training.
+
+    Raises:
+        ConfigError: No output is a classifier with a validation part.
+    """
+    if config.temperature and not list_classified(dataset.outputs, dataset.held_out):
+        raise ConfigError(
+            "calibration.temperature is true; expected false where no label or next "
+            "event has a validation part. Leave it out, or set data.validation."
+        )
+
+
 def correct(
     network: keras.Model, dataset: Dataset, config: Config, others: dict[str, Predict]
-) -> tuple[keras.Model, dict[str, Predict]]:
+) -> Corrected:
     """Correct a trained network; what it was before stands beside the others."""
+    if config.calibration.temperature:
+        return cool(network, dataset, config, others)
     corrected = calibrate(network, dataset.inputs, dataset.outputs, config.calibration)
     if corrected is network:
-        return network, others
-    return corrected, {**others, AS_TRAINED: predict_with(network)}
+        return Corrected(network, others, [])
+    return Corrected(corrected, {**others, AS_TRAINED: predict_with(network)}, [])
+
+
+def cool(
+    network: keras.Model, dataset: Dataset, config: Config, others: dict[str, Predict]
+) -> Corrected:
+    """Fit a temperature to each classifier of a network, and divide its logits by it.
+
+    `network` stays as trained; the corrected one is a copy.
+    """
+    copy = build_network(
+        dataset.inputs, dataset.outputs, **dataclasses.asdict(config.network)
+    )
+    copy.set_weights(network.get_weights())
+    trained = predict_with(network)
+    metrics = []
+    for name, part in list_classified(dataset.outputs, dataset.held_out).items():
+        is_alone = part is dataset.held_out
+        one = trained if is_alone else select(trained, name)
+        temperature = fit_temperature(part, one)
+        scale_logits(copy, name, temperature)
+        of = "" if is_alone else f" of {name}"
+        metrics.append(
+            Metric(
+                f"temperature{of}, fitted on validation",
+                temperature,
+                "1: as trained",
+                better="nominal",
+            )
+        )
+    return Corrected(copy, {**others, AS_TRAINED: trained}, metrics)

@@ -91,6 +91,8 @@ class CalibrationConfig:
 
     # How far the quantiles of a forecast move at an event, in widths; 0: not at all.
     intervals: Annotated[float, between(0, 1)] = 0.05
+    # Whether logits are divided by one number, fitted on the validation part.
+    temperature: bool = False
 
 
 @dataclass(frozen=True)

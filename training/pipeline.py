@@ -19,7 +19,7 @@ import numpy as np
 from models.export import export_network
 from models.networks import build_network
 from training.baselines import BASELINES, predict_with
-from training.calibrate import correct
+from training.calibrate import check_calibration, correct
 from training.config import Config
 from training.data.dataset import Dataset
 from training.errors import NotBetter
@@ -93,6 +93,7 @@ def train_and_publish(
         models.export.ExportError: The export computes something else than the network.
     """
     dataset = SOURCES[config.data.source].load(config.data, config.seed)
+    check_calibration(dataset, config.calibration)
     run = locate_run(runs, config, dataset.facts)
     with lock_run(run):
         keep_config(run, config)
@@ -104,17 +105,18 @@ def train_and_publish(
             for name in dataset.baselines
         }
         evaluate = SOURCES[config.data.source].evaluate
-        network, beside = correct(network, dataset, config, others)
+        network, beside, fitted_metrics = correct(network, dataset, config, others)
         predict = predict_with(network)
-        metrics = evaluate(dataset.held_out, predict, beside)
+        metrics = [*evaluate(dataset.held_out, predict, beside), *fitted_metrics]
         verdict = judge(metrics, config.network.cell)
         print_verdict(verdict, metrics)
         by_seed = {config.seed: metrics}
         for seed in list_seeds(config.seed, seeds)[1:]:
             name = f"seed {seed}"
             other = train_network(replace(config, seed=seed), dataset, run, {}, name)
-            other, past = correct(other, dataset, config, others)
-            by_seed[seed] = evaluate(dataset.held_out, predict_with(other), past)
+            other, past, found = correct(other, dataset, config, others)
+            figures = evaluate(dataset.held_out, predict_with(other), past)
+            by_seed[seed] = [*figures, *found]
         spread = gather_spread(by_seed) if seeds > 1 else []
         print_spread(list(by_seed), spread)
         measured = Measured(

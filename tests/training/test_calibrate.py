@@ -14,7 +14,7 @@ from tests.models.test_intervals import INPUTS, OUTPUTS  # noqa: E402
 from training.calibrate import calibrate  # noqa: E402
 from training.config import CalibrationConfig  # noqa: E402
 from training.data.series import HeldOutSeries  # noqa: E402
-from training.evaluate.quantiles import AS_TRAINED  # noqa: E402
+from training.evaluate.metric import AS_TRAINED  # noqa: E402
 from training.evaluate.series import evaluate_series  # noqa: E402
 
 

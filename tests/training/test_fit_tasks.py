@@ -54,20 +54,27 @@ def train(folder):
             *("--task", "remaining,next,label"),
             *("--artifacts", str(folder / "artifacts"), "--runs", str(folder / "runs")),
             *("--set", "training.epochs=2", "network.units=[4]", "data.missing=mean"),
+            *("--set", "calibration.temperature=true"),
         ]
     )
     assert status == 0
 
 
 @pytest.fixture(scope="module")
-def client(tmp_path_factory):
-    """Train one network of three tasks; return a client of it."""
+def folder(tmp_path_factory):
+    """Train one network of three tasks; return where it is."""
     folder = tmp_path_factory.mktemp("tasks")
     write_log(folder / "log.csv")
     with pytest.MonkeyPatch.context() as patch:
         # One row at a time, and explained: the other programs are tested elsewhere.
         patch.setattr("training.programs.FORMS", (FORMS[0], FORMS[-1]))
         train(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def client(folder):
+    """Serve the network."""
     settings = read_settings({"CARRYOVER_MODELS": str(folder / "artifacts")})
     model = load_model(folder / "artifacts" / "tickets" / "1", 50)
     catalog = Catalog([model])
@@ -132,3 +139,17 @@ def test_wrong_field_and_forecast_are_refused_in_one_sentence(client):
     (problem,) = extra.get("predictions", [extra])
     assert "cost may be left out" in problem["detail"]
     assert "no whole record to feed back" in json.dumps(ahead)
+
+
+def test_each_classifier_has_its_temperature_and_the_error_before_it(folder):
+    (path,) = folder.glob("artifacts/tickets/1/**/metrics.json")
+    by_name = {m["name"]: m for m in json.loads(path.read_text())["metrics"]}
+    page = path.with_name("report.html").read_text()
+
+    temperatures = [name for name in by_name if name.startswith("temperature of")]
+    assert len(temperatures) == 2
+    assert all(by_name[name]["value"] != 1 for name in temperatures)
+    errors = [m for name, m in by_name.items() if "expected calibration" in name]
+    assert len(errors) == 2
+    assert all(m["value"] != m["baselines"]["as trained"] for m in errors)
+    assert all(name in page for name in [*temperatures, "as trained"])

@@ -21,7 +21,7 @@ from training.evaluate.guesses import (
     measure_calibration,
     measure_f1,
 )
-from training.evaluate.metric import Metric, Predict
+from training.evaluate.metric import AS_TRAINED, Metric, Predict
 from training.evaluate.ngram import choose_ngram
 
 # Numbers of most probable events; each is measured where labels are twice as many.
@@ -54,8 +54,10 @@ class Figure(NamedTuple):
 def evaluate_events(
     held_out: HeldOutEvents, predict: Predict, baselines: Mapping[str, Predict]
 ) -> list[Metric]:
-    """Measure a network on the test part."""
-    del baselines  # counted here, not trained
+    """Measure a network on the test part.
+
+    All baselines are counted here but one: the network before it was corrected.
+    """
     size, unknown = len(held_out.labels), held_out.unknown
     ngram = choose_ngram(held_out.train, held_out.validation, size)
     predicts: dict[str, Predict] = {
@@ -64,12 +66,14 @@ def evaluate_events(
         f"{ngram.order}-gram": ngram.predict,
     }
     guesses = {name: guess(held_out.test, one, size) for name, one in predicts.items()}
+    trained = baselines.get(AS_TRAINED)
+    before = None if trained is None else guess(held_out.test, trained, size)
     return [
         *(measure_mean(figure, guesses) for figure in list_figures(size, unknown)),
         *measure_without_end(held_out, guesses),
         measure_whole("macro F1", "mean over labels", "higher", guesses, measure_f1),
         measure_mean(BRIER, guesses),
-        calibrate(guesses, unknown),
+        calibrate(guesses, unknown, before),
         *measure_positions(guesses, SURPRISE),
         *measure_alarms(held_out, predict, guesses[NETWORK]),
     ]
@@ -141,13 +145,22 @@ def measure_without_end(
     return [measure_mean(figure, others)]
 
 
-def calibrate(guesses: Mapping[str, Guesses], unknown: int | None) -> Metric:
-    """Measure how far the network's confidence is from how often it is right."""
+def calibrate(
+    guesses: Mapping[str, Guesses], unknown: int | None, before: Guesses | None = None
+) -> Metric:
+    """Measure how far the network's confidence is from how often it is right.
+
+    Args:
+        guesses: Of the network and its baselines.
+        unknown: Position of the unknown event.
+        before: Of the network before it was corrected, if it was.
+    """
+    others = {} if before is None else {AS_TRAINED: before}
     return measure_whole(
         "expected calibration error",
         "share",
         "lower",
-        guesses,
+        {**guesses, **others},
         lambda one: measure_calibration(one.confidence, one.is_right(unknown)),
     )
 

@@ -21,7 +21,7 @@ from training.evaluate.events import (
     measure_whole,
 )
 from training.evaluate.guesses import Guesses, guess, measure_f1
-from training.evaluate.metric import Metric, Predict
+from training.evaluate.metric import AS_TRAINED, Metric, Predict
 from training.evaluate.nearest import fit_nearest
 from training.evaluate.ngram import choose_ngram
 
@@ -33,8 +33,10 @@ AT_PLACE = RIGHT._replace(verdict="")
 def evaluate_labels(
     held_out: HeldOutLabels, predict: Predict, baselines: Mapping[str, Predict]
 ) -> list[Metric]:
-    """Measure a network on the test part."""
-    del baselines  # counted here, not trained
+    """Measure a network on the test part.
+
+    All baselines are counted here but one: the network before it was corrected.
+    """
     size = len(held_out.labels)
     ngram = choose_ngram(held_out.train, held_out.validation, size, held_out.num_events)
     predicts: dict[str, Predict] = {
@@ -44,12 +46,14 @@ def evaluate_labels(
         "nearest prefix": fit_nearest(held_out.train, held_out.num_events, size),
     }
     guesses = {name: guess(held_out.test, one, size) for name, one in predicts.items()}
+    trained = baselines.get(AS_TRAINED)
+    before = None if trained is None else guess(held_out.test, trained, size)
     return [
         measure_mean(RIGHT, guesses),
         *measure_at_end(held_out, guesses),
         measure_whole("macro F1", "mean over labels", "higher", guesses, measure_f1),
         measure_mean(BRIER, guesses),
-        calibrate(guesses, None),
+        calibrate(guesses, None, before),
         *measure_positions(guesses, AT_PLACE),
     ]
 

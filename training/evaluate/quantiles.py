@@ -12,11 +12,8 @@ import numpy as np
 
 from training.data.dataset import Array
 from training.data.series import HeldOutSeries
-from training.evaluate.metric import Metric
+from training.evaluate.metric import AS_TRAINED, Metric
 from training.evaluate.past import distances, forecast_past
-
-# Quantiles before they corrected themselves: shown, and no baseline to beat.
-AS_TRAINED = "as trained"
 
 
 def measure_quantiles(

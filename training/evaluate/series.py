@@ -17,9 +17,9 @@ import numpy as np
 from training.data.dataset import Array
 from training.data.series import HeldOutSeries
 from training.evaluate.guesses import BLOCK, find_margin
-from training.evaluate.metric import Metric, Predict
+from training.evaluate.metric import AS_TRAINED, Metric, Predict
 from training.evaluate.past import distances, forecast_past
-from training.evaluate.quantiles import AS_TRAINED, measure_quantiles
+from training.evaluate.quantiles import measure_quantiles
 
 
 def evaluate_series(

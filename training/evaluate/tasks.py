@@ -32,7 +32,8 @@ def evaluate_tasks(
         return MEASURES[type(held_out)](held_out, predict, baselines)
     metrics: list[Metric] = []
     for name, own in held_out.by_name.items():
-        measured = MEASURES[type(own)](own, select(predict, name), baselines)
+        others = {other: select(one, name) for other, one in baselines.items()}
+        measured = MEASURES[type(own)](own, select(predict, name), others)
         taken = {metric.name for metric in metrics}
         metrics += [
             replace(one, name=f"{name}: {one.name}") if one.name in taken else one
