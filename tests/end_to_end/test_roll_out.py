@@ -126,6 +126,36 @@ def test_shadow_follows_sessions_over_all_workers(server):
     assert rows["compared"] > before["compared"]
 
 
+def test_live_answers_of_a_worker_do_not_wait_for_its_shadow(
+    server, tmp_path, monkeypatch
+):
+    gate, entered = tmp_path / "gate", tmp_path / "entered"
+    gate.touch()
+    monkeypatch.setenv("GATE", str(gate))
+    monkeypatch.setenv("ENTERED", str(entered))
+    application = "tests.end_to_end.gated_shadow_app:app"
+    models = server.home / "models"
+    options = {"runtime": "litert", "workers": 1}
+    with Server(models, tmp_path, application, **options) as gated:
+        direct(gated, stable=1, shadow={"version": 2, "share": 1})
+        row = {"session": "s", "sequence": ["open"]}
+        try:
+            steps = [read_step(gated.predict("tickets", row)) for _ in range(20)]
+            deadline = time.monotonic() + SECONDS
+            while not entered.exists():
+                assert time.monotonic() < deadline
+                time.sleep(0.01)
+            steps += [read_step(gated.predict("tickets", row)) for _ in range(20)]
+        finally:
+            gate.unlink()
+
+    assert steps == list(range(1, 41))
+
+
+def read_step(answer):
+    return answer.json()["predictions"][0]["step"]
+
+
 def read_rows(server):
     text = requests.get(f"{server.url}/metrics").text
     return {"compared": 0, "dropped": 0, "failed": 0} | {

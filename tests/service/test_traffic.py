@@ -297,6 +297,23 @@ def test_changes_at_the_same_time_are_made_one_after_the_other(workers):
     assert traffic in ({Traffic(1, previous=2)}, {Traffic(2, previous=1)})
 
 
+def test_change_that_was_decided_on_older_traffic_is_decided_again(workers):
+    one, other = workers
+    one.set(1)
+    seen = []
+
+    def add_shadow(before):
+        if not seen:  # meanwhile, in another worker
+            other.set(1, 2, 0.5)
+        seen.append(before)
+        return Traffic(before.stable, before.canary, before.share, 2, 1.0)
+
+    one.change(add_shadow)
+
+    assert seen == [Traffic(1), Traffic(1, 2, 0.5)]
+    assert one.catalog.traffic("counting") == Traffic(1, 2, 0.5, 2, 1.0)
+
+
 def test_promote_and_rollback_are_each_one_call(client, predict_on):
     put(client, canary=canary(1.0))
     assert predict_on("a") == "2"
