@@ -28,7 +28,13 @@ if TYPE_CHECKING:
     from service.api.v1.stream import Stream
 
 log = logging.getLogger(__name__)
-_write: Callable[[str], None] = partial(log.log, logging.INFO)
+
+
+def _log(line: Callable[[], str]) -> None:
+    log.info("%s", line())
+
+
+_write: Callable[[Callable[[], str]], None] = _log
 
 # Ids that come in are echoed and logged: nothing that could forge a line or a header.
 # New ones are those of a process, counted: randomness costs a call of the system.
@@ -108,10 +114,19 @@ def list_phases(timings: Timings | None) -> Phases | None:
 def log_request(record: RequestRecord) -> None:
     """Log, count and trace a request."""
     metrics.count(record)
-    if tracing.is_on() and not is_health(record):
+    is_health = (record.route or "").startswith("/v2/health")
+    if tracing.running is not None and not is_health:
         tracing.trace(record)
+    # A supervisor asks for health every few seconds; only bad news is worth a line.
+    level = logging.DEBUG if is_health and record.status < 400 else logging.INFO
+    if log.isEnabledFor(level):
+        _write(partial(write_line, record, time.time()))
+
+
+def write_line(record: RequestRecord, now: float) -> str:
+    """Write a request's line: a JSON object."""
     line = {
-        "time": format_time(time.time()),
+        "time": format_time(now),
         "request_id": record.request_id,
         "method": record.method,
         "route": record.route,
@@ -124,23 +139,14 @@ def log_request(record: RequestRecord) -> None:
     }
     if record.traceparent and (trace := parse_traceparent(record.traceparent)):
         line |= {"trace_id": trace.trace_id, "parent_id": trace.parent_id}
-    # A supervisor asks for health every few seconds; only bad news is worth a line.
-    is_routine = is_health(record) and record.status < 400
-    level = logging.DEBUG if is_routine else logging.INFO
-    if log.isEnabledFor(level):
-        _write(orjson.dumps(line).decode())
+    return orjson.dumps(line).decode()
 
 
-def write_with(write: Callable[[str], None]) -> None:
-    """Write lines with a function from now on.
+def write_with(write: Callable[[Callable[[], str]], None]) -> None:
+    """Hand what writes a line to a function from now on.
 
     A record of the logging module takes as long to make and to pass on as all the rest
     of a line.
     """
     global _write
     _write = write
-
-
-def is_health(record: RequestRecord) -> bool:
-    """Return whether a request asked for the service's health."""
-    return (record.route or "").startswith("/v2/health")

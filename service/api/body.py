@@ -32,7 +32,11 @@ def read_body(
         InvalidRequest: It ended before its announced length, or cannot be read.
         Overloaded: There was no room for it in time.
     """
-    announced = read_length(environ)
+    text = environ.get("CONTENT_LENGTH") or ""
+    if text.isdecimal() and "HTTP_TRANSFER_ENCODING" not in environ:
+        announced: int | None = int(text)
+    else:
+        announced = read_length(environ)
     if announced is not None and announced > max_bytes:
         raise BodyTooLarge(TOO_LARGE.format(limit=max_bytes), max_body_bytes=max_bytes)
     if announced is None and not environ.get("wsgi.input_terminated"):

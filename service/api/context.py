@@ -62,5 +62,5 @@ def read_body() -> bytes:
 
 def measure() -> Timings | None:
     """Have the engine measure what the current request's time is spent on, if asked."""
-    g.timings = Timings() if tracing.is_on() else None
+    g.timings = None if tracing.running is None else Timings()
     return cast("Timings | None", g.timings)

@@ -19,10 +19,9 @@ from service.api.access_log import (
     choose_id,
     list_phases,
     log_request,
-    name_model,
     name_request,
 )
-from service.api.body import read_body, release_body, reserve
+from service.api.body import CLAIM, read_body, release_body, reserve
 from service.api.problems import Answer, answer_problem
 from service.api.v1.predict import PredictRequest, answer_predict
 from service.api.v2.infer import InferRequest, Parts, answer_infer
@@ -66,18 +65,15 @@ class Target(Value, frozen=True):
 class Sent(list[bytes]):
     """A body that logs its request when it is sent: no client waits for the log.
 
-    Args:
-        body: The body.
-        record: What is record.
+    Attributes:
+        record: Of the request.
     """
 
-    def __init__(self, body: bytes, record: RequestRecord) -> None:
-        super().__init__([body])
-        self._record = record
+    record: RequestRecord
 
     def close(self) -> None:
         """Log the request; the server calls this at the end in any case."""
-        log_request(self._record)
+        log_request(self.record)
 
 
 class Shortcut:
@@ -113,31 +109,38 @@ class Shortcut:
         except (CarryoverError, OSError):  # Flask's way answers the error
             return self._app(environ, start_response)
         request_id = choose_id(environ.get("HTTP_X_REQUEST_ID", ""))
-        timings = Timings() if tracing.is_on() else None
+        timings = None if tracing.running is None else Timings()
         answer = self._answer(environ, target, request_id, timings)
         limiter = self._services.limiter
         if limiter is not None:
             answer.headers.update(limiter.finish(environ))
+        manifest = target.model.manifest
         record = RequestRecord(
             request_id,
             time.perf_counter() - began,
             "POST",
             target.route,
-            *name_model(target.model),
+            manifest.name,
+            manifest.version,
             answer.num_rows,
             answer.status,
             answer.code,
             environ.get("HTTP_TRACEPARENT", ""),
-            phases=list_phases(timings),
+            phases=None if timings is None else list_phases(timings),
         )
         headers = [
             ("Content-Type", answer.mimetype),
             ("Content-Length", str(len(answer.body))),
             *answer.headers.items(),
-            *name_request(record).items(),
         ]
+        if record.traceparent:
+            headers += name_request(record).items()
+        else:
+            headers.append(("X-Request-Id", request_id))
         start_response(STATUS_LINES[answer.status], headers)
-        return Sent(answer.body, record)
+        sent = Sent((answer.body,))
+        sent.record = record
+        return sent
 
     def _find(self, found: re.Match[str]) -> Target:
         by = found.lastgroup or "name"
@@ -146,7 +149,10 @@ class Shortcut:
             version = int(found[by]) or None  # 0 is the default one, as OpenVINO has it
         elif by == "label":
             label = found[by]
-        model = self._services.find_model(found["name"], version, label)
+        if label is None:
+            model = self._services.catalog.find(found["name"], version)
+        else:
+            model = self._services.find_model(found["name"], version, label)
         if label is not None:
             version = model.manifest.version
         return Target(found.re, ROUTES[found.re, by], model, version)
@@ -167,28 +173,22 @@ class Shortcut:
             data = read_body(environ, most, here.bodies, tenant)
             if target.call is INFER:
                 return self._infer(environ, target, tenant, data, timings)
-            return self._predict(environ, target, tenant, data, timings)
+            asked = PredictRequest(
+                target.model,
+                "advance",
+                tenant,
+                target.version,
+                environ.get("HTTP_IDEMPOTENCY_KEY"),
+                timings,
+            )
+            return answer_predict(here.engine, here.settings, asked, data)
         except CarryoverError as error:
             return answer_problem(error)
         except Exception as error:
             return self._crash(error, request_id)
         finally:
-            release_body(environ)
-
-    def _predict(
-        self,
-        environ: Any,
-        target: Target,
-        tenant: str,
-        data: bytes,
-        timings: Timings | None,
-    ) -> Answer:
-        key = environ.get("HTTP_IDEMPOTENCY_KEY")
-        asked = PredictRequest(
-            target.model, "advance", tenant, target.version, key, timings
-        )
-        services = self._services
-        return answer_predict(services.engine, services.settings, asked, data)
+            if CLAIM in environ:
+                release_body(environ)
 
     def _infer(
         self,

@@ -7,12 +7,13 @@ the clients of TensorFlow Serving and Triton read, and a stable `code`.
 from __future__ import annotations
 
 from http import HTTPStatus
-from typing import Any, NamedTuple
+from typing import Any
 
 import orjson
 from flask import Response, g
 
 from service import errors
+from service.common.value import Value
 
 JSON = "application/json"
 PROBLEM_JSON = "application/problem+json"
@@ -58,7 +59,7 @@ STATUS: dict[type[errors.CarryoverError], HTTPStatus] = {
 }
 
 
-class Answer(NamedTuple):
+class Answer(Value, frozen=True):
     """What a call answers, before any web framework.
 
     Args:

@@ -51,8 +51,8 @@ class Entry:
         timeout_seconds = max(timeout_seconds, MIN_SECONDS)
         usable = timeout_seconds * USABLE
         is_room = self.num_rows + flow.num_rows <= self.max_rows
-        is_time = self._seconds(self.num_events + flow.num_events) <= usable
-        if not (is_room and is_time):
+        seconds = self._event_seconds * (self.num_events + flow.num_events)
+        if not is_room or seconds > usable:
             self._check(flow, timeout_seconds)
         self.num_rows += flow.num_rows
         self.num_events += flow.num_all_events
@@ -76,9 +76,6 @@ class Entry:
         if self._num_measured >= MIN_MEASURED:
             self._event_seconds = self._mean
 
-    def _seconds(self, num_events: int) -> float:
-        return self._event_seconds * num_events
-
     def _check(self, flow: Flow, timeout_seconds: float) -> None:
         alone = 0.0
         if self._event_seconds:
@@ -94,7 +91,7 @@ class Entry:
         rows, events = self._queue.others(flow.num_rows, flow.num_events)
         if not rows:  # alone: to wait would not help it
             return
-        seconds = self._seconds(events + flow.num_events)
+        seconds = self._event_seconds * (events + flow.num_events)
         if rows + flow.num_rows > self.max_rows or seconds > timeout_seconds * USABLE:
             raise Overloaded(
                 f"{self.num_rows} rows are under way here; with these {flow.num_rows} "

@@ -21,7 +21,7 @@ TALLY = "tally"  # in a model's `prepared`: quicker to find than by name and ver
 
 def count_applied(row: Row, model: Model, outcome: Outcome) -> None:
     """Count a row of which the memory was committed."""
-    tally = find_tally(model)
+    tally: VersionTally = model.prepared.get(TALLY) or find_tally(model)
     num_events = len(row.sequence)
     tally.events.number += num_events
     if row.session is not None:

@@ -15,12 +15,12 @@ session are applied one after another, in the order they were queued.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from service.engine.admission import Entry
 from service.engine.call import Call, Timings
 from service.engine.counting import count_results
-from service.engine.in_progress import InProgress, has_keys
+from service.engine.in_progress import InProgress
 from service.engine.job import Flow, Job, Submission
 from service.engine.rows import Refused, Result, Row
 from service.engine.run_queue import RunQueue
@@ -35,10 +35,11 @@ from service.registry.catalog import Catalog, Model
 from service.sessions.lifecycle import Sessions
 from service.sessions.retention import Lifetimes, Retention
 from service.sessions.tokens.cipher import TokenCipher
-from service.telemetry.metrics import count_under_way
+from service.telemetry.metrics import under_way
 
 DEFAULT_RETENTION = Retention()
 NO_CATALOG = Catalog([])
+FIRST_ALONE: tuple[Sequence[int], ...] = (range(1),)
 
 
 class Engine:
@@ -115,17 +116,18 @@ class Engine:
         """
         call = Call(model, tenant, signature, is_version_named, timings)
         deadline = time.monotonic() + timeout_seconds
-        flow = Flow(tenant, len(rows), count_events(rows))
+        num_events, has_keys = survey(rows)
+        flow = Flow(tenant, len(rows), num_events)
         self.entry.enter(flow, timeout_seconds)
-        count_under_way(len(rows))
+        under_way.add(flow.num_rows)
         try:
-            if not has_keys(rows):
+            if not has_keys:
                 return self._advance(call, rows, flow, deadline)
             with self._in_progress.claim(tenant, model.manifest.name, rows) as claimed:
                 return self._advance(call, claimed, flow, deadline)
         finally:
             self.entry.leave(flow)
-            count_under_way(-len(rows))
+            under_way.add(-flow.num_rows)
 
     def count_under_way(self) -> int:
         """Return how many rows wait or are under way."""
@@ -139,9 +141,10 @@ class Engine:
         A row waits for the earlier ones of its session.
         """
         results: dict[int, Result] = {}
-        for turn in group_into_waves(rows):
+        turns = FIRST_ALONE if len(rows) == 1 else group_into_waves(rows)
+        for turn in turns:
             self._advance_turn(call, rows, turn, results, flow, deadline)
-        ordered = [results[k] for k in range(len(rows))]
+        ordered = list(map(results.__getitem__, range(len(rows))))
         count_results(call.model.manifest.name, ordered)
         if self._catalog.has_traffic:
             self.shadow.offer(call, rows, ordered)
@@ -157,13 +160,10 @@ class Engine:
         deadline: float,
     ) -> None:
         """Advance rows of different sessions until each has its result."""
-        failed = {
-            rows[k].session
-            for k, result in results.items()
-            if isinstance(result, CarryoverError)
-        }
+        failed = find_failed(rows, results) if results else ()
         submission, began = Submission(), time.monotonic()
-        jobs: list[tuple[int, Job]] = []
+        places: list[int] = []
+        jobs: list[Job] = []
         for k in turn:
             row = rows[k]
             if isinstance(row, Refused):
@@ -176,15 +176,32 @@ class Engine:
             if isinstance(named, CarryoverError):
                 results[k] = named
             else:
-                job = Job(call, row, flow, submission, began, deadline, named)
-                jobs.append((k, job))
-        self.queue.add(flow, [job for _, job in jobs])
+                jobs.append(Job(call, row, flow, submission, began, deadline, named))
+                places.append(k)
+        self.queue.add(flow, jobs)
         self._ticker.complete(submission)
-        for k, job in jobs:
+        for k, job in zip(places, jobs, strict=True):
             if job.result is not None:
                 results[k] = job.result
 
 
-def count_events(rows: Sequence[Row | Refused]) -> int:
-    """Count the events of a request."""
-    return sum([len(row.sequence) for row in rows if isinstance(row, Row)])
+def find_failed(
+    rows: Sequence[Row | Refused], results: Mapping[int, Result]
+) -> set[str | None]:
+    """Find the sessions of rows that failed."""
+    return {
+        rows[k].session
+        for k, result in results.items()
+        if isinstance(result, CarryoverError)
+    }
+
+
+def survey(rows: Sequence[Row | Refused]) -> tuple[int, bool]:
+    """Count the events of a request, and say whether a row has an idempotency key."""
+    num_events, has_keys = 0, False
+    for row in rows:
+        if isinstance(row, Row):
+            num_events += len(row.sequence)
+            if row.key is not None:
+                has_keys = True
+    return num_events, has_keys

@@ -52,7 +52,7 @@ def advance_runs(
     tensors["sequence"] = gather_events(runs, lengths)
     results = model.runtime.run(signature, tensors)
     packed = join_memory(results, model, len(runs))
-    bad = find_bad([packed, *results.values()], lengths)
+    bad = find_bad((packed, *results.values()), lengths)
     content, size = packed.tobytes(), model.memory_bytes
     for k, run in enumerate(runs):
         if k not in bad:
@@ -123,13 +123,12 @@ def gather_events(runs: Sequence[Run], lengths: Sequence[int]) -> np.ndarray:
     Returns:
         Of shape (batch, timesteps) or (batch, timesteps, columns).
     """
-    # A sequence that is taken whole need not be cut.
-    parts = [
-        run.sequence
-        if len(run.sequence) == length
-        else run.sequence[run.position : run.position + length]
-        for run, length in zip(runs, lengths, strict=True)
-    ]
+    parts: list[np.ndarray] = []
+    for run, length in zip(runs, lengths, strict=True):
+        start, sequence = run.position, run.sequence
+        # A sequence that is taken whole need not be cut.
+        is_whole = len(sequence) == length
+        parts.append(sequence if is_whole else sequence[start : start + length])
     if len(parts) == 1:
         return parts[0][None]
     longest = max(lengths)
@@ -143,18 +142,19 @@ def gather_events(runs: Sequence[Run], lengths: Sequence[int]) -> np.ndarray:
 
 def gather_memory(model: Model, runs: Sequence[Run]) -> np.ndarray:
     """Lay the runs' memories one below the other, of shape (batch, size)."""
-    content = b"".join([run.memory or model.no_memory for run in runs])
+    if len(runs) == 1:
+        content = runs[0].memory or model.no_memory
+    else:
+        content = b"".join([run.memory or model.no_memory for run in runs])
     return np.frombuffer(content, model.memory_dtype).reshape(len(runs), -1)
 
 
 def split_memory(packed: np.ndarray, model: Model) -> dict[str, np.ndarray]:
     """Cut packed memories into the network's tensors."""
-    tensors = {
-        name: packed[:, start:stop] for name, start, stop, _ in model.memory_layout
-    }
-    for name, _, _, shape in model.memory_layout:
-        if len(shape) > 1:
-            tensors[name] = tensors[name].reshape(len(packed), *shape)
+    tensors = {}
+    for name, start, stop, shape in model.memory_layout:
+        part = packed[:, start:stop]
+        tensors[name] = part if len(shape) == 1 else part.reshape(len(packed), *shape)
     return tensors
 
 
@@ -162,13 +162,14 @@ def join_memory(
     results: dict[str, np.ndarray], model: Model, num_rows: int
 ) -> np.ndarray:
     """Take the memories out of a call's results and pack them: (batch, size)."""
-    parts = [results.pop(name) for name, *_ in model.memory_layout]
+    parts: list[np.ndarray] = []
+    for name, _, _, shape in model.memory_layout:
+        part = results.pop(name)
+        parts.append(part if len(shape) == 1 else part.reshape(num_rows, -1))
     if len(parts) == 1:
-        return parts[0].reshape(num_rows, -1)
+        return parts[0]
     if not parts:  # a network that answers each event alone
         return np.zeros((num_rows, 0), "float32")
-    if any(part.ndim > 2 for part in parts):
-        parts = [part.reshape(num_rows, -1) for part in parts]
     return np.concatenate(parts, axis=1)
 
 
@@ -179,8 +180,14 @@ def find_bad(arrays: Sequence[np.ndarray], lengths: Sequence[int]) -> set[int]:
         arrays: Outputs of shape (batch, timesteps, ...) and memories (batch, size).
         lengths: How many timesteps of each row count; the rest is padding.
     """
-    if all(map(is_surely_finite, arrays)):
-        return set()
+    for array in arrays:
+        if not np.logical_and.reduce(np.isfinite(array), axis=None):
+            return look_for_bad(arrays, lengths)
+    return set()
+
+
+def look_for_bad(arrays: Sequence[np.ndarray], lengths: Sequence[int]) -> set[int]:
+    """Look at the rows one by one; see `find_bad`."""
     memory, *outputs = arrays
     return {
         k
@@ -188,12 +195,3 @@ def find_bad(arrays: Sequence[np.ndarray], lengths: Sequence[int]) -> set[int]:
         if not np.isfinite(memory[k]).all()
         or not all(np.isfinite(output[k, :length]).all() for output in outputs)
     }
-
-
-def is_surely_finite(array: np.ndarray) -> bool:
-    """Test in one pass, without a temporary array, whether all numbers are finite.
-
-    A NaN or an infinity shows in the sum of squares. So may finite numbers with
-    squares that overflow: then a closer look is needed.
-    """
-    return math.isfinite(np.vdot(array, array))

@@ -56,12 +56,6 @@ class InProgress:
         return row
 
 
-def has_keys(rows: Sequence[Row | Refused]) -> bool:
-    """Return whether any row came under an idempotency key."""
-    # Quicker than `any`: as a rule all rows are looked at.
-    return bool([row for row in rows if isinstance(row, Row) and row.key is not None])
-
-
 def in_progress(key: str) -> RequestInProgress:
     """Return the error of a repeat that came too early."""
     return RequestInProgress(

@@ -25,10 +25,10 @@ class Submission:
         self._event: threading.Event | None = None
 
     def settle_one(self) -> None:
-        """Note that one more job has its result."""
+        """Note that one more job has its result; the last one wakes the caller."""
         self.num_pending -= 1
-        if not self.num_pending:
-            self.wake()
+        if not self.num_pending and self._event is not None:
+            self._event.set()
 
     def listen(self) -> None:
         """Have `wake` heard from now on."""
@@ -81,11 +81,6 @@ class Flow:
         self.served = 0.0
         self.credit = 0
         self.is_queued = False
-
-    @property
-    def has_work(self) -> bool:
-        """Whether a row of it waits."""
-        return bool(self.jobs)
 
 
 class Job:
@@ -148,16 +143,18 @@ class Job:
         self.submission = submission
         self.deadline = deadline
         self.began = began
-        self.key, self.opened = named
+        self.key, self.opened = named.key, named.opened
         self.result: Result | None = None
 
     def begin(self, resume_state: ResumeState) -> None:
         """Start, or start over, from a memory."""
         self.resume_state = resume_state
         self.is_begun, self.num_charged = True, 0
-        self.run = Run(
-            resume_state.sequence, resume_state.tensors, self.row.is_last_only
-        )
+        record = resume_state.record
+        memory = record.tensors if record is not None else None
+        if resume_state.num_replayed:  # they rebuild it
+            memory = None
+        self.run = Run(resume_state.sequence, memory, self.row.is_last_only)
 
     def settle(self, result: Result) -> None:
         """Give it its result."""

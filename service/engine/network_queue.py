@@ -19,6 +19,7 @@ from service.engine.execution import (
     row_deadline_error,
 )
 from service.engine.job import Job
+from service.engine.rollout import Run
 from service.errors import CarryoverError
 from service.registry.backends.base import Signature
 from service.registry.catalog import Model
@@ -31,25 +32,21 @@ class NetworkQueue:
     Args:
         model: The network.
         signature: `advance`, or `explain` for the gates too.
+
+    Attributes:
+        jobs: Those that take part from the next call on.
     """
 
     def __init__(self, model: Model, signature: Signature) -> None:
         self._model = model
         self._signature = signature
-        self._jobs: deque[Job] = deque()
+        self.jobs: deque[Job] = deque()
         self._tally = find_call_tally(model.manifest.name, signature)
-
-    def __len__(self) -> int:
-        return len(self._jobs)
-
-    def join(self, job: Job) -> None:
-        """Let a job take part from the next call on."""
-        self._jobs.append(job)
 
     def leave(self) -> list[Job]:
         """Take the jobs out that have events left."""
-        jobs = list(self._jobs)
-        self._jobs.clear()
+        jobs = list(self.jobs)
+        self.jobs.clear()
         return jobs
 
     def run(self) -> tuple[list[Job], list[tuple[Job, CarryoverError]]]:
@@ -58,11 +55,16 @@ class NetworkQueue:
         Returns:
             The jobs that came to their end, and those that failed, and why.
         """
-        front = islice(self._jobs, MAX_PLANNED_ROWS)
-        remaining = [job.run.remaining for job in front]
+        remaining: list[int] = []
+        for job in islice(self.jobs, MAX_PLANNED_ROWS):
+            remaining.append(job.run.remaining)
         num_jobs, timesteps = self._model.runtime.plan(self._signature, remaining)
-        jobs = [self._jobs.popleft() for _ in range(num_jobs)]
-        runs = [job.run for job in jobs]
+        jobs: list[Job] = []
+        runs: list[Run] = []
+        for _ in range(num_jobs):
+            job = self.jobs.popleft()
+            jobs.append(job)
+            runs.append(job.run)
         began = time.monotonic()
         try:
             bad = advance_runs(self._model, self._signature, runs, timesteps)
@@ -83,5 +85,5 @@ class NetworkQueue:
             elif job.deadline <= now:
                 failed.append((job, row_deadline_error(now - job.began)))
             else:
-                self._jobs.append(job)
+                self.jobs.append(job)
         return finished, failed

@@ -5,8 +5,6 @@ Knows neither stores nor the rules of admission; `service.engine.transition` doe
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import numpy as np
 
 from service.common.value import Value
@@ -20,10 +18,10 @@ from service.sessions.tokens.cipher import OpenedToken
 from service.sessions.version_policy import Continuation
 
 
-class Named(NamedTuple):
+class Named(Value, frozen=True):
     """What a row comes with.
 
-    Attributes:
+    Args:
         key: The store's key of its session, or of its token's chain, if any.
         opened: What its token holds.
     """
@@ -126,9 +124,14 @@ def check_statics(resume_state: ResumeState) -> ResumeState:
     Raises:
         InvalidEvent: The first event leaves a static field out.
     """
-    if resume_state.tensors is not None or not len(resume_state.sequence):
+    statics = resume_state.model.encoder.statics
+    if (
+        not statics
+        or resume_state.tensors is not None
+        or not len(resume_state.sequence)
+    ):
         return resume_state
-    for name, column in resume_state.model.encoder.statics.items():
+    for name, column in statics.items():
         if np.isnan(resume_state.sequence[0, column]):
             raise InvalidEvent(
                 f"sequence[0] lacks {name}; expected it in the first event of a "

@@ -52,7 +52,8 @@ class Run:
         self.remaining -= length
         self.memory = memory
         if not begin and not self.remaining and length == 1:
-            self._outputs = {name: v[index, :1] for name, v in outputs.items()}
+            for name, value in outputs.items():
+                self._outputs[name] = value[index, :1]
             return
         for name, value in outputs.items():
             if self._is_last_only and name != WHOLE:

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Mapping
-from heapq import heappop, heappush
+from heapq import heappop, heappush, heapreplace
 from itertools import count
 
 from service.common.loop import make_brief_lock
@@ -24,71 +24,27 @@ from service.engine.job import Flow, Job
 CREDIT_EVENTS = 128
 
 
-class Shares:
-    """Members that share service, the one served least first."""
-
-    def __init__(self) -> None:
-        self.time = 0.0
-        self.num_members = 0
-        self._heap: list[tuple[float, int, Flow | Tenant]] = []
-        self._ticket = count()
-
-    def enter(self, member: Flow | Tenant) -> None:
-        """Let a member begin ahead of the others, by a credit that it pays back."""
-        self.num_members += 1
-        member.served, member.credit = self.time - CREDIT_EVENTS, CREDIT_EVENTS
-
-    def leave(self) -> None:
-        """Forget a member that is done."""
-        self.num_members -= 1
-
-    def charge(self, member: Flow | Tenant, num_events: int) -> None:
-        """Note service; the virtual time is what each member would have had by now."""
-        paid = min(member.credit, num_events)
-        member.credit -= paid
-        member.served += num_events + paid
-        self.time += num_events / max(self.num_members, 1)
-
-    def queue(self, member: Flow | Tenant) -> None:
-        """Let a member that has work be chosen."""
-        if not member.is_queued:
-            member.is_queued = True
-            heappush(self._heap, (member.served, next(self._ticket), member))
-
-    def first(self) -> Flow | Tenant | None:
-        """Return the member with work that was served least."""
-        heap = self._heap
-        while heap:
-            served, _, member = heap[0]
-            if member.has_work and served == member.served:
-                return member
-            heappop(heap)
-            member.is_queued = False
-            if member.has_work:  # it was served since it was queued
-                self.queue(member)
-        return None
-
-
 class Tenant:
     """One tenant's requests.
 
     Attributes:
-        flows: Its requests.
+        heap: Its requests that may be chosen, the one served least first.
+        num_flows: How many requests it has.
+        time: Virtual time of its requests, in events.
         served: Events it was charged, in the virtual time of all tenants.
         credit: Events that are charged twice.
         is_queued: Whether it may be chosen.
     """
 
-    def __init__(self) -> None:
-        self.flows = Shares()
-        self.served = 0.0
-        self.credit = 0
-        self.is_queued = False
+    __slots__ = ("credit", "heap", "is_queued", "num_flows", "served", "time")
 
-    @property
-    def has_work(self) -> bool:
-        """Whether a row of it waits."""
-        return self.flows.first() is not None
+    def __init__(self, served: float) -> None:
+        self.heap: list[tuple[float, int, Flow]] = []
+        self.num_flows = 0
+        self.time = 0.0
+        self.served = served
+        self.credit = CREDIT_EVENTS
+        self.is_queued = False
 
 
 class RunQueue:
@@ -96,7 +52,9 @@ class RunQueue:
 
     def __init__(self) -> None:
         self._lock = make_brief_lock()
-        self._shares = Shares()
+        self._time = 0.0  # virtual time of the tenants, in events
+        self._heap: list[tuple[float, int, Tenant]] = []
+        self._ticket = count()
         self._tenants: dict[str, Tenant] = {}
         self._flows: set[Flow] = set()
         # By the keys of sessions.
@@ -114,19 +72,19 @@ class RunQueue:
         with self._lock:
             tenant = self._tenants.get(flow.tenant)
             if tenant is None:
-                tenant = self._tenants[flow.tenant] = Tenant()
-                self._shares.enter(tenant)
-            tenant.flows.enter(flow)
+                tenant = Tenant(self._time - CREDIT_EVENTS)
+                self._tenants[flow.tenant] = tenant
+            tenant.num_flows += 1
+            flow.served, flow.credit = tenant.time - CREDIT_EVENTS, CREDIT_EVENTS
             self._flows.add(flow)
 
     def close(self, flow: Flow) -> None:
         """Forget a request; rows of it that wait have lost their caller."""
         with self._lock:
             self._flows.discard(flow)
-            flows = self._tenants[flow.tenant].flows
-            flows.leave()
-            if not flows.num_members:
-                self._shares.leave()
+            tenant = self._tenants[flow.tenant]
+            tenant.num_flows -= 1
+            if not tenant.num_flows:
                 del self._tenants[flow.tenant]
             while flow.jobs:
                 self._hand_over(flow.jobs.popleft())
@@ -153,16 +111,23 @@ class RunQueue:
                     flow.jobs.append(job)
                 else:
                     self._followers.setdefault(key, deque()).append(job)
-            self._queue(flow)
+            if not flow.is_queued:
+                self._queue(flow)
 
     def take(self, limit: int) -> list[Job]:
         """Take the rows of the next tick, at most one of each session."""
         taken: list[Job] = []
         with self._lock:
-            while len(taken) < limit and (flow := self._first()) is not None:
+            while self._heap and len(taken) < limit:
+                flow = self._find_first()
+                if flow is None:
+                    break
                 # It stays the first until it has no more: only a charge changes that.
-                num_jobs = min(len(flow.jobs), limit - len(taken))
-                taken += [flow.jobs.popleft() for _ in range(num_jobs)]
+                jobs = flow.jobs
+                while jobs and len(taken) < limit:
+                    taken.append(jobs.popleft())
+                if not jobs:
+                    self._dequeue_first()
         return taken
 
     def put_back(self, jobs: Iterable[Job]) -> None:
@@ -181,29 +146,49 @@ class RunQueue:
         Returns:
             How many.
         """
-        events: dict[Flow, int] = {}
-        for job in jobs:
-            num_events = job.run.position - job.num_charged
-            job.num_charged = job.run.position
-            events[job.flow] = events.get(job.flow, 0) + num_events
-        return self.charge_events(events)
+        total = 0
+        with self._lock:
+            for job in jobs:
+                if not job.is_begun:  # it advances as part of columns, or failed
+                    continue
+                num_events = job.run.position - job.num_charged
+                job.num_charged = job.run.position
+                self._charge(job.flow, num_events)
+                total += num_events
+        return total
 
     def charge_events(self, events: Mapping[Flow, int]) -> int:
         """Note the events of requests that were computed; return how many."""
         with self._lock:
             for flow, num_events in events.items():
-                flow.num_events = max(flow.num_events - num_events, 0)
-                if flow in self._flows:
-                    tenant = self._tenants[flow.tenant]
-                    tenant.flows.charge(flow, num_events)
-                    self._shares.charge(tenant, num_events)
+                self._charge(flow, num_events)
         return sum(events.values())
+
+    def _charge(self, flow: Flow, num_events: int) -> None:
+        """Note service; a virtual time is what each member would have had by now."""
+        flow.num_events = max(flow.num_events - num_events, 0)
+        if flow not in self._flows:
+            return
+        tenant = self._tenants[flow.tenant]
+        for member in (flow, tenant):
+            paid = min(member.credit, num_events)
+            member.credit -= paid
+            member.served += num_events + paid
+        tenant.time += num_events / tenant.num_flows
+        self._time += num_events / len(self._tenants)
 
     def settled(self, jobs: Iterable[Job]) -> None:
         """Hand the sessions of rows that are settled to the next ones that wait."""
         with self._lock:
+            owners = self._owners
             for job in jobs:
-                self._hand_over(job)
+                key = job.key
+                if key is None or owners.get(key) is not job:
+                    continue
+                if self._followers:
+                    self._hand_over(job)
+                else:
+                    del owners[key]
 
     def clear(self) -> list[Job]:
         """Forget all rows, and return those that waited."""
@@ -233,11 +218,50 @@ class RunQueue:
         self._queue(follower.flow)
 
     def _queue(self, flow: Flow) -> None:
+        """Let a request that has work be chosen, and its tenant."""
         tenant = self._tenants[flow.tenant]
-        tenant.flows.queue(flow)
-        self._shares.queue(tenant)
+        if not flow.is_queued:
+            flow.is_queued = True
+            heappush(tenant.heap, (flow.served, next(self._ticket), flow))
+        if not tenant.is_queued:
+            tenant.is_queued = True
+            heappush(self._heap, (tenant.served, next(self._ticket), tenant))
 
-    def _first(self) -> Flow | None:
-        tenant = self._shares.first()
-        flow = tenant.flows.first() if isinstance(tenant, Tenant) else None
-        return flow if isinstance(flow, Flow) else None
+    def _dequeue_first(self) -> None:
+        """Let the first request of the first tenant not be chosen: it has no work."""
+        tenant = self._heap[0][2]
+        heappop(tenant.heap)[2].is_queued = False
+        if not tenant.heap:
+            heappop(self._heap)
+            tenant.is_queued = False
+
+    def _find_first(self) -> Flow | None:
+        """Find the request with work that was served least, of the tenant that was."""
+        while self._heap:
+            served, _, tenant = self._heap[0]
+            flow = tenant.heap[0][2] if tenant.heap else None
+            if flow is not None and not (
+                flow.jobs and tenant.heap[0][0] == flow.served
+            ):
+                flow = self._find_first_of(tenant)
+            if flow is None:
+                heappop(self._heap)
+                tenant.is_queued = False
+            elif served == tenant.served:
+                return flow
+            else:  # it was served since it was queued
+                heapreplace(self._heap, (tenant.served, next(self._ticket), tenant))
+        return None
+
+    def _find_first_of(self, tenant: Tenant) -> Flow | None:
+        heap = tenant.heap
+        while heap:
+            served, _, flow = heap[0]
+            if not flow.jobs:
+                heappop(heap)
+                flow.is_queued = False
+            elif served == flow.served:
+                return flow
+            else:
+                heapreplace(heap, (flow.served, next(self._ticket), flow))
+        return None

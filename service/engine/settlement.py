@@ -17,7 +17,7 @@ from service.engine.defect import defect_error, log_defect
 from service.engine.job import Job
 from service.engine.rows import Result
 from service.engine.run_queue import RunQueue
-from service.engine.step import Step, after
+from service.engine.step import Step, entomb
 from service.engine.transition import Transitions
 from service.engine.waves import contention_error
 from service.errors import CarryoverError
@@ -66,13 +66,15 @@ class Settlement:
             timed: Where to measure how long the transaction takes.
         """
         steps: list[tuple[Job, Step]] = []
+        writes: list[Write] = []
         for job in jobs:
             step = self._finish(job)
             if isinstance(step, CarryoverError):
                 self.settle(job, step)
-            else:
-                steps.append((job, step))
-        writes = [write for job, step in steps if (write := find_write(job, step))]
+                continue
+            steps.append((job, step))
+            if (write := find_write(job, step)) is not None:
+                writes.append(write)
         puts: list[Put] = []
         for part in columns:
             puts += part.list_puts(self._sessions.put)
@@ -120,13 +122,15 @@ class Settlement:
         won = next(saved) if is_stored else True
         if won is True:
             count_applied(job.row, job.resume_state.model, step.outcome)
-            self.settle(job, self._conclude(job, step))
+            # Most memories are the service's: there is nothing to seal.
+            is_sealed = job.row.seal_memory
+            self.settle(job, self._seal(job, step) if is_sealed else step.outcome)
         elif won is False:
             self._retry(job)
         else:
             self.settle(job, won)
 
-    def _conclude(self, job: Job, step: Step) -> Result:
+    def _seal(self, job: Job, step: Step) -> Result:
         try:
             return self._transitions.seal_state(
                 job.call, job.row, job.resume_state, step
@@ -186,6 +190,7 @@ class Settlement:
 
 def find_write(job: Job, step: Step) -> Write | None:
     """Return what is to be stored of a job, if anything is."""
-    if job.key is not None and job.resume_state.stored is not None:
-        return job.key, job.resume_state.stored, after(job.row, step.record)
-    return step.chain_write
+    stored, record = job.resume_state.stored, step.record
+    if job.key is None or stored is None:
+        return step.chain_write
+    return job.key, stored, entomb(record) if job.row.end else record

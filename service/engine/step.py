@@ -28,11 +28,9 @@ class Step(Value, frozen=True, eq=False):
     chain_write: Write | None = None
 
 
-def after(row: Row, record: Session) -> Session | Tombstone:
-    """Return what takes the place of a session's record."""
-    if row.end:
-        return Tombstone("ended", record.step, record.updated_at, record.answers)
-    return record
+def entomb(record: Session) -> Tombstone:
+    """Return what takes the place of a session that ends."""
+    return Tombstone("ended", record.step, record.updated_at, record.answers)
 
 
 def form_outcome(

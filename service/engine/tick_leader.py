@@ -44,7 +44,8 @@ class TickLeader:
                 self._tick()
         finally:
             self._leading.release()
-            self._hand_over()
+            if self._waiting:
+                self._hand_over()
 
     def _follow(self, submission: Submission) -> None:
         """Wait, unless the leader left before it could see that someone waits."""

@@ -14,9 +14,11 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Sequence
+from operator import attrgetter
 
 from service.engine import column_lane
 from service.engine.admission import Entry
+from service.engine.call import Timings
 from service.engine.column_lane import Alike, Columns
 from service.engine.defect import log_defect
 from service.engine.execution import non_finite_error, row_deadline_error
@@ -40,6 +42,7 @@ TICK_SECONDS = 0.0003
 # Rows of one tick: as many as a call computes. More would wait for their turn with
 # their memories fetched, and be out of the processor's caches when it comes.
 MAX_ROWS = 64
+KEY = attrgetter("key")
 
 
 class Ticks:
@@ -73,10 +76,9 @@ class Ticks:
         """Take in what is queued, compute a while, commit what is finished."""
         is_whole = False
         try:
-            jobs = self._take()
-            timed = {t for job in jobs if (t := job.call.timings) is not None}
+            jobs, new, timed = self._take()
             began = time.monotonic()
-            alike = self._admit([job for job in jobs if not job.is_begun])
+            alike = self._admit(new)
             fetched = time.monotonic()
             done = self._compute(jobs, alike)
             computed = time.monotonic()
@@ -90,29 +92,42 @@ class Ticks:
                 self._network_queues.clear()
                 self.settlement.fail_all()
 
-    def _take(self) -> list[Job]:
+    def _take(self) -> tuple[list[Job], list[Job], set[Timings]]:
         """Take the jobs of this tick off the queue, at most one of each session.
 
         Jobs of clients that no longer wait are abandoned before they cost more.
+
+        Returns:
+            The jobs, those of them that have no memory yet, and where their times are
+            measured.
         """
         taken: list[Job] = []
+        new: list[Job] = []
+        timed: set[Timings] = set()
         now = time.monotonic()
         jobs = self._queue.take(MAX_ROWS)
         self.settlement.open_jobs.update(jobs)
-        # Rows of a request have arrived together.
-        arrivals = Counter(job.began for job in jobs if not job.is_begun)
-        for began, num_rows in arrivals.items():
-            QUEUE.add(now - began, num_rows)
+        arrivals: dict[float, int] = {}
         for job in jobs:
-            if job.call.timings is not None and not job.is_begun:
-                job.call.timings.queue = max(job.call.timings.queue, now - job.began)
+            began, timings = job.began, job.call.timings
+            if not job.is_begun:
+                arrivals[began] = arrivals.get(began, 0) + 1
+                if timings is not None:
+                    timings.queue = max(timings.queue, now - began)
             if job.deadline <= now:
-                self.settlement.settle(job, row_deadline_error(now - job.began))
+                self.settlement.settle(job, row_deadline_error(now - began))
                 continue
             taken.append(job)
+            if timings is not None:
+                timed.add(timings)
             if job.is_begun:
                 self._join(job)
-        return taken
+            else:
+                new.append(job)
+        # Rows of a request have arrived together.
+        for began, num_rows in arrivals.items():
+            QUEUE.add(now - began, num_rows)
+        return taken, new, timed
 
     def _admit(self, jobs: Sequence[Job]) -> list[Alike]:
         """Find the jobs' memories and let them join, or settle why they cannot.
@@ -120,8 +135,8 @@ class Ticks:
         Returns:
             Those that advance as columns; they join no queue.
         """
-        keyed = [job for job in jobs if job.key is not None]
-        keys = [job.key for job in keyed if job.key is not None]
+        keyed = list(filter(KEY, jobs))
+        keys = list(map(KEY, keyed))
         alike: list[Alike] = []
         stored: dict[Job, StoredSession] = {}
         try:
@@ -174,7 +189,7 @@ class Ticks:
         queue = self._network_queues.get(network)
         if queue is None:
             queue = self._network_queues[network] = NetworkQueue(*network)
-        queue.join(job)
+        queue.jobs.append(job)
 
     def _compute(
         self, jobs: Sequence[Job], alike: Sequence[Alike]
@@ -194,11 +209,11 @@ class Ticks:
                 finished += ended
                 for job, error in failed:
                     self.settlement.settle(job, error)
-                if not queue:
+                if not queue.jobs:
                     del self._network_queues[name]
             if finished or columns or time.monotonic() >= began + TICK_SECONDS:
                 break
-        num_events = self._queue.charge(job for job in jobs if job.is_begun)
+        num_events = self._queue.charge(jobs)
         if alike:
             flows = Counter([job.flow for part in alike for job in part.jobs])
             num_events += self._queue.charge_events(flows)

@@ -316,11 +316,12 @@ class Transitions:
             expires_at,
             idle,
             ahead.tensors,
-            resume_state.own[-1].tobytes() if is_stored else b"",
+            resume_state.sequence[-1].tobytes() if is_stored else b"",
         )
         if not is_stored:
             return self._seal_later(call, row, resume_state, Step(outcome, record))
-        if self.keeps_extras or is_repeatable(row, resume_state):
+        asks = row.key is not None or row.at is not None
+        if self.keeps_extras or asks or has_answers(resume_state.stored):
             record = self._keep(call, row, resume_state, outcome, record)
         return Step(outcome, record)
 
@@ -418,16 +419,15 @@ def continue_usual(call: Call, row: Row, stored: StoredSession) -> ResumeState |
     if row.start or row.at is not None or row.key is not None:
         return None
     record = stored.record
-    if record is None and not row.is_strict:
+    if isinstance(record, Session):
+        if record.network == call.model.fingerprint:
+            return ResumeState(stored, record, call.model, row.sequence)
+    elif record is None and not row.is_strict:
         return check_statics(ResumeState(stored, None, call.model, row.sequence))
-    if isinstance(record, Session) and record.network == call.model.fingerprint:
-        return ResumeState(stored, record, call.model, row.sequence)
     return None
 
 
-def is_repeatable(row: Row, resume_state: ResumeState) -> bool:
-    """Return whether answers are kept with the session: of this row, or of others."""
-    if row.key is not None or row.at is not None:
-        return True
-    record = resume_state.stored.record if resume_state.stored else None
+def has_answers(stored: StoredSession | None) -> bool:
+    """Return whether answers of earlier rows are kept with a session."""
+    record = stored.record if stored else None
     return isinstance(record, Session | Tombstone) and bool(record.answers)

@@ -183,12 +183,15 @@ class Catalog:
             ModelNotFound: No such model is served.
             VersionNotFound: The model is served, but not in this version.
         """
-        versions = self.versions(name)
-        chosen = versions[-1] if version is None else version
-        if self.has_traffic and version is None:
-            chosen = choose_default(self.traffic(name), versions)
-        model = self.loaded(name).get(chosen)
+        self.watch(name)
+        served = self._models.get(name)
+        if served and version is None:
+            if self.has_traffic:
+                return served[choose_default(self.traffic(name), sorted(served))]
+            return served[max(served)]
+        model = served.get(version or 0) if served else None
         if model is None:
+            versions = self.versions(name)
             raise VersionNotFound(
                 f"model {name!r} is not served in version {version}; it is in version "
                 f"{', '.join(map(str, versions))}."

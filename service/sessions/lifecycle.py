@@ -168,10 +168,11 @@ class Sessions:
     def encode(self, writes: Sequence[Write]) -> list[Put]:
         """Return the changes that store new records, for `save_encoded`."""
         later = self._tombstone_seconds
-        return [
-            Put(key, found.version, encode(record), gone_at(record) + later)
-            for key, found, record in writes
-        ]
+        puts: list[Put] = []
+        for key, found, record in writes:
+            gone_at = record.expires_at if isinstance(record, Session) else record.at
+            puts.append(Put(key, found.version, encode(record), gone_at + later))
+        return puts
 
     def put(self, key: bytes, expected: int, value: bytes, gone_at: float) -> Put:
         """Return the change that stores an encoded record.
@@ -187,16 +188,13 @@ class Sessions:
     def save_encoded(self, puts: Sequence[Put]) -> Sequence[bool | StoreFull]:
         """Store encoded records; see `save`."""
         try:
-            return self._commit(puts)
+            return measure(COMMIT, "commit", self._store.commit, puts)
         except StoreFull as error:
             live = [put for put in puts if put.expected]
             if not live or len(live) == len(puts):
                 raise
-            stored = iter(self._commit(live))
+            stored = iter(measure(COMMIT, "commit", self._store.commit, live))
             return [next(stored) if put.expected else error for put in puts]
-
-    def _commit(self, puts: Sequence[Put]) -> Sequence[bool | StoreFull]:
-        return measure(COMMIT, "commit", self._store.commit, puts)
 
     def get(self, key: SessionKey) -> Session:
         """Return a live session.
@@ -330,11 +328,6 @@ def count_change(model: str, found: StoredSession, record: Session | Tombstone) 
     if was_live != is_live:
         counter = SESSIONS_STARTED if is_live else SESSIONS_ENDED
         find_counter(counter, model).number += 1
-
-
-def gone_at(record: Session | Tombstone) -> float:
-    """Return when a session is gone, or went."""
-    return record.expires_at if isinstance(record, Session) else record.at
 
 
 def read_entry(entry: Entry | None, now: float) -> StoredSession:

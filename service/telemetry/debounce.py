@@ -16,21 +16,24 @@ class Debouncer:
 
     Args:
         work: What to run, on a thread of its own.
+
+    Attributes:
+        is_scheduled: Whether it will run; whoever triggers often looks here first.
     """
 
     def __init__(self, work: Callable[[], None]) -> None:
         self._work = work
-        self._is_scheduled = False
+        self.is_scheduled = False
 
     def trigger(self) -> None:
         """Schedule the work, unless it is scheduled."""
-        if not self._is_scheduled:
-            self._is_scheduled = True
+        if not self.is_scheduled:
+            self.is_scheduled = True
             timer = threading.Timer(DELAY_SECONDS, self._run)
             timer.daemon = True
             start_on_loop(timer.start)
 
     def _run(self) -> None:
         # Before the work: a trigger during it schedules the next run.
-        self._is_scheduled = False
+        self.is_scheduled = False
         self._work()

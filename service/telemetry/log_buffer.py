@@ -9,9 +9,15 @@ from __future__ import annotations
 
 import logging
 import time
+from collections import deque
+from collections.abc import Callable
 from typing import TextIO
 
 from service.telemetry.debounce import DELAY_SECONDS, Debouncer
+
+# A line, or what writes it: many that are written together take half the time.
+Line = str | Callable[[], str]
+MAX_WAITING = 1024
 
 
 class BufferedLines(logging.Handler):
@@ -24,7 +30,7 @@ class BufferedLines(logging.Handler):
     def __init__(self, stream: TextIO) -> None:
         super().__init__()
         self._stream = stream
-        self._lines: list[str] = []
+        self._lines: deque[Line] = deque()
         self._written_at = 0.0
         self._debouncer = Debouncer(self.flush)
 
@@ -34,12 +40,13 @@ class BufferedLines(logging.Handler):
         if record.levelno >= logging.WARNING:
             self.flush()
 
-    def write(self, line: str) -> None:
-        """Keep a line, and write what has waited long enough."""
+    def write(self, line: Line) -> None:
+        """Keep a line, or what writes it, and write what has waited long enough."""
         self._lines.append(line)
-        if time.monotonic() - self._written_at >= DELAY_SECONDS:
+        is_due = time.monotonic() - self._written_at >= DELAY_SECONDS
+        if is_due or len(self._lines) >= MAX_WAITING:
             self.flush()
-        else:
+        elif not self._debouncer.is_scheduled:
             self._debouncer.trigger()
 
     def flush(self) -> None:
@@ -47,7 +54,10 @@ class BufferedLines(logging.Handler):
         self.acquire()
         try:
             self._written_at = time.monotonic()
-            lines, self._lines = self._lines, []
+            lines: list[str] = []
+            while self._lines:
+                line = self._lines.popleft()
+                lines.append(line if isinstance(line, str) else line())
             if lines:
                 self._stream.write("\n".join(lines) + "\n")
                 self._stream.flush()

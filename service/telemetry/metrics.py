@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import fcntl
 from bisect import bisect_left
+from collections import deque
+from contextlib import suppress
 
 from prometheus_client import (
     REGISTRY,
@@ -19,7 +21,6 @@ from prometheus_client import (
 )
 from prometheus_client.multiprocess import MultiProcessCollector
 
-from service.common.loop import make_brief_lock
 from service.common.runs import lock_folder
 from service.telemetry import engine_metrics
 from service.telemetry.debounce import Debouncer
@@ -55,6 +56,26 @@ QUEUED_ROWS = Gauge(
     "Rows that wait or are under way.",
     multiprocess_mode="livesum",
 )
+# Records of answered requests that are kept until they are counted together.
+MAX_WAITING = 1024
+
+
+class UnderWay:
+    """Rows of this process that wait or are under way; published by `count_all`."""
+
+    __slots__ = ("num_rows",)
+
+    def __init__(self) -> None:
+        self.num_rows = 0
+
+    def add(self, num_rows: int) -> None:
+        """Add rows, or take them away; the next `count_all` publishes the number."""
+        self.num_rows += num_rows
+        if not debouncer.is_scheduled:
+            debouncer.trigger()
+
+
+Kind = tuple[str, str, int, int, str]
 
 
 class Tally:
@@ -74,41 +95,28 @@ def count(record: RequestRecord) -> None:
     Counting in shared files takes longer than most of what a request needs, and as
     long for many of a kind as for one.
     """
-    model, version = record.model or "", record.version or 0
-    kind = (record.route or "", model, version, record.status, record.code or "")
-    with _lock:
-        tally = _tallies.get(kind)
-        if tally is None:
-            tally = _tallies[kind] = Tally()
-        tally.requests += 1
-        tally.rows += 0 if record.are_rows_counted else record.num_rows or 0
-        tally.seconds += record.seconds
-        tally.buckets[bisect_left(SECONDS, record.seconds)] += 1
-    _debouncer.trigger()
+    _answered.append(record)
+    if len(_answered) >= MAX_WAITING:
+        count_answered()
+    elif not debouncer.is_scheduled:
+        debouncer.trigger()
 
 
 def count_load(model: str, is_good: bool) -> None:
     """Count a version that was loaded, or refused."""
     VERSION_LOADS.labels(model, "loaded" if is_good else "refused").inc()
-    _debouncer.trigger()
+    debouncer.trigger()
 
 
 def count_labels(model: str, is_good: bool) -> None:
     """Count changed version labels that were adopted, or refused."""
     LABEL_CHANGES.labels(model, "adopted" if is_good else "refused").inc()
-    _debouncer.trigger()
-
-
-def count_under_way(num_rows: int) -> None:
-    """Add to the number of rows under way; the next `count_all` publishes it."""
-    global _under_way
-    _under_way += num_rows
-    _debouncer.trigger()
+    debouncer.trigger()
 
 
 def count_all() -> None:
     """Count what was answered and called since the last time."""
-    QUEUED_ROWS.set(_under_way)
+    QUEUED_ROWS.set(under_way.num_rows)
     count_answered()
     engine_metrics.publish()
     write_counts()
@@ -116,10 +124,11 @@ def count_all() -> None:
 
 def count_answered() -> None:
     """Count the requests that were answered since the last time."""
-    global _tallies
-    with _lock:
-        taken, _tallies = _tallies, {}
-    for kind, tally in taken.items():
+    tallies: dict[Kind, Tally] = {}
+    with suppress(IndexError):  # none is left
+        while True:
+            add_to(tallies, _answered.popleft())
+    for kind, tally in tallies.items():
         route, model, version, status, code = kind
         labels = (route, model, str(version or ""), str(status), code)
         REQUESTS.labels(*labels).inc(tally.requests)
@@ -129,10 +138,22 @@ def count_answered() -> None:
             find_rows(model).inc(tally.rows)
 
 
-_under_way = 0
-_lock = make_brief_lock()
-_tallies: dict[tuple[str, str, int, int, str], Tally] = {}
-_debouncer = Debouncer(count_all)
+_answered: deque[RequestRecord] = deque()
+debouncer = Debouncer(count_all)
+under_way = UnderWay()
+
+
+def add_to(tallies: dict[Kind, Tally], record: RequestRecord) -> None:
+    """Add a request to those of its kind."""
+    model, version = record.model or "", record.version or 0
+    kind = (record.route or "", model, version, record.status, record.code or "")
+    tally = tallies.get(kind)
+    if tally is None:
+        tally = tallies[kind] = Tally()
+    tally.requests += 1
+    tally.rows += 0 if record.are_rows_counted else record.num_rows or 0
+    tally.seconds += record.seconds
+    tally.buckets[bisect_left(SECONDS, record.seconds)] += 1
 
 
 def find_rows(model: str) -> Counter:

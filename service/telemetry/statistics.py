@@ -110,7 +110,8 @@ class Statistics:
     def _ask_to_write(self, name: str, version: int) -> None:
         if self._folder is not None:
             self._changed.add(name_counts(name, version))
-            self._debouncer.trigger()
+            if not self._debouncer.is_scheduled:
+                self._debouncer.trigger()
 
     def write(self) -> None:
         """Write what this worker has counted since the last time, for the others."""

@@ -201,25 +201,21 @@ def describe(record: RequestRecord) -> dict[str, str | int | float]:
 
 def start(environ: Mapping[str, str]) -> None:
     """Trace requests from now on, if the environment says so."""
-    global _tracing
-    _tracing = open_tracing(environ)
-
-
-def is_on() -> bool:
-    """Return whether requests are traced."""
-    return _tracing is not None
+    global running
+    running = open_tracing(environ)
 
 
 def trace(record: RequestRecord) -> None:
     """Send the span of an answered request, if requests are traced."""
-    if _tracing is not None:
-        _tracing.trace(record)
+    if running is not None:
+        running.trace(record)
 
 
 def stop() -> None:
     """Send what is left, for a moment."""
-    if _tracing is not None:
-        _tracing.stop()
+    if running is not None:
+        running.stop()
 
 
-_tracing: Tracing | None = None
+# None where requests are not traced.
+running: Tracing | None = None

@@ -6,7 +6,6 @@ from service.engine.execution import (
     find_bad,
     gather_events,
     gather_memory,
-    is_surely_finite,
 )
 from service.engine.rollout import Run
 from service.errors import NonFiniteResult
@@ -87,5 +86,4 @@ def test_padding_may_hold_anything():
 def test_numbers_whose_squares_overflow_are_numbers():
     large = np.full((1, 2), 1e30, "float32")
 
-    assert not is_surely_finite(large)
     assert find_bad([large], [1]) == set()

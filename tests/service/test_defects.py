@@ -78,7 +78,8 @@ def test_a_defect_anywhere_fails_the_rows_it_concerns(
         return arguments[1].session == "bad"
 
     setattr(part, name, fail_for(getattr(part, name), is_meant, defect))
-    rows = [row(session="bad"), row(), row(seal_memory=True)]
+    bad = row(session="bad", seal_memory=name == "seal_state")
+    rows = [bad, row(), row(seal_memory=True)]
     if where == "transitions":
         rows.append(row(session="other"))
 

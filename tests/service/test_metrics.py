@@ -21,16 +21,16 @@ def samples(registry):
     }
 
 
-def test_observations_at_once_count_as_one_by_one(monkeypatch):
-    monkeypatch.setattr(metrics, "_tallies", {})
+def test_observations_at_once_count_as_one_by_one():
+    tallies = {}
     expected, registry = CollectorRegistry(), CollectorRegistry()
     single = Histogram("h", "h", buckets=SECONDS, registry=expected)
     many = BulkHistogram("h", "h", buckets=SECONDS, registry=registry)
 
     for seconds in OBSERVED:
         single.observe(seconds)
-        metrics.count(told(seconds))
-    (tally,) = metrics._tallies.values()
+        metrics.add_to(tallies, told(seconds))
+    (tally,) = tallies.values()
     many.observe_many(tally.buckets, tally.seconds)
 
     found, wanted = samples(registry), samples(expected)

@@ -32,7 +32,7 @@ def join(network_queue, model):
         call = Call(model, "", "advance", False)
         job = Job(call, Row(sequence), Flow("", 1, 1), Submission(), 0.0, deadline)
         job.begin(ResumeState(None, None, model, sequence))
-        network_queue.join(job)
+        network_queue.jobs.append(job)
         return job
 
     return add
@@ -41,7 +41,7 @@ def join(network_queue, model):
 def run_to_the_end(network_queue):
     """Make calls until nobody is left; return who finished in which call."""
     finished = []
-    while network_queue:
+    while network_queue.jobs:
         ended, failed = network_queue.run()
         assert not failed
         finished.append(ended)

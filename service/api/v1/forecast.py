@@ -15,7 +15,7 @@ from service.api.json_writing import JSON_OPTIONS
 from service.api.problems import problem
 from service.api.v1.diagnose import load_json, refuse_json, wrong_form
 from service.api.v1.excess import refuse_excess
-from service.api.v1.parse import check_rows
+from service.api.v1.parse import refuse_number
 from service.api.v1.row import name_row
 from service.api.v1.schema import Count
 from service.common.loop import take_break
@@ -79,7 +79,8 @@ def parse_body(data: bytes, model: Model, *, max_rows: int, max_events: int) -> 
         raise wrong_form(error, "the body", ForecastBody) from None
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
         refuse_json(data)
-    check_rows(body.instances, max_rows)
+    if not 0 < len(body.instances) <= max_rows:
+        refuse_number(len(body.instances), max_rows)
     plan = build_plan(body)
     limit_events(body, plan, 0, max_events)
     rows: list[Row | Refused] = []

@@ -7,6 +7,7 @@ bad row spoils no other (`diagnose`).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any, NoReturn
@@ -38,7 +39,7 @@ from service.api.v1.schema import (
     Request,
 )
 from service.api.v1.wording import to_float32, wording_of
-from service.common.loop import LARGE_BYTES, take_break
+from service.common.loop import LARGE_BYTES, long_work, take_break
 from service.engine.idempotency import Idempotency, stamp
 from service.engine.rows import Refused, Row
 from service.errors import EmptySequence, InvalidRequest
@@ -58,8 +59,9 @@ def parse_body(
     max_rows: int,
     explain: bool = False,
     idempotency: Idempotency | None = None,
+    timeout_seconds: float = math.inf,
 ) -> Request:
-    """Parse the body of a predict or explain call.
+    """Parse the body of a predict or explain call; a large one with breaks.
 
     Args:
         data: The body.
@@ -67,6 +69,7 @@ def parse_body(
         max_rows: Most rows accepted.
         explain: Whether every timestep is to be shown.
         idempotency: The request's key and fingerprint, if it has a key.
+        timeout_seconds: Seconds after which a large body is given up.
 
     Returns:
         The options and the rows; a bad row of `instances` is refused and spoils no
@@ -75,20 +78,18 @@ def parse_body(
     Raises:
         InvalidRequest: The body as a whole cannot be used.
     """
-    return parse_rows(
-        *decode(data, model.manifest, max_rows),
-        model,
-        max_rows=max_rows,
-        explain=explain,
-        idempotency=idempotency,
-    )
+    if len(data) <= LARGE_BYTES:
+        decoded = decode(data, model.manifest)
+        return parse_rows(*decoded, model, max_rows, explain, idempotency)
+    with long_work(len(data), timeout_seconds):
+        decoded = decode_large(data, max_rows)
+        return parse_rows(*decoded, model, max_rows, explain, idempotency)
 
 
 def parse_rows(
     body: PredictBody,
     forms: Sequence[Form | str],
     model: Model,
-    *,
     max_rows: int,
     explain: bool,
     idempotency: Idempotency | None,
@@ -98,16 +99,32 @@ def parse_rows(
     field = "inputs" if options.is_columnar else "instances"
     if options.is_columnar:
         forms = read_columns(body.inputs, model.manifest, max_rows)
-    check_rows(forms, max_rows, field)
+    if not 0 < len(forms) <= max_rows:
+        refuse_number(len(forms), max_rows, field)
     is_last_only = options.is_last_only and not explain
     rows: list[ParsedRow] = []
-    for k, form_or_text in enumerate(forms):
+    for k, form in enumerate(forms):
         where = f"{field}[{k}]"
-        form = decode_row(form_or_text, model, where)
+        if isinstance(form, str):
+            form = decode_row(form, model, where)
         if idempotency is not None:
             choose_id(form, k, idempotency)
         rows.append(parse_row(where, form, model, is_last_only))
-        take_break()
+        if k:
+            take_break()
+    is_usual = body.memory_format == "sealed" and idempotency is None
+    if options.is_columnar or not is_usual:
+        rows = complete_rows(rows, body, options, idempotency)
+    return Request(options, rows)
+
+
+def complete_rows(
+    rows: list[ParsedRow],
+    body: PredictBody,
+    options: Options,
+    idempotency: Idempotency | None,
+) -> list[ParsedRow]:
+    """Hand rows what the body and its headers ask for all of them."""
     if options.is_columnar:
         refuse_tensor(rows)
     if body.memory_format == "plain":
@@ -117,7 +134,7 @@ def parse_rows(
             parsed.replace(row=stamp(parsed.row, k, idempotency))
             for k, parsed in enumerate(rows)
         ]
-    return Request(options, rows)
+    return rows
 
 
 def choose_id(form: Form, position: int, idempotency: Idempotency) -> None:
@@ -127,12 +144,8 @@ def choose_id(form: Form, position: int, idempotency: Idempotency) -> None:
         sequence_inputs.choose_id(form, name)
 
 
-def decode(
-    data: bytes, manifest: Manifest, max_rows: int
-) -> tuple[PredictBody, Sequence[Form | str]]:
-    """Decode a body; the rows of a large one are left as text."""
-    if len(data) > LARGE_BYTES:
-        return decode_large(data, max_rows)
+def decode(data: bytes, manifest: Manifest) -> tuple[PredictBody, Sequence[Form | str]]:
+    """Decode a body."""
     try:
         body = DECODER.decode(data)
         return body, body.instances or []
@@ -142,6 +155,8 @@ def decode(
 
 def decode_large(data: bytes, max_rows: int) -> tuple[PredictBody, list[str]]:
     """Decode a large body, up to the first thing that is wrong with it.
+
+    Its rows are left as text.
 
     Raises:
         InvalidJson: It is not JSON.
@@ -168,10 +183,8 @@ def decode_large(data: bytes, max_rows: int) -> tuple[PredictBody, list[str]]:
         raise wrong_form(error, "the body", PredictBody) from None
 
 
-def decode_row(row: Form | str, model: Model, where: str) -> Form:
+def decode_row(row: str, model: Model, where: str) -> Form:
     """Decode a row that was left as text."""
-    if not isinstance(row, str):
-        return row
     if (refused := refuse_excess(row, where, model)) is not None:
         return refused
     if is_decoded_at_once(row):
@@ -224,12 +237,11 @@ def check_labels(body: PredictBody, manifest: Manifest) -> None:
         )
 
 
-def check_rows(rows: Sequence[object], max_rows: int, field: str = "instances") -> None:
+def refuse_number(num_rows: int, max_rows: int, field: str = "instances") -> NoReturn:
     """Refuse a body without rows, or with more than the service accepts."""
-    if not rows:
+    if not num_rows:
         raise EmptySequence(f"{field} is empty; send at least one row.")
-    if len(rows) > max_rows:
-        raise too_many_rows(field, len(rows), max_rows)
+    raise too_many_rows(field, num_rows, max_rows)
 
 
 def refuse_keys(has_both: bool) -> NoReturn:

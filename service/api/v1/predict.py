@@ -6,14 +6,14 @@ Flask. Knows the dialect and the engine; the web framework is the callers' busin
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from operator import attrgetter
 
 from service.api.problems import JSON, Answer, answer_problem
 from service.api.rows import is_replayed, limit_events
 from service.api.v1.parse import parse_body
 from service.api.v1.render import render_body
 from service.api.v1.texts import reword
-from service.common.loop import long_work
+from service.common.value import Value
 from service.engine.call import Timings
 from service.engine.engine import Engine
 from service.engine.idempotency import Idempotency, fingerprint_request, parse_key
@@ -22,8 +22,10 @@ from service.registry.backends.base import Signature
 from service.registry.catalog import Model
 from service.settings import Settings
 
+ROW = attrgetter("row")
 
-class PredictRequest(NamedTuple):
+
+class PredictRequest(Value, frozen=True):
     """What a request says in addition to its body.
 
     Args:
@@ -51,16 +53,16 @@ def answer_predict(
     Raises:
         CarryoverError: The request as a whole cannot be answered.
     """
-    explain = asked.signature == "explain"
-    with long_work(len(data), settings.request_timeout_seconds):
-        parsed = parse_body(
-            data,
-            asked.model,
-            max_rows=settings.max_rows,
-            explain=explain,
-            idempotency=read_idempotency(data, asked),
-        )
-    rows = [parsed_row.row for parsed_row in parsed.rows]
+    explain, key = asked.signature == "explain", asked.key
+    parsed = parse_body(
+        data,
+        asked.model,
+        max_rows=settings.max_rows,
+        explain=explain,
+        idempotency=None if key is None else read_idempotency(data, asked, key),
+        timeout_seconds=settings.request_timeout_seconds,
+    )
+    rows = list(map(ROW, parsed.rows))
     if explain:
         limit_events(rows, settings.max_explained_events, "explained")
     elif not parsed.options.is_last_only:
@@ -78,16 +80,15 @@ def answer_predict(
     if failures:
         reword(parsed, results)
     if len(failures) == len(results):
-        return answer_problem(*failures)._replace(num_rows=len(rows))
+        return answer_problem(*failures).replace(num_rows=len(rows))
     body = render_body(parsed, results, asked.model, explain=explain)
-    is_repeat = is_replayed(rows, results)
-    headers = {"Idempotency-Replayed": "true"} if is_repeat else {}
+    headers: dict[str, str] = {}
+    if is_replayed(rows, results):
+        headers["Idempotency-Replayed"] = "true"
     return Answer(200, body, JSON, headers, num_rows=len(rows))
 
 
-def read_idempotency(data: bytes, asked: PredictRequest) -> Idempotency | None:
+def read_idempotency(data: bytes, asked: PredictRequest, key: str) -> Idempotency:
     """Read the request's idempotency key and digest what it asks for."""
-    if asked.key is None:
-        return None
     fingerprint = fingerprint_request(data, asked.signature, str(asked.version))
-    return Idempotency(parse_key(asked.key), fingerprint)
+    return Idempotency(parse_key(key), fingerprint)

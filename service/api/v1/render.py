@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,10 +12,10 @@ from service.api.json_writing import JSON_OPTIONS, in_pieces, write
 from service.api.problems import problem
 from service.api.v1.columns import to_columns
 from service.api.v1.explanation import render_digest, render_layers
-from service.api.v1.row_texts import write_texts
+from service.api.v1.row_texts import MIN_ROWS, write_texts
 from service.api.v1.schema import Options, ParsedRow, Request
-from service.api.v1.wording import Wording, wording_of
-from service.common.loop import NO_BREAKS, Breaks, take_break
+from service.api.v1.wording import wording_of
+from service.common.loop import Breaks, take_break
 from service.common.times import format_time
 from service.engine.rows import Outcome, Refused, Result, Row
 from service.errors import CarryoverError
@@ -42,22 +42,28 @@ def render_body(
         `labels` or `quantiles` where there are any: what the last axis of an output
         means.
     """
-    model = find_common(results, model)
-    wording, options = wording_of(model), request.options
-    is_short = options.is_last_only and not explain
-    with NO_BREAKS if is_short and len(results) <= PIECE_ROWS else Breaks():
-        if options.is_columnar:
-            outputs = render_columns(request, results, model, explain)
-            return b'{"outputs":' + outputs + end_answer(request, model, wording)
-        rows = render_rows(request, results, model, explain)
-        return b'{"predictions":[' + rows + b"]" + end_answer(request, model, wording)
+    if len(results) == 1 and isinstance(results[0], Outcome):
+        model = results[0].model or model
+    else:
+        model = find_common(results, model)
+    if request.options.is_last_only and not explain and len(results) <= PIECE_ROWS:
+        return render_all(request, results, model, explain)
+    with Breaks():
+        return render_all(request, results, model, explain)
 
 
-def end_answer(request: Request, model: Model, wording: Wording) -> bytes:
-    """Write what follows the predictions: warnings, where there are any."""
-    if model.encoder.unknown is None or not (warnings := request.warnings):
-        return wording.tail
-    return b',"warnings":' + orjson.dumps(warnings) + wording.tail
+def render_all(
+    request: Request, results: Sequence[Result], model: Model, explain: bool
+) -> bytes:
+    """Write all rows, and what follows them; see `render_body`."""
+    tail = wording_of(model).tail
+    # Most models refuse what they do not know.
+    if model.encoder.unknown is not None and (warnings := request.warnings):
+        tail = b',"warnings":' + orjson.dumps(warnings) + tail
+    if request.options.is_columnar:
+        return b'{"outputs":' + render_columns(request, results, model, explain) + tail
+    rows = render_rows(request, results, model, explain)
+    return b'{"predictions":[' + rows + b"]" + tail
 
 
 def render_rows(
@@ -71,16 +77,18 @@ def render_rows(
     for start in range(0, len(results), size):
         rows = request.rows[start : start + size]
         ended = results[start : start + size]
-        texts = write_texts(rows, ended, options, model) if is_short else None
+        texts = None
+        if is_short and len(rows) >= MIN_ROWS:
+            texts = write_texts(rows, ended, options, model)
         if texts is None:
-            answers = [
-                render_row(parsed, result, options, model, explain)
-                for parsed, result in zip(rows, ended, strict=True)
-            ]
+            answers: list[Any] = []
+            for parsed, result in zip(rows, ended, strict=True):
+                answers.append(render_row(parsed, result, options, model, explain))
             whole = answers if is_short else in_pieces(answers)
             texts = [orjson.dumps(whole, option=JSON_OPTIONS)[1:-1]]
         pieces += texts
-        take_break()
+        if len(results) > 1:
+            take_break()
     return b",".join(pieces)
 
 
@@ -102,8 +110,6 @@ def render_columns(
 
 def find_common(results: Sequence[Result], model: Model) -> Model:
     """Find the one version that advanced all rows; the request's own if several did."""
-    if len(results) == 1 and isinstance(results[0], Outcome):
-        return results[0].model or model
     models = {r.model for r in results if isinstance(r, Outcome) and r.model}
     if len({one.manifest.version for one in models}) == 1:
         return next(iter(models))
@@ -126,16 +132,14 @@ def render_row(
     model = result.model or common
     wording = wording_of(model)
     outputs, last = result.outputs, options.is_last_only
-    answer: dict[str, Any] = {
-        name: contiguous(outputs[name][-1] if last else outputs[name])
-        for name in wording.names
-    }
+    answer = choose_outputs(outputs, wording.names, last)
     main = answer[wording.names[0]]
     if parsed.is_bare and not explain:
         return answer if len(answer) > 1 else main
     answer["step"] = result.step
     tell_memory(answer, parsed, row, result)
-    tell_version(answer, result, model, common)
+    if model is not common or result.migrated_from is not None or result.is_reset:
+        tell_version(answer, result, model, common)
     if "surprise" in outputs:
         answer["surprise"] = render_surprise(result)
     if wording.labels is not None:
@@ -144,6 +148,19 @@ def render_row(
         layers = answer["layers"] = render_layers(outputs)
         answer["digest"] = render_digest(layers, outputs, model, last_only=last)
     return answer
+
+
+def choose_outputs(
+    outputs: Mapping[str, np.ndarray], names: Sequence[str], is_last_only: bool
+) -> dict[str, Any]:
+    """Take a model's outputs, laid out as orjson takes them."""
+    chosen: dict[str, Any] = {}
+    for name in names:
+        array = outputs[name][-1] if is_last_only else outputs[name]
+        # A number has no axis and needs no copy; most arrays are contiguous.
+        is_whole = array.flags.c_contiguous
+        chosen[name] = array if is_whole else np.ascontiguousarray(array)
+    return chosen
 
 
 def tell_memory(
@@ -178,12 +195,6 @@ def tell_version(
         answer["reset"] = True
 
 
-def contiguous(array: np.ndarray) -> np.ndarray:
-    """Lay an array out as orjson takes it; a number stays a number."""
-    # A number has no axis and needs no copy; most arrays are contiguous.
-    return array if array.flags.c_contiguous else np.ascontiguousarray(array)
-
-
 def render_surprise(outcome: Outcome) -> list[float | None]:
     """Write -ln p of each arriving event; nothing was expected before the first."""
     # NumPy's own float32, not Python's float: its shortest digits are a third as many.
@@ -207,9 +218,8 @@ def decide(
         best = np.argsort(-probabilities, axis=-1, kind="stable")[..., : options.top]
         answer["top"] = name_top(probabilities, best.tolist(), labels)
     if options.threshold is not None:
-        answer["decided"] = name_decided(
-            probabilities.tolist(), labels, options.threshold
-        )
+        name = name_reached if probabilities.ndim == 1 else name_decided
+        answer["decided"] = name(probabilities.tolist(), labels, options.threshold)
 
 
 def name_top(numbers: np.ndarray, best: list[Any], labels: Sequence[str]) -> list[Any]:

@@ -43,8 +43,6 @@ def name_row(error: CarryoverError, where: str) -> CarryoverError:
 
 def warn(where: str, events: list[Any], model: Model) -> str | None:
     """Warn of events that training has not seen, where the model takes them."""
-    if model.encoder.unknown is None:
-        return None
     return warn_of_unknown(model.encoder, events, f"{where}: sequence")
 
 
@@ -55,8 +53,11 @@ def parse_object(
     sequence_id = None
     if row.sequence_id is not UNSET or row.sequence_control_input is not UNSET:
         sequence_id = read_sequence(row)
-    check_options(row)
     session, memory = row.session, row.memory
+    if session is not UNSET and memory is UNSET:
+        check_session_id(session)
+    else:
+        check_options(row)
     sequence, events = encode(row.sequence, model)
     parsed = Row(
         sequence,
@@ -72,7 +73,10 @@ def parse_object(
         events=None if session is UNSET and memory is UNSET else events,
         plain=read_object(memory) if isinstance(memory, dict) else None,
     )
-    return ParsedRow(parsed, False, sequence_id, warn(where, events, model))
+    warning = None
+    if model.encoder.unknown is not None:  # most models refuse what they do not know
+        warning = warn(where, events, model)
+    return ParsedRow(parsed, False, sequence_id, warning)
 
 
 def encode(events: list[Any], model: Model) -> tuple[np.ndarray, list[Any]]:
@@ -91,20 +95,18 @@ def encode(events: list[Any], model: Model) -> tuple[np.ndarray, list[Any]]:
 
 
 def check_options(row: ObjectRow) -> None:
-    """Refuse options that contradict each other."""
-    if row.session is not UNSET:
-        if row.memory is not UNSET:
-            raise InvalidRequest(
-                "the row has both session and memory; send session when the service "
-                "is to remember, memory when the client does."
-            )
-        check_session_id(row.session)
-    elif row.start or row.end:
+    """Refuse options of a row without a session that contradict each other."""
+    if row.session is not UNSET and row.memory is not UNSET:
+        raise InvalidRequest(
+            "the row has both session and memory; send session when the service "
+            "is to remember, memory when the client does."
+        )
+    if row.start or row.end:
         raise InvalidRequest(
             "start and end belong to a session, and the row has none. Add a session, "
             "or leave them out."
         )
-    elif row.memory is UNSET and not (row.at is None and row.ttl_seconds is None):
+    if row.memory is UNSET and not (row.at is None and row.ttl_seconds is None):
         raise InvalidRequest(
             "at and ttl_seconds belong to a memory, and the row has none. Add a "
             "session or a memory, or leave them out."

@@ -42,7 +42,7 @@ def write_texts(
     Returns:
         The JSON of each row; None where some did not advance in a batch, or say more.
     """
-    if len(rows) < MIN_ROWS or options.top is not None:
+    if options.top is not None:
         return None
     outcomes: list[Outcome] = []
     batches: list[BatchOutputs] = []

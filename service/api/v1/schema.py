@@ -94,7 +94,7 @@ class ParsedRow(Value, frozen=True, eq=False):
     warning: str | None = None
 
 
-class Request(NamedTuple):
+class Request(Value, frozen=True):
     """A parsed body."""
 
     options: Options

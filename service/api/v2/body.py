@@ -46,8 +46,7 @@ def read_form(data: bytes, header_length: int | None) -> tuple[Form, list[Column
             f"{len(tail)} bytes are left over after the tensors; expected as many as "
             "their binary_data_size say."
         )
-    names = {column.name for column in columns}
-    if len(names) < len(columns):
+    if len(columns) > 1 and len({column.name for column in columns}) < len(columns):
         raise InvalidRequest("an input stands twice in the request. Send each once.")
     return form, columns
 
@@ -99,7 +98,9 @@ def read_input(form: InputForm, tail: memoryview) -> tuple[Column, memoryview]:
                 "Send one of them."
             )
         return read_json(form, form.data), tail
-    size = int(read(form.parameters, "binary_data_size", 0))
+    size = form.parameters["binary_data_size"]
+    if type(size) is not int:
+        size = int(read(form.parameters, "binary_data_size", 0))
     if form.data is not UNSET:
         raise InvalidRequest(
             f"input {form.name[:80]!r} has both data and binary_data_size. Send one of "

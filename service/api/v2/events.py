@@ -52,7 +52,9 @@ def encode_rows(
             "request. Send the rest in another.",
             max_rows=max_rows,
         )
-    lengths = read_lengths(columns.get(LENGTH), batch, timesteps)
+    lengths = [timesteps] * batch
+    if LENGTH in columns:
+        lengths = read_lengths(columns[LENGTH], batch, timesteps)
     check_lengths(lengths, model.encoder.max_events)
     if batch == 1:
         own = slice(0, lengths[0])
@@ -108,7 +110,7 @@ def check_shapes(columns: Mapping[str, Column], plan: Plan) -> tuple[int, int]:
         if len(shape) < 2 or not is_sized:
             refuse_shape(name, shape, size)
         sizes.add(shape[:2])
-    if len(sizes) > 1 or batches - {batch for batch, _ in sizes}:
+    if len(sizes) > 1 or (batches and batches - {batch for batch, _ in sizes}):
         sizes |= {(batch, 1) for batch in batches}
         raise InvalidRequest(
             "the inputs have different batches or timesteps: "
@@ -136,10 +138,8 @@ def refuse_shape(name: str, shape: tuple[int, ...], size: tuple[int, ...]) -> No
     )
 
 
-def read_lengths(column: Column | None, batch: int, timesteps: int) -> list[int]:
-    """Read how many events of each row are its own; all of them by default."""
-    if column is None:
-        return [timesteps] * batch
+def read_lengths(column: Column, batch: int, timesteps: int) -> list[int]:
+    """Read how many events of each row are its own."""
     if column.datatype not in LENGTH_DATATYPES or column.shape not in (
         (batch,),
         (batch, 1),
@@ -200,12 +200,13 @@ def encode_row(
         encoder: Of the model.
         timesteps: Of the tensors, from one row to the next.
     """
-    parts = [
-        read_static(columns.get(field["name"]), field, own, timesteps)
-        if field["name"] in plan.statics
-        else read_field(columns[field["name"]], field, own, index)
-        for field, index in zip(plan.fields, plan.indices, strict=True)
-    ]
+    parts: list[np.ndarray] = []
+    for field, index in zip(plan.fields, plan.indices, strict=True):
+        name = field["name"]
+        if name in plan.statics:
+            parts.append(read_static(columns.get(name), field, own, timesteps))
+        else:
+            parts.append(read_field(columns[name], field, own, index))
     if not encoder.columns:
         return parts[0].astype(encoder.dtype)
     laid = [part.reshape(len(part), -1) for part in parts]

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
 
 from service.api.compression import COMPRESS, choose_coding, decompress
 from service.api.problems import JSON, Answer
@@ -17,7 +16,8 @@ from service.api.rows import is_replayed, limit_events
 from service.api.v2.parse import parse_body
 from service.api.v2.render import RenderedBody, render_body, word_error
 from service.api.v2.schema import Request
-from service.common.loop import long_work, offload
+from service.common.loop import LARGE_BYTES, long_work, offload
+from service.common.value import Value
 from service.engine.call import Timings
 from service.engine.engine import Engine
 from service.engine.idempotency import parse_key
@@ -34,7 +34,7 @@ MAX_DIGITS = 12
 LONG_BYTES = 65_536
 
 
-class InferRequest(NamedTuple):
+class InferRequest(Value, frozen=True):
     """What a request says in addition to its body.
 
     Args:
@@ -60,7 +60,7 @@ class InferRequest(NamedTuple):
     timings: Timings | None = None
 
 
-class Parts(NamedTuple):
+class Parts(Value, frozen=True):
     """What the call works with."""
 
     engine: Engine
@@ -91,18 +91,20 @@ def answer_request(
     parts: Parts, asked: InferRequest, data: bytes, began: int
 ) -> tuple[Answer, Times]:
     """Parse, advance, render; return the time of each."""
-    settings = parts.settings
-    most = settings.max_body_bytes
-    content = decompress(data, asked.coding, max_bytes=most, reserve=asked.reserve)
-    with long_work(len(content), settings.request_timeout_seconds):
-        parsed = parse_body(
-            content,
-            read_header_length(asked.header_length),
-            asked.model,
-            max_rows=settings.max_rows,
-            key=None if asked.key is None else parse_key(asked.key),
-            scope=f"v2 infer {asked.version}",
-        )
+    settings, content = parts.settings, data
+    if asked.coding:
+        most = settings.max_body_bytes
+        content = decompress(data, asked.coding, max_bytes=most, reserve=asked.reserve)
+    length = asked.header_length
+    parsed = parse_body(
+        content,
+        None if length is None else read_header_length(length),
+        asked.model,
+        max_rows=settings.max_rows,
+        key=None if asked.key is None else parse_key(asked.key),
+        scope=f"v2 infer {asked.version}",
+        timeout_seconds=settings.request_timeout_seconds,
+    )
     if not parsed.memory.is_last_only:
         limit_events(parsed.rows, settings.max_returned_events, "returned")
     read, timings = time.perf_counter_ns(), asked.timings or Timings()
@@ -116,16 +118,19 @@ def answer_request(
     )
     advanced = time.perf_counter_ns()
     outcomes = require_outcomes(results, parsed, asked.model)
-    with long_work(0 if parsed.memory.is_last_only else len(content)):
+    if parsed.memory.is_last_only or len(content) <= LARGE_BYTES:
         rendered = render_body(parsed, outcomes, asked.model)
-    answer = write(rendered, asked.accepted)
+    else:
+        with long_work(len(content)):
+            rendered = render_body(parsed, outcomes, asked.model)
+    answer = write(rendered, asked.accepted, len(outcomes))
     if is_replayed(parsed.rows, results):
         answer.headers["Idempotency-Replayed"] = "true"
     written = time.perf_counter_ns()
     queue = round(timings.queue * 1e9)
     engine = max(advanced - read - queue, 0)
     times = Times(queue, read - began, engine, written - advanced)
-    return answer._replace(num_rows=len(outcomes)), times
+    return answer, times
 
 
 def require_outcomes(
@@ -136,16 +141,16 @@ def require_outcomes(
     The protocol has one answer for all rows. Where there are several they have no
     memory, so that a failed one leaves nothing half done.
     """
+    outcomes: list[Outcome] = []
     for result in results:
         if isinstance(result, CarryoverError):
             raise word_error(result, parsed, model)
-    return [result for result in results if isinstance(result, Outcome)]
+        outcomes.append(result)
+    return outcomes
 
 
-def read_header_length(value: str | None) -> int | None:
-    """Read how many bytes of the body are JSON; None where all are."""
-    if value is None:
-        return None
+def read_header_length(value: str) -> int:
+    """Read how many bytes of the body are JSON."""
     if not (value.isascii() and value.isdigit() and len(value) <= MAX_DIGITS):
         raise InvalidRequest(
             f"{HEADER_LENGTH} is {value[:40]!r}; expected how many bytes of the body "
@@ -154,7 +159,7 @@ def read_header_length(value: str | None) -> int | None:
     return int(value)
 
 
-def write(rendered: RenderedBody, accepted: str) -> Answer:
+def write(rendered: RenderedBody, accepted: str, num_rows: int) -> Answer:
     """Write the answer, compressed where the client accepts it."""
     body, headers = rendered.body, {"Vary": "Accept-Encoding"}
     if rendered.header_length is not None:
@@ -165,6 +170,5 @@ def write(rendered: RenderedBody, accepted: str) -> Answer:
         is_long = len(body) > LONG_BYTES
         body = offload(compress, body) if is_long else compress(body)
         headers["Content-Encoding"] = coding
-    return Answer(
-        200, body, JSON if rendered.header_length is None else BINARY, headers
-    )
+    mimetype = JSON if rendered.header_length is None else BINARY
+    return Answer(200, body, mimetype, headers, num_rows=num_rows)

@@ -15,10 +15,15 @@ from service.registry.catalog import Model
 def choose_outputs(form: Form, memory: Remembering, model: Model) -> Sequence[Wanted]:
     """Return the outputs that are asked for; all of them unless some are named."""
     names = plan_of(model).outputs
-    is_binary = bool(read(form.parameters, "binary_data_output", False))
+    is_binary = False
+    if "binary_data_output" in form.parameters:
+        is_binary = bool(read(form.parameters, "binary_data_output", False))
     if not form.outputs:
         return [Wanted(name, is_binary) for name in names]
-    return [choose_output(output, names, is_binary, memory) for output in form.outputs]
+    wanted: list[Wanted] = []
+    for output in form.outputs:
+        wanted.append(choose_output(output, names, is_binary, memory))
+    return wanted
 
 
 def choose_output(
@@ -42,6 +47,10 @@ def choose_output(
 
 def read_wanted(name: str, parameters: Parameters, *, is_binary: bool) -> Wanted:
     """Read in which form an output is wanted."""
+    if not parameters:
+        return Wanted(name, is_binary)
+    if len(parameters) == 1 and parameters.get("binary_data") is True:
+        return Wanted(name, True)  # as Triton's clients ask
     if "shared_memory_region" in parameters:
         raise no_shared_memory(name)
     num_classes = int(read(parameters, "classification", 0))

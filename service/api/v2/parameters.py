@@ -48,6 +48,8 @@ KINDS: dict[str, tuple[type, ...]] = {
     "classification": (int,),
     "binary_data_size": (int,),
 }
+SEQUENCE_ID = KINDS["sequence_id"]
+NO_MEMORY = Remembering()
 WORDS = {bool: "a boolean", int: "a whole number", float: "a number", str: "text"}
 
 
@@ -92,24 +94,27 @@ def read_memory(parameters: Parameters) -> Remembering:
         InvalidRequest: They contradict each other, or one cannot be used.
     """
     if not parameters:
-        return Remembering()
-    check_parameters(parameters)
+        return NO_MEMORY
+    if not KNOWN_NAMES.issuperset(parameters):
+        check_parameters(parameters)
     sequence_id = read_sequence_id(parameters)
-    memory = Remembering(
-        sequence_id,
-        None if sequence_id is None else str(sequence_id),
-        start=bool(read(parameters, "sequence_start", False)),
-        end=bool(read(parameters, "sequence_end", False)),
-    )
+    start = parameters.get("sequence_start", False)
+    end = parameters.get("sequence_end", False)
+    if not (isinstance(start, bool) and isinstance(end, bool)):
+        start = bool(read(parameters, "sequence_start", False))
+        end = bool(read(parameters, "sequence_end", False))
+    session = None if sequence_id is None else str(sequence_id)
+    memory = Remembering(sequence_id, session, start, end)
     if not SEQUENCE.issuperset(parameters):
-        memory = memory._replace(
+        memory = memory.replace(
             at=read_at(parameters),
             ttl_seconds=read_ttl(parameters),
             key=read_key(parameters),
             token=read_token(parameters),
             is_last_only=read_return(parameters),
         )
-    check_memory(memory)
+    if session is None or memory.token is not None:
+        check_memory(memory)
     return memory
 
 
@@ -118,7 +123,9 @@ def read_sequence_id(parameters: Parameters) -> int | str | None:
 
     An integer names the session of its digits: 42 and "42" are one.
     """
-    value = read(parameters, "sequence_id", 0)
+    value = parameters.get("sequence_id", 0)
+    if type(value) not in SEQUENCE_ID:
+        read(parameters, "sequence_id", 0)
     if value in (0, ""):
         return None
     if isinstance(value, int) and not 0 < value <= MAX_SEQUENCE_ID:

@@ -5,8 +5,10 @@ Knows the JSON and the binary form of a request; neither routes nor status lines
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from hashlib import blake2b
+from operator import attrgetter
 from typing import Any
 
 import numpy as np
@@ -18,12 +20,15 @@ from service.api.v2.outputs import choose_outputs
 from service.api.v2.parameters import read_memory
 from service.api.v2.raw import read_raw
 from service.api.v2.schema import Column, Remembering, Request, Wanted
+from service.common.loop import LARGE_BYTES, long_work
 from service.engine.idempotency import FINGERPRINT_BYTES
 from service.engine.rows import Row
 from service.engine.sent_events import Columns, digest_events
 from service.errors import InvalidRequest
 from service.registry.catalog import Model
 from service.registry.encoding.events import warn_of_unknown
+
+NAME = attrgetter("name")
 
 
 def parse_body(
@@ -34,8 +39,9 @@ def parse_body(
     max_rows: int,
     key: str | None = None,
     scope: str = "",
+    timeout_seconds: float = math.inf,
 ) -> Request:
-    """Parse the body of an infer call.
+    """Parse the body of an infer call; a large one with breaks.
 
     Args:
         data: The body, decompressed.
@@ -45,16 +51,32 @@ def parse_body(
         max_rows: Most rows accepted.
         key: Idempotency key the request has outside the body, if any.
         scope: What the address says besides the model, for the key's fingerprint.
+        timeout_seconds: Seconds after which a large body is given up.
 
     Raises:
         InvalidRequest: The body cannot be used.
     """
+    if len(data) <= LARGE_BYTES:
+        return parse_whole(data, header_length, model, max_rows, key, scope)
+    with long_work(len(data), timeout_seconds):
+        return parse_whole(data, header_length, model, max_rows, key, scope)
+
+
+def parse_whole(
+    data: bytes,
+    header_length: int | None,
+    model: Model,
+    max_rows: int,
+    key: str | None,
+    scope: str,
+) -> Request:
+    """Parse a body; see `parse_body`."""
     if header_length == 0:
         form, columns = read_raw(data, model)
     else:
         form, columns = read_form(data, header_length)
     memory = read_memory(form.parameters)
-    named = {column.name: column for column in columns}
+    named = dict(zip(map(NAME, columns), columns, strict=True))
     own = model.manifest.input_name
     if own in named and "sequence" not in named:
         named["sequence"] = named.pop(own)
@@ -66,9 +88,12 @@ def parse_body(
             "advances one row at a time. Send one row, of as many events as there are."
         )
     outputs = choose_outputs(form, memory, model)
+    warning = None
+    if model.encoder.unknown is not None:  # most models refuse what they do not know
+        warning = warn(named, model)
     if not is_remembered:
         rows = [build_row(sequence, memory) for sequence in sequences]
-        return Request(rows, form.id, memory, outputs, warn(named, model))
+        return Request(rows, form.id, memory, outputs, warning)
     (sequence,) = sequences
     row = build_row(sequence, memory, find_events(named, model, len(sequence)))
     name = memory.key or key
@@ -81,12 +106,12 @@ def parse_body(
                 sequence.tobytes(), memory, outputs, scope
             ),
         )
-    return Request([row], form.id, memory, outputs, warn(named, model))
+    return Request([row], form.id, memory, outputs, warning)
 
 
 def warn(columns: Mapping[str, Column], model: Model) -> str | None:
     """Warn of events that training has not seen, where the model takes them."""
-    if model.encoder.unknown is None or "sequence" not in columns:
+    if "sequence" not in columns:
         return None
     texts = columns["sequence"].values
     # Padding is no event; it is found out by `length`, not by what is there.
@@ -142,7 +167,7 @@ def digest_request(
     The same request in JSON and in binary, under another request id, is the same.
     """
     asked = [(wanted.name, wanted.num_classes) for wanted in outputs]
-    options = repr((scope, memory._replace(key=None, sequence_id=None), asked))
+    options = repr((scope, memory.replace(key=None, sequence_id=None), asked))
     digest = blake2b(options.encode(), digest_size=FINGERPRINT_BYTES)
     digest.update(events)
     return digest.digest()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import orjson
@@ -13,6 +13,7 @@ from service.api.v2.input_plan import plan_of
 from service.api.v2.schema import Remembering, Request, Wanted
 from service.api.v2.tensors import write_texts
 from service.common.times import format_time
+from service.common.value import Value
 from service.engine.rows import Outcome
 from service.errors import CarryoverError, SequenceNotStarted
 from service.registry.catalog import Model
@@ -23,7 +24,7 @@ NEVER_STARTED = (
 )
 
 
-class RenderedBody(NamedTuple):
+class RenderedBody(Value, frozen=True):
     """Body of an answer.
 
     Attributes:
@@ -48,7 +49,6 @@ def render_body(
     # A pinned memory may be another version's than the one that was asked.
     model = outcomes[0].model or model
     known = plan_of(model).outputs
-    outputs = [wanted for wanted in request.outputs if wanted.name in known]
     answer: dict[str, Any] = {
         "model_name": model.manifest.name,
         "model_version": str(model.manifest.version),
@@ -57,11 +57,12 @@ def render_body(
         answer["id"] = request.id
     answer["parameters"] = render_parameters(request, outcomes, model)
     tails: list[bytes] = []
-    answer["outputs"] = [
-        render_output(wanted, request, outcomes, model, tails) for wanted in outputs
-    ]
+    outputs = answer["outputs"] = []
+    for wanted in request.outputs:
+        if wanted.name in known:
+            outputs.append(render_output(wanted, request, outcomes, model, tails))
     head = orjson.dumps(answer, option=JSON_OPTIONS)
-    if not any(wanted.is_binary for wanted in outputs):
+    if not tails:
         return RenderedBody(head, None)
     return RenderedBody(b"".join([head, *tails]), len(head))
 
@@ -75,22 +76,28 @@ def render_parameters(
         parameters["warning"] = request.warning
     if len(outcomes) > 1:
         return parameters
-    return parameters | render_memory(request.memory, outcomes[0])
+    parameters.update(render_memory(request.memory, outcomes[0]))
+    return parameters
 
 
 def render_memory(memory: Remembering, outcome: Outcome) -> dict[str, Any]:
     """Return the parameters that describe the memory of a request's one row."""
-    record = {
-        "step": outcome.step,
-        "sequence_id": memory.sequence_id,
-        "sequence_end": memory.end or None,
-        "sequence_restarted": outcome.is_restarted or None,
-        "migrated_from": outcome.migrated_from and str(outcome.migrated_from),
-        "reset": outcome.is_reset or None,
-        "memory": outcome.token,
-        "expires_at": outcome.expires_at and format_time(outcome.expires_at),
-    }
-    return {name: value for name, value in record.items() if value is not None}
+    record: dict[str, Any] = {"step": outcome.step}
+    if memory.sequence_id is not None:
+        record["sequence_id"] = memory.sequence_id
+    if memory.end:
+        record["sequence_end"] = True
+    if outcome.is_restarted:
+        record["sequence_restarted"] = True
+    if outcome.migrated_from is not None:
+        record["migrated_from"] = str(outcome.migrated_from)
+    if outcome.is_reset:
+        record["reset"] = True
+    if outcome.token is not None:
+        record["memory"] = outcome.token
+    if outcome.expires_at is not None:
+        record["expires_at"] = format_time(outcome.expires_at)
+    return record
 
 
 def render_output(
@@ -130,12 +137,12 @@ def collect(
         return pad([surprise_of(outcome) for outcome in outcomes], np.nan)
     plan = plan_of(model)
     source = plan.main if name == "decided" else name
-    outputs = [outcome.outputs[source] for outcome in outcomes]
-    if not memory.is_last_only:
-        values = pad(outputs, 0)
-    elif len(outputs) == 1:
-        values = outputs[0][-1:]
+    if memory.is_last_only and len(outcomes) == 1:
+        values = outcomes[0].outputs[source][-1:]
+    elif not memory.is_last_only:
+        values = pad([outcome.outputs[source] for outcome in outcomes], 0)
     else:
+        outputs = [outcome.outputs[source] for outcome in outcomes]
         values = np.stack([output[-1] for output in outputs])
     if name == "decided":
         return np.asarray(values >= plan.threshold)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, NamedTuple
+from typing import Annotated
 
 import msgspec
 import numpy as np
 from msgspec import UNSET, UnsetType
 
+from service.common import value as values
 from service.engine.rows import Row
 
 # No tensor within a body is longer; it keeps products of a shape small.
@@ -44,7 +45,7 @@ class Form(msgspec.Struct):
     outputs: list[OutputForm] | None = None
 
 
-class Column(NamedTuple):
+class Column(values.Value, frozen=True):
     """The values of an input tensor, row-major.
 
     Attributes:
@@ -61,7 +62,7 @@ class Column(NamedTuple):
     values: list[str] | np.ndarray
 
 
-class Wanted(NamedTuple):
+class Wanted(values.Value, frozen=True):
     """An output that is asked for: in which form, and of how many classes."""
 
     name: str
@@ -69,7 +70,7 @@ class Wanted(NamedTuple):
     num_classes: int = 0
 
 
-class Remembering(NamedTuple):
+class Remembering(values.Value, frozen=True):
     """What the parameters say of memory.
 
     Attributes:
@@ -95,7 +96,7 @@ class Remembering(NamedTuple):
     is_last_only: bool = True
 
 
-class Request(NamedTuple):
+class Request(values.Value, frozen=True):
     """A parsed infer request; `warning` is what its answer has to warn of."""
 
     rows: Sequence[Row]

@@ -70,7 +70,7 @@ def check_indices(column: Column, values: np.ndarray, size: int) -> np.ndarray:
             f"numbers there, 0 to {size - 1}. Send INT32."
         )
     wrong = (values < 0) | (values >= size)
-    if wrong.any():
+    if np.logical_or.reduce(wrong):
         position = int(wrong.argmax())
         raise UnknownEvent(
             f"{column.name}[{position}] is {values[position]}; this model takes whole "

@@ -6,7 +6,7 @@ the smallest that holds its rows.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from ai_edge_litert.interpreter import Interpreter
@@ -35,28 +35,14 @@ class Program:
         self.name = f"{entry.signature}_{entry.batch}x{entry.timesteps}"
         self.batch, self.timesteps = entry.batch, entry.timesteps
         # One thread: a step is too short to be shared, and workers share the cores.
-        self._interpreter = Interpreter(model_content=content, num_threads=1)
-        self._interpreter.allocate_tensors()
-        inputs, outputs = self._find_tensors(entry.signature)
-        self._inputs, self._outputs = inputs, outputs
-        self.shapes = {n: self._find_shape(k) for n, k in inputs.items()}
-        # Functions that return views of the inputs: no view may live during a call.
-        self._views = {n: self._interpreter.tensor(k) for n, k in inputs.items()}
-        for view in self._views.values():
-            view().fill(0)
-
-    def _find_tensors(self, signature: str) -> tuple[dict[str, int], dict[str, int]]:
-        """Return the indices of inputs and outputs, by the names of the signature."""
-        # The runner must be gone before the first call: while it lives, the
-        # interpreter takes it for a reference to its tensors and refuses to run.
-        runner = self._interpreter.get_signature_runner(signature)
-        return (
-            {name: d["index"] for name, d in runner.get_input_details().items()},
-            {name: d["index"] for name, d in runner.get_output_details().items()},
-        )
-
-    def _find_shape(self, index: int) -> tuple[int, ...]:
-        return tuple(self._interpreter.tensor(index)().shape)
+        interpreter = Interpreter(model_content=content, num_threads=1)
+        interpreter.allocate_tensors()
+        inputs, outputs = find_tensors(interpreter, entry.signature)
+        self._interpreter = interpreter
+        # The wrapper makes and checks arrays at each call, which takes longer than a
+        # step of a small network. Its core runs on arrays that stay.
+        self._invoke, self._inputs, self._outputs = pin(interpreter, inputs, outputs)
+        self.shapes = {n: tuple(tensor.shape) for n, tensor in self._inputs.items()}
 
     def run(self, tensors: Tensors) -> dict[str, np.ndarray]:
         """Run a call of at most this program's shape.
@@ -64,33 +50,68 @@ class Program:
         Rows and timesteps that a call leaves unused keep what an earlier call wrote:
         they change no other row, and what comes of them is cut off.
         """
-        interpreter = self._interpreter
         num_rows, timesteps = tensors["sequence"].shape[:2]
-        is_full = (num_rows, timesteps) == (self.batch, self.timesteps)
-        if is_full:  # `set_tensor` is quicker, and takes whole tensors only
-            for name, index in self._inputs.items():
-                interpreter.set_tensor(index, tensors[name])
-        else:
-            for name, view in self._views.items():
-                tensor = tensors[name]
-                if name == "sequence":
-                    view()[:num_rows, :timesteps] = tensor
-                else:
-                    view()[:num_rows] = tensor
-        interpreter.invoke()
-        results = {n: interpreter.get_tensor(k) for n, k in self._outputs.items()}
-        return results if is_full else self._cut(results, num_rows, timesteps)
+        inputs, results = self._inputs, {}
+        if num_rows == self.batch and timesteps == self.timesteps:
+            for name, tensor in inputs.items():
+                tensor[...] = tensors[name]
+            self._invoke()
+            for name, output in self._outputs.items():
+                results[name] = output.copy()
+            return results
+        for name, tensor in inputs.items():
+            if name == "sequence":
+                tensor[:num_rows, :timesteps] = tensors[name]
+            else:
+                tensor[:num_rows] = tensors[name]
+        self._invoke()
+        for name, output in self._outputs.items():
+            # Memories are inputs as well; every other output has timesteps.
+            used = (
+                output[:num_rows] if name in inputs else output[:num_rows, :timesteps]
+            )
+            results[name] = used.copy()
+        return results
 
-    def _cut(
-        self, results: dict[str, np.ndarray], num_rows: int, timesteps: int
-    ) -> dict[str, np.ndarray]:
-        # Memories are inputs as well; every other output has timesteps.
-        return {
-            name: value[:num_rows]
-            if name in self._inputs
-            else value[:num_rows, :timesteps]
-            for name, value in results.items()
-        }
+
+def pin(
+    interpreter: Interpreter, inputs: dict[str, int], outputs: dict[str, int]
+) -> tuple[Callable[[], None], Tensors, Tensors]:
+    """Return what runs an interpreter, and its tensors as arrays that stay valid.
+
+    A tensor is allocated once where none has an open size, as in every program of the
+    export. Whether one moves is tried by a call.
+
+    Raises:
+        ValueError: One does.
+    """
+    core = interpreter._interpreter
+    arrays = [
+        {name: core.tensor(core, index) for name, index in tensors.items()}
+        for tensors in (inputs, outputs)
+    ]
+    places = [one.ctypes.data for tensors in arrays for one in tensors.values()]
+    for one in arrays[0].values():
+        one.fill(0)
+    core.Invoke()
+    indices = [*inputs.values(), *outputs.values()]
+    if places != [core.tensor(core, index).ctypes.data for index in indices]:
+        raise ValueError("its tensors move from call to call")
+    return core.Invoke, arrays[0], arrays[1]
+
+
+def find_tensors(
+    interpreter: Interpreter, signature: str
+) -> tuple[dict[str, int], dict[str, int]]:
+    """Return the indices of inputs and outputs, by the names of the signature."""
+    runner = interpreter.get_signature_runner(signature)
+    return (
+        {name: d["index"] for name, d in runner.get_input_details().items()},
+        {name: d["index"] for name, d in runner.get_output_details().items()},
+    )
+
+
+ONE_EVENT = Plan(1, 1)
 
 
 class LiteRTRuntime:
@@ -142,6 +163,8 @@ class LiteRTRuntime:
     def plan(self, signature: Signature, remaining: Sequence[int]) -> Plan:
         """Take a chunk of one row that is alone, else one timestep of many rows."""
         if len(remaining) == 1:
+            if remaining[0] == 1:
+                return ONE_EVENT
             return Plan(1, min(remaining[0], self._longest[signature]))
         return Plan(min(len(remaining), self._largest[signature]), 1)
 

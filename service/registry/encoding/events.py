@@ -107,10 +107,10 @@ class EventEncoder:
             UnknownEvent: A name is not in the vocabulary.
             InvalidEvent: An event is not a string.
         """
-        check_length(sequence, self.max_events)
         try:
             if len(sequence) == 1:
                 return self._alone[sequence[0]]
+            check_length(sequence, self.max_events)
             return np.array([self.index[name] for name in sequence], self.dtype)
         except (KeyError, TypeError):  # a TypeError: lists and dicts have no hash
             raise self.find_error(sequence) from None

@@ -136,7 +136,8 @@ class LmdbEnvironment:
                 if self._is_durable:  # an fsync would hold up the event loop
                     stored: T = offload(self._transact, work)
                     return stored
-                result = self._transact(work)
+                with self._env.begin(write=True, buffers=True) as txn:
+                    result = work(txn)
                 self._flusher.is_due = True
                 return result
             except lmdb.MapFullError as error:
