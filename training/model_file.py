@@ -7,6 +7,7 @@ Knows no Keras: `training.load_keras` builds the model.
 from __future__ import annotations
 
 import json
+import re
 import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -61,6 +62,13 @@ OTHERS: tuple[tuple[bytes, str, str], ...] = (
         )
     ),
 )
+# Protocol buffers have no signature of their own. These begin with a version and the
+# next field's tag; a graph begins with name and kind of its first operation.
+BUFFERS = (
+    (rb"\x08\x01\x12", "the saved_model.pb of a SavedModel, which has no layers"),
+    (rb"\x08[\x02-\x7f][\x12:]", "an ONNX file, which has no layers of Keras"),
+    (rb"\n.{1,4}\n.[\w./-]+\x12.[A-Z]\w+", "a frozen graph, which has no layers"),
+)
 # The member by which an archive of another kind is recognised.
 ARCHIVES = {
     "data.pkl": "a PyTorch file",
@@ -108,7 +116,7 @@ def read_model_file(path: Path) -> ModelFile:
         ModelError: It is missing, of another kind, damaged, or too large unpacked.
     """
     with refuse_missing(path).open("rb") as file:
-        first = file.read(64)
+        first = file.read(256)
     try:
         if first.startswith(HDF5_SIGNATURE):
             return read_hdf5(path)
@@ -154,6 +162,13 @@ def refuse_kind(path: Path, first: bytes) -> ModelError:
             f"{path} is a LiteRT program, which has no layers; expected the Keras file "
             "that it was made from."
         )
+    for pattern, what in BUFFERS:
+        if re.match(pattern, first, re.DOTALL):
+            return ModelError(
+                f"{path} is {what}; expected the Keras file that it was made from. "
+                "Load the model where it was trained and save it with model.save"
+                '("my_model.keras").'
+            )
     what = "empty" if not first else "not a Keras file, or was cut short"
     return ModelError(f"{path} is {what}. {SAVE_AGAIN}")
 

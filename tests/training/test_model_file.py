@@ -151,6 +151,13 @@ OTHERS = {
     "PyTorch": (zip_of("model/data.pkl"), "PyTorch"),
     "SavedModel": (zip_of("model/saved_model.pb"), "SavedModel"),
     "LiteRT": (b"\x1c\0\0\0TFL3", "LiteRT"),
+    "saved_model.pb": (b"\x08\x01\x12\xf0\x01\n", "saved_model.pb of a SavedModel"),
+    "ONNX": (b"\x08\x08\x12\x07pytorch\x1a\x052.1.0", "ONNX"),
+    "ONNX of tf2onnx": (b"\x08\x07\x12\x07tf2onnx\x1a\x061.16.1", "ONNX"),
+    "frozen graph": (
+        b"\nB\n\x01x\x12\x0bPlaceholder*\x0b\n\x05shape\x12\x02:\0*\x0b",
+        "frozen graph",
+    ),
     "empty": (b"", "is empty"),
     "cut HDF5": (b"\x89HDF\r\n\x1a\n" + bytes(20), "damaged"),
 }
