@@ -13,6 +13,7 @@ from models.layer_kinds import BATCH, OUTSIDE_TIME, REFUSED, ROWS, WINDOW
 from models.stream import Stream
 
 FUTURE = "at the first event of a stream the later ones have not come yet"
+PAST = "to attend to all events so far, a memory would grow with every event"
 # Operations that make an axis, whose number counts the axes after it.
 MAKES_AXIS = ("Stack", "ExpandDims", "OneHot")
 # Axes of one picture, without that of a batch.
@@ -46,7 +47,11 @@ def refuse_unstreamable(operation: Any, tensors: Sequence[Tensor]) -> None:
             does, instead = REFUSED[kind.__name__]
             if does == ROWS and len(tensors[0].shape) == UNBATCHED:
                 does, instead = BATCH
-            why = "" if does in OUTSIDE_TIME else f"; {FUTURE}"
+            why = (
+                ""
+                if does in OUTSIDE_TIME
+                else f"; {PAST if is_causal(operation) else FUTURE}"
+            )
             raise CannotStream(f"{describe(operation)} {does}{why}. {instead}")
     known = [
         refuse for kind, refuse in CONDITIONS.items() if isinstance(operation, kind)
@@ -55,6 +60,14 @@ def refuse_unstreamable(operation: Any, tensors: Sequence[Tensor]) -> None:
         known[0](operation)
     elif tensors:
         refuse_axis(operation, len(tensors[0].shape))
+
+
+def is_causal(operation: Any) -> bool:
+    """Return whether a layer of attention is called so that it looks back only."""
+    return any(
+        node.arguments.kwargs.get("use_causal_mask")
+        for node in operation._inbound_nodes
+    )
 
 
 def keeps_timesteps(operation: Any, tensors: Sequence[Tensor]) -> bool:

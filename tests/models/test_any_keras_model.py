@@ -331,11 +331,15 @@ def test_what_cannot_stream_is_refused_by_name_with_a_way_out(words):
     assert sentence.count(". ") >= 1  # the reason, then what to use instead
 
 
-def test_attention_over_time_is_refused():
+@pytest.mark.parametrize(
+    ("is_causal", "words"), [(False, "have not come yet"), (True, "grow with every")]
+)
+def test_attention_over_time_is_refused(is_causal, words):
     def attend(x):
-        return layers.MultiHeadAttention(2, 4, name="look")(x, x)
+        look = layers.MultiHeadAttention(2, 4, name="look")
+        return look(x, x, use_causal_mask=is_causal)
 
-    with pytest.raises(CannotStream, match=r"'look'.*looks at all timesteps"):
+    with pytest.raises(CannotStream, match=rf"'look'.*looks at all timesteps.*{words}"):
         stream_network(functional(attend), OUTPUTS)
 
 

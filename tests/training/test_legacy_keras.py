@@ -414,6 +414,20 @@ def test_what_no_rule_translates_is_refused(tmp_path, case):
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("layer", "options", "words"),
+    [
+        ("BatchNormalization", {"renorm": True}, "renorm = True"),
+        ("UpSampling2D", {"interpolation": "bilinear"}, "'bilinear'"),
+    ],
+)
+def test_layer_that_computes_otherwise_in_keras_3_is_refused(layer, options, words):
+    config = {"class_name": layer, "config": {"name": "one", **options}}
+
+    with pytest.raises(ModelError, match=f"layer 'one' .*{words}"):
+        legacy_keras.translate(config, is_legacy=True)
+
+
 def test_every_rule_of_a_layer_names_one_that_old_files_have():
     known = set(dir(layers)) | set(legacy_keras.RENAMED)
     assert set(legacy_keras.RULES) <= known | {"ThresholdedReLU"}
