@@ -45,6 +45,7 @@ from service.api.v2 import infer_routes, repository_routes
 from service.api.v2 import model_routes as v2_models
 from service.common.runs import name_generation, open_run
 from service.engine.admission import USABLE
+from service.engine.capture import Capture, CaptureOptions
 from service.engine.engine import Engine
 from service.registry.catalog import Catalog, Model, load_model
 from service.registry.model_repository import Repository
@@ -58,6 +59,8 @@ from service.sessions.version_policy import Policies, Policy
 from service.settings import Settings
 from service.stores.base import Capacity, open_store
 from service.telemetry import metrics
+from service.telemetry.capture_files import Bounds as CaptureBounds
+from service.telemetry.capture_files import CaptureFiles
 from service.telemetry.statistics import Statistics
 
 log = logging.getLogger(__name__)
@@ -83,8 +86,9 @@ def build_services(
         settings.model_idle_seconds,
     )
     memory = Sessions(store, clock=clock, tombstone_seconds=settings.tombstone_seconds)
+    keys = load_or_create_keys(Path(settings.token_key_file))
     seal = TokenCipher(
-        load_or_create_keys(Path(settings.token_key_file)),
+        keys,
         settings.token_anti_rollback == "on",
         cast("Plain", settings.plain_memory),
     )
@@ -100,6 +104,7 @@ def build_services(
         catalog,
         max_queued_rows=settings.max_queued_rows,
         is_clock_trusted=guard.is_trusted,
+        capture=open_capture(settings, keys[0]),
     )
     for name in sorted(settings.policies.keys() - set(catalog.names())):
         log.warning("CARRYOVER_POLICIES names %s, which is not served", name)
@@ -122,6 +127,24 @@ def build_services(
         guard.is_trusted,
         open_limiter(settings),
     )
+
+
+def open_capture(settings: Settings, secret: bytes) -> Capture | None:
+    """Prepare to capture events, where the settings say so."""
+    if not settings.capture:
+        return None
+    options = CaptureOptions(
+        settings.capture,
+        secret,
+        settings.capture_tenant == "on",
+        frozenset(filter(None, map(str.strip, settings.capture_redact.split(",")))),
+    )
+    bounds = CaptureBounds(
+        settings.capture_file_bytes,
+        settings.capture_file_seconds,
+        settings.capture_max_bytes,
+    )
+    return Capture(options, CaptureFiles(Path(settings.capture_folder), bounds))
 
 
 def read_retention(settings: Settings) -> Retention:

@@ -106,6 +106,15 @@ def seconds_by_model(text: str) -> dict[str, float]:
     return {name.strip(): positive_seconds(value) for name, _, value in pairs}
 
 
+def shares_by_model(text: str) -> dict[str, float]:
+    """Read shares of models' sessions, `name=share` parted by commas."""
+    pairs = [part.partition("=") for part in text.split(",") if part]
+    shares = {name.strip(): float(value) for name, _, value in pairs}
+    if not all(name and 0 < share <= 1 for name, share in shares.items()):
+        raise ValueError
+    return shares
+
+
 def rate(text: str) -> str:
     """Read a number of requests and the unit of time they may come in."""
     if text and not RATE.fullmatch(text):
@@ -161,6 +170,7 @@ EXPECTED = {
     policy: "pin, replay, reset or refuse",
     policies: "model=policy pairs with commas between: nature=replay,taxi=reset",
     seconds_by_model: "model=seconds pairs with commas between: nature=3600,taxi=600",
+    shares_by_model: "model=share pairs, above 0 to 1, with commas between: visits=0.1",
     on_or_off: "on or off",
     rate: "requests in a time: 100/second, 6000/minute",
     rates_by_tenant: "tenant=rate pairs with commas between: acme=100/second",
@@ -301,6 +311,50 @@ TABLE = (
         plain_memory,
         "show",
         "Client-held memory in the open: off, show (not taken back) or accept.",
+    ),
+    Setting(
+        "capture",
+        shares_by_model,
+        {},
+        "Share of each model's sessions that are written for training, above 0 to 1: "
+        "visits=0.1,tickets=1. A session is written whole or not at all. Empty: none.",
+    ),
+    Setting(
+        "capture_folder",
+        str,
+        "var/capture",
+        "Folder of captured events, with a folder for each model.",
+    ),
+    Setting(
+        "capture_file_bytes",
+        positive_int,
+        16 * 2**20,
+        "Size at which a file of captured events is completed.",
+    ),
+    Setting(
+        "capture_file_seconds",
+        positive_seconds,
+        3600.0,
+        "Age in seconds at which a file of captured events is completed.",
+    ),
+    Setting(
+        "capture_max_bytes",
+        positive_int,
+        2**30,
+        "Maximum size of the folder of captured events. The oldest complete files are "
+        "deleted to make room.",
+    ),
+    Setting(
+        "capture_tenant",
+        on_or_off,
+        "off",
+        "on: captured events have a column with a keyed hash of the tenant.",
+    ),
+    Setting(
+        "capture_redact",
+        str,
+        "",
+        "Fields that captured events are written without: amount,team.",
     ),
     Setting(
         "api_keys_file",
@@ -444,6 +498,13 @@ class Settings:
     token_seconds: float
     token_anti_rollback: str
     plain_memory: str
+    capture: Mapping[str, float]
+    capture_folder: str
+    capture_file_bytes: int
+    capture_file_seconds: float
+    capture_max_bytes: int
+    capture_tenant: str
+    capture_redact: str
     api_keys_file: str
     rate_limit: str
     rate_limits: Mapping[str, str]
@@ -489,6 +550,7 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
             "other events. Set CARRYOVER_WORKERS=1, or use lmdb://PATH."
         )
     check_rows(settings)
+    check_capture(settings)
     return settings
 
 
@@ -522,6 +584,22 @@ def check_rows(settings: Settings) -> None:
             f"request may have: {settings.max_rows} rows (CARRYOVER_MAX_ROWS), or "
             f"{MAX_WAITING_LINES} lines of a stream that are computed together. Set it "
             f"to {least} or more."
+        )
+
+
+def check_capture(settings: Settings) -> None:
+    """Refuse a folder without room for the files that are written at once.
+
+    Raises:
+        SettingError: Some workers could write nothing.
+    """
+    least = settings.capture_file_bytes * settings.workers * len(settings.capture)
+    if settings.capture_max_bytes < least:
+        raise SettingError(
+            f"CARRYOVER_CAPTURE_MAX_BYTES={settings.capture_max_bytes} is below the "
+            f"{least} bytes of the files that {settings.workers} workers write at "
+            f"once, {settings.capture_file_bytes} bytes (CARRYOVER_CAPTURE_FILE_BYTES) "
+            f"for each of {len(settings.capture)} models. Set it to {least} or more."
         )
 
 

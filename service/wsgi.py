@@ -42,6 +42,8 @@ app.wsgi_app = Shortcut(app.wsgi_app, services, answer_crash)  # type: ignore[me
 sweeper = Sweeper(services.engine.sessions, services.is_clock_trusted)
 sweeper.start()
 services.engine.shadow.start()
+if services.engine.capture:
+    services.engine.capture.start()
 if settings.watch_seconds and services.repository:
     FolderWatch(services.repository, settings.watch_seconds).start()
 
@@ -58,6 +60,8 @@ gc.set_threshold(GARBAGE_THRESHOLD)
 def close() -> None:
     """Send and count what is left, stop sweeping, then release the store."""
     tracing.stop()
+    if services.engine.capture:
+        services.engine.capture.stop()
     metrics.count_all()
     services.statistics.write()
     sweeper.stop()

@@ -2,7 +2,7 @@
 
 Exit status: 0 done, 2 something the user can fix (one `error: ...` line), 3 trained
 but no better than its best baseline (`retrain`: than the served version), so not
-published, 130 interrupted (the same
+published, or (`drift`) captured events drifted, 130 interrupted (the same
 command continues). TensorFlow is imported once it is needed, so
 mistakes in a configuration show at once.
 """
@@ -16,13 +16,18 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from training.errors import DISK_FULL, NotBetter, TrainingError, during
+from training.errors import DISK_FULL, Drifted, NotBetter, TrainingError, during
 from training.fit_command import add_fit
 from training.inspect_command import add_inspect
 from training.model_file import read_model_file
 from training.names import check_name, read_names
 from training.native_log import silence_native_log
-from training.version_commands import add_compare, add_promote, add_retrain
+from training.version_commands import (
+    add_compare,
+    add_drift,
+    add_promote,
+    add_retrain,
+)
 
 MENDABLE = 2
 NOT_BETTER = 3
@@ -33,6 +38,7 @@ OPERATIONS = {
     "export": ("The export", "Use other layers of Keras in the model."),
     "compare": ("The comparison", "Name versions of one model."),
     "promote": ("The promotion", "Name a published version."),
+    "drift": ("The comparison", "Name captured events of the model."),
     "retrain": ("Retraining", "Change the configuration named in it."),
 }
 RESUMES = {
@@ -41,6 +47,7 @@ RESUMES = {
     "export": "Nothing was published.",
     "compare": "Nothing was written.",
     "promote": "The label stands for a version, the old or the new one.",
+    "drift": "Nothing was published.",
     "retrain": "The same command continues from the last finished epoch.",
 }
 
@@ -54,6 +61,7 @@ def build_parser() -> argparse.ArgumentParser:
     add_inspect(commands)
     add_compare(commands)
     add_promote(commands)
+    add_drift(commands)
     add_retrain(commands)
     for command in commands.choices.values():
         command.add_argument(
@@ -134,7 +142,7 @@ def run(options: argparse.Namespace) -> None:
 def fail(error: TrainingError) -> int:
     """Print what is wrong as one line."""
     print(f"error: {error}", file=sys.stderr)
-    return NOT_BETTER if isinstance(error, NotBetter) else MENDABLE
+    return NOT_BETTER if isinstance(error, NotBetter | Drifted) else MENDABLE
 
 
 def run_export(options: argparse.Namespace) -> None:

@@ -7,10 +7,12 @@ TrainingError
 ├── RunBusy           another process is training this very run
 ├── ModelError        a Keras file cannot be read, streamed or served as it is
 ├── NotBetter         a trained network does not beat its best baseline
+├── Drifted           captured events are not those that a version was trained on
 ├── Diverged          the loss is no longer a number
 └── OperationFailed   a library raised something that nobody foresaw
 
-The command line prints the sentence and exits with status 2, for NotBetter with 3;
+The command line prints the sentence and exits with status 2, for NotBetter and
+Drifted with 3;
 --debug adds the trace.
 """
 
@@ -59,6 +61,10 @@ class ModelError(TrainingError):
 
 class NotBetter(TrainingError):
     """A trained network does not beat its best baseline, so it is not published."""
+
+
+class Drifted(TrainingError):
+    """Captured events are not those that a version was trained on any more."""
 
 
 class Diverged(TrainingError):

@@ -22,6 +22,8 @@ from training.baselines import BASELINES, predict_with
 from training.calibrate import check_calibration, correct
 from training.config import Config
 from training.data.dataset import Dataset
+from training.drift.profile import write_profile
+from training.drift.sample import take_sample
 from training.errors import NotBetter
 from training.evaluate.metric import Metric, Predict
 from training.fit import Plan, build_loss, fit_network, make_deterministic
@@ -239,6 +241,9 @@ def export_version(
     )
     write_evaluation(version, report + compiled.report, verdict, metrics, spread)
     (version / REPORT).write_bytes(write_report(measured))
+    if config.data.source == "events":
+        sample = take_sample(dataset.inputs, dataset.held_out, measured.predict)
+        write_profile(version, dataset.inputs, sample)
     return describe_version(
         config,
         dataset,

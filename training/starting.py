@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from training.data.event_log import Roles
+from training.data.files import list_captured
 from training.errors import ConfigError
 
 # From about so many events on a larger network is worth its time.
@@ -56,6 +57,8 @@ def start_config(
 def measure_size(path: Path) -> int:
     """Return about how many bytes a file has when it is uncompressed."""
     try:
+        if path.is_dir():
+            return sum(measure_size(file) for file in list_captured(path))
         size = path.stat().st_size
     except OSError:
         return 0  # reading it says why

@@ -1,4 +1,4 @@
-"""`python -m training compare`, `promote`, `retrain`: what follows a first version.
+"""`python -m training compare`, `promote`, `drift`, `retrain`: after a first version.
 
 TensorFlow is imported once it is needed, so that mistakes show at once.
 """
@@ -7,13 +7,17 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from training.config import Config, check_config, load_config
-from training.errors import ConfigError
+from training.data.captured_config import replace_data
+from training.errors import ConfigError, Drifted
 from training.names import check_name
 from training.native_log import silence_native_log
 from training.versions import Version, find_served, promote, read_version
+
+if TYPE_CHECKING:
+    from training.drift.checks import Drift
 
 ARTIFACTS = Path("artifacts")
 
@@ -72,6 +76,61 @@ def add_retrain(commands: Any) -> None:
         action="store_true",
         help="publish what beats the served version but not its best baseline as well",
     )
+
+    add_captured(command, "--captured", default=None)
+    command.add_argument(
+        "--if-drifted",
+        action="store_true",
+        help="with --captured: do nothing unless they have drifted",
+    )
+
+
+def add_drift(commands: Any) -> None:
+    """Describe `python -m training drift`."""
+    command = commands.add_parser(
+        "drift", help="compare captured events with those that a version learnt"
+    )
+    command.set_defaults(run=run_drift)
+    command.add_argument("name", help="the model")
+    add_captured(command, "captured")
+    command.add_argument("--label", help="the version with this label, not the newest")
+    command.add_argument("--artifacts", type=Path, default=ARTIFACTS)
+    command.add_argument("--runs", type=Path, default=Path("runs"))
+
+
+def add_captured(command: Any, name: str, **more: Any) -> None:
+    """Describe where captured events are, and the page about them."""
+    command.add_argument(
+        name,
+        type=Path,
+        help="a model's folder of captured events, or a file of newer events",
+        **more,
+    )
+    command.add_argument(
+        "--page", type=Path, help="the page of drift; RUNS/NAME/drift.html otherwise"
+    )
+
+
+def run_drift(options: argparse.Namespace) -> None:
+    """Compare captured events with those of the served version.
+
+    Raises:
+        Drifted: They have drifted.
+    """
+    check_name(options.name)
+    served = find_served(options.artifacts / options.name, options.label)
+    config = read_trained_config(served)
+    drift = measure(served, config, options)
+    if drift.drifted:
+        raise Drifted(f"{served.title} has drifted")
+
+
+def measure(version: Version, config: Config, options: argparse.Namespace) -> Drift:
+    """Measure drift as the command line asks for it."""
+    with silence_native_log():
+        from training.drift.measure import measure_drift
+    page = options.page or options.runs / options.name / "drift.html"
+    return measure_drift(version, config, options.captured, page)
 
 
 def run_promote(options: argparse.Namespace) -> None:
@@ -145,6 +204,18 @@ def run_retrain(options: argparse.Namespace) -> None:
             f"the configuration's name is {config.name!r}; expected {options.name!r}, "
             "the model that is retrained. Correct it."
         )
+    if options.if_drifted and not options.captured:
+        raise ConfigError(
+            "--captured is missing; expected the captured events that --if-drifted is "
+            "about. Name their folder."
+        )
+    if options.captured:
+        if options.if_drifted:
+            trained = read_trained_config(served)
+            if not measure(served, trained, options).drifted:
+                print("nothing to do.")
+                return
+        config = replace_data(config, options.captured)
     with silence_native_log():
         from training.retraining import retrain_served
     version = retrain_served(

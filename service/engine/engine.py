@@ -19,6 +19,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from service.engine.admission import Entry
 from service.engine.call import Call, Timings
+from service.engine.capture import Capture
 from service.engine.counting import count_results
 from service.engine.in_progress import InProgress
 from service.engine.job import Flow, Job, Submission
@@ -56,6 +57,7 @@ class Engine:
         max_queued_rows: How many rows may wait or be under way at once; see
             `service.engine.admission`.
         is_clock_trusted: See `service.engine.transition`.
+        capture: Takes what was applied, if anything does.
     """
 
     def __init__(
@@ -69,6 +71,7 @@ class Engine:
         *,
         max_queued_rows: int = 16_384,
         is_clock_trusted: Callable[[], bool] = lambda: True,
+        capture: Capture | None = None,
     ) -> None:
         self.sessions = sessions
         self.transitions = Transitions(
@@ -78,7 +81,8 @@ class Engine:
         self._in_progress = InProgress()
         self.queue = RunQueue()
         self.entry = Entry(self.queue, max_queued_rows)
-        self.ticks = Ticks(self.queue, self.entry, sessions, self.transitions)
+        self.capture = capture
+        self.ticks = Ticks(self.queue, self.entry, sessions, self.transitions, capture)
         self._ticker = TickLeader(self.ticks.run)
         self.shadow = Shadow(sessions, catalog, clock, self.count_under_way)
 

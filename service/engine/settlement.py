@@ -11,6 +11,7 @@ import time
 from collections.abc import Collection, Iterable, Iterator, Sequence
 
 from service.engine.call import Timings
+from service.engine.capture import Capture, CapturedRow
 from service.engine.column_lane import Columns
 from service.engine.counting import count_applied, count_columns
 from service.engine.defect import defect_error, log_defect
@@ -39,14 +40,20 @@ class Settlement:
         queue: Where rows wait.
         sessions: Memory kept by the service.
         transitions: The rules of a step.
+        capture: Takes what was applied, if anything does.
 
     Attributes:
         open_jobs: Rows that were taken in and have no result.
     """
 
     def __init__(
-        self, queue: RunQueue, sessions: Sessions, transitions: Transitions
+        self,
+        queue: RunQueue,
+        sessions: Sessions,
+        transitions: Transitions,
+        capture: Capture | None = None,
     ) -> None:
+        self._capture = capture
         self._queue = queue
         self._sessions = sessions
         self._transitions = transitions
@@ -122,6 +129,8 @@ class Settlement:
         won = next(saved) if is_stored else True
         if won is True:
             count_applied(job.row, job.resume_state.model, step.outcome)
+            if self._capture is not None:
+                capture_step(self._capture, job, step)
             # Most memories are the service's: there is nothing to seal.
             is_sealed = job.row.seal_memory
             self.settle(job, self._seal(job, step) if is_sealed else step.outcome)
@@ -142,6 +151,8 @@ class Settlement:
         outcomes = columns.list_outcomes()
         all_won = [next(saved) for _ in columns.jobs]
         count_columns(columns, [won is True for won in all_won])
+        if self._capture is not None:
+            capture_columns(self._capture, columns, all_won)
         if all_won.count(True) == len(all_won):
             self.settle_all(columns.jobs, outcomes)
             return
@@ -194,3 +205,48 @@ def find_write(job: Job, step: Step) -> Write | None:
     if job.key is None or stored is None:
         return step.chain_write
     return job.key, stored, entomb(record) if job.row.end else record
+
+
+def capture_step(capture: Capture, job: Job, step: Step) -> None:
+    """Capture a row of a session that was applied."""
+    model, record = job.resume_state.model, step.record
+    if job.row.session is None or job.key is None:
+        return
+    if not capture.chooses(model, job.key):
+        return
+    capture.add(
+        CapturedRow(
+            model,
+            job.key,
+            job.call.tenant,
+            job.row.events,
+            job.resume_state.own,
+            record.step,
+            record.created_at,
+            record.updated_at,
+        )
+    )
+
+
+def capture_columns(
+    capture: Capture, columns: Columns, all_won: Sequence[Saved]
+) -> None:
+    """Capture rows that were applied as columns."""
+    model, records = columns.model, columns.records
+    for k, (job, won) in enumerate(zip(columns.jobs, all_won, strict=True)):
+        if won is not True or job.key is None or not capture.chooses(model, job.key):
+            continue
+        record, row = records[k], job.row
+        steps = int(record["step"]), float(record["created_at"])
+        received = float(record["updated_at"])
+        capture.add(
+            CapturedRow(
+                model,
+                job.key,
+                job.call.tenant,
+                row.events,
+                row.sequence,
+                *steps,
+                received,
+            )
+        )

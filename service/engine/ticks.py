@@ -19,6 +19,7 @@ from operator import attrgetter
 from service.engine import column_lane
 from service.engine.admission import Entry
 from service.engine.call import Timings
+from service.engine.capture import Capture
 from service.engine.column_lane import Alike, Columns
 from service.engine.defect import log_defect
 from service.engine.execution import non_finite_error, row_deadline_error
@@ -53,6 +54,7 @@ class Ticks:
         entry: Learns how long events take.
         sessions: Memory kept by the service.
         transitions: The rules of a step.
+        capture: Takes what was applied, if anything does.
 
     Attributes:
         settlement: Of the rows that were taken in.
@@ -64,13 +66,14 @@ class Ticks:
         entry: Entry,
         sessions: Sessions,
         transitions: Transitions,
+        capture: Capture | None = None,
     ) -> None:
         self._queue = queue
         self._entry = entry
         self._sessions = sessions
         self._transitions = transitions
         self._network_queues: dict[tuple[Model, Signature], NetworkQueue] = {}
-        self.settlement = Settlement(queue, sessions, transitions)
+        self.settlement = Settlement(queue, sessions, transitions, capture)
 
     def run(self) -> None:
         """Take in what is queued, compute a while, commit what is finished."""

@@ -99,6 +99,16 @@ UNCOUNTED_REQUESTS = Counter(
     "carryover_uncounted_requests",
     "Requests admitted because the store of rate limits did not answer.",
 )
+CAPTURED_EVENTS = Counter(
+    "carryover_captured_events",
+    "Events of captured sessions that were written for training.",
+    ("model",),
+)
+DROPPED_EVENTS = Counter(
+    "carryover_dropped_events",
+    "Events of captured sessions that were not: the queue or the disk was full.",
+    ("model",),
+)
 SPANS = Counter("carryover_spans", "Spans of requests that are traced.")
 LOST_SPANS = Counter(
     "carryover_lost_spans", "Those of them that the collector did not take in time."

@@ -96,7 +96,10 @@ def prometheus(exported, tmp_path_factory):
     publish_again(exported[0] / "label" / "1", home / "models", "label", 2)
     (home / "models" / "label" / "labels.json").write_text('{"stable": 1}')
     config = yaml.safe_load((MONITORING / "prometheus.yaml").read_text())
-    with Server(home / "models", home, runtime="litert", watch_seconds=60) as server:
+    settings = {"capture": "label=1", "capture_folder": home / "capture"}
+    with Server(
+        home / "models", home, runtime="litert", watch_seconds=60, **settings
+    ) as server:
         on_trial = {"version": 2, "share": 1}
         traffic = {"stable": 1, "canary": on_trial | {"share": 0}, "shadow": on_trial}
         direct = requests.put(f"{server.url}/v1/models/label/traffic", json=traffic)

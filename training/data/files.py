@@ -45,7 +45,8 @@ class DataFile:
 
     Args:
         path: Where it is.
-        form: `csv`, `jsonl`, `parquet`, `xes` or `text`.
+        form: `csv`, `jsonl`, `parquet`, `xes` or `text`; `captured` for a folder that
+            the service writes.
         is_gzip: Whether its content is compressed.
         columns: Names of a CSV file's columns, in order; empty for other forms.
         delimiter: Of a CSV file.
@@ -67,7 +68,12 @@ def find_file(path: Path) -> DataFile:
         DataError: It is missing, a folder, empty, or not to be read.
     """
     if path.is_dir():
-        raise DataError(f"{path} is a folder; expected a file. Name one file in it.")
+        if list_captured(path):
+            return DataFile(path, "captured", is_gzip=False)
+        raise DataError(
+            f"{path} is a folder; expected a file, or a folder of captured files, "
+            "NAME.jsonl. Name one file in it."
+        )
     with readable(path):
         with path.open("rb") as raw:
             is_gzip = raw.read(2) == GZIP
@@ -79,6 +85,13 @@ def find_file(path: Path) -> DataFile:
         )
     file = DataFile(path, find_form(path, begin), is_gzip)
     return read_header(file) if file.form == "csv" else file
+
+
+def list_captured(folder: Path) -> list[Path]:
+    """List the complete files of captured events in a folder; one without is none."""
+    return sorted(
+        path for path in folder.glob("*.jsonl") if not path.name.startswith(".")
+    )
 
 
 @contextmanager
@@ -263,6 +276,9 @@ def check_column(path: Path, columns: Collection[str], name: str, option: str) -
 
 
 def fingerprint_file(path: Path) -> str:
-    """Hash a file as it is, as hexadecimal SHA-256."""
+    """Hash a file as it is, or a folder's captured ones, as hexadecimal SHA-256."""
+    if path.is_dir():
+        digests = [fingerprint_file(file) for file in list_captured(path)]
+        return hashlib.sha256("".join(digests).encode()).hexdigest()
     with readable(path), path.open("rb") as content:
         return hashlib.file_digest(content, "sha256").hexdigest()

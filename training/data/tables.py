@@ -17,6 +17,7 @@ from typing import Any
 
 import duckdb
 
+from training.data.captured import join_captured
 from training.data.files import (
     DataFile,
     check_column,
@@ -170,12 +171,17 @@ def open_table(path: Path) -> Iterator[Table]:
     with tempfile.TemporaryDirectory(prefix="carryover-") as name:
         folder = Path(name)
         # Under a plain name: DuckDB takes brackets and stars in one for a pattern.
-        (folder / "source").symlink_to(path.resolve())
+        source = folder / "source"
         connection = duckdb.connect(str(folder / "table.duckdb"))
         try:
             connection.execute(f"set memory_limit = '{MEMORY_LIMIT}'")
             connection.execute(f"set temp_directory = {quote(folder / 'spill')}")
             connection.execute("set autoinstall_known_extensions = false")
+            if file.form == "captured":
+                join_captured(path, source, connection)
+                file = DataFile(source, "jsonl", is_gzip=False)
+            else:
+                source.symlink_to(path.resolve())
             columns = list_columns(file, folder, connection)
             yield Table(file, columns, folder, connection)
         finally:

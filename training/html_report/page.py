@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import count, groupby
 from pathlib import Path
+from typing import NamedTuple
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
@@ -34,7 +35,30 @@ from training.verdict import Verdict
 FOLDER = Path(__file__).parent
 
 
-def render_page(name: str, verdict: Verdict, sections: Sequence[Section]) -> bytes:
+class Heading(NamedTuple):
+    """What a page is.
+
+    Args:
+        title: Such as `Training report`, of a model.
+        lead: What its figures are, in a sentence.
+    """
+
+    title: str
+    lead: str
+
+
+TRAINING = Heading(
+    "Training report",
+    "Measured on held-out data, beside what simpler means reach on the same data.",
+)
+
+
+def render_page(
+    name: str,
+    verdict: Verdict,
+    sections: Sequence[Section],
+    heading: Heading = TRAINING,
+) -> bytes:
     """Write the page, the verdict first; the same bytes for the same report."""
     environment = Environment(
         loader=FileSystemLoader(FOLDER), autoescape=True, undefined=StrictUndefined
@@ -44,6 +68,7 @@ def render_page(name: str, verdict: Verdict, sections: Sequence[Section]) -> byt
     digest = base64.b64encode(hashlib.sha256(css.encode()).digest()).decode()
     page = environment.get_template("page.html.j2").render(
         name=name,
+        heading=heading,
         verdict=verdict,
         sections=number_plots(sections),
         css=Markup(css),  # of this folder

@@ -1,0 +1,98 @@
+"""Drift as people read it: a table, a verdict, and a page."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from training.drift.checks import (
+    DRIFTED_GAP,
+    DRIFTED_KS,
+    DRIFTED_PSI,
+    DRIFTED_SURPRISE,
+    MIN_SESSIONS,
+    WATCHED_PSI,
+    BinnedNames,
+    Drift,
+)
+from training.html_report.page import Heading, render_page
+from training.html_report.parts import Bar, Section, Table, Text, write_share
+from training.verdict import Verdict
+
+HEADINGS = ("figure", "change", "drift from", "noise", "state", "what changed")
+HEADING = Heading(
+    "Drift report", "Captured events, compared with the held-out part of the version."
+)
+READING = (
+    "PSI is the population stability index of the shares of names: "
+    f"{WATCHED_PSI:g} is watched, {DRIFTED_PSI:g} is drift (Siddiqi 2006). KS is the "
+    f"largest difference of two distributions of a number: {DRIFTED_KS:g} is drift. A "
+    f"mean surprise that rose by {DRIFTED_SURPRISE:.0%} is drift, and so is a network "
+    f"that is surer than it is right by {DRIFTED_GAP:.0%} more than when it was "
+    "trained. A change counts only where it is above the noise, which sampling alone "
+    "exceeds in 1 of 1000 samples of as many sessions. In PSI and KS each session "
+    "counts once, however long it is. Noise that is above a limit means that the "
+    "sample is too small to see such a change."
+)
+
+
+def conclude(title: str, drift: Drift) -> str:
+    """Say in a sentence whether events have drifted."""
+    sample = drift.sample
+    size = f"{sample.num_sessions} sessions, {sample.num_events} events"
+    if not drift.checks:
+        return (
+            f"{title}: nothing can be said of {size}; expected {MIN_SESSIONS} sessions "
+            "or more. Capture more"
+        )
+    if not drift.drifted:
+        watched = [c.name for c in drift.checks if c.state == "watched"]
+        more = f"; watch {', '.join(watched)}" if watched else ""
+        return f"{title} has not drifted: {size}{more}"
+    reasons = [f"{c.name} {c.figure:.3g} ({c.detail})" for c in drift.drifted]
+    return f"{title} has drifted: {'; '.join(reasons)}; {size}"
+
+
+def list_rows(drift: Drift) -> list[list[str]]:
+    """Write the checks as rows."""
+    return [
+        [c.name, f"{c.figure:.3f}", f"{c.limit:g}", f"{c.noise:.3f}", c.state, c.detail]
+        for c in drift.checks
+    ]
+
+
+def format_checks(drift: Drift) -> str:
+    """Write the checks as a table of text."""
+    rows = [list(HEADINGS), *list_rows(drift)]
+    widths = [max(map(len, cells)) for cells in zip(*rows, strict=True)]
+    rows.insert(1, ["-" * width for width in widths])
+    return "\n".join(
+        f"| {' | '.join(c.ljust(w) for c, w in zip(row, widths, strict=True))} |"
+        for row in rows
+    )
+
+
+def write_page(title: str, drift: Drift) -> bytes:
+    """Write the page."""
+    verdict = Verdict(conclude(title, drift), not drift.drifted)
+    sections = [Section("How to read it", [Text(READING)])]
+    if drift.checks:
+        table = Table("All checks", HEADINGS, list_rows(drift), num_words=1)
+        sections.insert(0, Section("Result", [table]))
+    sections += [show_names(name, drift.names[name]) for name in drift.names]
+    return render_page(title, verdict, sections, HEADING)
+
+
+def show_names(name: str, shares: BinnedNames) -> Section:
+    """Show the shares of a field's names."""
+    most = max([*shares.reference, *shares.captured])
+    rows: Sequence[Sequence[str | Bar]] = [
+        [
+            label,
+            Bar(write_share(before), before / most),
+            Bar(write_share(now), now / most),
+        ]
+        for label, before, now in zip(*shares, strict=True)
+    ]
+    headings = ["name", "when trained", "captured"]
+    caption = "The most frequent names; each share is of all events"
+    return Section(f"Shares of {name}", [Table(caption, headings, rows)])
