@@ -59,6 +59,12 @@ BODIES: dict[str, Any] = {
     ":rewind": {"to_step": 1},
     ":touch": {},
     "/memory": MEMORY,
+    "/traffic": {
+        "stable": 1,
+        "canary": {"version": 2, "share": 0.1},
+        "shadow": {"version": 3, "share": 0.1},
+    },
+    ":promote": {"version": 1},
     "/infer": {
         "inputs": [TENSOR],
         "outputs": [{"name": "probabilities"}],
