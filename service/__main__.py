@@ -85,6 +85,7 @@ def main() -> int:
             return make_key(
                 settings, arguments.tenant, arguments.scope, arguments.expires
             )
+        check_memory_address(settings)
         check_keys(settings)
         check_models(settings)
         check_port(settings)
@@ -136,6 +137,20 @@ def check_memory(settings: Settings, copy_to: Path | None) -> int:
     return print_report(report, copy_to, print)
 
 
+def check_memory_address(settings: Settings) -> None:
+    """Refuse an address of a store that no start can make right.
+
+    Raises:
+        SettingError: It is one.
+    """
+    from service.stores.base import check_address
+
+    try:
+        check_address(settings.memory)
+    except ValueError as error:
+        raise SettingError(f"CARRYOVER_MEMORY: {error}") from None
+
+
 def read_expiry(text: str | None) -> float:
     """Read when a new key expires.
 
@@ -147,7 +162,8 @@ def read_expiry(text: str | None) -> float:
     expires_at = parse_expiry(text)
     if expires_at <= time.time():
         raise ValueError(
-            f"expires is {text}, which is past; expected a time to come. Name a later."
+            f"expires is {text}, which is past; expected a time to come. Name a "
+            "later one."
         )
     return expires_at
 

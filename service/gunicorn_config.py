@@ -10,9 +10,11 @@ from service.common.runs import begin_run, open_run
 from service.server.crash_report import report_crash
 from service.server.reloading import TriedReload
 from service.settings import find_exposure, read_settings
+from service.stores.base import check_address
 from service.telemetry.metrics_folder import prepare_folder
 
 _settings = read_settings(os.environ)
+check_address(_settings.memory)  # or every worker would be tried again for ever
 _state = Path(_settings.state)
 _crashes = _state / "crashes"
 begin_run()

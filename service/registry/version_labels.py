@@ -78,7 +78,9 @@ def read_labels(file: Path) -> dict[str, int]:
             raise
         return _good[file]
     _bad.discard(file)
-    _good[file] = labels
+    _good.pop(file, None)
+    if labels:  # without any, a file that is damaged later leaves none to stay
+        _good[file] = labels
     return labels
 
 

@@ -141,7 +141,30 @@ def open_store(
         from service.stores.redis.store import RedisStore
 
         return RedisStore(parse_address(url), capacity, folder)
-    raise ValueError(
+    raise unknown_store(url)
+
+
+def check_address(url: str) -> None:
+    """Refuse an address that no start can make right, without opening the store.
+
+    Raises:
+        ValueError: The URL names no store, or one of its options cannot be used.
+    """
+    scheme, _, rest = url.partition("://")
+    if scheme == "lmdb" and rest.partition("?")[0]:
+        _, options = split_options(url, ["durability"])
+        choose(options, "durability", "process", "disk")
+    elif scheme in ("redis", "rediss") and rest:
+        from service.stores.redis.address import parse_address
+
+        parse_address(url)
+    elif url != "memory://":
+        raise unknown_store(url)
+
+
+def unknown_store(url: str) -> ValueError:
+    """Return the error of an address that names no store."""
+    return ValueError(
         f"The memory store {redact(url)!r} is unknown; expected memory://, "
         "lmdb://PATH, redis://HOST or rediss://HOST. "
         "Use lmdb:///var/lib/carryover for a directory that all workers share."

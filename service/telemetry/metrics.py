@@ -24,7 +24,7 @@ from prometheus_client.multiprocess import MultiProcessCollector
 from service.common.runs import lock_folder
 from service.telemetry import engine_metrics
 from service.telemetry.debounce import Debouncer
-from service.telemetry.metrics_counts import write_counts
+from service.telemetry.metrics_counts import counts_alone, write_counts
 from service.telemetry.metrics_folder import find_folder
 from service.telemetry.request_record import RequestRecord
 from service.telemetry.tallies import SECONDS, BulkHistogram
@@ -171,7 +171,8 @@ def expose(num_stored: int | None = None) -> bytes:
         engine_metrics.STORED_SESSIONS.set(num_stored)
     count_all()
     folder = find_folder()
-    if folder is None:
+    # Without room for its files it answers what it has counted itself.
+    if folder is None or counts_alone():
         return generate_latest(REGISTRY)
     registry = CollectorRegistry()
     MultiProcessCollector(registry)

@@ -40,7 +40,7 @@ class WrittenDict(MmapedDict):
         self._used = HEADER_BYTES
         self._m: Any = bytearray(struct.pack("ii", self._used, 0))
         self._capacity = len(self._m)
-        self._is_failing = False
+        self.is_failing = False
         for key, value, stamp, _ in self.read_all_values_from_file(filename):
             self.write_value(key, value, stamp)  # type: ignore[no-untyped-call]
         _written.append(self)
@@ -82,12 +82,12 @@ class WrittenDict(MmapedDict):
         try:
             self.write()
         except OSError as error:
-            if not self._is_failing:
+            if not self.is_failing:
                 reason = error.strerror
                 log.error("%s: %s; this worker counts alone", self._file, reason)
-            self._is_failing = True
+            self.is_failing = True
         else:
-            self._is_failing = False
+            self.is_failing = False
 
     def close(self) -> None:
         """Write no more."""
@@ -102,6 +102,11 @@ def write_counts() -> None:
     """Write what this process has counted, where the others read it."""
     for counts in list(_written):
         counts.try_write()
+
+
+def counts_alone() -> bool:
+    """Return whether what this process has counted could not be written for others."""
+    return any(counts.is_failing for counts in _written)
 
 
 def replace_library_files() -> None:

@@ -115,6 +115,8 @@ def start_in_vain(environ):
     [
         ({"CARRYOVER_PORT": "http"}, "CARRYOVER_PORT has value 'http'; expected"),
         ({"CARRYOVER_MODELS": "/nowhere"}, "no model is in CARRYOVER_MODELS"),
+        ({"CARRYOVER_MEMORY": "lmdb://var/m?foo=1"}, "CARRYOVER_MEMORY: An option"),
+        ({"CARRYOVER_MEMORY": "redis://host/0x"}, "CARRYOVER_MEMORY: "),
     ],
 )
 def test_start_that_cannot_succeed_ends_in_one_sentence(settings, words):

@@ -286,6 +286,20 @@ def test_labels_that_cannot_be_read_change_none(client, tmp_path, text, caplog):
     assert caplog.text.count("cannot be read") == 2
 
 
+def test_labels_that_were_never_there_do_not_hide_why_they_cannot_be_read(
+    client, tmp_path
+):
+    path = "/v1/models/counting/labels/stable"
+    file = tmp_path / "counting" / "labels.json"
+    file.unlink()
+    assert_problem(client.get(path), 400, "unknown_label")
+
+    file.write_text("[")
+
+    detail = assert_problem(client.get(path), 400, "unknown_label")["detail"]
+    assert "cannot be read" in detail
+
+
 def test_names_and_labels_keep_their_case(client):
     assert client.get("/V1/models/Counting").status_code == 404
     assert client.get("/V1/models/counting/labels/Stable").status_code == 400

@@ -72,7 +72,8 @@ def store_replaced(path: Path) -> StoreUnavailable:
     """Return the error of a store that lost the file at its path."""
     return StoreUnavailable(
         f"the memory store at {path} was deleted or replaced while the service runs; "
-        "nothing was read or stored. Restore it and restart the service."
+        "nothing was read or stored. Move it back, or restore a backup and restart the "
+        "service."
     )
 
 
