@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 from collections.abc import Iterator
@@ -24,6 +25,8 @@ def silence_native_log() -> Iterator[None]:
     try:
         yield
     finally:
+        # How often TensorFlow traces a function is no matter of whoever trains.
+        logging.getLogger("tensorflow").setLevel(logging.ERROR)
         os.dup2(terminal, 2)
         os.close(terminal)
         os.close(nowhere)

@@ -129,15 +129,24 @@ def list_versions(model: Path) -> list[Path]:
     Those named by a version number, with a manifest. A folder that cannot be
     read has none, so that it costs no other model.
     """
+    versions = [path for path in list_numbered(model) if has_manifest(path)]
+    return sorted(versions, key=lambda path: int(path.name), reverse=True)
+
+
+def list_unfinished(model: Path) -> list[Path]:
+    """List the folders that are named as versions are and have no manifest."""
+    return [path for path in list_numbered(model) if not has_manifest(path)]
+
+
+def list_numbered(model: Path) -> list[Path]:
+    """List the folders of a model that are named by a version number."""
     try:
         if not model.is_dir():
             return []
-        paths = [path for path in model.iterdir() if is_version(path.name)]
+        return [path for path in model.iterdir() if is_version(path.name)]
     except OSError as error:
         log.error("%s cannot be read: %s", model, error)
         return []
-    versions = [path for path in paths if has_manifest(path)]
-    return sorted(versions, key=lambda path: int(path.name), reverse=True)
 
 
 def has_manifest(version: Path) -> bool:

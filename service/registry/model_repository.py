@@ -20,7 +20,13 @@ from msgspec.structs import replace
 from service.common.loop import offload
 from service.errors import ModelNotFound, ModelNotLoaded
 from service.registry.adoption import Adoption
-from service.registry.artifact import ArtifactError, find_versions, list_versions
+from service.registry.artifact import (
+    MANIFEST,
+    ArtifactError,
+    find_versions,
+    list_unfinished,
+    list_versions,
+)
 from service.registry.catalog import Catalog, Model
 from service.registry.shared_choices import (
     LOADED,
@@ -38,6 +44,10 @@ log = logging.getLogger(__name__)
 RETRY_SECONDS = 5.0
 # Services that share one state; a worker of each follows what its start chose.
 MAX_GENERATIONS = 8
+UNFINISHED = (
+    f"has no {MANIFEST}. Wait until it is copied whole, or export it with `python -m "
+    "training export`."
+)
 
 
 class Listed(NamedTuple):
@@ -273,6 +283,10 @@ class Repository:
         self.reconcile(name)
         with self._lock:
             paths = self._choose_paths(name)
+            if not paths and self._find_unfinished(name):
+                raise ModelNotLoaded(
+                    f"failed to load {name[:80]!r}: each version of it {UNFINISHED}"
+                )
             if not paths:
                 raise no_such_model(name)
             loaded = self._catalog.loaded(name)
@@ -415,12 +429,21 @@ class Repository:
     def failures(self, name: str) -> dict[int, str]:
         """Say why versions of a model are not served, as far as they were tried."""
         self.reconcile(name)
+        failures = self._find_unfinished(name)
         chosen = self._chosen.get(name)
-        if chosen is None or chosen.state == UNLOADED:
+        if chosen is not None and chosen.state == UNLOADED:
             return {}
-        failures = {**chosen.failures, **self._failures.get(name, {})}
+        if chosen is not None:
+            failures |= {**chosen.failures, **self._failures.get(name, {})}
         served = self._catalog.loaded(name)
         return {v: reason for v, reason in failures.items() if v not in served}
+
+    def _find_unfinished(self, name: str) -> dict[int, str]:
+        """Say of each folder that looks like a version why it is none."""
+        if name not in self._list_names():  # no way out of the folder
+            return {}
+        unfinished = list_unfinished(self._models / name)
+        return {int(path.name): UNFINISHED for path in unfinished}
 
     def index(self) -> list[Listed]:
         """List every version in the folder, and those served from elsewhere."""

@@ -489,3 +489,20 @@ def test_chosen_version_that_is_gone_here_stays_chosen(watched, models, tmp_path
 
     assert late.catalog.versions("counting") == [2]
     assert one.catalog.versions("counting") == [1, 2]
+
+
+def test_folder_without_a_manifest_says_why_it_is_no_version(models, tmp_path):
+    (models / "counting" / "2").mkdir()
+    (models / "lone" / "1").mkdir(parents=True)
+    repository = Worker(models, tmp_path / "state").repository
+
+    reasons = {(one.name, one.version): one.reason for one in repository.index()}
+    assert "manifest.json" in reasons["counting", 2]
+    assert "manifest.json" in reasons["lone", 1]
+    assert repository.failures("counting").keys() == {2}
+    with pytest.raises(ModelNotLoaded, match=r"manifest\.json"):
+        repository.load("lone")
+
+    publish(models, 3)
+    repository.load("counting")
+    assert repository.failures("counting").keys() == {2}
