@@ -1,5 +1,6 @@
-"""Access log: one structured line and one count per request, never a payload.
+"""Access log: one structured line, one count and, with tracing on, one span a request.
 
+None contains a payload.
 The record of a request comes from Flask's hooks or from the fast path.
 """
 
@@ -143,7 +144,7 @@ def write_line(record: RequestRecord, now: float) -> str:
 
 
 def write_with(write: Callable[[Callable[[], str]], None]) -> None:
-    """Hand what writes a line to a function from now on.
+    """Send lines to this function, not to `logging`.
 
     A record of the logging module takes as long to make and to pass on as all the rest
     of a line.

@@ -1,9 +1,9 @@
 """Fast path of the hot calls, `:predict` of /v1 and `infer` of /v2, without Flask.
 
-Finding the view, its contexts and its response took Flask half of a request of one
-event (ARCHITECTURE.md). What is done is the same: the same tenants, dialect, engine,
-errors, log line and metrics, by the same functions. Every other request continues to
-Flask.
+Without routing, contexts and response objects of Flask a request of one event takes
+less time (docs/explanation/decisions/fast-path.md). What is done is the same: the same
+tenants, dialect, engine, errors, log line and metrics, by the same functions. Every
+other request continues to Flask.
 """
 
 from __future__ import annotations

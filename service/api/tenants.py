@@ -49,7 +49,7 @@ class Tenants:
         Raises:
             Unauthorized: Keys are needed, and it has none, or one that is unknown or
                 has expired.
-            Forbidden: Its key has another scope.
+            Forbidden: Its key lacks the scope.
         """
         if self._find_keys is None:
             return ""

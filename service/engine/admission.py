@@ -82,9 +82,10 @@ class Entry:
             alone = self._fastest * flow.num_events
         if flow.num_rows > self.max_rows or alone > timeout_seconds:
             raise RequestTooLarge(
-                f"the request has {flow.num_rows} rows of {flow.num_events} events; "
-                f"expected at most {self.max_rows} rows, and events that are computed "
-                f"within {timeout_seconds:g} s (these take about {alone:.0f} s). Split "
+                f"the request has {flow.num_rows} rows with {flow.num_events} events "
+                f"in all; expected at most {self.max_rows} rows, and events that are "
+                f"computed within {timeout_seconds:g} s (these take about {alone:.0f} "
+                "s). Split "
                 "it over several requests.",
                 max_queued_rows=self.max_rows,
             )

@@ -104,7 +104,7 @@ def advance_batch(
 def row_deadline_error(seconds: float) -> DeadlineExceeded:
     """Return the error of a row that was given up."""
     return DeadlineExceeded(
-        f"the row had not come to its end after {seconds:.1f} s and was given up; its "
+        f"the row was not finished after {seconds:.1f} s and was given up; its "
         "memory is as it was. Send it again, or fewer events at a time."
     )
 
@@ -177,7 +177,8 @@ def find_bad(arrays: Sequence[np.ndarray], lengths: Sequence[int]) -> set[int]:
     """Find the rows in which something is not a finite number.
 
     Args:
-        arrays: Outputs of shape (batch, timesteps, ...) and memories (batch, size).
+        arrays: First the packed memories, of shape (batch, size), then each output, of
+            shape (batch, timesteps, ...).
         lengths: How many timesteps of each row count; the rest is padding.
     """
     for array in arrays:
@@ -187,7 +188,7 @@ def find_bad(arrays: Sequence[np.ndarray], lengths: Sequence[int]) -> set[int]:
 
 
 def look_for_bad(arrays: Sequence[np.ndarray], lengths: Sequence[int]) -> set[int]:
-    """Look at the rows one by one; see `find_bad`."""
+    """Check each row by itself; its arguments are those of `find_bad`."""
     memory, *outputs = arrays
     return {
         k

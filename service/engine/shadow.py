@@ -1,9 +1,10 @@
 """Shadow: another version follows a share of sessions, and its answers are compared.
 
 It has a state of its own in the store, next to the real session's, and its answers are
-never sent. Live answers do not wait for it: rows are queued for a thread of their own,
-which drops them where too many wait or the engine is busy, and what fails is counted.
-A session is followed from its beginning and no more once a row of it is lost.
+never sent. Live answers do not wait for it: a request queues its rows for the shadow's
+thread and drops them when the queue is full; the thread drops them when the engine is
+busy. A failure is counted. A session is followed from its first event until a row of it
+is dropped.
 """
 
 from __future__ import annotations

@@ -56,11 +56,12 @@ class Manifest(msgspec.Struct, frozen=True):
         format: Format of the manifest.
         name: Name of the model, as in its address.
         version: Version of the model, 1 or more.
-        task: `label`, `next_event` or `forecast`.
-        cell: `lstm`, `gru`, `rnn`.
+        task: Kind of the output, such as `label`, `next_event` or `duration`.
+        cell: `lstm`, `gru`, `rnn`, `peephole`; of an imported Keras model its cells'
+            names joined by `+`.
         units: Size of each recurrent layer.
-        input: Input schema: `{"kind": "event", "vocabulary": [...]}` or
-            `{"kind": "record", "fields": [...]}`.
+        input: Input schema; its `kind` is `event`, `index`, `vector` or `record`
+            (`models.schemas`).
         output: Output schema: its `name`, and `labels` where it has any.
         memory: Size of each memory tensor, in the order they are stored.
         network: SHA-256 of weights and schemas; what memory is bound to.
@@ -114,7 +115,9 @@ class Artifact(msgspec.Struct, frozen=True):
 def find_versions(models: Path) -> Iterator[list[Path]]:
     """Yield the folders of the versions of every model under a folder, newest first."""
     if not models.is_dir():
-        log.warning("no models: %s is no folder; export one with `make train`", models)
+        log.warning(
+            "no models: %s is not a folder; export one with `make train`", models
+        )
         return
     for model in sorted(models.iterdir()):
         if versions := list_versions(model):

@@ -141,7 +141,8 @@ class Repository:
     def _choose(self, paths: list[Path], earlier: Choice) -> Choice:
         """Choose the newest versions of a model that can be loaded.
 
-        One that was chosen earlier stays chosen: other processes may serve it.
+        An earlier choice that cannot be opened here stays chosen: other processes may
+        serve it.
         """
         name = paths[0].parent.name
         versions = [int(path.name) for path in paths]

@@ -115,15 +115,16 @@ def open_store(
         url: `memory://` (this process only), `lmdb://relative/path` or
             `lmdb:///absolute/path` (a directory, created if missing), with
             `?durability=disk` where a commit shall wait for the disk; or a server,
-            see `redis_address`.
+            see `service.stores.redis.address`.
         capacity: Beyond which new entries are refused.
-        folder: Where it is noted which store a server has.
+        folder: Where a server's id is noted, so that an emptied server is recognised
+            after a restart.
 
     Raises:
         ValueError: The URL names no store, or the path cannot be used.
     """
-    # Imported here because the modules import this one, and because a service
-    # without LMDB can still remember in its own process.
+    # Imported here: the implementations import this module, and a client library is
+    # needed only where its store is used.
     scheme, _, rest = url.partition("://")
     if url == "memory://":
         from service.stores.in_process import InProcessStore

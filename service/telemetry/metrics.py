@@ -1,8 +1,9 @@
 """The service's metrics, in Prometheus's form, added up over all workers.
 
-Names are of the service, units are seconds, bytes or counts, and no session's id is a
-label. With several workers each counts in files of its own (the client library's
-multiprocess mode, `service.telemetry.metrics_counts`); whoever is asked adds them up.
+Names begin with `carryover_`; units are seconds, bytes or counts. No label is a
+session's id. With several workers each counts in its own memory and replaces files of
+its own a few times a second (`service.telemetry.metrics_counts`); the worker that
+answers `/metrics` adds them up.
 """
 
 from __future__ import annotations
@@ -90,10 +91,10 @@ class Tally:
 
 
 def count(record: RequestRecord) -> None:
-    """Count an answered request, with others a moment later.
+    """Queue an answered request; those of 0.2 s are counted together.
 
-    Counting in shared files takes longer than most of what a request needs, and as
-    long for many of a kind as for one.
+    One update of the library's counters takes longer than most parts of a request, and
+    as long for many requests of a kind as for one.
     """
     _answered.append(record)
     if len(_answered) >= MAX_WAITING:

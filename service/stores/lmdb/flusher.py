@@ -1,7 +1,7 @@
 """The thread that brings an LMDB environment's commits from the page cache to the disk.
 
 It also looks each second whether the file is still the one that was opened. It does not
-know what was committed; `lmdb_environment` says what the delay can cost.
+know what was committed; `service.stores.lmdb.environment` says what the delay can cost.
 """
 
 from __future__ import annotations

@@ -9,7 +9,8 @@ another key. Such an entry comes back empty, which no record is.
 `ballast` is the reserve's (see `reserve`), which lets a full store still change and
 delete its entries.
 
-It does not know what the values mean. `lmdb_environment` says what survives a crash.
+It does not know what the values mean. `service.stores.lmdb.environment` says what
+survives a crash.
 """
 
 from __future__ import annotations
