@@ -15,11 +15,14 @@ import numpy as np
 
 from models.schemas import COLUMNS, output_names
 from training.data.dataset import Array
+from training.data.durations import HeldOutTimes
 from training.data.heads import HeldOutEvents, HeldOutHeads, HeldOutLabels
 from training.data.series import HeldOutSeries
 from training.errors import ConfigError
+from training.evaluate.durations import choose_unit, wait
 from training.evaluate.guesses import BLOCK, find_margin, guess
 from training.evaluate.metric import Metric, Predict
+from training.evaluate.quantiles import find_losses
 from training.evaluate.series import find_errors
 from training.evaluate.tasks import select
 from training.sources import Evaluation
@@ -101,14 +104,45 @@ def measure_margin(held_out: Any, newer: Predict, older: Predict) -> float:
             for g in (one, other)
         )
         return find_margin(first - second, one.block)
-    if isinstance(held_out, HeldOutSeries) and not held_out.quantiles:
-        far = held_out.horizon
-        first, second = (
-            find_errors(held_out, far, p(held_out.sequence[None])[0][:, far - 1])
-            for p in (newer, older)
-        )
-        return find_margin(first - second, np.arange(len(first)) // BLOCK)
+    if isinstance(held_out, HeldOutTimes):
+        return measure_time_margin(held_out, newer, older)
+    if isinstance(held_out, HeldOutSeries):
+        return measure_series_margin(held_out, newer, older)
+    if isinstance(held_out, Sequence):  # several series, each as heavy
+        each = [measure_series_margin(one, newer, older) for one in held_out]
+        return float(np.linalg.norm(each)) / len(each)
     return 0.0
+
+
+def measure_time_margin(
+    held_out: HeldOutTimes, newer: Predict, older: Predict
+) -> float:
+    """Return the margin of the error of the median."""
+    one, other = (wait(held_out.test, p, 1) for p in (newer, older))
+    middle = held_out.quantiles.index(0.5)
+    seconds = held_out.train.targets[held_out.train.weights > 0]
+    first, second = (
+        np.abs(w.made[:, middle].astype(float) - w.targets) for w in (one, other)
+    )
+    _, size = choose_unit(seconds)
+    return find_margin(first - second, one.block) / size
+
+
+def measure_series_margin(
+    held_out: HeldOutSeries, newer: Predict, older: Predict
+) -> float:
+    """Return the margin of the error at the horizon, or of the quantiles' loss."""
+    far, levels = held_out.horizon, held_out.quantiles
+
+    def measure(predict: Predict) -> Array:
+        made = predict(held_out.sequence[None])[0][:, far - 1]
+        if levels and 0.5 not in levels:
+            return find_losses(held_out, far, made)
+        one = made[:, levels.index(0.5)] if levels else made
+        return find_errors(held_out, far, one)
+
+    first, second = measure(newer), measure(older)
+    return find_margin(first - second, np.arange(len(first)) // BLOCK)
 
 
 def translate(older: Side, newer: Side) -> Predict:

@@ -8,9 +8,11 @@ import pytest
 from tests.training.report_pages import always
 from training.compare import Side, compare, translate
 from training.data.dataset import Sequences
+from training.data.durations import HeldOutTimes
 from training.data.heads import HeldOutEvents
 from training.data.series import HeldOutSeries
 from training.errors import ConfigError
+from training.evaluate.durations import evaluate_times
 from training.evaluate.events import evaluate_events
 from training.evaluate.series import evaluate_series
 
@@ -189,3 +191,58 @@ def test_each_head_is_translated():
     assert answers["q"][0].argmax(axis=-1).tolist() == [1, 0]
     with pytest.raises(ConfigError, match="t/1 answers p and new p, q"):
         translate(event_side("t/1", "abc", echo(3)), newer)
+
+
+@pytest.mark.parametrize("levels", [(0.1, 0.5, 0.9), (0.1, 0.9)])
+def test_quantiles_that_chance_explains_are_no_better(levels):
+    rng = np.random.default_rng(0)
+    values = 10.0 + rng.normal(0, 1, 2_000)
+    rows = np.arange(2_000)
+    sequence = np.stack([rows // 24, rows % 24 * 3600.0, values], axis=1)
+    held_out = HeldOutSeries(
+        sequence.astype(np.float32), values, 500, 1, {"three": 3}, levels
+    )
+    made = 10.0 + np.array([{0.1: -1.28, 0.5: 0.0, 0.9: 1.28}[q] for q in levels])
+    flat = np.broadcast_to(made, (1, 2_000, 1, len(levels)))
+    noise = rng.normal(0, 0.05, (1, 2_000, 1, 1))
+
+    def against(newer, older):
+        sides = [
+            record_side(title, [], 1, ("time", "value"))._replace(
+                predict=lambda s, made=made: made
+            )
+            for title, made in (("t/2", newer), ("t/1", older))
+        ]
+        return compare(*sides, held_out, evaluate_series)
+
+    by_chance = [
+        against(flat + noise, flat - noise),
+        against(flat - noise, flat + noise),
+    ]
+    assert not any(one.is_better for one in by_chance)
+    gains = [m.gain_over(m.baselines["t/1"]) for one in by_chance for m in one.metrics]
+    assert max(gains) > 0  # one of the two is ahead
+    assert against(flat, flat + 2).is_better
+
+
+def test_times_that_chance_explains_are_no_better():
+    rng = np.random.default_rng(0)
+    targets = rng.normal(500, 50, 400)
+    part = Sequences(
+        np.zeros(400, np.int32), targets, np.ones(400, np.uint8), np.arange(0, 401, 2)
+    )
+    held_out = HeldOutTimes(part, part, part, "remaining time", (0.1, 0.5, 0.9))
+    schema = {"kind": "duration", "name": "s", "quantiles": [0.1, 0.5, 0.9]}
+    noise = rng.normal(0, 10, (200, 2, 1))
+
+    def side(title, made):
+        one = event_side(title, "a", lambda s: made[: len(s)])
+        return one._replace(outputs=schema)
+
+    middle = np.broadcast_to([400.0, 500.0, 600.0], (200, 2, 3))
+    one, other = side("t/2", middle + noise), side("t/1", middle - noise)
+
+    assert not compare(one, other, held_out, evaluate_times).is_better
+    assert not compare(other, one, held_out, evaluate_times).is_better
+    far = side("t/1", middle + 200)
+    assert compare(one, far, held_out, evaluate_times).is_better

@@ -43,18 +43,13 @@ def evaluate_times(
 ) -> list[Metric]:
     """Measure a network on the test part."""
     del baselines  # counted here, not trained
-    seconds = held_out.train.targets[held_out.train.weights > 0]
-    unit = next(
-        name for name, size in UNITS.items() if seconds.mean() >= size or size == 1
-    )
+    unit, size = choose_unit(held_out.train.targets[held_out.train.weights > 0])
     predicts = {
         NETWORK: predict,
         "median after this event": expect_by_event(held_out),
         "median after so many events": expect_by_place(held_out),
     }
-    waits = {
-        name: wait(held_out.test, one, UNITS[unit]) for name, one in predicts.items()
-    }
+    waits = {name: wait(held_out.test, one, size) for name, one in predicts.items()}
     middle = held_out.quantiles.index(0.5)
     what = f"mean error of the {held_out.task}"
     everywhere = np.ones(len(waits[NETWORK].targets), bool)
@@ -65,6 +60,15 @@ def evaluate_times(
         *measure_shares(held_out, waits),
         *measure_positions(what, unit, waits, middle),
     ]
+
+
+def choose_unit(seconds: Array) -> tuple[str, int]:
+    """Return the largest unit that times are on average, with its seconds."""
+    return next(
+        (name, size)
+        for name, size in UNITS.items()
+        if seconds.mean() >= size or size == 1
+    )
 
 
 def wait(sequences: Sequences, predict: Predict, unit: int) -> Waits:

@@ -12,6 +12,7 @@ import numpy as np
 
 from training.data.dataset import Array
 from training.data.series import HeldOutSeries
+from training.evaluate.guesses import BLOCK, find_margin
 from training.evaluate.metric import AS_TRAINED, Metric
 from training.evaluate.past import distances, forecast_past
 
@@ -43,7 +44,8 @@ def measure_quantiles(
         measured.append(measure_ahead(held_out, ahead, forecast[:, ahead - 1], before))
     if decide:
         loss = measured[-1][0]
-        measured[-1][0] = replace(loss, verdict=loss.name)
+        margin = find_loss_margin(held_out, forecast, loss)
+        measured[-1][0] = replace(loss, verdict=loss.name, margin=margin)
     return [metric for metrics in measured for metric in metrics]
 
 
@@ -87,6 +89,33 @@ def measure_ahead(
         better="nominal",
     )
     return [loss, *below, between]
+
+
+def find_loss_margin(held_out: HeldOutSeries, forecast: Array, loss: Metric) -> float:
+    """Return what chance may explain of the distance to the best of the past."""
+    far, best = held_out.horizon, loss.find_best()
+    past = forecast_past(held_out, far)
+    if best is None or best[0] not in past:
+        return 0.0
+    made = find_losses(held_out, far, forecast[:, far - 1])
+    other = find_losses(held_out, far, spread(held_out, far, past[best[0]]))
+    return find_margin(made - other, np.arange(len(made)) // BLOCK)
+
+
+def find_losses(held_out: HeldOutSeries, ahead: int, made: Array) -> Array:
+    """Return the pinball loss of every held-out value, relative as the mean is.
+
+    Args:
+        held_out: The series.
+        ahead: How many rows ahead was forecast.
+        made: Shape (rows, quantiles); at row t the forecast of row t + ahead.
+    """
+    target = held_out.values[held_out.start :]
+    error = target[:, None] - select(held_out, ahead, made)
+    level = np.array(held_out.quantiles)
+    losses = np.maximum(level * error, (level - 1) * error).mean(axis=1)
+    relative: Array = losses / np.abs(target).mean()
+    return relative
 
 
 def select(held_out: HeldOutSeries, ahead: int, made: Array) -> Array:
