@@ -17,7 +17,8 @@ from service.telemetry.debounce import DELAY_SECONDS, Debouncer
 
 # A line, or what writes it: many that are written together take half the time.
 Line = str | Callable[[], str]
-MAX_WAITING = 1024
+# As many are written in a fraction of a millisecond, in which no request continues.
+MAX_WAITING = 64
 
 
 class BufferedLines(logging.Handler):
