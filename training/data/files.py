@@ -276,7 +276,7 @@ def check_column(path: Path, columns: Collection[str], name: str, option: str) -
 
 
 def fingerprint_file(path: Path) -> str:
-    """Hash a file as it is, or a folder's captured ones, as hexadecimal SHA-256."""
+    """Return SHA-256 of a file, or of a folder's captured files, in hexadecimal."""
     if path.is_dir():
         digests = [fingerprint_file(file) for file in list_captured(path)]
         return hashlib.sha256("".join(digests).encode()).hexdigest()
