@@ -15,7 +15,7 @@ from pathlib import Path
 
 from service.api import access_log
 from service.api.error_handlers import answer_crash
-from service.api.fast_path import Shortcut
+from service.api.fast_path import FastPath
 from service.app import build_services, create_app
 from service.registry.folder_watch import FolderWatch
 from service.server.crash_report import record_crash
@@ -38,7 +38,7 @@ record_crash(Path(settings.state) / "crashes")
 services = build_services(settings)
 tracing.start(os.environ)
 app = create_app(services)
-app.wsgi_app = Shortcut(app.wsgi_app, services, answer_crash)  # type: ignore[method-assign]
+app.wsgi_app = FastPath(app.wsgi_app, services, answer_crash)  # type: ignore[method-assign]
 sweeper = Sweeper(services.engine.sessions, services.is_clock_trusted)
 sweeper.start()
 services.engine.shadow.start()

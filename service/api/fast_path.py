@@ -76,7 +76,7 @@ class Sent(list[bytes]):
         log_request(self.record)
 
 
-class Shortcut:
+class FastPath:
     """A WSGI application in front of Flask's.
 
     Args:

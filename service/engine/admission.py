@@ -1,4 +1,4 @@
-"""Entry control: which requests the engine takes in, by rows, events and time.
+"""Admission: which requests the engine takes in, by rows, events and time.
 
 A request is refused where it cannot be done in time in addition to those under way.
 Each of those counts for at most the request's own size, because the run queue shares
@@ -21,7 +21,7 @@ MIN_MEASURED = 100
 USABLE = 0.5
 
 
-class Entry:
+class Admission:
     """Limits what is under way.
 
     Args:

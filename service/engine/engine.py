@@ -17,7 +17,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 
-from service.engine.admission import Entry
+from service.engine.admission import Admission
 from service.engine.call import Call, Timings
 from service.engine.capture import Capture
 from service.engine.counting import count_results
@@ -80,10 +80,12 @@ class Engine:
         self._catalog = catalog
         self._in_progress = InProgress()
         self.queue = RunQueue()
-        self.entry = Entry(self.queue, max_queued_rows)
+        self.admission = Admission(self.queue, max_queued_rows)
         self.capture = capture
-        self.ticks = Ticks(self.queue, self.entry, sessions, self.transitions, capture)
-        self._ticker = TickLeader(self.ticks.run)
+        self.ticks = Ticks(
+            self.queue, self.admission, sessions, self.transitions, capture
+        )
+        self._tick_leader = TickLeader(self.ticks.run)
         self.shadow = Shadow(sessions, catalog, clock, self.count_under_way)
 
     def advance(
@@ -122,7 +124,7 @@ class Engine:
         deadline = time.monotonic() + timeout_seconds
         num_events, has_keys = survey(rows)
         flow = Flow(tenant, len(rows), num_events)
-        self.entry.enter(flow, timeout_seconds)
+        self.admission.enter(flow, timeout_seconds)
         under_way.add(flow.num_rows)
         try:
             if not has_keys:
@@ -130,35 +132,35 @@ class Engine:
             with self._in_progress.claim(tenant, model.manifest.name, rows) as claimed:
                 return self._advance(call, claimed, flow, deadline)
         finally:
-            self.entry.leave(flow)
+            self.admission.leave(flow)
             under_way.add(-flow.num_rows)
 
     def count_under_way(self) -> int:
         """Return how many rows wait or are under way."""
-        return self.entry.num_rows
+        return self.admission.num_rows
 
     def _advance(
         self, call: Call, rows: Sequence[Row | Refused], flow: Flow, deadline: float
     ) -> list[Result]:
-        """Advance rows turn by turn.
+        """Advance rows wave by wave.
 
         A row waits for the earlier ones of its session.
         """
         results: dict[int, Result] = {}
-        turns = FIRST_ALONE if len(rows) == 1 else group_into_waves(rows)
-        for turn in turns:
-            self._advance_turn(call, rows, turn, results, flow, deadline)
+        waves = FIRST_ALONE if len(rows) == 1 else group_into_waves(rows)
+        for wave in waves:
+            self._advance_wave(call, rows, wave, results, flow, deadline)
         ordered = list(map(results.__getitem__, range(len(rows))))
         count_results(call.model.manifest.name, ordered)
         if self._catalog.has_traffic:
             self.shadow.offer(call, rows, ordered)
         return ordered
 
-    def _advance_turn(
+    def _advance_wave(
         self,
         call: Call,
         rows: Sequence[Row | Refused],
-        turn: Sequence[int],
+        wave: Sequence[int],
         results: dict[int, Result],
         flow: Flow,
         deadline: float,
@@ -168,7 +170,7 @@ class Engine:
         submission, began = Submission(), time.monotonic()
         places: list[int] = []
         jobs: list[Job] = []
-        for k in turn:
+        for k in wave:
             row = rows[k]
             if isinstance(row, Refused):
                 results[k] = row.error
@@ -183,7 +185,7 @@ class Engine:
                 jobs.append(Job(call, row, flow, submission, began, deadline, named))
                 places.append(k)
         self.queue.add(flow, jobs)
-        self._ticker.complete(submission)
+        self._tick_leader.complete(submission)
         for k, job in zip(places, jobs, strict=True):
             if job.result is not None:
                 results[k] = job.result

@@ -43,8 +43,8 @@ class NetworkQueue:
         self.jobs: deque[Job] = deque()
         self._tally = find_call_tally(model.manifest.name, signature)
 
-    def leave(self) -> list[Job]:
-        """Take the jobs out that have events left."""
+    def take_all(self) -> list[Job]:
+        """Empty the queue; return the jobs with events left."""
         jobs = list(self.jobs)
         self.jobs.clear()
         return jobs

@@ -169,10 +169,10 @@ class Settlement:
             self.settle(job, contention_error(job.row, MAX_CONTENTION_SECONDS))
             return
         job.is_begun = False
-        self.leave([job])
+        self.requeue([job])
 
-    def leave(self, jobs: Sequence[Job]) -> None:
-        """Queue jobs again that are not done."""
+    def requeue(self, jobs: Sequence[Job]) -> None:
+        """Put unfinished jobs back at the front of the run queue."""
         self.open_jobs.difference_update(jobs)
         self._queue.put_back(reversed(jobs))
 

@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from operator import attrgetter
 
 from service.engine import column_lane
-from service.engine.admission import Entry
+from service.engine.admission import Admission
 from service.engine.call import Timings
 from service.engine.capture import Capture
 from service.engine.column_lane import Alike, Columns
@@ -34,7 +34,7 @@ from service.registry.backends.base import Signature
 from service.registry.catalog import Model
 from service.sessions.lifecycle import Sessions, read_entry
 from service.sessions.preconditions import StoredSession
-from service.stores.base import Entry as StoreEntry
+from service.stores.base import Entry
 from service.telemetry.engine_metrics import QUEUE
 
 # Maximum seconds a tick computes before it looks for new arrivals, unless one call
@@ -51,7 +51,7 @@ class Ticks:
 
     Args:
         queue: Where rows wait.
-        entry: Learns how long events take.
+        admission: Learns how long events take.
         sessions: Memory kept by the service.
         transitions: The rules of a step.
         capture: Takes what was applied, if anything does.
@@ -63,13 +63,13 @@ class Ticks:
     def __init__(
         self,
         queue: RunQueue,
-        entry: Entry,
+        admission: Admission,
         sessions: Sessions,
         transitions: Transitions,
         capture: Capture | None = None,
     ) -> None:
         self._queue = queue
-        self._entry = entry
+        self._admission = admission
         self._sessions = sessions
         self._transitions = transitions
         self._network_queues: dict[tuple[Model, Signature], NetworkQueue] = {}
@@ -164,7 +164,7 @@ class Ticks:
         return alike
 
     def _find_alike(
-        self, jobs: Sequence[Job], entries: Sequence[StoreEntry | None], now: float
+        self, jobs: Sequence[Job], entries: Sequence[Entry | None], now: float
     ) -> list[Alike]:
         if self._transitions.keeps_extras:
             return []
@@ -220,10 +220,12 @@ class Ticks:
         if alike:
             flows = Counter([job.flow for part in alike for job in part.jobs])
             num_events += self._queue.charge_events(flows)
-        self._entry.measure(time.monotonic() - began, num_events)
+        self._admission.measure(time.monotonic() - began, num_events)
         if self._network_queues:
             queues = self._network_queues.values()
-            self.settlement.leave([job for queue in queues for job in queue.leave()])
+            self.settlement.requeue(
+                [job for queue in queues for job in queue.take_all()]
+            )
             self._network_queues.clear()
         return finished, columns
 

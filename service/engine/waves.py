@@ -12,20 +12,20 @@ from service.errors import CarryoverError, EarlierRowFailed, SessionContended
 
 
 def group_into_waves(rows: Sequence[Row | Refused]) -> Sequence[Sequence[int]]:
-    """Sort rows into turns in which no session occurs twice; later rows wait."""
+    """Sort rows into waves in which no session occurs twice; later rows wait."""
     if len(rows) == 1 or len({row.session for row in rows}) == len(rows):
         return [range(len(rows))]
-    turns: list[list[int]] = []
+    waves: list[list[int]] = []
     seen: dict[str, int] = {}
     for k, row in enumerate(rows):
-        turn = 0
+        wave = 0
         if row.session is not None:
-            turn = seen.get(row.session, 0)
-            seen[row.session] = turn + 1
-        if turn == len(turns):
-            turns.append([])
-        turns[turn].append(k)
-    return turns
+            wave = seen.get(row.session, 0)
+            seen[row.session] = wave + 1
+        if wave == len(waves):
+            waves.append([])
+        waves[wave].append(k)
+    return waves
 
 
 def earlier_row_failed(session: str) -> CarryoverError:

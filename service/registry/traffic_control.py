@@ -28,7 +28,7 @@ def change_traffic(
     name: str,
     alter: Callable[[Traffic], Traffic],
 ) -> Traffic:
-    """Change the traffic of a served model, whole, as if nobody else were at it.
+    """Replace the traffic of a served model, by compare-and-set.
 
     Args:
         repository: Opens versions, and stores what is chosen.
@@ -46,13 +46,13 @@ def change_traffic(
         CarryoverError: What `alter` raises; nothing has changed.
     """
     for _ in range(MAX_ATTEMPTS):
-        catalog.versions(name)
+        catalog.versions(name)  # raises ModelNotFound
         before = repository.find_choice(name)
         after = alter(before.traffic)
         ready = open_versions(repository, name, after)
-        store = Store(before, after, {*catalog.loaded(name), *ready})
-        repository.change(name, store, ready)
-        if store.is_done:
+        swap = TrafficSwap(before, after, {*catalog.loaded(name), *ready})
+        repository.change(name, swap, ready)
+        if swap.is_done:
             return after
     raise Conflict(
         f"the traffic of {name[:80]!r} changed {MAX_ATTEMPTS} times while this call "
@@ -60,8 +60,8 @@ def change_traffic(
     )
 
 
-class Store:
-    """A change of a choice, made only where its traffic is still what it was.
+class TrafficSwap:
+    """Compare-and-set of a traffic: a change made only if it is still as read.
 
     Args:
         before: What was chosen when the change was decided.

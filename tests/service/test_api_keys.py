@@ -10,7 +10,7 @@ from werkzeug.test import Client
 
 from service.api.api_keys import SCOPES, KeysFile, add_key, check_keys_file, parse_keys
 from service.api.error_handlers import answer_crash
-from service.api.fast_path import Shortcut
+from service.api.fast_path import FastPath
 from service.api.tenants import Tenants, load_tenants
 from service.app import create_app
 from service.errors import Forbidden, Unauthorized
@@ -255,7 +255,7 @@ def test_key_made_while_the_service_runs_opens_both_ways_in(path, clock, service
     write(path, "", clock)
     guarded = replace(services, tenants=load_tenants(str(path), clock))
     app = create_app(guarded)
-    ways = app.test_client(), Client(Shortcut(app.wsgi_app, guarded, answer_crash))
+    ways = app.test_client(), Client(FastPath(app.wsgi_app, guarded, answer_crash))
     call = {"path": "/v1/models/counting:predict", "json": {"instances": [["red"]]}}
     call["headers"] = {"X-API-Key": "key-a"}
     assert [way.post(**call).status_code for way in ways] == [401, 401]
@@ -269,7 +269,7 @@ def test_key_made_while_the_service_runs_opens_both_ways_in(path, clock, service
 def test_both_ways_in_refuse_a_key_of_another_scope_alike(services):
     guarded = replace(services, tenants=keyed(("acme", "key-a", {"sessions"})))
     app = create_app(guarded)
-    ways = app.test_client(), Client(Shortcut(app.wsgi_app, guarded, answer_crash))
+    ways = app.test_client(), Client(FastPath(app.wsgi_app, guarded, answer_crash))
     headers = {"X-API-Key": "key-a", "X-Request-Id": "same"}
 
     long, short = (

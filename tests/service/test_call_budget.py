@@ -14,7 +14,7 @@ import pytest
 
 import service
 from service.api.error_handlers import answer_crash
-from service.api.fast_path import Shortcut
+from service.api.fast_path import FastPath
 from service.app import build_services, create_app
 from service.settings import read_settings
 from service.telemetry import metrics
@@ -39,7 +39,7 @@ def post(tmp_path_factory, exported):
     }
     environ = {f"CARRYOVER_{name.upper()}": str(v) for name, v in settings.items()}
     services = build_services(read_settings(environ))
-    app = Shortcut(create_app(services).wsgi_app, services, answer_crash)
+    app = FastPath(create_app(services).wsgi_app, services, answer_crash)
 
     def send(path, body, **headers):
         environ = {

@@ -93,7 +93,7 @@ def test_a_defect_anywhere_fails_the_rows_it_concerns(
     assert len(traces) == 1
     assert traces[0].exc_info[0] is defect
     assert not engine.ticks.settlement.open_jobs
-    assert engine.entry.num_rows == 0
+    assert engine.admission.num_rows == 0
 
 
 def test_a_defect_of_a_batch_is_logged_once(engine, good, caplog):

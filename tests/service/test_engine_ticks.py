@@ -249,8 +249,8 @@ def test_rows_under_way_count_against_those_that_arrive(narrow, model):
 
 
 def test_an_overloaded_service_says_when_to_try_again(client, engine, predict):
-    engine.entry.max_rows, other = 2, Flow("", 2, 2)
-    engine.entry.enter(other, 60)
+    engine.admission.max_rows, other = 2, Flow("", 2, 2)
+    engine.admission.enter(other, 60)
 
     response = predict(["red"], ["red"])
 
@@ -258,7 +258,7 @@ def test_an_overloaded_service_says_when_to_try_again(client, engine, predict):
     assert response.headers["Retry-After"] == "1"
     assert predict(["red"]).status_code == 200
     assert_problem(predict(["red"], ["red"], ["red"]), 413, "request_too_large")
-    engine.entry.leave(other)
+    engine.admission.leave(other)
     assert predict(["red"], ["red"]).status_code == 200
 
 
@@ -282,7 +282,7 @@ def test_a_defect_leaves_nobody_waiting_and_the_engine_whole(engine, model):
     assert after.step == 2
     assert not engine.ticks.settlement.open_jobs
     assert not len(engine.queue)
-    assert engine.entry.num_rows == 0
+    assert engine.admission.num_rows == 0
 
 
 def test_a_store_with_a_defect_leaves_nobody_waiting(engine, model):
@@ -328,4 +328,4 @@ def test_many_threads_count_every_event_of_their_sessions_once(engine, model):
             assert step - length == before
             before = step
         assert step_of(engine, session) == before
-    assert engine.entry.num_rows == 0
+    assert engine.admission.num_rows == 0

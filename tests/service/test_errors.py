@@ -130,7 +130,7 @@ def expire_token(world):
 
 def overload(world):
     world.serve(world.model, max_queued_rows=2)
-    world.engine.entry.enter(Flow("", 2, 2), 60)
+    world.engine.admission.enter(Flow("", 2, 2), 60)
     return world.rows(["red"], ["red"])
 
 

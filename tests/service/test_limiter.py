@@ -11,7 +11,7 @@ from werkzeug.test import Client
 
 from service.api.authentication import find_access
 from service.api.error_handlers import answer_crash
-from service.api.fast_path import ROUTES, Shortcut
+from service.api.fast_path import ROUTES, FastPath
 from service.api.limiter import RETRY_SECONDS, Limiter, Windows, open_limiter
 from service.app import create_app
 from service.errors import RateLimited
@@ -34,7 +34,7 @@ def serve(services, rate="", rates=(), at_once=0, scopes=("predict", "sessions")
     windows = Windows(rate, dict(rates), "memory://") if rate or rates else None
     limited = replace(services, tenants=tenants, limiter=Limiter(windows, at_once))
     app = create_app(limited)
-    app.wsgi_app = Shortcut(app.wsgi_app, limited, answer_crash)
+    app.wsgi_app = FastPath(app.wsgi_app, limited, answer_crash)
     return app, Client(app)
 
 

@@ -19,7 +19,7 @@ from werkzeug.test import Client
 
 from service.api.authentication import find_access
 from service.api.error_handlers import answer_crash
-from service.api.fast_path import ROUTES, Shortcut
+from service.api.fast_path import ROUTES, FastPath
 from service.api.openapi import OPERATIONS, PAGES
 from service.api.services import Services
 from service.app import create_app
@@ -92,7 +92,7 @@ class World:
         self.app = create_app(services)
         self.ways = {
             "flask": self.app.test_client(),
-            "shortcut": Client(Shortcut(self.app.wsgi_app, services, answer_crash)),
+            "shortcut": Client(FastPath(self.app.wsgi_app, services, answer_crash)),
         }
 
     def send(

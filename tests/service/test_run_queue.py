@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from service.engine.admission import Entry
+from service.engine.admission import Admission
 from service.engine.call import Call
 from service.engine.job import Flow, Job, Submission
 from service.engine.resume import NAMELESS, Named, ResumeState
@@ -136,7 +136,7 @@ def test_rows_of_a_killed_caller_are_not_put_back(queue):
 
 @pytest.fixture
 def entry(queue):
-    entry = Entry(queue, 2000)
+    entry = Admission(queue, 2000)
     for _ in range(100):
         entry.measure(0.1, 1000)  # 100 us an event: 150,000 in half of the timeout
     return entry

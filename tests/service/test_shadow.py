@@ -271,7 +271,7 @@ def test_rows_beyond_those_that_may_wait_are_dropped(send, live, counted, monkey
 
 def test_rows_are_dropped_while_the_engine_is_busy(send, live, counted):
     send(RED)
-    live.entry.num_rows += shadows.BUSY_ROWS + 1
+    live.admission.num_rows += shadows.BUSY_ROWS + 1
     live.shadow.work()
 
     assert counted() == {"dropped": 1}

@@ -7,7 +7,7 @@ import pytest
 from werkzeug.test import Client
 
 from service.api.error_handlers import answer_crash
-from service.api.fast_path import Shortcut
+from service.api.fast_path import FastPath
 from service.app import create_app
 from tests.keys import keyed
 from tests.service.test_open_inference import INFER, binary_body, body
@@ -23,7 +23,7 @@ def short(services):
     def refuse(environ, start_response):
         raise AssertionError(f"{environ['PATH_INFO']} went on to Flask")
 
-    return Client(Shortcut(refuse, services, answer_crash))
+    return Client(FastPath(refuse, services, answer_crash))
 
 
 @pytest.fixture
@@ -92,7 +92,7 @@ def test_short_way_asks_for_the_key_and_keeps_tenants_apart(services):
     tenants = keyed(("acme", "key-a"), ("u", "key-u"))
     guarded = replace(services, tenants=tenants)
     app = create_app(guarded)
-    short = Client(Shortcut(app.wsgi_app, guarded, answer_crash))
+    short = Client(FastPath(app.wsgi_app, guarded, answer_crash))
     acme, umbrella = {"X-API-Key": "key-a"}, {"X-API-Key": "key-u"}
     start = body("red", sequence_id=7, sequence_start=True)
 

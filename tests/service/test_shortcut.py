@@ -6,7 +6,7 @@ import pytest
 from werkzeug.test import Client, EnvironBuilder
 
 from service.api.error_handlers import answer_crash
-from service.api.fast_path import Shortcut
+from service.api.fast_path import FastPath
 from service.api.services import Services
 from service.app import create_app
 from service.engine.engine import Engine
@@ -45,7 +45,7 @@ def both(clock):
     def refuse(environ, start_response):
         raise AssertionError(f"{environ['PATH_INFO']} went on to Flask")
 
-    short = Client(Shortcut(refuse, build(clock), answer_crash))
+    short = Client(FastPath(refuse, build(clock), answer_crash))
     return short, Client(create_app(build(clock)))
 
 
@@ -158,7 +158,7 @@ def test_versions_and_labels_are_answered_the_same(
     def refuse(environ, start_response):
         raise AssertionError(f"{environ['PATH_INFO']} went on to Flask")
 
-    short = Client(Shortcut(refuse, build(clock, tmp_path), answer_crash))
+    short = Client(FastPath(refuse, build(clock, tmp_path), answer_crash))
     long = Client(create_app(build(clock, tmp_path)))
     for _ in range(2):  # the second time the session's version is another step
         answers = [send(client, rows(SESSION), path=path) for client in (short, long)]
@@ -251,7 +251,7 @@ def test_a_crash_is_told_on_both_ways_without_its_details(clock, caplog):
 
         services.engine.advance = fail
         app = create_app(services).wsgi_app
-        client = Client(Shortcut(app, services, answer_crash) if is_short else app)
+        client = Client(FastPath(app, services, answer_crash) if is_short else app)
         answers.append(send(client, rows(["red"])))
 
     short, long = answers
@@ -283,7 +283,7 @@ def test_everything_else_goes_on_to_flask(clock, method, path):
         passed.append(environ["PATH_INFO"])
         return app(environ, start_response)
 
-    Client(Shortcut(note, services, answer_crash)).open(path, method=method)
+    Client(FastPath(note, services, answer_crash)).open(path, method=method)
 
     assert passed == [path]
 

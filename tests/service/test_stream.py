@@ -461,10 +461,10 @@ def test_a_stream_is_one_line_of_the_log_and_its_rows_are_counted(
 
 def test_a_full_queue_slows_a_stream_and_fails_no_line(services, model):
     engine = services.engine
-    engine.entry.max_rows, other = 1, Flow("", 1, 1)
-    engine.entry.enter(other, 60)
+    engine.admission.max_rows, other = 1, Flow("", 1, 1)
+    engine.admission.enter(other, 60)
     client = create_app(services).test_client()
-    timer = threading.Timer(0.05, lambda: engine.entry.leave(other))
+    timer = threading.Timer(0.05, lambda: engine.admission.leave(other))
     timer.start()
 
     response = client.post(PATH, data=dump(row("red")))
@@ -478,7 +478,7 @@ IN_PARTS = pytest.mark.parametrize("between", [b"", b"not JSON\n"], ids=["", "pi
 @IN_PARTS
 def test_part_without_room_leaves_the_others_their_answers(services, model, between):
     settings = replace(services.settings, request_timeout_seconds=0.01)
-    entry = services.engine.entry
+    entry = services.engine.admission
     entry.max_rows = 1  # a batch of more lines is handed over in parts
 
     def fill():
@@ -505,7 +505,7 @@ def test_part_that_breaks_down_leaves_the_others_their_answers(
     monkeypatch, services, between
 ):
     advance = services.engine.advance
-    services.engine.entry.max_rows = 1
+    services.engine.admission.max_rows = 1
 
     def break_down(model, rows, **options):
         if [row.session for row in rows] == ["t"]:
@@ -527,7 +527,7 @@ def test_part_that_breaks_down_leaves_the_others_their_answers(
 
 
 def test_batch_that_can_never_fit_is_split(open_stream, services, model):
-    services.engine.entry.max_rows = 2
+    services.engine.admission.max_rows = 2
     pipe, release = Pipe(), threading.Event()
     model.runtime.before_return = lambda: release.wait(10)
     _, answers = open_stream(pipe)
@@ -549,11 +549,11 @@ def test_batch_that_can_never_fit_is_split(open_stream, services, model):
     # No line of a session is applied after one that failed, in any part.
     assert codes[1] == "unknown_event"
     assert codes[2] == codes[4] == "earlier_row_failed"
-    assert services.engine.entry.num_rows == 0
+    assert services.engine.admission.num_rows == 0
 
 
 def test_line_that_can_never_fit_fails_alone(services, model):
-    services.engine.entry.max_rows = 0
+    services.engine.admission.max_rows = 0
     client = create_app(services).test_client()
 
     response = client.post(PATH, data=dump(row("red"), row("red", session="t")))

@@ -6,7 +6,7 @@ import pytest
 from werkzeug.test import Client
 
 from service.api.error_handlers import answer_crash
-from service.api.fast_path import Shortcut
+from service.api.fast_path import FastPath
 from service.app import create_app
 from tests.keys import keyed
 from tests.problems import assert_problem
@@ -20,7 +20,7 @@ def clients(services):
     tenants = keyed(("acme", "key-a"), ("u", "key-u"))
     guarded = replace(services, tenants=tenants)
     app = create_app(guarded)
-    return Client(Shortcut(app.wsgi_app, guarded, answer_crash)), app.test_client()
+    return Client(FastPath(app.wsgi_app, guarded, answer_crash)), app.test_client()
 
 
 @pytest.mark.parametrize("headers", [{}, {"X-API-Key": "guess"}], ids=["no", "unknown"])
