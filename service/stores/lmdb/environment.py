@@ -40,7 +40,7 @@ from service.stores.lmdb.errors import (
 from service.stores.lmdb.file import LmdbFile
 from service.stores.lmdb.flusher import LmdbFlusher
 from service.stores.lmdb.identity import DATA, LmdbIdentity
-from service.stores.lmdb.opening import open_environment
+from service.stores.lmdb.opening import adopt_size, open_environment
 
 T = TypeVar("T")
 # A reader wants the whole value, so let LMDB copy it; a writer looks at headers only.
@@ -169,15 +169,10 @@ class LmdbEnvironment:
             self._resize(size)
 
     def _adopt(self) -> None:
-        """Map what another process has made longer."""
-        if self._file is None:
-            self._resize(0)
-            return
-        with self._file.lock(), refuse_without_room():
-            self._resize(self._file.fill())
+        with refuse_without_room():
+            adopt_size(self._file, self._resize)
 
     def _resize(self, map_bytes: int) -> None:
-        """Map again; 0 is the size another process has grown the map to."""
         with self._reading:
             self._env.set_mapsize(map_bytes)
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import os
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -48,8 +49,7 @@ def open_environment(
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
         env, file = _open_map(path, map_bytes, len(names), durable)
         env.reader_check()
-        databases = _open_databases(env, names)
-        _check_format(env, path)
+        databases = _open_databases(env, file, path, names)
         write_marks(path)
         return env, file, databases
     except (OSError, lmdb.Error) as error:
@@ -138,6 +138,36 @@ def _lengthen(env: lmdb.Environment, path: Path) -> None:
             os.posix_fallocate(data.fileno(), size, expected - size)
 
 
+def _open_databases(
+    env: lmdb.Environment, file: LmdbFile | None, path: Path, names: list[bytes]
+) -> list[lmdb._Database]:
+    """Open the databases and check the format, although the map may grow meanwhile."""
+    while True:
+        try:
+            databases = [env.open_db(name) for name in names]
+            _check_format(env, path)
+            return databases
+        except lmdb.MapResizedError:
+            adopt_size(file, env.set_mapsize)
+
+
+def adopt_size(file: LmdbFile | None, resize: Callable[[int], None]) -> None:
+    """Map what another process has made longer.
+
+    Args:
+        file: The environment's, where it is written through the map.
+        resize: Maps this many bytes; 0 for as many as the other process wrote down.
+
+    Raises:
+        OSError: The disk has no room for a part of the file.
+    """
+    if file is None:
+        resize(0)
+        return
+    with file.lock():
+        resize(file.fill())
+
+
 def _check_format(env: lmdb.Environment, path: Path) -> None:
     """Refuse a directory that another release wrote in another way."""
     with env.begin(write=True) as txn:
@@ -151,11 +181,3 @@ def _check_format(env: lmdb.Environment, path: Path) -> None:
                 f"{FORMAT.decode()}. Use the release that wrote it, or another path."
             )
         txn.put(FORMAT_KEY, FORMAT)
-
-
-def _open_databases(env: lmdb.Environment, names: list[bytes]) -> list[lmdb._Database]:
-    while True:
-        try:
-            return [env.open_db(name) for name in names]
-        except lmdb.MapResizedError:
-            env.set_mapsize(0)

@@ -6,11 +6,13 @@ import multiprocessing
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from service.errors import StoreFull
 from service.stores.base import Entry, Put
+from service.stores.lmdb import opening
 from service.stores.lmdb.store import LmdbStore
 
 LATER = 2_000_000_000.0
@@ -56,6 +58,29 @@ def test_processes_that_grow_the_map_together_lose_nothing(path: Path) -> None:
     store = LmdbStore(path)
     assert [worker.exitcode for worker in workers] == [0] * 3
     assert store.count() == 450
+    store.close()
+
+
+@pytest.mark.parametrize("durable", [False, True])
+def test_map_that_grows_while_a_process_opens_it_is_adopted(
+    path: Path, monkeypatch: pytest.MonkeyPatch, durable: bool
+) -> None:
+    check_format = opening._check_format
+    writers: list[multiprocessing.process.BaseProcess] = []
+
+    def lose_the_race_and_check(*args: Any) -> None:
+        if len(writers) < 2:  # the second one grows what the first left
+            number = len(writers)
+            writers.append(processes.Process(target=fill, args=(path, 100, number)))
+            writers[-1].start()
+            writers[-1].join()
+        check_format(*args)
+
+    monkeypatch.setattr(opening, "_check_format", lose_the_race_and_check)
+    store = LmdbStore(path, map_bytes=1 << 16, durable=durable)
+
+    assert store.count() == 200
+    assert store.commit([Put(b"mine", 0, b"1", LATER)]) == [True]
     store.close()
 
 
