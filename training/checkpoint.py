@@ -1,7 +1,8 @@
 """The checkpoint of a run in progress: written whole or not at all, after every epoch.
 
-Holds weights, the optimizer's memory and the losses so far, as a plain NumPy archive
-(no pickle). Does not know what is trained or why.
+Holds weights, the optimizer's memory, the losses so far and, where training stops
+early, the best weights so far, as a plain NumPy archive (no pickle). Does not know what
+is trained or why.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import keras
 import numpy as np
@@ -18,31 +19,48 @@ from training.atomic import write_atomically
 from training.errors import CheckpointError
 
 
-def save_checkpoint(
-    path: Path,
-    network: keras.Model,
-    losses: Sequence[float],
-    validation: Sequence[float],
-) -> None:
+class Progress(NamedTuple):
+    """How far a training is, besides the network itself.
+
+    Args:
+        losses: One per finished epoch.
+        validation: The same, of the validation part.
+        best: Weights of the best epoch so far; empty where the last ones are taken.
+    """
+
+    losses: list[float]
+    validation: list[float]
+    best: list[Any]
+
+
+def save_checkpoint(path: Path, network: keras.Model, progress: Progress) -> None:
     """Write everything the next epoch depends on.
 
     Args:
         path: The checkpoint file.
         network: Compiled, its optimizer built.
-        losses: One per finished epoch.
-        validation: The same, of the validation part.
+        progress: Losses and best weights.
     """
-    history = np.array([losses, validation])
-    arrays: dict[str, Any] = {
-        f"variable_{k}": np.asarray(variable)
-        for k, variable in enumerate(checkpointed(network))
+    history = np.array([progress.losses, progress.validation])
+    arrays = {
+        **name_arrays("variable", checkpointed(network)),
+        **name_arrays("best", progress.best),
     }
     write_atomically(path, lambda file: np.savez(file, losses=history, **arrays))
 
 
-def load_checkpoint(
-    path: Path, network: keras.Model
-) -> tuple[list[float], list[float]]:
+def name_arrays(name: str, variables: Sequence[Any]) -> dict[str, Any]:
+    """Name arrays by their place."""
+    return {f"{name}_{k}": np.asarray(one) for k, one in enumerate(variables)}
+
+
+def take_arrays(archive: Any, name: str) -> list[Any]:
+    """Take the arrays of a name in their order."""
+    count = sum(file.startswith(f"{name}_") for file in archive.files)
+    return [archive[f"{name}_{k}"] for k in range(count)]
+
+
+def load_checkpoint(path: Path, network: keras.Model) -> Progress:
     """Put a checkpoint's values into a network and its optimizer.
 
     Args:
@@ -50,24 +68,24 @@ def load_checkpoint(
         network: Compiled, its optimizer built.
 
     Returns:
-        The losses of the finished epochs and those of the validation part; both empty
-        if there is no checkpoint.
+        The losses of the finished epochs, those of the validation part and the best
+        weights so far; all empty if there is no checkpoint.
 
     Raises:
         CheckpointError: The file is damaged or belongs to another network.
     """
     if not path.exists():
-        return [], []
+        return Progress([], [], [])
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
             losses, validation = archive["losses"].tolist()
-            values = [archive[f"variable_{k}"] for k in range(len(archive.files) - 1)]
+            values, best = (take_arrays(archive, name) for name in ("variable", "best"))
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
         raise CheckpointError(
             f"{path} cannot be read ({error}). Delete it; training then starts over."
         ) from error
     restore(path, network, values)
-    return losses, validation
+    return Progress(losses, validation, best)
 
 
 def restore(path: Path, network: keras.Model, values: Sequence[Any]) -> None:

@@ -27,6 +27,8 @@ from training.sections import (
     refuse_unknown,
 )
 from training.sources import SOURCES
+from training.training_section import TrainingConfig as TrainingConfig
+from training.training_section import check_training
 
 # A name becomes a folder and a part of a URL.
 NAME = matching(
@@ -52,15 +54,6 @@ class NetworkConfig:
     embedding: Annotated[int | None, between(1, 4096)] = None
     dropout: Annotated[float, between(0, 0.95)] = 0.0
     layer_norm: bool = False
-
-
-@dataclass(frozen=True)
-class TrainingConfig:
-    """How the weights are found: Adam, its learning rate decayed along a cosine."""
-
-    epochs: Annotated[int, between(1, 100_000)]
-    batch_size: Annotated[int, between(1, 100_000)]
-    learning_rate: Annotated[float, inside(0, 10)]
 
 
 @dataclass(frozen=True)
@@ -174,7 +167,7 @@ def check_config(
         seed=top.seed,
         data=read_data(table, origin),
         network=read_named(table, "network", origin),
-        training=read_named(table, "training", origin),
+        training=read_training(table, origin),
         decision=read_named(table, "decision", origin),
         calibration=read_named(table, "calibration", origin),
         card=read_named(table, "card", origin),
@@ -234,6 +227,13 @@ def read_named(table: dict[str, Any], name: str, origin: Origin) -> Any:
     if name not in table and name not in OPTIONAL:
         raise ConfigError(f"{origin.file}: the section [{name}] is missing; add it.")
     return read_section(SECTIONS[name], table.get(name, {}), origin.section(name))
+
+
+def read_training(table: dict[str, Any], origin: Origin) -> TrainingConfig:
+    """Read how to train, its keys checked together as well."""
+    training: TrainingConfig = read_named(table, "training", origin)
+    check_training(training, origin.section("training"))
+    return training
 
 
 def read_data(table: dict[str, Any], origin: Origin) -> Any:

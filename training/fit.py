@@ -1,8 +1,8 @@
-"""Find the weights: a fixed number of epochs, the same weights for the same seed.
+"""Find the weights: epoch after epoch, the same weights for the same seed.
 
 Everything random in an epoch, dropout too, follows from (seed, epoch), so a run that
-was killed and resumed computes what an uninterrupted one does, bit for bit. Not
-EarlyStopping: its patience depends on noise, where a rate decayed to zero simply ends.
+was killed and resumed computes what an uninterrupted one does, bit for bit. When
+training stops early depends on losses alone, which the checkpoint has.
 Does not know where examples come from, nor what becomes of the network.
 """
 
@@ -10,23 +10,20 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import keras
 import numpy as np
 import tensorflow as tf
-from keras import ops
 
-from models.heads import pinball
+from training.batches import cut_batches
 from training.checkpoint import load_checkpoint, save_checkpoint
-from training.config import TrainingConfig
-from training.data.dataset import Array, Examples, Sequences
+from training.data.dataset import Examples, Sequences
 from training.errors import Diverged
-
-# Longer gradients than this come from rare events met early; the field's usual bound.
-MAX_GRADIENT_NORM = 1.0
+from training.schedules import find_rate
+from training.training_section import TrainingConfig
 
 
 class Batch(NamedTuple):
@@ -68,7 +65,7 @@ class Plan(NamedTuple):
 
     Args:
         draw_epoch: Returns an epoch's examples.
-        training: Epochs, batch size and learning rate.
+        training: Epochs, batch size, learning rate and so on.
         seed: From which every choice follows.
         validation: Never trained on; its loss is measured after every epoch.
     """
@@ -91,6 +88,30 @@ class History(NamedTuple):
     validation: list[float]
 
 
+class Losses(NamedTuple):
+    """Two losses of one network.
+
+    Args:
+        training: The one that is made small.
+        validation: The one that is measured on the validation part.
+    """
+
+    training: Any
+    validation: Any
+
+
+class Stopped(NamedTuple):
+    """A training that ended early, for whoever watches.
+
+    Args:
+        epoch: The last one, counted from 1.
+        best: The one with the lowest validation loss, and the weights taken.
+    """
+
+    epoch: int
+    best: int
+
+
 def make_deterministic(seed: int) -> None:
     """Fix initial weights and the order of sums; call before building a network."""
     keras.utils.set_random_seed(seed)
@@ -106,17 +127,19 @@ def fit_network(
     on_resume: Callable[[int], None] = lambda epochs: None,
     on_epoch: Callable[[Epoch], None] = lambda epoch: None,
     on_batch: Callable[[Batch], None] = lambda batch: None,
+    on_stop: Callable[[Stopped], None] = lambda stopped: None,
 ) -> History:
     """Train a network, going on from its checkpoint if there is one.
 
     Args:
         network: From `models.networks.build_network`; its weights change.
-        loss: From `build_loss`.
+        loss: From `training.losses.build_loss`, or `Losses` of such.
         plan: What to train with.
         checkpoint: Written after every epoch; the caller removes it.
         on_resume: Told how many epochs a checkpoint spares.
         on_epoch: Called after every epoch once its checkpoint is written.
         on_batch: Called after every batch.
+        on_stop: Called where training ends before its last epoch.
 
     Returns:
         The mean losses of every epoch.
@@ -125,21 +148,65 @@ def fit_network(
         CheckpointError: The checkpoint is damaged.
         Diverged: The loss is no longer a number.
     """
-    network.compile(keras.optimizers.Adam(clipnorm=MAX_GRADIENT_NORM), loss=loss)
-    network.optimizer.build(network.trainable_variables)
-    losses, validation = history = History(*load_checkpoint(checkpoint, network))
+    examined = compile_network(network, loss, plan.training)
+    progress = load_checkpoint(checkpoint, network)
+    losses, validation, best = progress
     if losses:
         on_resume(len(losses))
     for epoch in range(len(losses), plan.training.epochs):
+        if is_over(validation, plan.training.patience):
+            break
         started = time.monotonic()
         loss, events = train_epoch(network, plan, epoch, on_batch)
         losses.append(loss)
-        validation.append(validate(network, plan))
-        save_checkpoint(checkpoint, network, *history)
+        validation.append(validate(examined, plan))
+        if plan.training.patience and find_best(validation) == epoch:
+            best[:] = [np.asarray(variable).copy() for variable in network.variables]
+        save_checkpoint(checkpoint, network, progress)
         seconds = time.monotonic() - started
         total = plan.training.epochs
         on_epoch(Epoch(epoch + 1, total, loss, seconds, validation[-1], events))
-    return history
+    if len(losses) < plan.training.epochs:
+        on_stop(Stopped(len(losses), find_best(validation) + 1))
+    for variable, value in zip(network.variables, best, strict=False):
+        variable.assign(value)
+    return History(losses, validation)
+
+
+def compile_network(
+    network: keras.Model, loss: Any, training: TrainingConfig
+) -> keras.Model:
+    """Give a network its optimizer and loss.
+
+    Returns:
+        A network that shares its layers, to be measured: its loss is the one of
+        validation.
+    """
+    losses = loss if isinstance(loss, Losses) else Losses(loss, loss)
+    optimizer = keras.optimizers.Adam(clipnorm=training.clip_norm or None)
+    network.compile(optimizer, loss=losses.training)
+    network.optimizer.build(network.trainable_variables)
+    if losses.validation is losses.training:
+        return network
+    examined = keras.Model(network.input, network.output)
+    examined.compile(loss=losses.validation)
+    return examined
+
+
+def find_best(validation: list[float]) -> int:
+    """Return the first epoch with the lowest validation loss, counted from 0."""
+    return int(np.argmin(np.nan_to_num(validation, nan=np.inf, posinf=np.inf)))
+
+
+def is_over(validation: list[float], patience: int | None) -> bool:
+    """Return whether the validation loss has not fallen for `patience` epochs.
+
+    Reference: Prechelt, Early Stopping - But When?, in: Neural Networks: Tricks of the
+    Trade, 1998, doi 10.1007/3-540-49430-8_3.
+    """
+    if not patience or not validation:
+        return False
+    return len(validation) - 1 - find_best(validation) >= patience
 
 
 def validate(network: keras.Model, plan: Plan) -> float:
@@ -176,7 +243,7 @@ def train_epoch(
     batches = cut_batches(examples, plan.training.batch_size, rng)
     for k, batch in enumerate(batches):
         done = (epoch + k / count) / plan.training.epochs
-        network.optimizer.learning_rate = decay(plan.training.learning_rate, done)
+        network.optimizer.learning_rate = find_rate(plan.training, done)
         losses.append(run_batch(network, network.train_on_batch, batch))
         sizes.append(batch.weights.size)
         share = (epoch + (k + 1) / count) / plan.training.epochs
@@ -219,91 +286,3 @@ def seed_dropout(network: keras.Model, seed: int, epoch: int) -> None:
     for k, layer in enumerate(layers):
         state = np.random.SeedSequence((seed, epoch, k)).generate_state(2)
         layer.seed_generator.state.assign(state)
-
-
-def decay(learning_rate: float, done: float) -> float:
-    """Lower a learning rate along half a cosine.
-
-    Args:
-        learning_rate: At the start.
-        done: Share of the training behind, 0 to 1.
-
-    Returns:
-        learning_rate * (1 + cos(pi * done)) / 2
-
-    Reference: Loshchilov & Hutter, SGDR: Stochastic Gradient Descent with Warm
-    Restarts, ICLR 2017, https://arxiv.org/abs/1608.03983.
-    """
-    return learning_rate * (1 + math.cos(math.pi * done)) / 2
-
-
-def cut_batches(
-    examples: Examples | Sequences, batch_size: int, rng: np.random.Generator
-) -> Iterator[Examples]:
-    """Yield batches in random order, sequences of like length together.
-
-    A batch ends with its longest sequence's last weighted timestep, so short sequences
-    cost little; and since the loss is a mean per batch, the first timesteps, of which
-    short batches consist, are learnt as well as the later ones.
-
-    Of `Sequences` every event weighs the same instead: a batch's loss is divided by
-    what a batch has on average, not by its own size with its padding. Otherwise an
-    event of a short case weighs many times one of a long one, and an end too much.
-    """
-    lengths = examples.lengths
-    order = rng.permutation(len(lengths))
-    order = order[np.argsort(lengths[order], kind="stable")]
-    starts = rng.permutation(np.arange(0, len(order), batch_size))
-    for start in starts:
-        batch = examples.take(order[start : start + batch_size])
-        if isinstance(examples, Sequences):
-            usual = count_weights(examples.weights) / len(starts)
-            # The loss that Keras computes is divided by the number of all weights.
-            size = math.prod(batch.weights.shape[:2])
-            batch = batch._replace(weights=batch.weights * (size / usual))
-        yield batch
-
-
-def count_weights(weights: Array) -> Any:
-    """Sum the weights of sequences: a number, or float32 of shape (heads,)."""
-    if weights.ndim == 1:
-        return float(weights.sum())
-    return np.maximum(weights.sum(axis=0), 1).astype(np.float32)
-
-
-def build_loss(inputs: Mapping[str, Any], outputs: Mapping[str, Any]) -> Any:
-    """Choose the loss of an output: cross-entropy, or an error for forecasts.
-
-    That is the absolute error, or the pinball loss of quantiles, in standard
-    deviations of the field, so that one learning rate suits series of any unit. Of
-    several heads it is a loss by the name of each output.
-    """
-    if others := outputs.get("heads"):
-        alone = {**outputs, "heads": ()}
-        return {one["name"]: build_loss(inputs, one) for one in (alone, *others)}
-    if outputs["kind"] == "duration":
-        return build_duration_loss(outputs)
-    if outputs["kind"] != "forecast":
-        return "sparse_categorical_crossentropy"
-    field = next(f for f in inputs["fields"] if f["name"] == outputs["field"])
-    quantiles = outputs.get("quantiles")
-
-    def error(target: Any, forecast: Any) -> Any:
-        if quantiles:
-            return pinball(target, forecast, quantiles) / field["std"]
-        return ops.mean(ops.abs(target - forecast), axis=-1) / field["std"]
-
-    return error
-
-
-def build_duration_loss(outputs: Mapping[str, Any]) -> Any:
-    """Make the pinball loss of ln(1 + seconds), in standard deviations of it."""
-
-    def error(target: Any, made: Any) -> Any:
-        target, made = (
-            ops.log1p(x if len(x.shape) == 3 else x[..., None]) for x in (target, made)
-        )  # (batch, timesteps, 1) and (batch, timesteps, quantiles)
-        loss = pinball(target, made[..., None, :], outputs["quantiles"])
-        return loss / outputs["std"]
-
-    return error

@@ -5,8 +5,6 @@ Knows which step follows which, and nothing of how a step is done.
 
 from __future__ import annotations
 
-import dataclasses
-import math
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -14,23 +12,18 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import keras
-import numpy as np
 
 from models.export import export_network
-from models.networks import build_network
-from training.baselines import BASELINES, predict_with
+from training.baselines import predict_with
 from training.calibrate import check_calibration, correct
 from training.config import Config
-from training.data.dataset import Dataset
 from training.drift.profile import write_profile
 from training.drift.sample import take_sample
 from training.errors import NotBetter
-from training.evaluate.metric import Metric, Predict
-from training.fit import Plan, build_loss, fit_network, make_deterministic
+from training.evaluate.metric import Metric
 from training.html_report.report import Measured, write_report
 from training.manifest import REPORT, describe_version, write_evaluation, write_manifest
 from training.programs import compile_network
-from training.progress import watch
 from training.publish import publish_version
 from training.report import (
     format_evaluation,
@@ -39,15 +32,10 @@ from training.report import (
     print_verdict,
     say,
 )
-from training.run import (
-    checkpoint_path,
-    keep_config,
-    locate_run,
-    lock_run,
-    remove_checkpoints,
-)
+from training.run import keep_config, locate_run, lock_run, remove_checkpoints
 from training.seeds import gather_spread, list_seeds
 from training.sources import SOURCES
+from training.trainer import check_data, train_baseline, train_network
 from training.verdict import Verdict, judge
 
 
@@ -96,6 +84,7 @@ def train_and_publish(
     """
     dataset = SOURCES[config.data.source].load(config.data, config.seed)
     check_calibration(dataset, config.calibration)
+    check_data(dataset, config.training)
     run = locate_run(runs, config, dataset.facts)
     with lock_run(run):
         keep_config(run, config)
@@ -144,61 +133,6 @@ def check_worth(verdict: Verdict, *, force: bool) -> None:
             "the configuration; or give --force to publish it all the same, "
             "without training again."
         )
-
-
-def train_network(
-    config: Config,
-    dataset: Dataset,
-    run: Path,
-    curves: dict[str, list[float]],
-    name: str = "network",
-) -> keras.Model:
-    """Build and train one network of the run, or finish the training begun.
-
-    Its losses by epoch are added to `curves`.
-    """
-    make_deterministic(config.seed)
-    network = build_network(
-        dataset.inputs,
-        dataset.outputs,
-        **dataclasses.asdict(config.network),
-    )
-    plan = Plan(dataset.draw_epoch, config.training, config.seed, dataset.validation)
-    with watch(name) as watcher:
-        history = fit_network(
-            network,
-            build_loss(dataset.inputs, dataset.outputs),
-            plan,
-            checkpoint=checkpoint_path(run, name),
-            on_resume=watcher.resume,
-            on_epoch=watcher.finish_epoch,
-            on_batch=watcher.advance,
-        )
-    curves[name] = history.losses
-    if dataset.validation is not None:
-        curves[f"{name}, validation"] = history.validation
-    return network
-
-
-def train_baseline(
-    config: Config,
-    dataset: Dataset,
-    run: Path,
-    name: str,
-    curves: dict[str, list[float]],
-) -> Predict:
-    """Train one of the networks to compare with, on the same examples."""
-    baseline = BASELINES[name]
-    examples = dataset.draw_epoch(np.random.default_rng(config.seed)).pad()
-    epochs = math.ceil(config.training.epochs * baseline.share)
-    shorter = replace(config, training=replace(config.training, epochs=epochs))
-    presented = replace(
-        dataset,
-        validation=None,
-        draw_epoch=lambda rng: baseline.present(dataset.draw_epoch(rng).pad()),
-    )
-    adapted = baseline.adapt(shorter, examples)
-    return baseline.predict(train_network(adapted, presented, run, curves, name))
 
 
 def publish_network(fitted: Fitted, artifacts: Path, quantize: str | None) -> Path:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Protocol
 
-from training.fit import Batch, Epoch
+from training.fit import Batch, Epoch, Stopped
 from training.report import say
 
 
@@ -23,6 +23,9 @@ class Watcher(Protocol):
 
     def finish_epoch(self, epoch: Epoch) -> None:
         """Note a finished epoch."""
+
+    def stop(self, stopped: Stopped) -> None:
+        """Note a training that ended early."""
 
 
 @contextmanager
@@ -54,6 +57,14 @@ def describe_epoch(network: str, epoch: Epoch) -> str:
     return "  ".join(words)
 
 
+def describe_stop(network: str, stopped: Stopped) -> str:
+    """Write down why a training ended early, and which weights are taken."""
+    return (
+        f"  {network:<10}  stopped after epoch {stopped.epoch}: no lower validation "
+        f"loss since epoch {stopped.best}; the weights of that epoch are taken"
+    )
+
+
 class Lines:
     """A line for every epoch, as a log has it."""
 
@@ -70,6 +81,10 @@ class Lines:
     def finish_epoch(self, epoch: Epoch) -> None:
         """Print an epoch."""
         say(describe_epoch(self._network, epoch))
+
+    def stop(self, stopped: Stopped) -> None:
+        """Print why a training ended early."""
+        say(describe_stop(self._network, stopped))
 
 
 class Bar:
@@ -102,6 +117,11 @@ class Bar:
             shown = f"validation {epoch.validation:.4f}"
             self._progress.update(self._task, validation=shown)
         self._print(describe_epoch(self._network, epoch))
+
+    def stop(self, stopped: Stopped) -> None:
+        """Print why the training ended early, and fill the bar."""
+        self._progress.update(self._task, completed=1.0)
+        self._print(describe_stop(self._network, stopped))
 
     def _print(self, line: str) -> None:
         """Print a line as it is: nothing of it is markup."""

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from itertools import pairwise
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import pytest
 
 from training.config import load_config
 from training.errors import ConfigError
+from training.key_reference import describe_keys
 
 CONFIGS = Path(__file__).parents[2] / "training" / "configs"
 BUNDLED = ("nature", "roommate", "taxi", "visits")
@@ -66,6 +68,16 @@ def test_every_key_of_a_bundled_configuration_has_a_comment(name):
     assert [line for line in silent if not line.startswith(("name", "source"))] == []
 
 
+def test_reference_has_every_key_with_type_default_and_meaning():
+    page = (CONFIGS.parents[1] / "docs/reference/configuration.md").read_text()
+
+    assert page.endswith("\n" + describe_keys() + "\n"), (
+        "write the tables again with python -m training.key_reference"
+    )
+    silent = re.findall(r"^\| `(\w+)` .*\|  \|$", page, re.M)
+    assert set(silent) == {"source"}
+
+
 def test_missing_optional_keys_take_their_defaults(write_config):
     config = load_config(write_config())
 
@@ -105,12 +117,41 @@ def test_resolved_configuration_holds_every_section(write_config):
             lambda config: config.data.time_features == ("time_since_previous",),
         ),
         ("training.learning_rate=1", lambda config: config.training.learning_rate == 1),
+        ("training.patience=3", lambda config: config.training.patience == 3),
+        ("training.clip_norm=0", lambda config: config.training.clip_norm == 0),
+        (
+            "training.class_weights=balanced",
+            lambda config: config.training.class_weights == "balanced",
+        ),
+        (
+            'training.class_weights={ "a b" = 2 }',
+            lambda config: config.training.class_weights == {"a b": 2},
+        ),
         (" seed = 3 ", lambda config: config.seed == 3),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
 def test_override_replaces_a_key(write_config, override, read):
     assert read(load_config(write_config(), [override]))
+
+
+# Keys below `epochs = 3`, and what is said of them.
+WRONG_TRAINING = (
+    ('schedule = "linear"', "schedule is 'linear'", "one of cosine, constant, step"),
+    ("warmup_epochs = -1", "training.warmup_epochs is -1", "from 0 to"),
+    ("warmup_epochs = 3", "warmup_epochs is 3", "fewer than training.epochs, 3."),
+    ('schedule = "step"', "training.decay_epochs is missing", "such as 1."),
+    ('schedule = "step"\ndecay_epochs = 0', "decay_epochs is 0", "greater than 0"),
+    ('schedule = "step"\ndecay_rate = 1', "decay_rate is 1", "less than 1"),
+    ("decay_epochs = 2", "decay_epochs is 2", "none with the schedule 'cosine'"),
+    ("decay_rate = 0.5", "decay_rate is 0.5", 'set training.schedule = "step"'),
+    ("clip_norm = -1", "training.clip_norm is -1", "from 0 to 1,000,000"),
+    ("label_smoothing = 1", "training.label_smoothing is 1", "from 0 to 0.9"),
+    ('class_weights = "even"', "class_weights is 'even'", '"balanced", or a table'),
+    ("class_weights = {}", "class_weights is {}", "numbers above 0 by label"),
+    ("class_weights = { a = 0 }", "class_weights is {'a': 0}", "numbers above 0"),
+    ("patience = 0", "training.patience is 0", "a whole number from 1"),
+)
 
 
 @pytest.mark.parametrize(
@@ -130,6 +171,10 @@ def test_override_replaces_a_key(write_config, override, read):
         ("[4, 3]", "4", ["network.units is 4", "a list of whole numbers"]),
         ("0.01", "nan", ["learning_rate is nan", "a number"]),
         ("0.01", "0", ["learning_rate is 0", "greater than 0"]),
+        *(
+            ("epochs = 3", f"epochs = 3\n{keys}", parts)
+            for keys, *parts in WRONG_TRAINING
+        ),
         ('"tiny"', '"../tiny"', ["name is '../tiny'", "letters, digits"]),
         ("[network]", "[networks]", ["networks is not a key", "mean network?"]),
         (

@@ -16,19 +16,22 @@ from training.baselines import (  # noqa: E402
     predict_without_memory,
     separate_events,
 )
-from training.checkpoint import load_checkpoint, save_checkpoint  # noqa: E402
+from training.batches import cut_batches  # noqa: E402
+from training.checkpoint import (  # noqa: E402
+    Progress,
+    load_checkpoint,
+    save_checkpoint,
+)
 from training.config import NetworkConfig, TrainingConfig, load_config  # noqa: E402
 from training.data.dataset import Examples, Sequences  # noqa: E402
 from training.errors import CheckpointError, Diverged  # noqa: E402
 from training.fit import (  # noqa: E402
     Plan,
-    build_loss,
-    cut_batches,
-    decay,
     fit_network,
     make_deterministic,
     seed_dropout,
 )
+from training.losses import build_loss  # noqa: E402
 
 CONFIGS = Path(__file__).parents[2] / "training" / "configs"
 INPUTS = {"kind": "event", "vocabulary": ["a", "b"]}
@@ -162,7 +165,7 @@ def test_checkpoint_of_another_network_is_refused(tmp_path):
     for network in networks:
         network.compile("adam", "sparse_categorical_crossentropy")
         network.optimizer.build(network.trainable_variables)
-    save_checkpoint(tmp_path / "run.npz", networks[0], [0.5], [0.4])
+    save_checkpoint(tmp_path / "run.npz", networks[0], Progress([0.5], [0.4], []))
 
     with pytest.raises(CheckpointError, match="this network has"):
         load_checkpoint(tmp_path / "run.npz", networks[1])
@@ -196,10 +199,6 @@ def test_order_of_batches_follows_from_the_generator():
 
     assert first == again
     assert first != other
-
-
-def test_learning_rate_falls_from_full_to_nothing():
-    assert [decay(0.1, done) for done in (0, 0.5, 1)] == pytest.approx([0.1, 0.05, 0])
 
 
 def test_forecast_loss_is_the_absolute_error_in_standard_deviations():

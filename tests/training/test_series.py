@@ -50,6 +50,23 @@ def test_forecast_of_one_value_has_the_calendar_as_it_always_had(options):
     assert "quantiles" not in dataset.outputs
 
 
+def test_validation_rows_are_asked_for_values_that_training_never_saw(options):
+    dataset = load_series(dataclasses.replace(options, validation=0.25), 0)
+
+    # Rows 60 to 79 are the part, the 10 before it are shown. The series counts.
+    inputs, targets, weights, offsets = dataset.validation
+    assert inputs[:, 2].tolist() == list(range(50, 77))
+    assert targets.tolist() == [[k + 1, k + 2, k + 3] for k in range(50, 77)]
+    assert weights.tolist() == [0] * 9 + [1] * 18
+    assert offsets.tolist() == [0, 27]
+
+
+def test_without_a_validation_part_nothing_is_asked_of_it(options):
+    assert load_series(options, 0).validation is None
+    tiny = dataclasses.replace(options, validation=0.02)
+    assert load_series(tiny, 0).validation is None
+
+
 def test_quantiles_and_time_features_reach_the_schemas(options):
     features = ("time_of_day", "time_since_previous")
     asked = dataclasses.replace(options, quantiles=(0.1, 0.9), time_features=features)

@@ -19,6 +19,7 @@ from training.data.dataset import Array, Dataset, Examples
 from training.data.event_log import MISSING
 from training.data.series_file import Series, SeriesColumns, SeriesFile, read_series
 from training.data.series_splits import Bounds, Shares, check_bounds, find_bounds
+from training.data.series_validation import ask_validation
 from training.data.splits import show_time
 from training.errors import ConfigError, DataError
 from training.sections import ONCE, RISING, between, each, inside, one_of
@@ -113,6 +114,13 @@ def load_series(options: SeriesOptions, seed: int) -> Dataset:
         outputs=output_schema(options.horizon, options.quantiles),
         draw_epoch=lambda rng: draw_windows(trained, options, rng),
         held_out=held_out[0] if len(file.series) == 1 else held_out,
+        validation=ask_validation(
+            sequences,
+            [(bound.train, bound.start) for bound in bounds],
+            window=options.window,
+            horizon=options.horizon,
+            value=VALUE,
+        ),
         real=trained[0][None, :REAL_TIMESTEPS],
         facts=describe_series(file, bounds, options),
     )

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
+
+import numpy as np
 
 from training.config import Config
 from training.html_report.parts import Code, Section, Table, Text
@@ -46,7 +49,11 @@ def write_fact(fact: Any) -> str:
     return f"{fact:,}" if isinstance(fact, int) else str(fact)
 
 
-def describe_use(config: Config, outputs: Mapping[str, Any]) -> Section:
+def describe_use(
+    config: Config,
+    outputs: Mapping[str, Any],
+    curves: Mapping[str, Sequence[float]] = MappingProxyType({}),
+) -> Section:
     """Say what the model is for, where its limits are, and the licence of its data."""
     card = config.card
     limits = [card.limits] if card.limits else []
@@ -54,7 +61,7 @@ def describe_use(config: Config, outputs: Mapping[str, Any]) -> Section:
         ["intended use", card.intended_use or USES.get(outputs["kind"], ANY_USE)],
         ["limits", " ".join([*limits, *find_limits(outputs), *LIMITS])],
         ["licence of the data", card.licence or NO_LICENCE],
-        ["network", describe_network(config)],
+        ["network", describe_network(config, curves)],
     ]
     table = Table("Model card", ["about", "what to know"], rows, num_words=2)
     return Section("Model card", [table])
@@ -68,8 +75,8 @@ def find_limits(outputs: Mapping[str, Any]) -> Iterator[str]:
         yield "A forecast assumes that what drives the series stays as it was."
 
 
-def describe_network(config: Config) -> str:
-    """Describe the network in words."""
+def describe_network(config: Config, curves: Mapping[str, Sequence[float]]) -> str:
+    """Describe the network, and how it was trained, in words."""
     network, units = config.network, " and ".join(map(str, config.network.units))
     words = [f"{network.cell} of {units} units"]
     if network.embedding:
@@ -79,8 +86,14 @@ def describe_network(config: Config) -> str:
     training = config.training
     words.append(
         f"{training.epochs} epochs in batches of {training.batch_size}, learning rate "
-        f"{training.learning_rate:g}, seed {config.seed}"
+        f"{training.learning_rate:g} ({training.schedule}), seed {config.seed}"
     )
+    validation = curves.get("network, validation")
+    if training.patience and validation:
+        words.append(
+            f"trained for {len(validation)} of them, the weights of epoch "
+            f"{int(np.nanargmin(validation)) + 1} taken"
+        )
     return ", ".join(words)
 
 

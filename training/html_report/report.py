@@ -53,7 +53,7 @@ def write_report(measured: Measured) -> bytes:
         plot_curves(measured.curves),
         *illustrate_held_out(dataset, measured.predict, measured.others),
         describe_data(dataset.facts, config),
-        describe_use(config, dataset.outputs),
+        describe_use(config, dataset.outputs, measured.curves),
         describe_repeat(config, measured.verdict),
     ]
     return render_page(config.name, measured.verdict, sections)
