@@ -78,6 +78,33 @@ def stream_network(
     return StreamingNetwork(advance, explain, memory, dtype)
 
 
+def carry_network(network: keras.Model) -> keras.Model:
+    """Give a network in training a memory that travels from window to window.
+
+    Args:
+        network: From `models.networks.build_network`.
+
+    Returns:
+        A Keras model from `{"sequence", "length", **memory}` to `{"outputs", "memory"}`
+        that shares the network's layers: outputs as the network has them, memory by
+        name. No gradient passes from a memory to the window that it came from.
+    """
+    (declared,) = network.inputs
+    sequence = keras.Input(declared.shape[1:], dtype=declared.dtype, name="sequence")
+    length = keras.Input((), dtype="int32", name="length")
+    stream = Stream(
+        mask=position(sequence) <= length[:, None],
+        length=length,
+        is_unrolled=False,
+        is_explained=False,
+        dtype=choose_dtype(network),
+        is_trained=True,
+    )
+    outputs = run_graph(network, stream, sequence)
+    inputs = {"sequence": sequence, "length": length, **stream.before}
+    return keras.Model(inputs, {"outputs": outputs, "memory": stream.after})
+
+
 def choose_dtype(network: keras.Model) -> str:
     """Return the type of a network's memory: float64 if any layer computes in it."""
     layers = network._flatten_layers(include_self=False)

@@ -18,12 +18,13 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from training.batches import cut_batches
+from training.batches import Batches
 from training.checkpoint import load_checkpoint, save_checkpoint
 from training.data.dataset import Examples, Sequences
 from training.errors import Diverged
 from training.schedules import find_rate
 from training.training_section import TrainingConfig
+from training.windows import Runner
 
 
 class Batch(NamedTuple):
@@ -149,6 +150,8 @@ def fit_network(
         Diverged: The loss is no longer a number.
     """
     examined = compile_network(network, loss, plan.training)
+    runner = Runner(network, is_training=True)
+    examiner = Runner(examined, is_training=False)
     progress = load_checkpoint(checkpoint, network)
     losses, validation, best = progress
     if losses:
@@ -157,9 +160,9 @@ def fit_network(
         if is_over(validation, plan.training.patience):
             break
         started = time.monotonic()
-        loss, events = train_epoch(network, plan, epoch, on_batch)
+        loss, events = train_epoch(runner, network, plan, epoch, on_batch)
         losses.append(loss)
-        validation.append(validate(examined, plan))
+        validation.append(validate(examiner, plan))
         if plan.training.patience and find_best(validation) == epoch:
             best[:] = [np.asarray(variable).copy() for variable in network.variables]
         save_checkpoint(checkpoint, network, progress)
@@ -209,18 +212,18 @@ def is_over(validation: list[float], patience: int | None) -> bool:
     return len(validation) - 1 - find_best(validation) >= patience
 
 
-def validate(network: keras.Model, plan: Plan) -> float:
+def validate(runner: Runner, plan: Plan) -> float:
     """Return the mean loss of an event of the validation part; NaN without one."""
     if plan.validation is None or not plan.validation.weights.any():
         return math.nan
     rng = np.random.default_rng(plan.seed)  # the order does not matter
-    batches = cut_batches(plan.validation, plan.training.batch_size, rng)
-    return float(
-        np.mean([run_batch(network, network.test_on_batch, one) for one in batches])
-    )
+    training = plan.training
+    batches = Batches(plan.validation, training.batch_size, rng, training.bptt)
+    return float(np.mean([runner.run(window) for window in batches]))
 
 
 def train_epoch(
+    runner: Runner,
     network: keras.Model,
     plan: Plan,
     epoch: int,
@@ -236,18 +239,19 @@ def train_epoch(
     """
     rng = np.random.default_rng((plan.seed, epoch))
     seed_dropout(network, plan.seed, epoch)
+    training = plan.training
     examples = plan.draw_epoch(rng)
-    count = math.ceil(len(examples.lengths) / plan.training.batch_size)
     losses, sizes = [], []
     # One at a time: all of them at once would be the epoch again, padded.
-    batches = cut_batches(examples, plan.training.batch_size, rng)
-    for k, batch in enumerate(batches):
-        done = (epoch + k / count) / plan.training.epochs
-        network.optimizer.learning_rate = find_rate(plan.training, done)
-        losses.append(run_batch(network, network.train_on_batch, batch))
-        sizes.append(batch.weights.size)
-        share = (epoch + (k + 1) / count) / plan.training.epochs
-        on_batch(Batch(share, int(np.count_nonzero(batch.weights)), losses[-1]))
+    batches = Batches(examples, training.batch_size, rng, training.bptt)
+    for k, window in enumerate(batches):
+        done = (epoch + k / batches.count) / training.epochs
+        network.optimizer.learning_rate = find_rate(training, done)
+        losses.append(runner.run(window))
+        weights = window.examples.weights
+        sizes.append(weights.size)
+        share = (epoch + (k + 1) / batches.count) / training.epochs
+        on_batch(Batch(share, int(np.count_nonzero(weights)), losses[-1]))
     # Keras divides a batch's loss by the number of its weights, with its padding.
     loss = float(np.dot(losses, sizes) / examples.weights.sum(dtype=np.float64))
     if isinstance(examples, Sequences):
@@ -255,29 +259,9 @@ def train_epoch(
     if not math.isfinite(loss):
         raise Diverged(
             f"the loss is {loss} in epoch {epoch + 1}. Lower training.learning_rate "
-            f"(now {plan.training.learning_rate})."
+            f"(now {training.learning_rate})."
         )
     return loss, int(np.count_nonzero(examples.weights))
-
-
-def run_batch(network: keras.Model, run: Callable[..., Any], batch: Examples) -> float:
-    """Train or test a network on a batch, and return its loss: of all heads together.
-
-    Args:
-        network: With one output or several.
-        run: Its `train_on_batch` or `test_on_batch`.
-        batch: The examples.
-    """
-    sequences, targets, weights = batch
-    if not isinstance(network.output, dict):
-        return float(run(sequences, targets, sample_weight=weights))
-    names = list(network.output)
-    total, *_ = run(
-        sequences,
-        {name: targets[..., k] for k, name in enumerate(names)},
-        sample_weight={name: weights[..., k] for k, name in enumerate(names)},
-    )
-    return float(total)
 
 
 def seed_dropout(network: keras.Model, seed: int, epoch: int) -> None:

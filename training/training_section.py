@@ -45,6 +45,7 @@ class TrainingConfig:
         class_weights: How much a target weighs, by its label.
         patience: Epochs without a lower validation loss that end the training; the
             weights of the best epoch are taken. None: all epochs, the last weights.
+        bptt: Events of a sequence per update, its state carried on; None: all of them.
     """
 
     epochs: Annotated[int, between(1, 100_000)]
@@ -59,6 +60,7 @@ class TrainingConfig:
     label_smoothing: Annotated[float, between(0, 0.9)] = 0.0
     class_weights: Annotated[Any, CLASS_WEIGHTS] = None
     patience: Annotated[int | None, between(1, 100_000)] = None
+    bptt: Annotated[int | None, between(1, 100_000)] = None
 
 
 def check_training(training: TrainingConfig, origin: Origin) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -54,14 +55,14 @@ def run_here(monkeypatch, folder, *options, **which):
     return main(command(folder, *options, **which)[PROGRAM:])
 
 
-def stop_after(folder, line, how):
+def stop_after(folder, line, how, **which):
     """Start training, send a signal once a line has the given beginning.
 
     Returns:
         The exit status, and what was printed.
     """
     with subprocess.Popen(
-        command(folder),
+        command(folder, **which),
         cwd=ROOT,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -195,6 +196,37 @@ def test_killed_training_resumes_to_bit_identical_weights(
     whole, resumed = read_manifest(trained[0]), read_manifest(tmp_path)
     assert resumed["network"] == whole["network"]
     assert resumed["metrics"] == whole["metrics"]
+
+
+def test_killed_while_patience_runs_out_it_resumes_to_the_same_weights(
+    tmp_path, monkeypatch, capsys
+):
+    """Of events in windows, with early stopping: weights, and the epoch taken."""
+    visits = {
+        "name": "visits",
+        "overrides": (
+            *("data.first_cases=150", "network.units=[8]", "training.epochs=30"),
+            *("training.learning_rate=0.3", "training.schedule=constant"),
+            *("training.patience=2", "training.bptt=6", "data.cut_after=40"),
+        ),
+    }
+
+    def train(folder):
+        assert run_here(monkeypatch, folder, "--force", **visits) == 0
+        printed = capsys.readouterr().out
+        network = read_manifest(folder, name="visits")["network"]
+        return network, re.search(r"stopped after epoch (\d+): .*", printed)
+
+    whole, stopped = train(tmp_path / "whole")
+    # The epoch before the last one: the best one's weights are not the network's.
+    before = f"{int(stopped[1]) - 1}/30"
+    killed, _ = stop_after(
+        tmp_path / "killed", ["network", "epoch", before], signal.SIGKILL, **visits
+    )
+    resumed, again = train(tmp_path / "killed")
+
+    assert killed == -signal.SIGKILL
+    assert (resumed, again[0]) == (whole, stopped[0])
 
 
 def test_interrupted_training_says_how_to_go_on(tmp_path):

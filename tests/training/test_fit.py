@@ -16,7 +16,7 @@ from training.baselines import (  # noqa: E402
     predict_without_memory,
     separate_events,
 )
-from training.batches import cut_batches  # noqa: E402
+from training.batches import Batches  # noqa: E402
 from training.checkpoint import (  # noqa: E402
     Progress,
     load_checkpoint,
@@ -54,6 +54,11 @@ def train(checkpoint, *, seed=1, training=TRAINING, draw=draw_epoch, **options):
     loss = build_loss(INPUTS, OUTPUTS)
     fit_network(network, loss, Plan(draw, training, seed), checkpoint=checkpoint)
     return network.get_weights()
+
+
+def cut_batches(examples, batch_size, rng):
+    """The batches of an epoch, each as padded examples."""
+    return (window.examples for window in Batches(examples, batch_size, rng))
 
 
 def is_equal(first, second):
@@ -307,9 +312,9 @@ def test_printed_loss_is_the_mean_of_all_events(tmp_path, draw):
 
 def test_batches_of_an_epoch_are_padded_one_at_a_time(tmp_path):
     class Watched(Sequences):
-        def take(self, rows):
+        def take(self, *window):
             events.append("cut")
-            return super().take(rows)
+            return super().take(*window)
 
     class Stopped(Exception):
         pass

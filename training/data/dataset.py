@@ -39,11 +39,12 @@ class Examples(NamedTuple):
         lengths: Array = np.where(self.weights > 0, positions, 0).max(axis=1)
         return lengths
 
-    def take(self, rows: Array) -> Examples:
-        """Choose rows, cut where the longest of them ends."""
+    def take(self, rows: Array, start: int = 0, stop: int | None = None) -> Examples:
+        """Choose rows and a window of timesteps, cut where the longest row ends."""
         chosen = Examples(*(array[rows] for array in self))
-        stop = max(1, chosen.lengths.max())
-        return Examples(*(array[:, :stop] for array in chosen))
+        end = max(1, chosen.lengths.max())
+        window = slice(start, end if stop is None else min(end, stop))
+        return Examples(*(array[:, window] for array in chosen))
 
     def pad(self) -> Examples:
         """Return them as they are, as `Sequences` would be padded."""
@@ -60,12 +61,15 @@ class Sequences(NamedTuple):
         weights: Of shape (rows,) or (rows, heads); 0 where there is nothing to learn.
         offsets: int64 of shape (sequences + 1,): sequence k has the rows from
             offsets[k] to offsets[k + 1].
+        uncut: Offsets before the sequences were cut into pieces; None where they are
+            whole.
     """
 
     inputs: Array
     targets: Array
     weights: Array
     offsets: Array
+    uncut: Array | None = None
 
     @property
     def lengths(self) -> Array:
@@ -73,14 +77,20 @@ class Sequences(NamedTuple):
         lengths: Array = np.diff(self.offsets)
         return lengths
 
-    def take(self, rows: Array) -> Examples:
-        """Lay sequences side by side, padded to the longest of them.
+    def take(self, rows: Array, start: int = 0, stop: int | None = None) -> Examples:
+        """Lay a window of sequences side by side, padded to the longest of them.
+
+        Args:
+            rows: Which sequences.
+            start: First timestep of the window.
+            stop: The one after its last; None for all to the end.
 
         Returns:
             Indices as int32, all else as float32.
         """
         lengths = self.lengths[rows]
-        steps = np.arange(max(1, lengths.max()))
+        end = max(1, lengths.max())
+        steps = np.arange(start, end if stop is None else min(end, stop))
         is_there = steps < lengths[:, None]  # (batch, timesteps)
         places = np.where(is_there, self.offsets[rows][:, None] + steps, 0)
         inputs, targets = (narrow(a[places]) for a in (self.inputs, self.targets))
@@ -100,7 +110,14 @@ class Sequences(NamedTuple):
         first = np.repeat(np.cumsum(pieces) - pieces, pieces)
         starts = np.repeat(self.offsets[:-1], pieces)
         starts = starts + (np.arange(len(starts)) - first) * longest
-        return self._replace(offsets=np.append(starts, self.offsets[-1]))
+        offsets = np.append(starts, self.offsets[-1])
+        return self._replace(offsets=offsets, uncut=self.join().offsets)
+
+    def join(self) -> Sequences:
+        """Undo `cut`: sequences are whole again."""
+        if self.uncut is None:
+            return self
+        return self._replace(offsets=self.uncut, uncut=None)
 
 
 def narrow(array: Array) -> Array:
