@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import zipfile
+
 import keras
 import numpy as np
 from keras import layers
@@ -36,6 +38,16 @@ def save(folder, model, name="model.keras"):
     path = folder / name
     randomise(model).save(path)
     keras.backend.clear_session()  # names are counted anew, as in a new process
+    return path
+
+
+def change_archive(path, changes):
+    """Replace members of an archive, compressed."""
+    with zipfile.ZipFile(path) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in {**members, **changes}.items():
+            archive.writestr(name, content)
     return path
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import zipfile
+
 import pytest
 
 pytestmark = pytest.mark.tensorflow
@@ -12,6 +14,7 @@ from keras import layers  # noqa: E402
 from tests.training.keras_files import (  # noqa: E402
     FEATURES,
     NAMES,
+    change_archive,
     export,
     make_next_event,
     save,
@@ -256,3 +259,44 @@ def test_unknown_class_is_named_with_a_way_out(tmp_path):
 
     with pytest.raises(ModelError, match=r"'Unregistered'.*save keras\.Model"):
         export_file(Order(path, "mine"), tmp_path)
+
+
+def make_own_layer():
+    class Own(layers.Layer):
+        """Not registered anywhere."""
+
+    return sequential(Own(), layers.LSTM(3))
+
+
+def make_own_function():
+    def own(x):
+        return x
+
+    return sequential(layers.LSTM(3, activation=own))
+
+
+@pytest.mark.parametrize(
+    ("make", "name"), [(make_own_layer, "Own"), (make_own_function, "own")]
+)
+def test_code_of_ones_own_is_named_with_a_way_out(tmp_path, capsys, make, name):
+    path = save(tmp_path, make())
+
+    assert export(path, tmp_path) == 2
+
+    error = capsys.readouterr().err
+    assert f"needs {name!r}, which is not in Keras and whose code is not in" in error
+    assert "use one of Keras's" in error
+    assert error.count("\n") == 1
+
+
+def test_unknown_activation_is_named(tmp_path, capsys):
+    path = save(tmp_path, sequential(layers.LSTM(3)))
+    with zipfile.ZipFile(path) as archive:
+        config = archive.read("config.json").replace(b'"tanh"', b'"wobble"')
+    change_archive(path, {"config.json": config})
+
+    assert export(path, tmp_path) == 2
+
+    error = capsys.readouterr().err
+    assert "has the activation 'wobble', which Keras 3 does not know" in error
+    assert error.count("\n") == 1

@@ -20,6 +20,7 @@ from keras import layers  # noqa: E402
 
 from tests.training.keras_files import (  # noqa: E402
     FEATURES,
+    change_archive,
     export,
     make_next_event,
     save,
@@ -42,16 +43,6 @@ STEPS = (
     "write_manifest",
     "publish_version",
 )
-
-
-def change_archive(path, changes):
-    """Replace members of an archive, compressed."""
-    with zipfile.ZipFile(path) as archive:
-        members = {name: archive.read(name) for name in archive.namelist()}
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, content in {**members, **changes}.items():
-            archive.writestr(name, content)
-    return path
 
 
 def set_units(path, units):
