@@ -15,7 +15,13 @@ from typing import Any
 import keras
 
 from models.ports import CannotServe
-from models.refusals import describe, find_cause, refuse_batch, refuse_failure
+from models.refusals import (
+    describe,
+    find_cause,
+    refuse_batch,
+    refuse_failure,
+    refuse_list,
+)
 from models.statics import Statics
 from models.timesteps import (
     FeatureReshape,
@@ -104,6 +110,7 @@ def rerun(
                 raise refuse_failure(operation, error) from error
             if not isinstance(operation, Windowed):  # its layers were seen one by one
                 refuse_batch(operation, given, results)
+                refuse_list(operation, args, results)
             return results
 
         return run

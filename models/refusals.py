@@ -138,6 +138,36 @@ def refuse_batch(operation: Any, tensors: Sequence[Any], results: Any) -> None:
             )
 
 
+def refuse_list(operation: Any, args: Sequence[Any], results: Any) -> None:
+    """Refuse a layer for one tensor that was called with a list of several.
+
+    Keras says of an Activation that it gives as many; when it runs it stacks them.
+
+    Raises:
+        CannotStream: Another number of tensors than the graph says comes out of it.
+    """
+    said = len(keras.tree.flatten(results))
+    if said < 2 or not (args and isinstance(args[0], (list, tuple))):
+        return
+    try:
+        made = keras.tree.flatten(operation(*keras.tree.map_structure(fill, args)))
+    except Exception:
+        return  # its failure has a sentence where the model itself runs
+    if len(made) != said:
+        raise CannotStream(
+            f"{describe(operation)} is called with a list of {len(args[0])} tensors and "
+            f"makes {tuple(made[0].shape)} of two sequences: it stacks what are "
+            "sequences of several clients. Call it on each tensor."
+        )
+
+
+def fill(value: Any) -> Any:
+    """Return zeros in the shape of a tensor of the graph, two where a size is open."""
+    if not isinstance(value, keras.KerasTensor):
+        return value
+    return keras.ops.zeros([size or 2 for size in value.shape], value.dtype)
+
+
 def refuse_recurrent(layer: keras.layers.RNN) -> None:
     """Refuse a recurrent layer that runs backwards."""
     if layer.go_backwards:

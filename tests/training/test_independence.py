@@ -55,6 +55,16 @@ JOINING = {
     ),
     "row": (lambda x: layers.GRU(2)(x)[1], None, "sequences of a batch"),
     "unbatched": (lambda x: layers.AutoContrast()(x), None, "rows of one picture"),
+    "list": (
+        lambda x: layers.GRU(2)(layers.Activation("tanh")([x, x])[1]),
+        None,
+        "list of 2 tensors and makes (2, 2, 2, 3)",
+    ),
+    "list in a window": (
+        lambda x: layers.GRU(2)(layers.Activation("tanh")([x, x])[1]),
+        WINDOW,
+        "Call it on each tensor",
+    ),
     "encoding": (
         lambda x: layers.CategoryEncoding(3)(keras.ops.cast(x, "int32")),
         None,
