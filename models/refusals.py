@@ -155,8 +155,8 @@ def refuse_list(operation: Any, args: Sequence[Any], results: Any) -> None:
         return  # its failure has a sentence where the model itself runs
     if len(made) != said:
         raise CannotStream(
-            f"{describe(operation)} is called with a list of {len(args[0])} tensors and "
-            f"makes {tuple(made[0].shape)} of two sequences: it stacks what are "
+            f"{describe(operation)} is called with a list of {len(args[0])} tensors "
+            f"and makes {tuple(made[0].shape)} of two sequences: it stacks what are "
             "sequences of several clients. Call it on each tensor."
         )
 
