@@ -3,6 +3,9 @@
 A line is written at once where none was for a while, or where it is a warning or
 worse; the lines of a burst are written together, a fraction of a second later. Writing
 each by itself costs a system call and a flush per request.
+
+A line that cannot be written costs no request its answer: it is counted, and the number
+is written with the next line that can be.
 """
 
 from __future__ import annotations
@@ -33,6 +36,8 @@ class BufferedLines(logging.Handler):
         self._stream = stream
         self._lines: deque[Line] = deque()
         self._written_at = 0.0
+        self._num_lost = 0
+        self._reason: Exception | None = None
         self._debouncer = Debouncer(self.flush)
 
     def emit(self, record: logging.LogRecord) -> None:
@@ -51,16 +56,38 @@ class BufferedLines(logging.Handler):
             self._debouncer.trigger()
 
     def flush(self) -> None:
-        """Write the lines that wait."""
+        """Write the lines that wait; those that cannot be written are counted."""
         self.acquire()
         try:
             self._written_at = time.monotonic()
             lines: list[str] = []
             while self._lines:
-                line = self._lines.popleft()
-                lines.append(line if isinstance(line, str) else line())
+                self._read(self._lines.popleft(), lines)
             if lines:
-                self._stream.write("\n".join(lines) + "\n")
-                self._stream.flush()
+                self._print(lines)
         finally:
             self.release()
+
+    def _read(self, line: Line, lines: list[str]) -> None:
+        """Add a line's text to others."""
+        try:
+            lines.append(line if isinstance(line, str) else line())
+        except Exception as error:
+            self._lose(1, error)
+
+    def _print(self, lines: list[str]) -> None:
+        """Write lines to the stream, after the number of those that were lost."""
+        lost = self._num_lost
+        if lost:
+            lines = [f"{lost} log lines were lost: {self._reason}", *lines]
+        try:
+            self._stream.write("\n".join(lines) + "\n")
+            self._stream.flush()
+        except (OSError, ValueError) as error:  # no room, no reader, not UTF-8, closed
+            self._lose(len(lines) - bool(lost), error)
+        else:
+            self._num_lost = 0
+
+    def _lose(self, number: int, error: Exception) -> None:
+        self._num_lost += number
+        self._reason = error
