@@ -71,7 +71,13 @@ def test_each_requirements_file_is_the_one_before_and_more():
 
 
 @pytest.mark.parametrize(
-    "name", [*FILES, "requirements-tracing.txt", "requirements-release.txt"]
+    "name",
+    [
+        *FILES,
+        "requirements-tracing.txt",
+        "requirements-tune.txt",
+        "requirements-release.txt",
+    ],
 )
 def test_every_pin_is_exact_and_has_its_reason(name):
     for line in pins(name):

@@ -22,6 +22,7 @@ from training.inspect_command import add_inspect
 from training.model_file import read_model_file
 from training.names import check_name, read_names
 from training.native_log import silence_native_log
+from training.tune_command import add_tune
 from training.version_commands import (
     add_compare,
     add_drift,
@@ -40,6 +41,7 @@ OPERATIONS = {
     "promote": ("The promotion", "Name a published version."),
     "drift": ("The comparison", "Name captured events of the model."),
     "retrain": ("Retraining", "Change the configuration named in it."),
+    "tune": ("Tuning", "Change the configuration named in it."),
 }
 RESUMES = {
     "fit": "The same command continues from the last finished epoch.",
@@ -49,6 +51,7 @@ RESUMES = {
     "promote": "The label stands for a version, the old or the new one.",
     "drift": "Nothing was published.",
     "retrain": "The same command continues from the last finished epoch.",
+    "tune": "The same command continues from the last finished epoch.",
 }
 
 
@@ -63,6 +66,7 @@ def build_parser() -> argparse.ArgumentParser:
     add_promote(commands)
     add_drift(commands)
     add_retrain(commands)
+    add_tune(commands)
     for command in commands.choices.values():
         command.add_argument(
             "--debug", action="store_true", help="show the trace of an error"

@@ -8,7 +8,8 @@ is trained or why.
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -76,16 +77,39 @@ def load_checkpoint(path: Path, network: keras.Model) -> Progress:
     """
     if not path.exists():
         return Progress([], [], [])
+    with open_archive(path) as archive:
+        losses, validation = archive["losses"].tolist()
+        values, best = (take_arrays(archive, name) for name in ("variable", "best"))
+    restore(path, network, values)
+    return Progress(losses, validation, best)
+
+
+def read_validation(path: Path) -> list[float]:
+    """Read the validation losses of a checkpoint; empty if there is none.
+
+    Raises:
+        CheckpointError: The file is damaged.
+    """
+    if not path.exists():
+        return []
+    with open_archive(path) as archive:
+        return list(map(float, archive["losses"][1]))
+
+
+@contextmanager
+def open_archive(path: Path) -> Iterator[Any]:
+    """Open a checkpoint; what is wrong with it is one sentence.
+
+    Raises:
+        CheckpointError: The file is damaged.
+    """
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
-            losses, validation = archive["losses"].tolist()
-            values, best = (take_arrays(archive, name) for name in ("variable", "best"))
+            yield archive
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
         raise CheckpointError(
             f"{path} cannot be read ({error}). Delete it; training then starts over."
         ) from error
-    restore(path, network, values)
-    return Progress(losses, validation, best)
 
 
 def restore(path: Path, network: keras.Model, values: Sequence[Any]) -> None:

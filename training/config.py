@@ -160,7 +160,9 @@ def check_config(
     keys = [override_key(table, override) for override in overrides]
     origin = Origin(source, frozenset(keys))
     general = [field.name for field in dataclasses.fields(General)]
-    refuse_unknown(table, [*general, "data", *SECTIONS], origin)
+    # What `training.ranges` reads: of a search, not of a training.
+    known = [*general, "data", *SECTIONS, "tune"]
+    refuse_unknown(table, known, origin)
     top = read_section(General, {k: table[k] for k in general if k in table}, origin)
     return Config(
         name=top.name,
