@@ -29,7 +29,7 @@ from service.engine.rows import Advanced, Outcome, Refused, Result, Row
 from service.errors import CarryoverError
 from service.registry.catalog import Catalog, Model
 from service.registry.traffic import SHADOW, is_in_share
-from service.sessions.lifecycle import Sessions, check_key
+from service.sessions.lifecycle import MAX_CHANGE_ATTEMPTS, Sessions, check_key
 from service.sessions.preconditions import StoredSession
 from service.sessions.record import Session
 from service.telemetry.traffic_metrics import (
@@ -45,6 +45,8 @@ log = logging.getLogger(__name__)
 MARK = b"\x02"
 # Rows that wait for a worker's shadows; a later one is dropped.
 MAX_WAITING = 1024
+# Their events: a row keeps its events, and its answer may be one for each.
+MAX_WAITING_EVENTS = 65_536
 # More live rows than this under way: the engine is busy.
 BUSY_ROWS = 64
 # Another worker may not have stored the step before yet.
@@ -96,6 +98,8 @@ class Shadow:
         self._waiting: deque[Followed] = deque()
         self._later: deque[tuple[float, Followed]] = deque()
         self._wake = threading.Event()
+        # Events, counted by who adds and who takes: no lock between the two.
+        self._num_added = self._num_taken = 0
         self._logged: set[tuple[str, int]] = set()
 
     def start(self) -> None:
@@ -123,21 +127,32 @@ class Shadow:
                 continue
             key = call.key(row.session)
             if is_in_share(key, traffic.shadow_share, SHADOW):
-                if len(self._waiting) >= MAX_WAITING:
+                if not self._has_room(len(row.sequence)):
                     self._count(name, traffic.shadow, DROPPED)
                     continue
-                followed = Followed(key, row, outcome, call.model)
+                self._num_added += len(row.sequence)
+                followed = Followed(key, row, keep_last(outcome), call.model)
                 self._waiting.append(followed)
         if self._waiting:
             self._wake.set()
 
+    def _has_room(self, num_events: int) -> bool:
+        waiting = self._num_added - self._num_taken
+        if len(self._waiting) + len(self._later) >= MAX_WAITING:
+            return False
+        return not waiting or waiting + num_events <= MAX_WAITING_EVENTS
+
     def drop(self, key: bytes) -> None:
-        """Forget the shadow of a session that was deleted."""
+        """Forget the shadow of a session that changed otherwise than by a row.
+
+        It could be at the same step as the session, by other events.
+        """
         with contextlib.suppress(CarryoverError):  # it expires as its session would
             own = name_shadow(key)
-            [found] = self._sessions.load([own])
-            if found.version:
-                self._sessions.discard(own, found)
+            for _ in range(MAX_CHANGE_ATTEMPTS):
+                [found] = self._sessions.load([own])
+                if not found.version or self._sessions.discard(own, found):
+                    break
 
     def work(self) -> None:
         """Follow the rows that wait, one by one; live requests run in between."""
@@ -164,8 +179,13 @@ class Shadow:
 
     def _take(self) -> Followed | None:
         if self._later and self._later[0][0] <= self._monotonic():
-            return self._later.popleft()[1]
-        return self._waiting.popleft() if self._waiting else None
+            followed = self._later.popleft()[1]
+        elif self._waiting:
+            followed = self._waiting.popleft()
+        else:
+            return None
+        self._num_taken += len(followed.row.sequence)
+        return followed
 
     def _follow(self, followed: Followed, version: int) -> str:
         """Advance the shadow of a session, compare its answer, and store its state.
@@ -197,6 +217,7 @@ class Shadow:
         begun = found.record.step if isinstance(found.record, Session) else 0
         if not followed.is_retried and begun < followed.outcome.step:
             due = self._monotonic() + LATER_SECONDS
+            self._num_taken -= len(followed.row.sequence)
             self._later.append((due, followed._replace(is_retried=True)))
             return ""
         # A rewind could lead to the same step by other events.
@@ -237,6 +258,15 @@ class Shadow:
     def _count(self, name: str, version: int, outcome: str) -> None:
         if outcome:
             find_shadow_tally(name, version).rows[outcome].number += 1
+
+
+def keep_last(outcome: Outcome) -> Outcome:
+    """Return an outcome with its last answer only, which is what is compared."""
+    outputs = outcome.outputs
+    if all(len(value) == 1 for value in outputs.values()):
+        return outcome
+    last = {name: value[-1:].copy() for name, value in outputs.items()}
+    return outcome.replace(outputs=last)
 
 
 def is_at(record: Session, step: int, model: Model) -> bool:

@@ -292,11 +292,17 @@ class Sessions:
         self.change(key, alter)
         return deleted[0]
 
-    def discard(self, key: bytes, found: StoredSession) -> None:
-        """Have a record that no session has any more forgotten by the next sweep."""
+    def discard(self, key: bytes, found: StoredSession) -> bool:
+        """Have a record that no session has any more forgotten by the next sweep.
+
+        Returns:
+            Whether it was as found.
+        """
         now = self._clock()
         ended = Tombstone("deleted", 0, now)
-        self.save_encoded([Put(key, found.version, encode(ended), now)])
+        return (
+            self.save_encoded([Put(key, found.version, encode(ended), now)])[0] is True
+        )
 
     def sweep(self, limit: int) -> int:
         """Forget up to `limit` sessions with expired tombstones.

@@ -7,8 +7,10 @@ import pytest
 from service.api.services import Services
 from service.app import create_app
 from service.engine.engine import Engine
+from service.engine.shadow import MARK
 from service.registry.catalog import Catalog
-from service.sessions.lifecycle import Sessions
+from service.sessions.lifecycle import NEVER_SEEN, SessionKey, Sessions
+from service.sessions.record import Tombstone
 from service.sessions.retention import Lifetimes, Retention
 from service.sessions.tokens.cipher import TokenCipher
 from service.sessions.version_policy import Policies
@@ -348,3 +350,30 @@ def test_random_changes_agree_with_a_list_of_events(client, send):
         expected = [kept[name][-1].count(event) for event in ("red", "green")]
         memory = client.get(f"{PATH}{name}/memory").get_json()["memory"]
         assert memory["short_term_0"][:2] == expected, operations
+
+
+@pytest.mark.parametrize("change", ["rewind", "import", "fork", "delete"])
+def test_shadow_of_a_session_that_changed_otherwise_is_forgotten(
+    client, engine, send, change
+):
+    send("a", "red")
+    send("a", "green")
+    [found] = engine.sessions.load([SessionKey("", "counting", "a").encode()])
+    own = SessionKey("", "counting" + MARK.decode(), "a").encode()
+    engine.sessions.save([(own, NEVER_SEEN, found.record)])
+    if change == "rewind":
+        answer = client.post(PATH + "a:rewind", json={"to_step": 1})
+    elif change == "import":
+        document = client.get(PATH + "a/memory").get_json()
+        headers = {"If-Match": client.get(PATH + "a").headers["ETag"]}
+        answer = client.put(PATH + "a/memory", json=document, headers=headers)
+    elif change == "fork":
+        send("b", "red")
+        engine.sessions.delete(SessionKey("", "counting", "a"))
+        answer = client.post(PATH + "b:fork", json={"to": "a", "start": True})
+    else:
+        answer = client.delete(PATH + "a")
+
+    assert answer.status_code in (200, 201), answer.get_json()
+    [found] = engine.sessions.load([own])
+    assert isinstance(found.record, Tombstone)

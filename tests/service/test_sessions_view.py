@@ -1,11 +1,16 @@
 """`GET` and `DELETE` of a session, health, status, metadata, over Flask's client."""
 
+from urllib.parse import quote
+
 import pytest
 
 from service.api.services import Services
 from service.app import create_app
+from service.engine import shadow
 from service.errors import StoreUnavailable
 from service.registry.catalog import Catalog
+from service.sessions.lifecycle import NEVER_SEEN, SessionKey
+from service.sessions.tokens import chains
 from tests.keys import NO_KEYS
 from tests.problems import assert_problem
 
@@ -231,6 +236,34 @@ def test_model_without_sessions_is_not_found(client, unloaded, name):
         assert_problem(client.get(path), 404, "model_not_found")
         if path.endswith("/s"):
             assert_problem(client.delete(path), 404, "model_not_found")
+
+
+@pytest.mark.parametrize("mark", [chains.MARK, shadow.MARK.decode()])
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("GET", ""),
+        ("GET", "/s"),
+        ("DELETE", "/s"),
+        ("GET", "/s/memory"),
+        ("POST", "/s:touch"),
+        ("POST", "/s:fork"),
+        ("POST", "/s:rewind"),
+    ],
+)
+def test_records_beside_the_sessions_are_met_by_no_call(
+    client, live, services, mark, method, path
+):
+    sessions = services.engine.sessions
+    [found] = sessions.load([SessionKey("", "counting", "s").encode()])
+    hidden = SessionKey("", "counting" + mark, "s").encode()
+    sessions.save([(hidden, NEVER_SEEN, found.record)])
+
+    address = f"/v1/models/counting{quote(mark)}/sessions{path}"
+    for sent in (None, {"to": "t"}, {"to_step": 1}, {"ttl_seconds": 1}):
+        answer = client.open(address, method=method, json=sent)
+        assert answer.status_code in (400, 404)
+    assert sessions.load([hidden])[0] == found
 
 
 def test_session_of_an_unloaded_model_gets_no_event(client, unloaded, predict):

@@ -193,6 +193,39 @@ def test_rewound_session_is_followed_no_more(send, live, counted):
     assert load(live).step == 0  # a tombstone, to be swept
 
 
+def test_events_that_wait_are_bounded_and_only_the_last_answer_waits(
+    send, live, counted, monkeypatch
+):
+    monkeypatch.setattr(shadows, "MAX_WAITING_EVENTS", 10)
+    for name in ("a", "b", "c"):
+        send(*[RED] * 4, session=name)
+
+    assert counted() == {"dropped": 1}
+    kept = [waiting.outcome.outputs for waiting in live.shadow._waiting]
+    assert all(len(value) == 1 for outputs in kept for value in outputs.values())
+    assert all(value.base is None for outputs in kept for value in outputs.values())
+    live.shadow.work()
+    send(*[RED] * 4, session="d")
+    send(*[RED] * 11, session="too long")
+    live.shadow.work()
+    send(*[RED] * 11, session="alone")
+    live.shadow.work()
+    assert counted() == {"compared": 4, "agreed": 4, "dropped": 2}
+
+
+def test_row_that_waits_for_an_earlier_step_keeps_its_room(
+    send, worker, engine, clock, live, monkeypatch
+):
+    other = open_engine(worker, engine, clock)
+    send(RED)
+    send(GREEN, by=other)
+    monkeypatch.setattr(shadows, "MAX_WAITING_EVENTS", 1)
+    other.shadow.work()
+
+    send(RED, session="next", by=other)
+    assert not other.shadow._waiting
+
+
 def test_repeats_and_refusals_are_not_followed(send, live, counted):
     for _ in range(2):
         send(RED, key="k", fingerprint=b"f" * 16)

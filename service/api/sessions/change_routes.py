@@ -85,7 +85,9 @@ def fork(name: str, session: str) -> Response:
         return changes.fork(source, before, now, form.ttl_seconds)
 
     target = key._replace(session=form.to)
-    return answer_state(target, sessions.change(target, begin), 201)
+    changed = sessions.change(target, begin)
+    services().engine.shadow.drop(target.encode())
+    return answer_state(target, changed, 201)
 
 
 @blueprint.post("/<session_id:session>:rewind")
@@ -112,7 +114,10 @@ def rewind(name: str, session: str) -> Response:
         condition.check(stored)
         return changes.rewind(record, form.to_step, now)
 
-    return answer_state(key, services().engine.sessions.change(key, alter))
+    engine = services().engine
+    changed = engine.sessions.change(key, alter)
+    engine.shadow.drop(key.encode())
+    return answer_state(key, changed)
 
 
 @blueprint.post("/<session_id:session>:touch")

@@ -131,5 +131,7 @@ def import_(name: str, session: str) -> Response:
         created[:] = [not isinstance(before, Session)]
         return changes.replace(before, memory, now, default)
 
-    stored = services().engine.sessions.change(key, alter)
+    engine = services().engine
+    stored = engine.sessions.change(key, alter)
+    engine.shadow.drop(key.encode())
     return routes.answer_state(key, stored, 201 if created[0] else 200)

@@ -26,7 +26,12 @@ from service.errors import (
     SessionGone,
     SessionNotFound,
 )
-from service.sessions.lifecycle import SessionKey, check_session_id, live
+from service.sessions.lifecycle import (
+    UNUSABLE,
+    SessionKey,
+    check_session_id,
+    live,
+)
 from service.sessions.preconditions import StoredSession
 from service.sessions.record import Session
 
@@ -136,7 +141,13 @@ def find_model_of_sessions(name: str) -> None:
 
 
 def is_key(key: SessionKey) -> bool:
-    """Return whether a store can have a key: a model name in an address may be any."""
+    """Return whether a session can have a key: a model name in an address may be any.
+
+    Shadows and chains of tokens are stored beside a model's sessions, under its name
+    and a control character; they are no sessions of a client.
+    """
+    if UNUSABLE.search(key.model):
+        return False
     try:
         key.encode()
     except InvalidRequest:
