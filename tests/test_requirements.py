@@ -76,6 +76,7 @@ def test_each_requirements_file_is_the_one_before_and_more():
         *FILES,
         "requirements-tracing.txt",
         "requirements-tune.txt",
+        "requirements-mlflow.txt",
         "requirements-release.txt",
     ],
 )

@@ -35,6 +35,7 @@ from training.report import (
 from training.run import keep_config, locate_run, lock_run, remove_checkpoints
 from training.seeds import gather_spread, list_seeds
 from training.sources import SOURCES
+from training.tracking import log_training, open_tracker
 from training.trainer import check_data, train_baseline, train_network
 from training.verdict import Verdict, judge
 
@@ -82,6 +83,7 @@ def train_and_publish(
         NotBetter: The network is not accepted; it is kept in the run.
         models.export.ExportError: The export computes something else than the network.
     """
+    tracker = open_tracker(config.name)
     dataset = SOURCES[config.data.source].load(config.data, config.seed)
     check_calibration(dataset, config.calibration)
     check_data(dataset, config.training)
@@ -113,10 +115,15 @@ def train_and_publish(
         measured = Measured(
             config, dataset, predict, beside, metrics, verdict, curves, spread
         )
-        accept(measured)
+        try:
+            accept(measured)
+        except NotBetter:
+            log_training(tracker, measured, run, None)
+            raise
         fitted = Fitted(network, measured)
         version = publish_network(fitted, artifacts, quantize)
         remove_checkpoints(run)
+        log_training(tracker, measured, run, version)
     print_places(config.name, version, run)
     return Trained(version, run, metrics)
 
