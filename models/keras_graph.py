@@ -29,6 +29,7 @@ from models.timesteps import (
     at_rest,
     distribute,
     is_tensor,
+    merge_masked,
 )
 from models.windows import Windowed
 
@@ -40,6 +41,8 @@ TAKEN = re.compile(
     r"running|count|window|static|begun|fixed|previous_time|learn|candidate|forget|use|update|"
     r"reset)_\d+"
 )
+# Layers that compute with the masks of their inputs, not only hand them on.
+MASKED_MERGES = (keras.layers.Multiply, keras.layers.Maximum, keras.layers.Minimum)
 # Numbers behind names that Keras could reach by counting.
 LARGEST_COUNT = 10_000
 
@@ -127,6 +130,8 @@ def stand_in(operation: Any, is_single: bool) -> Any:
     """
     if isinstance(operation, keras.layers.TimeDistributed):
         return partial(distribute, operation)
+    if isinstance(operation, MASKED_MERGES):
+        return partial(merge_masked, operation)
     if isinstance(operation, keras.layers.Lambda):
         return partial(trace_code, operation)
     if isinstance(operation, keras.layers.RNN) and operation.stateful:

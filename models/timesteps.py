@@ -115,6 +115,43 @@ def distribute(
     return result
 
 
+class MaskedMerge(Unmasked):
+    """Merges tensors by a layer that reads their masks inside of its call.
+
+    A graph that runs again hands masks on as arguments only: here they are some.
+
+    Args:
+        merge: The layer, such as Multiply, which takes masked values for 1.
+
+    Call arguments:
+        inputs: Tensors of shape (batch, timesteps, ...).
+        masks: Bool of shape (batch, timesteps) for each, or None.
+    """
+
+    def __init__(self, merge: keras.layers.Layer, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.merge = merge
+
+    def call(self, inputs: Sequence[Tensor], masks: Sequence[Any]) -> Tensor:
+        """Give copies of the tensors their masks, and merge them."""
+        marked = [ops.copy(x) for x in inputs]
+        for x, mask in zip(marked, masks, strict=True):
+            keras.src.backend.set_keras_mask(x, mask)
+        return self.merge(marked)
+
+
+def merge_masked(layer: keras.layers.Layer, inputs: Sequence[Tensor], **_: Any) -> Any:
+    """Merge tensors with the masks they have, and hand the mask on as Keras does."""
+    result = layer(inputs)
+    masks = [keras.src.backend.get_keras_mask(x) for x in inputs]
+    if all(mask is None for mask in masks):
+        return result
+    own = keras.src.backend.get_keras_mask(result)
+    merged = MaskedMerge(layer, name=layer.name)(inputs, masks)
+    keras.src.backend.set_keras_mask(merged, own)
+    return merged
+
+
 def fold(x: Tensor) -> Tensor:
     """Make rows of timesteps: (batch, timesteps, ...) to (batch * timesteps, ...)."""
     return ops.reshape(x, (-1, *find_sizes(x, 2)))

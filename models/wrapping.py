@@ -154,9 +154,12 @@ def apply_window(layer: Windowed, sequence: Tensor) -> Any:
     try:
         return layer(sequence)
     except Exception as error:
+        instead = "Use another layer in its place."
+        if isinstance(error, NameError):
+            instead = "Import or define it inside of the function that uses it."
         raise CannotServe(
             f"the model cannot be run on windows of {layer.size} events"
-            f"{find_layer(error)}: {find_cause(error)}. Use another layer in its place."
+            f"{find_layer(error)}: {find_cause(error)}. {instead}"
         ) from error
 
 

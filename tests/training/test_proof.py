@@ -119,6 +119,23 @@ def test_what_is_kept_of_a_sequence_is_what_keras_computes(build):
     assert attempt(randomise(functional(build)), None).difference <= 1e-6
 
 
+@pytest.mark.parametrize(
+    "merge",
+    ["Add", "Average", "Concatenate", "Maximum", "Minimum", "Multiply", "Subtract"],
+)
+def test_masks_of_an_embedding_pass_every_merge(merge):
+    words = keras.Input((None,))
+    looked = layers.Embedding(7, 4, mask_zero=True)(words)
+    hidden = layers.LSTM(4, return_sequences=True)(looked)
+    merged = getattr(layers, merge)()([hidden, looked])
+    hidden = layers.LayerNormalization()(layers.Dropout(0.2)(layers.Dense(4)(merged)))
+    hidden = layers.GRU(3, return_sequences=True)(hidden)
+    # Its values where events are masked are an output too.
+    model = keras.Model(words, layers.Concatenate()([hidden, merged]))
+
+    assert attempt(randomise(model), None).difference <= 1e-6
+
+
 def test_a_mask_for_every_timestep_is_no_static_input():
     frames = keras.Input((5, FEATURES), name="frames")
     counts = keras.Input((5,), dtype="bool", name="counts")
