@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+# A whole model, or a layer that no model of a user has.
+NOT_NAMED = {"Model", "Functional", "InputLayer", "Windowed"}
+
 
 def find_layer(error: BaseException) -> str:
     """Name the layer that was at work when something was raised, if one was."""
@@ -21,4 +24,4 @@ def find_layer(error: BaseException) -> str:
 def is_layer(value: Any) -> bool:
     """Say whether it is a layer or operation, no model, without importing Keras."""
     bases = {kind.__name__ for kind in type(value).__mro__}
-    return "Operation" in bases and not bases & {"Model", "Functional", "InputLayer"}
+    return "Operation" in bases and not bases & NOT_NAMED

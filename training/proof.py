@@ -84,7 +84,8 @@ def prove(model: keras.Model, wrapped: Wrapped, stream: Stepper) -> Proof:
         stream: The same, streaming.
 
     Raises:
-        ModelError: They differ, or labels stand for what is no probability.
+        ModelError: They differ, an output is never finite, or labels stand for what
+            is no probability.
     """
     rows = find_rows(model) or ROWS
     fixed = None if wrapped.window else wrapped.timesteps
@@ -98,6 +99,7 @@ def prove(model: keras.Model, wrapped: Wrapped, stream: Stepper) -> Proof:
     names = output_names(wrapped.outputs)
     check_timesteps(stream, sequence, names)
     streamed = run_stream(stream, leave_out_statics(wrapped, sequence), names)
+    check_finite(streamed)
     if "labels" in wrapped.outputs:
         check_probabilities(wrapped, streamed[wrapped.outputs["name"]])
     largest, reference = 0.0, name_reference(model, wrapped, fixed)
@@ -218,6 +220,20 @@ def find_part(streamed: Any, expected: Any, stop: int) -> Any:
     if expected.ndim == streamed.ndim:
         return streamed[:, stop - expected.shape[1] : stop]
     return streamed[:, stop - 1]
+
+
+def check_finite(streamed: Arrays) -> None:
+    """Refuse a model with an output that is never a finite number.
+
+    A service answers an error where a number is not finite, so to every call.
+    """
+    for name, output in streamed.items():
+        if not np.isfinite(output).any():
+            raise ModelError(
+                f"output {name!r} of the model is not a finite number after any event; "
+                "its weights are probably those of a training that diverged. Save the "
+                "model from before, or train it again with a smaller learning rate."
+            )
 
 
 def check_probabilities(wrapped: Wrapped, output: Any) -> None:

@@ -271,13 +271,15 @@ def test_old_file_names_the_layer_that_keras_lacks(tmp_path):
 FACTOR = 2.0
 
 
-def test_name_that_a_lambda_lacks_is_named(tmp_path, capsys):
+@pytest.mark.parametrize("options", [[], ["--window=5"]], ids=["stream", "window"])
+def test_name_that_a_lambda_lacks_is_named(tmp_path, capsys, options):
     scale = layers.Lambda(lambda x: x * FACTOR, output_shape=(None, FEATURES))
     path = save(tmp_path, sequential(scale, layers.LSTM(2)), "model.h5")
 
-    assert export(path, tmp_path, "--allow-code") == 2
+    assert export(path, tmp_path, "--allow-code", *options) == 2
 
     error = capsys.readouterr().err
+    assert "Windowed" not in error
     assert "name 'FACTOR' is not defined" in error
     assert "Import or define it inside of the function" in error
     assert error.count("\n") == 1

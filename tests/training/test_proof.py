@@ -164,6 +164,15 @@ def test_rounding_of_the_model_itself_is_no_difference():
     assert attempt(model, None).difference <= 1e-5
 
 
+@pytest.mark.parametrize("window", [None, 4])
+def test_a_model_that_is_never_finite_is_refused(window):
+    model = sequential(layers.LSTM(3), layers.Dense(2))
+    model.set_weights([np.full(w.shape, np.nan) for w in model.get_weights()])
+
+    with pytest.raises(ModelError, match=r"not a finite number.*diverged"):
+        attempt(model, window)
+
+
 def test_a_model_that_fails_on_a_number_is_refused():
     def fail(given):
         raise ValueError("-94 is not in [0, 6)")
