@@ -11,6 +11,7 @@ import fcntl
 import logging
 import os
 import secrets
+import stat
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -210,13 +211,18 @@ def divide(rows: Sequence[bytes], most: int) -> Iterator[bytes]:
 
 
 def list_sizes(folder: Path) -> Iterator[tuple[Path, int]]:
-    """List the captured files with their sizes; those that vanish meanwhile not."""
+    """List the captured files with their sizes; those that vanish meanwhile not.
+
+    What else has such a name (a folder, a pipe, a link) is not the service's.
+    """
     for path in folder.glob("*/*"):
         if path.suffix in (SUFFIX, PARTIAL):
             try:
-                yield path, path.stat().st_size
+                found = path.lstat()
             except FileNotFoundError:
                 continue
+            if stat.S_ISREG(found.st_mode):
+                yield path, found.st_size
 
 
 def recover_file(partial: Path) -> None:

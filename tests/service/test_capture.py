@@ -324,10 +324,28 @@ def test_a_full_disk_costs_no_answer_and_leaves_whole_lines(
     assert [line["capture_step"] for line in read(folder)] == [1, 3]
 
 
-@pytest.mark.parametrize("what", ["file", "link"])
+def test_what_is_no_file_is_not_deleted_and_costs_no_event(folder):
+    files = CaptureFiles(folder, Bounds(100, 60.0, 300))
+    (folder / "m" / "0.jsonl").mkdir(parents=True)
+    os.mkfifo(folder / "m" / "1.jsonl")
+    os.mkfifo(folder / "m" / ".2.jsonl.partial")
+    (folder / "m" / "3.jsonl").symlink_to(folder / "m")
+    files.recover()
+    for _ in range(5):
+        files.write("m", [b"x" * 99 + b"\n"])
+        files.complete_all()
+
+    names = {path.name for path in (folder / "m").iterdir()}
+    assert {"0.jsonl", "1.jsonl", ".2.jsonl.partial", "3.jsonl"} < names
+    assert len(names) == 4 + 3
+
+
+@pytest.mark.parametrize("what", ["file", "link", "pipe"])
 def test_an_unusable_folder_costs_no_answer(predict, capture, folder, what):
     if what == "file":
         folder.write_text("")
+    elif what == "pipe":
+        os.mkfifo(folder)
     else:
         folder.symlink_to("/proc/nowhere")
     lost = find_counter(DROPPED_EVENTS, "counting")

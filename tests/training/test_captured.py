@@ -1,6 +1,7 @@
 """Folders of captured events as one log: whole sessions, in the order of steps."""
 
 import json
+import os
 
 import pytest
 
@@ -34,6 +35,15 @@ def read(folder):
             log.case_names, log.offsets, log.offsets[1:], strict=False
         )
     }
+
+
+def test_only_files_of_a_folder_are_read(tmp_path):
+    folder = tmp_path / "captured"
+    write(folder, "1.jsonl", line("a", 1, "red"))
+    os.mkfifo(folder / "2.jsonl")
+    (folder / "3.jsonl").mkdir()
+
+    assert read(folder) == {"a": ["red"]}
 
 
 def test_sessions_in_files_of_several_workers_are_joined_by_step(tmp_path):

@@ -88,9 +88,14 @@ def find_file(path: Path) -> DataFile:
 
 
 def list_captured(folder: Path) -> list[Path]:
-    """List the complete files of captured events in a folder; one without is none."""
+    """List the complete files of captured events in a folder; one without is none.
+
+    A pipe would be waited for without end.
+    """
     return sorted(
-        path for path in folder.glob("*.jsonl") if not path.name.startswith(".")
+        path
+        for path in folder.glob("*.jsonl")
+        if not path.name.startswith(".") and path.is_file()
     )
 
 
