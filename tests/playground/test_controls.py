@@ -274,12 +274,20 @@ def test_equations_have_the_units_numbers(open_page, playground):
 
 def test_hover_shows_a_unit_of_the_selected_event(open_page):
     page = open_page(place("nature", ["bear", "blurry"]))
-    strips = page.locator(".column.selected canvas")
+    strips = page.locator(".column.selected .strips")
     box = strips.bounding_box()
 
     page.mouse.move(box["x"] + box["width"] * 2.5 / 16, box["y"] + 10)
 
     expect(page.locator(".unit h2")).to_contain_text("unit 3")
+    marks = page.locator(".unit-mark")
+    expect(marks).to_have_count(5)
+    middles = [box["x"] + box["width"] / 2 for box in boxes_of(marks)]
+    assert middles == pytest.approx([box["x"] + box["width"] * 2.5 / 16] * 5, abs=2)
+
+
+def boxes_of(locator):
+    return [each.bounding_box() for each in locator.all()]
 
 
 def test_layer_is_chosen(open_page):
@@ -492,6 +500,29 @@ def test_model_and_version_are_chosen(open_page):
     expect_place(page, model="label", version="1")
     page.reload()
     expect(choice.locator("option:checked")).to_have_text("label v1")
+
+
+def test_model_is_chosen_where_the_address_names_none_that_is_served(open_page):
+    page = open_page(place("nope", ["bear"]), ready="[role=alert]")
+    expect(page.get_by_role("alert")).to_contain_text("Choose another at the top")
+
+    choice = page.locator("header").get_by_label("Model")
+    expect(choice.locator("option:checked")).to_have_text("choose a model …")
+    button(page, "Try again").click()
+    expect(page.get_by_role("alert")).to_contain_text("model_not_found")
+    choice.select_option(label="nature")
+
+    expect(page.locator(".column")).to_have_count(5)
+
+
+def test_search_without_a_session_says_what_was_sought(open_page):
+    page = open_page(place("nature"))
+    button(page, "Sessions").click()
+
+    page.get_by_label("Search").fill("zzz")
+
+    said = "No live session of nature has an id that begins with zzz."
+    expect(page.get_by_text(said)).to_be_visible()
 
 
 def test_session_is_begun_only_when_asked_found_and_advanced(open_page, playground):

@@ -6,6 +6,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect
 
+from tests.playground.browsers import rest
 from tests.playground.frames import VIEWS, ProcessorTime, open_long_series, play
 
 pytestmark = pytest.mark.server
@@ -180,6 +181,52 @@ def test_a_bad_place_is_opened_as_far_as_it_can_be(open_page, bad):
     page = open_page(f"#model=nature&{bad}", ready=".composer")
 
     expect(page.get_by_role("group", name="Palette")).to_be_visible()
+
+
+# Painted pixels of the strips of each column in sight, on the shared canvases.
+PAINTED = """() => {
+  const { left, right } = document.querySelector(".scroller").getBoundingClientRect();
+  const sheets = [...document.querySelectorAll(".sheets canvas")];
+  return [...document.querySelectorAll(".column")].flatMap((column) => {
+    const box = column.getBoundingClientRect();
+    if (box.left < left || box.right > right) return [];
+    const holds = (sheet) => {
+      const frame = sheet.getBoundingClientRect();
+      return frame.left <= box.left + 1 && box.right <= frame.right + 1;
+    };
+    const sheet = sheets.find(holds);
+    if (!sheet) return 0;
+    const x = box.left - sheet.getBoundingClientRect().left;
+    // A copy: Chromium warns of canvases that are read again and again.
+    const copy = new OffscreenCanvas(box.width, sheet.height);
+    const context = copy.getContext("2d", { willReadFrequently: true });
+    context.drawImage(sheet, -x, 0);
+    const { data } = context.getImageData(0, 0, copy.width, copy.height);
+    return data.filter((value, k) => k % 4 === 3 && value > 0).length;
+  });
+}"""
+
+
+def test_columns_in_sight_share_few_canvases_and_all_are_painted(open_page):
+    page = open_page(place("nature"))
+    open_long_series(page)
+    play(page, "Unfolded", 60)
+    page.get_by_label("First", exact=True).click()
+    rest(page)
+    page.wait_for_function(f"() => Math.min(...({PAINTED})()) > 1000")
+
+    assert 5 <= len(page.evaluate(PAINTED)) <= 8
+    assert page.locator(".sheets canvas").count() <= 4
+    assert page.locator(".column").count() <= 40
+
+
+def test_day_and_hour_of_a_row_are_whole_on_a_phone(open_page):
+    page = open_page(place("taxi"), viewport=PHONE)
+    lines = page.locator(".column.selected .event em")
+
+    expect(lines).to_have_text(["07-02", "07:30", "16700"])
+    cut = "lines => lines.filter((line) => line.scrollWidth > line.clientWidth).length"
+    assert lines.evaluate_all(cut) == 0
 
 
 def test_sixty_frames_a_second_with_128_units_and_500_events(open_page):

@@ -90,6 +90,9 @@ def test_service_that_restarts_is_waited_for(open_with_key, playground):
     playground.stop()
     palette(page, "fox")
     expect(page.get_by_role("alert")).to_contain_text("offline")
+    # Nobody answered which event mattered, so that nothing is said about it.
+    said = page.locator(".story [aria-live]")
+    expect(said).to_have_text("It remembers 4 pictures, so it says wolf.")
     playground.start()
     page.get_by_role("button", name="Try again").click()
 

@@ -35,7 +35,7 @@ export function Folded({ lane, selected, unit }) {
       <${GateBars} layer=${layer} />
       <text x="44" y="96" text-anchor="middle">${lane.model.noun} ${column.step}</text>
       ${typeof column.event === "string" && html`<${Picture} name=${column.event} size=${48} x="20" y="109" />`}
-      ${eventLines(column.event).map((line, k) => html`<text key=${k} x="44" y=${typeof column.event === "string" ? 176 : 126 + 17 * k} text-anchor="middle" class="strong">${line.slice(0, 14)}</text>`)}
+      ${eventLines(column.event).map((line, k) => html`<text key=${k} x="44" y=${typeof column.event === "string" ? 176 : 126} dy=${`${1.4 * k}em`} text-anchor="middle" class="strong">${line.slice(0, 14)}</text>`)}
       ${column.layers.length > 1 && html`<text x="592" y="118" text-anchor="middle">${`layer ${at + 1} of ${column.layers.length}`}</text>`}
       <text x="592" y="137" text-anchor="middle" class="strong">answer</text>
     </svg>

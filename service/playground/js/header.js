@@ -3,16 +3,19 @@
 import { html, useEffect, useState } from "../vendor/htm-preact.js";
 import { setApiKey } from "./api.js";
 import { listVersions } from "./catalog.js";
+import { readPlace } from "./place.js";
 
 export function Header({ bench, state, theme, onTheme, onKey }) {
   const lane = state.lanes[0];
+  const isFailed = state.status === "failed";
   const [versions, setVersions] = useState([]);
   useEffect(() => {
     listVersions(state.models).then(setVersions, () => setVersions([]));
   }, [state.models]);
   return html`<header class="top">
     <a class="brand" href="playground"><svg viewBox="0 0 24 24" width="22" height="22" aria-hidden="true"><path d="M18.2 8.5A7.5 7.5 0 1 0 19.5 13M19 4v4.8h-4.8" /><circle cx="12" cy="12" r="2" /></svg>Carryover</a>
-    ${lane && html`<${ModelChoice} bench=${bench} lane=${lane} models=${state.models} versions=${versions} />`}
+    <span class="tagline quiet">see a network remember</span>
+    ${(lane || isFailed) && state.models.length > 0 && html`<${ModelChoice} bench=${bench} lane=${lane} models=${state.models} versions=${versions} />`}
     ${lane && !lane.session && html`<${CompareChoice} bench=${bench} lane=${lane} versions=${versions} />`}
     <span class="space"></span>
     <${KeyField} onKey=${onKey} />
@@ -31,16 +34,25 @@ function nameOf({ name, version, isOnly }) {
 function ModelChoice({ bench, lane, models, versions }) {
   const choices = versions.length > 0 ? versions : models.map((name) => ({ name, version: "", isOnly: true }));
   const shown = choices.find(
-    ({ name, version }) => name === lane.model.name && (!version || Number(version) === lane.model.servedVersion),
+    ({ name, version }) => name === lane?.model.name && (!version || Number(version) === lane.model.servedVersion),
   );
-  const choose = (event) => {
-    const [name, version] = JSON.parse(event.target.value);
-    const isOnly = choices.find((each) => each.name === name).isOnly;
-    bench.chooseModel(name, isOnly ? "" : version);
-  };
+  const choose = (event) =>
+    showModel(
+      bench,
+      lane,
+      choices.find((each) => keyOf(each) === event.target.value),
+    );
   return html`<select class="button" aria-label="Model" value=${shown ? keyOf(shown) : ""} onChange=${choose}>
+    ${!shown && html`<option value="" disabled selected>choose a model …</option>`}
     ${choices.map((each) => html`<option key=${keyOf(each)} value=${keyOf(each)} selected=${each === shown}>${nameOf(each)}</option>`)}
   </select>`;
+}
+
+/** Show the chosen model on the events of the lane, or open it where the page could not. */
+function showModel(bench, lane, { name, version, isOnly }) {
+  const wanted = isOnly ? "" : version;
+  if (lane) bench.chooseModel(name, wanted);
+  else bench.open({ ...readPlace(""), model: name, version: wanted });
 }
 
 function CompareChoice({ bench, lane, versions }) {

@@ -155,8 +155,11 @@ export function eventName(event) {
 /** Write an event's parts a line each: a record's fields, a list's first numbers. */
 export function eventLines(event) {
   if (event === null || typeof event !== "object" || Array.isArray(event)) return [eventName(event)];
-  const names = Object.keys(event).slice(0, 3);
-  return names.map((name) => eventName({ [name]: event[name] }));
+  const names = Object.keys(event);
+  const lines = names.map((name) => eventName({ [name]: event[name] }));
+  // A day and an hour on lines of their own fit into the columns of a phone.
+  const parts = lines.flatMap((line, k) => (names[k] === "time" && names.length <= 2 ? line.split(" ") : line));
+  return parts.slice(0, 3);
 }
 
 /** Write a number with three significant digits, a whole one in full; a list of them with commas. */

@@ -33,7 +33,7 @@ export function SessionsPanel({ lane, onAttach, onKeep }) {
       ${!lane.session && html`<${Keep} lane=${lane} onKeep=${onKeep} />`}
     </div>
     ${page?.problem && html`<p class="warning" role="alert">${page.problem}</p>`}
-    ${page && !page.problem && html`<${Table} page=${page} lane=${lane} onAttach=${onAttach} />`}
+    ${page && !page.problem && html`<${Table} page=${page} lane=${lane} prefix=${prefix} onAttach=${onAttach} />`}
     ${page?.after && html`<button type="button" class="button" onClick=${() => look(page.after)}>More</button>`}
   </div>`;
 }
@@ -51,9 +51,9 @@ function Keep({ lane, onKeep }) {
   </form>`;
 }
 
-function Table({ page, lane, onAttach }) {
+function Table({ page, lane, prefix, onAttach }) {
   if (page.sessions.length === 0)
-    return html`<p class="quiet">No live session of ${lane.model.name} has such an id.</p>`;
+    return html`<p class="quiet">No live session of ${lane.model.name}${prefix ? ` has an id that begins with ${prefix}` : " yet"}.</p>`;
   return html`<div class="scroll" tabindex="0" role="region" aria-label="Live sessions"><table>
     <thead><tr><th scope="col">session</th><th scope="col">step</th><th scope="col">version</th><th scope="col">expires</th><th scope="col">bytes</th><td></td></tr></thead>
     <tbody>${page.sessions.map(

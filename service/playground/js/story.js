@@ -84,12 +84,16 @@ function sayAlone(model, { alone }) {
 
 function sayNumber(model, before, { alone, values }) {
   if (before.length === 0) return `Nothing is remembered yet. Add ${model.noun}s below and watch this answer change.`;
-  const count = before.length === 1 ? `one ${model.noun}` : `${before.length} ${model.noun}s`;
+  const count = countOf(model, before.length);
   const at = mainIndex(model, values);
   const change = alone ? values[at] - alone[at] : 0;
   const difference =
     change === 0 ? "" : `, ${formatNumber(Math.abs(change))} ${change < 0 ? "less" : "more"} than without`;
   return `It remembers ${count}, so it ${sayAnswer(model, values)}${difference}.`;
+}
+
+function countOf({ noun }, count) {
+  return count === 1 ? `one ${noun}` : `${count} ${noun}s`;
 }
 
 function sayAnswer(model, values) {
@@ -105,6 +109,8 @@ function sayLabel(model, columns, selected, influence) {
   const answer = sayAnswer(model, column.values);
   if (selected === 0) return `Nothing is remembered yet. Add ${model.noun}s below and watch this answer change.`;
   const at = strongest(influence);
+  // Not asked yet, or the service did not answer: nothing is claimed of single events.
+  if (!influence) return `It remembers ${countOf(model, selected)}, so it ${answer}.`;
   if (at < 0) return `It ${answer}. No single earlier ${model.noun} changes that by much.`;
   const distance = selected - at;
   const ago = `${NUMBER_WORDS[distance] ?? distance} ${model.noun}${distance > 1 ? "s" : ""} ago`;

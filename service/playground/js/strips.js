@@ -1,6 +1,6 @@
 /** Strips of cells on a canvas: memories diverging around 0, gates as bars from 0 to 1. */
 
-import { html, useEffect, useRef } from "../vendor/htm-preact.js";
+import { html, useEffect, useMemo, useRef } from "../vendor/htm-preact.js";
 
 export const MEMORY_HEIGHT = 20;
 export const GATE_HEIGHT = 16;
@@ -79,19 +79,71 @@ function findColours() {
   };
 }
 
-/** The strips of one event. */
-export function Strips({ column, layout, scale, width, theme, unit, onPoint }) {
-  const canvas = useRef(null);
-  useEffect(() => {
-    return drawSoon(() => drawStrips(canvas.current, column, layout, scale, width, unit));
-  }, [column, layout, scale, width, theme, unit]);
-  const point = (event) => onPoint(findUnit(event, canvas.current, column, layout));
-  return html`<canvas ref=${canvas} class="strips" aria-hidden="true"
-    style=${{ width: `${width}px`, height: `${layout.height}px` }} onPointerMove=${point} onPointerDown=${point}></canvas>`;
+// Each canvas is a layer of its own to the browser, so that eight columns share one.
+const COLUMNS_A_SHEET = 8;
+const EDGE = 10;
+
+/** The strips of the columns from `first` on, `count` of them, on shared canvases; `unit` of
+    the selected column is marked. */
+export function Sheets({ columns, first, count, layout, scale, width, theme, selected, unit }) {
+  const look = useMemo(() => ({ layout, scale, width, theme }), [layout, scale, width, theme]);
+  const begin = first - (first % COLUMNS_A_SHEET);
+  const sheets = Math.ceil((first + count - begin) / COLUMNS_A_SHEET);
+  const starts = Array.from({ length: sheets }, (_, k) => begin + k * COLUMNS_A_SHEET);
+  return html`<div class="sheets" aria-hidden="true" style=${{ height: `${layout.height}px` }}>
+    ${starts.map(
+      (start) =>
+        html`<${Sheet} key=${start} columns=${columns.slice(start, start + COLUMNS_A_SHEET)} look=${look} left=${start * width} />`,
+    )}
+    ${unit && columns[selected] && html`<${Marks} column=${columns[selected]} layout=${layout} unit=${unit} left=${selected * width + EDGE} width=${width - 2 * EDGE} />`}
+  </div>`;
 }
 
-function findUnit(event, canvas, column, layout) {
-  const box = canvas.getBoundingClientRect();
+/** A frame around one unit in every strip of its layer. */
+function Marks({ column, layout, unit, left, width }) {
+  const marked = layout.strips.filter(({ layer, name }) => layer === unit.layer && column.layers[layer]?.[name]);
+  return marked.map(({ layer, name, top, height }) => {
+    const step = width / column.layers[layer][name].length;
+    const place = { left: left + unit.unit * step, width: Math.max(3, step), top, height };
+    const style = Object.fromEntries(Object.entries(place).map(([side, pixels]) => [side, `${pixels}px`]));
+    return html`<i key=${name} class="unit-mark" style=${style}></i>`;
+  });
+}
+
+function Sheet({ columns, look, left }) {
+  const canvas = useRef(null);
+  const drawn = useRef({ look: null, columns: [] });
+  useEffect(() => {
+    if (drawn.current.look !== look) {
+      fitCanvas(canvas.current, COLUMNS_A_SHEET * look.width, look.layout.height);
+      drawn.current = { look, columns: [] };
+    }
+    const now = drawn.current.columns;
+    const draws = Array.from({ length: COLUMNS_A_SHEET }, (_, k) => k)
+      .filter((k) => now[k] !== columns[k])
+      .map((k) =>
+        drawSoon(() => {
+          drawStrips(canvas.current, columns[k] ?? null, k, look);
+          now[k] = columns[k];
+        }),
+      );
+    return () => {
+      for (const takeBack of draws) takeBack();
+    };
+  }, [look, ...columns]);
+  const size = { width: `${COLUMNS_A_SHEET * look.width}px`, height: `${look.layout.height}px`, left: `${left}px` };
+  return html`<canvas ref=${canvas} style=${size}></canvas>`;
+}
+
+/** The room of one event's strips, where the pointer finds units. */
+export function Strips({ column, layout, onPoint }) {
+  const room = useRef(null);
+  const point = (event) => onPoint(findUnit(event, room.current, column, layout));
+  return html`<span ref=${room} class="strips" style=${{ height: `${layout.height}px` }} onPointerMove=${point} onPointerDown=${point}></span>`;
+}
+
+function findUnit(event, room, column, layout) {
+  const box = room.getBoundingClientRect();
   const y = event.clientY - box.top;
   const strip = layout.strips.findLast(({ top }) => y >= top) ?? layout.strips[0];
   const units = (column.layers[strip.layer]?.[strip.name] ?? [0]).length;
@@ -99,23 +151,22 @@ function findUnit(event, canvas, column, layout) {
   return { layer: strip.layer, unit: Math.max(0, Math.min(units - 1, at)) };
 }
 
-function drawStrips(canvas, column, layout, scale, width, unit) {
-  const context = fitCanvas(canvas, width, layout.height);
+/** Draw the strips of a column, the `k`th of its sheet; none clears its place. */
+function drawStrips(canvas, column, k, { layout, scale, width }) {
+  const context = canvas.getContext("2d");
   const colours = readColours();
   const ratio = canvas.height / layout.height;
-  const filled = layout.strips.filter(({ layer, name }) => column.layers[layer]?.[name]);
-  const valuesOf = ({ layer, name }) => column.layers[layer][name];
+  const filled = column ? layout.strips.filter(({ layer, name }) => column.layers[layer]?.[name]) : [];
   // Pixels are written by hand: a call of the canvas for each cell takes a whole frame.
-  const image = context.createImageData(canvas.width, canvas.height);
+  const image = context.createImageData(Math.round((width - 2 * EDGE) * ratio), canvas.height);
   const pixels = new Uint32Array(image.data.buffer);
   for (const strip of filled) {
     const most = strip.name === "long_term" ? scale[strip.layer] : 1;
     const rows = [Math.round(strip.top * ratio), Math.round((strip.top + strip.height) * ratio)];
-    fillStrip(pixels, canvas.width, rows, valuesOf(strip), (value) => paintOf(strip, value / most, colours));
+    const values = column.layers[strip.layer][strip.name];
+    fillStrip(pixels, image.width, rows, values, (value) => paintOf(strip, value / most, colours));
   }
-  context.putImageData(image, 0, 0);
-  for (const strip of filled.filter(({ layer }) => layer === unit?.layer))
-    markUnit(context, unit.unit, valuesOf(strip).length, strip, width, colours);
+  context.putImageData(image, Math.round((k * width + EDGE) * ratio), 0);
 }
 
 /** Two colours of a cell, of its upper and its lower part, and the share of the lower one. */
@@ -161,13 +212,6 @@ export function toRgb(colour) {
 export function colourOfCell(strip, value, colours) {
   if (!strip.isMemory) return colours.gate;
   return value < 0 ? colours.negative : colours.positive;
-}
-
-function markUnit(context, unit, count, strip, width, colours) {
-  const step = width / count;
-  context.strokeStyle = colours.ink;
-  context.lineWidth = 1.5;
-  context.strokeRect(unit * step - 0.5, strip.top + 0.5, Math.max(3, step), strip.height - 1);
 }
 
 /** Give a canvas the pixels of the screen, and return its context in CSS pixels. */

@@ -7,13 +7,14 @@ import { html, useEffect, useLayoutEffect, useMemo, useRef, useState } from "../
 import { describeAnswer, SmallBars } from "./bars.js";
 import { eventLines, eventName, formatNumber } from "./model.js";
 import { Picture } from "./pictures.js";
-import { findScale, listStrips, Strips } from "./strips.js";
+import { findScale, listStrips, Sheets, Strips } from "./strips.js";
 
 const [SMALL, NARROWEST, WIDEST] = [80, 116, 168];
 const PHONE = 480;
 const ARC_HEIGHT = 56;
 const MARGIN = 2;
 const MOST_ARCS = 8;
+const MADE_A_FRAME = 2;
 
 export function Timeline({ lane, selected, unit, theme, influence, onSelect, onUnit }) {
   const { model, trace } = lane;
@@ -36,8 +37,8 @@ export function Timeline({ lane, selected, unit, theme, influence, onSelect, onU
   const narrowest = room.width < PHONE ? SMALL : NARROWEST;
   const width = Math.max(narrowest, Math.min(WIDEST, Math.floor(room.width / count)));
   useLayoutEffect(() => keepInSight(scroller.current, room, selected, width), [selected, count, width, room.width]);
-  const first = Math.max(0, Math.floor(room.left / width) - MARGIN);
-  const shown = trace.columns.slice(first, first + Math.ceil(room.width / width) + 2 * MARGIN + 1);
+  const [first, end] = useGrowing(Math.floor(room.left / width), Math.ceil(room.width / width) + 1, count);
+  const shown = trace.columns.slice(first, end);
   return html`<div class="timeline">
     <${Names} model=${model} layout=${layout} hasSurprise=${model.isNextEvent} />
     <div class="scroller" ref=${scroller} onScroll=${look} onKeyDown=${(key) => press(key, selected, onSelect, scroller.current)} tabindex="-1">
@@ -47,12 +48,30 @@ export function Timeline({ lane, selected, unit, theme, influence, onSelect, onU
         ${shown.map((column, k) => {
           const index = first + k;
           return html`<${Column} key=${index} model=${model} column=${column} index=${index} width=${width} isSelected=${index === selected}
-            layout=${layout} scale=${scale} theme=${theme} unit=${index === selected ? unit : null} onSelect=${onSelect} onUnit=${onUnit} />`;
+            layout=${layout} onSelect=${onSelect} onUnit=${onUnit} />`;
         })}
+        <${Sheets} columns=${trace.columns} first=${first} count=${end - first} layout=${layout} scale=${scale} width=${width} theme=${theme}
+          selected=${selected} unit=${unit} />
       </div>
     </div>
   </div>`;
 }
+
+/** First and end of the columns in the document: those in sight at once, as many on both
+    sides a few at a time, so that no frame makes a whole view of them. */
+function useGrowing(at, size, count) {
+  const last = useRef([0, 0]);
+  const sight = [Math.max(0, at - MARGIN), Math.min(count, at + size + MARGIN)];
+  const [from, to] = last.current;
+  const isFar = from > sight[1] || to < sight[0];
+  const [first, end] = isFar ? sight : [Math.min(from, sight[0]), Math.max(to, sight[1])];
+  const low = Math.max(0, sight[0] - size);
+  const high = Math.min(count, sight[1] + size);
+  last.current = isFar ? sight : [approach(first, low), Math.min(count, approach(end, high))];
+  return last.current;
+}
+
+const approach = (now, goal) => now + Math.max(-MADE_A_FRAME, Math.min(MADE_A_FRAME, goal - now));
 
 // Arrow keys move along the columns; the selected one alone is a stop of the Tab key.
 function press(key, selected, onSelect, scroller) {
@@ -91,9 +110,9 @@ function Names({ model, layout, hasSurprise }) {
 }
 
 // What a column shows; its handlers do the same whichever render they are from.
-const SHOWN = ["column", "width", "isSelected", "layout", "scale", "theme", "unit"];
+const SHOWN = ["column", "width", "isSelected", "layout"];
 
-function Column({ model, column, index, width, isSelected, layout, scale, theme, unit, onSelect, onUnit }) {
+function Column({ model, column, index, width, isSelected, layout, onSelect, onUnit }) {
   this.shouldComponentUpdate = (next) => SHOWN.some((name) => next[name] !== this.props[name]);
   const name = eventName(column.event);
   return html`<button type="button" class="column ${isSelected ? "selected" : ""}" aria-pressed=${isSelected} tabindex=${isSelected ? 0 : -1}
@@ -103,8 +122,7 @@ function Column({ model, column, index, width, isSelected, layout, scale, theme,
     </span>
     <${SmallBars} model=${model} values=${column.values} />
     ${model.isNextEvent && html`<${Surprise} nats=${column.surprise} />`}
-    <${Strips} column=${column} layout=${layout} scale=${scale} width=${width - 20} theme=${theme} unit=${unit}
-      onPoint=${(found) => isSelected && onUnit(found)} />
+    <${Strips} column=${column} layout=${layout} onPoint=${(found) => isSelected && onUnit(found)} />
   </button>`;
 }
 

@@ -53,13 +53,14 @@ export class Workbench {
     this.change({ status: "loading", problem: null, unit: null, opened: this.state.opened + 1 });
     try {
       const models = await listModels();
-      if (models.length === 0) return this.change({ status: "empty", models });
+      this.change({ models });
+      if (models.length === 0) return this.change({ status: "empty" });
       const name = place.model || (models.includes("nature") ? "nature" : models[0]);
       const model = await loadModel(name, place.version);
-      this.change({ status: "ready", models, lanes: [], view: place.view, influence: null, forecast: null });
+      this.change({ status: "ready", lanes: [], view: place.view, influence: null, forecast: null });
       await this.#openLanes(place, model);
     } catch (problem) {
-      this.change({ status: "failed", problem: asProblem(problem) });
+      this.change({ status: "failed", lanes: [], problem: asProblem(problem) });
     }
   }
 
