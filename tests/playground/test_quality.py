@@ -7,12 +7,19 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect
 
 from tests.playground.browsers import rest
-from tests.playground.frames import VIEWS, ProcessorTime, open_long_series, play
+from tests.playground.frames import (
+    VIEWS,
+    ProcessorTime,
+    open_long_series,
+    play,
+    trace_tasks,
+)
 
 pytestmark = pytest.mark.server
 
 PHONE = {"width": 360, "height": 740}
 FRAME_MS = 1000 / 60
+LONG_TASK_MS = 50
 # What looking at every page part opens.
 PANELS = ("Sessions", "Training report", "Request")
 
@@ -218,6 +225,21 @@ def test_columns_in_sight_share_few_canvases_and_all_are_painted(open_page):
     assert 5 <= len(page.evaluate(PAINTED)) <= 8
     assert page.locator(".sheets canvas").count() <= 4
     assert page.locator(".column").count() <= 40
+
+
+def test_no_task_of_the_opening_is_long(load_page):
+    """Of the page itself, of 500 rows of 128 units, and of another model."""
+    page = load_page()
+
+    with trace_tasks(page) as tasks:
+        page.reload()
+        page.locator(".column").first.wait_for()
+        open_long_series(page)
+        page.evaluate("() => { location.hash = '#model=visits' }")
+        page.locator(".surprise").first.wait_for()
+
+    assert len(tasks) > 100
+    assert max(tasks) < LONG_TASK_MS
 
 
 def test_day_and_hour_of_a_row_are_whole_on_a_phone(open_page):
