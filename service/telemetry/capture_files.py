@@ -65,6 +65,9 @@ class CaptureFiles:
         """
         for chunk in divide(rows, self._bounds.file_bytes):
             file = self._open.get(model)
+            if file and not file.is_linked():
+                self._complete(model)
+                file = None
             if file and file.size + len(chunk) > self._bounds.file_bytes:
                 self._complete(model)
                 file = None
@@ -122,6 +125,8 @@ class CaptureFiles:
     def _complete(self, model: str) -> None:
         try:
             self._open.pop(model).complete()
+        except FileNotFoundError:
+            log.error("a file of captured events of %s was deleted", model)
         except OSError as error:  # the next process completes it
             log.warning("captured events of %s wait: %s", model, error)
 
@@ -160,6 +165,10 @@ class PartialFile:
         if not self._partial.exists():
             os.close(self._descriptor)
             raise OSError(f"{self._partial} was removed")
+
+    def is_linked(self) -> bool:
+        """Return whether it still has a name; what is written is lost without one."""
+        return os.fstat(self._descriptor).st_nlink > 0
 
     def append(self, content: bytes) -> None:
         """Append whole lines, or nothing.

@@ -4,6 +4,7 @@ import dataclasses
 import errno
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -322,6 +323,19 @@ def test_a_full_disk_costs_no_answer_and_leaves_whole_lines(
     capture.stop()
 
     assert [line["capture_step"] for line in read(folder)] == [1, 3]
+
+
+def test_a_folder_that_is_deleted_is_begun_again_with_the_next_rows(folder, caplog):
+    files = CaptureFiles(folder, BOUNDS)
+    files.write("counting", [b'{"n": 1}\n'])
+    shutil.rmtree(folder)
+    files.write("counting", [b'{"n": 2}\n'])
+    files.complete_all()
+
+    assert read(folder) == [{"n": 2}]
+    assert [r.message for r in caplog.records] == [
+        "a file of captured events of counting was deleted"
+    ]
 
 
 def test_what_is_no_file_is_not_deleted_and_costs_no_event(folder):
