@@ -249,8 +249,9 @@ def refuse_loading(path: Path, error: Exception) -> ModelError:
 MISSING = (
     "needs {0!r}, which is not in Keras and whose code is not in the file. A model "
     "class of your own on a graph of layers loads without it: save "
-    "keras.Model(model.inputs, model.outputs) instead. For a layer or a function, use "
-    "one of Keras's."
+    "keras.Model(model.inputs, model.outputs) instead. Of one with a call() of its own "
+    "make a graph: save keras.Model(x, model.call(x)), where x is keras.Input(shape). "
+    "For a layer or a function, use one of Keras's."
 )
 # What Keras says, and the sentence for it.
 REASONS = (

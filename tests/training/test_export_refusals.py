@@ -250,15 +250,27 @@ def test_vocabulary_that_names_no_index_is_refused(tmp_path, capsys, text, words
     assert words in capsys.readouterr().err
 
 
-def test_unknown_class_is_named_with_a_way_out(tmp_path):
+def test_unknown_class_is_named_with_ways_out(tmp_path):
     class Unregistered(keras.Model):
-        """Not registered anywhere."""
+        """Not registered anywhere, with code of its own."""
+
+        def __init__(self):
+            super().__init__()
+            self.remember = layers.LSTM(3)
+
+        def call(self, inputs):
+            return self.remember(inputs)
+
+    model = Unregistered()
+    model(keras.ops.zeros((1, 2, FEATURES)))
+    path = save(tmp_path, model)
+
+    with pytest.raises(ModelError, match=r"'Unregistered'.*save keras\.Model\(x, "):
+        export_file(Order(path, "mine"), tmp_path)
 
     inputs = keras.Input((None, FEATURES))
-    path = save(tmp_path, Unregistered(inputs, layers.LSTM(3)(inputs)))
-
-    with pytest.raises(ModelError, match=r"'Unregistered'.*save keras\.Model"):
-        export_file(Order(path, "mine"), tmp_path)
+    keras.Model(inputs, model.call(inputs)).save(path)
+    assert export_file(Order(path, "mine", compiled=False), tmp_path)
 
 
 def make_own_layer():
