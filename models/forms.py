@@ -101,8 +101,7 @@ def apply_form(operation: Any, stream: Stream, args: Any, kwargs: Any) -> Any:
     for kind, form in FORMS.items():
         if isinstance(operation, kind):
             return form(operation, stream, *args, **kwargs)
-    call = operation if stream.is_trained else at_rest(operation)
-    results = call(*args, **kwargs)
+    results = at_rest(operation)(*args, **kwargs)
     for result in keras.tree.flatten(results) if tensors else ():
         check_timesteps(operation, first, result)
     return results

@@ -26,7 +26,6 @@ class Stream:
         is_explained: Whether recurrent layers tell what their gates did.
         dtype: Of the memory.
         is_forgetful: Whether every call begins with an empty memory.
-        is_trained: Whether layers such as dropout do what they do in training.
 
     Attributes:
         before: Memory as it comes in, by name, in layer order.
@@ -44,7 +43,6 @@ class Stream:
         is_explained: bool,
         dtype: str = "float32",
         is_forgetful: bool = False,
-        is_trained: bool = False,
     ) -> None:
         self.mask = mask
         self.length = length
@@ -52,7 +50,6 @@ class Stream:
         self.is_explained = is_explained
         self.dtype = dtype
         self.is_forgetful = is_forgetful
-        self.is_trained = is_trained
         self.before: dict[str, Tensor] = {}
         self.after: dict[str, Tensor] = {}
         self.traces: dict[str, Tensor] = {}

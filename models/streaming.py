@@ -87,7 +87,8 @@ def carry_network(network: keras.Model) -> keras.Model:
     Returns:
         A Keras model from `{"sequence", "length", **memory}` to `{"outputs", "memory"}`
         that shares the network's layers: outputs as the network has them, memory by
-        name. No gradient passes from a memory to the window that it came from.
+        name. No gradient passes from a memory to the window that it came from. Called
+        with `training=True`, dropout drops.
     """
     (declared,) = network.inputs
     sequence = keras.Input(declared.shape[1:], dtype=declared.dtype, name="sequence")
@@ -98,7 +99,6 @@ def carry_network(network: keras.Model) -> keras.Model:
         is_unrolled=False,
         is_explained=False,
         dtype=choose_dtype(network),
-        is_trained=True,
     )
     outputs = run_graph(network, stream, sequence)
     inputs = {"sequence": sequence, "length": length, **stream.before}

@@ -59,6 +59,12 @@ def draw_padded(rng):
     return draw_labels(rng).pad()
 
 
+def draw_long(rng):
+    """Sequences of one length, so that every batch has several windows."""
+    events = rng.integers(0, 2, 80)
+    return Sequences(events, events, np.ones(80, np.uint8), np.arange(0, 81, 10))
+
+
 def draw_heads(rng):
     one = draw_labels(rng)
     targets = np.stack([one.targets, rng.random(len(one.targets)) * 100], axis=-1)
@@ -79,6 +85,7 @@ KINDS = {
     "layers": (draw_labels, EVENTS, LABEL),
     "labels": (draw_labels, EVENTS, LABEL),
     "pieces": (lambda rng: draw_labels(rng).cut(4), EVENTS, LABEL),
+    "long": (draw_long, EVENTS, LABEL),
     "padded": (draw_padded, EVENTS, LABEL),
     "heads": (draw_heads, EVENTS, {**LABEL, "heads": [TIME]}),
     "records": (draw_records, RECORDS, FORECAST),
@@ -249,8 +256,8 @@ def test_gradients_stop_at_the_border(tmp_path):
 def test_dropout_drops_in_windows_of_training_and_not_of_validation(tmp_path):
     training = in_windows(4, STILL)
     # Both have the layer, and so the same first weights.
-    _, faint = train(tmp_path / "0.npz", training=training, dropout=1e-6)
-    _, dropped = train(tmp_path / "5.npz", training=training, dropout=0.5)
+    _, faint = train(tmp_path / "0.npz", "long", training, dropout=1e-6)
+    _, dropped = train(tmp_path / "5.npz", "long", training, dropout=0.5)
 
     assert dropped.validation == pytest.approx(faint.validation, rel=1e-5)
     assert dropped.losses != pytest.approx(faint.losses, rel=1e-3)
