@@ -173,7 +173,7 @@ def read_artifact(path: Path) -> Artifact:
     """
     try:
         manifest = msgspec.json.decode(read_regular(path / MANIFEST), type=Manifest)
-    except (OSError, msgspec.MsgspecError) as error:
+    except (OSError, UnicodeError, msgspec.MsgspecError, RecursionError) as error:
         raise ArtifactError(
             f"{path / MANIFEST} cannot be read: {error}. Export the model again."
         ) from error

@@ -28,6 +28,8 @@ LOADED, UNLOADED = "loaded", "unloaded"
 # The file and its copy.
 NAMES = ("repository.json", "repository.copy.json")
 NAME_BYTES = 8
+# msgspec has no error of its own for text that is not UTF-8.
+DAMAGE = (OSError, UnicodeError, msgspec.MsgspecError, RecursionError)
 log = logging.getLogger(__name__)
 
 
@@ -107,7 +109,7 @@ class SharedChoices:
                 return decode(file.read_bytes())
             except FileNotFoundError:
                 continue
-            except (OSError, msgspec.MsgspecError, RecursionError) as error:
+            except DAMAGE as error:
                 log.error("%s cannot be read: %s", file, error)
         return Choices()
 

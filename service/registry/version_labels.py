@@ -94,7 +94,7 @@ def decode_labels(file: Path) -> dict[str, int]:
         return DECODER.decode(read_regular(file, MAX_BYTES))
     except FileNotFoundError:
         return {}
-    except (OSError, msgspec.MsgspecError, RecursionError) as error:
+    except (OSError, UnicodeError, msgspec.MsgspecError, RecursionError) as error:
         # An OSError names the file's path, which is nobody's business.
         reason = error.strerror if isinstance(error, OSError) else error
         raise UnknownLabel(

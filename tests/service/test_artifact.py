@@ -129,6 +129,16 @@ def test_damaged_version_is_refused_with_the_file_and_a_mend(tmp_path, changes, 
     assert str(path) in str(caught.value)
 
 
+@pytest.mark.parametrize("content", [b'{"\xff": 1}', b"[" * 99_999, b""])
+def test_manifest_that_is_no_text_is_refused(tmp_path, content):
+    path = write_version(tmp_path / "m", 1)
+    [manifest] = path.rglob("manifest.json")
+    manifest.write_bytes(content)
+
+    with pytest.raises(ArtifactError, match="cannot be read"):
+        read_artifact(path)
+
+
 def test_catalog_serves_the_newest_unless_one_is_named():
     first, second = counting_model(version=1), counting_model(version=2)
     catalog = Catalog([second, first])

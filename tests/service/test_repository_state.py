@@ -54,15 +54,16 @@ def test_file_of_an_earlier_release_is_read(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "damage", ["", "garbage", "[]", "7", '{"models": 1}', "[" * 9999]
+    "damage",
+    [b"", b"garbage", b"[]", b"7", b'{"models": 1}', b"[" * 9999, b'{"\xff": 1}'],
 )
 def test_damaged_file_gives_way_to_its_copy(tmp_path, damage):
     share(tmp_path).add("nature", "unloaded", [])
     [file] = tmp_path.rglob("repository.json")
-    file.write_text(damage)
+    file.write_bytes(damage)
 
     assert share(tmp_path).read().models["nature"].state == "unloaded"
-    file.with_name("repository.copy.json").write_text(damage)
+    file.with_name("repository.copy.json").write_bytes(damage)
     assert share(tmp_path).read().models == {}
 
 

@@ -269,18 +269,20 @@ def test_moved_label_is_followed_without_a_restart(client, tmp_path):
     assert status["model_version_status"][0]["version"] == "2"
 
 
-@pytest.mark.parametrize("text", ["", "[]", '{"stable": "1"}', '{"stable": 0}'])
+@pytest.mark.parametrize(
+    "text", [b"", b"[]", b'{"stable": "1"}', b'{"stable": 0}', b'{"\xff": 1}']
+)
 def test_labels_that_cannot_be_read_change_none(client, tmp_path, text, caplog):
     path = "/v1/models/counting/labels/stable"
     file = tmp_path / "counting" / "labels.json"
     good = file.read_text()
 
-    file.write_text(text)
+    file.write_bytes(text)
     response = client.get(path)
     assert "labels.json" in assert_problem(response, 400, "unknown_label")["detail"]
     file.write_text(good)
     assert client.get(path).status_code == 200
-    file.write_text(text)
+    file.write_bytes(text)
     for _ in range(2):
         assert client.get(path).status_code == 200
     assert caplog.text.count("cannot be read") == 2
