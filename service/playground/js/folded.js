@@ -55,7 +55,7 @@ function GateBars({ layer }) {
       <text x="186" y=${y + 15}><tspan class="strong">${GATES[name][0]}</tspan> <tspan class="faint">${GATES[name][1]}</tspan></text>
       <rect x="186" y=${y + 22} width="230" height="9" rx="4.5" class="gate-track" />
       <rect x="186" y=${y + 22} width=${230 * Math.min(1, mean)} height="9" rx="4.5" class="gate-bar" />
-      <text x="424" y=${y + 31}>${mean.toFixed(2)}</text>
+      <text x="462" y=${y + 31} text-anchor="end">${mean.toFixed(2)}</text>
     </g>`;
   });
 }
