@@ -9,6 +9,7 @@ import pytest
 from training.config import load_config
 from training.errors import ConfigError
 from training.key_reference import describe_keys
+from training.toml import write_toml
 
 CONFIGS = Path(__file__).parents[2] / "training" / "configs"
 BUNDLED = ("nature", "roommate", "taxi", "visits")
@@ -235,6 +236,16 @@ def test_wrong_override_names_itself(write_config, override, part):
         load_config(write_config(), [override])
 
     assert part in str(raised.value)
+
+
+def test_weights_of_labels_are_written_and_read_again(write_config, tmp_path):
+    weights = 'training.class_weights={ plain = 2, "with space" = 0.5, "é\\"" = 1 }'
+    config = load_config(write_config(), [weights])
+    kept = tmp_path / "kept.toml"
+    kept.write_text(write_toml(config.resolved()))
+
+    assert load_config(kept).training == config.training
+    assert config.training.class_weights["with space"] == 0.5
 
 
 def test_missing_section_is_named(tmp_path):

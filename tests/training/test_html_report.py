@@ -463,3 +463,21 @@ def test_each_head_has_its_own_sections_and_plots():
     ]
     ids = Page(render_page("x", Verdict("y", True), sections)).attributes("id")
     assert len(ids) == len(set(ids))
+
+
+def test_a_card_says_after_how_many_epochs_early_stopping_took_which_weights():
+    config = small_config("visits")
+    patient = dataclasses.replace(
+        config, training=dataclasses.replace(config.training, patience=2)
+    )
+    curves = {"network, validation": [1.0, 0.8, 0.9, 0.85]}
+
+    def describe(config):
+        (table,) = describe_use(config, {"kind": "next_event"}, curves).parts
+        return dict(table.rows)["network"]
+
+    assert "(cosine)" in describe(config)
+    assert "weights of epoch" not in describe(config)
+    assert describe(patient).endswith(
+        "trained for 4 of them, the weights of epoch 2 taken"
+    )

@@ -11,7 +11,7 @@ pytestmark = pytest.mark.tensorflow
 
 from rich.console import Console  # noqa: E402
 
-from training.fit import Batch, Epoch  # noqa: E402
+from training.fit import Batch, Epoch, Stopped  # noqa: E402
 from training.progress import describe_epoch, open_bar, watch  # noqa: E402
 
 EPOCH = Epoch(2, 10, 1.23456, 2.0, 1.34567, 24_690)
@@ -61,3 +61,29 @@ def test_a_terminal_shows_a_bar_and_keeps_the_epochs():
     assert "left" in shown
     assert describe_epoch("[network]", EPOCH).strip() in shown
     assert "resuming after epoch 1" in shown
+
+
+STOP = (
+    "  network     stopped after epoch 9: no lower validation loss since epoch 6; the "
+    "weights of that epoch are taken"
+)
+
+
+def test_a_training_that_ends_early_says_why(capsys):
+    with watch("network") as watcher:
+        watcher.stop(Stopped(9, 6))
+
+    assert capsys.readouterr().out.splitlines() == [STOP]
+
+
+def test_a_bar_says_why_a_training_ends_early_and_is_full():
+    file = io.StringIO()
+    console = Console(file=file, force_terminal=True, width=200)
+
+    with open_bar("network", console) as bar:
+        bar.stop(Stopped(9, 6))
+        bar._progress.refresh()
+
+    shown = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", file.getvalue())
+    assert STOP in shown
+    assert "100%" in shown
