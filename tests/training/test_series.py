@@ -54,7 +54,7 @@ def test_validation_rows_are_asked_for_values_that_training_never_saw(options):
     dataset = load_series(dataclasses.replace(options, validation=0.25), 0)
 
     # Rows 60 to 79 are the part, the 10 before it are shown. The series counts.
-    inputs, targets, weights, offsets = dataset.validation
+    inputs, targets, weights, offsets, _ = dataset.validation
     assert inputs[:, 2].tolist() == list(range(50, 77))
     assert targets.tolist() == [[k + 1, k + 2, k + 3] for k in range(50, 77)]
     assert weights.tolist() == [0] * 9 + [1] * 18
