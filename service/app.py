@@ -19,6 +19,7 @@ from service.api import (
     any_case,
     authentication,
     documents,
+    encoded_slash,
     error_handlers,
     health,
     limits_hooks,
@@ -263,6 +264,7 @@ def create_app(services: Services) -> Flask:
         app.register_blueprint(view.blueprint)
     app.register_blueprint(documents.swagger_ui)
     any_case.init_app(app)
+    encoded_slash.init_app(app)
     error_handlers.init_app(app)
     access_log.init_app(app)
     authentication.init_app(app)

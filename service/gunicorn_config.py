@@ -38,6 +38,7 @@ control_socket_disable = True
 # One line per request comes from service.api.access_log.
 accesslog = None
 errorlog = "-"
+logger_class = "service.server.logger.JsonLogger"
 
 
 def when_ready(server: Any) -> None:

@@ -22,6 +22,7 @@ from service.server.crash_report import record_crash
 from service.sessions.sweeper import Sweeper
 from service.settings import read_settings
 from service.telemetry import metrics, tracing
+from service.telemetry.json_lines import JsonLine
 from service.telemetry.log_buffer import BufferedLines
 
 # New objects between two runs of the collector. Python's 700 are a fraction of what a
@@ -30,9 +31,8 @@ GARBAGE_THRESHOLD = 50_000
 
 settings = read_settings(os.environ)
 lines = BufferedLines(sys.stderr)
-logging.basicConfig(
-    level=settings.log_level.upper(), format="%(message)s", handlers=[lines]
-)
+lines.setFormatter(JsonLine())
+logging.basicConfig(level=settings.log_level.upper(), handlers=[lines])
 access_log.write_with(lines.write)
 record_crash(Path(settings.state) / "crashes")
 services = build_services(settings)

@@ -22,6 +22,7 @@ from service.api.access_log import (
     name_request,
 )
 from service.api.body import CLAIM, read_body, release_body, reserve
+from service.api.encoded_slash import has_encoded_slash
 from service.api.problems import Answer, answer_problem
 from service.api.v1.predict import PredictRequest, answer_predict
 from service.api.v2.infer import InferRequest, Parts, answer_infer
@@ -101,7 +102,11 @@ class FastPath:
         """Answer a request, or pass it on."""
         path = environ["PATH_INFO"]
         found = PREDICT.fullmatch(path) or INFER.fullmatch(path)
-        if found is None or environ["REQUEST_METHOD"] != "POST":
+        if (
+            found is None
+            or environ["REQUEST_METHOD"] != "POST"
+            or has_encoded_slash(environ)
+        ):
             return self._app(environ, start_response)
         began = time.perf_counter()
         try:

@@ -19,8 +19,11 @@ from gevent import get_hub
 from gevent.pywsgi import Input, format_date_time, unquote_latin1
 from gunicorn.workers.ggevent import PyWSGIHandler
 
+from service.api.error_handlers import answer_crash
 from service.common.loop import look_up
+from service.server.chunks import ChunkReader
 from service.server.head import MAX_LINE_BYTES, Head, read_head
+from service.server.refusals import refuse, write_last
 from service.server.reserved import App, answer_health_only
 
 if TYPE_CHECKING:
@@ -28,6 +31,7 @@ if TYPE_CHECKING:
 
 # Copying this much after a head takes as long as another call of the system.
 SMALL_BYTES = 65536
+EMPTY_LINE = b"\r\n"
 READ = 1  # what a watcher of libev waits for
 
 
@@ -84,7 +88,7 @@ class Body(Input):  # type: ignore[misc]
         head: What stood before it.
     """
 
-    __slots__ = ("_handler",)
+    __slots__ = ("_chunks", "_handler")
 
     def __init__(self, handler: Handler, head: Head) -> None:
         expected = head.variables.get("HTTP_EXPECT", "").lower()
@@ -96,6 +100,7 @@ class Body(Input):  # type: ignore[misc]
             head.is_chunked,
         )
         self._handler = handler
+        self._chunks = ChunkReader(handler.rfile)
 
     def read(self, length: int | None = None) -> bytes:
         """Read a number of bytes, or all there is."""
@@ -123,6 +128,17 @@ class Body(Input):  # type: ignore[misc]
     def stop(self) -> None:
         """Take what has come for all there is."""
         self._handler.stop_reading()
+
+    def _chunked_read(
+        self, length: int | None = None, use_readline: bool = False
+    ) -> bytes:
+        """Read from chunks; gevent's reading takes what other servers do not."""
+        self._send_100_continue()
+        try:
+            return self._chunks.read(length, use_readline)
+        except OSError:
+            self._chunked_input_error = True  # type: ignore[misc]
+            raise
 
     def _discard(self) -> None:
         """Read what nobody wanted; gevent does, before the next request."""
@@ -167,14 +183,16 @@ class Handler(PyWSGIHandler):  # type: ignore[misc]
         super().__init__(sock, address, server, io.BufferedReader(self._inbound))
 
     def read_requestline(self) -> str:
-        """Wait for the next request; a stopping server takes no more."""
-        if self.server.is_stopping:
+        """Wait for the next request, unless the server has stopped."""
+        if not self.server.takes_requests:
             return ""
         self.server.waiting[self] = time.monotonic()
         self._num_reads = self._inbound.num_reads
         self._line = self.rfile.readline(MAX_LINE_BYTES)
         if self._num_reads == self._inbound.num_reads:  # it came with the one before
             look_up()
+        if self._line == EMPTY_LINE:  # some clients send one after a body
+            self._line = self.rfile.readline(MAX_LINE_BYTES)
         line: str = self._line.decode("latin-1")
         return line
 
@@ -224,6 +242,11 @@ class Handler(PyWSGIHandler):  # type: ignore[misc]
         if self.provided_date is None:
             self.provided_date = tell_date(int(time.time()))
             self.response_headers.append((b"Date", self.provided_date))
+        if self.server.is_stopping:
+            self.close_connection = True
+        names = (name.lower() for name, _ in self.response_headers)
+        if self.close_connection and b"connection" not in names:
+            self.response_headers.append((b"Connection", b"close"))
         super().finalize_headers()
 
     def _write_with_headers(self, data: bytes) -> None:
@@ -276,16 +299,15 @@ class Handler(PyWSGIHandler):  # type: ignore[misc]
         """Log what is no request; a client that is gone within it is no error."""
         if isinstance(ex, ConnectionError):
             return None
-        return super()._handle_client_error(ex)
+        return "400", refuse(ex, self.client_address)
 
-    def has_begun(self) -> bool:
-        """Return whether anything of the request that is waited for has come."""
-        if self._inbound.num_reads > self._num_reads + 1:
-            return True
-        try:
-            return bool(self.socket._sock.recv(1, socket.MSG_PEEK))
-        except OSError:  # nothing is there; the system's socket does not wait
-            return False
+    def handle_error(self, kind: Any, error: Any, trace: Any) -> None:
+        """Answer a defect between the server and the application, if nothing was."""
+        self.close_connection = True
+        answer = answer_crash(error, "none: it failed outside the application")
+        if not self.response_length:
+            with contextlib.suppress(OSError):
+                self.socket.sendall(write_last(answer))
 
     def stop_reading(self) -> None:
         """Take what was read for all there is; the client may still hear so."""

@@ -8,15 +8,20 @@ sections 2.2, 5.2, 6.1, 6.3).
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from functools import lru_cache
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
 
-# gevent's bound for the request line, and the standard library's for headers.
-MAX_LINE_BYTES = 8192
+# gevent refuses a line of 8192 bytes by itself, without a document.
+MAX_LINE_BYTES = 8191
 MAX_HEAD_BYTES = 65536
-VERSIONS = ("1.0", "1.1")
+# One space between the parts, which llhttp does not insist on, and no fragment.
+LINE = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+ [\x21\x22\x24-\x7e]+ HTTP/1\.[01]\r\n")
+# Of a target that names its host (RFC 9112, section 3.2.2).
+ABSOLUTE = re.compile(r"https?://([^/?]*)(.*)", re.IGNORECASE)
+HOST = re.compile(r"(?:\[[0-9A-Fa-f:.]+\]|[0-9A-Za-z.~!$&'()*+;=%_-]*)(?::[0-9]{0,5})?")
 ENDS = (b"\r\n", b"\n", b"")
 # Without a prefix in a WSGI environment (PEP 3333), and never joined.
 BARE = ("CONTENT_TYPE", "CONTENT_LENGTH")
@@ -80,8 +85,11 @@ def read_head(line: bytes, read_line: Callable[[int], bytes]) -> Head:
         read_line: Reads a line of a maximum number of bytes, its end included.
 
     Raises:
-        ValueError: They are too long, no HTTP/1, or leave open where the body ends.
+        ValueError: They are too long, not HTTP/1, or leave open where the body ends
+            or which host is meant.
     """
+    if not LINE.fullmatch(line):
+        raise ValueError(f"its first line is {describe(line)}.")
     lines = [line]
     room = MAX_HEAD_BYTES - len(line)
     while line not in ENDS:
@@ -89,7 +97,7 @@ def read_head(line: bytes, read_line: Callable[[int], bytes]) -> Head:
         lines.append(line)
         room -= len(line)
         if room < 0:
-            raise ValueError(f"the head is longer than {MAX_HEAD_BYTES} bytes.")
+            raise ValueError(f"its head is longer than {MAX_HEAD_BYTES} bytes.")
     head = Head()
     parser = HttpRequestParser(head)
     try:
@@ -97,27 +105,59 @@ def read_head(line: bytes, read_line: Callable[[int], bytes]) -> Head:
     except HttpParserUpgrade:  # to what is not spoken here: HTTP/1 continues
         pass
     except HttpParserError as error:
-        raise ValueError(f"no HTTP/1 request: {error}.") from None
+        raise ValueError(f"{error}.") from None
     return conclude(head, parser)
 
 
 def conclude(head: Head, parser: HttpRequestParser) -> Head:
     """Say what the headers come to."""
     head.method, head.version = parser.get_method().decode(), parser.get_http_version()
-    if not head.is_complete or head.version not in VERSIONS:
-        raise ValueError("no whole head of an HTTP/1 request.")
+    if not head.is_complete:
+        raise ValueError("its head is not whole.")
+    check_target(head)
     coding = head.variables.get("HTTP_TRANSFER_ENCODING")
     if coding is not None and coding.lower() != "chunked":
-        raise ValueError(f"Transfer-Encoding is {coding[:40]!r}; expected chunked.")
+        raise ValueError(f"its Transfer-Encoding is {coding[:40]!r}; expected chunked.")
     head.is_chunked = coding is not None
+    is_old = head.version == "1.0"
+    if is_old and head.is_chunked:
+        raise ValueError("it has Transfer-Encoding in HTTP/1.0.")
     length = head.variables.get("CONTENT_LENGTH")
     head.length = None if length is None else int(length)
     connection = head.variables.get("HTTP_CONNECTION", "").lower()
-    is_old = head.version == "1.0"
     head.is_kept_alive = (
         "keep-alive" in connection if is_old else "close" not in connection
     )
     return head
+
+
+def check_target(head: Head) -> None:
+    """Leave the path of a target only, and make sure that one host is meant.
+
+    Raises:
+        ValueError: There is no host, or two; or the target is not a path.
+    """
+    host = head.variables.get("HTTP_HOST")
+    if host is None and head.version == "1.1":
+        raise ValueError("it has no Host header.")
+    if host and not HOST.fullmatch(host):  # two are joined by a comma
+        raise ValueError(f"its Host is {host[:80]!r}; expected one name or address.")
+    if head.target.startswith("/"):
+        if head.target.startswith("//"):
+            raise ValueError("its path begins with two slashes; expected one.")
+        return
+    found = ABSOLUTE.fullmatch(head.target)
+    if found is None or not HOST.fullmatch(found[1]):
+        raise ValueError(f"its target is {head.target[:80]!r}; expected a path.")
+    head.variables["HTTP_HOST"] = found[1]
+    head.target = found[2] if found[2].startswith("/") else f"/{found[2]}"
+
+
+def describe(line: bytes) -> str:
+    """Describe a first line that is not a request's."""
+    if len(line) >= MAX_LINE_BYTES:
+        return f"longer than {MAX_LINE_BYTES} bytes"
+    return f"{line[:80]!r}; expected such as 'GET /path HTTP/1.1'"
 
 
 @lru_cache(maxsize=256)

@@ -62,12 +62,8 @@ def answer_health_only(
     app: App, environ: dict[str, Any], begin: Any
 ) -> Iterable[bytes]:
     """Answer the one request of a reserved connection, as a WSGI application."""
-
-    def begin_last(status: str, headers: list[tuple[str, str]], *more: Any) -> Any:
-        return begin(status, [*headers, ("Connection", "close")], *more)
-
     if environ["PATH_INFO"].startswith(HEALTH):
-        return app(environ, begin_last)
+        return app(environ, begin)
     answer = answer_problem(
         Overloaded(
             "all connections of this worker are in use (CARRYOVER_CONNECTIONS); the "
@@ -77,5 +73,5 @@ def answer_health_only(
     )
     length = ("Content-Length", str(len(answer.body)))
     headers = [("Content-Type", answer.mimetype), length, *answer.headers.items()]
-    begin_last(f"{answer.status} Service Unavailable", headers)
+    begin(f"{answer.status} Service Unavailable", headers)
     return [answer.body]

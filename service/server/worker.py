@@ -35,7 +35,7 @@ SILENT_SECONDS = 75.0
 KEEPALIVE = {"TCP_KEEPIDLE": 60, "TCP_KEEPINTVL": 15, "TCP_KEEPCNT": 4}
 # Of a stop, with what is under way; gunicorn kills after twice as long.
 PATIENCE_SECONDS = 10.0
-# Of a stop, with the rest of a head that has begun to come.
+# Of a stop, with the next request of a connection, or the rest of its head.
 REST_SECONDS = 1.0
 # As long as a quick client on the same machine takes; paid by requests that come
 # one at a time only.
@@ -57,7 +57,8 @@ class Server(PyWSGIServer):  # type: ignore[misc]
         sending: Since when a client has taken nothing of its answer.
         open: All connections.
         reserved: Those of them that are beyond the limit.
-        is_stopping: Whether no more requests are taken.
+        is_stopping: Whether each answer is the last of its connection.
+        takes_requests: Whether one that comes on an open connection is answered.
     """
 
     def __init__(self, *args: Any, spawn: Pool, **kwargs: Any) -> None:
@@ -70,6 +71,7 @@ class Server(PyWSGIServer):  # type: ignore[misc]
         self.sending: dict[Handler, float] = {}
         self.open: set[Handler] = set()
         self.is_stopping = False
+        self.takes_requests = True
         self._poll_until = 0.0
         # While started it keeps the loop awake, and is called when nothing else is.
         self._polling = self.loop.idle(priority=LOWEST_PRIORITY)
@@ -99,17 +101,19 @@ class Server(PyWSGIServer):  # type: ignore[misc]
             self._polling.stop()
 
     def close(self) -> None:
-        """Take no more connections and requests."""
+        """Take no more connections, and one more request of each that is open.
+
+        A client may be sending its next one at this moment: closed at once, it could
+        not know whether that was applied.
+        """
         self.is_stopping = True
         super().close()
-        for handler in list(self.waiting):
-            if not handler.has_begun():
-                handler.stop_reading()
         gevent.spawn_later(REST_SECONDS, self._end_waiting)
         gevent.spawn_later(PATIENCE_SECONDS, self._end_all)
 
     def _end_waiting(self) -> None:
-        """End requests with heads that do not finish."""
+        """End connections without a request, or with a head that does not finish."""
+        self.takes_requests = False
         for handler in list(self.waiting):
             handler.stop_reading()
 

@@ -10,12 +10,12 @@ LINE = b"POST /v1/models/m:predict?a=b HTTP/1.1\r\n"
 
 
 def read(headers, line=LINE):
-    """Read a head from its lines."""
-    return read_head(line, io.BytesIO(headers).readline)
+    """Read a head from its lines, a host before them."""
+    return read_head(line, io.BytesIO(b"Host: x\r\n" + headers).readline)
 
 
 def test_head_says_what_was_sent():
-    head = read(b"Host: x\r\nContent-Type: text/plain\r\nContent-Length: 3\r\n\r\nabc")
+    head = read(b"Content-Type: text/plain\r\nContent-Length: 3\r\n\r\nabc")
 
     assert (head.method, head.target, head.version) == (
         "POST",
@@ -32,7 +32,7 @@ def test_head_says_what_was_sent():
 
 
 def test_body_is_left_unread():
-    rest = io.BytesIO(b"Content-Length: 3\r\n\r\nabcGET")
+    rest = io.BytesIO(b"Host: x\r\nContent-Length: 3\r\n\r\nabcGET")
 
     read_head(LINE, rest.readline)
 
@@ -82,8 +82,9 @@ def test_body_ends_where_the_head_says(headers, length, is_chunked):
     ],
 )
 def test_unclear_head_is_refused(headers):
-    with pytest.raises(ValueError, match=r"HTTP/1|expected chunked"):
+    with pytest.raises(ValueError, match=r"\.$") as refusal:
         read(headers)
+    assert "Host" not in str(refusal.value)
 
 
 @pytest.mark.parametrize(
@@ -102,13 +103,13 @@ def test_unclear_head_is_refused(headers):
     ],
 )
 def test_no_request_is_refused(line):
-    with pytest.raises(ValueError, match="HTTP/1"):
-        read(b"Host: x\r\n\r\n", line)
+    with pytest.raises(ValueError, match="its first line is|Invalid method"):
+        read(b"\r\n", line)
 
 
 def test_head_that_ends_early_is_refused():
-    with pytest.raises(ValueError, match="no whole head"):
-        read(b"Host: x\r\nContent-Le")
+    with pytest.raises(ValueError, match="not whole"):
+        read(b"Content-Le")
 
 
 @pytest.mark.parametrize(
@@ -132,6 +133,7 @@ def test_repeated_headers_are_joined_and_lookalikes_dropped():
     )
 
     assert head.variables == {
+        "HTTP_HOST": "x",
         "HTTP_X_REQUEST_ID": "a",
         "HTTP_X_A": "1,2",
         "HTTP_COOKIE": "a=1; b=2",

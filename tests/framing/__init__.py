@@ -1,0 +1,1 @@
+"""Requests that servers read differently, and what any server has to make of them."""
