@@ -103,7 +103,7 @@ def test_unclear_head_is_refused(headers):
     ],
 )
 def test_no_request_is_refused(line):
-    with pytest.raises(ValueError, match="its first line is|Invalid method"):
+    with pytest.raises(ValueError, match=r"its first line is|Invalid method"):
         read(b"\r\n", line)
 
 
