@@ -11,6 +11,7 @@ is written with the next line that can be.
 from __future__ import annotations
 
 import logging
+import os
 import time
 from collections import deque
 from collections.abc import Callable
@@ -79,7 +80,9 @@ class BufferedLines(logging.Handler):
         """Write lines to the stream, after the number of those that were lost."""
         lost = self._num_lost
         if lost:
-            lines = [f"{lost} log lines were lost: {self._reason}", *lines]
+            message = f"{lost} log lines were lost: {self._reason}"
+            note = {"msg": message, "levelname": "WARNING", "process": os.getpid()}
+            lines = [self.format(logging.makeLogRecord(note)), *lines]
         try:
             self._stream.write("\n".join(lines) + "\n")
             self._stream.flush()
