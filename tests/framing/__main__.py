@@ -1,4 +1,4 @@
-"""Sends the corpus to stock servers and to the service's, and prints what each gets wrong.
+"""Sends the corpus to stock servers and to the service's; prints what each gets wrong.
 
 Run: python -m tests.framing [--verbose]
 """
