@@ -88,7 +88,7 @@ def read_head(line: bytes, read_line: Callable[[int], bytes]) -> Head:
         ValueError: They are too long, not HTTP/1, or leave open where the body ends
             or which host is meant.
     """
-    if not LINE.fullmatch(line):
+    if not is_first_line(line):
         raise ValueError(f"its first line is {describe(line)}.")
     lines = [line]
     room = MAX_HEAD_BYTES - len(line)
@@ -137,20 +137,33 @@ def check_target(head: Head) -> None:
     Raises:
         ValueError: There is no host, or two; or the target is not a path.
     """
-    host = head.variables.get("HTTP_HOST")
+    host, target = head.variables.get("HTTP_HOST"), head.target
     if host is None and head.version == "1.1":
         raise ValueError("it has no Host header.")
-    if host and not HOST.fullmatch(host):  # two are joined by a comma
+    if host and not is_host(host):  # two are joined by a comma
         raise ValueError(f"its Host is {host[:80]!r}; expected one name or address.")
-    if head.target.startswith("/"):
-        if head.target.startswith("//"):
+    if target[:1] == "/":
+        if target[1:2] == "/":
             raise ValueError("its path begins with two slashes; expected one.")
         return
-    found = ABSOLUTE.fullmatch(head.target)
-    if found is None or not HOST.fullmatch(found[1]):
+    found = ABSOLUTE.fullmatch(target)
+    if found is None or not is_host(found[1]):
         raise ValueError(f"its target is {head.target[:80]!r}; expected a path.")
     head.variables["HTTP_HOST"] = found[1]
     head.target = found[2] if found[2].startswith("/") else f"/{found[2]}"
+
+
+# Cached: a client's requests name the same hosts, and mostly the same addresses.
+@lru_cache(maxsize=256)
+def is_first_line(line: bytes) -> bool:
+    """Return whether a line is one that begins a request."""
+    return LINE.fullmatch(line) is not None
+
+
+@lru_cache(maxsize=256)
+def is_host(text: str) -> bool:
+    """Return whether a Host header names one host."""
+    return HOST.fullmatch(text) is not None
 
 
 def describe(line: bytes) -> str:
