@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import io
+import json
 import re
 import shlex
+import subprocess
+import sys
 import time
 
 import pytest
+import requests
 
 from tests.servers import ROOT, Server
 from training.__main__ import main
@@ -17,7 +21,7 @@ pytestmark = [pytest.mark.server, pytest.mark.tensorflow]
 
 TUTORIAL = (ROOT / "docs" / "tutorial" / "closing-the-loop.md").read_text()
 BLOCKS = re.findall(r"^```(\w*)\n(.*?)^```$", TUTORIAL, re.M | re.S)
-TRAINING = ".venv/bin/python -m training "
+TRAINING, SERVICE = (f".venv/bin/python -m {name} " for name in ("training", "service"))
 SECONDS = 120
 
 
@@ -50,6 +54,18 @@ class Reader:
                 status = main(arguments)
         return status, printed.getvalue()
 
+    def direct(self):
+        """Run the next block's command against the service; what it answers."""
+        line = self.next_block().strip()
+        assert line.startswith(SERVICE)
+        arguments = shlex.split(line.removeprefix(SERVICE))
+        command = [sys.executable, "-m", "service", *arguments]
+        done = subprocess.run(
+            [*command, "--url", self.server.url], capture_output=True, cwd=ROOT
+        )
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout)
+
     def serve(self):
         """Start the service with the settings of the next block."""
         words = shlex.split(self.next_block())
@@ -77,15 +93,15 @@ class Reader:
         raise AssertionError(f"{lines} events were captured")
 
     def await_version(self, version):
-        """Wait until the watch has seen the label move; no session is begun."""
+        """Wait until the watch has loaded a version in every worker."""
         deadline = time.monotonic() + SECONDS
-        body = {"instances": [["frontpage"]]}
-        while time.monotonic() < deadline:
-            answer = self.server.post("visits/labels/stable", "predict", body)
-            if answer.json()["model_version"] == version:
-                return
-            time.sleep(0.1)
-        raise AssertionError(answer.text)
+        path = f"{self.server.url}/v1/models/visits/versions/{version}"
+        num_found = 0
+        while num_found < 20 and time.monotonic() < deadline:
+            is_found = requests.get(path, timeout=SECONDS).ok
+            num_found = num_found + 1 if is_found else 0
+            time.sleep(0.05)
+        assert num_found == 20
 
 
 def test_every_command_of_the_tutorial_does_what_it_says(tmp_path, monkeypatch):
@@ -95,6 +111,7 @@ def test_every_command_of_the_tutorial_does_what_it_says(tmp_path, monkeypatch):
     assert status == 0, printed
 
     with reader.serve():
+        assert reader.direct()["stable"] == 1
         reader.execute()
         reader.await_captured(300)
         status, printed = reader.run()
@@ -113,8 +130,12 @@ def test_every_command_of_the_tutorial_does_what_it_says(tmp_path, monkeypatch):
         status, printed = reader.run()
         assert status == 0, printed
         assert "the new visits is better than visits/1" in printed
-        assert "stable is version 2" in printed
 
         reader.await_version("2")
+        assert reader.direct()["canary"] == {"version": 2, "share": 0.2}
+        with contextlib.redirect_stdout(io.StringIO()) as shown:
+            reader.execute()
+        assert f"It prints {shown.getvalue().strip()}" in TUTORIAL
+        assert reader.direct()["stable"] == 2
         reader.execute()
     assert next(reader.blocks, None) is None
