@@ -62,9 +62,10 @@ class Port:
 
     @property
     def sizes(self) -> Schema:
-        """How many numbers it takes, and how many each may be."""
+        """How many numbers it takes, and what each may be."""
         indices = {"indices": self.indices} if self.indices else {}
-        return {"size": self.size, **indices}
+        boolean = {"boolean": True} if self.dtype == "bool" else {}
+        return {"size": self.size, **indices, **boolean}
 
     @property
     def columns(self) -> int:
@@ -192,7 +193,9 @@ def describe_inputs(ports: Sequence[Port], events: Sequence[str] | None) -> Sche
         if not port.size:
             raise CannotServe(
                 f"input {port.name!r} takes whole numbers, and no Embedding behind it "
-                "says how many there are. Give their names with --events."
+                "says how many there are. Give their names with --events; before "
+                "IntegerLookup, Hashing or CategoryEncoding declare it as "
+                "keras.Input((None, 1)) instead, whose events are plain numbers."
             )
     if len(ports) == 1:
         return {"kind": ports[0].type, **ports[0].sizes}

@@ -38,7 +38,8 @@ Models built elsewhere (`models.wrapping`) also take
 
     {"kind": "index", "size": 9}        whole numbers 0 to 8, no names for them
     {"kind": "vector", "size": 3}       3 numbers an event; with "indices": 9, each
-                                        a whole number 0 to 8
+                                        a whole number 0 to 8; with "boolean": true,
+                                        true and false stand for 1 and 0
     {"kind": "record", "fields": [
         {"name": "sensors", "type": "vector", "size": 3},
         {"name": "machine", "type": "index", "size": 9}]}

@@ -35,10 +35,11 @@ class IndexInput(msgspec.Struct, tag="index", tag_field="kind"):
 
 
 class VectorInput(msgspec.Struct, tag="vector", tag_field="kind"):
-    """Numbers, as many an event; `indices`: whole ones, from 0."""
+    """Numbers, `size` an event; `indices`: whole ones; `boolean`: or true, false."""
 
     size: Size
     indices: Size | None = None
+    boolean: bool = False
 
 
 class TimeField(msgspec.Struct, tag="time", tag_field="type"):
@@ -73,11 +74,12 @@ class IndexField(msgspec.Struct, tag="index", tag_field="type"):
 
 
 class VectorField(msgspec.Struct, tag="vector", tag_field="type"):
-    """Numbers of a record; `indices`: whole ones, from 0."""
+    """Numbers of a record; `indices`: whole ones; `boolean`: or true, false."""
 
     name: Name
     size: Size
     indices: Size | None = None
+    boolean: bool = False
     static: bool = False
 
 

@@ -39,6 +39,24 @@ def test_vectors_of_one_number_may_come_without_their_lists():
     assert encoded.tolist() == [[1.0], [2.5], [-3.0]]
 
 
+@pytest.mark.parametrize(
+    "event", [[True, False, 1], [1, 0, 1], [True, False, True], [1.0, False, True]]
+)
+def test_true_and_false_stand_for_1_and_0_where_the_model_takes_bool(event):
+    schema = {"kind": "vector", "size": 3, "boolean": True}
+    field = {"name": "switches", "type": "vector", "size": 3, "boolean": True}
+
+    assert encode(schema, event).tolist() == [[1, 0, 1]]
+    fields = {"kind": "record", "fields": [field]}
+    assert encode(fields, {"switches": event}).tolist() == [[1, 0, 1]]
+
+
+def test_one_bool_may_come_without_its_list():
+    encoded = encode({"kind": "vector", "size": 1, "boolean": True}, True, [False], 1)
+
+    assert encoded.tolist() == [[1], [0], [1]]
+
+
 def test_fields_of_a_record_lie_side_by_side():
     encoded = encode(RECORD, {"machine": 2**24 - 1, "sensors": [0.5, 2]})
 
@@ -62,6 +80,8 @@ def test_fields_of_a_record_lie_side_by_side():
         (VECTOR, {"a": 1, "b": 2, "c": 3}, InvalidEvent, "fields a, b, c"),
         (VECTOR, [1, "2", 3], InvalidEvent, "[1] is '2'; expected a number"),
         (VECTOR, [1, True, 3], InvalidEvent, "[1] is true"),
+        (VECTOR, [True, True, True], InvalidEvent, "[0] is true; expected a number"),
+        (RECORD, {"sensors": [1, True], "machine": 0}, InvalidEvent, "is true"),
         (VECTOR, [1, [2], 3], InvalidEvent, "[1] is a list of 1"),
         (VECTOR, [1, None, 3], InvalidEvent, "[1] is null"),
         (VECTOR, [1, 2, 1e39], NonFiniteInput, "fits a 32-bit float"),

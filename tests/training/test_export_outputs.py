@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+import requests
 
 pytestmark = [pytest.mark.tensorflow, pytest.mark.server]
 
@@ -48,6 +49,19 @@ def make_lookup():
     return sequential(table, layers.Rescaling(0.5), layers.LSTM(3))
 
 
+def make_switches():
+    inputs = keras.Input((None, FEATURES), dtype="bool", name="switches")
+    numbers = keras.ops.cast(inputs, "float32")
+    return keras.Model(inputs, layers.Dense(2)(layers.GRU(3)(numbers)))
+
+
+def make_flags():
+    numbers = keras.Input((None, FEATURES), name="numbers")
+    flag = keras.Input((None, 1), dtype="bool", name="flag")
+    joined = layers.Concatenate()([numbers, keras.ops.cast(flag, "float32")])
+    return keras.Model([numbers, flag], layers.LSTM(3)(joined))
+
+
 MODELS = {
     "alone": (lambda: sequential(layers.Dense(2)), {}),
     "number": (make_number, {}),
@@ -55,13 +69,14 @@ MODELS = {
     "window": (make_window, {"window": 4}),
     "pictures": (make_pictures, {"window": 4}),
     "lookup": (make_lookup, {}),
+    "switches": (make_switches, {}),
 }
 
 
 @pytest.fixture(scope="module")
 def running(tmp_path_factory):
     folder = tmp_path_factory.mktemp("published")
-    for name, (make, options) in MODELS.items():
+    for name, (make, options) in {**MODELS, "flags": (make_flags, {})}.items():
         order = Order(
             save(folder, make(), f"{name}.keras"), name, compiled=False, **options
         )
@@ -103,3 +118,38 @@ def test_top_and_threshold_follow_the_axes_of_labels(running):
             (best,) = answer["top"][k][j]
             assert best["label"] == ["wolf", "dog"][pair.index(max(pair))]
             assert sorted(answer["decided"][k][j]) == ["dog", "wolf"]
+
+
+def answer(running, name, row):
+    response = running.predict(name, row)
+    assert response.status_code == 200, response.text
+    return response.json()["predictions"]
+
+
+def test_true_and_false_are_1_and_0_for_inputs_of_bool(running):
+    written, counted = [[True, False, True], [False] * 3], [[1, 0, 1], [0] * 3]
+    (expected,) = answer(running, "switches", {"switches": counted})
+
+    assert answer(running, "switches", {"switches": written}) == [expected]
+    (named,) = answer(running, "switches", {"sequence": written, "session": "mine"})
+    assert named["values"] == expected
+    tensor = {"name": "sequence", "datatype": "BOOL", "shape": [1, 2, 3]}
+    body = {"inputs": [{**tensor, "data": written}]}
+    address = f"{running.url}/v2/models/switches/infer"
+    response = requests.post(address, json=body, timeout=30)
+    assert response.status_code == 200, response.text
+    assert response.json()["outputs"][0]["data"] == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("one", [1, [1], True, [True]], ids=repr)
+def test_true_is_refused_for_the_number_next_to_an_input_of_bool(running, one):
+    event = {"numbers": EVENT, "flag": [1]}
+    expected = answer(running, "flags", {"sequence": [event]})
+
+    taken = answer(running, "flags", {"sequence": [{**event, "flag": one}]})
+    wrong = {**event, "numbers": [True, 1, 2]}
+    response = running.predict("flags", {"sequence": [wrong]})
+
+    assert taken == expected
+    assert response.status_code == 400
+    assert "numbers[0] is true; expected a number" in response.text

@@ -70,6 +70,12 @@ def make_rounded():
     return keras.Model(inputs, layers.LSTM(3)(hidden))
 
 
+def make_encoded():
+    inputs = keras.Input((None,), dtype="int32", name="code")
+    encode = layers.CategoryEncoding(6, output_mode="one_hot")
+    return keras.Model(inputs, layers.LSTM(3)(encode(inputs)))
+
+
 def make_lookup():
     inputs = keras.Input((None, FEATURES))
     index = keras.ops.cast(inputs[..., 0], "int32")
@@ -131,6 +137,7 @@ def make_unknown_shape():
 
 
 REFUSED = {
+    "encoded": (make_encoded, [], "CategoryEncoding declare it as keras.Input((None"),
     "shifted": (make_shifted, [], "to 4 before layer 'next'"),
     "partly stateful": (
         make_partly_stateful,

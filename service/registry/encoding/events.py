@@ -65,7 +65,12 @@ def build_encoder(schema: dict[str, Any], *, max_events: int) -> Encoder:
     if schema["kind"] == "index":
         return IndexEncoder(schema["size"], max_events)
     if schema["kind"] == "vector":
-        return VectorEncoder(schema["size"], max_events, schema.get("indices", 0))
+        return VectorEncoder(
+            schema["size"],
+            max_events,
+            schema.get("indices", 0),
+            schema.get("boolean", False),
+        )
     return RecordEncoder(schema["fields"], max_events)
 
 

@@ -64,17 +64,22 @@ class VectorEncoder:
         size: Numbers of an event; where it is 1, a number may stand without its list.
         max_events: Most events of one row.
         indices: Where it is not 0, the numbers are whole ones below it.
+        boolean: Whether true and false may stand for 1 and 0.
     """
 
     dtype: type[np.generic] = np.float32
     unknown: int | None = None
     statics: Mapping[str, int] = NO_STATICS
 
-    def __init__(self, size: int, max_events: int, indices: int = 0) -> None:
+    def __init__(
+        self, size: int, max_events: int, indices: int = 0, boolean: bool = False
+    ) -> None:
         self.size = size
         self.columns: tuple[int, ...] = (size,)
         self.max_events = max_events
         self.indices = indices
+        self.boolean = boolean
+        self.kinds = {int, float, bool} if boolean else {int, float}
 
     def encode(self, sequence: Sequence[Any]) -> np.ndarray:
         """Lay the lists one below the other.
@@ -86,21 +91,27 @@ class VectorEncoder:
         check_length(sequence, self.max_events)
         if self.size == 1:
             sequence = [e if isinstance(e, list) else [e] for e in sequence]
-        whole = None if self.indices else encode_at_once(sequence, self.size)
+        whole = (
+            None if self.indices else encode_at_once(sequence, self.size, self.kinds)
+        )
         if whole is not None:
             return whole.astype(self.dtype)
         rows = [
-            read_vector(event, f"sequence[{k}]", k, self.size, self.indices)
+            read_vector(
+                event, f"sequence[{k}]", k, self.size, self.indices, self.boolean
+            )
             for k, event in enumerate(sequence)
         ]
         return np.array(rows, self.dtype)
 
 
-def encode_at_once(sequence: Sequence[Any], size: int) -> np.ndarray | None:
+def encode_at_once(
+    sequence: Sequence[Any], size: int, kinds: set[type]
+) -> np.ndarray | None:
     """Encode lists without a Python step per number; None if anything is amiss."""
     if set(map(type, sequence)) != {list} or set(map(len, sequence)) != {size}:
         return None
-    if not set(map(type, chain.from_iterable(sequence))) <= {int, float}:
+    if not set(map(type, chain.from_iterable(sequence))) <= kinds:
         return None
     try:
         whole = np.array(sequence, np.float64)
@@ -111,7 +122,12 @@ def encode_at_once(sequence: Sequence[Any], size: int) -> np.ndarray | None:
 
 
 def read_vector(
-    value: Any, where: str, position: int, size: int, indices: int = 0
+    value: Any,
+    where: str,
+    position: int,
+    size: int,
+    indices: int = 0,
+    boolean: bool = False,
 ) -> tuple[float, ...]:
     """Read a list of numbers, or a number where a list would have one.
 
@@ -121,8 +137,11 @@ def read_vector(
         position: Of the event.
         size: Numbers of the list.
         indices: Where it is not 0, the numbers are whole ones below it.
+        boolean: Whether true and false may stand for 1 and 0.
     """
-    read = partial(read_whole, size=indices) if indices else read_number
+    read: Reader = read_boolean if boolean else read_number
+    if indices:
+        read = partial(read_whole, size=indices)
     if size == 1 and not isinstance(value, list):
         return read(value, where, position)
     if not isinstance(value, list) or len(value) != size:
@@ -133,6 +152,13 @@ def read_vector(
         )
     parts = (read(x, f"{where}[{k}]", position) for k, x in enumerate(value))
     return tuple(chain.from_iterable(parts))
+
+
+def read_boolean(value: Any, where: str, position: int) -> tuple[float, ...]:
+    """Read true or false as 1 or 0, or a number."""
+    if isinstance(value, bool):
+        return (float(value),)
+    return read_number(value, where, position)
 
 
 def read_whole(value: Any, where: str, position: int, size: int) -> tuple[float, ...]:
@@ -152,6 +178,8 @@ def read_index(value: Any, where: str, position: int, size: int) -> tuple[float,
     return (value,)
 
 
+# What a field says of its values.
+SIZES = ("size", "indices", "boolean")
 # What reads a field that says its size.
 SIZED: dict[str, Callable[..., tuple[float, ...]]] = {
     "vector": read_vector,
@@ -161,7 +189,7 @@ SIZED: dict[str, Callable[..., tuple[float, ...]]] = {
 
 def build_sized_reader(field: dict[str, Any]) -> Reader:
     """Build what reads a field of a record that is a vector or an index."""
-    sizes = {key: field[key] for key in ("size", "indices") if field.get(key)}
+    sizes = {key: field[key] for key in SIZES if field.get(key)}
     if field["type"] == "index" and field.get("static"):
         return partial(read_static_index, **sizes)
     return partial(SIZED[field["type"]], **sizes)
