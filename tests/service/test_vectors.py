@@ -57,6 +57,12 @@ def test_one_bool_may_come_without_its_list():
     assert encoded.tolist() == [[1], [0], [1]]
 
 
+@pytest.mark.parametrize("value", ["yes", None, [True]], ids=repr)
+def test_what_is_no_bool_is_refused_by_what_is_expected(value):
+    with pytest.raises(InvalidEvent, match=r"\[1\] is .*; expected true, false or a"):
+        encode({"kind": "vector", "size": 2, "boolean": True}, [True, value])
+
+
 def test_fields_of_a_record_lie_side_by_side():
     encoded = encode(RECORD, {"machine": 2**24 - 1, "sensors": [0.5, 2]})
 

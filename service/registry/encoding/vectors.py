@@ -158,6 +158,11 @@ def read_boolean(value: Any, where: str, position: int) -> tuple[float, ...]:
     """Read true or false as 1 or 0, or a number."""
     if isinstance(value, bool):
         return (float(value),)
+    if not isinstance(value, int | float):
+        raise InvalidEvent(
+            f"{where} is {describe(value)}; expected true, false or a number.",
+            position=position,
+        )
     return read_number(value, where, position)
 
 
