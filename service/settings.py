@@ -15,7 +15,7 @@ from typing import Any, Literal, NamedTuple, cast, get_args
 from service.common.redaction import redact, show_unknown, show_value
 
 PREFIX = "CARRYOVER_"
-Choice = Literal["auto", "litert", "tensorflow"]
+RuntimeChoice = Literal["auto", "litert", "tensorflow"]
 DAY = 86_400.0
 # Lines of a stream that one batch may have.
 MAX_WAITING_LINES = 256
@@ -158,11 +158,11 @@ def log_level(text: str) -> str:
     return text
 
 
-def runtime_choice(text: str) -> Choice:
+def runtime_choice(text: str) -> RuntimeChoice:
     """Read the name of a runtime."""
-    if text not in get_args(Choice):
+    if text not in get_args(RuntimeChoice):
         raise ValueError
-    return cast("Choice", text)
+    return cast("RuntimeChoice", text)
 
 
 EXPECTED = {
@@ -510,7 +510,7 @@ class Settings:
     rate_limits: Mapping[str, str]
     rate_store: str
     concurrency_limit: int
-    runtime: Choice
+    runtime: RuntimeChoice
     request_timeout_seconds: float
     max_queued_rows: int
     state: str

@@ -47,7 +47,7 @@ class Services:
 
     def _find_labelled(self, name: str, label: str) -> int:
         self.catalog.versions(name)  # only a served model has a folder to look into
-        if directed := self.catalog.traffic(name).labels().get(label):
+        if directed := self.catalog.traffic(name).version_labels().get(label):
             return directed
         if self.repository is not None and self.repository.follows_labels:
             return self.repository.find_labelled(name, label)

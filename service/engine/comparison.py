@@ -8,7 +8,11 @@ import numpy as np
 
 from service.engine.rows import WHOLE, Advanced, Outcome
 from service.registry.catalog import Model
-from service.telemetry.traffic_metrics import LIVE, SHADOW, find_shadow_tally
+from service.telemetry.traffic_metrics import (
+    LIVE_ANSWER,
+    SHADOW_ANSWER,
+    find_shadow_tally,
+)
 
 
 def compare(
@@ -38,8 +42,8 @@ def compare(
     live_surprise, surprise = outcome.outputs.get(WHOLE), ahead.outputs.get(WHOLE)
     # Nothing was expected before the first event of a sequence.
     if outcome.step > 1 and live_surprise is not None and surprise is not None:
-        tally.surprise[LIVE].add(float(live_surprise[-1]))
-        tally.surprise[SHADOW].add(float(surprise[-1]))
+        tally.surprise[LIVE_ANSWER].add(float(live_surprise[-1]))
+        tally.surprise[SHADOW_ANSWER].add(float(surprise[-1]))
 
 
 def read_answer(outputs: Mapping[str, np.ndarray], model: Model) -> np.ndarray:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from service.errors import UnknownLabel
 from service.registry.catalog import Catalog, Model
-from service.registry.shared_choices import LOADED, UNLOADED, Choice, Labels
+from service.registry.shared_choices import LOADED, UNLOADED, ModelChoice, VersionLabels
 from service.registry.version_labels import FILE, decode_labels
 
 if TYPE_CHECKING:
@@ -32,11 +32,11 @@ class Offer(NamedTuple):
 
     Attributes:
         looks: Versions beyond the newest chosen one, as their files are now.
-        labels: What its labels file says, and why it cannot be read.
+        version_labels: What its labels file says, and why it cannot be read.
     """
 
     looks: Mapping[int, Look]
-    labels: Labels
+    version_labels: VersionLabels
 
 
 class Adoption:
@@ -59,7 +59,7 @@ class Adoption:
         self._count_labels = count_labels
         # Versions that could not be loaded, and labels files that were read.
         self._refused: dict[Path, Look] = {}
-        self._tried: dict[str, tuple[Labels, list[Look]]] = {}
+        self._tried: dict[str, tuple[VersionLabels, list[Look]]] = {}
 
     def adopt(self, name: str, folder: Path) -> None:
         """Serve what is new of a model that is not unloaded.
@@ -72,7 +72,7 @@ class Adoption:
         offer = self._find_offer(name, paths, chosen, folder)
         if chosen.state == UNLOADED or offer is None:
             return
-        labels, ready, failed = self._try_labels(name, offer.labels, chosen)
+        labels, ready, failed = self._try_labels(name, offer.version_labels, chosen)
         served = self._catalog.loaded(name)
         wanted = {*offer.looks, *served, *chosen.versions, *ready}
         good, failures = self._repository.open_newest(
@@ -88,16 +88,16 @@ class Adoption:
         # One that was chosen stays chosen: other processes may serve it.
         kept = [v for v in chosen.versions if failures.pop(v, None)]
         adopted = sorted({*good, *kept}, reverse=True), failures, labels
-        if adopted == (chosen.versions, chosen.failures, chosen.labels):
+        if adopted == (chosen.versions, chosen.failures, chosen.version_labels):
             return
         self._repository.share(name, LOADED, *adopted)
         if good:
             self._catalog.replace(name, good.values())
             log.info("serves %s in versions %s", name, sorted(good))
-        self._report_labels(name, labels, chosen.labels)
+        self._report_labels(name, labels, chosen.version_labels)
 
     def _find_offer(
-        self, name: str, paths: Mapping[int, Path], chosen: Choice, folder: Path
+        self, name: str, paths: Mapping[int, Path], chosen: ModelChoice, folder: Path
     ) -> Offer | None:
         """Return what is new in a model's folder, or None for nothing."""
         newest = max(chosen.versions, default=0)
@@ -106,7 +106,7 @@ class Adoption:
         looks = {version: describe_files(path) for version, path in newer.items()}
         older = (paths.keys() & labels.versions.values()) - {*chosen.versions, *newer}
         tried = labels, [describe_files(paths[version]) for version in sorted(older)]
-        is_changed = labels != chosen.labels and tried != self._tried.get(name)
+        is_changed = labels != chosen.version_labels and tried != self._tried.get(name)
         if not is_changed and all(
             self._refused.get(newer[version]) == look for version, look in looks.items()
         ):
@@ -115,20 +115,25 @@ class Adoption:
         return Offer(looks, labels)
 
     def _try_labels(
-        self, name: str, offered: Labels, chosen: Choice
-    ) -> tuple[Labels, dict[int, Model], dict[int, str]]:
+        self, name: str, offered: VersionLabels, chosen: ModelChoice
+    ) -> tuple[VersionLabels, dict[int, Model], dict[int, str]]:
         """Open the versions that labels stand for; take the labels, or keep the old.
 
         Returns:
             The labels, the versions that were opened, and why others cannot be.
         """
         if not self._repository.follows_labels:
-            return chosen.labels, {}, {}
-        versions = {*offered.versions.values(), *chosen.labels.versions.values()}
+            return chosen.version_labels, {}, {}
+        versions = {
+            *offered.versions.values(),
+            *chosen.version_labels.versions.values(),
+        }
         ready, failed = self._repository.open_newest(name, sorted(versions), versions)
-        return settle_labels(name, offered, chosen.labels, ready), ready, failed
+        return settle_labels(name, offered, chosen.version_labels, ready), ready, failed
 
-    def _report_labels(self, name: str, labels: Labels, before: Labels) -> None:
+    def _report_labels(
+        self, name: str, labels: VersionLabels, before: VersionLabels
+    ) -> None:
         """Log and count a change of labels, or its refusal."""
         if labels == before:
             return
@@ -139,17 +144,17 @@ class Adoption:
         self._count_labels(name, not labels.failure)
 
 
-def read_offered(folder: Path) -> Labels:
+def read_offered(folder: Path) -> VersionLabels:
     """Read the labels file of a model, or why it cannot be read."""
     try:
-        return Labels(decode_labels(folder / FILE))
+        return VersionLabels(decode_labels(folder / FILE))
     except UnknownLabel as error:
-        return Labels({}, str(error))
+        return VersionLabels({}, str(error))
 
 
 def settle_labels(
-    name: str, offered: Labels, chosen: Labels, served: Collection[int]
-) -> Labels:
+    name: str, offered: VersionLabels, chosen: VersionLabels, served: Collection[int]
+) -> VersionLabels:
     """Take the offered labels whole, or keep the chosen ones and say why.
 
     Args:
@@ -159,14 +164,14 @@ def settle_labels(
         served: Versions that can be served.
     """
     if offered.failure:
-        return Labels(chosen.versions, offered.failure)
+        return VersionLabels(chosen.versions, offered.failure)
     for label, version in offered.versions.items():
         if version not in served:
             reason = (
                 f"label {label[:80]!r} of {name!r} is version {version}; expected a "
                 f"version that can be served. Publish it, or set another in {FILE}."
             )
-            return Labels(chosen.versions, reason)
+            return VersionLabels(chosen.versions, reason)
     return offered
 
 

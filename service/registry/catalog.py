@@ -22,7 +22,7 @@ from service.registry.backends.base import SIGNATURES, Runtime, open_runtime
 from service.registry.encoding.events import Encoder, build_encoder
 from service.registry.manifest_check import check_results, check_schemas
 from service.registry.traffic import NO_TRAFFIC, Traffic, is_in_share
-from service.settings import Choice
+from service.settings import RuntimeChoice
 from service.telemetry.engine_metrics import Served, note_served
 from service.telemetry.traffic_metrics import note_traffic
 
@@ -220,7 +220,7 @@ def list_served(models: Iterable[Model]) -> list[Served]:
     return [(model.manifest.version, model.runtime.name) for model in models]
 
 
-def load_model(path: Path, max_events: int, runtime: Choice = "auto") -> Model:
+def load_model(path: Path, max_events: int, runtime: RuntimeChoice = "auto") -> Model:
     """Load one version."""
     artifact = read_artifact(path)
     manifest = artifact.manifest

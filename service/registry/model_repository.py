@@ -31,10 +31,10 @@ from service.registry.catalog import Catalog, Model
 from service.registry.shared_choices import (
     LOADED,
     UNLOADED,
-    Choice,
     Choices,
-    Labels,
+    ModelChoice,
     SharedChoices,
+    VersionLabels,
 )
 from service.registry.version_labels import choose_version
 
@@ -95,7 +95,7 @@ class Repository:
         self.follows_labels = follows_labels
         self._clock = clock
         self._lock = threading.RLock()
-        self._chosen: dict[str, Choice] = {}
+        self._chosen: dict[str, ModelChoice] = {}
         # Choices that this process does not serve yet, and when to try them.
         self._pending: dict[str, float] = {}
         self._failures: dict[str, dict[int, str]] = {}
@@ -132,13 +132,13 @@ class Repository:
         models = dict(before.models)
         for paths in find_versions(self._models):
             name = paths[0].parent.name
-            earlier = models.get(name, Choice(LOADED, 0))
+            earlier = models.get(name, ModelChoice(LOADED, 0))
             if earlier.state != UNLOADED:
                 models[name] = self._choose(paths, earlier)
         generations = [generation, *before.generations][:MAX_GENERATIONS]
         return Choices(generations, models)
 
-    def _choose(self, paths: list[Path], earlier: Choice) -> Choice:
+    def _choose(self, paths: list[Path], earlier: ModelChoice) -> ModelChoice:
         """Choose the newest versions of a model that can be loaded.
 
         An earlier choice that cannot be opened here stays chosen: other processes may
@@ -203,7 +203,7 @@ class Repository:
                 self._remember(name, choice)
                 self._pending[name] = float("-inf")
 
-    def _remember(self, name: str, choice: Choice) -> None:
+    def _remember(self, name: str, choice: ModelChoice) -> None:
         self._chosen[name] = choice
         self._catalog.direct(name, choice.traffic)
 
@@ -229,7 +229,7 @@ class Repository:
         elif self._chosen[name] == choice:
             self._pending.pop(name, None)
 
-    def _name_versions(self, name: str, choice: Choice) -> list[int]:
+    def _name_versions(self, name: str, choice: ModelChoice) -> list[int]:
         """Return the versions of a choice, the newest first.
 
         Where none could be opened then, those that failed; they may have been repaired.
@@ -329,14 +329,14 @@ class Repository:
                 except ModelNotLoaded as error:  # the choice cannot be stored
                     log.error("%s", error)
 
-    def find_choice(self, name: str) -> Choice:
+    def find_choice(self, name: str) -> ModelChoice:
         """Return what this process knows to be chosen of a model."""
-        return self._chosen.get(name, Choice(LOADED, 0))
+        return self._chosen.get(name, ModelChoice(LOADED, 0))
 
-    def labels(self, name: str) -> Labels:
+    def labels(self, name: str) -> VersionLabels:
         """Return the labels that were adopted of a model, and why others were not."""
         self.reconcile(name)
-        return self.find_choice(name).labels
+        return self.find_choice(name).version_labels
 
     def find_labelled(self, name: str, label: str) -> int:
         """Find the version that an adopted label stands for.
@@ -366,7 +366,7 @@ class Repository:
         state: str,
         versions: list[int],
         failures: dict[int, str] | None = None,
-        labels: Labels | None = None,
+        labels: VersionLabels | None = None,
     ) -> None:
         """Store a choice for all workers, and for those that start later."""
         if self._shared is not None:
@@ -387,9 +387,9 @@ class Repository:
     def change(
         self,
         name: str,
-        change: Callable[[Choice], Choice],
+        change: Callable[[ModelChoice], ModelChoice],
         ready: Mapping[int, Model],
-    ) -> Choice:
+    ) -> ModelChoice:
         """Store a change of what is chosen for all workers, and serve it here.
 
         Args:

@@ -33,7 +33,7 @@ DAMAGE = (OSError, UnicodeError, msgspec.MsgspecError, RecursionError)
 log = logging.getLogger(__name__)
 
 
-class Labels(msgspec.Struct, array_like=True, frozen=True):
+class VersionLabels(msgspec.Struct, array_like=True, frozen=True):
     """Version labels of a model.
 
     Attributes:
@@ -45,7 +45,7 @@ class Labels(msgspec.Struct, array_like=True, frozen=True):
     failure: str = ""
 
 
-class Choice(msgspec.Struct, array_like=True, frozen=True):
+class ModelChoice(msgspec.Struct, array_like=True, frozen=True):
     """What was chosen of a model.
 
     Attributes:
@@ -53,7 +53,7 @@ class Choice(msgspec.Struct, array_like=True, frozen=True):
         number: How often it was chosen; a change of it is to be followed.
         versions: The versions to serve. A record of an earlier release has none.
         failures: Why a newer version could not be chosen, by version.
-        labels: Its version labels, where a watch adopts them.
+        version_labels: Its version labels, where a watch adopts them.
         traffic: On which version new sessions begin.
     """
 
@@ -61,19 +61,19 @@ class Choice(msgspec.Struct, array_like=True, frozen=True):
     number: int
     versions: list[int] = []
     failures: dict[int, str] = {}
-    labels: Labels = Labels()
+    version_labels: VersionLabels = VersionLabels()
     traffic: Traffic = NO_TRAFFIC
 
     def kept_versions(self) -> set[int]:
         """Return the versions that are served even if they are not the newest."""
-        return {*self.labels.versions.values(), *self.traffic.versions()}
+        return {*self.version_labels.versions.values(), *self.traffic.versions()}
 
 
 class Choices(msgspec.Struct, frozen=True):
     """The file: the latest starts of services that chose, and what it chose."""
 
     generations: list[str] = []
-    models: dict[str, Choice] = {}
+    models: dict[str, ModelChoice] = {}
 
 
 class SharedChoices:
@@ -131,26 +131,28 @@ class SharedChoices:
         state: str,
         versions: list[int],
         failures: dict[int, str] | None = None,
-        labels: Labels | None = None,
-    ) -> Choice:
+        labels: VersionLabels | None = None,
+    ) -> ModelChoice:
         """Choose versions of a model, and let all know; None keeps its labels.
 
         Raises:
             OSError: There is no room for it.
         """
 
-        def change(before: Choice) -> Choice:
+        def change(before: ModelChoice) -> ModelChoice:
             return replace(
                 before,
                 state=state,
                 versions=versions,
                 failures=failures or {},
-                labels=before.labels if labels is None else labels,
+                version_labels=before.version_labels if labels is None else labels,
             )
 
         return self.change(name, change)
 
-    def change(self, name: str, change: Callable[[Choice], Choice]) -> Choice:
+    def change(
+        self, name: str, change: Callable[[ModelChoice], ModelChoice]
+    ) -> ModelChoice:
         """Choose otherwise of a model, given what is chosen, and let all know.
 
         Raises:
@@ -158,7 +160,7 @@ class SharedChoices:
         """
         with self.lock():
             choices = self.read()
-            before = choices.models.get(name, Choice("", 0))
+            before = choices.models.get(name, ModelChoice("", 0))
             choice = replace(change(before), number=before.number + 1)
             models = {**choices.models, name: choice}
             self.write(Choices(choices.generations, models))
@@ -196,6 +198,6 @@ def decode(content: bytes) -> Choices:
         msgspec.MsgspecError: It is neither.
     """
     try:
-        return Choices([], msgspec.json.decode(content, type=dict[str, Choice]))
+        return Choices([], msgspec.json.decode(content, type=dict[str, ModelChoice]))
     except msgspec.ValidationError:
         return msgspec.json.decode(content, type=Choices)

@@ -45,7 +45,7 @@ class Traffic(msgspec.Struct, array_like=True, frozen=True):
         """Return the versions that are to be served."""
         return {self.stable, self.canary, self.shadow, self.previous} - {0}
 
-    def labels(self) -> dict[str, int]:
+    def version_labels(self) -> dict[str, int]:
         """Return the versions that addresses can name by their part."""
         parts = {"stable": self.stable, "canary": self.canary}
         return {label: version for label, version in parts.items() if version}

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from service.errors import Conflict, ModelNotLoaded
 from service.registry.catalog import Catalog, Model, choose_default
 from service.registry.model_repository import Repository
-from service.registry.shared_choices import Choice
+from service.registry.shared_choices import ModelChoice
 from service.registry.traffic import Traffic
 
 log = logging.getLogger(__name__)
@@ -72,13 +72,13 @@ class TrafficSwap:
         is_done: Whether it was made.
     """
 
-    def __init__(self, before: Choice, after: Traffic, served: set[int]) -> None:
+    def __init__(self, before: ModelChoice, after: Traffic, served: set[int]) -> None:
         self._before = before
         self._after = after
         self._served = served
         self.is_done = False
 
-    def __call__(self, found: Choice) -> Choice:
+    def __call__(self, found: ModelChoice) -> ModelChoice:
         """Return what is chosen after what was found."""
         self.is_done = found.traffic == self._before.traffic
         if not self.is_done:
@@ -100,7 +100,7 @@ def open_versions(
     """
     wanted = sorted(traffic.versions(), reverse=True)
     opened, failures = repository.open_newest(name, wanted, wanted)
-    parts = {**traffic.labels(), "shadow": traffic.shadow}
+    parts = {**traffic.version_labels(), "shadow": traffic.shadow}
     for part, version in parts.items():
         if version in failures:
             log.error("%s %s cannot be %s: %s", name, version, part, failures[version])

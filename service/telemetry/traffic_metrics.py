@@ -13,7 +13,7 @@ from service.telemetry.tallies import BulkHistogram, CounterTally, HistogramTall
 # Of probabilities, from the same to the opposite; differences of numbers have any size.
 DIFFERENCES = (1e-6, 1e-4, 0.001, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 10.0, 100.0)
 COMPARED, DROPPED, FAILED = OUTCOMES = ("compared", "dropped", "failed")
-LIVE, SHADOW = ANSWERS = ("live", "shadow")
+LIVE_ANSWER, SHADOW_ANSWER = ANSWERS = ("live", "shadow")
 
 TRAFFIC_SHARE = Gauge(
     "carryover_traffic_share",
@@ -91,5 +91,5 @@ def note_traffic(name: str, before: Iterable[Part], after: Iterable[Part]) -> No
         TRAFFIC_SHARE.labels(name, str(version), part).set(0)
     for version, part, share in after:
         TRAFFIC_SHARE.labels(name, str(version), part).set(share)
-        if part == SHADOW:
+        if part == "shadow":
             find_shadow_tally(name, version)

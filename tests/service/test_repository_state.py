@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from service.registry.shared_choices import Choice, SharedChoices
+from service.registry.shared_choices import ModelChoice, SharedChoices
 
 MODELS = Path("models")
 
@@ -27,7 +27,7 @@ def test_a_choice_of_another_process_shows_at_a_look(tmp_path):
     subprocess.run([sys.executable, "-c", code, tmp_path, MODELS], check=True)
 
     assert choices.stamp() != before
-    assert choices.read().models == {"nature": Choice("loaded", 1, [2])}
+    assert choices.read().models == {"nature": ModelChoice("loaded", 1, [2])}
 
 
 def test_choices_are_numbered_and_outlive_their_processes(tmp_path):
@@ -37,7 +37,7 @@ def test_choices_are_numbered_and_outlive_their_processes(tmp_path):
 
     again = share(tmp_path)
 
-    assert again.read().models == {"nature": Choice("unloaded", 2)}
+    assert again.read().models == {"nature": ModelChoice("unloaded", 2)}
     assert again.stamp() == first.stamp()
 
 
@@ -50,7 +50,7 @@ def test_looking_changes_nothing(tmp_path):
 def test_file_of_an_earlier_release_is_read(tmp_path):
     (tmp_path / "repository.json").write_text('{"nature": ["unloaded", 3]}')
 
-    assert share(tmp_path).read().models == {"nature": Choice("unloaded", 3)}
+    assert share(tmp_path).read().models == {"nature": ModelChoice("unloaded", 3)}
 
 
 @pytest.mark.parametrize(
@@ -98,8 +98,8 @@ def test_each_folder_of_models_has_its_own_choices(tmp_path):
     a, b, link = (
         share(tmp_path, tmp_path / name).read() for name in ("a", "b", "link")
     )
-    assert a.models == link.models == {"nature": Choice("loaded", 1, [2])}
-    assert b.models == {"nature": Choice("unloaded", 1)}
+    assert a.models == link.models == {"nature": ModelChoice("loaded", 1, [2])}
+    assert b.models == {"nature": ModelChoice("unloaded", 1)}
 
 
 def test_choices_of_an_earlier_release_go_to_each_folder_until_it_chooses(tmp_path):

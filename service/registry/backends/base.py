@@ -18,7 +18,7 @@ import numpy as np
 from service.registry.artifact import Artifact, ArtifactError
 from service.registry.encoding.events import build_encoder
 from service.registry.manifest_check import check_inputs
-from service.settings import Choice
+from service.settings import RuntimeChoice
 
 Tensors = Mapping[str, np.ndarray]
 Signature = Literal["advance", "explain"]
@@ -60,7 +60,7 @@ class Runtime(Protocol):
         """
 
 
-def open_runtime(artifact: Artifact, choice: Choice = "auto") -> Runtime:
+def open_runtime(artifact: Artifact, choice: RuntimeChoice = "auto") -> Runtime:
     """Open the runtime of an exported version.
 
     Args:
