@@ -195,7 +195,7 @@ def describe_inputs(ports: Sequence[Port], events: Sequence[str] | None) -> Sche
                 f"input {port.name!r} takes whole numbers, and no Embedding behind it "
                 "says how many there are. Give their names with --events; before "
                 "IntegerLookup, Hashing or CategoryEncoding declare it as "
-                "keras.Input((None, 1)) instead, whose events are plain numbers."
+                "keras.Input((None, 1)) instead; its events are plain numbers."
             )
     if len(ports) == 1:
         return {"kind": ports[0].type, **ports[0].sizes}

@@ -1,7 +1,7 @@
 """Batches of an epoch: sequences of like length together, padded one batch at a time.
 
-Where sequences are longer than a window, a batch is a window after the other: the rows
-that go on take their state with them. Does not know what becomes of a batch.
+Where sequences are longer than a window, a batch is one window after another: rows that
+continue keep their state. This module does not train.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from training.data.dataset import Array, Examples, Sequences
 
 
 class Window(NamedTuple):
-    """What one update is made of.
+    """Rows of one update of the weights.
 
     Args:
         examples: Rows side by side.
-        lengths: int32 of shape (batch,): timesteps of each row that are no padding.
+        lengths: int32 of shape (batch,): timesteps of each row without padding.
         carried: Place of each row in the window before this one; None where it is the
             first of its batch.
         continues: Whether another window of the batch follows.

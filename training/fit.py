@@ -28,7 +28,7 @@ from training.windows import Runner
 
 
 class Batch(NamedTuple):
-    """One finished batch, for whoever watches.
+    """One finished batch, for the observer.
 
     Args:
         share: Of the training that is done, 0 to 1.
@@ -42,7 +42,7 @@ class Batch(NamedTuple):
 
 
 class Epoch(NamedTuple):
-    """One finished epoch, for whoever watches.
+    """One finished epoch, for the observer.
 
     Args:
         number: Counted from 1.
@@ -102,7 +102,7 @@ class Losses(NamedTuple):
 
 
 class Stopped(NamedTuple):
-    """A training that ended early, for whoever watches.
+    """A training that ended early, for the observer.
 
     Args:
         epoch: The last one, counted from 1.

@@ -84,8 +84,8 @@ def prove(model: keras.Model, wrapped: Wrapped, stream: Stepper) -> Proof:
         stream: The same, streaming.
 
     Raises:
-        ModelError: They differ, an output is never finite, or labels stand for what
-            is no probability.
+        ModelError: They differ, an output is never finite, or labels stand for
+            numbers that are not probabilities.
     """
     rows = find_rows(model) or ROWS
     fixed = None if wrapped.window else wrapped.timesteps

@@ -27,7 +27,7 @@ EXAMPLE = "{ from = 0.001, to = 0.01, log = true }"
 
 @dataclass(frozen=True)
 class Range:
-    """What a key may be in a trial.
+    """Values that a key may take in a trial.
 
     Args:
         key: Such as `training.learning_rate`.
@@ -164,7 +164,7 @@ def has_key(table: Mapping[str, Any], key: str) -> bool:
 
 
 def describe_ranges(ranges: list[Range]) -> dict[str, str]:
-    """Write ranges down, to tell one search from another."""
+    """Describe ranges by key, so that another search is recognised."""
     return {
         one.key: json.dumps([one.values, one.low, one.high, one.step, one.log])
         for one in ranges

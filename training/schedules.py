@@ -60,7 +60,7 @@ def follow_cosine(learning_rate: float, done: float) -> float:
 
     Args:
         learning_rate: At the start.
-        done: Share of the training behind, 0 to 1.
+        done: Finished share of the training, 0 to 1.
 
     Returns:
         learning_rate * (1 + cos(pi * done)) / 2

@@ -156,7 +156,7 @@ def list_points(measured: Measured) -> Iterator[Point]:
 
 
 def make_point(name: str, value: float, step: int = 0) -> Iterator[Point]:
-    """Make a point of a name that MLflow takes; of what is not finite there is none."""
+    """Make a point with a name that MLflow takes; nothing for a value not finite."""
     if abs(value) < float("inf"):  # NaN is not
         yield Point(re.sub(r"[^\w\-./]+", " ", name).strip(), float(value), step)
 

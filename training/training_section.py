@@ -1,7 +1,7 @@
 """The section `[training]` of a configuration: how the weights are found.
 
-What a key takes stands in its annotation; what several keys take together is checked
-by `check_training`, before any data are read.
+The annotation of a key states its values; `check_training` checks keys that depend on
+each other, before any data are read.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class TrainingConfig:
     """How the weights are found: Adam, its learning rate by a schedule.
 
     Args:
-        epochs: Passes over the data; with `patience` at most so many.
+        epochs: Passes over the data; with `patience` their maximum.
         batch_size: Sequences per update.
         learning_rate: Adam's rate, the highest of the schedule.
         schedule: How the rate changes from update to update.

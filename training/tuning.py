@@ -45,7 +45,7 @@ FIRST_TRIALS = 5
 
 
 class Search(NamedTuple):
-    """What is searched.
+    """Search space: a configuration and ranges of its keys.
 
     Args:
         table: The configuration as its file has it.
@@ -59,10 +59,10 @@ class Search(NamedTuple):
 
 
 def tune(search: Search, *, trials: int, runs: Path, write: Path | None = None) -> Path:
-    """Search until there are so many trials, those of earlier processes included.
+    """Search until the number of trials is reached, earlier processes included.
 
     Args:
-        search: What is searched.
+        search: The search space.
         trials: In all.
         runs: Folder of runs, which keeps the journal.
         write: Where the best configuration is written; None for the run's folder.
@@ -155,7 +155,7 @@ def begin_trial(study: optuna.Study, seed: int) -> Trial:
 def run_trial(
     study: optuna.Study, search: Search, dataset: Dataset, folder: Path, seed: int
 ) -> None:
-    """Train one network as far as it is worth, and write down what it reached."""
+    """Train one network until it ends or is pruned, and store its loss."""
     trial = begin_trial(study, seed)
     name = f"trial {trial.number}"
     values = {one.key: choose(study, trial, one, seed) for one in search.ranges}

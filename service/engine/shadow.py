@@ -61,7 +61,7 @@ class Followed(NamedTuple):
         row: The row.
         outcome: What was answered.
         encoded_by: The version that encoded its events.
-        is_retried: Whether the step before was waited for.
+        is_retried: Whether it waited for the previous step.
     """
 
     key: bytes
@@ -143,7 +143,7 @@ class Shadow:
         return not waiting or waiting + num_events <= MAX_WAITING_EVENTS
 
     def drop(self, key: bytes) -> None:
-        """Forget the shadow of a session that changed otherwise than by a row.
+        """Discard the shadow of a session that changed by another call than a step.
 
         It could be at the same step as the session, by other events.
         """

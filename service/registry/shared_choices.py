@@ -1,4 +1,4 @@
-"""Which versions are chosen of each model: a file that all workers follow.
+"""Desired state of each model, its versions included: a file that all workers follow.
 
 Each folder of models has its own, so that services of different folders share a state.
 
@@ -46,7 +46,7 @@ class VersionLabels(msgspec.Struct, array_like=True, frozen=True):
 
 
 class ModelChoice(msgspec.Struct, array_like=True, frozen=True):
-    """What was chosen of a model.
+    """Desired state of a model.
 
     Attributes:
         state: `loaded` or `unloaded`.
@@ -114,7 +114,7 @@ class SharedChoices:
         return Choices()
 
     def write(self, choices: Choices) -> None:
-        """Replace what was chosen, and let all know. Hold the lock.
+        """Replace the file, so that all workers see it. Hold the lock.
 
         Raises:
             OSError: There is no room for it.
@@ -153,7 +153,7 @@ class SharedChoices:
     def change(
         self, name: str, change: Callable[[ModelChoice], ModelChoice]
     ) -> ModelChoice:
-        """Choose otherwise of a model, given what is chosen, and let all know.
+        """Replace the choice of a model, given the current one, for all workers.
 
         Raises:
             OSError: There is no room for it.

@@ -222,7 +222,7 @@ def divide(rows: Sequence[bytes], most: int) -> Iterator[bytes]:
 def list_sizes(folder: Path) -> Iterator[tuple[Path, int]]:
     """List the captured files with their sizes; those that vanish meanwhile not.
 
-    What else has such a name (a folder, a pipe, a link) is not the service's.
+    A folder, pipe or link with such a name is not the service's.
     """
     for path in folder.glob("*/*"):
         if path.suffix in (SUFFIX, PARTIAL):

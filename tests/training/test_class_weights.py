@@ -153,5 +153,5 @@ def first_step(tmp_path, clip_norm):
 
 
 def test_gradients_are_clipped_to_the_norm_given(tmp_path):
-    # Adam's epsilon, 1e-7, is no longer small beside gradients clipped to 1e-9.
+    # Adam's epsilon, 1e-7, is no longer small against gradients clipped to 1e-9.
     assert max(first_step(tmp_path, 1e-9)) < 0.1 * max(first_step(tmp_path, 0))

@@ -213,7 +213,7 @@ def test_pieces_begin_with_nothing_where_no_state_is_carried(tmp_path):
 
 
 def test_gradients_stop_at_the_border(tmp_path):
-    """Two windows of one sequence, beside the same with Keras's layers by hand."""
+    """Two windows of one sequence, compared with Keras's layers called by hand."""
     make_deterministic(1)
     events = np.random.default_rng(3).integers(0, 2, (1, 8)).astype(np.int32)
     targets = (np.cumsum(events, axis=1) % 2).astype(np.int32)

@@ -44,7 +44,7 @@ def join_captured(
     """Write the whole sessions of a folder of captured files to one file.
 
     Raises:
-        DataError: There is none, or a file is not what the service writes.
+        DataError: There is no file, or one is not what the service writes.
     """
     files = [str(path) for path in list_captured(folder)]
     try:

@@ -88,7 +88,7 @@ def find_file(path: Path) -> DataFile:
 
 
 def list_captured(folder: Path) -> list[Path]:
-    """List the complete files of captured events in a folder; one without is none.
+    """List the complete files of captured events in a folder; empty without any.
 
     A pipe would be waited for without end.
     """

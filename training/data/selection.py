@@ -19,7 +19,7 @@ def select_cases(
     Args:
         log: The log.
         min_events: Cases with fewer are left out.
-        cut_after: Events of a case beyond so many are left out; 0 keeps all.
+        cut_after: Maximum number of events of a case; later ones are left out. 0: all.
         first_cases: Only so many cases are kept, in the file's order; 0 keeps all.
 
     Raises:

@@ -1,4 +1,4 @@
-"""The profile of a version: what its held-out events are like, to compare others with.
+"""The profile of a version: statistics of its held-out events, for comparison.
 
 `assets.extra/carryover/profile.json`, written when the version is published. It has
 counts and points of distributions, no event of anybody.

@@ -143,8 +143,8 @@ def find_model_of_sessions(name: str) -> None:
 def is_key(key: SessionKey) -> bool:
     """Return whether a session can have a key: a model name in an address may be any.
 
-    Shadows and chains of tokens are stored beside a model's sessions, under its name
-    and a control character; they are no sessions of a client.
+    Shadows and chains of tokens are stored next to a model's sessions, under its name
+    and a control character; they are not sessions of a client.
     """
     if UNUSABLE.search(key.model):
         return False

@@ -133,7 +133,7 @@ def read_part(name: str, part: Part | None) -> tuple[int, float]:
     """Read a version and its share; zeros for none.
 
     Raises:
-        InvalidRequest: The share is none.
+        InvalidRequest: It is not a share.
     """
     if part is None:
         return 0, 0.0
