@@ -141,10 +141,10 @@ def refuse_batch(operation: Any, tensors: Sequence[Any], results: Any) -> None:
 def refuse_list(operation: Any, args: Sequence[Any], results: Any) -> None:
     """Refuse a layer for one tensor that was called with a list of several.
 
-    Keras says of an Activation that it gives as many; when it runs it stacks them.
+    Keras declares as many outputs for an Activation; when it runs, it stacks them.
 
     Raises:
-        CannotStream: Another number of tensors than the graph says comes out of it.
+        CannotStream: It returns another number of tensors than the graph declares.
     """
     said = len(keras.tree.flatten(results))
     if said < 2 or not (args and isinstance(args[0], (list, tuple))):

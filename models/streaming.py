@@ -79,7 +79,7 @@ def stream_network(
 
 
 def carry_network(network: keras.Model) -> keras.Model:
-    """Give a network in training a memory that travels from window to window.
+    """Make a network in training take and return its memory, for windows.
 
     Args:
         network: From `models.networks.build_network`.

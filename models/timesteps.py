@@ -118,7 +118,7 @@ def distribute(
 class MaskedMerge(Unmasked):
     """Merges tensors by a layer that reads their masks inside of its call.
 
-    A graph that runs again hands masks on as arguments only: here they are some.
+    A graph that runs again passes masks only as arguments, so they are arguments here.
 
     Args:
         merge: The layer, such as Multiply, which takes masked values for 1.

@@ -21,7 +21,7 @@ from training.errors import CheckpointError
 
 
 class Progress(NamedTuple):
-    """How far a training is, besides the network itself.
+    """Progress of a training, without the weights of the network.
 
     Args:
         losses: One per finished epoch.

@@ -51,7 +51,7 @@ def refuse_unknown_label(label: str, labels: list[str]) -> None:
     """Refuse a label that no output has.
 
     Raises:
-        ConfigError: It is one.
+        ConfigError: No output has it.
     """
     if label in labels:
         return

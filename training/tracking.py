@@ -56,7 +56,7 @@ def open_tracker(name: str) -> Tracker | None:
     """Open the experiment of a model; None where no address is set.
 
     Raises:
-        TrainingError: MLflow is not installed, or cannot be asked: better now than
+        TrainingError: MLflow is not installed, or does not answer: better now than
             after the training.
     """
     address = os.environ.get(ADDRESS)
@@ -84,7 +84,7 @@ def open_tracker(name: str) -> Tracker | None:
 def log_training(
     tracker: Tracker | None, measured: Measured, run: Path, version: Path | None
 ) -> None:
-    """Log what was measured; what goes wrong is printed and changes nothing else.
+    """Log figures and losses; an error is printed and changes nothing else.
 
     Args:
         tracker: Of the model; None logs nothing.
@@ -135,7 +135,7 @@ def log_run(
 
 
 def describe_run(measured: Measured, version: Path | None) -> dict[str, str]:
-    """Say in words what was trained and what came out."""
+    """Describe the training and its result."""
     return {
         "verdict": measured.verdict.sentence,
         "published": f"version {version.name}" if version else "no",

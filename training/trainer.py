@@ -32,7 +32,7 @@ def check_data(dataset: Dataset, training: TrainingConfig) -> None:
     """Refuse keys of `[training]` that need what the data do not have.
 
     Raises:
-        ConfigError: There are such.
+        ConfigError: One of them is set.
     """
     check_classified(dataset, training)
     part = dataset.validation

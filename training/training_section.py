@@ -67,7 +67,7 @@ def check_training(training: TrainingConfig, origin: Origin) -> None:
     """Refuse keys that contradict each other, or that would do nothing.
 
     Raises:
-        ConfigError: There are such.
+        ConfigError: Two keys contradict, or one has no effect.
     """
     if training.warmup_epochs >= training.epochs:
         raise refuse(

@@ -1,4 +1,4 @@
-"""`python -m training tune`: its options, and what they start.
+"""Command `python -m training tune`: options, checks and the search.
 
 TensorFlow and Optuna are imported once they are needed, so that mistakes show at once.
 """

@@ -1,4 +1,4 @@
-"""Encoded slashes: part of a session's id, and of nothing else.
+"""Refusal of encoded slashes outside of a session's id.
 
 WSGI decodes an address before it is routed, so `/v2%2frepository/index` would reach
 what a proxy in front keeps from its clients by `/v2/repository/`.
@@ -20,7 +20,7 @@ def init_app(app: Flask) -> None:
 
 
 def refuse_encoded_slash() -> None:
-    """Have 404 answered to a slash that is encoded outside of an id."""
+    """Answer 404 to a slash that is encoded outside of an id."""
     if has_encoded_slash(request.environ) and ID not in (request.view_args or {}):
         request.routing_exception = NotFound()
 

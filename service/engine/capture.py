@@ -2,8 +2,8 @@
 
 A session is chosen by a hash of its key, the same in every worker and replica, so that
 all of its events are. An event is captured when the memory that it led to is stored:
-repeats and refused rows are not. The request only appends to a bounded queue; a writer
-turns what is queued into lines and files, and what finds the queue full is counted.
+repeats and refused rows are not. The request only appends to a bounded queue. A writer
+turns queued rows into lines and files; rows beyond the queue's bound are counted.
 """
 
 from __future__ import annotations

@@ -22,7 +22,7 @@ def compare(
 
     Args:
         outcome: Of the row.
-        ahead: What the shadow says.
+        ahead: The shadow's answer.
         encoded_by: The version that the request was for.
         shadow: The shadow's version.
 

@@ -41,7 +41,7 @@ from service.telemetry.traffic_metrics import (
 
 log = logging.getLogger(__name__)
 
-# No model's name ends so: shadows are never met among a model's sessions.
+# No model's name ends with it, so shadows are not listed with a model's sessions.
 MARK = b"\x02"
 # Rows that wait for a worker's shadows; a later one is dropped.
 MAX_WAITING = 1024
@@ -98,7 +98,7 @@ class Shadow:
         self._waiting: deque[Followed] = deque()
         self._later: deque[tuple[float, Followed]] = deque()
         self._wake = threading.Event()
-        # Events, counted by who adds and who takes: no lock between the two.
+        # Events. Each counter has one writer, so that no lock is needed.
         self._num_added = self._num_taken = 0
         self._logged: set[tuple[str, int]] = set()
 
@@ -191,7 +191,7 @@ class Shadow:
         """Advance the shadow of a session, compare its answer, and store its state.
 
         Returns:
-            What became of the row; empty while the step before it is waited for.
+            `COMPARED` or `DROPPED`; empty while it waits for the previous step.
         """
         if self._count_live() > BUSY_ROWS:
             return DROPPED
@@ -261,7 +261,7 @@ class Shadow:
 
 
 def keep_last(outcome: Outcome) -> Outcome:
-    """Return an outcome with its last answer only, which is what is compared."""
+    """Return an outcome with its last answer only: the others are not compared."""
     outputs = outcome.outputs
     if all(len(value) == 1 for value in outputs.values()):
         return outcome

@@ -333,7 +333,7 @@ class Repository:
         """Return what this process knows to be chosen of a model."""
         return self._chosen.get(name, ModelChoice(LOADED, 0))
 
-    def labels(self, name: str) -> VersionLabels:
+    def version_labels(self, name: str) -> VersionLabels:
         """Return the labels that were adopted of a model, and why others were not."""
         self.reconcile(name)
         return self.find_choice(name).version_labels
@@ -344,7 +344,7 @@ class Repository:
         Raises:
             UnknownLabel: The model has no such label.
         """
-        return choose_version(self.labels(name).versions, name, label)
+        return choose_version(self.version_labels(name).versions, name, label)
 
     def unload(self, name: str) -> None:
         """Stop serving a model, in all workers, until it is loaded again.

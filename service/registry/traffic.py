@@ -18,7 +18,7 @@ Number = Annotated[int, msgspec.Meta(ge=0)]
 
 HASH_BYTES = 8
 HASHES = 2.0 ** (8 * HASH_BYTES)
-# Shares of different purposes are different sessions.
+# Person of the hash: a canary's share and a shadow's are of different sessions.
 CANARY, SHADOW = b"canary", b"shadow"
 
 
@@ -26,12 +26,12 @@ class Traffic(msgspec.Struct, array_like=True, frozen=True):
     """Versions by their part in the traffic of a model; 0 for no version.
 
     Attributes:
-        stable: Where the address without a version leads; 0 for the newest.
-        canary: Where a share of new sessions begins.
-        share: Which part of them, from 0 to 1.
-        shadow: Which version follows a share of the sessions, unseen.
-        shadow_share: Which part of them.
-        previous: What was stable before the last promotion.
+        stable: Serves the address without a version; 0 for the newest.
+        canary: Begins a share of new sessions.
+        share: Share of new sessions, from 0 to 1.
+        shadow: Follows a share of the sessions; its answers are not sent.
+        shadow_share: Share of sessions, from 0 to 1.
+        previous: Was stable before the last promotion.
     """
 
     stable: Number = 0
@@ -77,7 +77,7 @@ class Traffic(msgspec.Struct, array_like=True, frozen=True):
         )
 
     def rollback(self) -> Traffic:
-        """Take the last change back: the canary, or else the last promotion.
+        """Undo the canary, or else the last promotion.
 
         Raises:
             Conflict: There is neither.

@@ -1,6 +1,6 @@
 """Changes of a model's traffic: checked, loaded and stored for all workers.
 
-A change is refused where a version of it cannot be served; the traffic of before stays.
+A change that names a version that cannot be served is refused and changes nothing.
 """
 
 from __future__ import annotations
@@ -31,14 +31,14 @@ def change_traffic(
     """Replace the traffic of a served model, by compare-and-set.
 
     Args:
-        repository: Opens versions, and stores what is chosen.
-        catalog: What is served by this process.
+        repository: Opens versions, and stores choices.
+        catalog: Versions that this process serves.
         name: Of the model.
-        alter: Returns the traffic after what it is shown; asked again where another
+        alter: Returns the new traffic for the current one; called again if another
             change was faster.
 
     Returns:
-        What is stored.
+        The stored traffic.
 
     Raises:
         ModelNotFound: No such model is served.
@@ -56,7 +56,7 @@ def change_traffic(
             return after
     raise Conflict(
         f"the traffic of {name[:80]!r} changed {MAX_ATTEMPTS} times while this call "
-        "was to change it; it is as the others left it. Try again."
+        "was to change it; this one was not made. Try again."
     )
 
 
@@ -64,12 +64,12 @@ class TrafficSwap:
     """Compare-and-set of a traffic: a change made only if it is still as read.
 
     Args:
-        before: What was chosen when the change was decided.
+        before: The choice that the change was derived from.
         after: The new traffic.
         served: Versions that can be served.
 
     Attributes:
-        is_done: Whether it was made.
+        is_done: Whether the last call made the change.
     """
 
     def __init__(self, before: ModelChoice, after: Traffic, served: set[int]) -> None:
@@ -79,7 +79,7 @@ class TrafficSwap:
         self.is_done = False
 
     def __call__(self, found: ModelChoice) -> ModelChoice:
-        """Return what is chosen after what was found."""
+        """Return the next choice; the same one if its traffic was changed."""
         self.is_done = found.traffic == self._before.traffic
         if not self.is_done:
             return found
@@ -93,10 +93,10 @@ def open_versions(
 ) -> dict[int, Model]:
     """Open the versions of a model's traffic.
 
-    The one that was stable before may be gone: it is only needed for a rollback.
+    The previous version may be deleted: it is only needed for a rollback.
 
     Raises:
-        ModelNotLoaded: One cannot be served; with its part and the reason.
+        ModelNotLoaded: One cannot be served; the error names its part.
     """
     wanted = sorted(traffic.versions(), reverse=True)
     opened, failures = repository.open_newest(name, wanted, wanted)

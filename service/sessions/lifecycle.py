@@ -293,7 +293,7 @@ class Sessions:
         return deleted[0]
 
     def discard(self, key: bytes, found: StoredSession) -> bool:
-        """Have a record that no session has any more forgotten by the next sweep.
+        """Let the next sweep remove a record that belongs to no session.
 
         Returns:
             Whether it was as found.

@@ -220,7 +220,7 @@ def divide(rows: Sequence[bytes], most: int) -> Iterator[bytes]:
 
 
 def list_sizes(folder: Path) -> Iterator[tuple[Path, int]]:
-    """List the captured files with their sizes; those that vanish meanwhile not.
+    """List the captured files with their sizes, without those deleted meanwhile.
 
     A folder, pipe or link with such a name is not the service's.
     """

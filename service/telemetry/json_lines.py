@@ -1,4 +1,4 @@
-"""Log lines as JSON: whatever is logged can be read by the same program."""
+"""Log lines as JSON, so that one parser reads all of them."""
 
 from __future__ import annotations
 

@@ -49,7 +49,7 @@ VERSION_LOADS = Counter(
 )
 LABEL_CHANGES = Counter(
     "carryover_label_changes",
-    "Changed labels of versions that the watch adopted, or refused.",
+    "Changed version labels that the watch adopted, or refused.",
     ("model", "outcome"),
 )
 QUEUED_ROWS = Gauge(

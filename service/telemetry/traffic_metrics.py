@@ -52,7 +52,7 @@ class ShadowTally:
     """How the answers of a shadow compare.
 
     Attributes:
-        rows: By what became of them.
+        rows: Their number by outcome.
         agreed: Those with the same decision.
         difference: Between the answers.
         surprise: Of the live answers and of the shadow's.
@@ -74,7 +74,7 @@ class ShadowTally:
         }
 
     def publish(self) -> None:
-        """Publish what is not yet; the counters are published by themselves."""
+        """Publish the histograms; counters publish themselves."""
         for tally in (self.difference, *self.surprise.values()):
             tally.publish()
 
@@ -86,7 +86,7 @@ def find_shadow_tally(model: str, version: int) -> ShadowTally:
 
 
 def note_traffic(name: str, before: Iterable[Part], after: Iterable[Part]) -> None:
-    """Note the shares of a model's versions, and that others have none any more."""
+    """Set the shares of a model's versions, and those of former ones to 0."""
     for version, part, _ in before:
         TRAFFIC_SHARE.labels(name, str(version), part).set(0)
     for version, part, share in after:

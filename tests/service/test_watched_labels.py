@@ -85,12 +85,12 @@ def test_damaged_labels_are_refused_once_and_the_old_ones_stay(
     assert [worker.counted[1:] for worker in workers] == [[("counting", False)], []]
     assert [r.levelname for r in caplog.records].count("ERROR") == 1
     for worker in (*workers, late):
-        assert "labels" in worker.repository.labels("counting").failure
+        assert "labels" in worker.repository.version_labels("counting").failure
 
     label(models, GOOD)
     look(workers)
 
-    assert late.repository.labels("counting").failure == ""
+    assert late.repository.version_labels("counting").failure == ""
     assert workers[0].counted[-1] == ("counting", True)
 
 

@@ -1,8 +1,8 @@
 """Captured events: the files that the service's workers write, joined to one.
 
 Events of a session may be in the files of several workers, so they are put in the order
-of their steps, and sessions in the order in which they began. What is not whole is cut:
-a session without its first event is left out, and one with a hole ends there.
+of their steps, and sessions in the order in which they began. A session without its
+first event is left out, and one with a gap ends before it.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The sample of captured events, in the words of the version that is to judge them."""
+"""The sample of captured events, encoded as the version expects them."""
 
 from __future__ import annotations
 

@@ -41,15 +41,15 @@ State = Literal["stable", "watched", "drifted"]
 
 
 class Check(NamedTuple):
-    """A figure and what is said of it.
+    """A figure of drift and its verdict.
 
     Args:
         name: What was compared.
         figure: How large the change is.
         limit: From which on it is drift.
         noise: What sampling alone exceeds in 1 of 1000 samples.
-        state: What follows.
-        detail: For people: what it was, and is.
+        state: The verdict.
+        detail: For people: the values before and now.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""Measure drift: a version, captured events, and what is said of them."""
+"""Measure drift of captured events from those that a version was trained on."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ def measure_drift(
         page: Where the page goes.
 
     Returns:
-        What came of it.
+        The checks and the sample.
 
     Raises:
-        TrainingError: Something is to be corrected.
+        TrainingError: The profile or the captured events cannot be used.
     """
     profile = read_profile(version)
     changed = replace_data(config, captured)

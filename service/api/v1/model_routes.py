@@ -51,7 +51,7 @@ def status(name: str, version: int | None = None, label: str | None = None) -> R
         find_described(name, None, None)
         described = describe_status(name, services().catalog.versions(name), failures)
         if opened and opened.follows_labels:
-            labels = opened.labels(name)
+            labels = opened.version_labels(name)
             described.labels = labels.versions
             described.labels_refused = labels.failure or msgspec.UNSET
     return json_response(msgspec.to_builtins(described))
