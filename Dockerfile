@@ -72,10 +72,12 @@ ENV PATH=/opt/venv/bin:$PATH \
     CARRYOVER_MODELS=/models \
     CARRYOVER_MEMORY=lmdb:///data/memory \
     CARRYOVER_STATE=/data/state \
+    CARRYOVER_CAPTURE_FOLDER=/data/capture \
     CARRYOVER_TOKEN_KEY_FILE=/data/token.key
 
 WORKDIR /app
-# Sessions, the key of sealed memories, which models are loaded: what outlives a container.
+# Sessions, the key of sealed memories, which models are loaded, captured events: what
+# outlives a container.
 VOLUME /data
 EXPOSE 8080
 # A number, so that Kubernetes' runAsNonRoot can check it; above those of hosts' users.

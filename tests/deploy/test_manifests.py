@@ -41,6 +41,23 @@ def test_settings_of_compose_are_the_service_s():
     assert read_settings(redis["environment"]).memory.startswith("redis://")
 
 
+def test_image_writes_to_its_volume_alone():
+    """What is under var/ by default is in the volume: the root is read-only."""
+    text = (ROOT / "Dockerfile").read_text()
+    environ = dict(re.findall(r"(CARRYOVER_\w+)=(\S+)", text))
+    written = [
+        name
+        for name, default in vars(read_settings({})).items()
+        if re.search(r"(^|://)var/", str(default))
+    ]
+
+    assert len(written) >= 4
+    for name in written:
+        path = environ[f"CARRYOVER_{name.upper()}"].removeprefix("lmdb://")
+        assert path.startswith("/data/"), name
+    assert re.search(r"^VOLUME /data$", text, re.M)
+
+
 def test_nobody_is_killed_within_the_grace_of_requests_under_way():
     service = compose("")["carryover"]
 
