@@ -75,7 +75,7 @@ class BinnedNames(NamedTuple):
 
 
 class Drift(NamedTuple):
-    """What came of it.
+    """Result of the checks of a sample.
 
     Args:
         checks: All checks; empty for a sample that is too small.
@@ -194,7 +194,7 @@ def join_errors(before: Mapping[str, Any], now: Series) -> float:
 
 
 def judge(figure: float, limits: tuple[float, float], noise: float) -> State:
-    """Say what a figure means."""
+    """Return the state of a figure."""
     watched, drifted = limits
     if figure < watched or figure <= noise:
         return "stable"

@@ -1,4 +1,4 @@
-"""Drift as people read it: a table, a verdict, and a page."""
+"""Drift report: a table, a verdict and an HTML page."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A sample of events by field, and how much the network was surprised by each.
+"""A sample of events by field, and the surprise of the network at each.
 
 The same of a version's held-out part, when it is published, and of captured events.
 """
