@@ -89,7 +89,7 @@ def list_ranges(given: Mapping[str, Any], file: str) -> Iterator[Range]:
 
 
 def read_range(key: str, value: object, file: str) -> Range:
-    """Read what one key may be.
+    """Read the range of one key.
 
     Raises:
         ConfigError: It is neither a list of values nor a range.

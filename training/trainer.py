@@ -1,4 +1,4 @@
-"""One network of a run: built, trained or resumed, its losses handed on.
+"""Training of one network of a run, from its start or from a checkpoint.
 
 Knows which parts of a configuration a training needs, and not what becomes of it.
 """
@@ -86,7 +86,7 @@ def train_network(
 
 
 def plan_training(config: Config, dataset: Dataset) -> Plan:
-    """Plan a training: epochs are drawn with their targets weighed."""
+    """Plan a training with targets weighed by class."""
     draw = weigh(
         dataset.draw_epoch, dataset.outputs, config.training.class_weights, config.seed
     )

@@ -134,7 +134,7 @@ def clean_up(path: Path) -> None:
 
 
 def seed_sampler(study: optuna.Study, seed: int, number: int, key: str) -> None:
-    """Let what is drawn for a trial follow from its number, not from those before."""
+    """Seed the sampler by the number of the trial, not by the trials before."""
     words = (seed, number, zlib.crc32(key.encode()))
     state = int(np.random.SeedSequence(words).generate_state(1)[0])
     study.sampler = optuna.samplers.TPESampler(

@@ -1,4 +1,4 @@
-"""A log handler that writes many lines at once.
+"""Log handler that buffers lines and writes them together.
 
 A line is written at once where none was for a while, or where it is a warning or
 worse; the lines of a burst are written together, a fraction of a second later. Writing
@@ -29,7 +29,7 @@ class BufferedLines(logging.Handler):
     """Writes formatted records to a stream.
 
     Args:
-        stream: Where to.
+        stream: Receives the lines.
     """
 
     def __init__(self, stream: TextIO) -> None:
