@@ -81,7 +81,8 @@ def add_up(costs: dict[str, float], stores: dict[str, Result]) -> list[str]:
     """Return the sum for the largest size, step by step."""
     bulk, redis = costs["256 rows a request"], stores["redis"]
     step = redis.timings["step of 64"].median
-    single = costs["one event a request"] + redis.timings["step of 16"].median
+    alone, of_16 = costs["one event a request"], redis.timings["step of 16"].median
+    single = alone + of_16
     cores = math.ceil(EVENTS * (bulk + step) / 1e6 / FULL)
     single_cores = math.ceil(EVENTS * single / 1e6 / FULL)
     by_time = math.ceil(EVENTS * step / 1e6 / FULL)
@@ -93,8 +94,9 @@ def add_up(costs: dict[str, float], stores: dict[str, Result]) -> list[str]:
         f"1. *Service, 256 rows a request.* {bulk:.0f} us an event, and {step:.0f} us "
         f"of the step in Redis: {bulk + step:.0f} us. Times {EVENTS:,}, at "
         f"{FULL:.0%} of each core: **{cores} cores**.",
-        f"2. *Service, one event a request.* {single:.0f} us an event with its step in "
-        f"Redis: **{single_cores} cores**. Batches are what to change first.",
+        f"2. *Service, one event a request.* {alone:.0f} us an event, and {of_16:.0f} "
+        f"us of the step in Redis in batches of 16: {single:.0f} us, **{single_cores} "
+        "cores**. Batches are what to change first.",
         f"3. *Redis, time.* A step takes at most {step:.0f} us of a server, because "
         f"client and server took that together: **{by_time} servers**, one core each.",
         f"4. *Redis, memory.* {redis.ram:,.0f} bytes a session: {ram:,.0f} GB, so "

@@ -108,6 +108,19 @@ def test_every_worker_begins_the_same_sessions_on_the_canary(server):
     assert set(later.values()) == {2}
 
 
+def test_services_of_one_state_follow_one_command(server, tmp_path):
+    state = server.home / "state"
+    with Server(
+        server.home / "models", tmp_path, runtime="litert", workers=1, state=state
+    ) as replica:
+        direct(server, stable=1, canary={"version": 2, "share": 1})
+        begun = set(begin(replica, "f", 4).values())
+        direct(server, stable=1)
+
+        assert begun == {2}
+        assert set(begin(replica, "g", 4).values()) == {1}
+
+
 def test_shadow_follows_sessions_over_all_workers(server):
     direct(server, stable=1, shadow={"version": 2, "share": 1})
     before = read_rows(server)
