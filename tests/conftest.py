@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -15,6 +16,11 @@ from tests.servers import ROOT, Server
 BUNDLED = ("nature", "taxi", "visits")
 # Whatever answers over HTTP answers the same whoever runs the networks.
 RUNTIMES = ("litert", "tensorflow")
+
+# A shell starts what runs in the background with SIGINT ignored, and so would be
+# what a test starts and interrupts.
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)

@@ -3,6 +3,7 @@
 import os
 import pty
 import re
+import select
 import signal
 import socket
 import subprocess
@@ -20,8 +21,10 @@ pytestmark = [pytest.mark.tensorflow, pytest.mark.server]
 
 def read_until(terminal, pattern):
     """Read what the terminal shows until a pattern appears or it closes."""
-    shown = b""
+    shown, deadline = b"", time.monotonic() + 120
     while not re.search(pattern, shown):
+        seconds = max(0, deadline - time.monotonic())
+        assert select.select([terminal], [], [], seconds)[0], shown
         try:
             block = os.read(terminal, 4096)
         except OSError:  # Linux says EIO once the other side has closed
