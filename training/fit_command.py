@@ -13,6 +13,7 @@ from training.config import Config, check_config, load_config
 from training.data.tasks import ALIASES, split_tasks
 from training.errors import ConfigError
 from training.native_log import silence_native_log
+from training.options import add_overrides
 from training.publish import list_versions
 from training.starting import default_name, pick_roles, start_config
 from training.toml import write_toml
@@ -41,15 +42,7 @@ def add_fit(commands: Any) -> None:
         help=f"with --data: what to learn, of {', '.join(ALIASES)}, several with "
         "commas between; the label where there is --label, else what comes next",
     )
-    fit.add_argument(
-        "--set",
-        dest="overrides",
-        metavar="KEY=VALUE",
-        nargs="+",
-        action="extend",
-        default=[],
-        help="override a key of the file, such as training.epochs=3",
-    )
+    add_overrides(fit)
     fit.add_argument("--artifacts", type=Path, default=Path("artifacts"))
     fit.add_argument("--runs", type=Path, default=Path("runs"))
     fit.add_argument(

@@ -13,6 +13,7 @@ from typing import Any
 from training.config import override_key, read_toml
 from training.errors import ConfigError
 from training.native_log import silence_native_log
+from training.options import add_overrides
 from training.ranges import check_ranges, read_ranges
 
 MOST_TRIALS = 100_000
@@ -34,15 +35,7 @@ def add_tune(commands: Any) -> None:
         metavar="N",
         help="networks to train in all, those of an interrupted search included",
     )
-    command.add_argument(
-        "--set",
-        dest="overrides",
-        metavar="KEY=VALUE",
-        nargs="+",
-        action="extend",
-        default=[],
-        help="override a key of the file, such as training.epochs=3",
-    )
+    add_overrides(command)
     command.add_argument(
         "--write",
         type=Path,

@@ -14,6 +14,7 @@ from training.data.captured_config import replace_data
 from training.errors import ConfigError, Drifted
 from training.names import check_name
 from training.native_log import silence_native_log
+from training.options import add_overrides
 from training.versions import Version, find_served, promote, read_version
 
 if TYPE_CHECKING:
@@ -60,15 +61,7 @@ def add_retrain(commands: Any) -> None:
     command.add_argument(
         "--config", type=Path, help="instead of the served version's configuration"
     )
-    command.add_argument(
-        "--set",
-        dest="overrides",
-        metavar="KEY=VALUE",
-        nargs="+",
-        action="extend",
-        default=[],
-        help="override a key of the configuration",
-    )
+    add_overrides(command)
     command.add_argument("--artifacts", type=Path, default=ARTIFACTS)
     command.add_argument("--runs", type=Path, default=Path("runs"))
     command.add_argument(
