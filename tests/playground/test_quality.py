@@ -227,6 +227,18 @@ def test_columns_in_sight_share_few_canvases_and_all_are_painted(open_page):
     assert page.locator(".column").count() <= 40
 
 
+def test_keyboard_reaches_the_columns_with_the_selected_one_out_of_sight(open_page):
+    page = open_page(place("nature"))
+    open_long_series(page)
+    page.evaluate("() => { document.querySelector('.scroller').scrollLeft = 30000 }")
+    expect(page.locator(".column.selected")).to_have_count(0)
+
+    assert_accessible(page)
+    page.locator(".scroller").focus()
+    page.keyboard.press("ArrowRight")
+    expect(page.locator(".column.selected")).to_be_focused()
+
+
 def test_no_task_of_the_opening_is_long(load_page):
     """Of the page itself, of 500 rows of 128 units, and of another model."""
     page = load_page()

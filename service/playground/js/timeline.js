@@ -39,9 +39,11 @@ export function Timeline({ lane, selected, unit, theme, influence, onSelect, onU
   useLayoutEffect(() => keepInSight(scroller.current, room, selected, width), [selected, count, width, room.width]);
   const [first, end] = useGrowing(Math.floor(room.left / width), Math.ceil(room.width / width) + 1, count);
   const shown = trace.columns.slice(first, end);
+  // The selected column is the stop of the Tab key while it is in the document.
+  const stop = selected < first || selected >= end ? 0 : -1;
   return html`<div class="timeline">
     <${Names} model=${model} layout=${layout} hasSurprise=${model.isNextEvent} />
-    <div class="scroller" ref=${scroller} onScroll=${look} onKeyDown=${(key) => press(key, selected, onSelect, scroller.current)} tabindex="-1">
+    <div class="scroller" ref=${scroller} onScroll=${look} onKeyDown=${(key) => press(key, selected, onSelect, scroller.current)} tabindex=${stop}>
       <div class="columns" role="group" aria-label="${lane.model.noun}s, oldest first" style=${{ width: `${count * width}px` }}>
         <${Arcs} influence=${influence} selected=${selected} width=${width} columns=${trace.columns} />
         <div class="spacer" style=${{ width: `${first * width}px` }}></div>
