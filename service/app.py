@@ -11,43 +11,33 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import cast
 
+import orjson
 from flask import Flask, request
 from werkzeug.routing import BaseConverter, IntegerConverter, Rule
 
-from service.api import (
-    access_log,
-    any_case,
-    authentication,
-    documents,
-    encoded_slash,
-    error_handlers,
-    health,
-    limits_hooks,
-    operations,
-    playground,
-)
+from service.api import hooks, operations, playground, responses
 from service.api.body import release_body
 from service.api.body_budget import BodyBudget
-from service.api.descriptions import check_descriptions
+from service.api.context import Services
 from service.api.limiter import open_limiter
-from service.api.services import Services
 from service.api.sessions import change_routes, memory_routes, routes
 from service.api.tenants import load_tenants
 from service.api.v1 import (
-    classify_routes,
-    forecast_routes,
-    predict_routes,
+    forecast,
+    models,
+    predict,
     report_routes,
     stream_routes,
     traffic_routes,
+    wording,
 )
-from service.api.v1 import model_routes as models
-from service.api.v2 import infer_routes, repository_routes
-from service.api.v2 import model_routes as v2_models
+from service.api.v2 import infer, input_plan, repository_routes
+from service.api.v2 import models as v2_models
 from service.common.runs import name_generation, open_run
 from service.engine.admission import USABLE
 from service.engine.capture import Capture, CaptureOptions
 from service.engine.engine import Engine
+from service.registry.artifact import ArtifactError
 from service.registry.catalog import Catalog, Model, load_model
 from service.registry.model_repository import Repository
 from service.sessions.answers import Bounds
@@ -68,6 +58,27 @@ log = logging.getLogger(__name__)
 
 # Bodies of the longest kind that a worker reads and works on at a time.
 NUM_LARGE_BODIES = 4
+# In the order of their rules in /openapi.json.
+BLUEPRINTS = (
+    predict.blueprint,
+    stream_routes.blueprint,
+    predict.not_served_blueprint,
+    forecast.blueprint,
+    models.blueprint,
+    report_routes.blueprint,
+    traffic_routes.blueprint,
+    routes.blueprint,
+    change_routes.blueprint,
+    memory_routes.blueprint,
+    operations.health,
+    operations.operations,
+    operations.documents,
+    playground.blueprint,
+    infer.blueprint,
+    v2_models.blueprint,
+    repository_routes.blueprint,
+    operations.swagger_ui,
+)
 
 
 def build_services(
@@ -213,6 +224,27 @@ class SessionId(BaseConverter):
     part_isolating = False
 
 
+def check_descriptions(model: Model) -> None:
+    """Describe a model once, so that no request is the first to find a fault.
+
+    Raises:
+        ArtifactError: Its manifest has what no answer can.
+    """
+    shown = [
+        models.describe_model(model),
+        v2_models.describe_model(model, [model.manifest.version]),
+        v2_models.describe_config(model, max_rows=1, idle_seconds=1),
+    ]
+    try:
+        orjson.dumps(shown)
+    except TypeError as error:
+        raise ArtifactError(
+            f"the manifest cannot be shown as JSON: {error}. Export the model again."
+        ) from None
+    wording.wording_of(model)
+    input_plan.plan_of(model)
+
+
 class Route(Rule):
     """A rule that compiles the building of its address when that is first asked for.
 
@@ -244,30 +276,9 @@ def create_app(services: Services) -> Flask:
         "label": VersionLabel,
         "session_id": SessionId,
     }
-    views = (
-        predict_routes,
-        stream_routes,
-        classify_routes,
-        forecast_routes,
-        models,
-        report_routes,
-        traffic_routes,
-        routes,
-        change_routes,
-        memory_routes,
-        health,
-        operations,
-        documents,
-        playground,
-    )
-    for view in (*views, infer_routes, v2_models, repository_routes):
-        app.register_blueprint(view.blueprint)
-    app.register_blueprint(documents.swagger_ui)
-    any_case.init_app(app)
-    encoded_slash.init_app(app)
-    error_handlers.init_app(app)
-    access_log.init_app(app)
-    authentication.init_app(app)
-    limits_hooks.init_app(app)
+    for blueprint in BLUEPRINTS:
+        app.register_blueprint(blueprint)
+    hooks.init_app(app)
+    responses.init_app(app)
     app.teardown_request(lambda _: release_body(request.environ))
     return app

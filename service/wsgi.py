@@ -14,8 +14,8 @@ import sys
 from pathlib import Path
 
 from service.api import access_log
-from service.api.error_handlers import answer_crash
 from service.api.fast_path import FastPath
+from service.api.responses import answer_crash
 from service.app import build_services, create_app
 from service.registry.folder_watch import FolderWatch
 from service.server.crash_report import record_crash

@@ -15,7 +15,7 @@ from pathlib import Path
 from benchmarks.speed.access import TENANT
 from benchmarks.speed.in_process import find_model, make_row, open_services, session_key
 from benchmarks.speed.wire import session_name
-from service.api.services import Services
+from service.api.context import Services
 from service.sessions.lifecycle import NEVER_SEEN
 from service.sessions.record import Session
 

@@ -14,7 +14,7 @@ from ai_edge_litert.interpreter import Interpreter
 
 from benchmarks.model import ARTIFACTS, NUM_LABELS
 from benchmarks.speed.access import TENANT
-from service.api.services import Services
+from service.api.context import Services
 from service.app import build_services
 from service.engine.rows import Row
 from service.registry.catalog import Model

@@ -12,6 +12,8 @@ from collections.abc import Collection
 from hashlib import blake2b
 from typing import NamedTuple
 
+from flask import Response, request
+
 from service.errors import PreconditionFailed, PreconditionRequired
 from service.sessions.preconditions import StoredSession
 from service.sessions.record import Session, encode
@@ -88,3 +90,22 @@ def _failed(stored: StoredSession, what: str) -> PreconditionFailed:
     return PreconditionFailed(
         f"{what}; nothing was changed. Ask for the session and decide again.", **members
     )
+
+
+def read_condition() -> Condition:
+    """Read `If-Match`, and `If-None-Match: *`."""
+    if "If-Match" not in request.headers:
+        return Condition(None, False, request.if_none_match.star_tag)
+    match = request.if_match
+    # What is not in quotation marks comes as None: no tag, and none that matches.
+    tags = {tag for tag in match.as_set() if tag}
+    return Condition(tags, match.star_tag, request.if_none_match.star_tag)
+
+
+def answer_unless_known(response: Response) -> Response:
+    """Answer 304 without a body to who has this state already (`If-None-Match`)."""
+    tag, _ = response.get_etag()
+    if tag is not None and request.if_none_match.contains_weak(tag):
+        response.status_code = 304
+        response.set_data(b"")
+    return response

@@ -22,7 +22,6 @@ from service.api.access_log import (
     name_request,
 )
 from service.api.body import CLAIM, read_body, release_body, reserve
-from service.api.encoded_slash import has_encoded_slash
 from service.api.problems import Answer, answer_problem
 from service.api.v1.predict import PredictRequest, answer_predict
 from service.api.v2.infer import InferRequest, Parts, answer_infer
@@ -36,7 +35,7 @@ from service.telemetry.request_record import RequestRecord
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
-    from service.api.services import Services
+    from service.api.context import Services
 
 # A version or label that is written in another way continues to Flask.
 MODEL, VERSION = r"(?P<name>[^/:]+)", r"/versions/(?P<version>[0-9]{1,18})"
@@ -217,3 +216,9 @@ class FastPath:
         )
         parts = Parts(services.engine, services.settings, services.statistics)
         return answer_infer(parts, asked, data)
+
+
+def has_encoded_slash(environ: dict[str, Any]) -> bool:
+    """Return whether the path was sent with an encoded slash."""
+    uri = environ.get("RAW_URI", "")
+    return "%" in uri and "%2f" in uri.partition("?")[0].lower()

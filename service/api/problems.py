@@ -7,10 +7,8 @@ the clients of TensorFlow Serving and Triton read, and a stable `code`.
 from __future__ import annotations
 
 from http import HTTPStatus
-from typing import Any
 
 import orjson
-from flask import Response, g
 
 from service import errors
 from service.common.value import Value
@@ -118,24 +116,3 @@ def answer_problem(*failures: errors.CarryoverError) -> Answer:
     if status == HTTPStatus.UNAUTHORIZED:
         headers["WWW-Authenticate"] = CHALLENGE
     return Answer(status, data, PROBLEM_JSON, headers, first.code)
-
-
-def respond(answer: Answer) -> Response:
-    """Make an answer Flask's response, and note for the log what it says."""
-    response = Response(answer.body, answer.status, mimetype=answer.mimetype)
-    response.headers.update(answer.headers)
-    g.code = answer.code
-    if answer.num_rows is not None:
-        g.rows = answer.num_rows
-    return response
-
-
-def problem_response(*failures: errors.CarryoverError) -> Response:
-    """Answer a request that failed, through Flask."""
-    return respond(answer_problem(*failures))
-
-
-def json_response(body: Any, status: int = 200, mimetype: str = JSON) -> Response:
-    """Write a JSON answer."""
-    data = orjson.dumps(body, option=orjson.OPT_APPEND_NEWLINE)
-    return Response(data, status, mimetype=mimetype)

@@ -19,7 +19,7 @@ from gevent import get_hub
 from gevent.pywsgi import Input, format_date_time, unquote_latin1
 from gunicorn.workers.ggevent import PyWSGIHandler
 
-from service.api.error_handlers import answer_crash
+from service.api.responses import answer_crash
 from service.common.loop import look_up
 from service.server.chunks import ChunkReader
 from service.server.head import MAX_LINE_BYTES, Head, read_head

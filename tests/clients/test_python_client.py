@@ -18,7 +18,7 @@ import pytest
 from carryover_client import AsyncClient, Client
 
 from service import errors
-from service.api.services import Services
+from service.api.context import Services
 from service.app import create_app
 from service.engine.engine import Engine
 from service.registry.catalog import Catalog

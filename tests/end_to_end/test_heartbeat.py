@@ -12,7 +12,7 @@ from itertools import chain
 
 import pytest
 
-from service.api.services import Services
+from service.api.context import Services
 from service.api.sessions.listing import MAX_PAGE
 from service.app import create_app
 from service.registry.catalog import Catalog

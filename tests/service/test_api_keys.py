@@ -9,8 +9,8 @@ import pytest
 from werkzeug.test import Client
 
 from service.api.api_keys import SCOPES, KeysFile, add_key, check_keys_file, parse_keys
-from service.api.error_handlers import answer_crash
 from service.api.fast_path import FastPath
+from service.api.responses import answer_crash
 from service.api.tenants import Tenants, load_tenants
 from service.app import create_app
 from service.errors import Forbidden, Unauthorized

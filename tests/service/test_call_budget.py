@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 import service
-from service.api.error_handlers import answer_crash
 from service.api.fast_path import FastPath
+from service.api.responses import answer_crash
 from service.app import build_services, create_app
 from service.settings import read_settings
 from service.telemetry import metrics

@@ -6,7 +6,7 @@ from dataclasses import replace
 import msgspec
 import pytest
 
-from service.api.services import Services
+from service.api.context import Services
 from service.app import create_app
 from service.engine.engine import Engine
 from service.errors import StoreFull

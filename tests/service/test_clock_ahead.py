@@ -2,7 +2,7 @@
 
 import pytest
 
-from service.api.services import Services
+from service.api.context import Services
 from service.app import create_app
 from service.engine.engine import Engine
 from service.registry.catalog import Catalog

@@ -8,7 +8,7 @@ import random
 import numpy as np
 import pytest
 
-from service.api.services import Services
+from service.api.context import Services
 from service.api.v1 import row_texts
 from service.api.v1.predict import PredictRequest, answer_predict
 from service.engine import column_lane

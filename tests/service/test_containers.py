@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.api.containers import count_containers
+from service.api.long_json import count_containers
 from service.api.v1 import excess, parse
 from service.api.v1.excess import limit_of_row
 from tests.fakes import counting_model

@@ -8,7 +8,7 @@ import orjson
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from service.api.services import Services
+from service.api.context import Services
 from service.app import create_app
 from service.engine.engine import Engine
 from service.registry.catalog import Catalog

@@ -3,7 +3,7 @@ import math
 import numpy as np
 import pytest
 
-from service.api.v1.gate_summary import digest_layer, half_life, split_prediction
+from service.api.v1.explanation import digest_layer, half_life, split_prediction
 
 
 def test_layer_of_an_lstm_is_summed_up_by_its_gates():

@@ -13,9 +13,9 @@ import orjson
 import pytest
 from flask import Response
 
+from service.api.context import Services
 from service.api.limiter import Limiter, Windows
 from service.api.problems import RETRY_AFTER_SECONDS, status_of
-from service.api.services import Services
 from service.app import create_app
 from service.engine.engine import Engine
 from service.engine.job import Flow

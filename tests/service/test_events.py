@@ -3,7 +3,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from service.api.v2.values import check_numbers
+from service.api.v2.input_plan import check_numbers
 from service.errors import (
     CarryoverError,
     InvalidEvent,

@@ -16,7 +16,7 @@ from urllib.parse import quote
 
 import pytest
 
-from service.api.services import Services
+from service.api.context import Services
 from service.api.v2.parameters import KINDS
 from service.app import create_app
 from service.engine.engine import Engine

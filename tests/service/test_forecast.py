@@ -8,7 +8,7 @@ from itertools import product
 import numpy as np
 import pytest
 
-from service.api.services import Services
+from service.api.context import Services
 from service.api.v1 import forecast as v1_forecast
 from service.app import create_app
 from service.common import loop

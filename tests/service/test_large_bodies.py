@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from service.api import containers, json_loading, json_writing
+from service.api import json_loading, long_json
 from service.api.v1 import render
 from service.api.v2 import tensors
 from service.common import loop
@@ -20,12 +20,12 @@ def make_all_large(monkeypatch):
         is_own = name.startswith("service.") and name not in APART
         if is_own and hasattr(module, "LARGE_BYTES"):
             monkeypatch.setattr(module, "LARGE_BYTES", 0)
-    for module in (containers, tensors):
+    for module in (long_json, tensors):
         monkeypatch.setattr(module, "LONG_LIST_BYTES", 60)
     monkeypatch.setattr(json_loading, "SHORT", (4, 40))
     monkeypatch.setattr(render, "PIECE_ROWS", 1)
-    monkeypatch.setattr(json_writing, "PIECE_NUMBERS", 4)
-    monkeypatch.setattr(json_writing, "PIECE_ELEMENTS", 2)
+    monkeypatch.setattr(long_json, "PIECE_NUMBERS", 4)
+    monkeypatch.setattr(long_json, "PIECE_ELEMENTS", 2)
 
 
 @pytest.fixture

@@ -9,10 +9,10 @@ from dataclasses import replace
 import pytest
 from werkzeug.test import Client
 
-from service.api.authentication import find_access
-from service.api.error_handlers import answer_crash
 from service.api.fast_path import ROUTES, FastPath
+from service.api.hooks import find_access
 from service.api.limiter import RETRY_SECONDS, Limiter, Windows, open_limiter
+from service.api.responses import answer_crash
 from service.app import create_app
 from service.errors import RateLimited
 from service.settings import read_settings

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from service.api.services import Services
+from service.api.context import Services
 from service.app import create_app
 from service.registry.artifact import Manifest
 from service.registry.backends.base import Plan

@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from service.api.services import Services
+from service.api.context import Services
 from service.api.v2.tensors import write_texts
 from service.app import create_app
 from service.engine.engine import Engine

@@ -7,9 +7,8 @@ import jsonschema_rs
 import pytest
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
+from service.api.openapi.document import EXAMPLES, RENAMED, TAGS
 from service.api.openapi.operation import OPERATIONS, PAGES
-from service.api.openapi.parameters import EXAMPLES, RENAMED
-from service.api.openapi.tags import TAGS
 from service.app import create_app
 from service.engine.engine import Engine
 from service.sessions.lifecycle import Sessions

@@ -9,7 +9,7 @@ import json
 import msgspec
 import pytest
 
-from service.api.services import Services
+from service.api.context import Services
 from service.api.v1.report_routes import write_policy
 from service.app import create_app
 from service.registry.catalog import Catalog, Model

@@ -17,11 +17,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from werkzeug.test import Client
 
-from service.api.authentication import find_access
-from service.api.error_handlers import answer_crash
+from service.api.context import Services
 from service.api.fast_path import ROUTES, FastPath
+from service.api.hooks import find_access
 from service.api.openapi import OPERATIONS, PAGES
-from service.api.services import Services
+from service.api.responses import answer_crash
 from service.app import create_app
 from service.engine.engine import Engine
 from service.registry.catalog import Catalog

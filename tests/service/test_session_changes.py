@@ -4,7 +4,7 @@ import itertools
 
 import pytest
 
-from service.api.services import Services
+from service.api.context import Services
 from service.app import create_app
 from service.engine.engine import Engine
 from service.engine.shadow import MARK

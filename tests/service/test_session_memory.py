@@ -235,7 +235,7 @@ def test_session_whose_network_is_not_served_is_told_but_not_exported(
 ):
     newer = Catalog([counting_model(2, "cd" * 32)])
     engine = Engine(services.engine.sessions, None, None, clock)
-    from service.api.services import Services
+    from service.api.context import Services
     from service.app import create_app
 
     client = create_app(

@@ -4,7 +4,7 @@ from urllib.parse import quote
 
 import pytest
 
-from service.api.services import Services
+from service.api.context import Services
 from service.app import create_app
 from service.engine import shadow
 from service.errors import StoreUnavailable

@@ -5,9 +5,9 @@ import json
 import pytest
 from werkzeug.test import Client, EnvironBuilder
 
-from service.api.error_handlers import answer_crash
+from service.api.context import Services
 from service.api.fast_path import FastPath
-from service.api.services import Services
+from service.api.responses import answer_crash
 from service.app import create_app
 from service.engine.engine import Engine
 from service.registry.catalog import Catalog

@@ -5,9 +5,9 @@ import json
 import numpy as np
 import pytest
 
-from service.api.services import Services
+from service.api.context import Services
 from service.api.v1.diagnose import refuse_non_finite
-from service.api.v1.event_spelling import normalize_events
+from service.api.v1.spelling import normalize_events
 from service.app import create_app
 from service.errors import NonFiniteInput
 from service.registry.artifact import Manifest

@@ -5,8 +5,8 @@ from dataclasses import replace
 import pytest
 from werkzeug.test import Client
 
-from service.api.error_handlers import answer_crash
 from service.api.fast_path import FastPath
+from service.api.responses import answer_crash
 from service.app import create_app
 from tests.keys import keyed
 from tests.problems import assert_problem

@@ -8,7 +8,7 @@ import json
 
 import pytest
 
-from service.api.services import Services
+from service.api.context import Services
 from service.app import create_app
 from service.engine.engine import Engine
 from service.registry.catalog import Catalog
@@ -322,7 +322,7 @@ def test_metadata_tells_the_signature_that_was_exported(exported):
     from google.protobuf.json_format import MessageToDict
     from tensorflow.python.tools.saved_model_utils import read_saved_model
 
-    from service.api.v1.metadata import describe_signature
+    from service.api.v1.models import describe_signature
     from service.registry.artifact import read_artifact
 
     for name in ("label", "series", "next-lstm"):

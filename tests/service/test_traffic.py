@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.api.services import Services
+from service.api.context import Services
 from service.app import create_app
 from service.engine.engine import Engine
 from service.engine.rows import Row

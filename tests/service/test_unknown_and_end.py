@@ -7,7 +7,7 @@ import json
 import numpy as np
 import pytest
 
-from service.api.services import Services
+from service.api.context import Services
 from service.app import create_app
 from service.engine.engine import Engine
 from service.registry.artifact import ArtifactError

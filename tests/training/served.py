@@ -5,7 +5,7 @@ from __future__ import annotations
 import keras
 import numpy as np
 
-from service.api.services import Services
+from service.api.context import Services
 from service.app import create_app
 from service.engine.engine import Engine
 from service.registry.catalog import Catalog, load_model

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from models.export import FORMS
-from service.api.services import Services
+from service.api.context import Services
 from service.app import create_app
 from service.engine.engine import Engine
 from service.registry.catalog import Catalog, load_model

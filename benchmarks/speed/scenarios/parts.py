@@ -19,7 +19,7 @@ from benchmarks.speed.in_process import (
     session_key,
 )
 from benchmarks.speed.results import Result
-from service.api.services import Services
+from service.api.context import Services
 from service.api.v1 import parse, render
 from service.server.head import read_head
 

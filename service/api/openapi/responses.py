@@ -1,7 +1,13 @@
-"""What a call answers: its own type, and problem documents for its errors."""
+"""What a call answers, its own type and problem documents, and schemas spelt out.
+
+msgspec writes what JSON Schema allows; generators of clients know less: an array needs
+`items`, an enumeration a `type`, and a field with a `default` is required in some
+languages.
+"""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from http import HTTPStatus
 from typing import Any
@@ -9,7 +15,6 @@ from typing import Any
 import msgspec
 
 from service.api.openapi.operation import Operation
-from service.api.openapi.schemas import spell_out
 from service.api.problems import PROBLEM_JSON, RETRY_AFTER_SECONDS, status_of
 from service.errors import CarryoverError
 
@@ -27,6 +32,8 @@ RETRY_AFTER = {
 }
 
 BYTES = {"type": "string", "format": "binary"}
+Schema = dict[str, Any]
+TYPES = {bool: "boolean", int: "integer", str: "string"}
 
 
 class Problem(msgspec.Struct):
@@ -101,3 +108,45 @@ def describe_problem(
 def first_line(cls: type[CarryoverError]) -> str:
     """Say what an error means: the first line of its class."""
     return (cls.__doc__ or "").partition("\n")[0]
+
+
+def spell_out(schema: Schema) -> Schema:
+    """Return a schema that says explicitly what msgspec leaves implied."""
+    spelled = {word: spell_word(word, value) for word, value in schema.items()}
+    if isinstance(spelled.get("type"), list):
+        spelled["anyOf"] = [spell_out({"type": kind}) for kind in spelled.pop("type")]
+    if "enum" in spelled:
+        spelled |= spell_choices(spelled.pop("enum"))
+    if spelled.get("type") == "array":
+        spelled.setdefault("items", {})
+    if spelled.get("type") == "object" and "properties" not in spelled:
+        spelled.setdefault("additionalProperties", {})
+    if "default" in spelled:
+        default = spelled.pop("default")
+        if default is not None:
+            text = f"{spelled.get('description', '')} Default: {json.dumps(default)}."
+            spelled["description"] = text.strip()
+    return spelled
+
+
+def spell_word(word: str, value: Any) -> Any:
+    """Spell out the schemas that a word of a schema contains."""
+    if word == "properties":
+        return {name: spell_out(schema) for name, schema in value.items()}
+    if word in ("anyOf", "oneOf", "allOf"):
+        return [spell_out(schema) for schema in value]
+    if word in ("items", "additionalProperties") and isinstance(value, dict):
+        return spell_out(value)
+    return value
+
+
+def spell_choices(values: list[Any]) -> Schema:
+    """Describe a choice of values of one type; generators have no enumeration of true.
+
+    Raises:
+        TypeError: The values have several types.
+    """
+    (kind,) = {TYPES[type(value)] for value in values}
+    if len(values) == 1:
+        return {"type": kind, "const": values[0]}
+    return {"type": kind, "enum": values}

@@ -9,9 +9,8 @@ from __future__ import annotations
 import msgspec
 from flask import Blueprint, Response
 
-from service.api.conditions import read_condition
-from service.api.context import services
-from service.api.forms import read_form
+from service.api.context import read_form, services
+from service.api.etags import read_condition
 from service.api.openapi import describes
 from service.api.sessions.routes import (
     IF_MATCH,

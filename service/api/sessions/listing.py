@@ -1,4 +1,4 @@
-"""Pages of a model's sessions, and the cursors between them.
+"""Pages of a model's sessions, cursors between them, and the description of a session.
 
 A cursor is the last id a page looked at, in base64url: opaque to clients, and good for
 whoever may list the sessions, because it names an id and no tenant.
@@ -7,18 +7,25 @@ whoever may list the sessions, because it names an id and no tenant.
 from __future__ import annotations
 
 from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from service.api.problems import problem
-from service.api.sessions.description import summarize
+from service.common.times import format_time
 from service.errors import CorruptRecord, InvalidRequest
+from service.registry.catalog import Model
+from service.registry.encoding.last_event import show_event
 from service.sessions.lifecycle import (
     MAX_SESSION_BYTES,
     SessionKey,
     Sessions,
     check_session_id,
 )
-from service.sessions.record import Session
+from service.sessions.record import Session, encode
+from service.sessions.snapshots import list_steps
+from service.sessions.state_export import find_maker, split_tensors
 
 MAX_PAGE = 1000
 # A page looks at no more than this many ids for each it may show: among many that are
@@ -93,3 +100,49 @@ def read_cursor(text: str) -> str:
         f"after is {text[:80]!r}, which is no cursor; expected the `after` of the page "
         "before. Leave it out to begin."
     )
+
+
+def summarize(session: str, model: str, record: Session) -> dict[str, Any]:
+    """Describe what needs no network."""
+    return {
+        "session": session,
+        "model": model,
+        "model_version": str(record.model_version),
+        "step": record.step,
+        "created_at": format_time(record.created_at),
+        "updated_at": format_time(record.updated_at),
+        "expires_at": format_time(record.expires_at),
+        "idle_seconds": record.idle_seconds,
+        "memory_bytes": len(record.tensors),
+        "record_bytes": len(encode(record)),
+    }
+
+
+def describe_session(
+    key: SessionKey, record: Session, family: Sequence[Model]
+) -> dict[str, Any]:
+    """Describe all of a session.
+
+    Args:
+        key: Its tenant, model and id.
+        record: It.
+        family: The served versions of its model. Where its own is not among them, its
+            last event and its norms are left out.
+    """
+    maker = find_maker(record, family)
+    norms = None if maker is None else measure(record.tensors, maker)
+    return summarize(key.session, key.model, record) | {
+        "last_event": maker and show_event(record.last_event, maker),
+        "norms": norms,
+        "rewind_steps": list_steps(record.snapshots),
+    }
+
+
+def measure(tensors: bytes, model: Model) -> dict[str, float]:
+    """Return the Euclidean norm of each memory tensor, by name."""
+    arrays = split_tensors(tensors, model)
+    return {
+        # In double: the square of a large float32 overflows.
+        name: float(np.linalg.norm(array.astype(np.float64)))
+        for name, array in arrays.items()
+    }

@@ -10,14 +10,8 @@ from typing import Literal
 
 from flask import Blueprint, Response, request
 
-from service.api.conditions import (
-    answer_unless_known,
-    read_condition,
-    read_flag,
-    read_query,
-)
-from service.api.context import read_body, services
-from service.api.etags import FORM_MARK, tag_of
+from service.api.context import read_body, read_flag, read_query, services
+from service.api.etags import FORM_MARK, answer_unless_known, read_condition, tag_of
 from service.api.openapi import Parameter, describes
 from service.api.sessions import routes
 from service.errors import (

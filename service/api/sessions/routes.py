@@ -8,13 +8,11 @@ import msgspec
 from flask import Blueprint, Response
 from msgspec import UNSET, UnsetType
 
-from service.api.conditions import answer_unless_known, read_condition, read_query
-from service.api.context import find_model, services, tenant
-from service.api.etags import tag_of
+from service.api.context import find_model, read_query, services, tenant
+from service.api.etags import answer_unless_known, read_condition, tag_of
 from service.api.openapi import Parameter, describes
-from service.api.problems import json_response
-from service.api.sessions.description import describe_session
-from service.api.sessions.listing import MAX_PAGE, list_page
+from service.api.responses import json_response
+from service.api.sessions.listing import MAX_PAGE, describe_session, list_page
 from service.common.loop import Breaks
 from service.errors import (
     CarryoverError,

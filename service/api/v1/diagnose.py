@@ -16,8 +16,8 @@ from typing import Any, NoReturn
 import msgspec
 
 from service.api.json_loading import load_large_json
-from service.api.v1.event_spelling import PIECE_VALUES
 from service.api.v1.schema import ObjectRow, PredictBody
+from service.api.v1.spelling import PIECE_VALUES
 from service.common.loop import LARGE_BYTES, long_work, take_break
 from service.engine.rows import Refused
 from service.errors import (

@@ -6,7 +6,7 @@ from math import prod
 
 import msgspec
 
-from service.api.containers import NUM_OTHERS, count_containers
+from service.api.long_json import NUM_OTHERS, count_containers
 from service.api.v1.diagnose import find_session, no_json
 from service.engine.rows import Refused
 from service.errors import InvalidRequest

@@ -3,24 +3,31 @@
 from __future__ import annotations
 
 import secrets
+import time
 from collections.abc import Sequence
 from typing import Annotated, Any, NamedTuple, TypeVar
 
 import msgspec
 import numpy as np
 import orjson
+from flask import Blueprint, Response, g
 
-from service.api.containers import is_decoded_at_once
-from service.api.json_writing import JSON_OPTIONS
-from service.api.problems import problem
+from service.api.context import read_body, services, tenant
+from service.api.long_json import JSON_OPTIONS, is_decoded_at_once
+from service.api.openapi import describes
+from service.api.openapi.operation import Example, example_events
+from service.api.problems import JSON, problem
+from service.api.responses import problem_response
 from service.api.v1.diagnose import load_json, refuse_json, wrong_form
 from service.api.v1.excess import refuse_excess
 from service.api.v1.parse import refuse_number
+from service.api.v1.predict import PATHS, ROWS, find_servable
 from service.api.v1.row import name_row
-from service.api.v1.schema import Count
-from service.common.loop import take_break
+from service.api.v1.schema import Count, ForecastAnswer, Forecasts
+from service.common.loop import long_work, take_break
+from service.engine.call import Call
 from service.engine.decoding import Path, Plan
-from service.engine.forecast import Forecast
+from service.engine.forecast import Forecast, check_forecastable, forecast
 from service.engine.rows import Refused, Row
 from service.errors import CarryoverError, InvalidRequest, TooManyEvents
 from service.registry.catalog import Model
@@ -33,6 +40,7 @@ Positive = Annotated[int, msgspec.Meta(ge=1)]
 MAX_SEED = 2**53
 # Enough for the most probable path of every model tried; each costs a row of a batch.
 DEFAULT_BEAMS = 16
+blueprint = Blueprint("forecast", __name__)
 
 
 class ForecastBody(msgspec.Struct, forbid_unknown_fields=True):
@@ -231,3 +239,55 @@ def render_path(path: Path, labels: Sequence[str]) -> dict[str, Any]:
         "probabilities": np.array(path.probabilities, np.float32),
         "log_probability": np.float32(path.log_probability),
     }
+
+
+def forecast_examples(model: Model) -> dict[str, Example]:
+    """Show how to forecast, with a model that can be."""
+    manifest = model.manifest
+    if manifest.task != "next_event" or manifest.input["kind"] == "record":
+        return {}
+    row = example_events(model.manifest, 2)
+    return {
+        "path": Example("The most probable path", {"instances": [row], "horizon": 3}),
+        "samples": Example(
+            "Three paths, the same each time",
+            {"instances": [row], "horizon": 3, "samples": 3, "seed": 7},
+        ),
+    }
+
+
+@blueprint.post(PATHS[0].format(verb="forecast"))
+@blueprint.post(PATHS[1].format(verb="forecast"))
+@blueprint.post(PATHS[2].format(verb="forecast"))
+@describes(
+    "predict",
+    "predict",
+    body=ForecastBody,
+    answer=Forecasts,
+    parts=[ForecastAnswer],
+    errors=ROWS["errors"],
+    examples=forecast_examples,
+)
+def forecast_rows(
+    name: str, version: int | None = None, label: str | None = None
+) -> Response:
+    """Continue the rows `horizon` events ahead, without committing anything."""
+    model, settings = find_servable(name, version, label), services().settings
+    check_forecastable(model)
+    content = read_body()
+    with long_work(len(content), settings.request_timeout_seconds):
+        parsed = parse_body(
+            content,
+            model,
+            max_rows=settings.max_rows,
+            max_events=settings.max_forecast_events,
+        )
+    g.rows = len(parsed.rows)
+    is_named = (version or label) is not None
+    call = Call(model, tenant(), "advance", is_version_named=is_named)
+    deadline = time.monotonic() + settings.request_timeout_seconds
+    results = forecast(services().engine, call, parsed.rows, parsed.plan, deadline)
+    failures = [result for result in results if isinstance(result, CarryoverError)]
+    if len(failures) == len(results):
+        return problem_response(*failures)
+    return Response(render_body(parsed, results, model), mimetype=JSON)

@@ -13,8 +13,7 @@ from typing import Any
 import msgspec
 import orjson
 
-from service.api.containers import is_decoded_at_once
-from service.api.json_writing import JSON_OPTIONS
+from service.api.long_json import JSON_OPTIONS, is_decoded_at_once
 from service.api.problems import problem
 from service.api.v1.diagnose import Form, load_json, read_row, wrong_form
 from service.api.v1.excess import refuse_excess

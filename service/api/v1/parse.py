@@ -15,10 +15,10 @@ from typing import Any, NoReturn
 import msgspec
 from msgspec import UNSET
 
-from service.api.containers import is_decoded_at_once
 from service.api.json_loading import load_body
+from service.api.long_json import is_decoded_at_once
 from service.api.rows import too_many_rows
-from service.api.v1 import sequence_inputs
+from service.api.v1 import spelling
 from service.api.v1.columns import read_columns
 from service.api.v1.diagnose import (
     Form,
@@ -141,7 +141,7 @@ def choose_id(form: Form, position: int, idempotency: Idempotency) -> None:
     """Give a row that starts a sequence without an id the one a repeat will get."""
     if isinstance(form, ObjectRow):
         name = f"{idempotency.key}\0{position}\0".encode() + idempotency.fingerprint
-        sequence_inputs.choose_id(form, name)
+        spelling.choose_id(form, name)
 
 
 def decode(data: bytes, manifest: Manifest) -> tuple[PredictBody, Sequence[Form | str]]:

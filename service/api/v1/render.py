@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import orjson
 
-from service.api.json_writing import JSON_OPTIONS, in_pieces, write
+from service.api.long_json import JSON_OPTIONS, in_pieces, write
 from service.api.problems import problem
 from service.api.v1.columns import to_columns
 from service.api.v1.explanation import render_digest, render_layers

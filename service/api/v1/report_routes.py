@@ -15,8 +15,7 @@ from flask import Blueprint, Response, request
 from service.api.context import services
 from service.api.openapi import describes
 from service.api.problems import JSON
-from service.api.v1.metadata import REPORT
-from service.api.v1.model_routes import MISSING, find_described
+from service.api.v1.models import MISSING, REPORT, find_described
 from service.common.loop import offload
 from service.errors import ReportNotFound
 from service.registry.artifact import Artifact, ArtifactError, Manifest, read_file

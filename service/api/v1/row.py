@@ -9,9 +9,8 @@ import numpy as np
 from msgspec import UNSET
 
 from service.api.v1.diagnose import Form, find_session
-from service.api.v1.event_spelling import normalize_events
 from service.api.v1.schema import ObjectRow, ParsedRow
-from service.api.v1.sequence_inputs import read_sequence
+from service.api.v1.spelling import normalize_events, read_sequence
 from service.engine.rows import Refused, Row
 from service.errors import CarryoverError, InvalidEvent, InvalidRequest, UnknownEvent
 from service.registry.catalog import Model

@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import orjson
 
-from service.api.json_writing import JSON_OPTIONS
+from service.api.long_json import JSON_OPTIONS
 from service.api.v1.schema import Options, ParsedRow
 from service.api.v1.wording import Wording, wording_of
 from service.common.times import format_time

@@ -22,7 +22,7 @@ from service.api.v1.lines import (
 )
 from service.api.v1.row import name_row
 from service.api.v1.schema import ParsedRow, Request
-from service.api.v1.texts import reword
+from service.api.v1.wording import reword
 from service.common.loop import long_work
 from service.engine.engine import Engine
 from service.engine.rows import Refused, Result, Row

@@ -10,14 +10,13 @@ from flask import Blueprint, Response, g, request
 
 from service.api.body import read_length
 from service.api.context import services, tenant
-from service.api.error_handlers import log_crash
 from service.api.openapi import Parameter, describes
+from service.api.responses import log_crash
 from service.api.tenants import Tenants
-from service.api.v1.answer_schema import RowAnswer
 from service.api.v1.line_reader import Lines
 from service.api.v1.lines import read_query
-from service.api.v1.predict_routes import PATHS, ROWS, find_servable
-from service.api.v1.schema import ObjectRow, Returned, Threshold, Top
+from service.api.v1.predict import PATHS, ROWS, find_servable
+from service.api.v1.schema import ObjectRow, Returned, RowAnswer, Threshold, Top
 from service.api.v1.stream import Opening, Stream
 from service.errors import InvalidRequest, Unauthorized
 

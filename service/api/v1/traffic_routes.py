@@ -6,10 +6,9 @@ import msgspec
 from flask import Blueprint, Response
 from msgspec import UNSET, UnsetType
 
-from service.api.context import find_model, repository, services
-from service.api.forms import read_form
+from service.api.context import find_model, read_form, repository, services
 from service.api.openapi import describes
-from service.api.problems import json_response
+from service.api.responses import json_response
 from service.errors import (
     Conflict,
     InvalidRequest,

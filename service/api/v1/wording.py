@@ -1,4 +1,8 @@
-"""What every v1 answer of one model says: prepared once, not once a request."""
+"""Words of v1's answers: a model's own, prepared once, and other servers' errors.
+
+Clients of TensorFlow Serving and OpenVINO Model Server may match on an error's text: it
+stands in `error`, where `detail` has the service's.
+"""
 
 from __future__ import annotations
 
@@ -8,8 +12,16 @@ from typing import Any, NamedTuple
 import numpy as np
 import orjson
 
-from service.api.v1.schema import Options
+from service.api.v1.schema import Options, Request
+from service.engine.rows import Result
+from service.errors import SessionGone, SessionLive
 from service.registry.catalog import Model
+
+# OpenVINO Model Server's, for rows that came with a `sequence_id`.
+SEQUENCE_TEXTS = {
+    SessionLive: "Sequence with provided ID already exists",
+    SessionGone: "Sequence with provided ID does not exist",
+}
 
 
 class Wording(NamedTuple):
@@ -56,3 +68,25 @@ def prepare(model: Model) -> Wording:
 def to_float32(threshold: float | None) -> float | None:
     """Round a threshold as the probabilities are: one of 0.9 reaches 0.9."""
     return None if threshold is None else float(np.float32(threshold))
+
+
+def servable_not_found(name: str, version: int | None) -> str:
+    """Say what TensorFlow Serving says when a prediction finds no model."""
+    asked = f"Latest({name})" if version is None else f"Specific({name}, {version})"
+    return f"Servable not found for request: {asked}"
+
+
+def no_versions(name: str, version: int | None) -> str:
+    """Say what TensorFlow Serving says when a status or metadata finds no model."""
+    if version is None:
+        return f"Could not find any versions of model {name}"
+    return f"Could not find version {version} of model {name}"
+
+
+def reword(request: Request, results: Sequence[Result]) -> None:
+    """Say in OpenVINO Model Server's words why a sequence cannot continue."""
+    for parsed, result in zip(request.rows, results, strict=True):
+        if parsed.sequence_id is not None and isinstance(
+            result, SessionLive | SessionGone
+        ):
+            result.members["error"] = SEQUENCE_TEXTS[type(result)]

@@ -10,10 +10,9 @@ from typing import NoReturn
 
 import numpy as np
 
-from service.api.v2.input_plan import Field, Plan, plan_of
+from service.api.v2.input_plan import Field, Plan, plan_of, read_field
 from service.api.v2.schema import Column
 from service.api.v2.tensor_schema import LENGTH, LENGTH_DATATYPES
-from service.api.v2.values import read_field
 from service.common.loop import take_break
 from service.errors import (
     EmptySequence,

@@ -9,13 +9,23 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
 
+from flask import Blueprint, Response, request
+
+from service.api.body import reserve
 from service.api.compression import COMPRESS, choose_coding, decompress
+from service.api.context import find_model, measure, read_body, services, tenant
+from service.api.openapi import describes
+from service.api.openapi.operation import Example, example_events
 from service.api.problems import JSON, Answer
-from service.api.rows import is_replayed, limit_events
+from service.api.responses import respond
+from service.api.rows import ROW_ERRORS, is_replayed, limit_events
 from service.api.v2.parse import parse_body
 from service.api.v2.render import RenderedBody, render_body, word_error
-from service.api.v2.schema import Request
+from service.api.v2.schema import Form, InferAnswer, Request
+from service.api.v2.tensor_schema import list_inputs
 from service.common.loop import LARGE_BYTES, long_work, offload
 from service.common.value import Value
 from service.engine.call import Timings
@@ -32,6 +42,7 @@ BINARY = "application/octet-stream"
 MAX_DIGITS = 12
 # Compressed in about a millisecond.
 LONG_BYTES = 65_536
+blueprint = Blueprint("v2", __name__, url_prefix="/v2")
 
 
 class InferRequest(Value, frozen=True):
@@ -172,3 +183,59 @@ def write(rendered: RenderedBody, accepted: str, num_rows: int) -> Answer:
         headers["Content-Encoding"] = coding
     mimetype = JSON if rendered.header_length is None else BINARY
     return Answer(200, body, mimetype, headers, num_rows=num_rows)
+
+
+def infer_examples(model: Model) -> dict[str, Example]:
+    """Show an infer call with and without a sequence."""
+    inputs = example_inputs(model, 2)
+    begins = {"sequence_id": 42, "sequence_start": True}
+    return {
+        "infer": Example("No memory", {"id": "1", "inputs": inputs}),
+        "sequence": Example(
+            "A sequence begins", {"inputs": inputs, "parameters": begins}
+        ),
+    }
+
+
+def example_inputs(model: Model, num_events: int) -> list[dict[str, Any]]:
+    """Write events of one row as tensors, one for each input."""
+    events = example_events(model.manifest, num_events)
+    is_record = model.manifest.input["kind"] == "record"
+    return [
+        {
+            "name": tensor.name,
+            "datatype": tensor.datatype,
+            "shape": [1, num_events, *tensor.shape[2:]],
+            "data": [event[tensor.name] if is_record else event for event in events],
+        }
+        for tensor in list_inputs(model.manifest)
+    ]
+
+
+@blueprint.post("/models/<model:name>/infer")
+@blueprint.post("/models/<model:name>/versions/<version:version>/infer")
+@describes(
+    "inference",
+    "predict",
+    body=Form,
+    answer=InferAnswer,
+    more_answers=[BINARY],
+    errors=ROW_ERRORS,
+    examples=infer_examples,
+)
+def infer(name: str, version: int | None = None) -> Response:
+    """Advance rows, in JSON or binary tensors, and the sequence they belong to."""
+    served = services()
+    asked = InferRequest(
+        model=find_model(name, version),
+        tenant=tenant(),
+        version=version,
+        key=request.headers.get("Idempotency-Key"),
+        header_length=request.headers.get(HEADER_LENGTH),
+        coding=request.headers.get("Content-Encoding", ""),
+        accepted=request.headers.get("Accept-Encoding", ""),
+        reserve=partial(reserve, request.environ, served.bodies, tenant()),
+        timings=measure(),
+    )
+    parts = Parts(served.engine, served.settings, served.statistics)
+    return respond(answer_infer(parts, asked, read_body()))

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import orjson
 
-from service.api.json_writing import JSON_OPTIONS, in_pieces
+from service.api.long_json import JSON_OPTIONS, in_pieces
 from service.api.v2.input_plan import plan_of
 from service.api.v2.schema import Remembering, Request, Wanted
 from service.api.v2.tensors import write_texts

@@ -9,8 +9,8 @@ from flask import Blueprint, Response
 
 from service.api.context import read_body, repository
 from service.api.openapi import describes
-from service.api.problems import json_response
-from service.api.v2.answer_schema import IndexEntry
+from service.api.responses import json_response
+from service.api.v2.schema import IndexEntry
 from service.errors import InvalidJson, InvalidRequest, ModelNotFound, NotServed
 
 Form = TypeVar("Form", bound=msgspec.Struct)

@@ -16,12 +16,13 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from service.api.containers import NUM_OTHERS, count_containers
 from service.api.json_loading import load_large_json
-from service.api.v2.schema import Column, InputForm
-from service.api.v2.tensor_schema import BYTES, DATATYPES, DTYPES
+from service.api.long_json import NUM_OTHERS, count_containers
+from service.api.v2.schema import Column, Form, InputForm
+from service.api.v2.tensor_schema import BYTES, DATATYPES, DTYPES, list_inputs
 from service.common.loop import LARGE_BYTES, LONG_LIST_BYTES, take_break
 from service.errors import InvalidEvent, InvalidRequest, NonFiniteInput
+from service.registry.catalog import Model
 
 SIZE = struct.Struct("<I")
 # Texts that are read in less than a millisecond.
@@ -228,3 +229,47 @@ def write_texts(texts: Iterable[str]) -> bytes:
     """Write elements of BYTES in their binary form."""
     encoded = [text.encode() for text in texts]
     return b"".join(SIZE.pack(len(text)) + text for text in encoded)
+
+
+def read_raw(data: bytes, model: Model) -> tuple[Form, list[Column]]:
+    """Read a body that is the one input of a model, one row of it.
+
+    A body for a model of names is a lone name, or names in the binary form of BYTES.
+    """
+    inputs = list_inputs(model.manifest)
+    if len(inputs) != 1:
+        raise InvalidRequest(
+            f"the body is one input without JSON, and {model.manifest.name} takes "
+            f"{len(inputs)}. Send an infer request."
+        )
+    (tensor,) = inputs
+    size = tensor.shape[2:]
+    raw = memoryview(data)
+    if tensor.datatype == BYTES:
+        texts = split_texts(data)
+        raw, count = memoryview(write_texts(texts)), len(texts)
+    else:
+        width = DTYPES[tensor.datatype].itemsize * (size[0] if size else 1)
+        count = len(data) // width
+    form = InputForm(tensor.name, [1, count, *size], tensor.datatype)
+    whole = Form([form], parameters={"binary_data_output": True})
+    return whole, [read_binary(form, raw)]
+
+
+def split_texts(data: bytes) -> list[str]:
+    """Cut a body into names: as the binary form has them, or else it is one name."""
+    texts: list[str] = []
+    start = 0
+    try:
+        while start < len(data):
+            end = start + 4 + int.from_bytes(data[start : start + 4], "little")
+            if end > len(data) or start + 4 > len(data):
+                return [data.decode()]
+            texts.append(data[start + 4 : end].decode())
+            start = end
+    except UnicodeDecodeError:
+        raise InvalidRequest(
+            "the body is neither a name nor names in the binary form of BYTES; "
+            "expected UTF-8."
+        ) from None
+    return texts

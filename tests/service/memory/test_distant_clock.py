@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from service.api.services import Services
+from service.api.context import Services
 from service.app import create_app
 from service.common.times import format_time
 from service.engine.engine import Engine

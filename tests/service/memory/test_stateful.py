@@ -22,7 +22,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from service.api.services import Services
+from service.api.context import Services
 from service.app import create_app
 from service.common.times import format_time
 from service.engine.engine import Engine

@@ -1,9 +1,14 @@
-"""Every error of the application as a problem document; no trace leaves the service."""
+"""Answers as Flask's responses; every error of the application is a problem document.
+
+No trace leaves the service.
+"""
 
 from __future__ import annotations
 
 import logging
+from typing import Any
 
+import orjson
 from flask import Flask, Response, g, request
 from werkzeug.exceptions import (
     HTTPException,
@@ -14,14 +19,7 @@ from werkzeug.exceptions import (
 
 from service import errors
 from service.api.context import services
-from service.api.problems import (
-    TOO_LARGE,
-    Answer,
-    answer_problem,
-    problem_response,
-    respond,
-)
-from service.api.v1.texts import malformed_request
+from service.api.problems import JSON, TOO_LARGE, Answer, answer_problem
 
 log = logging.getLogger(__name__)
 
@@ -87,3 +85,29 @@ def log_crash(error: Exception, request_id: str) -> errors.CarryoverError:
         "was or past its row: ask GET /v1/models/<model>/sessions/<id>. The log of "
         "the service has the details under this request's id."
     )
+
+
+def respond(answer: Answer) -> Response:
+    """Make an answer Flask's response, and note for the log what it says."""
+    response = Response(answer.body, answer.status, mimetype=answer.mimetype)
+    response.headers.update(answer.headers)
+    g.code = answer.code
+    if answer.num_rows is not None:
+        g.rows = answer.num_rows
+    return response
+
+
+def problem_response(*failures: errors.CarryoverError) -> Response:
+    """Answer a request that failed, through Flask."""
+    return respond(answer_problem(*failures))
+
+
+def json_response(body: Any, status: int = 200, mimetype: str = JSON) -> Response:
+    """Write a JSON answer."""
+    data = orjson.dumps(body, option=orjson.OPT_APPEND_NEWLINE)
+    return Response(data, status, mimetype=mimetype)
+
+
+def malformed_request(method: str, path: str) -> str:
+    """Say what TensorFlow Serving says to an address it does not know."""
+    return f"Malformed request: {method} {path}"
