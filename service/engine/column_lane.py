@@ -1,7 +1,7 @@
 """Column lane: rows of a tick that are alike, advanced as arrays instead of objects.
 
 Nearly all rows of a busy service say nothing of themselves and add one event to a live
-session without sections, by the network that made its memory: the rules of a step
+session without sections, by the version that made its memory: the rules of a step
 (`transition`) have nothing to decide for them. The lane checks that for all of them in
 one pass, and takes no other row. It stores and answers what the rules would.
 
@@ -134,7 +134,7 @@ def find_alike(
 def find_live(
     model: Model, rows: Sequence[tuple[Job, Entry]], now: float
 ) -> Alike | None:
-    """Find the rows of a model that continue live sessions of its network."""
+    """Find the rows of a model that continue live sessions of its version."""
     event_bytes = rows[0][0].row.sequence.nbytes
     layout = find_layout(model.memory_bytes, event_bytes)
     size = layout.num_bytes
@@ -142,7 +142,8 @@ def find_live(
     if len(rows) < MIN_ROWS:
         return None
     table = layout.read([entry.value for _, entry in rows])
-    is_live = layout.find_live(table, model.fingerprint, now)
+    version = model.manifest.version
+    is_live = layout.find_live(table, model.fingerprint, version, now)
     if not is_live.all():
         rows = [row for row, live in zip(rows, is_live, strict=True) if live]
         table = table[is_live]

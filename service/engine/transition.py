@@ -42,7 +42,13 @@ from service.sessions.tokens.cipher import (
     begin_chain,
     digest_use,
 )
-from service.sessions.version_policy import Continuation, choose_version, find_version
+from service.sessions.version_policy import (
+    Continuation,
+    choose_version,
+    find_version,
+    is_made_by,
+    stay,
+)
 
 # Part of the use of a token when its memory is dropped: to continue it is another use.
 RESET = b"reset"
@@ -262,15 +268,18 @@ class Transitions:
             WrongNetwork: No version may.
         """
         model = call.model
-        if not isinstance(record, Session) or record.network == model.fingerprint:
+        if not isinstance(record, Session) or is_made_by(model, record):
             return None
         if row.is_strict and row.start:
             return None
         served = self._catalog.family(model)
         policy = self._retention.policies.of(model.manifest.name)
-        if self._catalog.traffic(model.manifest.name).canary and any(
-            other.fingerprint == record.network for other in served
-        ):
+        is_on_trial = bool(self._catalog.traffic(model.manifest.name).canary)
+        if record.network == model.fingerprint:
+            # A canary of the same weights keeps the sessions that it began, too.
+            stays = is_on_trial and not call.is_version_named
+            return stay(record, served) if stays else None
+        if is_on_trial and any(other.fingerprint == record.network for other in served):
             policy = "pin"  # a canary on trial moves no live session
         try:
             return choose_version(
@@ -410,7 +419,7 @@ class Transitions:
 def continue_usual(call: Call, row: Row, stored: StoredSession) -> ResumeState | None:
     """Continue a row for which there is nothing to decide, as most are.
 
-    It begins a session that was never seen, or continues a live one by the network
+    It begins a session that was never seen, or continues a live one by the version
     that made its memory, and says nothing of itself. Any other: None.
 
     Raises:
@@ -420,7 +429,7 @@ def continue_usual(call: Call, row: Row, stored: StoredSession) -> ResumeState |
         return None
     record = stored.record
     if isinstance(record, Session):
-        if record.network == call.model.fingerprint:
+        if is_made_by(call.model, record):
             return ResumeState(stored, record, call.model, row.sequence)
     elif record is None and not row.is_strict:
         return check_statics(ResumeState(stored, None, call.model, row.sequence))

@@ -56,8 +56,10 @@ class RecordLayout:
         """Lay stored forms, each of `num_bytes`, one below the other."""
         return np.frombuffer(b"".join(values), self._dtype)
 
-    def find_live(self, table: np.ndarray, network: bytes, now: float) -> np.ndarray:
-        """Find the records that are whole, of this layout and network, and live."""
+    def find_live(
+        self, table: np.ndarray, network: bytes, model_version: int, now: float
+    ) -> np.ndarray:
+        """Find the records that are whole, of this layout and version, and live."""
         own = np.frombuffer(network, f"V{NETWORK_BYTES}")
         return np.asarray(
             (table["checksum"] == self._digest(table))
@@ -66,6 +68,7 @@ class RecordLayout:
             & (table["sections"] == 0)
             & (table["event_bytes"] == self._event_bytes)
             & (table["network"] == own)
+            & (table["model_version"] == model_version)
             & (table["expires_at"] > now)
         )
 

@@ -31,8 +31,8 @@ class MemoryDocument(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
 
     Args:
         model: Name of the model; may be left out.
-        model_version: The version with the weights that made it; informative on
-            import: `network` decides.
+        model_version: The version with the weights that made it; on import it
+            chooses among served versions of `network`, which decides.
         network: Fingerprint of those weights, in hexadecimal.
         step: How many events it has absorbed.
         last_event: The newest of them, as a client sends one; null if unknown.
@@ -47,12 +47,6 @@ class MemoryDocument(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     last_event: Any = None
     ttl_seconds: Seconds | None = None
     memory: dict[str, Any]
-
-
-def find_maker(record: Session, family: Sequence[Model]) -> Model | None:
-    """Find the served version that made a memory, the newest if several."""
-    makers = [model for model in family if model.fingerprint == record.network]
-    return makers[-1] if makers else None
 
 
 def split_tensors(tensors: bytes, model: Model) -> dict[str, np.ndarray]:
@@ -102,7 +96,11 @@ def read_memory(
     makers = [one for one in family if one.fingerprint.hex() == document.network]
     if not makers:
         raise _wrong_network(document, family)
-    maker = makers[-1]
+    # Versions may share their weights: then the one that the memory names.
+    named = [
+        one for one in makers if str(one.manifest.version) == document.model_version
+    ]
+    maker = (named or makers)[-1]
     layout = maker.manifest.memory
     _check_names(document.memory, layout)
     arrays = [

@@ -76,11 +76,33 @@ def choose_version(
         return Continuation(model, record.network, is_reset=True)
     if policy == "replay":
         return Continuation(model, record.network, read_history(record, model))
-    if policy == "pin" and not is_version_named:
-        for other in reversed(others):
-            if other.fingerprint == record.network:
-                return Continuation(other, record.network)
+    is_pinned = policy == "pin" and not is_version_named
+    if is_pinned and (maker := find_maker(record, others)):
+        return Continuation(maker, record.network)
     raise wrong_network(record)
+
+
+def is_made_by(model: Model, record: Session) -> bool:
+    """Return whether a version made a memory: its weights, under its number."""
+    return (
+        record.network == model.fingerprint
+        and record.model_version == model.manifest.version
+    )
+
+
+def stay(record: Session, served: Sequence[Model]) -> Continuation | None:
+    """Continue a memory by the version that made it; None where it is not served."""
+    maker = find_maker(record, served)
+    if maker is None or not is_made_by(maker, record):
+        return None
+    return Continuation(maker, record.network)
+
+
+def find_maker(record: Session, served: Sequence[Model]) -> Model | None:
+    """Find the served version that made a memory, or the newest of its weights."""
+    makers = [model for model in served if model.fingerprint == record.network]
+    exact = [model for model in makers if is_made_by(model, record)]
+    return (exact or makers)[-1] if makers else None
 
 
 def read_history(record: Session, model: Model) -> np.ndarray:

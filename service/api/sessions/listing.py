@@ -25,7 +25,8 @@ from service.sessions.lifecycle import (
 )
 from service.sessions.record import Session, encode
 from service.sessions.snapshots import list_steps
-from service.sessions.state_export import find_maker, split_tensors
+from service.sessions.state_export import split_tensors
+from service.sessions.version_policy import find_maker
 
 MAX_PAGE = 1000
 # A page looks at no more than this many ids for each it may show: among many that are

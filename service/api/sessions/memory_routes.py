@@ -27,7 +27,6 @@ from service.sessions.preconditions import StoredSession, wrong_network
 from service.sessions.record import Session, Tombstone
 from service.sessions.state_export import (
     MemoryDocument,
-    find_maker,
     read_memory,
     show_memory,
 )
@@ -39,6 +38,7 @@ from service.sessions.state_formats import (
     write_json,
     write_safetensors,
 )
+from service.sessions.version_policy import find_maker
 
 MEMORY = "/memory"
 # WSGI hands over a decoded path; gunicorn and Werkzeug keep the one that was sent.

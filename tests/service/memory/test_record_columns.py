@@ -70,6 +70,7 @@ def test_next_records_are_those_that_are_written_one_by_one(batch, now, rng):
 SESSION = Session(3, 1, NETWORK, 1.0, 2.0, 50.0, 30.0, bytes(8), bytes(4))
 ODD = {
     "another network": SESSION.replace(network=bytes(NETWORK_BYTES)),
+    "another version": SESSION.replace(model_version=2),
     "expired": SESSION.replace(expires_at=10.0),
     "more of an event": SESSION.replace(tensors=bytes(4), last_event=bytes(8)),
     "a section": SESSION.replace(tensors=b"", answers=b"1234"),
@@ -81,7 +82,7 @@ def test_a_record_that_is_not_alike_is_left_out(odd):
     layout = find_layout(8, 4)
     table = layout.read([encode(SESSION), encode(odd)])
 
-    assert layout.find_live(table, NETWORK, 10.0).tolist() == [True, False]
+    assert layout.find_live(table, NETWORK, 1, 10.0).tolist() == [True, False]
 
 
 @pytest.mark.parametrize("position", range(len(encode(SESSION))))
@@ -89,7 +90,7 @@ def test_a_record_with_any_bit_changed_is_left_out(position):
     layout, value = find_layout(8, 4), bytearray(encode(SESSION))
     value[position] ^= 0x10
 
-    assert not layout.find_live(layout.read([bytes(value)]), NETWORK, 10.0).any()
+    assert not layout.find_live(layout.read([bytes(value)]), NETWORK, 1, 10.0).any()
 
 
 def test_records_as_columns_are_read_by_what_reads_one():
