@@ -15,12 +15,12 @@ from __future__ import annotations
 
 import asyncio
 import json
-import math
 import random
 import re
 import time
 from collections import abc
 from contextlib import aclosing, closing, contextmanager
+from email.utils import parsedate_to_datetime
 from typing import Any, Generic, TypeVar, cast
 from urllib.parse import quote
 from uuid import uuid4
@@ -30,7 +30,7 @@ import httpx
 Json = dict[str, Any]
 Rows = abc.Iterable[Any]
 Note = abc.Callable[[Json], Json]
-Outcome = httpx.Response | httpx.TransportError
+Outcome = httpx.Response | httpx.RequestError
 Awaited = abc.Coroutine[Any, Any, Json]
 A = TypeVar("A")  # what a call returns: Json or Awaited
 S = TypeVar("S")  # what a stream returns: an iterator of Json, or an asynchronous one
@@ -38,10 +38,24 @@ R = TypeVar("R")
 # A call without I/O: yields seconds to wait and a request to send, gets its outcome.
 Work = abc.Generator[tuple[float, httpx.Request], Outcome | None, R]
 
-LOST = (httpx.TimeoutException, httpx.NetworkError, httpx.RemoteProtocolError)
-UNSENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
+# A proxy refuses a connection before the request is sent.
+UNSENT = (
+    httpx.ConnectError,
+    httpx.ConnectTimeout,
+    httpx.PoolTimeout,
+    httpx.ProxyError,
+)
+LOST = (
+    httpx.TimeoutException,
+    httpx.NetworkError,
+    httpx.RemoteProtocolError,
+    httpx.ProxyError,
+    httpx.DecodingError,
+)
 UNAVAILABLE = (502, 503)  # a proxy answers them without Retry-After
 FIRST_WAIT_SECONDS, MAX_WAIT_SECONDS = 0.1, 5.0
+MAX_DOUBLINGS = 16  # the wait has reached its maximum long before
+MAX_ASKED_SECONDS = 86_400.0  # more is waited for in parts
 # httpx sends a whole body before it reads the answer. The service reads this much ahead
 # (docs/reference/streams.md), so that neither side waits for the other.
 MAX_PIECE_LINES, MAX_PIECE_BYTES = 256, 65536
@@ -72,7 +86,9 @@ class Calls(Generic[A, S]):
     ) -> None:
         self._http = self._kind(base_url=base_url, timeout=timeout_seconds, **options)
         if api_key:
-            self._http.headers["Authorization"] = f"Bearer {api_key}"
+            # A key read from a file ends with a newline, which no header may have.
+            bearer = f"Bearer {api_key.strip()}"
+            self._http.headers["Authorization"] = _printable("api_key", bearer)
         self._retry_seconds = retry_seconds
 
     def predict(self, model: str, rows: Rows, call: str = "predict", **body: Any) -> A:
@@ -117,19 +133,29 @@ class Calls(Generic[A, S]):
         raise NotImplementedError
 
     def _rows(self, model: str, rows: Rows, call: str, body: Json) -> Work[Json]:
-        key, rows = body.pop("key", str(uuid4())), list(_in_order(rows))
+        key = _printable("key", body.pop("key", str(uuid4())))
+        rows = list(_in_order(rows))
         quoted = re.sub(r'(["\\])', r"\\\1", "" if call == "forecast" else key)
         headers = {"Idempotency-Key": f'"{quoted}"'} if quoted else {}
         # Without a key a row may be repeated if it says `at` or names no session.
         is_safe = bool(key) or all("at" in row for row in rows if isinstance(row, dict))
         path, content = f"{_path(model)}:{call}", _encode({"instances": rows, **body})
-        return self._call("POST", path, is_safe, content=content, headers=headers)
+        answer = yield from self._call(
+            "POST", path, is_safe, content=content, headers=headers
+        )
+        if not isinstance(predictions := answer.get("predictions"), list):
+            raise _unreadable(answer, "an object with `predictions`")
+        if len(predictions) != len(rows):
+            raise _unreadable(answer, f"{len(rows)} predictions")
+        return answer
 
     def _call(
         self, method: str, path: str, is_safe: bool = True, **options: Any
     ) -> Work[Json]:
         request = self._http.build_request(method, path, **options)
-        answer: Json = (yield from self._attempt(request, is_safe)).json()
+        answer = _parse((yield from self._attempt(request, is_safe)).content)
+        if not isinstance(answer, dict):
+            raise _unreadable(answer, "a JSON object")
         return answer
 
     def _piece(
@@ -147,10 +173,11 @@ class Calls(Generic[A, S]):
             if isinstance(outcome, httpx.Response) and outcome.is_success:
                 return outcome
             num_tries += 1
-            delay = _wait(outcome, num_tries, is_safe)
-            left_seconds -= delay
-            if left_seconds < 0:
+            wait = _wait(outcome, num_tries, is_safe)
+            if wait is None or wait > left_seconds:
                 raise _failure(outcome)
+            delay = wait
+            left_seconds -= wait
 
 
 class Sequence(Generic[A, S]):
@@ -206,7 +233,7 @@ class Sequence(Generic[A, S]):
         raise NotImplementedError
 
     def _note(self, answer: Json) -> Json:
-        self.step = check(answer)["step"]
+        self.step = _step_of(answer)
         return answer
 
 
@@ -285,7 +312,7 @@ class Session(Sequence[A, S]):
             if not self._may_start:
                 raise
             self._starts = True
-        self.step = state["step"]
+        self.step = _step_of(state)
         return state
 
     def _change(self, verb: str, body: Json, method: str = "POST") -> Work[Json]:
@@ -296,7 +323,7 @@ class Session(Sequence[A, S]):
         # a call that is made again after a lost answer needs the step it was sent with.
         if verb in (":rewind", ""):
             self._pending = NO_REPEAT
-            self.step = answer["step"] if verb else None
+            self.step = _step_of(answer) if verb else None
         return answer
 
     def _place(self) -> Work[Json]:
@@ -399,7 +426,7 @@ class Client(Calls[Json, abc.Iterator[Json]]):
             with closing(self._run(work, stream=True)) as response, _lost(lines):
                 for line in response.iter_lines():
                     del lines[:1]
-                    yield note(json.loads(line))
+                    yield note(_parse(line))
 
 
 class AsyncClient(Calls[Awaited, abc.AsyncIterator[Json]]):
@@ -443,12 +470,12 @@ class AsyncClient(Calls[Awaited, abc.AsyncIterator[Json]]):
                 with _lost(lines):
                     async for line in response.aiter_lines():
                         del lines[:1]
-                        yield note(json.loads(line))
+                        yield note(_parse(line))
 
 
 def check(answer: Json) -> Json:
     """Return an answer, or raise the exception of the problem that it is."""
-    if "code" in answer and "detail" in answer:
+    if "detail" in answer and isinstance(answer.get("code"), str):
         raise CLASSES.get(answer["code"], CarryoverError)(answer)
     return answer
 
@@ -460,21 +487,57 @@ def _failure(outcome: Outcome | None) -> CarryoverError:
     try:
         problem = outcome.json()
         return CLASSES.get(problem["code"], CarryoverError)(problem)
-    except (ValueError, TypeError, KeyError):  # a proxy's page
+    except (ValueError, TypeError, KeyError, RecursionError):  # a proxy's page
         detail = f"{outcome.url} answered {outcome.status_code} without a problem"
         return CarryoverError({"status": outcome.status_code, "detail": detail})
 
 
-def _wait(outcome: Outcome | None, num_tries: int, is_safe: bool) -> float:
-    """Return the seconds to the next try; infinity where there is none."""
-    wait = min(FIRST_WAIT_SECONDS * 2**num_tries, MAX_WAIT_SECONDS)
+def _wait(outcome: Outcome | None, num_tries: int, is_safe: bool) -> float | None:
+    """Return the seconds to the next try; None where there is none."""
+    doubled = FIRST_WAIT_SECONDS * 2 ** min(num_tries, MAX_DOUBLINGS)
+    wait = min(doubled, MAX_WAIT_SECONDS)
     if not isinstance(outcome, httpx.Response):
         is_safe |= isinstance(outcome, UNSENT)
-        return random.uniform(0.5, 1) * wait if is_safe else math.inf
+        return random.uniform(0.5, 1) * wait if is_safe else None
     asked = outcome.headers.get("Retry-After", "")
     if not is_safe or not (asked or outcome.status_code in UNAVAILABLE):
-        return math.inf
-    return float(asked) if asked.isdecimal() else wait
+        return None
+    # A zero would have a service that stays away asked without a pause.
+    return _seconds(asked) or wait
+
+
+def _seconds(asked: str) -> float:
+    """Return the seconds of a `Retry-After`, a number or a date; 0 of neither."""
+    if asked.isdecimal():
+        return min(float(asked), MAX_ASKED_SECONDS)
+    try:
+        seconds = parsedate_to_datetime(asked).timestamp() - time.time()
+    except (ValueError, OverflowError):
+        return 0.0
+    return max(0.0, min(seconds, MAX_ASKED_SECONDS))
+
+
+def _parse(text: str | bytes) -> Any:
+    """Return JSON as Python has it. Another answer is cut off, or not the service's."""
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise _unreadable(text, "JSON") from error
+
+
+def _step_of(answer: Any) -> int:
+    """Return the step in an answer to one row, which may be a problem."""
+    if isinstance(answer, dict) and isinstance(step := check(answer).get("step"), int):
+        return step
+    raise _unreadable(answer, "an object with `step`")
+
+
+def _unreadable(answer: Any, expected: str) -> NoAnswer:
+    detail = (
+        f"the answer is {answer!r:.60}; expected {expected}. Check that the address is "
+        "the service's, then make the call again."
+    )
+    return NoAnswer({"code": "no_answer", "detail": detail})
 
 
 @contextmanager
@@ -505,7 +568,9 @@ def _cut(rows: Rows) -> abc.Iterator[list[bytes]]:
 
 def _row(body: Json) -> Json:
     """Return the answer to a lone row, with the members that its body has for it."""
-    row: Json = body.pop("predictions")[0]
+    row = body.pop("predictions")[0]
+    if not isinstance(row, dict):
+        raise _unreadable(row, "an object for the row")
     return body | row
 
 
@@ -537,6 +602,20 @@ def _in_order(values: Rows) -> Rows:
     return values
 
 
+def _printable(name: str, value: Any) -> str:
+    """Return what a header can carry; the value is a secret, so it is not shown."""
+    if not isinstance(value, str):
+        raise TypeError(
+            f"{name} is of type {type(value).__name__}; expected a string. Use str()."
+        )
+    if not (value.isascii() and value.isprintable()):
+        raise ValueError(
+            f"{name} has a character other than printable ASCII, which a header cannot "
+            "carry. Check the end of the file it is from, or encode it."
+        )
+    return value
+
+
 def _return(value: R) -> Work[R]:
     yield from ()
     return value
@@ -559,7 +638,8 @@ class CarryoverError(Exception):
         self.problem = problem
 
     def __str__(self) -> str:
-        return f"{self.problem.get('code', 'error')}: {self.problem['detail']}"
+        code, detail = self.problem.get("code", "error"), self.problem.get("detail")
+        return f"{code}: {detail or 'no details'}"
 
 
 # fmt: off
