@@ -22,15 +22,8 @@ import pytest
 from carryover_client import AsyncClient, Client
 
 from service import errors
-from service.api.context import Services
-from service.app import create_app
-from service.engine.engine import Engine
-from service.registry.catalog import Catalog
-from service.sessions.lifecycle import Sessions
-from service.sessions.retention import Lifetimes, Retention
-from service.sessions.tokens.cipher import TokenCipher
-from service.settings import read_settings
-from service.stores.in_process import InProcessStore
+from service.sessions.retention import Retention
+from tests import assembly
 from tests.fakes import FakeClock, counting_model
 from tests.imports import imported
 from tests.keys import NO_KEYS, keyed
@@ -70,12 +63,12 @@ def clock():
 
 def build_app(clock, tenants=NO_KEYS):
     """The application over the counting model and one that can forecast."""
-    sessions = Sessions(InProcessStore(), clock=clock, tombstone_seconds=1000)
-    seal, lifetimes = TokenCipher([b"k" * 32]), Lifetimes(100, 50)
-    catalog = Catalog([counting_model(max_events=2000), markov_model()])
-    retention = Retention(snapshots=3)
-    engine = Engine(sessions, seal, lifetimes, clock, retention, catalog)
-    return create_app(Services(read_settings({}), catalog, engine, tenants))
+    return assembly.build_app(
+        [counting_model(max_events=2000), markov_model()],
+        clock=clock,
+        tenants=tenants,
+        retention=Retention(snapshots=3),
+    )
 
 
 @pytest.fixture

@@ -12,12 +12,8 @@ from itertools import chain
 
 import pytest
 
-from service.api.context import Services
 from service.api.sessions.listing import MAX_PAGE
-from service.app import create_app
-from service.registry.catalog import Catalog
-from service.settings import read_settings
-from tests.keys import NO_KEYS
+from tests.assembly import build_app
 from tests.networks import VOCABULARY
 from tests.servers import Server
 
@@ -173,7 +169,7 @@ def server(bundled, exported, tmp_path_factory):
 
 def list_routes():
     """One route of each view: the shortest, which may be the short way."""
-    app = create_app(Services(read_settings({}), Catalog([]), None, NO_KEYS))
+    app = build_app([])
     routes = {}
     for rule in app.url_map.iter_rules():
         for method in rule.methods - {"HEAD", "OPTIONS"}:

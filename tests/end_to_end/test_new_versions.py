@@ -3,17 +3,13 @@
 import numpy as np
 import pytest
 
-from service.engine.engine import Engine
 from service.engine.rows import Row
 from service.registry.catalog import Catalog, load_model
-from service.sessions.lifecycle import Sessions
-from service.sessions.retention import Lifetimes, Retention
-from service.sessions.tokens.cipher import TokenCipher
+from service.sessions.retention import Retention
 from service.sessions.version_policy import Policies
-from service.stores.in_process import InProcessStore
 from tests import networks
+from tests.assembly import build_engine
 from tests.exported import export_model
-from tests.fakes import FakeClock
 
 pytestmark = pytest.mark.tensorflow
 
@@ -37,14 +33,8 @@ def versions(tmp_path_factory):
 @pytest.mark.parametrize(("policy", "answers_as"), [("pin", 0), ("replay", 1)])
 def test_session_goes_on_as_its_policy_says(versions, policy, answers_as):
     catalog, live = versions
-    clock = FakeClock()
-    engine = Engine(
-        Sessions(InProcessStore(), clock=clock, tombstone_seconds=10),
-        TokenCipher([b"k" * 32]),
-        Lifetimes(100, 50),
-        clock,
-        Retention(policies=Policies(policy)),
-        catalog,
+    engine = build_engine(
+        retention=Retention(policies=Policies(policy)), catalog=catalog
     )
     engine.advance(catalog.find("days", 1), [Row(EVENTS[:4], session="s")], tenant="")
     engine.advance(catalog.find("days", 1), [Row(EVENTS[4:6], session="s")], tenant="")

@@ -4,17 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from service.api.context import Services
 from service.app import create_app
-from service.engine.engine import Engine
-from service.registry.catalog import Catalog
-from service.sessions.lifecycle import Sessions
-from service.sessions.retention import Lifetimes
-from service.sessions.tokens.cipher import TokenCipher
-from service.settings import read_settings
-from service.stores.in_process import InProcessStore
+from tests.assembly import build_engine, build_services
 from tests.fakes import FakeClock, counting_model
-from tests.keys import NO_KEYS
 
 
 @pytest.fixture
@@ -29,22 +21,19 @@ def model():
 
 @pytest.fixture
 def engine(clock):
-    sessions = Sessions(InProcessStore(), clock=clock, tombstone_seconds=1000)
-    return Engine(sessions, TokenCipher([b"k" * 32]), Lifetimes(100, 50), clock)
+    return build_engine(clock)
 
 
 @pytest.fixture
 def services(engine, model):
-    settings = read_settings(
-        {
-            "CARRYOVER_SESSION_IDLE_SECONDS": "100",
-            "CARRYOVER_MAX_ROWS": "20",
-            "CARRYOVER_MAX_BODY_BYTES": "20000",
-            "CARRYOVER_MAX_EXPLAINED_EVENTS": "10",
-            "CARRYOVER_MAX_RETURNED_EVENTS": "900",
-        }
-    )
-    return Services(settings, Catalog([model]), engine, tenants=NO_KEYS)
+    settings = {
+        "CARRYOVER_SESSION_IDLE_SECONDS": "100",
+        "CARRYOVER_MAX_ROWS": "20",
+        "CARRYOVER_MAX_BODY_BYTES": "20000",
+        "CARRYOVER_MAX_EXPLAINED_EVENTS": "10",
+        "CARRYOVER_MAX_RETURNED_EVENTS": "900",
+    }
+    return build_services([model], settings=settings, engine=engine)
 
 
 @pytest.fixture

@@ -10,12 +10,9 @@ import time
 
 import numpy as np
 
-from service.engine.engine import Engine
 from service.engine.rows import Row
-from service.sessions.lifecycle import Sessions
-from service.sessions.retention import Lifetimes
-from service.sessions.tokens.cipher import TokenCipher
 from service.stores.base import open_store
+from tests.assembly import build_engine
 from tests.fakes import counting_model
 
 FIRST = Row(np.array([1, 1, 0], "int32"), session="s")
@@ -25,17 +22,11 @@ ROWS = {
 }
 
 
-def build_engine(store):
-    """Build a worker's engine on a store that others may use too."""
-    # The real clock: Redis expires by its own.
-    sessions = Sessions(store, clock=time.time, tombstone_seconds=1000)
-    return Engine(sessions, TokenCipher([b"k" * 32]), Lifetimes(100, 50), time.time)
-
-
 def main(address, when, way):
     """Compute a row and die, before its memory is stored or right after."""
     store = open_store(address)
-    engine = build_engine(store)
+    # The real clock: Redis expires by its own.
+    engine = build_engine(time.time, store=store)
     engine.advance(counting_model(), [FIRST], tenant="")
     commit = store.commit
 

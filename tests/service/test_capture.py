@@ -16,18 +16,14 @@ from service.app import open_capture
 from service.engine import capture as capture_module
 from service.engine.capture import Capture, CapturedRow, CaptureOptions
 from service.engine.captured_events import decode_record
-from service.engine.engine import Engine
-from service.sessions.lifecycle import Sessions
-from service.sessions.retention import Lifetimes
-from service.sessions.tokens.cipher import TokenCipher
 from service.settings import read_settings
-from service.stores.in_process import InProcessStore
 from service.telemetry.capture_files import Bounds, CaptureFiles
 from service.telemetry.engine_metrics import (
     CAPTURED_EVENTS,
     DROPPED_EVENTS,
     find_counter,
 )
+from tests.assembly import build_engine
 from tests.fakes import FakeClock, counting_model
 
 BOUNDS = Bounds(1 << 20, 3600.0, 1 << 24)
@@ -47,9 +43,7 @@ def capture(folder):
 
 @pytest.fixture
 def engine(clock, capture):
-    sessions = Sessions(InProcessStore(), clock=clock, tombstone_seconds=1000)
-    seal = TokenCipher([b"k" * 32])
-    return Engine(sessions, seal, Lifetimes(100, 50), clock, capture=capture)
+    return build_engine(clock, capture=capture)
 
 
 def read(folder, model="counting"):

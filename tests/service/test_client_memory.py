@@ -6,16 +6,12 @@ from dataclasses import replace
 import msgspec
 import pytest
 
-from service.api.context import Services
-from service.app import create_app
-from service.engine.engine import Engine
 from service.errors import StoreFull
-from service.registry.catalog import Catalog
-from service.sessions.retention import Lifetimes, Retention
+from service.sessions.retention import Retention
 from service.sessions.tokens.cipher import TokenCipher
 from service.sessions.version_policy import Policies
+from tests.assembly import SECRET, serve
 from tests.fakes import counting_model
-from tests.keys import NO_KEYS
 from tests.problems import assert_problem, assert_problem_body
 
 PREDICT = "/v1/models/{}:predict"
@@ -29,29 +25,24 @@ def other_model():
 
 def create_two_versions(services, clock):
     """Create a strict service of two versions: the newer one resets sequences."""
-    versions = [counting_model(), counting_model(2, "cd" * 32)]
-    catalog = Catalog(versions)
-    engine = Engine(
-        services.engine.sessions,
-        TokenCipher([b"k" * 32], True),
-        Lifetimes(100, 50),
-        clock,
-        Retention(policies=Policies("reset")),
-        catalog,
+    return serve(
+        [counting_model(), counting_model(2, "cd" * 32)],
+        settings=services.settings,
+        clock=clock,
+        sessions=services.engine.sessions,
+        seal=TokenCipher([SECRET], True),
+        retention=Retention(policies=Policies("reset")),
     )
-    return create_app(
-        Services(services.settings, catalog, engine, tenants=NO_KEYS)
-    ).test_client()
 
 
 def create_client(services, clock, *, is_strict):
-    sessions = services.engine.sessions
-    seal = TokenCipher([b"k" * 32], is_strict)
-    engine = Engine(sessions, seal, Lifetimes(100, 50), clock)
-    catalog = Catalog([counting_model(), other_model()])
-    return create_app(
-        Services(services.settings, catalog, engine, tenants=NO_KEYS)
-    ).test_client()
+    return serve(
+        [counting_model(), other_model()],
+        settings=services.settings,
+        clock=clock,
+        sessions=services.engine.sessions,
+        seal=TokenCipher([SECRET], is_strict),
+    )
 
 
 @pytest.fixture

@@ -2,18 +2,10 @@
 
 import pytest
 
-from service.api.context import Services
-from service.app import create_app
-from service.engine.engine import Engine
-from service.registry.catalog import Catalog
 from service.sessions.clock_guard import SETTLE_SECONDS, ClockGuard
-from service.sessions.lifecycle import Sessions
 from service.sessions.retention import Lifetimes
-from service.sessions.tokens.cipher import TokenCipher
-from service.settings import read_settings
-from service.stores.in_process import InProcessStore
+from tests.assembly import build_engine, build_sessions, serve
 from tests.fakes import FakeClock, counting_model
-from tests.keys import NO_KEYS
 
 PATH = "/v1/models/counting:predict"
 AHEAD_SECONDS = 9 * 86_400.0
@@ -31,17 +23,13 @@ class World:
         guard.is_trusted()
         self.pass_time(SETTLE_SECONDS)
         assert guard.is_trusted()
-        sessions = Sessions(InProcessStore(), clock=self.wall, tombstone_seconds=1e9)
-        model, lifetimes = counting_model(), Lifetimes(1e9, 1e9)
-        engine = Engine(
-            sessions,
-            TokenCipher([b"k" * 32]),
-            lifetimes,
+        engine = build_engine(
             self.wall,
+            sessions=build_sessions(clock=self.wall, tombstone_seconds=1e9),
+            lifetimes=Lifetimes(1e9, 1e9),
             is_clock_trusted=guard.is_trusted,
         )
-        services = Services(read_settings({}), Catalog([model]), engine, NO_KEYS)
-        self.client = create_app(services).test_client()
+        self.client = serve([counting_model()], engine=engine)
 
     def pass_time(self, seconds):
         self.wall.advance(seconds)

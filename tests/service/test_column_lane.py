@@ -8,23 +8,19 @@ import random
 import numpy as np
 import pytest
 
-from service.api.context import Services
 from service.api.v1 import row_texts
 from service.api.v1.predict import PredictRequest, answer_predict
 from service.engine import column_lane
-from service.engine.engine import Engine
 from service.engine.rows import BatchOutputs, Row
 from service.errors import CarryoverError, NonFiniteResult, StoreFull
 from service.registry.catalog import Catalog
-from service.sessions.lifecycle import NEVER_SEEN, SessionKey, Sessions
+from service.sessions.lifecycle import NEVER_SEEN, SessionKey
 from service.sessions.record import Session
-from service.sessions.retention import Lifetimes
-from service.sessions.tokens.cipher import TokenCipher
 from service.settings import read_settings
 from service.stores.base import Capacity, Entry
 from service.stores.in_process import InProcessStore
+from tests.assembly import build_engine, build_services, build_sessions
 from tests.fakes import TickingRuntime, counting_model
-from tests.keys import NO_KEYS
 
 RED, GREEN, POISON = 0, 1, 2
 NEVER = 10**9
@@ -67,11 +63,10 @@ class World:
             for v, network in ((1, "ab" * 32), (2, "cd" * 32))
         ]
         self.catalog = Catalog(self.models)
-        sessions = Sessions(self.store, clock=clock, tombstone_seconds=1000)
-        seal = TokenCipher([b"k" * 32])
-        lifetimes = Lifetimes(100, 50)
-        engine = Engine(sessions, seal, lifetimes, clock, catalog=self.catalog)
-        self.services = Services(SETTINGS, self.catalog, engine, tenants=NO_KEYS)
+        sessions = build_sessions(self.store, clock)
+        self.services = build_services(
+            self.catalog, settings=SETTINGS, clock=clock, sessions=sessions
+        )
         # Imported before its first event: nothing was expected of that.
         now, network = clock(), self.models[0].fingerprint
         memory = np.zeros(3, "<f4").tobytes()
@@ -208,7 +203,7 @@ def test_a_result_that_is_not_finite_costs_no_other_row_its_step(live, model):
 
 
 def test_only_rows_that_lost_the_race_are_computed_again(live, clock, model):
-    rival = Engine(live.sessions, TokenCipher([b"k" * 32]), Lifetimes(100, 50), clock)
+    rival = build_engine(clock, sessions=live.sessions)
 
     def be_overtaken():
         model.runtime.before_return = lambda: None
@@ -244,8 +239,7 @@ def test_a_full_store_refuses_new_sessions_and_continues_those_that_are_alike(
     clock, model
 ):
     store = InProcessStore(Capacity(max_entries=20))
-    sessions = Sessions(store, clock=clock, tombstone_seconds=1000)
-    engine = Engine(sessions, TokenCipher([b"k" * 32]), Lifetimes(100, 50), clock)
+    engine = build_engine(clock, store=store)
     engine.advance(model, rows_of(*[RED] * 20), tenant="")
 
     results = engine.advance(model, rows_of(*[RED] * 22), tenant="")

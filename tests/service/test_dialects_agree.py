@@ -8,17 +8,8 @@ import orjson
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from service.api.context import Services
-from service.app import create_app
-from service.engine.engine import Engine
-from service.registry.catalog import Catalog
-from service.sessions.lifecycle import Sessions
-from service.sessions.retention import Lifetimes
-from service.sessions.tokens.cipher import TokenCipher
-from service.settings import read_settings
-from service.stores.in_process import InProcessStore
-from tests.fakes import FakeClock, counting_model
-from tests.keys import NO_KEYS
+from tests.assembly import serve
+from tests.fakes import counting_model
 
 PREDICT = "/v1/models/counting:predict"
 INFER = "/v2/models/counting/infer"
@@ -28,12 +19,7 @@ bounded = settings(max_examples=15, deadline=None, database=None)
 
 def begin():
     """Give a client of a service that remembers nothing yet."""
-    clock, model = FakeClock(), counting_model()
-    sessions = Sessions(InProcessStore(), clock=clock, tombstone_seconds=1000)
-    engine = Engine(sessions, TokenCipher([b"k" * 32]), Lifetimes(100, 50), clock)
-    return create_app(
-        Services(read_settings({}), Catalog([model]), engine, tenants=NO_KEYS)
-    ).test_client()
+    return serve([counting_model()])
 
 
 def floats(values):

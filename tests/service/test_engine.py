@@ -1,7 +1,6 @@
 import numpy as np
 import pytest
 
-from service.engine.engine import Engine
 from service.engine.rows import Refused, Row
 from service.errors import (
     EarlierRowFailed,
@@ -14,8 +13,7 @@ from service.errors import (
     WrongNetwork,
 )
 from service.sessions.lifecycle import SessionKey
-from service.sessions.retention import Lifetimes
-from service.sessions.tokens.cipher import TokenCipher
+from tests.assembly import build_engine
 from tests.fakes import counting_model
 
 RED, GREEN, POISON = 0, 1, 2
@@ -25,7 +23,7 @@ KEY = SessionKey("", "counting", "s")
 @pytest.fixture
 def rival(engine, clock):
     """Another worker's engine over the same sessions."""
-    return Engine(engine.sessions, TokenCipher([b"k" * 32]), Lifetimes(100, 50), clock)
+    return build_engine(clock, sessions=engine.sessions)
 
 
 def row(*events, **options):

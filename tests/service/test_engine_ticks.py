@@ -7,13 +7,11 @@ import numpy as np
 import pytest
 
 from service.engine.call import Timings
-from service.engine.engine import Engine
 from service.engine.job import Flow
 from service.engine.rows import Row
 from service.errors import CarryoverError, DeadlineExceeded, Overloaded, RequestTooLarge
 from service.sessions.lifecycle import SessionKey
-from service.sessions.retention import Lifetimes
-from service.sessions.tokens.cipher import TokenCipher
+from tests.assembly import build_engine
 from tests.fakes import TickingRuntime, counting_model
 from tests.problems import assert_problem
 
@@ -209,10 +207,7 @@ def test_a_row_given_up_in_the_middle_leaves_its_memory_as_it_was(engine, model)
 @pytest.fixture
 def narrow(engine, clock):
     """An engine that takes in three rows at a time."""
-    lifetimes = Lifetimes(100, 50)
-    return Engine(
-        engine.sessions, TokenCipher([b"k" * 32]), lifetimes, clock, max_queued_rows=3
-    )
+    return build_engine(clock, sessions=engine.sessions, max_queued_rows=3)
 
 
 def test_more_rows_than_the_engine_takes_are_refused_whole(narrow, model):

@@ -13,22 +13,19 @@ import orjson
 import pytest
 from flask import Response
 
-from service.api.context import Services
 from service.api.limiter import Limiter, Windows
 from service.api.problems import RETRY_AFTER_SECONDS, status_of
-from service.app import create_app
-from service.engine.engine import Engine
 from service.engine.job import Flow
 from service.errors import CarryoverError, Conflict, Gone, StoreFull, StoreUnavailable
 from service.registry.artifact import MANIFEST
 from service.registry.catalog import Catalog, load_model
 from service.registry.model_repository import Repository
-from service.sessions.lifecycle import SessionKey, Sessions
-from service.sessions.retention import Lifetimes
+from service.sessions.lifecycle import SessionKey
 from service.sessions.tokens.cipher import TokenCipher
-from service.settings import read_settings
 from service.stores.base import Put
 from service.stores.in_process import InProcessStore
+from tests import assembly
+from tests.assembly import SECRET, build_engine
 from tests.fakes import counting_model
 from tests.keys import NO_KEYS, keyed
 from tests.problems import assert_problem
@@ -74,21 +71,18 @@ class World:
     def serve(self, model, settings=SETTINGS, tenants=NO_KEYS, limiter=None, **limits):
         """Serve a model over the same memory."""
         self.model = model
-        sessions = Sessions(self.store, clock=self.clock, tombstone_seconds=1000)
-        seal, lifetimes = TokenCipher([b"k" * 32], has_chains=True), Lifetimes(100, 50)
-        engine = Engine(sessions, seal, lifetimes, self.clock, **limits)
-        self.engine = engine
+        seal = TokenCipher([SECRET], has_chains=True)
+        self.engine = build_engine(self.clock, store=self.store, seal=seal, **limits)
         catalog, load = Catalog([model]), partial(load_model, max_events=50)
         repository = Repository(catalog, self.folder, load, state=self.folder / "state")
-        services = Services(
-            read_settings(settings),
+        self.client = assembly.serve(
             catalog,
-            engine,
-            tenants,
-            repository,
+            settings=settings,
+            engine=self.engine,
+            tenants=tenants,
+            repository=repository,
             limiter=limiter,
         )
-        self.client = create_app(services).test_client()
 
     def rows(self, *instances, verb="predict", **body):
         body = {"instances": list(instances), **body}

@@ -16,19 +16,13 @@ from urllib.parse import quote
 
 import pytest
 
-from service.api.context import Services
 from service.api.v2.parameters import KINDS
-from service.app import create_app
-from service.engine.engine import Engine
-from service.registry.catalog import Catalog
-from service.sessions.lifecycle import Sessions
-from service.sessions.retention import Lifetimes, Retention
+from service.sessions.retention import Retention
 from service.sessions.tokens.cipher import TokenCipher
-from service.settings import read_settings
 from service.stores.base import Put
 from service.stores.in_process import InProcessStore
+from tests.assembly import SECRET, build_app
 from tests.fakes import FakeClock, counting_model
-from tests.keys import NO_KEYS
 from tests.service.test_forecast import markov_model
 
 POWERS = [2**31, 2**53, 2**63, 2**64]
@@ -108,13 +102,13 @@ class Service:
 
     def __init__(self) -> None:
         clock, self.store = FakeClock(), InProcessStore()
-        sessions = Sessions(self.store, clock=clock, tombstone_seconds=1000)
-        catalog = Catalog([counting_model(), markov_model()])
-        seal, kept = TokenCipher([b"k" * 32], plain="accept"), Retention(snapshots=4)
-        lifetimes = Lifetimes(100, 50)
-        engine = Engine(sessions, seal, lifetimes, clock, kept, catalog)
-        services = Services(read_settings({}), catalog, engine, tenants=NO_KEYS)
-        app = create_app(services)
+        app = build_app(
+            [counting_model(), markov_model()],
+            clock=clock,
+            store=self.store,
+            seal=TokenCipher([SECRET], plain="accept"),
+            retention=Retention(snapshots=4),
+        )
         app.testing = False  # a crash is a 500, as a client would see it
         self.client = app.test_client()
         for session in ("s", "5"):

@@ -8,25 +8,21 @@ from itertools import product
 import numpy as np
 import pytest
 
-from service.api.context import Services
 from service.api.v1 import forecast as v1_forecast
-from service.app import create_app
 from service.common import loop
 from service.engine.call import Call
 from service.engine.decoding import Plan
-from service.engine.engine import Engine
 from service.engine.forecast import forecast
 from service.engine.rows import Row
 from service.errors import CarryoverError, DeadlineExceeded, TooManyEvents
 from service.registry.backends.base import Plan as CallPlan
 from service.registry.catalog import Catalog, Model
 from service.registry.encoding.events import build_encoder
-from service.sessions.retention import Lifetimes, Retention
-from service.sessions.tokens.cipher import TokenCipher
+from service.sessions.retention import Retention
 from service.sessions.version_policy import Policies
-from service.settings import read_settings
+from tests import assembly
+from tests.assembly import build_engine
 from tests.fakes import counting_model
-from tests.keys import NO_KEYS
 from tests.problems import assert_problem, assert_problem_body
 from tests.service.test_large_bodies import HastyClock
 
@@ -94,16 +90,12 @@ def best_path(history, horizon):
 
 @pytest.fixture
 def client(engine, clock):
-    models = [markov_model(), counting_model()]
-    catalog = Catalog(models)
-    lifetimes = Lifetimes(100, 50)
-    served = Engine(
-        engine.sessions, TokenCipher([b"k" * 32]), lifetimes, clock, catalog=catalog
+    return assembly.serve(
+        [markov_model(), counting_model()],
+        settings={"CARRYOVER_MAX_FORECAST_EVENTS": "100000"},
+        clock=clock,
+        sessions=engine.sessions,
     )
-    settings = read_settings({"CARRYOVER_MAX_FORECAST_EVENTS": "100000"})
-    return create_app(
-        Services(settings, catalog, served, tenants=NO_KEYS)
-    ).test_client()
 
 
 @pytest.fixture
@@ -278,14 +270,7 @@ def test_model_whose_output_is_no_event_says_so(ask):
 def test_pinned_session_is_forecast_by_its_own_version(ask, engine, clock):
     ask({"sequence": ["wake", "eat"], "session": "s"}, verb="predict")
     old, new = markov_model(), markov_model(2, network="cd" * 32)
-    catalog = Catalog([old, new])
-    lifetimes = Lifetimes(100, 50)
-    served = Engine(
-        engine.sessions, TokenCipher([b"k" * 32]), lifetimes, clock, catalog=catalog
-    )
-    client = create_app(
-        Services(read_settings({}), catalog, served, tenants=NO_KEYS)
-    ).test_client()
+    client = assembly.serve([old, new], clock=clock, sessions=engine.sessions)
     body = {"instances": [{"session": "s"}], "horizon": 1}
 
     answer = client.post("/v1/models/days:forecast", json=body).get_json()
@@ -304,12 +289,12 @@ def serve_both(engine, clock):
         output = {**markov_model().manifest.output, "labels": names}
         schema = {"kind": "event", "vocabulary": names}
         new = markov_model(2, network="cd" * 32, input=schema, output=output)
-        catalog, seal = Catalog([markov_model(), new]), TokenCipher([b"k" * 32])
-        kept = Retention(policies=Policies(policy))
-        lifetimes = Lifetimes(100, 50)
-        served = Engine(engine.sessions, seal, lifetimes, clock, kept, catalog)
-        services = Services(read_settings({}), catalog, served, tenants=NO_KEYS)
-        client = create_app(services).test_client()
+        client = assembly.serve(
+            [markov_model(), new],
+            clock=clock,
+            sessions=engine.sessions,
+            retention=Retention(policies=Policies(policy)),
+        )
 
         def send(row, verb):
             horizon = {"horizon": 3} if verb == "forecast" else {}
@@ -385,10 +370,7 @@ def test_network_that_does_not_remember_what_it_expects_needs_an_event(
         "output": {**manifest.output, "labels": counting.manifest.labels},
     }
     served = replace(counting, manifest=type(manifest)(**fields))
-    app = create_app(
-        Services(read_settings({}), Catalog([served]), engine, tenants=NO_KEYS)
-    )
-    client = app.test_client()
+    client = assembly.serve([served], engine=engine)
     row = {"sequence": ["red", "green"], "session": "s"}
     client.post("/v1/models/days:predict", json={"instances": [row]})
 
@@ -418,8 +400,7 @@ def test_a_defect_of_one_version_fails_only_its_rows(engine, clock):
     bad, good = markov_model(), markov_model(version=2, network="cd" * 32)
     engine.advance(bad, [Row(np.array([0], "int32"), session="s")], tenant="")
     catalog = Catalog([bad, good])
-    seal, lifetimes = TokenCipher([b"k" * 32]), Lifetimes(100, 50)
-    engine = Engine(engine.sessions, seal, lifetimes, clock, catalog=catalog)
+    engine = build_engine(clock, sessions=engine.sessions, catalog=catalog)
 
     def fail(signature, tensors):
         raise RuntimeError("a secret")

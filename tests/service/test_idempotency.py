@@ -5,13 +5,13 @@ import threading
 import numpy as np
 import pytest
 
-from service.engine.engine import Engine
 from service.engine.idempotency import fingerprint_request, parse_key
 from service.engine.rows import Row
 from service.errors import InvalidRequest
 from service.sessions.lifecycle import SessionKey
 from service.sessions.retention import Lifetimes, Retention
 from service.sessions.tokens.cipher import TokenCipher
+from tests.assembly import build_engine
 from tests.fakes import counting_model
 from tests.problems import assert_problem, assert_problem_body
 
@@ -316,9 +316,7 @@ def test_key_is_free_again_after_a_failure(send, model):
 
 
 def test_loser_between_workers_answers_what_the_winner_stored(engine, model, clock):
-    other_worker = Engine(
-        engine.sessions, TokenCipher([b"k" * 32]), Lifetimes(100, 50), clock
-    )
+    other_worker = build_engine(clock, sessions=engine.sessions)
     keyed = Row(np.array([0], "int32"), session="s", key="k", fingerprint=b"f" * 16)
     winners = []
 

@@ -6,20 +6,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from service.api.context import Services
-from service.app import create_app
-from service.engine.engine import Engine
 from service.engine.rows import Row
 from service.errors import SessionLive, StepConflict, WrongNetwork
 from service.registry.catalog import Catalog
 from service.registry.encoding.events import build_encoder
 from service.sessions.lifecycle import SessionKey
-from service.sessions.retention import Lifetimes, Retention
-from service.sessions.tokens.cipher import TokenCipher
+from service.sessions.retention import Retention
 from service.sessions.version_policy import Policies
-from service.settings import read_settings
+from tests.assembly import build_app, build_engine
 from tests.fakes import CountingRuntime, counting_model
-from tests.keys import NO_KEYS
 from tests.problems import assert_problem, assert_problem_body
 
 OLD, NEW = "ab" * 32, "cd" * 32
@@ -68,9 +63,8 @@ def serve(engine, clock):
 
     def build(*models, policy="pin", **retention):
         kept = Retention(policies=Policies(policy), **retention)
-        seal, lifetimes = TokenCipher([b"k" * 32]), Lifetimes(100, 50)
-        catalog = Catalog(models)
-        return Engine(engine.sessions, seal, lifetimes, clock, kept, catalog)
+        catalog, sessions = Catalog(models), engine.sessions
+        return build_engine(clock, sessions=sessions, retention=kept, catalog=catalog)
 
     return build
 
@@ -286,11 +280,7 @@ def visit(serve, old):
     """POST to a service with given versions and policy, over the same sessions."""
 
     def post(*models, rows, policy="pin", version=None, headers=None, **body):
-        settings = read_settings(
-            {"CARRYOVER_MEMORY": "memory://", "CARRYOVER_WORKERS": "1"}
-        )
-        engine = serve(*models, policy=policy)
-        app = create_app(Services(settings, Catalog(models), engine, tenants=NO_KEYS))
+        app = build_app(models, engine=serve(*models, policy=policy))
         at = f"/versions/{version}" if version else ""
         return app.test_client().post(
             f"/v1/models/counting{at}:predict",

@@ -3,14 +3,11 @@
 import numpy as np
 import pytest
 
-from service.api.context import Services
-from service.app import create_app
 from service.registry.artifact import Manifest
 from service.registry.backends.base import Plan
-from service.registry.catalog import Catalog, Model
+from service.registry.catalog import Model
 from service.registry.encoding.events import build_encoder
-from service.settings import read_settings
-from tests.keys import NO_KEYS
+from tests.assembly import serve
 from tests.problems import assert_problem
 
 SHOP = {
@@ -63,10 +60,7 @@ def predict(engine):
         files={},
     )
     encoder = build_encoder(SHOP, max_events=10)
-    catalog = Catalog([Model(manifest, SummingRuntime(), encoder)])
-    client = create_app(
-        Services(read_settings({}), catalog, engine, tenants=NO_KEYS)
-    ).test_client()
+    client = serve([Model(manifest, SummingRuntime(), encoder)], engine=engine)
 
     def send(*instances, **body):
         body = {"instances": list(instances), **body}

@@ -9,15 +9,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from service.api.context import Services
 from service.api.v2.tensors import write_texts
 from service.app import create_app
-from service.engine.engine import Engine
 from service.registry.catalog import Catalog
-from service.sessions.retention import Lifetimes
-from service.sessions.tokens.cipher import TokenCipher
-from tests.fakes import FakeClock, counting_model
-from tests.keys import NO_KEYS
+from tests.assembly import serve
+from tests.fakes import counting_model
 from tests.problems import assert_problem
 
 INFER = "/v2/models/counting/infer"
@@ -637,16 +633,7 @@ def test_settings_of_triton_are_not_served(client, path):
 def test_pinned_sequence_is_answered_by_the_version_it_began_with(engine, services):
     old, new = counting_model(), counting_model(version=2, network="cd" * 32)
     catalog = Catalog([old])
-    engine = Engine(
-        engine.sessions,
-        TokenCipher([b"k" * 32]),
-        Lifetimes(100, 50),
-        FakeClock(),
-        catalog=catalog,
-    )
-    client = create_app(
-        Services(services.settings, catalog, engine, tenants=NO_KEYS)
-    ).test_client()
+    client = serve(catalog, settings=services.settings, sessions=engine.sessions)
     start = body("red", sequence_id=7, sequence_start=True)
     client.post(INFER, json=start)
     catalog.replace("counting", [old, new])

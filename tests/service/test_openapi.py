@@ -10,11 +10,7 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 from service.api.openapi.document import EXAMPLES, RENAMED, TAGS
 from service.api.openapi.operation import OPERATIONS, PAGES
 from service.app import create_app
-from service.engine.engine import Engine
-from service.sessions.lifecycle import Sessions
-from service.sessions.retention import Lifetimes
-from service.sessions.tokens.cipher import TokenCipher
-from service.stores.in_process import InProcessStore
+from tests.assembly import build_engine
 
 
 @pytest.fixture
@@ -81,9 +77,7 @@ def forgetful(services, clock):
     """Give a client of a service that remembers nothing yet, at every call."""
 
     def begin():
-        sessions = Sessions(InProcessStore(), clock=clock, tombstone_seconds=1000)
-        engine = Engine(sessions, TokenCipher([b"k" * 32]), Lifetimes(100, 50), clock)
-        return create_app(replace(services, engine=engine)).test_client()
+        return create_app(replace(services, engine=build_engine(clock))).test_client()
 
     return begin
 

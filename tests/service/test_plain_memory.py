@@ -4,14 +4,9 @@ import json
 
 import pytest
 
-from service.api.context import Services
-from service.app import create_app
-from service.engine.engine import Engine
-from service.registry.catalog import Catalog
-from service.sessions.retention import Lifetimes
 from service.sessions.tokens.cipher import TokenCipher
+from tests import assembly
 from tests.fakes import counting_model
-from tests.keys import NO_KEYS
 from tests.problems import assert_problem, assert_problem_body
 
 PREDICT = "/v1/models/counting:predict"
@@ -20,13 +15,13 @@ PREDICT = "/v1/models/counting:predict"
 @pytest.fixture
 def serve(services, clock):
     def serve(plain, *models):
-        models = models or (counting_model(),)
-        sessions, catalog = services.engine.sessions, Catalog(models)
-        seal = TokenCipher([b"k" * 32], True, plain)
-        engine = Engine(sessions, seal, Lifetimes(100, 50), clock, catalog=catalog)
-        return create_app(
-            Services(services.settings, catalog, engine, tenants=NO_KEYS)
-        ).test_client()
+        return assembly.serve(
+            models or [counting_model()],
+            settings=services.settings,
+            clock=clock,
+            sessions=services.engine.sessions,
+            seal=TokenCipher([assembly.SECRET], True, plain),
+        )
 
     return serve
 

@@ -1,16 +1,15 @@
 """`ETag`, `If-Match`, `If-None-Match`: changes for one state only."""
 
 import json
-from dataclasses import replace
 
 import pytest
 
 from service.api.etags import Condition, tag_of
-from service.engine.engine import Engine
-from service.sessions.lifecycle import Sessions
 from service.sessions.preconditions import StoredSession
 from service.sessions.record import Session
 from service.stores.in_process import InProcessStore
+from tests.assembly import build_engine, serve
+from tests.fakes import counting_model
 from tests.problems import assert_problem
 
 PATH = "/v1/models/counting/sessions/s"
@@ -162,15 +161,10 @@ def test_change_that_lost_a_race_is_checked_again(client, live, services, clock)
                 self._slots[puts[0].key] = held._replace(entry=entry)
             return super().commit(puts)
 
-    from service.app import create_app
-    from service.sessions.retention import Lifetimes
-    from service.sessions.tokens.cipher import TokenCipher
-
     store = Racing()
     store._slots = services.engine.sessions._store._slots
-    sessions = Sessions(store, clock=clock, tombstone_seconds=1000)
-    engine = Engine(sessions, TokenCipher([b"k" * 32]), Lifetimes(100, 50), clock)
-    client = create_app(replace(services, engine=engine)).test_client()
+    engine = build_engine(clock, store=store)
+    client = serve([counting_model()], settings=services.settings, engine=engine)
 
     for name, (method, suffix, body) in CALLS.items():
         if name == "fork":  # it changes the fork, which has no state to be for

@@ -24,20 +24,15 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from service.api.context import Services
-from service.app import create_app
-from service.engine.engine import Engine
-from service.registry.catalog import Catalog
 from service.registry.encoding.events import build_encoder
 from service.sessions.answers import Bounds
-from service.sessions.lifecycle import SessionKey, Sessions
+from service.sessions.lifecycle import SessionKey
 from service.sessions.retention import Lifetimes, Retention
 from service.sessions.tokens.cipher import TokenCipher
 from service.sessions.version_policy import Policies
-from service.settings import read_settings
-from service.stores.in_process import InProcessStore
+from tests import assembly
+from tests.assembly import SECRET, build_sessions
 from tests.fakes import CountingRuntime, FakeClock, counting_model
-from tests.keys import NO_KEYS
 
 # The same names under other numbers; the last one is the counting network's poison.
 VOCABULARIES = {
@@ -119,9 +114,7 @@ class RepeatsMachine(RuleBasedStateMachine):
     def __init__(self, policy: str, kind: str) -> None:
         super().__init__()
         self.policy, self.kind, self.clock, self.newest = policy, kind, FakeClock(), 1
-        self.sessions = Sessions(
-            InProcessStore(), clock=self.clock, tombstone_seconds=1000
-        )
+        self.sessions = build_sessions(clock=self.clock)
         self.models = {version: build_model(version, kind) for version in VOCABULARIES}
         self.keys = 0
         self.clients = {version: self.serve(version) for version in VOCABULARIES}
@@ -140,11 +133,14 @@ class RepeatsMachine(RuleBasedStateMachine):
         served = [self.models[k] for k in range(1, newest + 1)]
         answers = Bounds(1000, 2**20, 1e9)
         kept = Retention(answers=answers, policies=Policies(self.policy))
-        seal = TokenCipher([b"k" * 32], has_chains=True)
-        lifetimes, catalog = Lifetimes(1e6, 1e6), Catalog(served)
-        engine = Engine(self.sessions, seal, lifetimes, self.clock, kept, catalog)
-        services = Services(read_settings({}), catalog, engine, tenants=NO_KEYS)
-        return create_app(services).test_client()
+        return assembly.serve(
+            served,
+            clock=self.clock,
+            sessions=self.sessions,
+            seal=TokenCipher([SECRET], has_chains=True),
+            lifetimes=Lifetimes(1e6, 1e6),
+            retention=kept,
+        )
 
     @rule(version=st.sampled_from([1, 2, 2]))
     def deploy(self, version):

@@ -9,13 +9,11 @@ import json
 import msgspec
 import pytest
 
-from service.api.context import Services
 from service.api.v1.report_routes import write_policy
 from service.app import create_app
-from service.registry.catalog import Catalog, Model
-from service.settings import read_settings
+from service.registry.catalog import Model
+from tests.assembly import serve
 from tests.fakes import counting_model
-from tests.keys import NO_KEYS
 from tests.problems import assert_problem
 
 FILE = "assets.extra/carryover/report.html"
@@ -43,9 +41,7 @@ def listing(model, **files):
 @pytest.fixture
 def client(folder, engine):
     model = listing(counting_model(), **{FILE: hashlib.sha256(PAGE).hexdigest()})
-    settings = read_settings({"CARRYOVER_MODELS": str(folder)})
-    services = Services(settings, Catalog([model]), engine, tenants=NO_KEYS)
-    return create_app(services).test_client()
+    return serve([model], settings={"CARRYOVER_MODELS": str(folder)}, engine=engine)
 
 
 @pytest.mark.parametrize("address", [*ADDRESSES, "/REPORT"])

@@ -17,20 +17,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from werkzeug.test import Client
 
-from service.api.context import Services
 from service.api.fast_path import ROUTES, FastPath
 from service.api.hooks import find_access
 from service.api.openapi import OPERATIONS, PAGES
 from service.api.responses import answer_crash
 from service.app import create_app
-from service.engine.engine import Engine
 from service.registry.catalog import Catalog
 from service.registry.model_repository import Repository
-from service.sessions.lifecycle import Sessions
-from service.sessions.retention import Lifetimes, Retention
+from service.sessions.retention import Retention
 from service.sessions.tokens.cipher import TokenCipher
-from service.settings import read_settings
 from service.stores.in_process import InProcessStore
+from tests.assembly import SECRET, build_services
 from tests.fakes import FakeClock, counting_model
 from tests.keys import keyed
 from tests.service.test_tenants_apart import SurprisedRuntime
@@ -72,23 +69,23 @@ class World:
     def __init__(self, folder, store=None, *, has_chains=False):
         self.clock = FakeClock()
         self.store = store or InProcessStore()
-        sessions = Sessions(self.store, clock=self.clock, tombstone_seconds=1000)
         model = counting_model()
         output = model.manifest.output | {"kind": "next_event"}
         manifest = msgspec.structs.replace(model.manifest, output=output)
         model = replace(model, manifest=manifest, runtime=SurprisedRuntime())
         self.catalog = Catalog([model])
-        engine = Engine(
-            sessions,
-            TokenCipher([b"k" * 32], has_chains),
-            Lifetimes(100, 50),
-            self.clock,
-            Retention(snapshots=4),
-        )
-        read = read_settings({"CARRYOVER_MODELS": str(folder)})
         self.folder = folder
         repository = Repository(self.catalog, folder, None, state=folder / "state")
-        services = Services(read, self.catalog, engine, TENANTS, repository)
+        services = build_services(
+            self.catalog,
+            settings={"CARRYOVER_MODELS": str(folder)},
+            tenants=TENANTS,
+            repository=repository,
+            clock=self.clock,
+            store=self.store,
+            seal=TokenCipher([SECRET], has_chains),
+            retention=Retention(snapshots=4),
+        )
         self.app = create_app(services)
         self.ways = {
             "flask": self.app.test_client(),

@@ -4,18 +4,13 @@ import itertools
 
 import pytest
 
-from service.api.context import Services
-from service.app import create_app
-from service.engine.engine import Engine
 from service.engine.shadow import MARK
 from service.registry.catalog import Catalog
-from service.sessions.lifecycle import NEVER_SEEN, SessionKey, Sessions
+from service.sessions.lifecycle import NEVER_SEEN, SessionKey
 from service.sessions.record import Tombstone
 from service.sessions.retention import Lifetimes, Retention
-from service.sessions.tokens.cipher import TokenCipher
 from service.sessions.version_policy import Policies
-from service.stores.in_process import InProcessStore
-from tests.keys import NO_KEYS
+from tests.assembly import build_engine, serve
 from tests.problems import assert_problem
 
 PATH = "/v1/models/counting/sessions/"
@@ -25,12 +20,7 @@ PATH = "/v1/models/counting/sessions/"
 def engine(clock, model):
     """An engine whose sessions keep three earlier memories and their history."""
     retention = Retention(snapshots=3, policies=Policies("replay"))
-    sessions = Sessions(InProcessStore(), clock=clock, tombstone_seconds=1000)
-    lifetimes = Lifetimes(100, 50)
-    catalog = Catalog([model])
-    return Engine(
-        sessions, TokenCipher([b"k" * 32]), lifetimes, clock, retention, catalog
-    )
+    return build_engine(clock, retention=retention, catalog=Catalog([model]))
 
 
 @pytest.fixture
@@ -215,10 +205,9 @@ def test_touch_changes_the_lifetime_of_later_events_too(client, send, clock):
 
 def test_row_model_and_service_each_set_a_lifetime(clock, model, services):
     lifetimes = Lifetimes(100, 50, {"counting": 40})
-    sessions = Sessions(InProcessStore(), clock=clock, tombstone_seconds=1000)
-    engine = Engine(sessions, TokenCipher([b"k" * 32]), lifetimes, clock)
-    here = Services(services.settings, Catalog([model]), engine, tenants=NO_KEYS)
-    client = create_app(here).test_client()
+    client = serve(
+        [model], settings=services.settings, clock=clock, lifetimes=lifetimes
+    )
 
     rows = [{"sequence": ["red"], "session": "a"}]
     rows.append({"sequence": ["red"], "session": "b", "ttl_seconds": 7})

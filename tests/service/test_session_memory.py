@@ -7,8 +7,6 @@ import orjson
 import pytest
 from safetensors.numpy import load, save
 
-from service.engine.engine import Engine
-from service.registry.catalog import Catalog
 from service.sessions.record import Session
 from service.sessions.state_export import MemoryDocument, read_memory, show_memory
 from service.sessions.state_formats import (
@@ -17,8 +15,8 @@ from service.sessions.state_formats import (
     write_json,
     write_safetensors,
 )
+from tests.assembly import build_engine, serve
 from tests.fakes import counting_model
-from tests.keys import NO_KEYS
 from tests.problems import assert_problem
 
 PATH = "/v1/models/counting/sessions/"
@@ -233,14 +231,9 @@ def test_memory_of_an_older_served_version_is_taken_as_its_own():
 def test_session_whose_network_is_not_served_is_told_but_not_exported(
     client, live, services, clock
 ):
-    newer = Catalog([counting_model(2, "cd" * 32)])
-    engine = Engine(services.engine.sessions, None, None, clock)
-    from service.api.context import Services
-    from service.app import create_app
-
-    client = create_app(
-        Services(services.settings, newer, engine, tenants=NO_KEYS)
-    ).test_client()
+    engine = build_engine(clock, sessions=services.engine.sessions)
+    newer = counting_model(2, "cd" * 32)
+    client = serve([newer], settings=services.settings, engine=engine)
 
     state = client.get(PATH + "s").get_json()
     assert (state["step"], state["norms"], state["last_event"]) == (3, None, None)

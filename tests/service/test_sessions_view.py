@@ -4,14 +4,11 @@ from urllib.parse import quote
 
 import pytest
 
-from service.api.context import Services
-from service.app import create_app
 from service.engine import shadow
 from service.errors import StoreUnavailable
-from service.registry.catalog import Catalog
 from service.sessions.lifecycle import NEVER_SEEN, SessionKey
 from service.sessions.tokens import chains
-from tests.keys import NO_KEYS
+from tests.assembly import serve
 from tests.problems import assert_problem
 
 PATH = "/v1/models/counting/sessions/"
@@ -140,8 +137,7 @@ def test_service_whose_store_fails_is_not_ready(client, services):
 
 
 def test_service_without_models_is_live_but_not_ready(services):
-    empty = Services(services.settings, Catalog([]), services.engine, tenants=NO_KEYS)
-    client = create_app(empty).test_client()
+    client = serve([], settings=services.settings, engine=services.engine)
 
     assert client.get("/v2/health/live").status_code == 200
     assert client.get("/v2/health/ready").status_code == 503

@@ -5,20 +5,12 @@ import json
 import pytest
 from werkzeug.test import Client, EnvironBuilder
 
-from service.api.context import Services
 from service.api.fast_path import FastPath
 from service.api.responses import answer_crash
 from service.app import create_app
-from service.engine.engine import Engine
-from service.registry.catalog import Catalog
-from service.sessions.lifecycle import Sessions
-from service.sessions.retention import Lifetimes
-from service.sessions.tokens.cipher import TokenCipher
-from service.settings import read_settings
-from service.stores.in_process import InProcessStore
 from service.telemetry import metrics
+from tests.assembly import build_services
 from tests.fakes import counting_model
-from tests.keys import NO_KEYS
 
 PATH = "/v1/models/counting:predict"
 ROUTE = "/v1/models/<model:name>:predict"
@@ -28,14 +20,8 @@ SETTINGS = {"CARRYOVER_MAX_ROWS": "5", "CARRYOVER_MAX_BODY_BYTES": "2000"}
 
 def build(clock, models="artifacts"):
     """Services of their own store, so that both ways begin alike."""
-    sessions = Sessions(InProcessStore(), clock=clock, tombstone_seconds=1000)
-    engine = Engine(sessions, TokenCipher([b"k" * 32]), Lifetimes(100, 50), clock)
-    return Services(
-        read_settings({**SETTINGS, "CARRYOVER_MODELS": str(models)}),
-        Catalog([counting_model()]),
-        engine,
-        tenants=NO_KEYS,
-    )
+    settings = {**SETTINGS, "CARRYOVER_MODELS": str(models)}
+    return build_services([counting_model()], settings=settings, clock=clock)
 
 
 @pytest.fixture

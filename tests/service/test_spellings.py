@@ -4,17 +4,15 @@ import json
 
 import numpy as np
 import pytest
+from service.api.v1.event_spelling import normalize_events
 
-from service.api.context import Services
 from service.api.v1.diagnose import refuse_non_finite
-from service.api.v1.spelling import normalize_events
-from service.app import create_app
 from service.errors import NonFiniteInput
 from service.registry.artifact import Manifest
 from service.registry.backends.base import Plan
-from service.registry.catalog import Catalog, Model
+from service.registry.catalog import Model
 from service.registry.encoding.events import build_encoder
-from tests.keys import NO_KEYS
+from tests.assembly import serve
 from tests.problems import assert_problem, assert_problem_body
 
 FIELDS = [
@@ -58,11 +56,8 @@ def records(services):
         files={},
     )
     encoder = build_encoder(manifest.input, max_events=50)
-    catalog = Catalog([Model(manifest, SummingRuntime(), encoder)])
-    app = create_app(
-        Services(services.settings, catalog, services.engine, tenants=NO_KEYS)
-    )
-    client = app.test_client()
+    model = Model(manifest, SummingRuntime(), encoder)
+    client = serve([model], settings=services.settings, engine=services.engine)
     return lambda **body: client.post("/v1/models/shop:predict", json=body)
 
 

@@ -8,14 +8,9 @@ import json
 
 import pytest
 
-from service.api.context import Services
-from service.app import create_app
-from service.engine.engine import Engine
 from service.registry.catalog import Catalog
-from service.sessions.retention import Lifetimes
-from service.sessions.tokens.cipher import TokenCipher
+from tests.assembly import serve
 from tests.fakes import counting_model
-from tests.keys import NO_KEYS
 from tests.problems import assert_problem
 
 STATUS = {"error_code": "OK", "error_message": ""}
@@ -39,9 +34,7 @@ def client(services, tmp_path):
     settings = services.settings.__class__(
         **{**vars(services.settings), "models": str(tmp_path)}
     )
-    return create_app(
-        Services(settings, models, services.engine, tenants=NO_KEYS)
-    ).test_client()
+    return serve(models, settings=settings, engine=services.engine)
 
 
 @pytest.mark.parametrize(
@@ -366,11 +359,12 @@ def test_version_0_is_the_newest_for_every_call_that_takes_a_version(client):
 
 def test_version_0_lets_a_session_stay_on_its_version(services, clock):
     models = Catalog([counting_model(1), counting_model(2, network="cd" * 32)])
-    sessions, seal = services.engine.sessions, TokenCipher([b"k" * 32])
-    engine = Engine(sessions, seal, Lifetimes(100, 50), clock, catalog=models)
-    client = create_app(
-        Services(services.settings, models, engine, tenants=NO_KEYS)
-    ).test_client()
+    client = serve(
+        models,
+        settings=services.settings,
+        clock=clock,
+        sessions=services.engine.sessions,
+    )
     row = {"instances": [{"sequence": ["red"], "session": "s"}]}
     client.post("/v1/models/counting/versions/1:predict", json=row)
 

@@ -8,19 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.api.context import Services
-from service.app import create_app
-from service.engine.engine import Engine
 from service.engine.rows import Row
 from service.errors import Conflict, ModelNotLoaded, WrongNetwork
 from service.registry.traffic import CANARY, SHADOW, Traffic, is_in_share
 from service.registry.traffic_control import change_traffic
 from service.sessions.lifecycle import SessionKey
-from service.sessions.retention import Lifetimes, Retention
-from service.sessions.tokens.cipher import TokenCipher
+from service.sessions.retention import Retention
 from service.sessions.version_policy import POLICIES, Policies
-from service.settings import read_settings
-from tests.keys import NO_KEYS
+from tests.assembly import build_engine, serve
 from tests.problems import assert_problem
 from tests.service.test_migration import NEW, OLD, build_model
 from tests.service.test_repository import Worker, publish
@@ -47,8 +42,13 @@ class TrafficWorker(Worker):
 
     def build_engine(self, sessions, clock, policy="pin"):
         kept = Retention(policies=Policies(policy))
-        seal, lifetimes = TokenCipher([b"k" * 32]), Lifetimes(100, 50)
-        return Engine(sessions, seal, lifetimes, clock, kept, self.catalog)
+        return build_engine(
+            clock, sessions=sessions, retention=kept, catalog=self.catalog
+        )
+
+    def serve(self, sessions, clock):
+        engine = self.build_engine(sessions, clock)
+        return serve(self.catalog, engine=engine, repository=self.repository)
 
 
 @pytest.fixture
@@ -84,10 +84,7 @@ def send(worker, engine, clock):
 
 @pytest.fixture
 def client(worker, engine, clock):
-    settings = read_settings({})
-    own = worker.build_engine(engine.sessions, clock)
-    services = Services(settings, worker.catalog, own, NO_KEYS, worker.repository)
-    return create_app(services).test_client()
+    return worker.serve(engine.sessions, clock)
 
 
 def put(client, **body):
@@ -424,10 +421,7 @@ def test_stable_version_is_what_the_address_without_one_meant(client):
 def test_only_version_cannot_be_the_canary(tmp_path, engine, clock):
     publish(tmp_path / "one", 1)
     worker = TrafficWorker(tmp_path / "one", tmp_path / "state")
-    own = worker.build_engine(engine.sessions, clock)
-    settings = read_settings({})
-    services = Services(settings, worker.catalog, own, NO_KEYS, worker.repository)
-    client = create_app(services).test_client()
+    client = worker.serve(engine.sessions, clock)
 
     assert_problem(put(client, canary=canary(0.1, 1)), 409, "conflict")
 

@@ -7,19 +7,13 @@ import json
 import numpy as np
 import pytest
 
-from service.api.context import Services
-from service.app import create_app
-from service.engine.engine import Engine
 from service.registry.artifact import ArtifactError
 from service.registry.backends.base import Plan
-from service.registry.catalog import Catalog, Model
+from service.registry.catalog import Model
 from service.registry.encoding.events import build_encoder
 from service.registry.manifest_check import check_schemas
-from service.sessions.retention import Lifetimes
-from service.sessions.tokens.cipher import TokenCipher
-from service.settings import read_settings
+from tests.assembly import serve
 from tests.fakes import counting_model
-from tests.keys import NO_KEYS
 
 VOCABULARY = ["a", "b", "?"]
 LABELS = [*VOCABULARY, "."]
@@ -71,18 +65,7 @@ def ending_model(**changes):
 
 @pytest.fixture
 def client(engine, clock):
-    catalog = Catalog([ending_model()])
-    served = Engine(
-        engine.sessions,
-        TokenCipher([b"k" * 32]),
-        Lifetimes(100, 50),
-        clock,
-        catalog=catalog,
-    )
-    settings = read_settings({})
-    return create_app(
-        Services(settings, catalog, served, tenants=NO_KEYS)
-    ).test_client()
+    return serve([ending_model()], clock=clock, sessions=engine.sessions)
 
 
 def post(client, verb="predict", **body):

@@ -5,17 +5,8 @@ from __future__ import annotations
 import keras
 import numpy as np
 
-from service.api.context import Services
-from service.app import create_app
-from service.engine.engine import Engine
-from service.registry.catalog import Catalog, load_model
-from service.sessions.lifecycle import Sessions
-from service.sessions.retention import Lifetimes
-from service.sessions.tokens.cipher import TokenCipher
-from service.settings import read_settings
-from service.stores.in_process import InProcessStore
-from tests.fakes import FakeClock
-from tests.keys import NO_KEYS
+from service.registry.catalog import load_model
+from tests import assembly
 from tests.training.keras_files import save
 from training.export_keras import Order, export_file
 
@@ -30,12 +21,7 @@ def publish(folder, name, model, **options):
 
 def serve(*versions):
     """Return a client of an application with these versions."""
-    clock = FakeClock()
-    sessions = Sessions(InProcessStore(), clock=clock, tombstone_seconds=1000)
-    engine = Engine(sessions, TokenCipher([b"k" * 32]), Lifetimes(100, 50), clock)
-    catalog = Catalog([load_model(version, 100) for version in versions])
-    services = Services(read_settings({}), catalog, engine, tenants=NO_KEYS)
-    return create_app(services).test_client()
+    return assembly.serve([load_model(version, 100) for version in versions])
 
 
 def ask(client, name, row, status=200):

@@ -13,16 +13,8 @@ import numpy as np
 import pytest
 
 from models.export import FORMS
-from service.api.context import Services
-from service.app import create_app
-from service.engine.engine import Engine
-from service.registry.catalog import Catalog, load_model
-from service.sessions.lifecycle import Sessions
-from service.sessions.retention import Lifetimes
-from service.sessions.tokens.cipher import TokenCipher
-from service.settings import read_settings
-from service.stores.in_process import InProcessStore
-from tests.keys import NO_KEYS
+from service.registry.catalog import load_model
+from tests.assembly import serve
 from training.__main__ import main
 from training.config import load_config
 
@@ -121,20 +113,9 @@ def test_the_verdict_is_first_in_every_report(trained):
 
 def test_the_next_event_is_served_with_surprise_end_and_forecast(trained):
     folder, *_ = trained
-    settings = read_settings({"CARRYOVER_MODELS": str(folder / "artifacts")})
+    settings = {"CARRYOVER_MODELS": str(folder / "artifacts")}
     model = load_model(folder / "artifacts" / "tickets" / "1", 50)
-    catalog = Catalog([model])
-    sessions = Sessions(InProcessStore(), clock=time.time, tombstone_seconds=1000)
-    engine = Engine(
-        sessions,
-        TokenCipher([b"k" * 32]),
-        Lifetimes(100, 50),
-        time.time,
-        catalog=catalog,
-    )
-    client = create_app(
-        Services(settings, catalog, engine, tenants=NO_KEYS)
-    ).test_client()
+    client = serve([model], settings=settings, clock=time.time)
 
     def post(verb, **body):
         return client.post(f"/v1/models/tickets:{verb}", json=body).get_json()

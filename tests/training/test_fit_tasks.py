@@ -9,16 +9,8 @@ import numpy as np
 import pytest
 
 from models.export import FORMS
-from service.api.context import Services
-from service.app import create_app
-from service.engine.engine import Engine
-from service.registry.catalog import Catalog, load_model
-from service.sessions.lifecycle import Sessions
-from service.sessions.retention import Lifetimes
-from service.sessions.tokens.cipher import TokenCipher
-from service.settings import read_settings
-from service.stores.in_process import InProcessStore
-from tests.keys import NO_KEYS
+from service.registry.catalog import load_model
+from tests.assembly import serve
 from training.__main__ import main
 
 pytestmark = pytest.mark.tensorflow
@@ -75,19 +67,9 @@ def folder(tmp_path_factory):
 @pytest.fixture(scope="module")
 def client(folder):
     """Serve the network."""
-    settings = read_settings({"CARRYOVER_MODELS": str(folder / "artifacts")})
+    settings = {"CARRYOVER_MODELS": str(folder / "artifacts")}
     model = load_model(folder / "artifacts" / "tickets" / "1", 50)
-    catalog = Catalog([model])
-    sessions = Sessions(InProcessStore(), clock=time.time, tombstone_seconds=1000)
-    engine = Engine(
-        sessions,
-        TokenCipher([b"k" * 32]),
-        Lifetimes(100, 50),
-        time.time,
-        catalog=catalog,
-    )
-    app = create_app(Services(settings, catalog, engine, tenants=NO_KEYS))
-    return app.test_client()
+    return serve([model], settings=settings, clock=time.time)
 
 
 def post(client, verb, **body):

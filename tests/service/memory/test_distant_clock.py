@@ -4,18 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from service.api.context import Services
-from service.app import create_app
 from service.common.times import format_time
-from service.engine.engine import Engine
-from service.registry.catalog import Catalog
-from service.sessions.lifecycle import Sessions
-from service.sessions.retention import Lifetimes
-from service.sessions.tokens.cipher import TokenCipher
-from service.settings import read_settings
 from service.stores.base import Store
+from tests.assembly import serve
 from tests.fakes import FakeClock, counting_model
-from tests.keys import NO_KEYS
 
 LAST = 253_402_300_799.0  # 9999-12-31T23:59:59Z
 PATH = "/v1/models/counting"
@@ -24,11 +16,7 @@ PATH = "/v1/models/counting"
 @pytest.mark.parametrize("now", [LAST - 10, LAST, 3e11, 1e15])
 def test_sessions_are_served_past_the_year_9999(store: Store, now: float) -> None:
     clock = FakeClock(now)
-    sessions = Sessions(store, clock=clock, tombstone_seconds=1000)
-    engine = Engine(sessions, TokenCipher([b"k" * 32]), Lifetimes(100, 50), clock)
-    catalog = Catalog([counting_model()])
-    services = Services(read_settings({}), catalog, engine, tenants=NO_KEYS)
-    client = create_app(services).test_client()
+    client = serve([counting_model()], clock=clock, store=store)
     rows = [{"sequence": ["red"], "session": session} for session in ("s", "t")]
     headers = {"Idempotency-Key": '"k"'}
 

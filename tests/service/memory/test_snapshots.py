@@ -2,11 +2,10 @@
 
 import numpy as np
 
-from service.engine.engine import Engine
 from service.engine.rows import Row
 from service.sessions.lifecycle import SessionKey
 from service.sessions.record import Session
-from service.sessions.retention import Lifetimes, Retention
+from service.sessions.retention import Retention
 from service.sessions.snapshots import (
     Snapshot,
     append_snapshot,
@@ -14,7 +13,7 @@ from service.sessions.snapshots import (
     find_snapshot,
     list_steps,
 )
-from service.sessions.tokens.cipher import TokenCipher
+from tests.assembly import build_engine
 
 
 def fill(*steps, size=3):
@@ -48,13 +47,8 @@ def test_rewound_session_overwrites_the_steps_it_takes_again():
 
 
 def test_sessions_keep_the_memories_before_each_row(engine, model, clock):
-    engine = Engine(
-        engine.sessions,
-        TokenCipher([b"k" * 32]),
-        Lifetimes(100, 50),
-        clock,
-        Retention(snapshots=2),
-    )
+    kept = Retention(snapshots=2)
+    engine = build_engine(clock, sessions=engine.sessions, retention=kept)
 
     for event in (0, 1, 1, 0):
         engine.advance(model, [Row(np.array([event], "int32"), session="s")], tenant="")

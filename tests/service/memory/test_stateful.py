@@ -22,21 +22,16 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from service.api.context import Services
 from service.app import create_app
 from service.common.times import format_time
-from service.engine.engine import Engine
-from service.registry.catalog import Catalog
 from service.sessions.answers import Bounds
-from service.sessions.lifecycle import SessionKey, Sessions
+from service.sessions.lifecycle import SessionKey
 from service.sessions.record import Session, Tombstone
 from service.sessions.retention import Lifetimes, Retention
-from service.sessions.tokens.cipher import TokenCipher
 from service.sessions.version_policy import Policies
-from service.settings import read_settings
 from service.stores.base import open_store
+from tests.assembly import build_services, build_sessions
 from tests.fakes import FakeClock, counting_model
-from tests.keys import NO_KEYS
 from tests.service.memory.oracle import (
     ANSWER_SECONDS,
     IDLE_SECONDS,
@@ -85,18 +80,17 @@ class MemoryMachine(RuleBasedStateMachine):
             pass
 
     def begin_service(self) -> None:
-        clock, seal = self.clock, TokenCipher([b"k" * 32])
         model = counting_model(self.version, f"{self.version:02x}" * 32)
-        catalog = Catalog([model])
         answers = Bounds(NUM_ANSWERS, 65_536, ANSWER_SECONDS)
         kept = Retention(NUM_SNAPSHOTS, answers, policies=Policies("replay"))
-        sessions = Sessions(
-            self.store, clock=clock, tombstone_seconds=TOMBSTONE_SECONDS
+        services = build_services(
+            [model],
+            clock=self.clock,
+            sessions=build_sessions(self.store, self.clock, TOMBSTONE_SECONDS),
+            lifetimes=Lifetimes(IDLE_SECONDS, 50),
+            retention=kept,
         )
-        lifetimes = Lifetimes(IDLE_SECONDS, 50)
-        self.engine = Engine(sessions, seal, lifetimes, clock, kept, catalog)
-        services = Services(read_settings({}), catalog, self.engine, tenants=NO_KEYS)
-        app = create_app(services)
+        self.engine, app = services.engine, create_app(services)
         rules = [str(rule) for rule in app.url_map.iter_rules()]
         self.is_resource = any(":fork" in rule for rule in rules)
         self.client = app.test_client()
