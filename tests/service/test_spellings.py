@@ -4,9 +4,9 @@ import json
 
 import numpy as np
 import pytest
-from service.api.v1.event_spelling import normalize_events
 
 from service.api.v1.diagnose import refuse_non_finite
+from service.api.v1.spelling import normalize_events
 from service.errors import NonFiniteInput
 from service.registry.artifact import Manifest
 from service.registry.backends.base import Plan
