@@ -40,13 +40,12 @@ from service.engine.engine import Engine
 from service.registry.artifact import ArtifactError
 from service.registry.catalog import Catalog, Model, load_model
 from service.registry.model_repository import Repository
-from service.sessions.answers import Bounds
 from service.sessions.clock_guard import ClockGuard
 from service.sessions.lifecycle import Sessions
-from service.sessions.retention import Lifetimes, Retention
+from service.sessions.sections import AnswerBounds
 from service.sessions.tokens.cipher import Plain, TokenCipher
 from service.sessions.tokens.key_file import load_or_create_keys
-from service.sessions.version_policy import Policies, Policy
+from service.sessions.version_policy import Lifetimes, Policies, Policy, Retention
 from service.settings import Settings
 from service.stores.base import Capacity, open_store
 from service.telemetry import metrics
@@ -161,7 +160,7 @@ def open_capture(settings: Settings, secret: bytes) -> Capture | None:
 
 def read_retention(settings: Settings) -> Retention:
     """Read what sessions keep in addition to their memory."""
-    answers = Bounds(
+    answers = AnswerBounds(
         settings.stored_answers,
         settings.stored_answer_bytes,
         settings.stored_answer_seconds,

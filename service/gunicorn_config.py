@@ -6,19 +6,18 @@ import os
 from pathlib import Path
 from typing import Any
 
-from service.common.runs import begin_run, open_run
+from service.common.runs import begin_run, open_run, prepare_metrics_folder
 from service.server.crash_report import report_crash
 from service.server.reloading import TriedReload
 from service.settings import find_exposure, read_settings
 from service.stores.base import check_address
-from service.telemetry.metrics_folder import prepare_folder
 
 _settings = read_settings(os.environ)
 check_address(_settings.memory)  # or every worker would be tried again for ever
 _state = Path(_settings.state)
 _crashes = _state / "crashes"
 begin_run()
-prepare_folder(_state)
+prepare_metrics_folder(_state)
 _statistics = open_run(_state, "statistics")
 
 bind = f"{_settings.host}:{_settings.port}"

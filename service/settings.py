@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import Any, Literal, NamedTuple, cast, get_args
 
-from service.common.redaction import redact, show_unknown, show_value
+from service.common.text import redact, show_unknown, show_value
 
 PREFIX = "CARRYOVER_"
 RuntimeChoice = Literal["auto", "litert", "tensorflow"]

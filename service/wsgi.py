@@ -22,8 +22,7 @@ from service.server.crash_report import record_crash
 from service.sessions.sweeper import Sweeper
 from service.settings import read_settings
 from service.telemetry import metrics, tracing
-from service.telemetry.json_lines import JsonLine
-from service.telemetry.log_buffer import BufferedLines
+from service.telemetry.log_lines import BufferedLines, JsonLine
 
 # New objects between two runs of the collector. Python's 700 are a fraction of what a
 # request of 256 rows makes, and all but cycles are freed without it.

@@ -12,8 +12,8 @@ from service.app import create_app
 from service.engine.engine import DEFAULT_RETENTION, NO_CATALOG, Engine
 from service.registry.catalog import Catalog
 from service.sessions.lifecycle import Sessions
-from service.sessions.retention import Lifetimes
 from service.sessions.tokens.cipher import TokenCipher
+from service.sessions.version_policy import Lifetimes
 from service.settings import read_settings
 from service.stores.in_process import InProcessStore
 from tests.fakes import FakeClock

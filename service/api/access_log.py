@@ -18,12 +18,11 @@ from typing import TYPE_CHECKING
 import orjson
 from flask import Flask, Response, g, request
 
-from service.common.times import format_time
+from service.common.text import format_time
 from service.engine.call import Timings
 from service.registry.catalog import Model
 from service.telemetry import metrics, tracing
-from service.telemetry.request_record import Phases, RequestRecord
-from service.telemetry.traceparent import parse_traceparent
+from service.telemetry.request_record import Phases, RequestRecord, parse_traceparent
 
 if TYPE_CHECKING:
     from service.api.v1.stream import Stream

@@ -18,8 +18,8 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Literal, NamedTuple, get_args
 
-from service.common.redaction import redact
-from service.common.regular_file import read_regular
+from service.common.files import read_regular
+from service.common.text import redact
 
 log = logging.getLogger(__name__)
 

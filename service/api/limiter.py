@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-from service.common.redaction import redact
+from service.common.text import redact
 from service.errors import RateLimited, TooManyAtOnce
 from service.settings import Settings
 from service.telemetry.engine_metrics import UNCOUNTED_REQUESTS, find_counter

@@ -21,6 +21,10 @@ from typing import Any, TypeVar
 
 from service.errors import DeadlineExceeded
 
+# A person who watches does not notice; a worker at full load has hundreds of requests.
+DELAY_SECONDS = 0.2
+
+
 T = TypeVar("T")
 _count_clients: Callable[[], int] | None = None
 # gevent's, of the thread that serves; known once anything was offloaded.
@@ -229,3 +233,31 @@ def _try(
     except Exception as error:
         return error
     return None
+
+
+class Debouncer:
+    """Runs work a moment after the first trigger, once for all triggers until then.
+
+    Args:
+        work: What to run, on a thread of its own.
+
+    Attributes:
+        is_scheduled: Whether it will run; whoever triggers often looks here first.
+    """
+
+    def __init__(self, work: Callable[[], None]) -> None:
+        self._work = work
+        self.is_scheduled = False
+
+    def trigger(self) -> None:
+        """Schedule the work, unless it is scheduled."""
+        if not self.is_scheduled:
+            self.is_scheduled = True
+            timer = threading.Timer(DELAY_SECONDS, self._run)
+            timer.daemon = True
+            start_on_loop(timer.start)
+
+    def _run(self) -> None:
+        # Before the work: a trigger during it schedules the next run.
+        self.is_scheduled = False
+        self._work()

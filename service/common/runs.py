@@ -23,6 +23,8 @@ LOCK_FILE = "alive"
 # Non-blocking lock: a reader that has it may have been stopped.
 NOW = fcntl.LOCK_EX | fcntl.LOCK_NB
 log = logging.getLogger(__name__)
+# Where the library looks for the folder.
+FOLDER_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 
 
 def begin_run() -> None:
@@ -123,3 +125,16 @@ def name_process(pid: int) -> str:
     # The second field is the program's name in parentheses, and may hold any; the
     # 22nd is the time, in ticks since the machine started.
     return f"{pid}-{status.rpartition(')')[2].split()[19]}"
+
+
+def prepare_metrics_folder(state: Path) -> None:
+    """Make this run's folder of counts; in the process that starts the workers."""
+    os.environ.pop(FOLDER_VARIABLE, None)
+    if folder := open_run(state, "metrics"):
+        os.environ[FOLDER_VARIABLE] = str(folder)
+
+
+def find_metrics_folder() -> Path | None:
+    """Return the folder of counts; None where each process counts alone."""
+    folder = os.environ.get(FOLDER_VARIABLE)
+    return Path(folder) if folder else None

@@ -34,8 +34,8 @@ from service.errors import CarryoverError
 from service.registry.backends.base import Signature
 from service.registry.catalog import Catalog, Model
 from service.sessions.lifecycle import Sessions
-from service.sessions.retention import Lifetimes, Retention
 from service.sessions.tokens.cipher import TokenCipher
+from service.sessions.version_policy import Lifetimes, Retention
 from service.telemetry.metrics import under_way
 
 DEFAULT_RETENTION = Retention()

@@ -14,16 +14,16 @@ from service.engine.result_codec import decode_outcome, encode_outcome
 from service.engine.rows import Outcome, Row
 from service.engine.sent_events import digest_events
 from service.errors import AnswerTooLarge, IdempotencyMismatch
-from service.sessions.answers import (
-    NO_NAME,
-    Answer,
-    Bounds,
-    append_answer,
-    iterate,
-    prune,
-)
 from service.sessions.preconditions import StoredSession
 from service.sessions.record import Session, Tombstone
+from service.sessions.sections import (
+    NO_NAME,
+    AnswerBounds,
+    StoredAnswer,
+    append_answer,
+    iterate_answers,
+    prune,
+)
 
 
 def find_answer(
@@ -54,7 +54,9 @@ def find_answer(
 def find_by_key(call: Call, row: Row, answers: bytes, since: float) -> Outcome | None:
     """Find the answer stored under a row's key."""
     name, former = name_key(row.key or ""), row.former_fingerprint
-    named = [answer for answer in iterate(answers, since) if answer.name == name]
+    named = [
+        answer for answer in iterate_answers(answers, since) if answer.name == name
+    ]
     if not all(
         answer.fingerprint == row.fingerprint or is_former(answer, former, call)
         for answer in named
@@ -78,7 +80,7 @@ def find_by_step(
     The two may be the same step: a row at step 1 that reset its session to its one
     event left it at step 1.
     """
-    for answer in iterate(record.answers, since):
+    for answer in iterate_answers(record.answers, since):
         steps = (answer.name, answer.at, answer.step)
         if steps != (NO_NAME, row.at, record.step):
             continue
@@ -90,7 +92,7 @@ def find_by_step(
     return None
 
 
-def is_former(answer: Answer, former: bytes, call: Call) -> bool:
+def is_former(answer: StoredAnswer, former: bytes, call: Call) -> bool:
     """Return whether a release that digested encoded events stored a row's answer.
 
     Its digest counts only for the version that gave the answer: in another one the
@@ -109,7 +111,7 @@ def keep_answer(
     *,
     now: float,
     since: float,
-    bounds: Bounds,
+    bounds: AnswerBounds,
 ) -> bytes:
     """Add a row's answer to those of its session, where the row may be repeated.
 
@@ -121,7 +123,7 @@ def keep_answer(
     if row.key is None and row.at is None:
         return prune(section, since)
     is_named = row.key is not None
-    answer = Answer(
+    answer = StoredAnswer(
         name=name_key(row.key) if row.key is not None else NO_NAME,
         fingerprint=row.fingerprint if is_named else fingerprint_row(call, row),
         position=row.position,
@@ -151,7 +153,7 @@ def digest_row(call: Call, row: Row, events: bytes) -> bytes:
     return digest.digest()
 
 
-def too_large(size: int, bounds: Bounds) -> AnswerTooLarge:
+def too_large(size: int, bounds: AnswerBounds) -> AnswerTooLarge:
     """Return the error of a keyed row whose answer could not be repeated."""
     return AnswerTooLarge(
         f"the answer to this row takes {size} bytes; a session keeps {bounds.answers} "

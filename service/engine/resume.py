@@ -11,9 +11,9 @@ from service.common.value import Value
 from service.engine.rows import Row
 from service.errors import InvalidEvent, WrongNetwork
 from service.registry.catalog import Model
-from service.sessions.answers import keep_named
 from service.sessions.preconditions import StoredSession
 from service.sessions.record import Session, Tombstone
+from service.sessions.sections import keep_named
 from service.sessions.tokens.cipher import OpenedToken
 from service.sessions.version_policy import Continuation
 

@@ -27,13 +27,15 @@ from service.engine.step import Step, form_outcome
 from service.errors import CarryoverError, CorruptRecord, WrongNetwork
 from service.registry.catalog import Catalog
 from service.sessions import changes
-from service.sessions.answers import has_older
-from service.sessions.history import append_events
 from service.sessions.lifecycle import NEVER_SEEN
 from service.sessions.preconditions import StoredSession, check_preconditions
 from service.sessions.record import Session, Tombstone
-from service.sessions.retention import Lifetimes, Retention
-from service.sessions.snapshots import Snapshot, append_snapshot
+from service.sessions.sections import (
+    Snapshot,
+    append_events,
+    append_snapshot,
+    has_older,
+)
 from service.sessions.state_export import read_memory, show_memory
 from service.sessions.tokens.chains import Use, check_use, name_chain, note_newest
 from service.sessions.tokens.cipher import (
@@ -44,6 +46,8 @@ from service.sessions.tokens.cipher import (
 )
 from service.sessions.version_policy import (
     Continuation,
+    Lifetimes,
+    Retention,
     choose_version,
     find_version,
     is_made_by,

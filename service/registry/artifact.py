@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
-from service.common.regular_file import read_regular
+from service.common.files import read_regular
 
 MANIFEST = Path("assets.extra", "carryover", "manifest.json")
 # The manifest format this service reads; export writes it as "format".

@@ -21,7 +21,7 @@ from pathlib import Path
 import msgspec
 from msgspec.structs import replace
 
-from service.common.replaced_file import replace_file
+from service.common.files import replace_file
 from service.registry.traffic import NO_TRAFFIC, Traffic
 
 LOADED, UNLOADED = "loaded", "unloaded"

@@ -14,7 +14,7 @@ from typing import Annotated
 
 import msgspec
 
-from service.common.regular_file import read_regular
+from service.common.files import read_regular
 from service.errors import UnknownLabel
 
 log = logging.getLogger(__name__)

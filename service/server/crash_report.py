@@ -12,7 +12,7 @@ import logging
 import os
 from pathlib import Path
 
-from service.stores.lmdb.errors import ADVICE
+from service.stores.lmdb.file import ADVICE
 
 log = logging.getLogger(__name__)
 

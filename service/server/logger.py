@@ -6,7 +6,7 @@ from typing import Any
 
 from gunicorn.glogging import Logger
 
-from service.telemetry.json_lines import JsonLine
+from service.telemetry.log_lines import JsonLine
 
 
 class JsonLogger(Logger):  # type: ignore[misc]

@@ -15,9 +15,8 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
-from service.common.runs import GENERATION_VARIABLE, begin_generation
+from service.common.runs import FOLDER_VARIABLE, GENERATION_VARIABLE, begin_generation
 from service.server.crash_report import report_crash
-from service.telemetry.metrics_folder import FOLDER_VARIABLE
 
 TRIAL = (sys.executable, "-c", "import service.wsgi")
 TRIAL_SECONDS = 110

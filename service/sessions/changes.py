@@ -10,11 +10,16 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from service.errors import SessionLive, SnapshotUnavailable
-from service.sessions.answers import keep_named
-from service.sessions.history import decode_history, keep_first
 from service.sessions.preconditions import StoredSession, session_gone_error
 from service.sessions.record import Session, Tombstone
-from service.sessions.snapshots import drop_later, find_snapshot, list_steps
+from service.sessions.sections import (
+    decode_history,
+    drop_later,
+    find_snapshot,
+    keep_first,
+    keep_named,
+    list_steps,
+)
 
 
 class Imported(NamedTuple):

@@ -5,7 +5,7 @@ A pure function of what was found and what the row says; it knows no store.
 
 from __future__ import annotations
 
-from service.common.times import format_time
+from service.common.text import format_time
 from service.common.value import Value
 from service.errors import (
     CorruptRecord,

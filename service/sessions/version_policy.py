@@ -1,14 +1,16 @@
-"""Migration: which version of a model continues a memory that another one made.
+"""Version policy and retention: settings of the memory that the rules of a step read.
 
-A model's policy decides. `pin` stays on the version that made the memory; `replay`
-runs the session's whole history through the present version; `reset` restarts and
-says so; `refuse` answers 409. Never a silent mix. Knows no HTTP and no stores.
+A model's policy decides which version continues a memory that another one made. `pin`
+stays on the version that made the memory; `replay` runs the session's whole history
+through the present version; `reset` restarts and says so; `refuse` answers 409. Never a
+silent mix.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from types import MappingProxyType
 from typing import Literal, NamedTuple, get_args
 
 import msgspec
@@ -16,9 +18,9 @@ import numpy as np
 
 from service.errors import WrongNetwork
 from service.registry.catalog import Model
-from service.sessions.history import decode_history
 from service.sessions.preconditions import wrong_network
 from service.sessions.record import Session
+from service.sessions.sections import AnswerBounds, decode_history
 
 Policy = Literal["pin", "replay", "reset", "refuse"]
 POLICIES: tuple[Policy, ...] = get_args(Policy)
@@ -146,3 +148,38 @@ def find_version(version: int, model: Model, served: Sequence[Model]) -> Model:
             return other
     manifest = msgspec.structs.replace(model.manifest, version=version)
     return replace(model, manifest=manifest)
+
+
+class Retention(NamedTuple):
+    """What a session keeps in addition to its memory.
+
+    Attributes:
+        snapshots: Earlier memories, to rewind it to; 0 keeps none.
+        answers: Answers, to repeat them.
+        history_events: Events, to rebuild its memory with, where the model's policy
+            is `replay`.
+        policies: What becomes of memories when a new version is served.
+    """
+
+    snapshots: int = 0
+    answers: AnswerBounds = AnswerBounds()
+    history_events: int = 1000
+    policies: Policies = Policies()
+
+
+class Lifetimes(NamedTuple):
+    """Default lifetimes in seconds.
+
+    Attributes:
+        session_seconds: An idle session's.
+        token_seconds: A sealed memory's.
+        models: An idle session's by model, where it differs.
+    """
+
+    session_seconds: float
+    token_seconds: float
+    models: Mapping[str, float] = MappingProxyType({})
+
+    def of(self, model: str) -> float:
+        """Return an idle session's lifetime for a model."""
+        return self.models.get(model, self.session_seconds)

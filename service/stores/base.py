@@ -5,18 +5,65 @@ It does not know what the bytes mean; `record` and `sessions` do.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import NamedTuple, Protocol
+from urllib.parse import parse_qsl
 
-from service.common.redaction import redact
+from service.common.text import redact
 from service.common.value import Value
 from service.errors import StoreFull
-from service.stores.url import choose, split_options
 
 # LMDB takes keys of up to 511 bytes, and the expiry index prefixes 8. A round limit
 # below that leaves room for what another store may have to add.
 MAX_KEY_BYTES = 400
+
+
+def split_options(url: str, known: Collection[str]) -> tuple[str, dict[str, str]]:
+    """Split a store's URL from the options after its question mark.
+
+    Args:
+        url: The store's URL.
+        known: The options this store has.
+
+    Returns:
+        The URL without options, and the options.
+
+    Raises:
+        ValueError: An option is unknown or given twice, or is no `name=value`.
+    """
+    head, _, query = url.partition("?")
+    try:
+        pairs = parse_qsl(query, keep_blank_values=True, strict_parsing=bool(query))
+    except ValueError:
+        pairs = [(query, "")]
+    options = dict(pairs)
+    unknown = sorted(options.keys() - set(known))
+    if unknown or len(options) < len(pairs):
+        what = f"unknown: {', '.join(unknown)}" if unknown else "given twice"
+        # A password that is not written as the address needs it may contain a ?.
+        what = "unknown" if "@" in query else what
+        raise ValueError(
+            f"An option of the memory store {redact(url)!r} is {what}; expected "
+            f"{', '.join(f'{name}=...' for name in known)}, each once and parted by "
+            "&. Fix what follows the question mark."
+        )
+    return head, options
+
+
+def choose(options: dict[str, str], name: str, *choices: str) -> str:
+    """Return an option's value, which must be one of the choices; the first if absent.
+
+    Raises:
+        ValueError: It is not one of them.
+    """
+    value = options.get(name, choices[0])
+    if value not in choices:
+        raise ValueError(
+            f"The memory store's option {name} has an unknown value; expected "
+            f"{' or '.join(f'{name}={choice}' for choice in choices)}."
+        )
+    return value
 
 
 class Entry(Value, frozen=True):

@@ -22,11 +22,10 @@ from prometheus_client import (
 )
 from prometheus_client.multiprocess import MultiProcessCollector
 
-from service.common.runs import lock_folder
+from service.common.loop import Debouncer
+from service.common.runs import find_metrics_folder, lock_folder
 from service.telemetry import engine_metrics
-from service.telemetry.debounce import Debouncer
 from service.telemetry.metrics_counts import counts_alone, write_counts
-from service.telemetry.metrics_folder import find_folder
 from service.telemetry.request_record import RequestRecord
 from service.telemetry.tallies import SECONDS, BulkHistogram
 
@@ -172,7 +171,7 @@ def expose(num_stored: int | None = None) -> bytes:
     if num_stored is not None:
         engine_metrics.STORED_SESSIONS.set(num_stored)
     count_all()
-    folder = find_folder()
+    folder = find_metrics_folder()
     # Without room for its files it answers what it has counted itself.
     if folder is None or counts_alone():
         return generate_latest(REGISTRY)

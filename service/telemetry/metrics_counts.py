@@ -18,9 +18,8 @@ from typing import Any
 from prometheus_client import multiprocess, values
 from prometheus_client.mmap_dict import MmapedDict
 
-from service.common.replaced_file import replace_file
-from service.common.runs import NOW, lock_folder
-from service.telemetry.metrics_folder import find_folder
+from service.common.files import replace_file
+from service.common.runs import NOW, find_metrics_folder, lock_folder
 
 # Bytes of a file without counts: how many are used, in the library's form.
 HEADER_BYTES = 8
@@ -122,7 +121,7 @@ def add_ended(living: Container[int]) -> None:
         living: Process numbers of the workers. What could not be added before, for
             want of room or because it was being read, is added with the next.
     """
-    if (folder := find_folder()) is None:
+    if (folder := find_metrics_folder()) is None:
         return
     with contextlib.suppress(BlockingIOError), lock_folder(folder, NOW):
         for file in folder.glob("*_[0-9]*.db"):

@@ -1,10 +1,22 @@
-"""Record of an answered request."""
+"""Record of an answered request, and the trace it belongs to.
+
+The header `traceparent` is read strictly by the standard; one that is not valid is
+ignored.
+
+Reference: W3C, Trace Context, 2021, https://www.w3.org/TR/trace-context/
+"""
 
 from __future__ import annotations
 
+import re
 from typing import NamedTuple
 
 from service.common.value import Value
+
+# Version, trace, parent, flags; what a later version adds follows another dash.
+HEADER = re.compile(r"([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?")
+INVALID_VERSION = "ff"
+SAMPLED = 0x01
 
 
 class Phases(NamedTuple):
@@ -46,3 +58,30 @@ class RequestRecord(Value, frozen=True, eq=False):
     traceparent: str = ""
     are_rows_counted: bool = False
     phases: Phases | None = None
+
+
+class TraceParent(NamedTuple):
+    """Where in which trace a request was made.
+
+    Attributes:
+        trace_id: 32 hexadecimal digits, not all zero.
+        parent_id: 16 hexadecimal digits, not all zero: the caller's span.
+        is_sampled: Whether the caller may have recorded its part.
+    """
+
+    trace_id: str
+    parent_id: str
+    is_sampled: bool
+
+
+def parse_traceparent(header: str | None) -> TraceParent | None:
+    """Read a header; None where there is none, or none that is valid."""
+    found = HEADER.fullmatch(header.strip(" \t")) if header else None
+    if found is None:
+        return None
+    version, trace_id, parent_id, flags, more = found.groups()
+    if version == INVALID_VERSION or (version == "00" and more is not None):
+        return None
+    if not (trace_id.strip("0") and parent_id.strip("0")):
+        return None
+    return TraceParent(trace_id, parent_id, bool(int(flags, 16) & SAMPLED))

@@ -21,9 +21,9 @@ from urllib.parse import quote
 
 import numpy as np
 
-from service.common.replaced_file import PARTIAL, replace_file
+from service.common.files import PARTIAL, replace_file
+from service.common.loop import Debouncer
 from service.common.runs import NOW, lock_folder
-from service.telemetry.debounce import Debouncer
 
 # Batches beyond this size are counted with it.
 MAX_BATCH = 1024

@@ -15,8 +15,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
 from service.telemetry.engine_metrics import LOST_SPANS, SPANS, find_counter
-from service.telemetry.request_record import RequestRecord
-from service.telemetry.traceparent import parse_traceparent
+from service.telemetry.request_record import RequestRecord, parse_traceparent
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace.export import SpanExporter

@@ -22,7 +22,7 @@ import pytest
 from carryover_client import AsyncClient, Client
 
 from service import errors
-from service.sessions.retention import Retention
+from service.sessions.version_policy import Retention
 from tests import assembly
 from tests.fakes import FakeClock, counting_model
 from tests.imports import imported

@@ -5,8 +5,7 @@ import pytest
 
 from service.engine.rows import Row
 from service.registry.catalog import Catalog, load_model
-from service.sessions.retention import Retention
-from service.sessions.version_policy import Policies
+from service.sessions.version_policy import Policies, Retention
 from tests import networks
 from tests.assembly import build_engine
 from tests.exported import export_model

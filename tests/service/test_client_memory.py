@@ -7,9 +7,8 @@ import msgspec
 import pytest
 
 from service.errors import StoreFull
-from service.sessions.retention import Retention
 from service.sessions.tokens.cipher import TokenCipher
-from service.sessions.version_policy import Policies
+from service.sessions.version_policy import Policies, Retention
 from tests.assembly import SECRET, serve
 from tests.fakes import counting_model
 from tests.problems import assert_problem, assert_problem_body

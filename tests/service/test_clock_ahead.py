@@ -3,7 +3,7 @@
 import pytest
 
 from service.sessions.clock_guard import SETTLE_SECONDS, ClockGuard
-from service.sessions.retention import Lifetimes
+from service.sessions.version_policy import Lifetimes
 from tests.assembly import build_engine, build_sessions, serve
 from tests.fakes import FakeClock, counting_model
 

@@ -4,7 +4,7 @@ import subprocess
 import sys
 import threading
 
-from service.telemetry.debounce import Debouncer
+from service.common.loop import Debouncer
 from tests.servers import ROOT
 
 SECONDS = 60
@@ -13,7 +13,7 @@ from gevent import monkey; monkey.patch_all()
 import gevent
 from gevent.event import Event
 from service.common.loop import offload
-from service.telemetry.debounce import Debouncer
+from service.common.loop import Debouncer
 
 ran = Event()
 debouncer = Debouncer(ran.set)

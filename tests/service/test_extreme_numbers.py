@@ -17,8 +17,8 @@ from urllib.parse import quote
 import pytest
 
 from service.api.v2.parameters import KINDS
-from service.sessions.retention import Retention
 from service.sessions.tokens.cipher import TokenCipher
+from service.sessions.version_policy import Retention
 from service.stores.base import Put
 from service.stores.in_process import InProcessStore
 from tests.assembly import SECRET, build_app

@@ -18,8 +18,7 @@ from service.errors import CarryoverError, DeadlineExceeded, TooManyEvents
 from service.registry.backends.base import Plan as CallPlan
 from service.registry.catalog import Catalog, Model
 from service.registry.encoding.events import build_encoder
-from service.sessions.retention import Retention
-from service.sessions.version_policy import Policies
+from service.sessions.version_policy import Policies, Retention
 from tests import assembly
 from tests.assembly import build_engine
 from tests.fakes import counting_model

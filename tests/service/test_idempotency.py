@@ -9,8 +9,8 @@ from service.engine.idempotency import fingerprint_request, parse_key
 from service.engine.rows import Row
 from service.errors import InvalidRequest
 from service.sessions.lifecycle import SessionKey
-from service.sessions.retention import Lifetimes, Retention
 from service.sessions.tokens.cipher import TokenCipher
+from service.sessions.version_policy import Lifetimes, Retention
 from tests.assembly import build_engine
 from tests.fakes import counting_model
 from tests.problems import assert_problem, assert_problem_body

@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from service.telemetry.log_buffer import MAX_WAITING, BufferedLines
+from service.telemetry.log_lines import MAX_WAITING, BufferedLines
 
 
 def open_pipe():

@@ -11,8 +11,7 @@ from service.errors import SessionLive, StepConflict, WrongNetwork
 from service.registry.catalog import Catalog
 from service.registry.encoding.events import build_encoder
 from service.sessions.lifecycle import SessionKey
-from service.sessions.retention import Retention
-from service.sessions.version_policy import Policies
+from service.sessions.version_policy import Policies, Retention
 from tests.assembly import build_app, build_engine
 from tests.fakes import CountingRuntime, counting_model
 from tests.problems import assert_problem, assert_problem_body

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from service.api.api_keys import check_keys_file
-from service.common.redaction import redact
+from service.common.text import redact
 from service.settings import TABLE, SettingError, read_settings
 from service.stores.base import open_store
 from tests.servers import ROOT

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from service.common.regular_file import read_regular
+from service.common.files import read_regular
 from service.errors import UnknownLabel
 from service.registry.artifact import MANIFEST, ArtifactError, read_artifact
 from service.registry.version_labels import MAX_BYTES, decode_labels, find_version

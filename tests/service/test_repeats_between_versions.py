@@ -25,11 +25,10 @@ from hypothesis.stateful import (
 )
 
 from service.registry.encoding.events import build_encoder
-from service.sessions.answers import Bounds
 from service.sessions.lifecycle import SessionKey
-from service.sessions.retention import Lifetimes, Retention
+from service.sessions.sections import AnswerBounds
 from service.sessions.tokens.cipher import TokenCipher
-from service.sessions.version_policy import Policies
+from service.sessions.version_policy import Lifetimes, Policies, Retention
 from tests import assembly
 from tests.assembly import SECRET, build_sessions
 from tests.fakes import CountingRuntime, FakeClock, counting_model
@@ -131,7 +130,7 @@ class RepeatsMachine(RuleBasedStateMachine):
     def serve(self, newest: int):
         """Serve version 1, or both with 2 as the newest; return a client."""
         served = [self.models[k] for k in range(1, newest + 1)]
-        answers = Bounds(1000, 2**20, 1e9)
+        answers = AnswerBounds(1000, 2**20, 1e9)
         kept = Retention(answers=answers, policies=Policies(self.policy))
         return assembly.serve(
             served,

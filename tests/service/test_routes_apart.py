@@ -24,8 +24,8 @@ from service.api.responses import answer_crash
 from service.app import create_app
 from service.registry.catalog import Catalog
 from service.registry.model_repository import Repository
-from service.sessions.retention import Retention
 from service.sessions.tokens.cipher import TokenCipher
+from service.sessions.version_policy import Retention
 from service.stores.in_process import InProcessStore
 from tests.assembly import SECRET, build_services
 from tests.fakes import FakeClock, counting_model

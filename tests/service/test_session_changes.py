@@ -8,8 +8,7 @@ from service.engine.shadow import MARK
 from service.registry.catalog import Catalog
 from service.sessions.lifecycle import NEVER_SEEN, SessionKey
 from service.sessions.record import Tombstone
-from service.sessions.retention import Lifetimes, Retention
-from service.sessions.version_policy import Policies
+from service.sessions.version_policy import Lifetimes, Policies, Retention
 from tests.assembly import build_engine, serve
 from tests.problems import assert_problem
 
@@ -145,8 +144,8 @@ def test_rewinding_cuts_the_history(client, send, services):
 
     client.post(PATH + "a:rewind", json={"to_step": 2})
 
-    from service.sessions.history import decode_history
     from service.sessions.lifecycle import SessionKey
+    from service.sessions.sections import decode_history
 
     record = services.engine.sessions.get(SessionKey("", "counting", "a"))
     assert decode_history(record.history).events == b"\0\0\0\0\1\0\0\0"

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from service.telemetry.traceparent import TraceParent, parse_traceparent
+from service.telemetry.request_record import TraceParent, parse_traceparent
 
 TRACE, SPAN = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
 HEADER = f"00-{TRACE}-{SPAN}-01"

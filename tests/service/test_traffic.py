@@ -13,8 +13,7 @@ from service.errors import Conflict, ModelNotLoaded, WrongNetwork
 from service.registry.traffic import CANARY, SHADOW, Traffic, is_in_share
 from service.registry.traffic_control import change_traffic
 from service.sessions.lifecycle import SessionKey
-from service.sessions.retention import Retention
-from service.sessions.version_policy import POLICIES, Policies
+from service.sessions.version_policy import POLICIES, Policies, Retention
 from tests.assembly import build_engine, serve
 from tests.problems import assert_problem
 from tests.service.test_migration import NEW, OLD, build_model

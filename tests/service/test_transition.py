@@ -11,8 +11,8 @@ from service.errors import CarryoverError, CorruptRecord
 from service.registry.catalog import Catalog
 from service.sessions.preconditions import StoredSession
 from service.sessions.record import Session, Tombstone
-from service.sessions.retention import Lifetimes, Retention
 from service.sessions.tokens.cipher import TokenCipher
+from service.sessions.version_policy import Lifetimes, Retention
 from tests.fakes import counting_model
 
 MODEL = counting_model()

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from service.api.problems import problem
-from service.common.times import format_time
+from service.common.text import format_time
 from service.errors import CorruptRecord, InvalidRequest
 from service.registry.catalog import Model
 from service.registry.encoding.last_event import show_event
@@ -24,7 +24,7 @@ from service.sessions.lifecycle import (
     check_session_id,
 )
 from service.sessions.record import Session, encode
-from service.sessions.snapshots import list_steps
+from service.sessions.sections import list_steps
 from service.sessions.state_export import split_tensors
 from service.sessions.version_policy import find_maker
 

@@ -16,7 +16,7 @@ from service.api.v1.row_texts import MIN_ROWS, write_texts
 from service.api.v1.schema import Options, ParsedRow, Request
 from service.api.v1.wording import wording_of
 from service.common.loop import Breaks, take_break
-from service.common.times import format_time
+from service.common.text import format_time
 from service.engine.rows import Outcome, Refused, Result, Row
 from service.errors import CarryoverError
 from service.registry.catalog import Model

@@ -12,7 +12,7 @@ from service.api.long_json import JSON_OPTIONS, in_pieces
 from service.api.v2.input_plan import plan_of
 from service.api.v2.schema import Remembering, Request, Wanted
 from service.api.v2.tensors import write_texts
-from service.common.times import format_time
+from service.common.text import format_time
 from service.common.value import Value
 from service.engine.rows import Outcome
 from service.errors import CarryoverError, SequenceNotStarted

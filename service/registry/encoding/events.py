@@ -17,13 +17,13 @@ from service.registry.encoding.fields import (
     CategoryReader,
     Reader,
     WithUnknown,
+    check_length,
     describe,
     read_number,
     read_optional,
     read_time,
     suggest,
 )
-from service.registry.encoding.length import check_length
 from service.registry.encoding.vectors import (
     NO_STATICS,
     SIZED,

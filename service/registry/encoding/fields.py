@@ -9,11 +9,17 @@ from __future__ import annotations
 import difflib
 import math
 import re
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import date, datetime
 from typing import Any, TypeVar
 
-from service.errors import InvalidEvent, NonFiniteInput, UnknownEvent
+from service.errors import (
+    EmptySequence,
+    InvalidEvent,
+    NonFiniteInput,
+    SequenceTooLong,
+    UnknownEvent,
+)
 
 # Of the many forms of ISO 8601 the one people read. The SavedModel's own parser takes
 # the same (`models.export.parsing`); a test over generated times compares the two.
@@ -157,3 +163,15 @@ def describe(value: Any) -> str:
     if isinstance(value, int) and abs(value) >= FLOAT32_BOUND:
         return "a huge integer"  # its digits may run to thousands
     return repr(value)[:80]
+
+
+def check_length(sequence: Sequence[Any], max_events: int) -> None:
+    """Refuse a row without events, or with more than the service accepts."""
+    if not sequence:
+        raise EmptySequence("sequence is empty; send at least one event.")
+    if len(sequence) > max_events:
+        raise SequenceTooLong(
+            f"sequence has {len(sequence)} events; at most {max_events} are accepted "
+            "in one row. Split it over several requests of one session.",
+            max_events=max_events,
+        )

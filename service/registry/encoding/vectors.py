@@ -17,10 +17,10 @@ from service.errors import InvalidEvent, UnknownEvent
 from service.registry.encoding.fields import (
     FLOAT32_BOUND,
     Reader,
+    check_length,
     describe,
     read_number,
 )
-from service.registry.encoding.length import check_length
 
 NO_STATICS: Mapping[str, int] = MappingProxyType({})
 

@@ -22,6 +22,8 @@ it after forking, once in each process.
 
 from __future__ import annotations
 
+import logging
+import os
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -31,21 +33,68 @@ import lmdb
 
 from service.common.loop import make_brief_lock, offload
 from service.errors import StoreFull
-from service.stores.lmdb.errors import (
+from service.stores.lmdb.file import (
+    LmdbFile,
     refuse_without_room,
     store_full,
     store_replaced,
     translate,
 )
-from service.stores.lmdb.file import LmdbFile
-from service.stores.lmdb.flusher import LmdbFlusher
 from service.stores.lmdb.identity import DATA, LmdbIdentity
 from service.stores.lmdb.opening import adopt_size, open_environment
 
+log = logging.getLogger(__name__)
+
+FLUSH_SECONDS = 1.0
 T = TypeVar("T")
 # A reader wants the whole value, so let LMDB copy it; a writer looks at headers only.
 ReadTransaction: TypeAlias = "lmdb.Transaction[bytes]"
 WriteTransaction: TypeAlias = "lmdb.Transaction[memoryview]"
+
+
+class LmdbFlusher:
+    """Flushes a store's file each second if it changed, and watches its file.
+
+    A flush holds up neither readers nor writers.
+
+    Attributes:
+        is_due: Set by whoever commits.
+    """
+
+    def __init__(self, data: Path, identity: LmdbIdentity) -> None:
+        self.is_due = False
+        self._path = data
+        # Not LMDB's own way, which reads a map that may be made longer meanwhile.
+        self._data = os.open(data, os.O_RDONLY)
+        self._identity = identity
+        self._closing = threading.Event()
+        self._thread = threading.Thread(
+            target=self._run, name="memory-flush", daemon=True
+        )
+        self._thread.start()
+
+    def _run(self) -> None:
+        while not self._closing.wait(FLUSH_SECONDS):
+            self._identity.check()
+            self._flush()
+
+    def _flush(self) -> None:
+        if not self.is_due:
+            return
+        # Before the flush: what is committed during it waits for the next one.
+        self.is_due = False
+        try:
+            offload(os.fdatasync, self._data)
+        except OSError as error:
+            self.is_due = True
+            log.error("cannot flush the store at %s: %s", self._path, error)
+
+    def close(self) -> None:
+        """Stop the thread and flush a last time."""
+        self._closing.set()
+        self._thread.join()
+        self._flush()
+        os.close(self._data)
 
 
 class LmdbEnvironment:

@@ -13,8 +13,7 @@ from pathlib import Path
 
 import lmdb
 
-from service.stores.lmdb.errors import ADVICE
-from service.stores.lmdb.file import LmdbFile, writes_in_place
+from service.stores.lmdb.file import ADVICE, LmdbFile, writes_in_place
 from service.stores.lmdb.identity import DATA, check_mark, check_new, write_marks
 
 log = logging.getLogger(__name__)

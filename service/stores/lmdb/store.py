@@ -29,7 +29,7 @@ from service.stores.lmdb.environment import (
     ReadTransaction,
     WriteTransaction,
 )
-from service.stores.lmdb.errors import store_full
+from service.stores.lmdb.file import store_full
 from service.stores.lmdb.reserve import LmdbReserve, ReserveLow
 
 HEADER = Struct(">QddI")  # version, forget_at, indexed_at, CRC-32 of the key

@@ -8,8 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from urllib.parse import unquote
 
-from service.common.redaction import redact
-from service.stores.url import choose, split_options
+from service.common.text import redact
+from service.stores.base import choose, split_options
 
 OPTIONS = ("cluster", "prefix", "timeout_seconds", "connections", "ca")
 PORT = 6379

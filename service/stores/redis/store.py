@@ -23,7 +23,6 @@ from zlib import crc32
 from service.errors import StoreFull, StoreUnavailable
 from service.stores.base import UNLIMITED, Capacity, Entry, Put, check_puts
 from service.stores.redis.address import RedisAddress
-from service.stores.redis.capacity import RedisCapacity
 from service.stores.redis.client import (
     DAMAGED,
     KEEPING,
@@ -32,8 +31,7 @@ from service.stores.redis.client import (
     RedisClient,
     unknown_outcome,
 )
-from service.stores.redis.identity import RedisIdentity
-from service.stores.redis.scan import scan_buckets
+from service.stores.redis.keyspace import RedisCapacity, RedisIdentity, scan_buckets
 from service.stores.redis.scripts import (
     COMMIT,
     FORGET,

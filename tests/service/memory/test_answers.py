@@ -2,23 +2,23 @@
 
 import pytest
 
-from service.sessions.answers import (
-    HEADER,
+from service.sessions.sections import (
+    ANSWER_HEADER,
     NO_NAME,
-    Answer,
-    Bounds,
+    AnswerBounds,
+    StoredAnswer,
     append_answer,
-    iterate,
+    iterate_answers,
     prune,
 )
 
-BOUNDS = Bounds(answers=3, num_bytes=1000, seconds=100.0)
+BOUNDS = AnswerBounds(answers=3, num_bytes=1000, seconds=100.0)
 NEVER = float("-inf")
 A, B, C, D = (letter * 16 for letter in (b"A", b"B", b"C", b"D"))
 
 
 def answer(name=A, *, position=0, stored_at=1000.0, size=10):
-    return Answer(name, b"f" * 16, position, 4, 5, stored_at, b"x" * size)
+    return StoredAnswer(name, b"f" * 16, position, 4, 5, stored_at, b"x" * size)
 
 
 def fill(*answers, bounds=BOUNDS):
@@ -29,13 +29,13 @@ def fill(*answers, bounds=BOUNDS):
 
 
 def names(section, since=0.0):
-    return [one.name for one in iterate(section, since)]
+    return [one.name for one in iterate_answers(section, since)]
 
 
 def test_answers_come_back_as_they_were():
     answers = [answer(A), answer(B, position=7, size=0)]
 
-    assert list(iterate(fill(*answers), 0.0)) == answers
+    assert list(iterate_answers(fill(*answers), 0.0)) == answers
 
 
 def test_the_oldest_leave_when_there_are_too_many():
@@ -49,7 +49,7 @@ def test_the_oldest_leave_when_they_are_too_long():
 
 
 def test_an_answer_longer_than_all_may_be_has_no_room():
-    size = BOUNDS.num_bytes - HEADER.size
+    size = BOUNDS.num_bytes - ANSWER_HEADER.size
 
     assert (
         append_answer(fill(answer(A)), answer(B, size=size), BOUNDS, NEVER) is not None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from service.common.times import format_time
+from service.common.text import format_time
 from service.stores.base import Store
 from tests.assembly import serve
 from tests.fakes import FakeClock, counting_model

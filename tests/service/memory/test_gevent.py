@@ -18,10 +18,10 @@ from gevent import monkey
 monkey.patch_all()
 import sys
 import gevent
-from service.stores.lmdb import flusher
+from service.stores.lmdb import environment
 from service.stores.base import Entry, Put, open_store
 
-flusher.FLUSH_SECONDS = 0.01
+environment.FLUSH_SECONDS = 0.01
 store = open_store(sys.argv[1])
 
 def increment(_):

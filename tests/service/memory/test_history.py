@@ -1,11 +1,6 @@
 """The events a session keeps for a network to come."""
 
-from service.sessions.history import (
-    History,
-    append_events,
-    decode_history,
-    keep_first,
-)
+from service.sessions.sections import History, append_events, decode_history, keep_first
 
 ONE, OTHER = b"schema-1", b"schema-2"
 

@@ -15,7 +15,7 @@ from service.errors import StoreFull, StoreUnavailable
 from service.stores.base import Capacity, Entry, Put, Store, open_store
 from service.stores.redis.address import RedisAddress
 from service.stores.redis.client import Command, RedisClient
-from service.stores.redis.identity import CHECK_SECONDS
+from service.stores.redis.keyspace import CHECK_SECONDS
 from service.stores.redis.store import RedisStore
 from tests.fakes import FakeClock
 from tests.redis_servers import RedisServer, decrypting, make_certificate, running

@@ -5,14 +5,14 @@ import numpy as np
 from service.engine.rows import Row
 from service.sessions.lifecycle import SessionKey
 from service.sessions.record import Session
-from service.sessions.retention import Retention
-from service.sessions.snapshots import (
+from service.sessions.sections import (
     Snapshot,
     append_snapshot,
     drop_later,
     find_snapshot,
     list_steps,
 )
+from service.sessions.version_policy import Retention
 from tests.assembly import build_engine
 
 

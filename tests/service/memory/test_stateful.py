@@ -23,12 +23,11 @@ from hypothesis.stateful import (
 )
 
 from service.app import create_app
-from service.common.times import format_time
-from service.sessions.answers import Bounds
+from service.common.text import format_time
 from service.sessions.lifecycle import SessionKey
 from service.sessions.record import Session, Tombstone
-from service.sessions.retention import Lifetimes, Retention
-from service.sessions.version_policy import Policies
+from service.sessions.sections import AnswerBounds
+from service.sessions.version_policy import Lifetimes, Policies, Retention
 from service.stores.base import open_store
 from tests.assembly import build_services, build_sessions
 from tests.fakes import FakeClock, counting_model
@@ -81,7 +80,7 @@ class MemoryMachine(RuleBasedStateMachine):
 
     def begin_service(self) -> None:
         model = counting_model(self.version, f"{self.version:02x}" * 32)
-        answers = Bounds(NUM_ANSWERS, 65_536, ANSWER_SECONDS)
+        answers = AnswerBounds(NUM_ANSWERS, 65_536, ANSWER_SECONDS)
         kept = Retention(NUM_SNAPSHOTS, answers, policies=Policies("replay"))
         services = build_services(
             [model],

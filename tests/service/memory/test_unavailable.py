@@ -11,7 +11,7 @@ import pytest
 
 from service.errors import StoreFull, StoreUnavailable
 from service.stores.base import Put
-from service.stores.lmdb.errors import translate
+from service.stores.lmdb.file import translate
 from service.stores.lmdb.store import LmdbStore
 
 USES: dict[str, Callable[[LmdbStore], object]] = {

@@ -1,4 +1,4 @@
-"""Log handler that buffers lines and writes them together.
+"""Log lines as JSON, so that one parser reads all, and the handler that buffers them.
 
 A line is written at once where none was for a while, or where it is a warning or
 worse; the lines of a burst are written together, a fraction of a second later. Writing
@@ -10,6 +10,7 @@ is written with the next line that can be.
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import time
@@ -17,7 +18,8 @@ from collections import deque
 from collections.abc import Callable
 from typing import TextIO
 
-from service.telemetry.debounce import DELAY_SECONDS, Debouncer
+from service.common.loop import DELAY_SECONDS, Debouncer
+from service.common.text import format_time
 
 # A line, or what writes it: many that are written together take half the time.
 Line = str | Callable[[], str]
@@ -94,3 +96,23 @@ class BufferedLines(logging.Handler):
     def _lose(self, number: int, error: Exception) -> None:
         self._num_lost += number
         self._reason = error
+
+
+class JsonLine(logging.Formatter):
+    """Formatter that writes a record as one JSON object on one line.
+
+    Its members are `time` (ISO 8601 in UTC), `level`, `process` (its id), `message`
+    and, where there was an exception, `trace`.
+    """
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Write a record."""
+        line: dict[str, object] = {
+            "time": format_time(record.created),
+            "level": record.levelname.lower(),
+            "process": record.process,
+            "message": record.getMessage(),
+        }
+        if record.exc_info:
+            line["trace"] = self.formatException(record.exc_info)
+        return json.dumps(line, ensure_ascii=False, separators=(",", ":"))
