@@ -5,13 +5,9 @@ import json
 import numpy as np
 import pytest
 
-from service.api.context import Services
-from service.app import create_app
 from service.engine import column_lane
 from service.engine.rows import Row
 from service.registry.traffic import Traffic
-from service.settings import read_settings
-from tests.keys import NO_KEYS
 from tests.service.test_migration import OLD, build_model
 from tests.service.test_repository import Worker, publish
 from tests.service.test_traffic import TrafficWorker
@@ -155,11 +151,7 @@ def test_memory_in_the_open_stays_with_the_version_that_it_names(
 ):
     worker = workers[0]
     worker.set(1, 2, 1.0)
-    own = worker.build_engine(engine.sessions, clock)
-    services = Services(
-        read_settings({}), worker.catalog, own, NO_KEYS, worker.repository
-    )
-    client = create_app(services).test_client()
+    client = worker.serve(engine.sessions, clock)
     send(rows_of(["s"]))
 
     memory = client.get("/v1/models/counting/sessions/s/memory").json
