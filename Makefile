@@ -9,7 +9,7 @@ BUNDLED := nature taxi visits
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
 .DEFAULT_GOAL := help
-.PHONY: help serve models $(BUNDLED:%=model-%) train test test-fast test-memory test-container fuzz-api fuzz-binary random-graphs check format bench bench-peers bench-memory bench-adding bench-chaos performance profile screenshots playground-frames lock sbom audit image base-digest clean
+.PHONY: help serve models $(BUNDLED:%=model-%) train test test-fast test-memory test-container fuzz-api fuzz-binary random-graphs check format bench bench-peers bench-memory bench-adding bench-chaos bench-training results performance profile screenshots playground-frames lock sbom audit image base-digest clean
 
 help:  ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -80,6 +80,12 @@ profile: .venv/installed-dev  ## draw where a worker's time goes: docs/images/ho
 
 bench-adding: .venv/installed-dev  ## where a simple RNN stops remembering: 24 trainings
 	@$(BIN)/python -m benchmarks.adding
+
+bench-training: .venv/installed-dev  ## measure training: events/s beside Keras and PyTorch, memory [DATA=folder]
+	@$(BIN)/python -m benchmarks.training $(if $(DATA),--data $(DATA)) $(BENCH)
+
+results: .venv/installed-dev  ## train on public data what docs/explanation/results.md lacks, write it [DATA=folder]
+	@$(BIN)/python -m benchmarks.results $(if $(DATA),--data $(DATA)) $(BENCH)
 
 bench-chaos: .venv/installed-dev models  ## kill workers, and Redis, under load; count what was lost or doubled
 	@$(BIN)/python -m benchmarks.chaos --store lmdb

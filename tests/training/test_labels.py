@@ -182,3 +182,24 @@ def test_task_and_column_of_labels_belong_together(load):
         load(cases(20), label="")
     with pytest.raises(ConfigError, match="'next event' does not learn it"):
         load(cases(20), task="next event")
+
+
+def test_nearest_prefix_looks_at_numbers():
+    rng = np.random.default_rng(0)
+    high = rng.integers(0, 2, 200)
+    # Names and lengths say nothing; the mean of the second column says all.
+    numbers = 1000 + 5 * (rng.normal(size=(200, 8)) + 4 * high[:, None])
+    records = np.stack([np.zeros((200, 8)), numbers], axis=-1).astype(np.float32)
+    records[3, 2, 1] = np.nan
+    train = Sequences(
+        records[:100].reshape(-1, 2),
+        np.repeat(high[:100], 8),
+        np.ones(800),
+        np.arange(0, 801, 8),
+    )
+
+    blind = fit_nearest(train, 1, 2)(records[100:])[:, -1].argmax(axis=-1)
+    seeing = fit_nearest(train, 1, 2, (1,))(records[100:])[:, -1].argmax(axis=-1)
+
+    assert (seeing == high[100:]).mean() > 0.95
+    assert (blind == high[100:]).mean() < 0.7

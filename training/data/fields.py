@@ -33,12 +33,14 @@ class EncodedEvents(NamedTuple):
             shape (rows, columns) with those in the first column; by row of the log.
         events: Positions in the vocabulary, of shape (rows,).
         vocabularies: By column.
+        numbers: Columns of records that are numbers.
     """
 
     schema: dict[str, Any]
     inputs: Array
     events: Array
     vocabularies: Mapping[int, Vocabulary]
+    numbers: tuple[int, ...] = ()
 
     @property
     def vocabulary(self) -> Vocabulary:
@@ -82,19 +84,22 @@ def encode_events(
         features = list(time_features or TIME_FEATURES)
         fields.append({"name": roles.time, "type": "time", "features": features})
         columns += split_clocks(log.clocks)
+    first = len(columns)
     for name in roles.numbers:
         numbers = fill_numbers(log.numbers[name], log.offsets, roles.missing)
         field = scale_field(name, numbers[trained], roles.missing)
         fields.append(field)
         kept = numbers if field.get("optional") else fill_mean(numbers, field["mean"])
         columns.append(kept.astype(np.float32))
+    places = tuple(range(first, len(columns)))
     for name in roles.categories:
         names = fit(log.categories[name])
         vocabularies[len(columns)] = names
         fields.append(name_field(name, names))
         columns.append(encode(names, log.categories[name]).astype(np.float32))
     schema = {"kind": "record", "fields": fields}
-    return EncodedEvents(schema, np.stack(columns, axis=-1), events, vocabularies)
+    records = np.stack(columns, axis=-1)
+    return EncodedEvents(schema, records, events, vocabularies, places)
 
 
 def check_fields(roles: Roles) -> None:

@@ -80,6 +80,7 @@ class HeldOutLabels(NamedTuple):
         labels: Names of the labels, the most frequent first.
         num_events: Of the vocabulary.
         of_case: Whether a label is its case's, the same at every event.
+        numbers: Columns of records that are numbers.
     """
 
     train: Sequences
@@ -88,6 +89,7 @@ class HeldOutLabels(NamedTuple):
     labels: list[str]
     num_events: int
     of_case: bool
+    numbers: tuple[int, ...] = ()
 
 
 class Head(NamedTuple):
@@ -257,7 +259,11 @@ def ask_label(
     labels = [column.names[code] for code in order]
     num_events = len(encoded.vocabulary.names)
     held_out = HeldOutLabels(
-        **sequences, labels=labels, num_events=num_events, of_case=of_case
+        **sequences,
+        labels=labels,
+        num_events=num_events,
+        of_case=of_case,
+        numbers=encoded.numbers,
     )
     tested = held_out.test.targets[held_out.test.weights > 0]
     kind = "sequence_label" if of_case else "label"

@@ -43,7 +43,9 @@ def evaluate_labels(
         NETWORK: predict,
         "majority": count_labels(held_out),
         f"{ngram.order}-gram": ngram.predict,
-        "nearest prefix": fit_nearest(held_out.train, held_out.num_events, size),
+        "nearest prefix": fit_nearest(
+            held_out.train, held_out.num_events, size, held_out.numbers
+        ),
     }
     guesses = {name: guess(held_out.test, one, size) for name, one in predicts.items()}
     trained = baselines.get(AS_TRAINED)

@@ -1,10 +1,15 @@
 """Expect the label of the nearest prefix in training: 1-NN on simple statistics.
 
 A prefix is the shares of each event in it, its last event and the logarithm of its
-length. Large training parts are thinned out evenly. Knows no networks.
+length; of each number of its events the mean, the standard deviation and the last one,
+in standard deviations of the training part. Large training parts are thinned out
+evenly. Knows no networks.
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 
@@ -20,27 +25,38 @@ MOST_ROWS = 200_000
 MOST_CELLS = 4_000_000
 
 
-def fit_nearest(train: Sequences, num_events: int, num_labels: int) -> Predict:
+def fit_nearest(
+    train: Sequences, num_events: int, num_labels: int, numbers: Sequence[int] = ()
+) -> Predict:
     """Describe the training part, to find the nearest prefix of it.
 
     Args:
         train: Its inputs are events, the most frequent first.
         num_events: How many there are.
         num_labels: How many labels.
+        numbers: Columns of records that are numbers.
     """
     train = thin_out(train)
     counted = np.flatnonzero(train.weights > 0)
     chosen = counted[:: -(-len(counted) // MOST_PREFIXES)]
-    known = describe(take_events(train.inputs), train.offsets, num_events)[chosen]
+    scale = fit_scale(train.inputs, numbers)
+
+    def describe_all(inputs: Array, offsets: Array) -> Array:
+        events = describe(take_events(inputs), offsets, num_events)
+        return np.concatenate(
+            [events, describe_numbers(scale.take(inputs), offsets)], axis=1
+        )
+
+    known = describe_all(train.inputs, train.offsets)[chosen]
     labels = train.targets[chosen].astype(np.int64)
     squares = np.square(known).sum(axis=1)
     size = max(1, MOST_CELLS // len(known))
 
     def predict(sequences: Array) -> Array:
-        sequences = take_events(sequences)
-        rows, timesteps = sequences.shape
+        rows, timesteps = sequences.shape[:2]
         offsets = np.arange(rows + 1) * timesteps
-        asked = describe(sequences.reshape(-1), offsets, num_events)
+        inputs = sequences.reshape(rows * timesteps, *sequences.shape[2:])
+        asked = describe_all(inputs, offsets)
         nearest = [
             np.argmin(squares - 2 * asked[start : start + size] @ known.T, axis=1)
             for start in range(0, len(asked), size)
@@ -50,6 +66,56 @@ def fit_nearest(train: Sequences, num_events: int, num_labels: int) -> Predict:
         return shares
 
     return predict
+
+
+class Scale(NamedTuple):
+    """Columns of numbers, with means and standard deviations of the training part."""
+
+    columns: list[int]
+    mean: Array
+    deviation: Array
+
+    def take(self, inputs: Array) -> Array:
+        """Take the numbers, scaled; the mean where one is missing."""
+        if not self.columns:
+            return np.zeros((len(inputs), 0))
+        scaled = (inputs[:, self.columns].astype(float) - self.mean) / self.deviation
+        return np.nan_to_num(scaled, posinf=0, neginf=0)
+
+
+def fit_scale(inputs: Array, numbers: Sequence[int]) -> Scale:
+    """Take means and deviations of columns, of those numbers that are known."""
+    columns = list(numbers)
+    if not columns:
+        return Scale(columns, np.zeros(0), np.ones(0))
+    known = np.ma.masked_invalid(inputs[:, columns].astype(float))
+    deviation = known.std(axis=0).filled(1.0)
+    deviation[deviation == 0] = 1.0
+    return Scale(columns, known.mean(axis=0).filled(0.0), deviation)
+
+
+def describe_numbers(numbers: Array, offsets: Array) -> Array:
+    """Describe every prefix by mean, deviation and last value of each column."""
+    begins, places = find_prefixes(offsets)
+    means = sum_prefixes(numbers, begins) / places[:, None]
+    squares = sum_prefixes(numbers**2, begins) / places[:, None]
+    deviations = np.sqrt(np.maximum(squares - means**2, 0))
+    described: Array = np.concatenate([means, deviations, numbers], axis=1)
+    return described.astype(np.float32)
+
+
+def find_prefixes(offsets: Array) -> tuple[Array, Array]:
+    """Return for every row the first one of its sequence, and its place from 1."""
+    lengths = np.diff(offsets)
+    begins = np.repeat(offsets[:-1], lengths)
+    return begins, np.arange(len(begins)) - begins + 1
+
+
+def sum_prefixes(columns: Array, begins: Array) -> Array:
+    """Sum columns from the first row of each sequence to every row."""
+    running = np.cumsum(columns, axis=0)
+    sums: Array = running - (running[begins] - columns[begins])
+    return sums
 
 
 def thin_out(train: Sequences) -> Sequences:
@@ -72,12 +138,8 @@ def describe(events: Array, offsets: Array, num_events: int) -> Array:
     kinds = min(num_events, MOST_EVENTS)
     kept = np.minimum(events.astype(np.int64), kinds - 1)
     is_event = np.eye(kinds, dtype=np.float32)[kept]
-    lengths = np.diff(offsets)
-    begins = np.repeat(offsets[:-1], lengths)
-    running = np.cumsum(is_event, axis=0, dtype=np.float32)
-    before = running[begins] - is_event[begins]
-    places = np.arange(len(events)) - begins + 1
-    shares = (running - before) / places[:, None]
+    begins, places = find_prefixes(offsets)
+    shares = sum_prefixes(is_event, begins) / places[:, None]
     length = np.log(places)[:, None]
     described: Array = np.concatenate([shares, is_event, length], axis=1)
     return described.astype(np.float32)

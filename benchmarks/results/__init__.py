@@ -1,0 +1,1 @@
+"""What networks reach on public data, beside baselines and published figures."""
