@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
@@ -55,7 +56,7 @@ def row_of_target(
     figure = problem.figures[0]
     sign = ">=" if figure.better == "higher" else "<="
     asked = f"{figure.name} {sign} {show(figure, variant.limit or 0.0)}"
-    link = f"[{problem.name}](#{problem.name})"
+    link = f"[{problem.name}](#{anchor(problem.title)})"
     found = summarize(problem, variant, records)
     if found is None:
         return link, variant.name, asked, "-", "-", f"not measured: {variant.reason}"
@@ -77,7 +78,7 @@ def format_problem(problem: Problem, records: Mapping[str, Record]) -> str:
     """Write a section: where from, how measured, the table, the verdicts."""
     files = ", ".join(f"`{name}`" for name in problem.files)
     lines = [
-        f'<a id="{problem.name}"></a>\n\n## {problem.title}\n',
+        f"## {problem.title}\n",
         f"- Data: {problem.source}" + (f" Files: {files}." if files else ""),
         f"- Protocol: {problem.protocol}",
         f"- Hyper-parameters: {problem.chosen}",
@@ -134,6 +135,11 @@ def reported_row(problem: Problem, name: str) -> tuple[str, ...]:
         for figure in problem.figures
     ]
     return (f"{name}", *cells, "", "", "reported")
+
+
+def anchor(heading: str) -> str:
+    """Return the address that GitHub gives a heading."""
+    return re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
 
 
 def show(figure: Figure, value: float) -> str:
