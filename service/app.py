@@ -49,9 +49,8 @@ from service.sessions.version_policy import Lifetimes, Policies, Policy, Retenti
 from service.settings import Settings
 from service.stores.base import Capacity, open_store
 from service.telemetry import metrics
-from service.telemetry.capture_files import Bounds as CaptureBounds
-from service.telemetry.capture_files import CaptureFiles
-from service.telemetry.statistics import Statistics
+from service.telemetry.capture_files import CaptureBounds, CaptureFiles
+from service.telemetry.statistics import CallStatistics
 
 log = logging.getLogger(__name__)
 
@@ -120,7 +119,7 @@ def build_services(
     for name in sorted(settings.policies.keys() - set(catalog.names())):
         log.warning("CARRYOVER_POLICIES names %s, which is not served", name)
     tenants = load_tenants(settings.api_keys_file, clock)
-    statistics = Statistics(open_run(state, "statistics"))
+    statistics = CallStatistics(open_run(state, "statistics"))
     bodies = BodyBudget(
         NUM_LARGE_BODIES * settings.max_body_bytes,
         settings.request_timeout_seconds * USABLE,

@@ -1,7 +1,11 @@
-"""The rooms of the code: import contracts, and how many modules stand at the top."""
+"""The rooms of the code: imports, modules at the top, sizes, one name for one class."""
 
+import ast
 import subprocess
 import sys
+from collections import defaultdict
+
+import pytest
 
 from tests.servers import ROOT
 
@@ -26,3 +30,14 @@ def test_service_starts_without_tensorflow():
     code = "import sys, service.app; sys.exit('tensorflow' in sys.modules)"
 
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT).returncode == 0
+
+
+@pytest.mark.parametrize("package", ["service", "models", "training"])
+def test_no_two_classes_have_one_name(package):
+    places = defaultdict(list)
+    for path in (ROOT / package).rglob("*.py"):
+        for node in ast.parse(path.read_text()).body:
+            if isinstance(node, ast.ClassDef):
+                places[node.name].append(str(path.relative_to(ROOT)))
+
+    assert not {name: paths for name, paths in places.items() if len(paths) > 1}

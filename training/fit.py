@@ -24,7 +24,7 @@ from training.data.dataset import Examples, Sequences
 from training.errors import Diverged
 from training.schedules import find_rate
 from training.training_section import TrainingConfig
-from training.windows import Runner
+from training.windows import WindowRunner
 
 
 class Batch(NamedTuple):
@@ -150,8 +150,8 @@ def fit_network(
         Diverged: The loss is no longer a number.
     """
     examined = compile_network(network, loss, plan.training)
-    runner = Runner(network, is_training=True)
-    examiner = Runner(examined, is_training=False)
+    runner = WindowRunner(network, is_training=True)
+    examiner = WindowRunner(examined, is_training=False)
     progress = load_checkpoint(checkpoint, network)
     losses, validation, best = progress
     if losses:
@@ -212,7 +212,7 @@ def is_over(validation: list[float], patience: int | None) -> bool:
     return len(validation) - 1 - find_best(validation) >= patience
 
 
-def validate(runner: Runner, plan: Plan) -> float:
+def validate(runner: WindowRunner, plan: Plan) -> float:
     """Return the mean loss of an event of the validation part; NaN without one."""
     if plan.validation is None or not plan.validation.weights.any():
         return math.nan
@@ -223,7 +223,7 @@ def validate(runner: Runner, plan: Plan) -> float:
 
 
 def train_epoch(
-    runner: Runner,
+    runner: WindowRunner,
     network: keras.Model,
     plan: Plan,
     epoch: int,

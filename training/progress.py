@@ -87,7 +87,7 @@ class Lines:
         say(describe_stop(self._network, stopped))
 
 
-class Bar:
+class ProgressBar:
     """A bar with rate, loss, validation and time left, under the finished epochs."""
 
     def __init__(self, network: str, progress: Any) -> None:
@@ -129,7 +129,7 @@ class Bar:
 
 
 @contextmanager
-def open_bar(network: str, console: Any) -> Iterator[Bar]:
+def open_bar(network: str, console: Any) -> Iterator[ProgressBar]:
     """Show a bar on a console until the training is over."""
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -144,4 +144,4 @@ def open_bar(network: str, console: Any) -> Iterator[Bar]:
         TextColumn("left"),
     )
     with Progress(*columns, console=console, transient=True) as progress:
-        yield Bar(network, progress)
+        yield ProgressBar(network, progress)

@@ -23,7 +23,7 @@ REPLACE = (
 )
 
 
-class Rule(NamedTuple):
+class OperationRule(NamedTuple):
     """How a function of TensorFlow is written as an operation of Keras.
 
     Args:
@@ -45,31 +45,35 @@ class Rule(NamedTuple):
     defaults: Mapping[str, Any] = {}
 
 
-def unary(module: str, names: Mapping[str, str], *tensors: str) -> dict[str, Rule]:
+def unary(
+    module: str, names: Mapping[str, str], *tensors: str
+) -> dict[str, OperationRule]:
     """Write the rules of functions of one tensor."""
     return {
-        function: Rule(module, name, tensors or ("x",))
+        function: OperationRule(module, name, tensors or ("x",))
         for function, name in names.items()
     }
 
 
-def binary(names: Mapping[str, str]) -> dict[str, Rule]:
+def binary(names: Mapping[str, str]) -> dict[str, OperationRule]:
     """Write the rules of functions of two tensors."""
-    return {name: Rule("numpy", kind, ("x", "y")) for name, kind in names.items()}
+    return {
+        name: OperationRule("numpy", kind, ("x", "y")) for name, kind in names.items()
+    }
 
 
-def reductions(names: Mapping[str, str]) -> dict[str, Rule]:
+def reductions(names: Mapping[str, str]) -> dict[str, OperationRule]:
     """Write the rules of functions that reduce axes."""
     options = {"axis": "axis", "keepdims": "keepdims"}
     return {
-        function: Rule("numpy", name, ("input_tensor",), options)
+        function: OperationRule("numpy", name, ("input_tensor",), options)
         for function, name in names.items()
     }
 
 
 AXIS = {"axis": "axis"}
 # The function of TensorFlow, by the name that Keras 2 wrote.
-RULES: dict[str, Rule] = {
+RULES: dict[str, OperationRule] = {
     **binary(
         {
             "__operators__.add": "Add",
@@ -154,65 +158,73 @@ RULES: dict[str, Rule] = {
             "math.reduce_variance": "Var",
         }
     ),
-    "math.cumsum": Rule("numpy", "Cumsum", options=AXIS, defaults={"axis": 0}),
-    "math.argmax": Rule("numpy", "Argmax", ("input",), AXIS, defaults={"axis": 0}),
-    "math.argmin": Rule("numpy", "Argmin", ("input",), AXIS, defaults={"axis": 0}),
-    "nn.softmax": Rule("nn", "Softmax", ("logits",), AXIS, defaults={"axis": -1}),
-    "nn.log_softmax": Rule(
+    "math.cumsum": OperationRule("numpy", "Cumsum", options=AXIS, defaults={"axis": 0}),
+    "math.argmax": OperationRule(
+        "numpy", "Argmax", ("input",), AXIS, defaults={"axis": 0}
+    ),
+    "math.argmin": OperationRule(
+        "numpy", "Argmin", ("input",), AXIS, defaults={"axis": 0}
+    ),
+    "nn.softmax": OperationRule(
+        "nn", "Softmax", ("logits",), AXIS, defaults={"axis": -1}
+    ),
+    "nn.log_softmax": OperationRule(
         "nn", "LogSoftmax", ("logits",), AXIS, defaults={"axis": -1}
     ),
-    "nn.leaky_relu": Rule(
+    "nn.leaky_relu": OperationRule(
         "nn",
         "LeakyRelu",
         ("features",),
         {"alpha": "negative_slope"},
         defaults={"alpha": 0.2},
     ),
-    "nn.gelu": Rule(
+    "nn.gelu": OperationRule(
         "nn",
         "Gelu",
         ("features",),
         {"approximate": "approximate"},
         defaults={"approximate": False},
     ),
-    "nn.silu": Rule("nn", "Silu", ("features",)),
-    "nn.swish": Rule("nn", "Silu", ("features",)),
-    "clip_by_value": Rule(
+    "nn.silu": OperationRule("nn", "Silu", ("features",)),
+    "nn.swish": OperationRule("nn", "Silu", ("features",)),
+    "clip_by_value": OperationRule(
         "numpy", "Clip", ("t",), {"clip_value_min": "x_min", "clip_value_max": "x_max"}
     ),
-    "where": Rule("numpy", "Where", ("condition", "x", "y")),
-    "concat": Rule("numpy", "Concatenate", ("values",), AXIS),
-    "stack": Rule("numpy", "Stack", ("values",), AXIS, defaults={"axis": 0}),
-    "split": Rule(
+    "where": OperationRule("numpy", "Where", ("condition", "x", "y")),
+    "concat": OperationRule("numpy", "Concatenate", ("values",), AXIS),
+    "stack": OperationRule("numpy", "Stack", ("values",), AXIS, defaults={"axis": 0}),
+    "split": OperationRule(
         "numpy",
         "Split",
         ("value",),
         {"num_or_size_splits": "indices_or_sections", "axis": "axis"},
         defaults={"axis": 0},
     ),
-    "expand_dims": Rule("numpy", "ExpandDims", ("input",), AXIS),
-    "squeeze": Rule("numpy", "Squeeze", ("input",), AXIS),
-    "transpose": Rule("numpy", "Transpose", ("a",), {"perm": "axes"}),
-    "reshape": Rule("numpy", "Reshape", ("tensor",), {"shape": "newshape"}),
-    "tile": Rule("numpy", "Tile", ("input",), {"multiples": "repeats"}),
-    "repeat": Rule("numpy", "Repeat", ("input",), {"repeats": "repeats", **AXIS}),
-    "linalg.matmul": Rule("numpy", "Matmul", ("a", "b")),
+    "expand_dims": OperationRule("numpy", "ExpandDims", ("input",), AXIS),
+    "squeeze": OperationRule("numpy", "Squeeze", ("input",), AXIS),
+    "transpose": OperationRule("numpy", "Transpose", ("a",), {"perm": "axes"}),
+    "reshape": OperationRule("numpy", "Reshape", ("tensor",), {"shape": "newshape"}),
+    "tile": OperationRule("numpy", "Tile", ("input",), {"multiples": "repeats"}),
+    "repeat": OperationRule(
+        "numpy", "Repeat", ("input",), {"repeats": "repeats", **AXIS}
+    ),
+    "linalg.matmul": OperationRule("numpy", "Matmul", ("a", "b")),
     # Keras bounds the norm from below, TensorFlow its square.
-    "math.l2_normalize": Rule(
+    "math.l2_normalize": OperationRule(
         "nn", "Normalize", ("x",), AXIS, {"order": 2, "epsilon": 1e-6}
     ),
-    "cast": Rule("core", "Cast", ("x",), {"dtype": "dtype"}),
-    "one_hot": Rule(
+    "cast": OperationRule("core", "Cast", ("x",), {"dtype": "dtype"}),
+    "one_hot": OperationRule(
         "nn",
         "OneHot",
         ("indices",),
         {"depth": "num_classes"},
         {"axis": -1, "dtype": "float32"},
     ),
-    "zeros_like": Rule("numpy", "ZerosLike", ("input",)),
-    "ones_like": Rule("numpy", "OnesLike", ("input",)),
-    "identity": Rule("numpy", "Copy", ("input",)),
-    "stop_gradient": Rule("numpy", "Copy", ("input",)),
+    "zeros_like": OperationRule("numpy", "ZerosLike", ("input",)),
+    "ones_like": OperationRule("numpy", "OnesLike", ("input",)),
+    "identity": OperationRule("numpy", "Copy", ("input",)),
+    "stop_gradient": OperationRule("numpy", "Copy", ("input",)),
 }
 # The same functions by other names.
 for alias, name in {
@@ -262,7 +274,9 @@ def translate_operation(layer: Config, calls: list[Config]) -> Config:
     tensors = [write_constants(given.pop(name)) for name in rule.tensors]
     if function.endswith("matmul") and given.pop("transpose_b", False):
         # The product with the last two axes of the second tensor exchanged.
-        rule = Rule("numpy", "Einsum", fixed={"subscripts": "...ij,...kj->...ik"})
+        rule = OperationRule(
+            "numpy", "Einsum", fixed={"subscripts": "...ij,...kj->...ik"}
+        )
     options = {**rule.fixed}
     for name, meant in rule.options.items():
         value = given.pop(name, None)
@@ -277,7 +291,7 @@ def translate_operation(layer: Config, calls: list[Config]) -> Config:
     return write(layer, rule.module, rule.name, options, nodes)
 
 
-def bind(rule: Rule, layer: Config, call: Config) -> Config:
+def bind(rule: OperationRule, layer: Config, call: Config) -> Config:
     """Give the arguments of a call the names of the function's parameters.
 
     Raises:

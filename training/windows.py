@@ -25,7 +25,7 @@ Loss = Callable[[Any, Any], Any]
 Tensors = dict[str, Any]
 
 
-class Runner:
+class WindowRunner:
     """Trains or tests a network on windows.
 
     A batch of one window is Keras's own `train_on_batch` or `test_on_batch`: where no

@@ -22,7 +22,7 @@ from service.registry.model_repository import Repository
 from service.registry.version_labels import find_version
 from service.settings import Settings
 from service.telemetry import tracing
-from service.telemetry.statistics import Statistics
+from service.telemetry.statistics import CallStatistics
 
 Form = TypeVar("Form", bound=msgspec.Struct)
 
@@ -36,7 +36,7 @@ class Services:
     engine: Engine
     tenants: Tenants
     repository: Repository | None = None
-    statistics: Statistics = field(default_factory=Statistics)
+    statistics: CallStatistics = field(default_factory=CallStatistics)
     bodies: BodyBudget = field(default_factory=BodyBudget)
     is_clock_trusted: Callable[[], bool] = lambda: True
     limiter: Limiter | None = None

@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 
 
-class Plan(NamedTuple):
+class DecodingPlan(NamedTuple):
     """What is asked for.
 
     Attributes:
@@ -57,7 +57,7 @@ class Path(NamedTuple):
 
 def extend(
     paths: Sequence[Path],
-    plan: Plan,
+    plan: DecodingPlan,
     generator: np.random.Generator,
     end: int | None = None,
 ) -> list[Path]:

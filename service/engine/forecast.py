@@ -16,7 +16,7 @@ import numpy as np
 
 from service.common.loop import Breaks, take_break
 from service.engine.call import Call
-from service.engine.decoding import Path, Plan, extend, has_ended
+from service.engine.decoding import DecodingPlan, Path, extend, has_ended
 from service.engine.defect import log_defect
 from service.engine.engine import Engine
 from service.engine.execution import advance_batch, row_deadline_error, split_memory
@@ -107,7 +107,7 @@ def forecast(
     engine: Engine,
     call: Call,
     rows: Sequence[Row | Refused],
-    plan: Plan,
+    plan: DecodingPlan,
     deadline: float = math.inf,
 ) -> list[Forecast | CarryoverError]:
     """Continue rows without committing anything.
@@ -239,7 +239,7 @@ def walk(
     model: Model,
     rows: Sequence[Row | Refused],
     pasts: Mapping[int, ResumeState],
-    plan: Plan,
+    plan: DecodingPlan,
     deadline: float,
 ) -> dict[int, Forecast | CarryoverError]:
     """Follow the paths of all rows of one version together."""

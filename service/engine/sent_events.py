@@ -20,7 +20,7 @@ DIGEST_BYTES = 16
 PERSON = b"events as sent"  # no digest of a former release begins so
 
 
-class Columns(Sequence[dict[str, Any]]):
+class EventColumns(Sequence[dict[str, Any]]):
     """Records that came as columns: each is built when it is read.
 
     Args:

@@ -28,7 +28,7 @@ from service.engine.rollout import Run
 from service.engine.rows import Advanced, Outcome, Refused, Result, Row
 from service.errors import CarryoverError
 from service.registry.catalog import Catalog, Model
-from service.registry.traffic import SHADOW, is_in_share
+from service.registry.traffic import SHADOW_PERSON, is_in_share
 from service.sessions.lifecycle import MAX_CHANGE_ATTEMPTS, Sessions, check_key
 from service.sessions.preconditions import StoredSession
 from service.sessions.record import Session
@@ -126,7 +126,7 @@ class Shadow:
             if row.session is None or outcome.is_replayed:
                 continue
             key = call.key(row.session)
-            if is_in_share(key, traffic.shadow_share, SHADOW):
+            if is_in_share(key, traffic.shadow_share, SHADOW_PERSON):
                 if not self._has_room(len(row.sequence)):
                     self._count(name, traffic.shadow, DROPPED)
                     continue

@@ -50,7 +50,7 @@ UNFINISHED = (
 )
 
 
-class Listed(NamedTuple):
+class ListedVersion(NamedTuple):
     """A version in the repository's index."""
 
     name: str
@@ -446,7 +446,7 @@ class Repository:
         unfinished = list_unfinished(self._models / name)
         return {int(path.name): UNFINISHED for path in unfinished}
 
-    def index(self) -> list[Listed]:
+    def index(self) -> list[ListedVersion]:
         """List every version in the folder, and those served from elsewhere."""
         served = {n: self._catalog.versions(n) for n in self._catalog.names()}
         listed = []
@@ -458,7 +458,7 @@ class Repository:
                 is_ready = version in ready
                 reason = "not newest" if ready else "unloaded"
                 reason = "" if is_ready else failures.get(version, reason)
-                listed.append(Listed(name, version, is_ready, reason))
+                listed.append(ListedVersion(name, version, is_ready, reason))
         return listed
 
 

@@ -18,8 +18,8 @@ Number = Annotated[int, msgspec.Meta(ge=0)]
 
 HASH_BYTES = 8
 HASHES = 2.0 ** (8 * HASH_BYTES)
-# Person of the hash: a canary's share and a shadow's are of different sessions.
-CANARY, SHADOW = b"canary", b"shadow"
+# Persons of the hash: a canary's share and a shadow's are of different sessions.
+CANARY_PERSON, SHADOW_PERSON = b"canary", b"shadow"
 
 
 class Traffic(msgspec.Struct, array_like=True, frozen=True):
@@ -95,13 +95,13 @@ class Traffic(msgspec.Struct, array_like=True, frozen=True):
 NO_TRAFFIC = Traffic()
 
 
-def is_in_share(key: bytes, share: float, purpose: bytes = CANARY) -> bool:
+def is_in_share(key: bytes, share: float, purpose: bytes = CANARY_PERSON) -> bool:
     """Return whether a session belongs to a share of all.
 
     Args:
         key: The store's key of the session: tenant, model and id.
         share: From 0 to 1.
-        purpose: `CANARY` or `SHADOW`.
+        purpose: `CANARY_PERSON` or `SHADOW_PERSON`.
     """
     if not share:
         return False

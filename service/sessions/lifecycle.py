@@ -108,7 +108,7 @@ def check_key(key: bytes) -> bytes:
     return key
 
 
-class Listed(NamedTuple):
+class ListedSession(NamedTuple):
     """A session that was come upon: its id and what is known of it."""
 
     session: str
@@ -234,7 +234,7 @@ class Sessions:
             "events and try again."
         )
 
-    def scan(self, after: SessionKey, prefix: str, limit: int) -> list[Listed]:
+    def scan(self, after: SessionKey, prefix: str, limit: int) -> list[ListedSession]:
         """Look at up to `limit` sessions, live or not, in the order of their ids.
 
         Args:
@@ -244,7 +244,7 @@ class Sessions:
         """
         begin = after._replace(session="").encode()
         start, now = after.encode(), self._clock()
-        listed: list[Listed] = []
+        listed: list[ListedSession] = []
         while len(listed) < limit:
             take_break()
             wanted = min(limit - len(listed), PIECE_ENTRIES)
@@ -255,7 +255,7 @@ class Sessions:
                 except UnicodeDecodeError:
                     log.warning("a damaged key is not listed: %r", key)
                     continue
-                listed.append(Listed(session, read_entry(entry, now)))
+                listed.append(ListedSession(session, read_entry(entry, now)))
             if len(entries) < wanted:
                 break
             start = entries[-1][0]

@@ -23,7 +23,7 @@ READ_BYTES = 1 << 16
 log = logging.getLogger(__name__)
 
 
-class Bounds(NamedTuple):
+class CaptureBounds(NamedTuple):
     """How large and old files become.
 
     Args:
@@ -49,7 +49,7 @@ class CaptureFiles:
     def __init__(
         self,
         folder: Path,
-        bounds: Bounds,
+        bounds: CaptureBounds,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._folder = folder

@@ -64,7 +64,7 @@ class Times(NamedTuple):
     write: int
 
 
-class Statistics:
+class CallStatistics:
     """Counts infer calls by model and version.
 
     Args:

@@ -17,7 +17,7 @@ from service.engine import capture as capture_module
 from service.engine.capture import Capture, CapturedRow, CaptureOptions
 from service.engine.captured_events import decode_record
 from service.settings import read_settings
-from service.telemetry.capture_files import Bounds, CaptureFiles
+from service.telemetry.capture_files import CaptureBounds, CaptureFiles
 from service.telemetry.engine_metrics import (
     CAPTURED_EVENTS,
     DROPPED_EVENTS,
@@ -26,7 +26,7 @@ from service.telemetry.engine_metrics import (
 from tests.assembly import build_engine
 from tests.fakes import FakeClock, counting_model
 
-BOUNDS = Bounds(1 << 20, 3600.0, 1 << 24)
+BOUNDS = CaptureBounds(1 << 20, 3600.0, 1 << 24)
 SECRET = b"s" * 32
 
 
@@ -230,7 +230,7 @@ def test_a_full_queue_drops_rows_and_counts_them(capture, folder, monkeypatch, b
 
 def test_files_are_completed_by_size_and_by_age_whatever_the_wall_clock_does(folder):
     clock = FakeClock()
-    files = CaptureFiles(folder, Bounds(100, 60.0, 10_000), clock)
+    files = CaptureFiles(folder, CaptureBounds(100, 60.0, 10_000), clock)
     files.write("m", [b"x" * 39 + b"\n"] * 2)
     assert list((folder / "m").glob("*.jsonl")) == []
 
@@ -248,7 +248,7 @@ def test_files_are_completed_by_size_and_by_age_whatever_the_wall_clock_does(fol
 
 
 def test_the_folder_is_bounded_and_the_oldest_files_are_deleted(folder):
-    files = CaptureFiles(folder, Bounds(100, 60.0, 500))
+    files = CaptureFiles(folder, CaptureBounds(100, 60.0, 500))
     for k in range(20):
         files.write("m", [b"%02d" % k + b"x" * 97 + b"\n"])
         os.utime(folder)
@@ -333,7 +333,7 @@ def test_a_folder_that_is_deleted_is_begun_again_with_the_next_rows(folder, capl
 
 
 def test_what_is_no_file_is_not_deleted_and_costs_no_event(folder):
-    files = CaptureFiles(folder, Bounds(100, 60.0, 300))
+    files = CaptureFiles(folder, CaptureBounds(100, 60.0, 300))
     (folder / "m" / "0.jsonl").mkdir(parents=True)
     os.mkfifo(folder / "m" / "1.jsonl")
     os.mkfifo(folder / "m" / ".2.jsonl.partial")

@@ -11,7 +11,7 @@ import pytest
 from service.api.v1 import forecast as v1_forecast
 from service.common import loop
 from service.engine.call import Call
-from service.engine.decoding import Plan
+from service.engine.decoding import DecodingPlan
 from service.engine.forecast import forecast
 from service.engine.rows import Row
 from service.errors import CarryoverError, DeadlineExceeded, TooManyEvents
@@ -30,7 +30,7 @@ EVENTS = ("wake", "eat", "sleep")
 # forecast that loses the memory is wrong. The last row: no event before.
 CHAIN = np.random.default_rng(5).dirichlet([0.6] * 3, (4, 3)).astype("float32")
 TOLERANCE = 1e-6  # float32 probabilities
-PLAN = Plan(3, None, 0, 16)
+PLAN = DecodingPlan(3, None, 0, 16)
 
 
 class MarkovRuntime:

@@ -10,7 +10,7 @@ import pytest
 from service.engine import shadow as shadows
 from service.engine.rows import Row
 from service.errors import StoreFull
-from service.registry.traffic import SHADOW, Traffic, is_in_share
+from service.registry.traffic import SHADOW_PERSON, Traffic, is_in_share
 from service.sessions.lifecycle import SessionKey
 from service.telemetry.traffic_metrics import find_shadow_tally
 from tests.fakes import FakeClock
@@ -134,7 +134,7 @@ def test_only_the_share_is_followed(send, live, worker):
 
     key = "\0counting\0s{}".format
     assert followed == {
-        k for k in range(30) if is_in_share(key(k).encode(), 0.3, SHADOW)
+        k for k in range(30) if is_in_share(key(k).encode(), 0.3, SHADOW_PERSON)
     }
     assert 0 < len(followed) < 30
 

@@ -7,16 +7,16 @@ import shutil
 import pytest
 
 from service.common.runs import lock_folder
-from service.telemetry.statistics import MAX_BATCH, Statistics, Times, add_ended
+from service.telemetry.statistics import MAX_BATCH, CallStatistics, Times, add_ended
 
 
 def test_counts_of_all_workers_are_added_up(tmp_path):
-    one = Statistics(tmp_path)
+    one = CallStatistics(tmp_path)
     reader, writer = os.pipe()
     child = os.fork()
     if not child:  # another worker of the same service: it has the same parent's folder
         os.close(reader)
-        other = Statistics(None)
+        other = CallStatistics(None)
         other._folder = one._folder
         other.record_success("m", 1, 3, Times(4, 1, 2, 3))
         other.write()
@@ -46,7 +46,7 @@ def test_counts_of_all_workers_are_added_up(tmp_path):
 
 
 def test_versions_and_models_are_counted_apart(tmp_path):
-    statistics = Statistics(tmp_path)
+    statistics = CallStatistics(tmp_path)
 
     statistics.record_success("a/b", 1, 1, Times(1, 1, 1, 1))
 
@@ -56,7 +56,7 @@ def test_versions_and_models_are_counted_apart(tmp_path):
 
 
 def test_batches_beyond_the_largest_are_counted_with_it():
-    statistics = Statistics()
+    statistics = CallStatistics()
 
     statistics.record_success("m", 1, MAX_BATCH + 5, Times(1, 1, 1, 1))
 
@@ -66,7 +66,7 @@ def test_batches_beyond_the_largest_are_counted_with_it():
 
 
 def test_time_of_the_last_call_is_the_latest(tmp_path):
-    statistics = Statistics(tmp_path)
+    statistics = CallStatistics(tmp_path)
 
     statistics.record_success("m", 1, 1, Times(1, 1, 1, 1))
     first = statistics.describe("m", 1)["last_inference"]
@@ -76,7 +76,7 @@ def test_time_of_the_last_call_is_the_latest(tmp_path):
 
 
 def test_a_name_like_another_version_is_counted_apart(tmp_path):
-    statistics = Statistics(tmp_path)
+    statistics = CallStatistics(tmp_path)
 
     statistics.record_success("taxi-1", 1, 3, Times(1, 1, 1, 1))
 
@@ -85,7 +85,7 @@ def test_a_name_like_another_version_is_counted_apart(tmp_path):
 
 
 def test_ended_workers_leave_their_counts_and_no_file_each(tmp_path):
-    statistics = Statistics(tmp_path)
+    statistics = CallStatistics(tmp_path)
     for pid in (11, 12, 13):
         statistics.record_success("m", 1, pid, Times(1, 1, 1, 1))
         statistics.write()
@@ -99,7 +99,7 @@ def test_ended_workers_leave_their_counts_and_no_file_each(tmp_path):
 
 
 def test_counts_that_are_being_read_are_added_later(tmp_path):
-    statistics = Statistics(tmp_path)
+    statistics = CallStatistics(tmp_path)
     statistics.record_success("m", 1, 7, Times(1, 1, 1, 1))
     statistics.write()
 
@@ -109,7 +109,7 @@ def test_counts_that_are_being_read_are_added_later(tmp_path):
     add_ended(tmp_path, living=[])
 
     assert [file.name for file in tmp_path.iterdir()] == ["m@1@ended"]
-    assert Statistics(tmp_path).describe("m", 1)["inference_count"] == 7
+    assert CallStatistics(tmp_path).describe("m", 1)["inference_count"] == 7
 
 
 @pytest.mark.parametrize(
@@ -122,7 +122,7 @@ def test_counts_that_are_being_read_are_added_later(tmp_path):
     ids=["emptied", "removed", "folder removed"],
 )
 def test_harm_to_the_file_of_counts_is_repaired(tmp_path, harm):
-    statistics = Statistics(tmp_path / "statistics")
+    statistics = CallStatistics(tmp_path / "statistics")
     for _ in range(2):
         statistics.record_success("m", 1, 7, Times(1, 1, 1, 1))
         assert statistics.describe("m", 1)["inference_count"]

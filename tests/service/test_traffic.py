@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from service.engine.rows import Row
 from service.errors import Conflict, ModelNotLoaded, WrongNetwork
-from service.registry.traffic import CANARY, SHADOW, Traffic, is_in_share
+from service.registry.traffic import CANARY_PERSON, SHADOW_PERSON, Traffic, is_in_share
 from service.registry.traffic_control import change_traffic
 from service.sessions.lifecycle import SessionKey
 from service.sessions.version_policy import POLICIES, Policies, Retention
@@ -103,7 +103,7 @@ def test_larger_share_contains_the_smaller_one(one, other, key):
 
 
 @pytest.mark.parametrize("share", [0.01, 0.05, 0.5, 0.95])
-@pytest.mark.parametrize("purpose", [CANARY, SHADOW])
+@pytest.mark.parametrize("purpose", [CANARY_PERSON, SHADOW_PERSON])
 def test_share_is_that_part_of_the_sessions(share, purpose):
     number = sum(is_in_share(key, share, purpose) for key in KEYS)
 
@@ -123,7 +123,7 @@ def test_shares_of_other_purposes_tenants_and_models_are_other_sessions():
         for k in range(200)
     ]
     chosen = [is_in_share(key, 0.5) for key in keys]
-    shadowed = [is_in_share(key, 0.5, SHADOW) for key in keys]
+    shadowed = [is_in_share(key, 0.5, SHADOW_PERSON) for key in keys]
 
     parts = [chosen[:200], chosen[200:400], chosen[400:], shadowed[:200]]
     assert len({tuple(part) for part in parts}) == 4

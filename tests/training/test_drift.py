@@ -9,7 +9,7 @@ from training.drift import checks
 from training.drift.checks import check_drift
 from training.drift.page import conclude, format_checks, write_page
 from training.drift.profile import PROFILE, describe, read_profile
-from training.drift.sample import Sample, Series
+from training.drift.sample import Sample, SampledSeries
 from training.errors import ConfigError
 from training.versions import Version
 
@@ -39,10 +39,10 @@ def draw(num_sessions, seed, shares=SHARES, shift=0.0, surprise=1.0, sure=0.5):
     return Sample(
         num_sessions,
         len(sessions),
-        {"page": Series(values, sessions)},
-        {"amount": Series(amounts, sessions)},
-        Series(mood + rng.normal(0, 0.3, len(sessions)), sessions),
-        Series(sure - right, sessions),
+        {"page": SampledSeries(values, sessions)},
+        {"amount": SampledSeries(amounts, sessions)},
+        SampledSeries(mood + rng.normal(0, 0.3, len(sessions)), sessions),
+        SampledSeries(sure - right, sessions),
     )
 
 
@@ -123,7 +123,7 @@ def test_one_long_session_is_not_a_changed_world(profile):
     """A robot that reads one page 100,000 times."""
     sample = draw(500, 3)
     robot = np.full(100_000, 3)
-    pages = Series(
+    pages = SampledSeries(
         np.concatenate([sample.names["page"].values, robot]),
         np.concatenate([sample.names["page"].sessions, np.full(len(robot), 500)]),
     )

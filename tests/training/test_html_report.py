@@ -43,7 +43,7 @@ from training.html_report.classified import (
 )
 from training.html_report.held_out import illustrate_held_out, say_event
 from training.html_report.page import list_metrics, render_page
-from training.html_report.parts import Bar, Best, Section, Table, Text
+from training.html_report.parts import Bar, Best, HtmlTable, Section, Text
 from training.html_report.series import illustrate_series, list_coverage, make
 from training.run import locate_run
 from training.sources import SOURCES
@@ -220,7 +220,7 @@ def test_names_of_the_data_are_text_on_the_page():
         lambda k: HOSTILE[k],
         HOSTILE,
     )
-    words = Table("<i>caption</i>", HOSTILE, [HOSTILE], num_words=2)
+    words = HtmlTable("<i>caption</i>", HOSTILE, [HOSTILE], num_words=2)
     sections = [*illustrate(asked), Section("<b>", [words, Text("<u>")])]
 
     content = render_page("<name>", Verdict("<i>verdict", True), sections)

@@ -25,7 +25,7 @@ from training.fit import (  # noqa: E402
 from training.losses import build_loss  # noqa: E402
 from training.trainer import check_data, shorten  # noqa: E402
 from training.training_section import TrainingConfig  # noqa: E402
-from training.windows import Runner  # noqa: E402
+from training.windows import WindowRunner  # noqa: E402
 
 INPUTS = {"kind": "event", "vocabulary": ["a", "b"]}
 OUTPUTS = {"kind": "label", "name": "probabilities", "labels": ["even", "odd"]}
@@ -78,7 +78,7 @@ def train(checkpoint, training=TRAINING, kill_after=None, dropout=0.3):
 
 def measure(network):
     """The loss on the validation part."""
-    runner = Runner(network, is_training=False)
+    runner = WindowRunner(network, is_training=False)
     return validate(runner, Plan(draw, TRAINING, 1, VALIDATION))
 
 

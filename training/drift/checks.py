@@ -14,7 +14,7 @@ import numpy as np
 
 from training.compare import list_fields
 from training.drift.profile import OTHER
-from training.drift.sample import Sample, Series
+from training.drift.sample import Sample, SampledSeries
 from training.drift.statistics import (
     ERRORS,
     SMIRNOV,
@@ -103,7 +103,7 @@ def check_drift(
         profile: Of the version.
         sample: In the version's words.
     """
-    binned: dict[str, Series] = {}
+    binned: dict[str, SampledSeries] = {}
     shares: dict[str, BinnedNames] = {}
     for field in list_fields(inputs):
         name = field["name"]
@@ -126,17 +126,21 @@ def check_drift(
 
 
 def bin_names(
-    field: Mapping[str, Any], reference: Mapping[str, Any], series: Series
-) -> Series:
+    field: Mapping[str, Any], reference: Mapping[str, Any], series: SampledSeries
+) -> SampledSeries:
     """Turn places in the vocabulary into places among a profile's bins."""
     bins = {name: k for k, name in enumerate(reference["bins"])}
     other = len(bins) - 1 if reference["bins"][-1] == OTHER else 0
     places = np.array([bins.get(name, other) for name in field["vocabulary"]])
-    return Series(places[series.values], series.sessions)
+    return SampledSeries(places[series.values], series.sessions)
 
 
 def check_names(
-    name: str, series: Series, shares: BinnedNames, num_sessions: int, ratio: float
+    name: str,
+    series: SampledSeries,
+    shares: BinnedNames,
+    num_sessions: int,
+    ratio: float,
 ) -> Check:
     """Compare shares of names by their population stability index."""
     reference, captured = np.array(shares.reference), np.array(shares.captured)
@@ -187,7 +191,7 @@ def check_network(profile: Mapping[str, Any], sample: Sample) -> Iterator[Check]
         yield Check("loss of calibration", figure, DRIFTED_GAP, noise, state, detail)
 
 
-def join_errors(before: Mapping[str, Any], now: Series) -> float:
+def join_errors(before: Mapping[str, Any], now: SampledSeries) -> float:
     """Return the standard error of a difference of means."""
     error = before["error"]
     return float(np.hypot(np.inf if error is None else error, find_error(now)))

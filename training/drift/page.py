@@ -15,7 +15,7 @@ from training.drift.checks import (
     Drift,
 )
 from training.html_report.page import Heading, render_page
-from training.html_report.parts import Bar, Section, Table, Text, write_share
+from training.html_report.parts import Bar, HtmlTable, Section, Text, write_share
 from training.verdict import Verdict
 
 HEADINGS = ("figure", "change", "drift from", "noise", "state", "what changed")
@@ -76,7 +76,7 @@ def write_page(title: str, drift: Drift) -> bytes:
     verdict = Verdict(conclude(title, drift), not drift.drifted)
     sections = [Section("How to read it", [Text(READING)])]
     if drift.checks:
-        table = Table("All checks", HEADINGS, list_rows(drift), num_words=1)
+        table = HtmlTable("All checks", HEADINGS, list_rows(drift), num_words=1)
         sections.insert(0, Section("Result", [table]))
     sections += [show_names(name, drift.names[name]) for name in drift.names]
     return render_page(title, verdict, sections, HEADING)
@@ -95,4 +95,4 @@ def show_names(name: str, shares: BinnedNames) -> Section:
     ]
     headings = ["name", "when trained", "captured"]
     caption = "The most frequent names; each share is of all events"
-    return Section(f"Shares of {name}", [Table(caption, headings, rows)])
+    return Section(f"Shares of {name}", [HtmlTable(caption, headings, rows)])

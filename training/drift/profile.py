@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from training.compare import list_fields
-from training.drift.sample import Sample, Series
+from training.drift.sample import Sample, SampledSeries
 from training.drift.statistics import find_below, find_error
 from training.errors import ConfigError
 from training.versions import Version
@@ -59,7 +59,7 @@ def describe(inputs: Mapping[str, Any], sample: Sample) -> dict[str, Any]:
     }
 
 
-def describe_names(field: Mapping[str, Any], series: Series) -> dict[str, Any]:
+def describe_names(field: Mapping[str, Any], series: SampledSeries) -> dict[str, Any]:
     """Weigh the most frequent names, the unknown one, and all others together."""
     vocabulary = field["vocabulary"]
     counts = np.bincount(series.values, series.weights, len(vocabulary))
@@ -73,14 +73,14 @@ def describe_names(field: Mapping[str, Any], series: Series) -> dict[str, Any]:
     return {"bins": [*bins, OTHER], "weights": [*kept, rest]}
 
 
-def describe_numbers(series: Series) -> dict[str, Any]:
+def describe_numbers(series: SampledSeries) -> dict[str, Any]:
     """Choose points of a distribution, with the share at or below each."""
     shares = np.linspace(0, 1, NUM_POINTS + 1)
     points = np.unique(np.quantile(series.values, shares))
     return {"points": points.tolist(), "below": find_below(series, points).tolist()}
 
 
-def bound_error(series: Series) -> float | None:
+def bound_error(series: SampledSeries) -> float | None:
     """Return a standard error; None where it is not known."""
     error = find_error(series)
     return error if np.isfinite(error) else None

@@ -19,7 +19,7 @@ from training.evaluate.metric import Predict
 from training.evaluate.tasks import select
 
 
-class Series(NamedTuple):
+class SampledSeries(NamedTuple):
     """Values and the session of each.
 
     Args:
@@ -56,10 +56,10 @@ class Sample(NamedTuple):
 
     num_sessions: int
     num_events: int
-    names: Mapping[str, Series]
-    numbers: Mapping[str, Series]
-    surprise: Series | None = None
-    gap: Series | None = None
+    names: Mapping[str, SampledSeries]
+    numbers: Mapping[str, SampledSeries]
+    surprise: SampledSeries | None = None
+    gap: SampledSeries | None = None
 
 
 def take_sample(inputs: Mapping[str, Any], held_out: Any, predict: Predict) -> Sample:
@@ -86,23 +86,23 @@ def take_sample(inputs: Mapping[str, Any], held_out: Any, predict: Predict) -> S
         return sample
     sessions = guesses.block >> 32  # as `training.evaluate.guesses` numbers blocks
     gap = guesses.confidence - guesses.is_right(None)
-    surprise = Series(guesses.surprise, sessions)
-    return sample._replace(surprise=surprise, gap=Series(gap, sessions))
+    surprise = SampledSeries(guesses.surprise, sessions)
+    return sample._replace(surprise=surprise, gap=SampledSeries(gap, sessions))
 
 
 def split_fields(
     inputs: Mapping[str, Any], sequences: Sequences
-) -> tuple[dict[str, Series], dict[str, Series]]:
+) -> tuple[dict[str, SampledSeries], dict[str, SampledSeries]]:
     """Split events into fields of names and of numbers."""
     sessions = np.repeat(np.arange(len(sequences.lengths)), sequences.lengths)
     names, numbers = {}, {}
     for field, column in find_columns(inputs):
         values = sequences.inputs if column is None else sequences.inputs[:, column]
         if "vocabulary" in field:
-            names[field["name"]] = Series(values.astype(np.int64), sessions)
+            names[field["name"]] = SampledSeries(values.astype(np.int64), sessions)
         elif field["type"] == "number":
             known = ~np.isnan(values)
-            numbers[field["name"]] = Series(
+            numbers[field["name"]] = SampledSeries(
                 values[known].astype(np.float64), sessions[known]
             )
     return names, numbers

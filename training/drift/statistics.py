@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from training.data.dataset import Array
-from training.drift.sample import Series
+from training.drift.sample import SampledSeries
 
 # Sessions are drawn in at most this many groups.
 GROUPS = 200
@@ -39,7 +39,7 @@ def measure_psi(shares: Array, reference: Array) -> Array:
     return psi
 
 
-def count_by_group(series: Series, num_bins: int, num_sessions: int) -> Array:
+def count_by_group(series: SampledSeries, num_bins: int, num_sessions: int) -> Array:
     """Add up the weights of values by group of sessions: (groups, bins)."""
     num_groups = max(1, min(GROUPS, num_sessions))
     groups = np.random.default_rng(0).permutation(num_sessions) % num_groups
@@ -72,7 +72,7 @@ def measure_noise(counts: Array, reference: Array, ratio: float) -> float:
     return float(np.quantile(measure_psi(shares, reference), QUANTILE))
 
 
-def measure_ks(series: Series, points: Array, below: Array) -> float:
+def measure_ks(series: SampledSeries, points: Array, below: Array) -> float:
     """Return the largest difference of two distributions, at points of the reference.
 
     Args:
@@ -83,7 +83,7 @@ def measure_ks(series: Series, points: Array, below: Array) -> float:
     return float(np.abs(find_below(series, points) - below).max())
 
 
-def find_below(series: Series, points: Array) -> Array:
+def find_below(series: SampledSeries, points: Array) -> Array:
     """Return the share of values at or below points; each session counts once."""
     order = np.argsort(series.values)
     total = np.concatenate([[0.0], np.cumsum(series.weights[order])])
@@ -92,7 +92,7 @@ def find_below(series: Series, points: Array) -> Array:
     return below
 
 
-def find_error(series: Series) -> float:
+def find_error(series: SampledSeries) -> float:
     """Return the standard error of the mean, as sessions are drawn.
 
     That of few sessions, or of a few long ones among many, is itself uncertain: by the

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from training.config import Config
-from training.html_report.parts import Code, Section, Table, Text
+from training.html_report.parts import Code, HtmlTable, Section, Text
 from training.run import package_versions
 from training.toml import write_toml
 from training.verdict import Verdict
@@ -40,7 +40,7 @@ def describe_data(facts: Mapping[str, Any], config: Config) -> Section:
     named = {"file": getattr(config.data, "file", "generated from the seed")}
     shown = {**named, **facts}
     rows = [[key.replace("_", " "), write_fact(shown[key])] for key in shown]
-    table = Table("Facts of the data", ["fact", "value"], rows, num_words=2)
+    table = HtmlTable("Facts of the data", ["fact", "value"], rows, num_words=2)
     return Section("Data", [table])
 
 
@@ -63,7 +63,7 @@ def describe_use(
         ["licence of the data", card.licence or NO_LICENCE],
         ["network", describe_network(config, curves)],
     ]
-    table = Table("Model card", ["about", "what to know"], rows, num_words=2)
+    table = HtmlTable("Model card", ["about", "what to know"], rows, num_words=2)
     return Section("Model card", [table])
 
 

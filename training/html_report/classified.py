@@ -13,9 +13,9 @@ from training.evaluate.metric import Predict
 from training.html_report.parts import (
     Bar,
     Cell,
+    HtmlTable,
     Plot,
     Section,
-    Table,
     Text,
     write_figure,
     write_share,
@@ -178,7 +178,7 @@ def measure_labels(asked: Asked, compared: Compared) -> list[LabelFigures]:
     ]
 
 
-def list_labels(asked: Asked, compared: Compared) -> Table:
+def list_labels(asked: Asked, compared: Compared) -> HtmlTable:
     """List the most frequent labels: how often right, and how surprising."""
     names = ["network", *compared.others]
     rows = [
@@ -195,7 +195,7 @@ def list_labels(asked: Asked, compared: Compared) -> Table:
         *(f"right, {name}" for name in names),
         *(f"nats, {name}" for name in names),
     ]
-    return Table(f"By {asked.what}, the most frequent first", headings, rows)
+    return HtmlTable(f"By {asked.what}, the most frequent first", headings, rows)
 
 
 def say_extremes(asked: Asked, compared: Compared) -> str:
@@ -224,7 +224,7 @@ def say_extremes(asked: Asked, compared: Compared) -> str:
     return "; ".join(sentences) + "."
 
 
-def list_confusions(asked: Asked, network: Guesses) -> Table:
+def list_confusions(asked: Asked, network: Guesses) -> HtmlTable:
     """List which labels are taken for which others most often."""
     wrong = ~network.is_right(asked.unknown)
     size = len(asked.labels)
@@ -244,7 +244,7 @@ def list_confusions(asked: Asked, network: Guesses) -> Table:
             ]
         )
     headings = ["came", "expected instead", "times", "of those that came"]
-    return Table("Confusions, the most frequent first", headings, rows, num_words=2)
+    return HtmlTable("Confusions, the most frequent first", headings, rows, num_words=2)
 
 
 def show_surprising(asked: Asked, network: Guesses) -> Section:
@@ -281,7 +281,7 @@ def choose_surprising(asked: Asked, network: Guesses) -> list[int]:
     return chosen
 
 
-def show_sequence(asked: Asked, row: int, number: int) -> Table:
+def show_sequence(asked: Asked, row: int, number: int) -> HtmlTable:
     """Show the answers of one sequence, the most surprising stretch of a long one."""
     examples = asked.sequences.take(np.array([row]))
     probabilities = asked.predict(examples.sequences)[0]
@@ -308,7 +308,7 @@ def show_sequence(asked: Asked, row: int, number: int) -> Table:
     if len(shown) < len(steps):
         caption += f"; {len(shown)} of {len(steps)} answers"
     headings = ["#", "after", "came", "expected", "given", "surprise, nats"]
-    return Table(caption, headings, rows, num_words=4)
+    return HtmlTable(caption, headings, rows, num_words=4)
 
 
 def find_stretch(surprise: Array) -> int:

@@ -22,10 +22,10 @@ from training.html_report.parts import (
     UNNUMBERED,
     Best,
     Cell,
+    HtmlTable,
     Part,
     Plot,
     Section,
-    Table,
     write_figure,
 )
 from training.html_report.plots import Line, draw_lines
@@ -109,7 +109,7 @@ def list_metrics(metrics: Sequence[Metric]) -> Section:
         for metric in metrics
     ]
     headings = ["measured on held-out data", "better", "network", *names]
-    return Section("Result", [Table("All figures", headings, rows, num_words=2)])
+    return Section("Result", [HtmlTable("All figures", headings, rows, num_words=2)])
 
 
 def mark_best(metric: Metric, figures: Sequence[float | None]) -> list[Cell]:
@@ -144,7 +144,7 @@ def list_spread(spread: Sequence[Spread]) -> list[Section]:
     seeds = [f"network {k}" for k in range(1, len(spread[0].values) + 1)]
     headings = ["figure", "mean", "deviation", *seeds]
     caption = "The same training with several seeds; the first network is published"
-    return [Section("Over several seeds", [Table(caption, headings, rows)])]
+    return [Section("Over several seeds", [HtmlTable(caption, headings, rows)])]
 
 
 def plot_curves(curves: Mapping[str, Sequence[float]]) -> Section:

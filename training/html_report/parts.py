@@ -60,7 +60,7 @@ def is_long(cells: Iterable[Cell]) -> bool:
 
 
 @dataclass(frozen=True)
-class Table:
+class HtmlTable:
     """A table; the first `num_words` columns are words, all others figures."""
 
     caption: str
@@ -99,7 +99,7 @@ class Plot:
     kind: ClassVar[str] = "plot"
 
 
-Part = Text | Code | Table | Plot
+Part = Text | Code | HtmlTable | Plot
 
 
 class Section(NamedTuple):

@@ -16,9 +16,9 @@ from training.examples import DAY_SECONDS
 from training.html_report.parts import (
     Bar,
     Cell,
+    HtmlTable,
     Plot,
     Section,
-    Table,
     Text,
     write_figure,
     write_share,
@@ -191,7 +191,7 @@ def plot_distances(held_out: HeldOutSeries, made: Sequence[Made]) -> Plot:
     return draw_lines(lines, ("rows ahead", "WAPE"), caption)
 
 
-def list_coverage(held_out: HeldOutSeries, made: Sequence[Made]) -> Table:
+def list_coverage(held_out: HeldOutSeries, made: Sequence[Made]) -> HtmlTable:
     """List how often values were inside of the band."""
     target = find_target(held_out)
     rows: list[list[Cell]] = []
@@ -211,7 +211,7 @@ def list_coverage(held_out: HeldOutSeries, made: Sequence[Made]) -> Table:
         )
     headings = ["rows ahead", "should be inside", "inside", "under", "over", "width"]
     caption = "Coverage of the band; its width over the mean absolute value"
-    return Table(caption, headings, rows)
+    return HtmlTable(caption, headings, rows)
 
 
 def plot_hours(held_out: HeldOutSeries, made: Made) -> Plot:
@@ -244,7 +244,7 @@ def average_by(numbers: Array, groups: Array, there: Array) -> list[float]:
     return [float(numbers[groups == k].mean()) for k in there]
 
 
-def list_worst(held_out: HeldOutSeries, made: Made) -> Table:
+def list_worst(held_out: HeldOutSeries, made: Made) -> HtmlTable:
     """List the rows with the largest errors, no two of them near each other."""
     target, times = find_target(held_out), find_times(held_out)
     errors = np.abs(made.values - target)
@@ -265,4 +265,4 @@ def list_worst(held_out: HeldOutSeries, made: Made) -> Table:
         )
     headings = ["row", "came", "network", best, "error of the network"]
     caption = f"The most surprising rows, {made.ahead} ahead"
-    return Table(caption, headings, rows)
+    return HtmlTable(caption, headings, rows)

@@ -18,14 +18,14 @@ MAX_IN_COLUMNS = 150_000
 NULL = msgspec.Raw(b"null")
 
 
-class Named(msgspec.Struct):
+class NamedRow(msgspec.Struct):
     """What names a row's session; nothing else of the row is decoded."""
 
     session: msgspec.Raw = NULL
     sequence_id: msgspec.Raw = NULL
 
 
-NAMED = msgspec.json.Decoder(Named)
+NAMED = msgspec.json.Decoder(NamedRow)
 
 
 def limit_of_row(model: Model) -> int:

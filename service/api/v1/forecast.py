@@ -26,7 +26,7 @@ from service.api.v1.row import name_row
 from service.api.v1.schema import Count, ForecastAnswer, Forecasts
 from service.common.loop import long_work, take_break
 from service.engine.call import Call
-from service.engine.decoding import Path, Plan
+from service.engine.decoding import DecodingPlan, Path
 from service.engine.forecast import Forecast, check_forecastable, forecast
 from service.engine.rows import Refused, Row
 from service.errors import CarryoverError, InvalidRequest, TooManyEvents
@@ -53,7 +53,7 @@ class ForecastBody(msgspec.Struct, forbid_unknown_fields=True):
     beams: Positive | None = None
 
 
-class ObjectRow(msgspec.Struct, forbid_unknown_fields=True):
+class ForecastRow(msgspec.Struct, forbid_unknown_fields=True):
     """A row to continue; its events, if any, are what might happen first."""
 
     sequence: list[Any] = []
@@ -62,14 +62,16 @@ class ObjectRow(msgspec.Struct, forbid_unknown_fields=True):
     at: Count | None = None
 
 
-class Request(NamedTuple):
+class ParsedForecast(NamedTuple):
     """A parsed body."""
 
-    plan: Plan
+    plan: DecodingPlan
     rows: list[Row | Refused]
 
 
-def parse_body(data: bytes, model: Model, *, max_rows: int, max_events: int) -> Request:
+def parse_body(
+    data: bytes, model: Model, *, max_rows: int, max_events: int
+) -> ParsedForecast:
     """Parse the body of a forecast call.
 
     Args:
@@ -97,11 +99,11 @@ def parse_body(data: bytes, model: Model, *, max_rows: int, max_events: int) -> 
         take_break()
     num_given = sum(len(row.sequence) for row in rows if isinstance(row, Row))
     limit_events(body, plan, num_given, max_events)
-    return Request(plan, rows)
+    return ParsedForecast(plan, rows)
 
 
 def limit_events(
-    body: ForecastBody, plan: Plan, num_given: int, max_events: int
+    body: ForecastBody, plan: DecodingPlan, num_given: int, max_events: int
 ) -> None:
     """Refuse a forecast that computes more events than one may, the given ones too.
 
@@ -120,7 +122,7 @@ def limit_events(
         )
 
 
-def build_plan(body: ForecastBody) -> Plan:
+def build_plan(body: ForecastBody) -> DecodingPlan:
     """Read what is asked for; samples without a seed get one, which the answer names.
 
     Raises:
@@ -137,7 +139,7 @@ def build_plan(body: ForecastBody) -> Plan:
             "look for the most probable one."
         )
     seed = secrets.randbelow(MAX_SEED) if body.seed is None else body.seed
-    return Plan(body.horizon, body.samples, seed, body.beams or DEFAULT_BEAMS)
+    return DecodingPlan(body.horizon, body.samples, seed, body.beams or DEFAULT_BEAMS)
 
 
 def parse_row(position: int, raw: msgspec.Raw, model: Model) -> Row | Refused:
@@ -150,9 +152,9 @@ def parse_row(position: int, raw: msgspec.Raw, model: Model) -> Row | Refused:
         if text.startswith("["):
             bare = decode(text, list[Any])
             return Row(model.encoder.encode(bare), events=bare)
-        return build_row(decode(text, ObjectRow), model)
+        return build_row(decode(text, ForecastRow), model)
     except msgspec.ValidationError as error:
-        return Refused(wrong_form(error, where, ObjectRow))
+        return Refused(wrong_form(error, where, ForecastRow))
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
         return Refused(InvalidRequest(f"{where} cannot be read ({error})."))
     except CarryoverError as error:
@@ -166,7 +168,7 @@ def decode(text: str, form: type[T]) -> T:
     return msgspec.convert(load_json(text.encode()), form)
 
 
-def build_row(row: ObjectRow, model: Model) -> Row:
+def build_row(row: ForecastRow, model: Model) -> Row:
     """Hand a row to the engine's form; it may be without events."""
     session = row.session if isinstance(row.session, str) else None
     token = row.memory if isinstance(row.memory, str) else None
@@ -183,7 +185,7 @@ def build_row(row: ObjectRow, model: Model) -> Row:
 
 
 def render_body(
-    request: Request, results: Sequence[Forecast | CarryoverError], model: Model
+    request: ParsedForecast, results: Sequence[Forecast | CarryoverError], model: Model
 ) -> bytes:
     """Write the answer of a forecast call."""
     answer: dict[str, Any] = {
@@ -211,7 +213,7 @@ def warn(rows: Sequence[Row | Refused], model: Model) -> list[str]:
 
 
 def render_row(
-    row: Row | Refused, result: Forecast | CarryoverError, plan: Plan
+    row: Row | Refused, result: Forecast | CarryoverError, plan: DecodingPlan
 ) -> Any:
     """Write one row's paths, or its problem document."""
     if isinstance(result, CarryoverError):

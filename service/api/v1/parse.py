@@ -34,9 +34,9 @@ from service.api.v1.row import parse_row
 from service.api.v1.schema import (
     ObjectRow,
     Options,
+    ParsedPredict,
     ParsedRow,
     PredictBody,
-    Request,
 )
 from service.api.v1.wording import to_float32, wording_of
 from service.common.loop import LARGE_BYTES, long_work, take_break
@@ -60,7 +60,7 @@ def parse_body(
     explain: bool = False,
     idempotency: Idempotency | None = None,
     timeout_seconds: float = math.inf,
-) -> Request:
+) -> ParsedPredict:
     """Parse the body of a predict or explain call; a large one with breaks.
 
     Args:
@@ -93,7 +93,7 @@ def parse_rows(
     max_rows: int,
     explain: bool,
     idempotency: Idempotency | None,
-) -> Request:
+) -> ParsedPredict:
     """Parse a decoded body; see `parse`."""
     options = check_body(body, model)
     field = "inputs" if options.is_columnar else "instances"
@@ -115,7 +115,7 @@ def parse_rows(
     is_usual = body.memory_format == "sealed" and idempotency is None
     if options.is_columnar or not is_usual:
         rows = complete_rows(rows, body, options, idempotency)
-    return Request(options, rows)
+    return ParsedPredict(options, rows)
 
 
 def complete_rows(

@@ -13,7 +13,7 @@ from service.api.problems import problem
 from service.api.v1.columns import to_columns
 from service.api.v1.explanation import render_digest, render_layers
 from service.api.v1.row_texts import MIN_ROWS, write_texts
-from service.api.v1.schema import Options, ParsedRow, Request
+from service.api.v1.schema import Options, ParsedPredict, ParsedRow
 from service.api.v1.wording import wording_of
 from service.common.loop import Breaks, take_break
 from service.common.text import format_time
@@ -27,7 +27,7 @@ PIECE_ROWS = 64
 
 
 def render_body(
-    request: Request, results: Sequence[Result], model: Model, *, explain: bool
+    request: ParsedPredict, results: Sequence[Result], model: Model, *, explain: bool
 ) -> bytes:
     """Write the answer of a predict or explain call.
 
@@ -53,7 +53,7 @@ def render_body(
 
 
 def render_all(
-    request: Request, results: Sequence[Result], model: Model, explain: bool
+    request: ParsedPredict, results: Sequence[Result], model: Model, explain: bool
 ) -> bytes:
     """Write all rows, and what follows them; see `render_body`."""
     tail = wording_of(model).tail
@@ -67,7 +67,7 @@ def render_all(
 
 
 def render_rows(
-    request: Request, results: Sequence[Result], model: Model, explain: bool
+    request: ParsedPredict, results: Sequence[Result], model: Model, explain: bool
 ) -> bytes:
     """Write the answers of rows, some at a time, with breaks."""
     options = request.options
@@ -93,7 +93,7 @@ def render_rows(
 
 
 def render_columns(
-    request: Request, results: Sequence[Result], model: Model, explain: bool
+    request: ParsedPredict, results: Sequence[Result], model: Model, explain: bool
 ) -> bytes:
     """Write the answers of rows as columns, one at a time, with breaks."""
     answers: list[Any] = []

@@ -111,7 +111,7 @@ class ParsedRow(Value, frozen=True, eq=False):
     warning: str | None = None
 
 
-class Request(Value, frozen=True):
+class ParsedPredict(Value, frozen=True):
     """A parsed body."""
 
     options: Options

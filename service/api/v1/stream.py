@@ -21,7 +21,7 @@ from service.api.v1.lines import (
     render_lines,
 )
 from service.api.v1.row import name_row
-from service.api.v1.schema import ParsedRow, Request
+from service.api.v1.schema import ParsedPredict, ParsedRow
 from service.api.v1.wording import reword
 from service.common.loop import long_work
 from service.engine.engine import Engine
@@ -122,7 +122,7 @@ class Stream:
             parsed = [self._parse(line) for line in batch]
             results = self._advance([parsed_row.row for parsed_row in parsed])
             if any(isinstance(result, CarryoverError) for result in results):
-                reword(Request(self._options, parsed), results)
+                reword(ParsedPredict(self._options, parsed), results)
             return self._render(batch, parsed, results)
         except CarryoverError as error:
             failure = error

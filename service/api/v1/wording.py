@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import orjson
 
-from service.api.v1.schema import Options, Request
+from service.api.v1.schema import Options, ParsedPredict
 from service.engine.rows import Result
 from service.errors import SessionGone, SessionLive
 from service.registry.catalog import Model
@@ -83,7 +83,7 @@ def no_versions(name: str, version: int | None) -> str:
     return f"Could not find version {version} of model {name}"
 
 
-def reword(request: Request, results: Sequence[Result]) -> None:
+def reword(request: ParsedPredict, results: Sequence[Result]) -> None:
     """Say in OpenVINO Model Server's words why a sequence cannot continue."""
     for parsed, result in zip(request.rows, results, strict=True):
         if parsed.sequence_id is not None and isinstance(

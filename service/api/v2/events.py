@@ -10,7 +10,7 @@ from typing import NoReturn
 
 import numpy as np
 
-from service.api.v2.input_plan import Field, Plan, plan_of, read_field
+from service.api.v2.input_plan import Field, InputPlan, plan_of, read_field
 from service.api.v2.schema import Column
 from service.api.v2.tensor_schema import LENGTH, LENGTH_DATATYPES
 from service.common.loop import take_break
@@ -93,7 +93,7 @@ def check_names(
         )
 
 
-def check_shapes(columns: Mapping[str, Column], plan: Plan) -> tuple[int, int]:
+def check_shapes(columns: Mapping[str, Column], plan: InputPlan) -> tuple[int, int]:
     """Refuse tensors that do not hold rows of events; return (batch, timesteps)."""
     sizes: set[tuple[int, ...]] = set()
     batches: set[int] = set()
@@ -185,7 +185,7 @@ def read_static(
 
 def encode_row(
     columns: Mapping[str, Column],
-    plan: Plan,
+    plan: InputPlan,
     own: slice,
     encoder: Encoder,
     timesteps: int,

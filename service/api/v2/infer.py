@@ -24,7 +24,7 @@ from service.api.responses import respond
 from service.api.rows import ROW_ERRORS, is_replayed, limit_events
 from service.api.v2.parse import parse_body
 from service.api.v2.render import RenderedBody, render_body, word_error
-from service.api.v2.schema import Form, InferAnswer, Request
+from service.api.v2.schema import Form, InferAnswer, ParsedInfer
 from service.api.v2.tensor_schema import list_inputs
 from service.common.loop import LARGE_BYTES, long_work, offload
 from service.common.value import Value
@@ -35,7 +35,7 @@ from service.engine.rows import Outcome, Result
 from service.errors import CarryoverError, InvalidRequest
 from service.registry.catalog import Model
 from service.settings import Settings
-from service.telemetry.statistics import Statistics, Times
+from service.telemetry.statistics import CallStatistics, Times
 
 HEADER_LENGTH = "Inference-Header-Content-Length"
 BINARY = "application/octet-stream"
@@ -76,7 +76,7 @@ class Parts(Value, frozen=True):
 
     engine: Engine
     settings: Settings
-    statistics: Statistics
+    statistics: CallStatistics
 
 
 def answer_infer(parts: Parts, asked: InferRequest, data: bytes) -> Answer:
@@ -145,7 +145,7 @@ def answer_request(
 
 
 def require_outcomes(
-    results: Sequence[Result], parsed: Request, model: Model
+    results: Sequence[Result], parsed: ParsedInfer, model: Model
 ) -> list[Outcome]:
     """Return the outcomes, if there is one for every row.
 

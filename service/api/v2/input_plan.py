@@ -28,7 +28,7 @@ Field = dict[str, Any]
 Index = Mapping[str, int]
 
 
-class Plan(NamedTuple):
+class InputPlan(NamedTuple):
     """What a request to a model is checked against.
 
     Attributes:
@@ -54,20 +54,20 @@ class Plan(NamedTuple):
     threshold: np.float32
 
 
-def plan_of(model: Model) -> Plan:
+def plan_of(model: Model) -> InputPlan:
     """Return a model's plan, worked out at the first call."""
-    found: Plan | None = model.prepared.get(__name__)
+    found: InputPlan | None = model.prepared.get(__name__)
     if found is None:
         found = model.prepared[__name__] = prepare(model)
     return found
 
 
-def prepare(model: Model) -> Plan:
+def prepare(model: Model) -> InputPlan:
     """Work out what does not change from request to request."""
     manifest = model.manifest
     fields = field_schemas(manifest)
     names = [field["name"] for field in fields]
-    return Plan(
+    return InputPlan(
         fields=fields,
         names=names,
         required=frozenset(names),

@@ -22,15 +22,15 @@ from service.api.v2.schema import (
     Form,
     OutputForm,
     Parameters,
+    ParsedInfer,
     Remembering,
-    Request,
     Wanted,
 )
 from service.api.v2.tensors import read_raw
 from service.common.loop import LARGE_BYTES, long_work
 from service.engine.idempotency import FINGERPRINT_BYTES
 from service.engine.rows import Row
-from service.engine.sent_events import Columns, digest_events
+from service.engine.sent_events import EventColumns, digest_events
 from service.errors import InvalidRequest
 from service.registry.catalog import Model
 from service.registry.encoding.events import warn_of_unknown
@@ -47,7 +47,7 @@ def parse_body(
     key: str | None = None,
     scope: str = "",
     timeout_seconds: float = math.inf,
-) -> Request:
+) -> ParsedInfer:
     """Parse the body of an infer call; a large one with breaks.
 
     Args:
@@ -76,7 +76,7 @@ def parse_whole(
     max_rows: int,
     key: str | None,
     scope: str,
-) -> Request:
+) -> ParsedInfer:
     """Parse a body; see `parse_body`."""
     if header_length == 0:
         form, columns = read_raw(data, model)
@@ -100,7 +100,7 @@ def parse_whole(
         warning = warn(named, model)
     if not is_remembered:
         rows = [build_row(sequence, memory) for sequence in sequences]
-        return Request(rows, form.id, memory, outputs, warning)
+        return ParsedInfer(rows, form.id, memory, outputs, warning)
     (sequence,) = sequences
     row = build_row(sequence, memory, find_events(named, model, len(sequence)))
     name = memory.key or key
@@ -113,7 +113,7 @@ def parse_whole(
                 sequence.tobytes(), memory, outputs, scope
             ),
         )
-    return Request([row], form.id, memory, outputs, warning)
+    return ParsedInfer([row], form.id, memory, outputs, warning)
 
 
 def warn(columns: Mapping[str, Column], model: Model) -> str | None:
@@ -153,7 +153,7 @@ def find_events(
         plan = plan_of(model)
         sizes = zip(plan.names, plan.sizes, strict=True)
         own = {n: list_events(columns[n], size) for n, size in sizes if n in columns}
-        return Columns(own, length)
+        return EventColumns(own, length)
     column = columns.get("sequence")
     if column is None or not isinstance(column.values, list):
         return None

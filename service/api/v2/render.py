@@ -10,7 +10,7 @@ import orjson
 
 from service.api.long_json import JSON_OPTIONS, in_pieces
 from service.api.v2.input_plan import plan_of
-from service.api.v2.schema import Remembering, Request, Wanted
+from service.api.v2.schema import ParsedInfer, Remembering, Wanted
 from service.api.v2.tensors import write_texts
 from service.common.text import format_time
 from service.common.value import Value
@@ -37,7 +37,7 @@ class RenderedBody(Value, frozen=True):
 
 
 def render_body(
-    request: Request, outcomes: Sequence[Outcome], model: Model
+    request: ParsedInfer, outcomes: Sequence[Outcome], model: Model
 ) -> RenderedBody:
     """Write the answer of an infer call.
 
@@ -68,7 +68,7 @@ def render_body(
 
 
 def render_parameters(
-    request: Request, outcomes: Sequence[Outcome], model: Model
+    request: ParsedInfer, outcomes: Sequence[Outcome], model: Model
 ) -> dict[str, Any]:
     """Say where the memory is now, and until when."""
     parameters: dict[str, Any] = {"model_version": str(model.manifest.version)}
@@ -102,7 +102,7 @@ def render_memory(memory: Remembering, outcome: Outcome) -> dict[str, Any]:
 
 def render_output(
     wanted: Wanted,
-    request: Request,
+    request: ParsedInfer,
     outcomes: Sequence[Outcome],
     model: Model,
     tails: list[bytes],
@@ -192,7 +192,9 @@ def render_classes(
     return output
 
 
-def word_error(error: CarryoverError, request: Request, model: Model) -> CarryoverError:
+def word_error(
+    error: CarryoverError, request: ParsedInfer, model: Model
+) -> CarryoverError:
     """Give an error the text Triton's clients know it by."""
     if isinstance(error, SequenceNotStarted):
         error.members["error"] = NEVER_STARTED.format(

@@ -96,7 +96,7 @@ class Remembering(values.Value, frozen=True):
     is_last_only: bool = True
 
 
-class Request(values.Value, frozen=True):
+class ParsedInfer(values.Value, frozen=True):
     """A parsed infer request; `warning` is what its answer has to warn of."""
 
     rows: Sequence[Row]

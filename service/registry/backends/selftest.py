@@ -28,7 +28,7 @@ NUM_MORE = 3
 SEED = 20
 
 
-class Step(NamedTuple):
+class SelftestStep(NamedTuple):
     """One event by the single program: what went in and what came out."""
 
     memory: Tensors
@@ -66,7 +66,7 @@ def find_mismatch(manifest: Manifest, programs: Sequence[Program]) -> Mismatch |
 
 def carry(
     single: Program, sequence: np.ndarray, layout: Mapping[str, Sequence[int]]
-) -> Iterator[Step]:
+) -> Iterator[SelftestStep]:
     """Run a sequence one event at a time."""
     memory = {name: np.zeros((1, *size), np.float32) for name, size in layout.items()}
     for t in range(len(sequence)):
@@ -74,14 +74,14 @@ def carry(
         results = single.run(
             {"sequence": sequence[None, t : t + 1], "length": length, **memory}
         )
-        yield Step(memory, results)
+        yield SelftestStep(memory, results)
         memory = {name: results[name] for name in layout}
 
 
 def run_beside(
     program: Program,
     sequence: np.ndarray,
-    steps: Sequence[Step],
+    steps: Sequence[SelftestStep],
     layout: Mapping[str, Sequence[int]],
 ) -> tuple[Tensors, Tensors]:
     """Make one call of complete rows, each beginning at another step.
@@ -116,7 +116,7 @@ def run_beside(
     return results, expected
 
 
-def join(steps: Sequence[Step], name: str) -> np.ndarray:
+def join(steps: Sequence[SelftestStep], name: str) -> np.ndarray:
     """Join an output of single timesteps: of shape (1, timesteps, ...)."""
     return np.concatenate([step.results[name] for step in steps], axis=1)
 

@@ -52,7 +52,7 @@ class Command(NamedTuple):
     arguments: tuple[Argument, ...]
 
 
-class Call(NamedTuple):
+class ScriptCall(NamedTuple):
     """A script to run on keys of one slot."""
 
     script: Script
@@ -110,7 +110,7 @@ class RedisClient:
                 replies[i] = DAMAGED
         return replies
 
-    def call(self, calls: Sequence[Call]) -> Replies:
+    def call(self, calls: Sequence[ScriptCall]) -> Replies:
         """Return the replies of scripts, all run even if one fails.
 
         Returns:

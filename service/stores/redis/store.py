@@ -26,9 +26,9 @@ from service.stores.redis.address import RedisAddress
 from service.stores.redis.client import (
     DAMAGED,
     KEEPING,
-    Call,
     Command,
     RedisClient,
+    ScriptCall,
     unknown_outcome,
 )
 from service.stores.redis.keyspace import RedisCapacity, RedisIdentity, scan_buckets
@@ -122,7 +122,7 @@ class RedisStore:
             raise unknown_outcome()
         return [r if isinstance(r, StoreFull) else r == STORED for r in replies]
 
-    def _commit(self, put: Put, writer: bytes, own: bytes) -> Call:
+    def _commit(self, put: Put, writer: bytes, own: bytes) -> ScriptCall:
         record = HEADER.pack(put.expected + 1, writer, put.forget_at) + put.value
         arguments = (
             VERSION.pack(put.expected),
@@ -133,7 +133,7 @@ class RedisStore:
             own,
         )
         mark = self._identity.marks[crc32(put.key) % NUM_BUCKETS]
-        return Call(COMMIT, (*self._keys(put.key), mark), arguments)
+        return ScriptCall(COMMIT, (*self._keys(put.key), mark), arguments)
 
     def scan(
         self, prefix: bytes, after: bytes, limit: int
@@ -161,7 +161,7 @@ class RedisStore:
             due = self._list_due(now, min(FORGET_CHUNK, limit - forgotten))
             time = SECONDS.pack(now)
             calls = [
-                Call(FORGET, self._keys_in(bucket, key), (key, time))
+                ScriptCall(FORGET, self._keys_in(bucket, key), (key, time))
                 for bucket, key in due
             ]
             forgotten += sum(reply == 1 for reply in self._client.call(calls))
