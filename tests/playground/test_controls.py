@@ -416,6 +416,22 @@ def test_arcs_are_the_changes_without_an_event(open_page, playground):
     )
 
 
+def test_nothing_is_claimed_of_an_event_before_the_service_answered(open_page):
+    page = open_page(place("nature", ["bear", "tree", "blurry"]))
+    said = page.locator(".story [aria-live]")
+    expect(said).to_contain_text("The bear was two pictures ago")
+
+    held = []
+    page.route("**/nature:predict", lambda route: held.append(route))
+    with page.expect_request("**/nature:predict"):
+        button(page, "Step back").click()
+
+    expect(said).to_have_text("It remembers one picture, so it says wolf.")
+    expect(page.locator(".arcs path")).to_have_count(0)
+    held[0].continue_()
+    expect(said).to_contain_text("The bear was one picture ago")
+
+
 def test_fork_takes_other_events_on_each_branch(open_page):
     page = open_page(place("nature", ["bear", "tree", "blurry"], selected=1))
 

@@ -4,6 +4,7 @@ import { html, useMemo } from "../vendor/htm-preact.js";
 import { Calm } from "./calm.js";
 import { Composer } from "./composer.js";
 import { Header } from "./header.js";
+import { influenceOn } from "./influence.js";
 import { Lane, Trouble } from "./lane.js";
 import { Panels } from "./panels.js";
 import { Player } from "./player.js";
@@ -41,7 +42,7 @@ function Ready({ bench, state, theme }) {
     [lane.model, lane.session, before, last],
   );
   const panels = useMemo(() => html`<${Panels} bench=${bench} state=${state} />`, [state.calls, state.lanes]);
-  return html`<${Calm} state=${state}>${(calm) => html`<${Story} ...${look(calm)} influence=${calm.influence} />`}<//>
+  return html`<${Calm} state=${state}>${(calm) => html`<${Story} ...${look(calm)} />`}<//>
     <div class="bench">
       <section class="card" aria-label="The sequence">
         <div class="bench-head">
@@ -62,10 +63,11 @@ function Ready({ bench, state, theme }) {
     ${panels}`;
 }
 
-/** The lane that is looked at, and its selected event. */
-function look({ lanes, active, selected }) {
-  const lane = lanes[active];
-  return { lane, selected: Math.min(selected, lane.trace.columns.length - 1) };
+/** The lane that is looked at, its selected event, and what is known of that event's past. */
+function look(state) {
+  const lane = state.lanes[state.active];
+  const selected = Math.min(state.selected, lane.trace.columns.length - 1);
+  return { lane, selected, influence: influenceOn(state, lane, selected) };
 }
 
 function describeNetwork({ cell, units }) {

@@ -5,7 +5,10 @@
 
 import { html, useEffect, useMemo, useRef, useState } from "../vendor/htm-preact.js";
 
-const PACE_MS = 50;
+const PACE_MS = 100;
+const FRAME_MS = 17;
+// When any of them was drawn last: two in one frame would make it a long one.
+let lastOfAny = 0;
 
 /** Draw `children(state)` at once where the state rests, else each `PACE_MS`. */
 export function Calm({ state, children }) {
@@ -13,9 +16,9 @@ export function Calm({ state, children }) {
   const last = useRef(0);
   useEffect(() => {
     if (shown === state) return undefined;
-    const wait = Math.max(0, last.current + PACE_MS - performance.now());
+    const wait = Math.max(last.current + PACE_MS, lastOfAny + FRAME_MS) - performance.now();
     const timer = setTimeout(() => {
-      last.current = performance.now();
+      last.current = lastOfAny = performance.now();
       show(state);
     }, wait);
     return () => clearTimeout(timer);

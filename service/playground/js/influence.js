@@ -39,6 +39,11 @@ function scale(model, changes) {
   return changes.map((change) => change / most);
 }
 
+/** What is known of the selected event; null while that of another one is shown. */
+export function influenceOn({ influence }, lane, selected) {
+  return influence?.lane === lane.id && influence.selected === selected ? influence : null;
+}
+
 /** The event left out that changes the answer most: its index, or -1. */
 export function strongest(influence) {
   if (!influence) return -1;

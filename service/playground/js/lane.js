@@ -4,6 +4,7 @@ import { html } from "../vendor/htm-preact.js";
 import { Chart } from "./chart.js";
 import { Folded } from "./folded.js";
 import { Heatmap } from "./heatmap.js";
+import { influenceOn } from "./influence.js";
 import { oneOf } from "./model.js";
 import { Timeline } from "./timeline.js";
 
@@ -35,7 +36,7 @@ function Shown({ bench, state, index, theme }) {
   return html`
     ${lane.model.isSeries && html`<${Chart} lane=${lane} selected=${selected} theme=${theme} onSelect=${select} />`}
     <${View} lane=${lane} selected=${selected} unit=${isActive ? state.unit : null} theme=${theme}
-      influence=${isActive ? state.influence : null} onSelect=${select} onUnit=${(unit) => bench.change({ unit })} />`;
+      influence=${influenceOn(state, lane, selected)} onSelect=${select} onUnit=${(unit) => bench.change({ unit })} />`;
 }
 
 function Head({ bench, state, index, lane }) {

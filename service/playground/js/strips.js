@@ -1,6 +1,6 @@
 /** Strips of cells on a canvas: memories diverging around 0, gates as bars from 0 to 1. */
 
-import { html, useEffect, useMemo, useRef } from "../vendor/htm-preact.js";
+import { html, useRef } from "../vendor/htm-preact.js";
 
 export const MEMORY_HEIGHT = 20;
 export const GATE_HEIGHT = 16;
@@ -40,7 +40,7 @@ const waiting = new Set();
 const SHARE_MS = 6;
 
 /** Draw in one of the next tasks; returns what takes it back. */
-function drawSoon(draw) {
+export function drawSoon(draw) {
   if (waiting.size === 0) setTimeout(drawWaiting);
   waiting.add(draw);
   return () => waiting.delete(draw);
@@ -79,61 +79,8 @@ function findColours() {
   };
 }
 
-// Each canvas is a layer of its own to the browser, so that eight columns share one.
-const COLUMNS_A_SHEET = 8;
-const EDGE = 10;
-
-/** The strips of the columns from `first` on, `count` of them, on shared canvases; `unit` of
-    the selected column is marked. */
-export function Sheets({ columns, first, count, layout, scale, width, theme, selected, unit }) {
-  const look = useMemo(() => ({ layout, scale, width, theme }), [layout, scale, width, theme]);
-  const begin = first - (first % COLUMNS_A_SHEET);
-  const sheets = Math.ceil((first + count - begin) / COLUMNS_A_SHEET);
-  const starts = Array.from({ length: sheets }, (_, k) => begin + k * COLUMNS_A_SHEET);
-  return html`<div class="sheets" aria-hidden="true" style=${{ height: `${layout.height}px` }}>
-    ${starts.map(
-      (start) =>
-        html`<${Sheet} key=${start} columns=${columns.slice(start, start + COLUMNS_A_SHEET)} look=${look} left=${start * width} />`,
-    )}
-    ${unit && columns[selected] && html`<${Marks} column=${columns[selected]} layout=${layout} unit=${unit} left=${selected * width + EDGE} width=${width - 2 * EDGE} />`}
-  </div>`;
-}
-
-/** A frame around one unit in every strip of its layer. */
-function Marks({ column, layout, unit, left, width }) {
-  const marked = layout.strips.filter(({ layer, name }) => layer === unit.layer && column.layers[layer]?.[name]);
-  return marked.map(({ layer, name, top, height }) => {
-    const step = width / column.layers[layer][name].length;
-    const place = { left: left + unit.unit * step, width: Math.max(3, step), top, height };
-    const style = Object.fromEntries(Object.entries(place).map(([side, pixels]) => [side, `${pixels}px`]));
-    return html`<i key=${name} class="unit-mark" style=${style}></i>`;
-  });
-}
-
-function Sheet({ columns, look, left }) {
-  const canvas = useRef(null);
-  const drawn = useRef({ look: null, columns: [] });
-  useEffect(() => {
-    if (drawn.current.look !== look) {
-      fitCanvas(canvas.current, COLUMNS_A_SHEET * look.width, look.layout.height);
-      drawn.current = { look, columns: [] };
-    }
-    const now = drawn.current.columns;
-    const draws = Array.from({ length: COLUMNS_A_SHEET }, (_, k) => k)
-      .filter((k) => now[k] !== columns[k])
-      .map((k) =>
-        drawSoon(() => {
-          drawStrips(canvas.current, columns[k] ?? null, k, look);
-          now[k] = columns[k];
-        }),
-      );
-    return () => {
-      for (const takeBack of draws) takeBack();
-    };
-  }, [look, ...columns]);
-  const size = { width: `${COLUMNS_A_SHEET * look.width}px`, height: `${look.layout.height}px`, left: `${left}px` };
-  return html`<canvas ref=${canvas} style=${size}></canvas>`;
-}
+// Room of a column between its edge and its strips.
+export const EDGE = 10;
 
 /** The room of one event's strips, where the pointer finds units. */
 export function Strips({ column, layout, onPoint }) {
@@ -152,7 +99,7 @@ function findUnit(event, room, column, layout) {
 }
 
 /** Draw the strips of a column, the `k`th of its sheet; none clears its place. */
-function drawStrips(canvas, column, k, { layout, scale, width }) {
+export function drawStrips(canvas, column, k, { layout, scale, width }) {
   const context = canvas.getContext("2d");
   const colours = readColours();
   const ratio = canvas.height / layout.height;

@@ -4,10 +4,9 @@
     easily as five of 16. */
 
 import { html, useEffect, useLayoutEffect, useMemo, useRef, useState } from "../vendor/htm-preact.js";
-import { describeAnswer, SmallBars } from "./bars.js";
-import { eventLines, eventName, formatNumber } from "./model.js";
-import { Picture } from "./pictures.js";
-import { findScale, listStrips, Sheets, Strips } from "./strips.js";
+import { eventName } from "./model.js";
+import { COLUMNS_A_SHEET, Sheet, startOf } from "./sheet.js";
+import { findScale, listStrips } from "./strips.js";
 
 const [SMALL, NARROWEST, WIDEST] = [80, 116, 168];
 const PHONE = 480;
@@ -27,9 +26,9 @@ export function Timeline({ lane, selected, unit, theme, influence, onSelect, onU
   // The same one while its numbers stay: with another, every column is drawn again.
   const numbers = useMemo(() => findScale(trace.columns).join(" "), [trace.columns]);
   const scale = useMemo(() => numbers.split(" ").map(Number), [numbers]);
-  const look = () => setRoom((now) => measure(scroller.current, now));
+  const follow = () => setRoom((now) => measure(scroller.current, now));
   useEffect(() => {
-    const watch = new ResizeObserver(look);
+    const watch = new ResizeObserver(follow);
     watch.observe(scroller.current);
     return () => watch.disconnect();
   }, []);
@@ -38,42 +37,53 @@ export function Timeline({ lane, selected, unit, theme, influence, onSelect, onU
   const width = Math.max(narrowest, Math.min(WIDEST, Math.floor(room.width / count)));
   useLayoutEffect(() => keepInSight(scroller.current, room, selected, width), [selected, count, width, room.width]);
   const [first, end] = useGrowing(Math.floor(room.left / width), Math.ceil(room.width / width) + 1, count);
-  const shown = trace.columns.slice(first, end);
   // The selected column is the stop of the Tab key while it is in the document.
   const stop = selected < first || selected >= end ? 0 : -1;
+  const look = useMemo(() => ({ layout, scale, width, theme }), [layout, scale, width, theme]);
+  const begin = startOf(first);
+  const starts = Array.from(
+    { length: Math.ceil((end - begin) / COLUMNS_A_SHEET) },
+    (_, k) => begin + k * COLUMNS_A_SHEET,
+  );
   return html`<div class="timeline">
     <${Names} model=${model} layout=${layout} hasSurprise=${model.isNextEvent} />
-    <div class="scroller" ref=${scroller} onScroll=${look} onKeyDown=${(key) => press(key, selected, onSelect, scroller.current)} tabindex=${stop}>
+    <div class="scroller" ref=${scroller} onScroll=${follow} onKeyDown=${(key) => press(key, selected, onSelect, scroller.current)} tabindex=${stop}>
       <div class="columns" role="group" aria-label="${lane.model.noun}s, oldest first" style=${{ width: `${count * width}px` }}>
         <${Arcs} influence=${influence} selected=${selected} width=${width} columns=${trace.columns} />
-        <div class="spacer" style=${{ width: `${first * width}px` }}></div>
-        ${shown.map((column, k) => {
-          const index = first + k;
-          return html`<${Column} key=${index} model=${model} column=${column} index=${index} width=${width} isSelected=${index === selected}
-            layout=${layout} onSelect=${onSelect} onUnit=${onUnit} />`;
-        })}
-        <${Sheets} columns=${trace.columns} first=${first} count=${end - first} layout=${layout} scale=${scale} width=${width} theme=${theme}
-          selected=${selected} unit=${unit} />
+        <div class="spacer" style=${{ width: `${begin * width}px` }}></div>
+        ${starts.map(
+          (start) =>
+            html`<${Sheet} key=${start} model=${model} columns=${trace.columns} start=${start} first=${first} end=${end} look=${look} selected=${selected}
+            unit=${unit} onSelect=${onSelect} onUnit=${onUnit} />`,
+        )}
       </div>
     </div>
   </div>`;
 }
 
 /** First and end of the columns in the document: those in sight at once, as many on both
-    sides a few at a time, so that no frame makes a whole view of them. */
+    sides a few at a time, so that no frame makes a whole view of them.
+
+    They leave a sheet at a time, one in a frame: of a list that loses two parts where it
+    begins and gains one where it ends, Preact moves all others in the document, and the
+    browser works out their styles and places again. */
 function useGrowing(at, size, count) {
   const last = useRef([0, 0]);
   const sight = [Math.max(0, at - MARGIN), Math.min(count, at + size + MARGIN)];
   const [from, to] = last.current;
   const isFar = from > sight[1] || to < sight[0];
-  const [first, end] = isFar ? sight : [Math.min(from, sight[0]), Math.max(to, sight[1])];
-  const low = Math.max(0, sight[0] - size);
-  const high = Math.min(count, sight[1] + size);
-  last.current = isFar ? sight : [approach(first, low), Math.min(count, approach(end, high))];
+  if (isFar) last.current = sight;
+  else {
+    const low = startOf(Math.max(0, sight[0] - size));
+    const high = startOf(sight[1] + size) + COLUMNS_A_SHEET;
+    last.current = [shiftFirst(Math.min(from, sight[0]), low), Math.min(count, shiftEnd(Math.max(to, sight[1]), high))];
+  }
   return last.current;
 }
 
-const approach = (now, goal) => now + Math.max(-MADE_A_FRAME, Math.min(MADE_A_FRAME, goal - now));
+const shiftFirst = (first, low) =>
+  first < low ? startOf(first) + COLUMNS_A_SHEET : Math.max(low, first - MADE_A_FRAME);
+const shiftEnd = (end, high) => (end > high ? startOf(end - 1) : Math.min(high, end + MADE_A_FRAME));
 
 // Arrow keys move along the columns; the selected one alone is a stop of the Tab key.
 function press(key, selected, onSelect, scroller) {
@@ -109,31 +119,6 @@ function Names({ model, layout, hasSurprise }) {
         html`<span key=${strip.top} style=${{ top: `${strip.top}px`, height: `${strip.height}px` }}>${strip.isFirst && `${strip.layer + 1}. `}${strip.title}</span>`,
     )}</div>
   </div>`;
-}
-
-// What a column shows; its handlers do the same whichever render they are from.
-const SHOWN = ["column", "width", "isSelected", "layout"];
-
-function Column({ model, column, index, width, isSelected, layout, onSelect, onUnit }) {
-  this.shouldComponentUpdate = (next) => SHOWN.some((name) => next[name] !== this.props[name]);
-  const name = eventName(column.event);
-  return html`<button type="button" class="column ${isSelected ? "selected" : ""}" aria-pressed=${isSelected} tabindex=${isSelected ? 0 : -1}
-    aria-label="${`${model.noun} ${column.step}: ${name}. ${describeAnswer(model, column.values)}`}" onClick=${() => onSelect(index)} style=${{ width: `${width}px` }}>
-    <span class="event">
-      ${typeof column.event === "string" ? html`<${Picture} name=${column.event} /><em title=${name}>${name}</em>` : eventLines(column.event).map((line) => html`<em title=${name}>${line}</em>`)}
-    </span>
-    <${SmallBars} model=${model} values=${column.values} />
-    ${model.isNextEvent && html`<${Surprise} nats=${column.surprise} />`}
-    <${Strips} column=${column} layout=${layout} onPoint=${(found) => isSelected && onUnit(found)} />
-  </button>`;
-}
-
-/** A dot with an area of as many nats: how unexpected the event was. */
-function Surprise({ nats }) {
-  const text = nats === null ? "no expectation yet" : `surprise ${formatNumber(nats)} nats`;
-  const radius = nats === null ? 0 : Math.min(11, 4 * Math.sqrt(nats));
-  return html`<span class="surprise" role="img" aria-label=${text} title=${text}>
-    <svg width="24" height="24" aria-hidden="true"><circle cx="12" cy="12" r=${radius} /></svg></span>`;
 }
 
 function Arcs({ influence, selected, width, columns }) {

@@ -275,7 +275,8 @@ export class Workbench {
     const { lane } = this;
     const { selected } = this.state;
     try {
-      const influence = lane ? await findInfluence(lane.model, lane.trace.columns, selected) : null;
+      const found = lane ? await findInfluence(lane.model, lane.trace.columns, selected) : null;
+      const influence = found && { ...found, lane: lane.id, selected };
       if (lane?.id === this.lane?.id && selected === this.state.selected) this.change({ influence });
     } catch {
       this.change({ influence: null });
