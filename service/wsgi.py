@@ -19,6 +19,7 @@ from service.api.responses import answer_crash
 from service.app import build_services, create_app
 from service.registry.folder_watch import FolderWatch
 from service.server.crash_report import record_crash
+from service.sessions.session_count import SessionCount, name_mark
 from service.sessions.sweeper import Sweeper
 from service.settings import read_settings
 from service.telemetry import metrics, tracing
@@ -40,6 +41,13 @@ app = create_app(services)
 app.wsgi_app = FastPath(app.wsgi_app, services, answer_crash)  # type: ignore[method-assign]
 sweeper = Sweeper(services.engine.sessions, services.is_clock_trusted)
 sweeper.start()
+session_count = SessionCount(
+    services.engine.sessions,
+    services.catalog.names,
+    services.is_clock_trusted,
+    name_mark(Path(settings.state), settings.memory),
+)
+session_count.start()
 services.engine.shadow.start()
 if services.engine.capture:
     services.engine.capture.start()
@@ -64,4 +72,5 @@ def close() -> None:
     metrics.count_all()
     services.statistics.write()
     sweeper.stop()
+    session_count.stop()
     services.engine.sessions.close()

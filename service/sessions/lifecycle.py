@@ -20,8 +20,8 @@ from service.errors import (
     StoreFull,
 )
 from service.sessions.preconditions import StoredSession, session_gone_error
-from service.sessions.record import Session, Tombstone, decode, encode
-from service.stores.base import MAX_KEY_BYTES, Entry, Put, Store
+from service.sessions.record import END_BYTES, Session, Tombstone, decode, encode
+from service.stores.base import MAX_KEY_BYTES, Entry, Put, Store, Survey
 from service.telemetry.engine_metrics import (
     COMMIT,
     FETCH,
@@ -314,6 +314,10 @@ class Sessions:
         number = measure(FORGET, "forget", forget, limit)
         find_counter(SESSIONS_FORGOTTEN).number += number
         return number
+
+    def survey(self, after: bytes, limit: int) -> Survey:
+        """Return keys, and what `record.read_end` reads, of about `limit` entries."""
+        return self._store.survey(after, limit, END_BYTES)
 
     def count(self) -> int:
         """Return how many records are stored, tombstones and chains included.

@@ -34,6 +34,10 @@ SESSION_BODY = Struct("<BBQQ16sddddIB")
 TENSORS_AT = BODY_AT + SESSION_FIELDS.size
 TOMBSTONE_FIELDS = Struct("<BQd")  # index of the reason, step, at
 TOMBSTONE_AT = BODY_AT + TOMBSTONE_FIELDS.size
+# When a session expires: what read_end needs of a record.
+EXPIRY = Struct("<d")
+EXPIRY_AT = BODY_AT + Struct("<QQ16sdd").size
+END_BYTES = EXPIRY_AT + EXPIRY.size
 SECTIONS = ("answers", "snapshots", "history")
 NUM_SECTIONS = len(SECTIONS)
 SECTION_SIZE_BYTES = 4
@@ -162,6 +166,27 @@ def decode(value: bytes) -> Session | Tombstone:
     if kind == TOMBSTONE and form in (FORMAT, FORMAT_1):
         return _decode_tombstone(value)
     raise _corrupt(f"it has format {form} and kind {kind}, unknown to this release")
+
+
+def read_end(head: bytes) -> tuple[bool, float] | None:
+    """Read when a session is or was over from the first bytes of its record.
+
+    Args:
+        head: The first `END_BYTES` bytes, or the whole record.
+
+    Returns:
+        Whether it was ended or deleted, and the time in seconds since the epoch; None
+        for what is no record.
+    """
+    if len(head) < BODY_AT:
+        return None
+    _, form, kind = HEAD.unpack_from(head)
+    if kind == SESSION and form in (FORMAT, FORMAT_1) and len(head) >= END_BYTES:
+        return False, EXPIRY.unpack_from(head, EXPIRY_AT)[0]
+    if kind == TOMBSTONE and form in (FORMAT, FORMAT_1) and len(head) >= TOMBSTONE_AT:
+        reason, _, at = TOMBSTONE_FIELDS.unpack_from(head, BODY_AT)
+        return reason != REASONS.index("expired"), at
+    return None
 
 
 def _decode_session(value: bytes) -> Session:

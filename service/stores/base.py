@@ -89,6 +89,18 @@ class Put(Value, frozen=True):
     forget_at: float
 
 
+class Survey(NamedTuple):
+    """Part of a walk over all entries.
+
+    Attributes:
+        heads: Keys and the first bytes of their values.
+        after: Where the walk continues; None at its end.
+    """
+
+    heads: list[tuple[bytes, bytes]]
+    after: bytes | None
+
+
 class Capacity(NamedTuple):
     """Beyond how many entries and bytes a store refuses new entries; 0: no limit.
 
@@ -134,6 +146,19 @@ class Store(Protocol):
         self, prefix: bytes, after: bytes, limit: int
     ) -> list[tuple[bytes, Entry]]:
         """Return up to `limit` entries of a prefix in byte order, after key `after`."""
+        ...
+
+    def survey(self, after: bytes, limit: int, num_bytes: int) -> Survey:
+        """Return the first bytes of values, in an order of the store's own.
+
+        An entry that is there during the whole walk is met once; one that begins or is
+        forgotten meanwhile may be met or not.
+
+        Args:
+            after: Where the walk continues; b"" begins it.
+            limit: About how many entries to return, 1 or more.
+            num_bytes: How many bytes of each value.
+        """
         ...
 
     def forget(self, now: float, limit: int) -> int:

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from service.errors import StoreFull
-from service.stores.base import UNLIMITED, Capacity, Entry, Put, check_puts
+from service.stores.base import UNLIMITED, Capacity, Entry, Put, Survey, check_puts
 
 
 class _Slot(NamedTuple):
@@ -87,6 +87,12 @@ class InProcessStore:
                 key for key in self._slots if key.startswith(prefix) and key > after
             ]
             return [(key, self._slots[key].entry) for key in sorted(keys)[:limit]]
+
+    def survey(self, after: bytes, limit: int, num_bytes: int) -> Survey:
+        """Return the first bytes of all values: a walk of one part."""
+        with self._lock:
+            slots = list(self._slots.items())
+        return Survey([(key, s.entry.value[:num_bytes]) for key, s in slots], None)
 
     def forget(self, now: float, limit: int) -> int:
         """Delete up to `limit` entries with `forget_at` <= `now`."""

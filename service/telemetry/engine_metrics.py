@@ -84,6 +84,28 @@ STORED_SESSIONS = Gauge(
     "Stored sessions, tombstones and chains of tokens included.",
     multiprocess_mode="mostrecent",
 )
+LIVE_SESSIONS = Gauge(
+    "carryover_live_sessions",
+    "Sessions that were live when the store was last counted.",
+    ("model",),
+    multiprocess_mode="mostrecent",
+)
+EXPIRED_SESSIONS = Gauge(
+    "carryover_expired_sessions",
+    "Expired sessions that still answered 410 when the store was last counted.",
+    ("model",),
+    multiprocess_mode="mostrecent",
+)
+SESSIONS_EXPIRED = Counter(
+    "carryover_sessions_expired",
+    "Sessions that expired, as counts of the store found them.",
+    ("model",),
+)
+SESSIONS_COUNTED = Gauge(
+    "carryover_sessions_counted_timestamp_seconds",
+    "When the last whole count of live and expired sessions began.",
+    multiprocess_mode="mostrecent",
+)
 REPLAYED_ROWS = Counter(
     "carryover_replayed_rows", "Rows answered from a stored answer.", ("model",)
 )

@@ -11,6 +11,7 @@ from __future__ import annotations
 import fcntl
 from bisect import bisect_left
 from collections import deque
+from collections.abc import Mapping
 from contextlib import suppress
 
 from prometheus_client import (
@@ -112,6 +113,29 @@ def count_load(model: str, is_good: bool) -> None:
 def count_labels(model: str, is_good: bool) -> None:
     """Count changed version labels that were adopted, or refused."""
     LABEL_CHANGES.labels(model, "adopted" if is_good else "refused").inc()
+    debouncer.trigger()
+
+
+def note_sessions(
+    live: Mapping[str, int],
+    expired: Mapping[str, int],
+    newly_expired: Mapping[str, int],
+    at: float,
+) -> None:
+    """Publish a count of the sessions in the store, by model.
+
+    Args:
+        live: How many are live, of each model that is or was counted.
+        expired: How many have expired and are not forgotten, of the same models.
+        newly_expired: How many have expired since the count before.
+        at: When the count began, in seconds since the epoch.
+    """
+    for model, number in live.items():
+        engine_metrics.LIVE_SESSIONS.labels(model).set(number)
+        engine_metrics.EXPIRED_SESSIONS.labels(model).set(expired.get(model, 0))
+        counter = engine_metrics.SESSIONS_EXPIRED.labels(model)
+        counter.inc(newly_expired.get(model, 0))
+    engine_metrics.SESSIONS_COUNTED.set(at)
     debouncer.trigger()
 
 

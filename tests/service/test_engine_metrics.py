@@ -228,7 +228,7 @@ def test_each_metric_has_a_test():
     here = Path(__file__).read_text()
     others = "".join(
         Path(__file__).with_name(f"test_{name}.py").read_text()
-        for name in ("capture", "limiter", "tracing")
+        for name in ("capture", "counted_sessions", "limiter", "tracing")
     )
     made = {
         name: metric._name.removeprefix("carryover_")

@@ -17,13 +17,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from struct import Struct
 from typing import NamedTuple
 from zlib import crc32
 
 from service.errors import StoreFull
-from service.stores.base import UNLIMITED, Capacity, Entry, Put, check_puts
+from service.stores.base import UNLIMITED, Capacity, Entry, Put, Survey, check_puts
 from service.stores.lmdb.environment import (
     LmdbEnvironment,
     ReadTransaction,
@@ -214,6 +215,23 @@ class LmdbStore:
                 found.append((key, _to_entry(key, cursor.value())))
             more = cursor.next()
         return found
+
+    def survey(self, after: bytes, limit: int, num_bytes: int) -> Survey:
+        """Return the first bytes of up to `limit` values in key order."""
+        return self._env.read(partial(self._survey, after, limit, num_bytes))
+
+    def _survey(
+        self, after: bytes, limit: int, num_bytes: int, txn: ReadTransaction
+    ) -> Survey:
+        start, stop = HEADER.size, HEADER.size + num_bytes
+        cursor = txn.cursor(self._entries)
+        more = cursor.set_range(after)
+        if more and cursor.key() == after:
+            more = cursor.next()
+        if not more:
+            return Survey([], None)
+        heads = [(key, raw[start:stop]) for key, raw in islice(cursor, limit)]
+        return Survey(heads, heads[-1][0] if len(heads) == limit else None)
 
     def forget(self, now: float, limit: int) -> int:
         """Delete up to `limit` entries with `forget_at` <= `now`."""

@@ -21,7 +21,7 @@ from pathlib import Path
 from zlib import crc32
 
 from service.errors import StoreFull, StoreUnavailable
-from service.stores.base import UNLIMITED, Capacity, Entry, Put, check_puts
+from service.stores.base import UNLIMITED, Capacity, Entry, Put, Survey, check_puts
 from service.stores.redis.address import RedisAddress
 from service.stores.redis.client import (
     DAMAGED,
@@ -150,6 +150,33 @@ class RedisStore:
                 break
             after = keys[-1]
         return found
+
+    def survey(self, after: bytes, limit: int, num_bytes: int) -> Survey:
+        """Return the first bytes of up to `limit` values, bucket by bucket."""
+        number, key = (after[0], after[1:]) if after else (0, b"")
+        heads: list[tuple[bytes, bytes]] = []
+        while number < NUM_BUCKETS and len(heads) < limit:
+            wanted = limit - len(heads)
+            keys = scan_buckets(self._client, [self._indexes[number]], b"", key, wanted)
+            heads += self._read_heads(keys, num_bytes)
+            if len(keys) == wanted:
+                return Survey(heads, bytes([number]) + keys[-1])
+            number, key = number + 1, b""
+        return Survey(heads, bytes([number]) if number < NUM_BUCKETS else None)
+
+    def _read_heads(
+        self, keys: Sequence[bytes], num_bytes: int
+    ) -> list[tuple[bytes, bytes]]:
+        last = HEADER.size + num_bytes - 1
+        entries = [self._entry_key(key) for key in keys]
+        replies = self._client.run(
+            [Command(entry, ("GETRANGE", entry, 0, last)) for entry in entries]
+        )
+        return [
+            (key, reply[HEADER.size :])
+            for key, reply in zip(keys, replies, strict=True)
+            if reply is not DAMAGED and reply  # empty: expired
+        ]
 
     def forget(self, now: float, limit: int) -> int:
         """Delete up to `limit` entries with `forget_at` <= `now`."""

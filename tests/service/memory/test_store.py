@@ -217,3 +217,22 @@ def test_durability_of_the_disk_keeps_what_the_store_promises(tmp_path: Path) ->
 
     assert store.fetch([b"a", b"b"]) == [Entry(1, b"1"), Entry(1, b"2")]
     store.close()
+
+
+@pytest.mark.parametrize("limit", [1, 7, 1000])
+def test_survey_meets_each_entry_once(store: Store, limit: int) -> None:
+    keys = [b"k%03d" % k for k in range(50)] + [b"\xff" * 9, b"\0"]
+    store.commit([put(key, 0, b"value of " + key) for key in keys])
+    met: list[tuple[bytes, bytes]] = []
+    after: bytes | None = b""
+
+    while after is not None:
+        heads, after = store.survey(after, limit, 10)
+        met += heads
+        assert isinstance(store, InProcessStore) or len(heads) <= limit
+
+    assert sorted(met) == sorted((key, (b"value of " + key)[:10]) for key in keys)
+
+
+def test_survey_of_an_empty_store_ends(store: Store) -> None:
+    assert store.survey(b"", 10, 10) == ([], None)
