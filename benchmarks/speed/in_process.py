@@ -18,7 +18,7 @@ from service.api.context import Services
 from service.app import build_services
 from service.engine.rows import Row
 from service.registry.catalog import Model
-from service.sessions.lifecycle import SessionKey
+from service.sessions.record import SessionKey
 from service.settings import read_settings
 
 

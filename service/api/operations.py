@@ -17,7 +17,7 @@ from service.api.problems import JSON
 from service.api.responses import json_response
 from service.common.loop import offload
 from service.errors import CarryoverError
-from service.sessions.lifecycle import SessionKey
+from service.sessions.record import SessionKey
 from service.telemetry import metrics
 
 operations = Blueprint("operations", __name__)

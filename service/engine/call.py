@@ -6,7 +6,7 @@ from functools import lru_cache
 
 from service.registry.backends.base import Signature
 from service.registry.catalog import Model
-from service.sessions.lifecycle import SessionKey, check_key
+from service.sessions.record import SessionKey, check_key
 from service.stores.base import MAX_KEY_BYTES
 
 

@@ -29,8 +29,9 @@ from service.errors import (
     EmptySequence,
 )
 from service.registry.catalog import Model
-from service.sessions.lifecycle import SessionKey, live
+from service.sessions.lifecycle import live
 from service.sessions.preconditions import StoredSession
+from service.sessions.record import SessionKey
 from service.sessions.tokens.cipher import OpenedToken
 
 # The memory tensor that contains a network's prediction of the next event.

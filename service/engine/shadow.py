@@ -29,9 +29,9 @@ from service.engine.rows import Advanced, Outcome, Refused, Result, Row
 from service.errors import CarryoverError
 from service.registry.catalog import Catalog, Model
 from service.registry.traffic import SHADOW_PERSON, is_in_share
-from service.sessions.lifecycle import MAX_CHANGE_ATTEMPTS, Sessions, check_key
+from service.sessions.lifecycle import MAX_CHANGE_ATTEMPTS, Sessions
 from service.sessions.preconditions import StoredSession
-from service.sessions.record import Session
+from service.sessions.record import Session, check_key
 from service.telemetry.traffic_metrics import (
     COMPARED,
     DROPPED,

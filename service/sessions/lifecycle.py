@@ -6,7 +6,6 @@ It does not know what a step computes, or which store holds the bytes.
 from __future__ import annotations
 
 import logging
-import re
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import NamedTuple, TypeAlias
@@ -14,14 +13,20 @@ from typing import NamedTuple, TypeAlias
 from service.common.loop import take_break
 from service.errors import (
     CorruptRecord,
-    InvalidRequest,
     SessionContended,
     SessionNotFound,
     StoreFull,
 )
 from service.sessions.preconditions import StoredSession, session_gone_error
-from service.sessions.record import END_BYTES, Session, Tombstone, decode, encode
-from service.stores.base import MAX_KEY_BYTES, Entry, Put, Store, Survey
+from service.sessions.record import (
+    END_BYTES,
+    Session,
+    SessionKey,
+    Tombstone,
+    decode,
+    encode,
+)
+from service.stores.base import Entry, Put, Store, Survey
 from service.telemetry.engine_metrics import (
     COMMIT,
     FETCH,
@@ -35,77 +40,12 @@ from service.telemetry.engine_metrics import (
 
 log = logging.getLogger(__name__)
 
-# Leaves room for tenant and model in the 400 bytes of a store's key.
-MAX_SESSION_BYTES = 200
 NEVER_SEEN = StoredSession(0, None)
-USUAL_LENGTHS = range(1, MAX_SESSION_BYTES + 1)
-# Control characters cannot stand in an address or a log; half a surrogate pair, which
-# JSON may smuggle in as an escape, cannot be stored.
-UNUSABLE = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 # A compare-and-set is lost only to a request that advanced, so this many losses in a
 # row mean traffic that a delete or another change must not wait out.
 MAX_CHANGE_ATTEMPTS = 16
 # Entries that are listed in a few milliseconds.
 PIECE_ENTRIES = 256
-
-
-def check_session_id(session: str) -> None:
-    """Refuse ids that cannot be stored or written in an address.
-
-    Raises:
-        InvalidRequest: The id is empty, too long, or holds control characters or half
-            a surrogate pair.
-    """
-    if session.isascii() and session.isprintable() and len(session) in USUAL_LENGTHS:
-        return
-    if found := UNUSABLE.search(session):
-        raise InvalidRequest(
-            f"the session id holds {found.group()!a}, which cannot be used; expected "
-            "text without control characters or lone surrogates. Choose another id."
-        )
-    size = len(session.encode())
-    if not 0 < size <= MAX_SESSION_BYTES:
-        raise InvalidRequest(
-            f"the session id has {size} bytes; expected 1 to {MAX_SESSION_BYTES} bytes "
-            "of UTF-8. Choose another id."
-        )
-
-
-class SessionKey(NamedTuple):
-    """Key of a session: tenant, model and id."""
-
-    tenant: str
-    model: str
-    session: str
-
-    def encode(self) -> bytes:
-        """Return the store's key: the three parts in UTF-8, parted by a zero byte.
-
-        Raises:
-            InvalidRequest: A part holds a zero byte or half a surrogate pair, or the
-                whole is too long.
-        """
-        try:
-            return check_key(f"{self.tenant}\0{self.model}\0{self.session}".encode())
-        except UnicodeEncodeError as error:
-            raise InvalidRequest(
-                f"the session id {self.session!r} is not valid Unicode; expected text "
-                "without lone surrogates. Choose another id."
-            ) from error
-
-
-def check_key(key: bytes) -> bytes:
-    """Return a store's key that a session can have.
-
-    Raises:
-        InvalidRequest: It is too long, or a part of it holds a zero byte.
-    """
-    if len(key) > MAX_KEY_BYTES or key.count(0) != 2:
-        raise InvalidRequest(
-            f"tenant, model and session id take {len(key)} bytes; expected at most "
-            f"{MAX_KEY_BYTES}, none of them zero. Choose another session id."
-        )
-    return key
 
 
 class ListedSession(NamedTuple):

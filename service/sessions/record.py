@@ -1,20 +1,32 @@
-"""Stored form of a session's memory, and of the tombstone after it.
+"""Key of a session, and the stored form of its memory and of the tombstone after it.
 
 A record is a CRC-32 of all that follows it, a format and a kind byte, fixed fields
 and, for a session, its memory tensors; little-endian, no pickle. Optional
 sections follow: absent ones take no byte, and each is decoded only by the module that
-needs it (`answers`, `snapshots`, `history`). It does not know which tensors a
+needs it (`service.sessions.sections`). It does not know which tensors a
 network has, nor what is in a section: they are bytes.
 """
 
 from __future__ import annotations
 
+import re
 from struct import Struct, pack, unpack_from
-from typing import Literal
+from typing import Literal, NamedTuple
 from zlib import crc32
 
 from service.common.value import Value
-from service.errors import CorruptRecord
+from service.errors import (
+    CorruptRecord,
+    InvalidRequest,
+)
+from service.stores.base import MAX_KEY_BYTES
+
+# Leaves room for tenant and model in the 400 bytes of a store's key.
+MAX_SESSION_BYTES = 200
+USUAL_LENGTHS = range(1, MAX_SESSION_BYTES + 1)
+# Control characters cannot stand in an address or a log; half a surrogate pair, which
+# JSON may smuggle in as an escape, cannot be stored.
+UNUSABLE = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 
 FORMAT = 2
 # Written by releases before the sections; read, never written.
@@ -253,3 +265,62 @@ def _corrupt(what: str) -> CorruptRecord:
         f"a stored session cannot be read: {what}. It was not used. Delete the "
         'session, or send "start": true to begin it again.'
     )
+
+
+def check_session_id(session: str) -> None:
+    """Refuse ids that cannot be stored or written in an address.
+
+    Raises:
+        InvalidRequest: The id is empty, too long, or holds control characters or half
+            a surrogate pair.
+    """
+    if session.isascii() and session.isprintable() and len(session) in USUAL_LENGTHS:
+        return
+    if found := UNUSABLE.search(session):
+        raise InvalidRequest(
+            f"the session id holds {found.group()!a}, which cannot be used; expected "
+            "text without control characters or lone surrogates. Choose another id."
+        )
+    size = len(session.encode())
+    if not 0 < size <= MAX_SESSION_BYTES:
+        raise InvalidRequest(
+            f"the session id has {size} bytes; expected 1 to {MAX_SESSION_BYTES} bytes "
+            "of UTF-8. Choose another id."
+        )
+
+
+class SessionKey(NamedTuple):
+    """Key of a session: tenant, model and id."""
+
+    tenant: str
+    model: str
+    session: str
+
+    def encode(self) -> bytes:
+        """Return the store's key: the three parts in UTF-8, parted by a zero byte.
+
+        Raises:
+            InvalidRequest: A part holds a zero byte or half a surrogate pair, or the
+                whole is too long.
+        """
+        try:
+            return check_key(f"{self.tenant}\0{self.model}\0{self.session}".encode())
+        except UnicodeEncodeError as error:
+            raise InvalidRequest(
+                f"the session id {self.session!r} is not valid Unicode; expected text "
+                "without lone surrogates. Choose another id."
+            ) from error
+
+
+def check_key(key: bytes) -> bytes:
+    """Return a store's key that a session can have.
+
+    Raises:
+        InvalidRequest: It is too long, or a part of it holds a zero byte.
+    """
+    if len(key) > MAX_KEY_BYTES or key.count(0) != 2:
+        raise InvalidRequest(
+            f"tenant, model and session id take {len(key)} bytes; expected at most "
+            f"{MAX_KEY_BYTES}, none of them zero. Choose another session id."
+        )
+    return key

@@ -11,7 +11,7 @@ import requests
 from prometheus_client.parser import text_string_to_metric_families as parse
 
 from service.registry.traffic import is_in_share
-from service.sessions.lifecycle import SessionKey
+from service.sessions.record import SessionKey
 from tests.exported import publish_again
 from tests.servers import ROOT, Server
 from tests.test_documentation import ADDRESS, console_calls

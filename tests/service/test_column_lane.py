@@ -14,8 +14,8 @@ from service.engine import column_lane
 from service.engine.rows import BatchOutputs, Row
 from service.errors import CarryoverError, NonFiniteResult, StoreFull
 from service.registry.catalog import Catalog
-from service.sessions.lifecycle import NEVER_SEEN, SessionKey
-from service.sessions.record import Session
+from service.sessions.lifecycle import NEVER_SEEN
+from service.sessions.record import Session, SessionKey
 from service.settings import read_settings
 from service.stores.base import Capacity, Entry
 from service.stores.in_process import InProcessStore

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from service.sessions.lifecycle import SessionKey
+from service.sessions.record import SessionKey
 from service.stores.base import open_store
 from tests.fakes import counting_model
 from tests.redis_servers import running

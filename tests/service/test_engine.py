@@ -12,7 +12,7 @@ from service.errors import (
     UnknownEvent,
     WrongNetwork,
 )
-from service.sessions.lifecycle import SessionKey
+from service.sessions.record import SessionKey
 from tests.assembly import build_engine
 from tests.fakes import counting_model
 

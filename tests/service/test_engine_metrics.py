@@ -8,7 +8,7 @@ from prometheus_client.parser import text_string_to_metric_families as parse
 
 from service.errors import StoreUnavailable
 from service.registry.catalog import Catalog
-from service.sessions.lifecycle import SessionKey
+from service.sessions.record import SessionKey
 from service.telemetry import engine_metrics
 from tests.fakes import counting_model
 from tests.service.test_operations_document import Metric

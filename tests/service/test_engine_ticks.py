@@ -10,7 +10,7 @@ from service.engine.call import Timings
 from service.engine.job import Flow
 from service.engine.rows import Row
 from service.errors import CarryoverError, DeadlineExceeded, Overloaded, RequestTooLarge
-from service.sessions.lifecycle import SessionKey
+from service.sessions.record import SessionKey
 from tests.assembly import build_engine
 from tests.fakes import TickingRuntime, counting_model
 from tests.problems import assert_problem

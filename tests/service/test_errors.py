@@ -20,7 +20,7 @@ from service.errors import CarryoverError, Conflict, Gone, StoreFull, StoreUnava
 from service.registry.artifact import MANIFEST
 from service.registry.catalog import Catalog, load_model
 from service.registry.model_repository import Repository
-from service.sessions.lifecycle import SessionKey
+from service.sessions.record import SessionKey
 from service.sessions.tokens.cipher import TokenCipher
 from service.stores.base import Put
 from service.stores.in_process import InProcessStore

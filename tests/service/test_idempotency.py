@@ -8,7 +8,7 @@ import pytest
 from service.engine.idempotency import fingerprint_request, parse_key
 from service.engine.rows import Row
 from service.errors import InvalidRequest
-from service.sessions.lifecycle import SessionKey
+from service.sessions.record import SessionKey
 from service.sessions.tokens.cipher import TokenCipher
 from service.sessions.version_policy import Lifetimes, Retention
 from tests.assembly import build_engine

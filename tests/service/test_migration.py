@@ -10,7 +10,7 @@ from service.engine.rows import Row
 from service.errors import SessionLive, StepConflict, WrongNetwork
 from service.registry.catalog import Catalog
 from service.registry.encoding.events import build_encoder
-from service.sessions.lifecycle import SessionKey
+from service.sessions.record import SessionKey
 from service.sessions.version_policy import Policies, Retention
 from tests.assembly import build_app, build_engine
 from tests.fakes import CountingRuntime, counting_model

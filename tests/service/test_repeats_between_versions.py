@@ -25,7 +25,7 @@ from hypothesis.stateful import (
 )
 
 from service.registry.encoding.events import build_encoder
-from service.sessions.lifecycle import SessionKey
+from service.sessions.record import SessionKey
 from service.sessions.sections import AnswerBounds
 from service.sessions.tokens.cipher import TokenCipher
 from service.sessions.version_policy import Lifetimes, Policies, Retention

@@ -6,8 +6,8 @@ import pytest
 
 from service.engine.shadow import MARK
 from service.registry.catalog import Catalog
-from service.sessions.lifecycle import NEVER_SEEN, SessionKey
-from service.sessions.record import Tombstone
+from service.sessions.lifecycle import NEVER_SEEN
+from service.sessions.record import SessionKey, Tombstone
 from service.sessions.version_policy import Lifetimes, Policies, Retention
 from tests.assembly import build_engine, serve
 from tests.problems import assert_problem
@@ -144,7 +144,7 @@ def test_rewinding_cuts_the_history(client, send, services):
 
     client.post(PATH + "a:rewind", json={"to_step": 2})
 
-    from service.sessions.lifecycle import SessionKey
+    from service.sessions.record import SessionKey
     from service.sessions.sections import decode_history
 
     record = services.engine.sessions.get(SessionKey("", "counting", "a"))

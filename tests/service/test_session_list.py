@@ -3,9 +3,8 @@
 import pytest
 
 from service.api.sessions.listing import LOOKS_PER_SESSION, write_cursor
-from service.sessions.lifecycle import SessionKey
 from service.sessions.preconditions import StoredSession
-from service.sessions.record import Session
+from service.sessions.record import Session, SessionKey
 from tests.problems import assert_problem
 
 PATH = "/v1/models/counting/sessions"

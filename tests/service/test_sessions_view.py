@@ -6,7 +6,8 @@ import pytest
 
 from service.engine import shadow
 from service.errors import StoreUnavailable
-from service.sessions.lifecycle import NEVER_SEEN, SessionKey
+from service.sessions.lifecycle import NEVER_SEEN
+from service.sessions.record import SessionKey
 from service.sessions.tokens import chains
 from tests.assembly import serve
 from tests.problems import assert_problem

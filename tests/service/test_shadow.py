@@ -11,7 +11,7 @@ from service.engine import shadow as shadows
 from service.engine.rows import Row
 from service.errors import StoreFull
 from service.registry.traffic import SHADOW_PERSON, Traffic, is_in_share
-from service.sessions.lifecycle import SessionKey
+from service.sessions.record import SessionKey
 from service.telemetry.traffic_metrics import find_shadow_tally
 from tests.fakes import FakeClock
 from tests.service.test_migration import NEW, build_model

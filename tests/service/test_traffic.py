@@ -12,7 +12,7 @@ from service.engine.rows import Row
 from service.errors import Conflict, ModelNotLoaded, WrongNetwork
 from service.registry.traffic import CANARY_PERSON, SHADOW_PERSON, Traffic, is_in_share
 from service.registry.traffic_control import change_traffic
-from service.sessions.lifecycle import SessionKey
+from service.sessions.record import SessionKey
 from service.sessions.version_policy import POLICIES, Policies, Retention
 from tests.assembly import build_engine, serve
 from tests.problems import assert_problem

@@ -18,7 +18,7 @@ from service.api.openapi.operation import JSON, OPERATIONS, PAGES, Operation
 from service.api.openapi.responses import Problem, describe_responses, spell_out
 from service.errors import CarryoverError, MalformedRequest, NotFound
 from service.registry.catalog import Catalog, Model
-from service.sessions.lifecycle import MAX_SESSION_BYTES
+from service.sessions.record import MAX_SESSION_BYTES
 
 REF = "#/components/schemas/{name}"
 INTRODUCTION = (

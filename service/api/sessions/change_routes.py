@@ -25,9 +25,9 @@ from service.errors import (
     StoreFull,
 )
 from service.sessions import changes
-from service.sessions.lifecycle import check_session_id, live
+from service.sessions.lifecycle import live
 from service.sessions.preconditions import StoredSession
-from service.sessions.record import Session
+from service.sessions.record import Session, check_session_id
 from service.sessions.state_export import Seconds, Step
 
 blueprint = Blueprint(

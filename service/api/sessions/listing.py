@@ -17,13 +17,14 @@ from service.common.text import format_time
 from service.errors import CorruptRecord, InvalidRequest
 from service.registry.catalog import Model
 from service.registry.encoding.last_event import show_event
-from service.sessions.lifecycle import (
+from service.sessions.lifecycle import Sessions
+from service.sessions.record import (
     MAX_SESSION_BYTES,
+    Session,
     SessionKey,
-    Sessions,
     check_session_id,
+    encode,
 )
-from service.sessions.record import Session, encode
 from service.sessions.sections import list_steps
 from service.sessions.state_export import split_tensors
 from service.sessions.version_policy import find_maker

@@ -24,14 +24,9 @@ from service.errors import (
     SessionGone,
     SessionNotFound,
 )
-from service.sessions.lifecycle import (
-    UNUSABLE,
-    SessionKey,
-    check_session_id,
-    live,
-)
+from service.sessions.lifecycle import live
 from service.sessions.preconditions import StoredSession
-from service.sessions.record import Session
+from service.sessions.record import UNUSABLE, Session, SessionKey, check_session_id
 
 blueprint = Blueprint(
     "sessions", __name__, url_prefix="/v1/models/<model:name>/sessions"

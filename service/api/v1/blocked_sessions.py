@@ -17,7 +17,7 @@ from service.errors import (
     EarlierRowFailed,
     InvalidJson,
 )
-from service.sessions.lifecycle import MAX_SESSION_BYTES
+from service.sessions.record import MAX_SESSION_BYTES
 
 # Maximum number of sessions remembered as failed, and as resumed after all failed: 200
 # bytes each at most. One more failed session holds all back; one more resumed one stays

@@ -11,7 +11,7 @@ from service.api.v1.diagnose import find_session, no_json
 from service.engine.rows import Refused
 from service.errors import InvalidRequest
 from service.registry.catalog import Model
-from service.sessions.lifecycle import MAX_SESSION_BYTES
+from service.sessions.record import MAX_SESSION_BYTES
 
 # Columns are read as a whole. An event that is an object has rarely below 25 bytes.
 MAX_IN_COLUMNS = 150_000

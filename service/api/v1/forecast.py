@@ -32,7 +32,7 @@ from service.engine.rows import Refused, Row
 from service.errors import CarryoverError, InvalidRequest, TooManyEvents
 from service.registry.catalog import Model
 from service.registry.encoding.events import warn_of_unknown
-from service.sessions.lifecycle import check_session_id
+from service.sessions.record import check_session_id
 
 T = TypeVar("T")
 Positive = Annotated[int, msgspec.Meta(ge=1)]

@@ -13,7 +13,7 @@ from msgspec import UNSET, Meta, UnsetType
 
 from service.common.value import Value
 from service.engine.rows import Refused, Row
-from service.sessions.lifecycle import MAX_SESSION_BYTES
+from service.sessions.record import MAX_SESSION_BYTES
 
 # A year: longer than any sensor sleeps, short enough that a slip of unit is noticed.
 MAX_TTL_SECONDS = 366 * 86_400

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from service.api.v2.schema import Parameters, Remembering, Value
 from service.engine.idempotency import parse_key
 from service.errors import InvalidRequest, UnknownField
-from service.sessions.lifecycle import check_session_id
+from service.sessions.record import check_session_id
 
 # A year, as in the native calls.
 MAX_TTL_SECONDS = 366 * 86_400

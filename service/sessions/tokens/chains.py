@@ -11,9 +11,8 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from service.errors import CorruptRecord, TokenReplayed
-from service.sessions.lifecycle import SessionKey
 from service.sessions.preconditions import StoredSession
-from service.sessions.record import Session, Tombstone
+from service.sessions.record import Session, SessionKey, Tombstone
 
 # No model's name ends so: chains are never met among a model's sessions.
 MARK = "\x01"

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from service.sessions.lifecycle import SessionKey, Sessions
-from service.sessions.record import Session
+from service.sessions.lifecycle import Sessions
+from service.sessions.record import Session, SessionKey
 from tests.fakes import FakeClock
 
 KEY = SessionKey("acme", "nature", "ticket-42")

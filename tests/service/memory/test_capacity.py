@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from service.errors import StoreFull
-from service.sessions.lifecycle import SessionKey, Sessions
+from service.sessions.lifecycle import Sessions
+from service.sessions.record import SessionKey
 from service.stores.base import Capacity, Entry, Put, Store
 from service.stores.lmdb.store import LmdbStore
 from tests.fakes import FakeClock

@@ -5,9 +5,9 @@ from collections.abc import Callable
 import pytest
 
 from service.errors import CorruptRecord, TokenReplayed
-from service.sessions.lifecycle import SessionKey, Sessions
+from service.sessions.lifecycle import Sessions
 from service.sessions.preconditions import StoredSession
-from service.sessions.record import Session
+from service.sessions.record import Session, SessionKey
 from service.sessions.tokens.chains import Use, check_use, name_chain, note_newest
 from service.stores.base import Put, Store
 from tests.fakes import FakeClock

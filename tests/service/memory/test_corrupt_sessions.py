@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from service.errors import CorruptRecord
-from service.sessions.lifecycle import SessionKey, Sessions
+from service.sessions.lifecycle import Sessions
 from service.sessions.preconditions import StoredSession, check_preconditions
-from service.sessions.record import Tombstone
+from service.sessions.record import SessionKey, Tombstone
 from service.stores.base import Put, Store
 from tests.fakes import FakeClock
 from tests.service.memory.stored import KEY, OTHER, session_at, store_session

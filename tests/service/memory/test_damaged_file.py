@@ -11,7 +11,8 @@ from zlib import crc32
 import pytest
 
 from service.errors import CorruptRecord, StoreUnavailable
-from service.sessions.lifecycle import SessionKey, Sessions
+from service.sessions.lifecycle import Sessions
+from service.sessions.record import SessionKey
 from service.stores.base import Entry, Put
 from service.stores.lmdb.store import HEADER, LmdbStore
 from tests.fakes import FakeClock

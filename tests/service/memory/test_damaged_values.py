@@ -9,9 +9,9 @@ import pytest
 
 from service.api.sessions.listing import list_page
 from service.errors import CorruptRecord
-from service.sessions.lifecycle import SessionKey, Sessions
+from service.sessions.lifecycle import Sessions
 from service.sessions.preconditions import check_preconditions
-from service.sessions.record import Tombstone
+from service.sessions.record import SessionKey, Tombstone
 from service.stores.base import UNLIMITED, Entry, Put, Store
 from service.stores.redis.store import RedisStore
 from tests.fakes import FakeClock

@@ -4,13 +4,9 @@ import pytest
 
 from service.engine.call import Call
 from service.errors import InvalidRequest
-from service.sessions.lifecycle import (
-    MAX_SESSION_BYTES,
-    SessionKey,
-    Sessions,
-    check_session_id,
-)
+from service.sessions.lifecycle import Sessions
 from service.sessions.preconditions import StoredSession
+from service.sessions.record import MAX_SESSION_BYTES, SessionKey, check_session_id
 from service.stores.base import MAX_KEY_BYTES
 from tests.fakes import FakeClock, counting_model
 from tests.service.memory.stored import KEY, session_at, store_session

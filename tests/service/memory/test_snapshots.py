@@ -3,8 +3,7 @@
 import numpy as np
 
 from service.engine.rows import Row
-from service.sessions.lifecycle import SessionKey
-from service.sessions.record import Session
+from service.sessions.record import Session, SessionKey
 from service.sessions.sections import (
     Snapshot,
     append_snapshot,

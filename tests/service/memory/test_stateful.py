@@ -24,8 +24,7 @@ from hypothesis.stateful import (
 
 from service.app import create_app
 from service.common.text import format_time
-from service.sessions.lifecycle import SessionKey
-from service.sessions.record import Session, Tombstone
+from service.sessions.record import Session, SessionKey, Tombstone
 from service.sessions.sections import AnswerBounds
 from service.sessions.version_policy import Lifetimes, Policies, Retention
 from service.stores.base import open_store
