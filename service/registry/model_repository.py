@@ -278,8 +278,8 @@ class Repository:
 
         Raises:
             ModelNotFound: The folder has no such model.
-            ModelNotLoaded: A version's folder is damaged, or the choice cannot be
-                stored; what was served still is.
+            ModelNotLoaded: A version's folder is damaged, and it is not only on trial
+                or labelled; or the choice cannot be stored. What was served still is.
         """
         self.reconcile(name)
         with self._lock:
@@ -290,18 +290,19 @@ class Repository:
                 )
             if not paths:
                 raise no_such_model(name)
-            loaded = self._catalog.loaded(name)
-            try:
-                # A version's folder never changes: what is loaded is not read again.
-                models = {
-                    int(path.name): loaded.get(int(path.name))
-                    or self._open(name, int(path.name))
-                    for path in paths
-                }
-            except ArtifactError as error:
-                raise ModelNotLoaded(f"failed to load {name[:80]!r}: {error}") from None
-            self.share(name, LOADED, list(models))
-            self._catalog.replace(name, models.values())
+            versions = [int(path.name) for path in paths]
+            # A version's folder never changes: what is loaded is not read again.
+            opened, failures = self.open_newest(name, versions, versions)
+            optional = self.find_choice(name).optional_versions() if opened else set()
+            for version, reason in failures.items():
+                if version not in optional:
+                    raise ModelNotLoaded(f"failed to load {name[:80]!r}: {reason}")
+                log.error("cannot serve %s version %d: %s", name, version, reason)
+            self.share(name, LOADED, versions)
+            self._catalog.replace(name, opened.values())
+            if failures:
+                self._failures[name] = failures
+                self._pending[name] = self._clock() + RETRY_SECONDS
 
     def _choose_paths(self, name: str) -> list[Path]:
         """List the newest versions of a model, and others that are kept."""

@@ -68,6 +68,14 @@ class ModelChoice(msgspec.Struct, array_like=True, frozen=True):
         """Return the versions that are served even if they are not the newest."""
         return {*self.version_labels.versions.values(), *self.traffic.versions()}
 
+    def optional_versions(self) -> set[int]:
+        """Return those of them without which the model is served: not the stable one.
+
+        They are on trial, were stable before, or have another label.
+        """
+        stable = {self.traffic.stable, self.version_labels.versions.get("stable")}
+        return self.kept_versions() - stable
+
 
 class Choices(msgspec.Struct, frozen=True):
     """The file: the latest starts of services that chose, and what it chose."""

@@ -15,6 +15,7 @@ from service.registry.traffic_control import change_traffic
 from service.sessions.record import SessionKey
 from service.sessions.version_policy import POLICIES, Policies, Retention
 from tests.assembly import build_engine, serve
+from tests.fakes import FakeClock
 from tests.problems import assert_problem
 from tests.service.test_migration import NEW, OLD, build_model
 from tests.service.test_repository import Worker, publish
@@ -27,6 +28,10 @@ FIRST_IN_A_FIFTH = ["s2", "s5", "s14", "s16"]
 
 class TrafficWorker(Worker):
     """A worker of a service that serves version 1, and 2 on another network."""
+
+    def __init__(self, *arguments, **options):
+        self.clock = FakeClock()
+        super().__init__(*arguments, clock=self.clock, **options)
 
     def load(self, path):
         model = super().load(path)
@@ -446,3 +451,48 @@ def test_fork_and_rewind_of_a_canary_session_stay_on_it(worker, send, client):
     client.post("/v1/models/counting/sessions/s:fork", json={"to": "copy"})
 
     assert send("copy").version == 2
+
+
+@pytest.mark.parametrize("part", ["canary", "shadow", "previous"])
+def test_load_after_unload_serves_the_stable_version_beside_a_damaged_one(
+    workers, worker, send, models, client, part
+):
+    on_trial = {"canary": (1, 2, 1.0), "shadow": (1, 0, 0.0, 2, 1.0)}
+    worker.set(*on_trial.get(part, (1, 0, 0.0, 0, 0.0, 2)))
+    client.post("/v2/repository/models/counting/unload")
+    assert [each.catalog.names() for each in workers] == [[], []]
+    damage = models / "counting" / "2" / "damaged"
+    damage.touch()
+
+    loaded = client.post("/v2/repository/models/counting/load")
+
+    assert loaded.status_code == 200, loaded.text
+    for each in workers:
+        assert send("s", by=each).version == 1
+        assert "damaged" in each.repository.failures("counting")[2]
+    status = client.get("/v1/models/counting").json["model_version_status"]
+    assert {one["version"]: one["state"] for one in status}["1"] == "AVAILABLE"
+    assert "damaged" in str(status)
+    [broken] = [
+        one for one in client.post("/v2/repository/index").json if one["version"] == "2"
+    ]
+    assert (broken["state"], "damaged" in broken["reason"]) == ("UNAVAILABLE", True)
+
+    damage.unlink()
+    for each in workers:
+        each.clock.advance(10)
+        assert each.catalog.versions("counting") == [1, 2]
+
+
+def test_load_after_unload_is_refused_where_the_stable_version_is_damaged(
+    worker, models, client
+):
+    worker.set(1, 2, 1.0)
+    client.post("/v2/repository/models/counting/unload")
+    (models / "counting" / "1" / "damaged").touch()
+
+    refused = client.post("/v2/repository/models/counting/load")
+
+    assert refused.status_code == 400
+    assert "damaged" in refused.json["error"]
+    assert worker.catalog.loaded("counting") == {}
