@@ -266,8 +266,8 @@ def test_the_folder_is_bounded_and_the_oldest_files_are_deleted(folder):
 WRITER = """
 import sys, time
 from pathlib import Path
-from service.telemetry.capture_files import Bounds, CaptureFiles
-files = CaptureFiles(Path(sys.argv[1]), Bounds(1 << 20, 60.0, 1 << 24))
+from service.telemetry.capture_files import CaptureBounds, CaptureFiles
+files = CaptureFiles(Path(sys.argv[1]), CaptureBounds(1 << 20, 60.0, 1 << 24))
 files.write("m", [b'{"n": 1}\\n'] * 3)
 files._open["m"].append(b'{"n": 2')
 print("written", flush=True)

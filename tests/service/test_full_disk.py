@@ -16,7 +16,7 @@ import sys
 from pathlib import Path
 from service.telemetry.metrics_counts import WrittenDict, counts_alone
 from service.registry.shared_choices import SharedChoices
-from service.telemetry.statistics import Statistics, Times
+from service.telemetry.statistics import CallStatistics, Times
 
 folder = Path(sys.argv[1])
 def prepare():
@@ -26,7 +26,7 @@ def work(counts):
     for number in range(3000):
         counts.write_value(f"a key that fills a page {number}", 1.0, 0.0)
     assert counts.read_value("a key that fills a page 2999")[0] == 1.0
-    statistics = Statistics(folder)
+    statistics = CallStatistics(folder)
     statistics.record_success("m", 1, 1, Times(1, 1, 1, 1))
     statistics.write()
     counts.try_write()
