@@ -1,6 +1,7 @@
 """deploy/kubernetes as kubectl renders it: of its kinds, and fitting the service."""
 
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -311,27 +312,97 @@ def test_replicas_follow_a_metric_of_the_service(rendered, overlay):
     assert bounds == (2, 10)
 
 
-def test_retraining_runs_the_command_of_this_version(rendered):
-    objects = rendered["retraining"]
-    [container] = pod_of(only(objects, "CronJob"))["containers"]
-    [shell, option, script] = container["command"]
-    words = script.partition(" ||")[0].replace('"$MODEL"', "tickets").split()
-
-    assert (shell, option) == ("sh", "-c")
-    # Its own parser refuses an option that is not one; the model does not exist.
-    ran = subprocess.run(
-        [sys.executable, *words[1:]], cwd=ROOT, capture_output=True, text=True
+def run_job(rendered, folder, model="tickets"):
+    """Run the job's own command, its mounts in a folder."""
+    [container] = pod_of(only(rendered["retraining"], "CronJob"))["containers"]
+    *shell, script = container["command"]
+    assert shell == ["sh", "-c"]
+    paths = "|".join(mount["mountPath"] for mount in container["volumeMounts"])
+    script = re.sub(rf'(?<=[ "])({paths})\b', rf"{folder}\1", script)
+    script = script.replace("python -m", f"{sys.executable} -m")
+    environ = {entry["name"]: entry["value"] for entry in container["env"]}
+    return subprocess.run(
+        [*shell, script],
+        cwd=ROOT,
+        env={**os.environ, **environ, "MODEL": model},
+        capture_output=True,
+        text=True,
     )
-    assert ran.returncode == 2
-    assert "usage" not in ran.stderr
-    assert "tickets" in ran.stderr
-    # The job and the service mean the same folder of versions.
+
+
+def test_retraining_waits_for_events_and_then_runs_the_command_of_this_version(
+    rendered, tmp_path
+):
+    nothing = run_job(rendered, tmp_path)
+    captured = tmp_path / "captured" / "tickets"
+    captured.mkdir(parents=True)
+    (captured / ".0.jsonl.partial").touch()
+    unfinished = run_job(rendered, tmp_path)
+    (captured / "0.jsonl").touch()
+    (tmp_path / "models").mkdir()
+    # Its own parser refuses an option that is not one; the model does not exist.
+    without_model = run_job(rendered, tmp_path)
+
+    assert [done.returncode for done in (nothing, unfinished)] == [0, 0]
+    assert nothing.stdout == "no captured events of tickets yet\n"
+    assert without_model.returncode != 0
+    assert "usage" not in without_model.stderr
+    assert f"{tmp_path}/models/tickets has no label" in without_model.stderr
+
+
+def test_retraining_gets_events_and_publishes_where_the_service_watches(rendered):
+    objects = rendered["retraining"]
+    job = pod_of(only(objects, "CronJob"))
+    replica = pod_of(only(objects, "Deployment"))
+    claims = {
+        o["metadata"]["name"]: o["spec"]["accessModes"]
+        for o in of_kind(objects, "PersistentVolumeClaim")
+    }
     [service] = serving(objects)
+    [training] = job["containers"]
     environ = {entry["name"]: entry["value"] for entry in service["env"]}
-    models = [m for m in service["volumeMounts"] if m["name"] == "models"]
-    assert models == [{"name": "models", "mountPath": "/models", "readOnly": True}]
-    assert {"name": "models", "mountPath": "/models"} in container["volumeMounts"]
-    assert float(environ["CARRYOVER_WATCH_SECONDS"]) > 0
+    written, read = list_claims(replica), list_claims(job)
+
+    # (claim, path, whether it may be written) of the service and of the job.
+    assert written == {
+        ("carryover-models", "/models", False),
+        ("carryover-captured", environ["CARRYOVER_CAPTURE_FOLDER"], True),
+        ("carryover-state", "/data/state", True),
+    }
+    assert read == {
+        ("carryover-models", "/models", True),
+        ("carryover-captured", "/captured", False),
+        ("carryover-runs", "/runs", True),
+    }
+    # What two pods mount, on several nodes.
+    for claim, _, _ in written:
+        assert claims[claim] == ["ReadWriteMany"]
+    assert claims.keys() == {claim for claim, _, _ in written | read}
+    settings = read_settings(environ)
+    assert settings.watch_seconds > 0
+    [model] = [e["value"] for e in training["env"] if e["name"] == "MODEL"]
+    assert set(settings.capture) == {model}
+    # The same user writes and reads; nothing that has to outlive a pod is in it.
+    assert job["securityContext"] == replica["securityContext"]
+    empty = {
+        v["name"] for v in [*job["volumes"], *replica["volumes"]] if "emptyDir" in v
+    }
+    assert empty == {"tmp", "data"}
+
+
+def list_claims(pod):
+    """List each mounted claim of a pod, its path, and whether it may be written."""
+    [container] = pod["containers"]
+    claims = {v["name"]: v.get("persistentVolumeClaim") for v in pod["volumes"]}
+    return {
+        (
+            claims[mount["name"]]["claimName"],
+            mount["mountPath"],
+            not (mount.get("readOnly") or claims[mount["name"]].get("readOnly")),
+        )
+        for mount in container["volumeMounts"]
+        if claims[mount["name"]]
+    }
 
 
 def test_kserve_runs_the_runtime_on_what_it_has_downloaded(rendered):
