@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import json
 import os
 import re
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -62,28 +64,73 @@ def read_version(path: Path) -> Version:
 
 
 def find_served(folder: Path, label: str | None) -> Version:
-    """Find the version that clients get: the labelled one, or the newest.
+    """Find the version that clients get: the labelled one, or the newest whole one.
+
+    A version that the service refuses, because its files are not those that were
+    exported, is passed over and named on standard error.
 
     Raises:
-        ConfigError: There is no version, or no such label.
+        ConfigError: There is no version, or no such label; or none of them, or the
+            labelled one, is whole.
     """
     if label is not None:
-        labels = read_labels(folder)
-        if label not in labels:
-            known = ", ".join(sorted(labels)) or "none"
-            raise ConfigError(
-                f"{folder} has no label {label!r}; its labels are: {known}. Set it "
-                f"with `python -m training promote {folder.name} VERSION --label "
-                f"{label}`."
-            )
-        return read_version(folder / str(labels[label]))
+        return read_whole(folder / find_labelled(folder, label))
     versions = list_versions(folder)
     if not versions:
         raise ConfigError(
             f"{folder} has no version yet. Train the first one with `python -m "
             "training fit`."
         )
-    return read_version(folder / str(versions[-1]))
+    refusal = ConfigError("")
+    for number in reversed(versions):
+        try:
+            return read_whole(folder / str(number))
+        except ConfigError as error:
+            sys.stderr.write(f"passed over: {error}\n")
+            refusal = error
+    raise refusal
+
+
+def find_labelled(folder: Path, label: str) -> str:
+    """Find the number of the version that has a label.
+
+    Raises:
+        ConfigError: None has it.
+    """
+    labels = read_labels(folder)
+    if label not in labels:
+        known = ", ".join(sorted(labels)) or "none"
+        raise ConfigError(
+            f"{folder} has no label {label!r}; its labels are: {known}. Set it "
+            f"with `python -m training promote {folder.name} VERSION --label "
+            f"{label}`."
+        )
+    return str(labels[label])
+
+
+def read_whole(path: Path) -> Version:
+    """Read a version, and check that its files are those that were exported.
+
+    Raises:
+        ConfigError: There is none, or a file is missing or another one: the service
+            refuses it.
+    """
+    version = read_version(path)
+    files = version.manifest.get("files")
+    for name, expected in (files if isinstance(files, dict) else {}).items():
+        try:
+            found = hashlib.sha256((path / name).read_bytes()).hexdigest()
+        except OSError as error:
+            reason = f"cannot be read ({error.strerror})"
+        else:
+            if found == expected:
+                continue
+            reason = "was changed after it was exported"
+        raise ConfigError(
+            f"{path / name} {reason}, so the service refuses version {path.name}. "
+            "Restore the file, or name a whole version by a label."
+        )
+    return version
 
 
 def promote(folder: Path, number: int, label: str) -> int | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import threading
@@ -124,3 +125,79 @@ def test_a_damaged_manifest_is_refused(artifacts):
 
     with pytest.raises(ConfigError, match="cannot be read"):
         read_version(artifacts / "tickets" / "1")
+
+
+def damage_nothing(version):
+    """Leave a version whole."""
+
+
+def remove_file(version):
+    (version / "saved_model.pb").unlink()
+
+
+def change_file(version):
+    (version / "saved_model.pb").write_text("changed")
+
+
+def remove_manifest(version):
+    (version / MANIFEST).unlink()
+
+
+DAMAGES = {
+    remove_file: "cannot be read",
+    change_file: "was changed after it was exported",
+    remove_manifest: "is no published version",
+}
+
+
+@pytest.fixture
+def exported(artifacts):
+    """The same versions with a file each."""
+    for number in (1, 2):
+        version = artifacts / "tickets" / str(number)
+        (version / "saved_model.pb").write_text("whole")
+        files = {"saved_model.pb": hashlib.sha256(b"whole").hexdigest()}
+        manifest = {"name": "tickets", "version": number, "files": files}
+        (version / MANIFEST).write_text(json.dumps(manifest))
+    return artifacts / "tickets"
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_version_that_the_service_refuses_is_passed_over(exported, damage, capsys):
+    assert find_served(exported, None).title == "tickets/2"
+
+    damage(exported / "2")
+
+    assert find_served(exported, None).title == "tickets/1"
+    said = capsys.readouterr().err
+    assert said.startswith("passed over: ")
+    assert DAMAGES[damage] in said
+    change_file(exported / "1")
+    with pytest.raises(ConfigError, match=r"1/saved_model\.pb was changed"):
+        find_served(exported, None)
+
+
+def test_a_labelled_version_that_the_service_refuses_is_an_error(exported):
+    promote(exported, 2, "stable")
+    change_file(exported / "2")
+
+    with pytest.raises(ConfigError, match="the service refuses version 2"):
+        find_served(exported, "stable")
+
+
+def test_drift_and_retrain_do_not_take_a_refused_version(exported, tmp_path, capsys):
+    change_file(exported / "2")
+    captured = tmp_path / "captured"
+    captured.mkdir()
+    commands = [
+        ["drift", "tickets", str(captured)],
+        ["retrain", "tickets", "--captured", str(captured), "--if-drifted"],
+    ]
+
+    for command in commands:
+        status = main([*command, "--artifacts", str(tmp_path)])
+        said = capsys.readouterr().err
+        # It is version 1 that has no configuration here.
+        assert status == 2
+        assert "passed over: " in said
+        assert "tickets/1 was not trained" in said
