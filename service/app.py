@@ -36,6 +36,7 @@ from service.api.v2 import models as v2_models
 from service.common.runs import name_generation, open_run
 from service.engine.admission import USABLE
 from service.engine.capture import Capture, CaptureOptions
+from service.engine.captured_events import has_field
 from service.engine.engine import Engine
 from service.registry.artifact import ArtifactError
 from service.registry.catalog import Catalog, Model, load_model
@@ -118,6 +119,7 @@ def build_services(
     )
     for name in sorted(settings.policies.keys() - set(catalog.names())):
         log.warning("CARRYOVER_POLICIES names %s, which is not served", name)
+    check_redacted(settings, catalog)
     tenants = load_tenants(settings.api_keys_file, clock)
     statistics = CallStatistics(open_run(state, "statistics"))
     bodies = BodyBudget(
@@ -147,7 +149,7 @@ def open_capture(settings: Settings, secret: bytes) -> Capture | None:
         settings.capture,
         secret,
         settings.capture_tenant == "on",
-        frozenset(filter(None, map(str.strip, settings.capture_redact.split(",")))),
+        frozenset(name.casefold() for name in list_redacted(settings)),
     )
     bounds = CaptureBounds(
         settings.capture_file_bytes,
@@ -155,6 +157,24 @@ def open_capture(settings: Settings, secret: bytes) -> Capture | None:
         settings.capture_max_bytes,
     )
     return Capture(options, CaptureFiles(Path(settings.capture_folder), bounds))
+
+
+def list_redacted(settings: Settings) -> list[str]:
+    """List the fields that captured events are written without."""
+    return [name.strip() for name in settings.capture_redact.split(",") if name.strip()]
+
+
+def check_redacted(settings: Settings, catalog: Catalog) -> None:
+    """Warn of fields to leave out that no captured model has: they may be misspelt."""
+    captured = [catalog.find(n) for n in catalog.names() if n in settings.capture]
+    for name in list_redacted(settings):
+        if captured and not any(has_field(model, name) for model in captured):
+            log.warning(
+                "CARRYOVER_CAPTURE_REDACT names %s, which is no field of %s; nothing "
+                "is left out for it",
+                name[:80],
+                ", ".join(model.manifest.name for model in captured),
+            )
 
 
 def read_retention(settings: Settings) -> Retention:

@@ -23,7 +23,7 @@ import numpy as np
 
 from service.common.loop import offload
 from service.common.value import Value
-from service.engine.captured_events import decode_events, name_fields
+from service.engine.captured_events import decode_events, leave_out, name_fields
 from service.registry.catalog import Model
 from service.telemetry.capture_files import CaptureFiles
 from service.telemetry.engine_metrics import (
@@ -78,7 +78,7 @@ class CaptureOptions(NamedTuple):
         shares: Of the sessions of each model.
         secret: Key of the pseudonyms.
         has_tenant: Whether lines have a pseudonym of the tenant.
-        redacted: Names of fields that are left out.
+        redacted: Names of fields that are left out, in lower case.
     """
 
     shares: Mapping[str, float]
@@ -210,9 +210,10 @@ class Capture:
         for event in events:
             fields = name_fields(row.model, event)
             if redacted:
-                fields = {k: v for k, v in fields.items() if k not in redacted}
+                fields = leave_out(fields, redacted)
             line["capture_step"] += 1
-            yield line | fields
+            # No field of an event takes the place of a pseudonym.
+            yield line | fields | line
 
     def _hash(self, content: bytes) -> str:
         """Name a session or a tenant so that nobody without the key knows it."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Callable, Collection, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -13,6 +14,7 @@ from service.registry.encoding.events import count_columns
 
 EVENT_COLUMN = "captured.event_column"  # in a model's `prepared`
 EPOCH = datetime(1970, 1, 1)
+NUMBERED = re.compile(r"_\d+$")
 
 
 def name_fields(model: Model, event: Any) -> dict[str, Any]:
@@ -23,6 +25,31 @@ def name_fields(model: Model, event: Any) -> dict[str, Any]:
     if isinstance(event, list):
         return {f"{name}_{k}": value for k, value in enumerate(event)}
     return {name: event}
+
+
+def leave_out(fields: dict[str, Any], redacted: Collection[str]) -> dict[str, Any]:
+    """Return the columns that are not redacted.
+
+    Args:
+        fields: Columns of an event.
+        redacted: Names in lower case; `x` stands for the columns x_0, x_1, ... too.
+    """
+    return {
+        name: value
+        for name, value in fields.items()
+        if not {lower := name.casefold(), NUMBERED.sub("", lower)} & set(redacted)
+    }
+
+
+def has_field(model: Model, name: str) -> bool:
+    """Return whether a model's captured events can have a column of a name."""
+    schema = model.manifest.input
+    if schema["kind"] == "record":
+        return name.casefold() in {
+            field["name"].casefold() for field in schema["fields"]
+        }
+    column = find_event_column(model).casefold()
+    return column in (name.casefold(), NUMBERED.sub("", name.casefold()))
 
 
 def find_event_column(model: Model) -> str:
