@@ -181,7 +181,7 @@ class Convolve(keras.layers.Layer):
     """Applies a causal convolution to inputs that already hold what came before.
 
     Args:
-        convolution: The layer whose weights are borrowed.
+        convolution: The layer that lends its weights.
 
     Call arguments:
         inputs: float of shape (batch, reach + timesteps, features).

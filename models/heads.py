@@ -1,4 +1,4 @@
-"""Heads: from the memory after each event to what a network tells, and how far off.
+"""Heads: from the memory after each event to what a network answers, and how far off.
 
 Every head answers at every timestep, so that a network can be asked after any event.
 Knows nothing of the layers below it, nor of training beyond the quantiles' loss.

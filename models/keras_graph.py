@@ -214,7 +214,7 @@ def find_operations(graph: Any) -> list[Any]:
 def rename_clashes(graph: Any) -> None:
     """Give every operation a name that no other has, nor the stream will want.
 
-    Names come back from a file, but Keras's counters begin anew: without this, the
+    Names come back from a file, but Keras's counters restart: without this, the
     first addition made here would be called `add`, as one of the file's may be.
     """
     seen: set[str] = set()

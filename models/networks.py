@@ -86,8 +86,8 @@ def build_network(
 
     Example:
         >>> events = {"kind": "event", "vocabulary": ["open", "close"]}
-        >>> tells = {"kind": "label", "name": "probabilities", "labels": ["ok", "bad"]}
-        >>> build_network(events, tells, cell="gru", units=(8, 4)).output.shape
+        >>> answer = {"kind": "label", "name": "probabilities", "labels": ["ok", "bad"]}
+        >>> build_network(events, answer, cell="gru", units=(8, 4)).output.shape
         (None, None, 2)
     """
     check_inputs(inputs)

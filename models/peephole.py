@@ -17,7 +17,7 @@ from models.gates import Tensor
 
 @keras.saving.register_keras_serializable(package="carryover")
 class PeepholeLSTMCell(keras.layers.Layer):
-    """An LSTM whose gates also look at the long-term memory.
+    """An LSTM with gates that also look at the long-term memory.
 
     A plain LSTM's gates see the event and the short-term memory, which a closed use
     gate has emptied; with peepholes they see c itself, and can count.

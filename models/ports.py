@@ -35,7 +35,7 @@ class Port:
     Args:
         name: Its name in the model.
         type: `index` or `vector`.
-        size: How many indices there are, 0 where nothing tells; or numbers in a vector.
+        size: How many indices there are, 0 where nothing says; or numbers in a vector.
         dtype: What the model takes.
         has_features: Whether there is an axis of features behind the timesteps.
         is_static: Whether there are no timesteps: an event may leave it out, and the
@@ -76,7 +76,7 @@ class Port:
 def read_ports(
     inputs: Sequence[Tensor], sizes: Mapping[int, int], *, is_window: bool = False
 ) -> list[Port]:
-    """Tell what each input takes.
+    """Describe what each input takes.
 
     Args:
         inputs: The model's symbolic inputs.
@@ -142,7 +142,7 @@ def is_mask(tensor: Tensor, inputs: Sequence[Tensor]) -> bool:
 
 
 def read_static(tensor: Tensor, port: Port) -> Port:
-    """Tell what an input without timesteps takes: (batch, size)."""
+    """Describe what an input without timesteps takes: (batch, size)."""
     if port.type == "index":
         return replace(port, is_static=True)
     size, has_features = tensor.shape[1], True
@@ -155,7 +155,7 @@ def is_index(tensor: Tensor, size: int | None) -> bool:
 
 
 def read_port(tensor: Tensor, size: int | None) -> Port:
-    """Tell what one input takes."""
+    """Describe what one input takes."""
     shape, dtype, where = tensor.shape, tensor.dtype, f"input {tensor.name!r}"
     if None in shape[2:]:
         raise CannotServe(
@@ -184,7 +184,7 @@ def describe_inputs(ports: Sequence[Port], events: Sequence[str] | None) -> Sche
         events: The names of the indices or of the one-hot features, if there are any.
 
     Raises:
-        CannotServe: The names do not fit, or nothing tells how many indices there are.
+        CannotServe: The names do not fit, or nothing says how many indices there are.
     """
     if events is not None:
         check_events(ports, events)

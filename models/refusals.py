@@ -14,7 +14,7 @@ from models.stream import Stream
 
 FUTURE = "at the first event of a stream the later ones have not come yet"
 PAST = "to attend to all events so far, a memory would grow with every event"
-# Operations that make an axis, whose number counts the axes after it.
+# Operations that make an axis; its number counts the axes after it.
 MAKES_AXIS = ("Stack", "ExpandDims", "OneHot")
 # Axes of one picture, without that of a batch.
 UNBATCHED = 3
@@ -133,7 +133,7 @@ def refuse_batch(operation: Any, tensors: Sequence[Any], results: Any) -> None:
             raise CannotStream(
                 f"{describe(operation)} makes {tuple(result.shape)} of "
                 f"{tuple(given[0].shape)}: it joins or picks sequences of a batch, "
-                "which are those of several clients. Keep axis 0 as it is, and give "
+                "which are those of several clients. Keep axis 0 unchanged, and give "
                 "a layer for pictures an axis of channels."
             )
 
@@ -183,7 +183,7 @@ def refuse_states(layer: Any, initial: Sequence[Tensor], stream: Stream) -> None
     Args:
         layer: The layer.
         initial: The states it is given.
-        stream: Tells values of static inputs, which are known at the first event.
+        stream: Has values of static inputs, which are known at the first event.
     """
     if all(map(stream.is_static, initial)):
         return

@@ -1,4 +1,4 @@
-"""Input and output schemas: what a network takes and tells, as plain dictionaries.
+"""Input and output schemas: what a network takes and answers, as plain dictionaries.
 
 An input schema is one of
 
@@ -44,7 +44,7 @@ Models built elsewhere (`models.wrapping`) also take
         {"name": "sensors", "type": "vector", "size": 3},
         {"name": "machine", "type": "index", "size": 9}]}
 
-as columns in the order given, and tell
+as columns in the order given, and answer
 
     {"kind": "values", "name": "values"}
 

@@ -23,7 +23,7 @@ class Stream:
         mask: Bool of shape (batch, timesteps), false in padding.
         length: int32 of shape (batch,).
         is_unrolled: Whether recurrent layers are laid out without a loop.
-        is_explained: Whether recurrent layers tell what their gates did.
+        is_explained: Whether recurrent layers show what their gates did.
         dtype: Of the memory.
         is_forgetful: Whether every call begins with an empty memory.
 
@@ -113,7 +113,7 @@ class Stream:
         ]
 
     def count(self, prefix: str) -> int:
-        """Count the memory tensors whose name begins so."""
+        """Count the memory tensors with a name that begins so."""
         return sum(name.startswith(prefix) for name in self.before)
 
 

@@ -17,7 +17,7 @@ from models.gates import Tensor
 
 
 def is_tensor(value: Any) -> bool:
-    """Tell a tensor of the graph from an argument that is not."""
+    """Distinguish a tensor of the graph from an argument that is not."""
     return isinstance(value, keras.KerasTensor)
 
 
@@ -44,7 +44,7 @@ def bind(
 
 
 def at_rest(operation: Any) -> Callable[..., Any]:
-    """Return an operation as it is when nothing is trained.
+    """Return an operation unchanged when nothing is trained.
 
     Layers that augment pictures take part in training by default.
     """
@@ -61,7 +61,7 @@ def apply_per_timestep(operation: Any, args: Any, kwargs: Any) -> Any:
 
 
 class Unmasked(keras.layers.Layer):
-    """A layer whose output has no mask, whatever came with its inputs."""
+    """A layer with an output without a mask, whatever came with its inputs."""
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(autocast=False, **kwargs)

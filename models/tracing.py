@@ -1,4 +1,4 @@
-"""Recurrent cells that tell what their gates did: the readable twins of Keras's cells.
+"""Recurrent cells that show what their gates did: the readable twins of Keras's cells.
 
 A twin borrows the weights of a Keras cell, computes the same step with `models.gates`,
 and outputs every gate and memory by name. Knows nothing of layers or batches of
@@ -145,7 +145,7 @@ def find_twin(cell: Any, num_states: int) -> tuple[Twin, tuple[str, ...]]:
 
 
 class TracingCell(keras.layers.Layer):
-    """A cell for `keras.layers.RNN` whose output holds every gate and memory.
+    """A cell for `keras.layers.RNN` with an output of every gate and memory.
 
     Args:
         cell: A built Keras cell; its weights are borrowed, not copied.

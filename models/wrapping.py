@@ -293,10 +293,10 @@ def describe_outputs(
 def check_next_event(
     events: Sequence[str] | None, labels: Sequence[str] | None
 ) -> Sequence[str]:
-    """Return what a next-event model tells: the events."""
+    """Return what a next-event model answers: the events."""
     if events is None or (labels is not None and list(labels) != list(events)):
         raise CannotServe(
-            "--task next-event tells the probability of each event to come, so its "
+            "--task next-event answers the probability of each event to come, so its "
             "labels are the events. Name them with --events and leave --labels out."
         )
     return events

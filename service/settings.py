@@ -533,7 +533,7 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
 
     Raises:
         SettingError: A value does not fit its setting, or a `CARRYOVER_*` name is
-            none of the table's.
+            not in the table.
     """
     known = {PREFIX + setting.name.upper() for setting in TABLE}
     for key in sorted(environ):
@@ -620,7 +620,7 @@ def read_one(setting: Setting, environ: Mapping[str, str]) -> Any:
 
 
 def describe_settings() -> str:
-    """Write the table as Markdown, as it is in docs/reference/settings.md."""
+    """Write the table as Markdown, the text of docs/reference/settings.md."""
     lines = ["| setting | default | meaning |", "|---|---|---|"]
     for name, _, default, text in TABLE:
         shown = f"{default:g}" if isinstance(default, float) else default

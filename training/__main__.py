@@ -86,7 +86,7 @@ def add_export(commands: Any) -> None:
         "--events", type=Path, help="names of the events, one per line, index 0 first"
     )
     export.add_argument(
-        "--labels", type=Path, help="names of what the model tells, one per line"
+        "--labels", type=Path, help="names of what the model answers, one per line"
     )
     export.add_argument(
         "--task",

@@ -41,7 +41,7 @@ class Baseline(NamedTuple):
 def predict_with(network: keras.Model) -> Predict:
     """Make a network a function from sequences to outputs per timestep."""
     signature = tf.TensorSpec(network.input.shape, network.input.dtype)
-    # Not network.predict: it compiles anew for every length of sequence.
+    # Not network.predict: it compiles again for every length of sequence.
     call = tf.function(
         lambda sequences: network(sequences, training=False),
         input_signature=[signature],

@@ -5,7 +5,7 @@ TrainingError
 ├── DataError         the data cannot be read or cannot be trained on
 ├── CheckpointError   the checkpoint of an interrupted run cannot be read
 ├── RunBusy           another process is training this very run
-├── ModelError        a Keras file cannot be read, streamed or served as it is
+├── ModelError        a Keras file cannot be read, streamed or served unchanged
 ├── NotBetter         a trained network does not beat its best baseline
 ├── Drifted           captured events are not those that a version was trained on
 ├── Diverged          the loss is no longer a number
@@ -56,7 +56,7 @@ class RunBusy(TrainingError):
 
 
 class ModelError(TrainingError):
-    """A Keras file cannot be read, streamed or served as it is."""
+    """A Keras file cannot be read, streamed or served unchanged."""
 
 
 class NotBetter(TrainingError):
@@ -111,7 +111,7 @@ def during(
 
 
 def is_disk_full(error: BaseException | None) -> bool:
-    """Tell a full disk, whichever library noticed it."""
+    """Recognize a full disk, whichever library noticed it."""
     while error is not None:
         full = isinstance(error, OSError) and error.errno in DISK_FULL
         if full or FULL_DISK.search(str(error)):

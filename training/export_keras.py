@@ -103,7 +103,7 @@ def export_file(order: Order, artifacts: Path) -> Path:
         The version's folder.
 
     Raises:
-        ModelError: The file cannot be read, streamed or served as it is.
+        ModelError: The file cannot be read, streamed or served unchanged.
     """
     say(f"Exporting {order.name} from {order.file}")
     with during("Loading", SAVE_AGAIN):
@@ -137,7 +137,7 @@ def make_streamable(model: keras.Model, order: Order) -> Streamable:
     Raises:
         CannotServe: Its inputs, outputs and names have no form for clients.
         CannotStream: A layer needs events that have not come yet.
-        ModelError: The stream tells something else than the model.
+        ModelError: The stream answers something else than the model.
     """
     refusals = (CannotServe, CannotStream)
     with during("Reading inputs and outputs", REPLACE, refusals):

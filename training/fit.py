@@ -137,7 +137,7 @@ def fit_network(
         loss: From `training.losses.build_loss`, or `Losses` of such.
         plan: What to train with.
         checkpoint: Written after every epoch; the caller removes it.
-        on_resume: Told how many epochs a checkpoint spares.
+        on_resume: Called with how many epochs a checkpoint spares.
         on_epoch: Called after every epoch once its checkpoint is written.
         on_batch: Called after every batch.
         on_stop: Called where training ends before its last epoch.

@@ -74,7 +74,7 @@ def count_seeds(text: str) -> int:
     """Read a number of seeds.
 
     Raises:
-        ArgumentTypeError: It is none.
+        ArgumentTypeError: It is not a name.
     """
     if not (text.isascii() and text.isdigit() and 1 <= int(text) <= MOST_SEEDS):
         raise argparse.ArgumentTypeError(

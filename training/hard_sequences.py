@@ -20,7 +20,7 @@ from training.errors import ModelError
 
 # Rows of a proof, so that most of a vocabulary comes.
 MOST_ROWS = 40
-# Rows whose static inputs are random; those after them have zeros.
+# Rows with random static inputs; those after them have zeros.
 ROWS_APART = 2
 # Numbers far outside of what a normalised input has, and the plainest ones.
 BOUNDARIES = (0.0, 1.0, -1.0, 100.0, -100.0)

@@ -243,7 +243,7 @@ def translate_activation(value: Any) -> Any:
 def refuse_keras_1(where: str) -> ModelError:
     """Say what becomes of a file of Keras 1."""
     return ModelError(
-        f"{where} is of Keras 1, whose files Keras 3 cannot read. Load the file with "
+        f"{where} is of Keras 1, which Keras 3 cannot read. Load the file with "
         "Keras 2.2 (keras.models.load_model), which translates it, and save it again."
     )
 

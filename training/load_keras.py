@@ -247,7 +247,7 @@ def refuse_loading(path: Path, error: Exception) -> ModelError:
 
 
 MISSING = (
-    "needs {0!r}, which is not in Keras and whose code is not in the file. A model "
+    "needs {0!r}, which is neither in Keras nor, as code, in the file. A model "
     "class of your own on a graph of layers loads without it: save "
     "keras.Model(model.inputs, model.outputs) instead. Of one with a call() of its own "
     "make a graph: save keras.Model(x, model.call(x)), where x is keras.Input(shape). "

@@ -85,7 +85,7 @@ def describe_network(
     weights: Sequence[Array],
     architecture: Sequence[str] = (),
 ) -> dict[str, Any]:
-    """Describe what a network takes, remembers and tells.
+    """Describe what a network takes, remembers and answers.
 
     Args:
         inputs: Input schema.
@@ -95,7 +95,7 @@ def describe_network(
         threshold: Probability from which a label counts as decided, if any.
         memory: Size of each memory tensor, in layer order.
         weights: In layer order.
-        architecture: Hashed into `network` where schemas and weights alone do not tell
+        architecture: Hashed into `network` where schemas and weights alone do not say
             one network from another.
     """
     inputs, outputs = dict(inputs), dict(outputs)

@@ -124,7 +124,7 @@ class ProgressBar:
         self._print(describe_stop(self._network, stopped))
 
     def _print(self, line: str) -> None:
-        """Print a line as it is: nothing of it is markup."""
+        """Print a line unchanged: nothing of it is markup."""
         self._progress.console.print(line, markup=False, highlight=False)
 
 

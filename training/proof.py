@@ -1,4 +1,4 @@
-"""Proof that a stream tells what `model.predict` does, whatever the model.
+"""Proof that a stream answers what `model.predict` does, whatever the model.
 
 Random sequences go through it singly and through the model whole. Knows no files.
 """
@@ -162,7 +162,7 @@ def refuse_difference(
 
 
 def check_timesteps(stream: Stepper, sequence: Any, names: list[str]) -> None:
-    """Refuse a stream that does not tell one output per event.
+    """Refuse a stream that does not answer one output per event.
 
     Raises:
         ModelError: An operation joins the timesteps, picks one or drops some.

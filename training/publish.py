@@ -77,7 +77,7 @@ def rename_unless_taken(content: Path, target: Path) -> bool:
 def hold_partial(folder: Path) -> Iterator[Path]:
     """Create a hidden folder, locked for as long as this process lives.
 
-    The lock, not the process id in the name, tells the living from the dead: in
+    The lock, not the process id in the name, distinguishes the living from the dead: in
     containers that share a volume, many a process is number 1.
     """
     lock = None

@@ -89,7 +89,7 @@ def one_of(*choices: str) -> Rule:
 
 
 def each(rule: Rule) -> Rule:
-    """Accept a non-empty list or table whose every value satisfies `rule`."""
+    """Accept a non-empty list or table in which every value satisfies `rule`."""
 
     def accepts(values: Any) -> bool:
         items = values.values() if isinstance(values, Mapping) else values
@@ -99,7 +99,7 @@ def each(rule: Rule) -> Rule:
 
 
 def distinct(values: Any) -> bool:
-    """Tell a list that names nothing twice."""
+    """Accept a list that names nothing twice."""
     return len(set(values)) == len(values)
 
 
@@ -116,7 +116,7 @@ def matching(pattern: str, words: str) -> Rule:
 
 
 def is_integer(value: object) -> bool:
-    """Tell whole numbers from true and false, which Python counts among them."""
+    """Distinguish whole numbers from true and false, which Python counts among them."""
     return isinstance(value, int) and not isinstance(value, bool)
 
 
@@ -126,7 +126,7 @@ def is_number(value: object) -> bool:
 
 
 def list_of(words: str, accepts: Callable[[Any], bool]) -> Rule:
-    """Accept a list whose every item is of one kind."""
+    """Accept a list in which every item is of one kind."""
     return Rule(
         f"a list of {words}",
         lambda value: isinstance(value, list) and all(map(accepts, value)),
@@ -152,7 +152,7 @@ def read_section(section: type[Section], table: object, origin: Origin) -> Secti
     """Read a table into a section.
 
     Args:
-        section: A dataclass whose fields are the keys.
+        section: A dataclass with the keys as fields.
         table: What the TOML file has there.
         origin: Where the table comes from, for errors.
 

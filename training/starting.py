@@ -14,7 +14,7 @@ from training.data.event_log import Roles
 from training.data.files import list_captured
 from training.errors import ConfigError
 
-# From about so many events on a larger network is worth its time.
+# From about this number of events on a larger network is worth its time.
 LARGE_EVENTS = 100_000
 EVENT_BYTES = 30  # of a row, roughly
 GZIP_RATIO = 6

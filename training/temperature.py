@@ -1,4 +1,4 @@
-"""Temperature: one scalar that makes a classifier as sure as it is right.
+"""Temperature: one scalar that makes a classifier as sure as its hits allow.
 
 Fitted on the validation part and multiplied into the weights of the softmax layer, so
 that every form of the network has it and no answer takes longer.

@@ -43,7 +43,7 @@ def read_version(path: Path) -> Version:
     """Read a version.
 
     Raises:
-        ConfigError: There is none, or its manifest cannot be read.
+        ConfigError: There is no version, or its manifest cannot be read.
     """
     try:
         manifest = json.loads((path / MANIFEST).read_text(encoding="utf-8"))

@@ -42,7 +42,7 @@ OTHERS_TOLERANCE = 10 * TOLERANCE
 # of 10,000 up to 4e-5, elsewhere in each. So where two implementations part, all have
 # to be nearer to the truth than the tolerance but for rare moments.
 TYPICAL, RARE = 0.1, 10
-# Two implementations whose roundings differ by chance are within this of each other.
+# Two implementations that round differently are within this of each other.
 AS_NEAR = 2
 
 
@@ -135,7 +135,7 @@ def compare_runners(
     """Return each runner's distances from the reference of its signature."""
     rows = max(runner.form.batch for runner in runners)
     sequence = long_sequences(inputs, np.asarray(real), rows)
-    # What the event alone says is told in the same unit as what it says with a memory.
+    # What the event alone says is in the same unit as what it says with a memory.
     unit = output_scale(inputs, outputs)
     scale = {outputs["name"]: unit, f"alone_{outputs['name']}": unit}
     distances: list[Distances] = [{} for _ in runners]

@@ -1,8 +1,8 @@
 """Events as clients write them, parsed inside the SavedModel's graph.
 
-Only `serving_default` needs it, so that TensorFlow Serving can load the folder as it
-is; the service parses in Python (`service.registry.encoding.events`) and a test holds
-the two equal. Knows nothing of networks.
+Only `serving_default` needs it, so that TensorFlow Serving can load the folder
+unchanged; the service parses in Python (`service.registry.encoding.events`), and a test
+compares the two. Knows nothing of networks.
 """
 
 from __future__ import annotations

@@ -107,7 +107,7 @@ def begin(runner: Runner | Program, batch: int) -> Arrays:
 def advance(
     call: Call, sequence: Any, memory: Arrays, timesteps: int
 ) -> tuple[Arrays, Arrays]:
-    """Call for so many timesteps at a time, memory carried, the last call padded.
+    """Call for some timesteps at a time, memory carried, the last call padded.
 
     Args:
         call: A signature or a program.

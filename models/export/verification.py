@@ -88,7 +88,7 @@ def check(
     allowed: float = TOLERANCE,
     slack: Callable[[], Any] = lambda: 0.0,
 ) -> None:
-    """Refuse an export whose outputs differ.
+    """Refuse an export with other outputs.
 
     Args:
         case: Signature and sequence.
@@ -110,7 +110,7 @@ def check(
         raise ExportError(
             f"the exported {case} differs from the live network by {difference:.2e}; "
             f"at most {allowed:.0e} is allowed, and nothing was published. Use other "
-            "layers in place of those whose numbers depend on more than their input."
+            "layers in place of those that depend on more than their input."
         )
 
 

@@ -31,7 +31,7 @@ USUAL_SCOPES: frozenset[str] = frozenset({"predict", "sessions"})
 TENANT = re.compile(r"[A-Za-z0-9._-]{1,64}")
 DIGEST = re.compile(r"[0-9a-f]{64}")
 KEY_RANDOM_BYTES = 32
-# Tells a leaked key apart from other secrets, for people and for scanners.
+# Distinguishes a leaked key from other secrets, for people and for scanners.
 KEY_PREFIX = "carryover_"
 NEVER = float("inf")
 # The file is looked at this often at most: 20 microseconds for a hundred keys.

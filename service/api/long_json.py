@@ -15,7 +15,7 @@ import orjson
 
 from service.common.loop import LONG_LIST_BYTES, take_break
 
-# So many are decoded, and freed, in some milliseconds, however deep they lie.
+# Number decoded, and freed, in some milliseconds, however deep they lie.
 MAX_AT_ONCE = 20_000
 # Besides those of events and memory: the row itself, its options, a little nesting.
 NUM_OTHERS = 1_000

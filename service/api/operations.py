@@ -85,7 +85,7 @@ class Ready(msgspec.Struct):
 @health.get("/live")
 @describes("operations", "open", answer=Live)
 def live() -> Response:
-    """Tell that the process answers."""
+    """Answer that the process runs."""
     return json_response({"live": True})
 
 

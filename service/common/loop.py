@@ -37,9 +37,9 @@ _long_work: deque[tuple[Breaks, threading.Event]] = deque()
 IDLE_PRIORITY = 2
 # Seconds that a request may work at a stretch.
 SLICE_SECONDS = 0.002
-# So many bytes of JSON are decoded in about a millisecond.
+# Bytes of JSON that are decoded in about a millisecond.
 LARGE_BYTES = 65_536
-# So many bytes of one list are decoded in a quarter of what may stop the loop.
+# Bytes of one list that are decoded in a quarter of what may stop the loop.
 LONG_LIST_BYTES = 2**20
 NO_BREAKS = nullcontext()
 

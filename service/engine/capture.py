@@ -48,7 +48,7 @@ log = logging.getLogger(__name__)
 
 
 class CapturedRow(Value, frozen=True, eq=False):
-    """A row that was applied, as it is queued.
+    """A row that was applied, in the form that is queued.
 
     Args:
         model: The version that advanced it.

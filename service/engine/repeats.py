@@ -154,7 +154,7 @@ def digest_row(call: Call, row: Row, events: bytes) -> bytes:
 
 
 def too_large(size: int, bounds: AnswerBounds) -> AnswerTooLarge:
-    """Return the error of a keyed row whose answer could not be repeated."""
+    """Return the error of a keyed row with an answer that cannot be repeated."""
     return AnswerTooLarge(
         f"the answer to this row takes {size} bytes; a session keeps {bounds.answers} "
         f"answers of {bounds.num_bytes} bytes in all, and those of one Idempotency-Key "

@@ -441,7 +441,7 @@ class Repository:
         return {v: reason for v, reason in failures.items() if v not in served}
 
     def _find_unfinished(self, name: str) -> dict[int, str]:
-        """Say of each folder that looks like a version why it is none."""
+        """Say of each folder that looks like a version why it is not one."""
         if name not in self._list_names():  # no way out of the folder
             return {}
         unfinished = list_unfinished(self._models / name)

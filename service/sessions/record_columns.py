@@ -1,7 +1,7 @@
 """Records of one layout as columns: many sessions of one network at once.
 
 Reads and writes what `record` does, byte for byte, for records that are alike: sessions
-without sections, whose memory and last event have one size. It does not know what is
+without sections, with memories and last events of one size. It does not know what is
 in a memory, nor which sessions may advance.
 """
 

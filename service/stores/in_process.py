@@ -35,7 +35,7 @@ class InProcessStore:
         self._num_bytes = 0
         self._lock = threading.Lock()
         self._slots: dict[bytes, _Slot] = {}
-        # Lazy: an item whose time is not its entry's `indexed_at` is out of date.
+        # Lazy: an item with a time that is not its entry's `indexed_at` is out of date.
         self._due: list[tuple[float, bytes]] = []
 
     def fetch(self, keys: Sequence[bytes]) -> list[Entry | None]:

@@ -49,7 +49,7 @@ def open_tracing(environ: Mapping[str, str]) -> Tracing | None:
             " and ".join(ENDPOINTS),
         )
         return None
-    except ValueError as error:  # a number that is none, or out of its range
+    except ValueError as error:  # not a number, or out of its range
         given = [name for name in environ if name.startswith("OTEL_")]
         log.error(
             "requests are not traced: %s. Set the numbers of %s as OpenTelemetry takes "

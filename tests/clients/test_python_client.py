@@ -645,7 +645,7 @@ def test_stream_that_ends_early_raises():
         list(client.stream("counting", [["red"], ["red"]]))
 
 
-def test_client_held_memory_gives_what_a_session_gives(client, transport):
+def test_memory_of_a_client_gives_what_a_session_gives(client, transport):
     sealed, session = client.sealed("counting"), client.session("counting", "s")
     for event in ("red", "green", "red"):
         same = sealed.predict([event]), session.predict([event])

@@ -59,7 +59,7 @@ def test_a_bear_is_remembered_over_sixty_neutral_pictures(bundled_server):
     assert wolf.max() <= 0.85
 
 
-def test_neutral_pictures_alone_tell_nothing(nature):
+def test_neutral_pictures_alone_say_nothing(nature):
     rng = np.random.default_rng(8)
     events = rng.choice([4, 5, 6, 7], (300, 150))
 

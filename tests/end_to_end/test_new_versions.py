@@ -30,7 +30,7 @@ def versions(tmp_path_factory):
 
 
 @pytest.mark.parametrize(("policy", "answers_as"), [("pin", 0), ("replay", 1)])
-def test_session_goes_on_as_its_policy_says(versions, policy, answers_as):
+def test_session_continues_as_its_policy_says(versions, policy, answers_as):
     catalog, live = versions
     engine = build_engine(
         retention=Retention(policies=Policies(policy)), catalog=catalog

@@ -130,7 +130,7 @@ def test_start_that_cannot_succeed_ends_in_one_sentence(settings, words):
     assert done.stderr.count("\n") == 1
 
 
-def test_taken_port_is_told_before_anything_starts(exported, tmp_path):
+def test_taken_port_is_reported_before_anything_starts(exported, tmp_path):
     environ = Server(exported[0], tmp_path).environ
     with socket.create_server(("127.0.0.1", int(environ["CARRYOVER_PORT"]))):
         done = start_in_vain(environ)

@@ -163,7 +163,7 @@ def test_curl_receives_answers_while_it_sends(server):
     assert steps == list(range(1, num_sent + 1))
 
 
-def test_a_client_that_expects_a_100_is_told_to_go_on(connect):
+def test_a_client_that_expects_a_100_is_asked_to_continue(connect):
     connection = connect("Expect: 100-continue")
 
     assert connection.received.readline().startswith(b"HTTP/1.1 100")

@@ -83,7 +83,7 @@ def test_sequence_equals_its_events_at_once(client, kind, is_binary):
         infer(client, "open", **options)
 
 
-def test_start_of_a_live_sequence_begins_it_anew(client):
+def test_start_of_a_live_sequence_restarts_it(client):
     sequence_id = uuid4().hex
     infer(client, "open", "wait", sequence_id=sequence_id, sequence_start=True)
 
@@ -142,7 +142,7 @@ def test_several_outputs_each_in_its_form(client):
     ]
 
 
-def test_surprise_is_finite_where_the_sequence_goes_on(client):
+def test_surprise_is_finite_where_the_sequence_continues(client):
     sequence_id = uuid4().hex
     infer(client, "open", sequence_id=sequence_id, sequence_start=True)
 

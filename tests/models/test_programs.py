@@ -264,7 +264,7 @@ def test_predictions_by_programs_equal_the_networks(exported):
 
 
 @pytest.mark.parametrize("quantize", ["int8", "float16"])
-def test_quantized_programs_are_smaller_and_their_difference_is_told(
+def test_quantized_programs_are_smaller_and_their_difference_is_reported(
     exported, quantize
 ):
     network, path = exported

@@ -115,7 +115,7 @@ def test_only_new_events_are_sent_with_the_memory_of_the_last_answer(open_page):
     assert row["memory"].startswith("cm")
 
 
-def test_clear_begins_anew(open_page):
+def test_clear_restarts(open_page):
     page = open_page(place("nature", ["bear"]))
 
     button(page, "Clear").click()

@@ -119,7 +119,7 @@ def test_artifact_has_its_manifest(tmp_path):
         ({"version": 2**64}, "cannot be read"),
     ],
 )
-def test_damaged_version_is_refused_with_the_file_and_a_mend(tmp_path, changes, words):
+def test_damaged_version_is_refused_with_the_file_and_a_fix(tmp_path, changes, words):
     path = write_version(tmp_path / "m", 1, **changes)
 
     with pytest.raises(ArtifactError) as caught:
@@ -171,7 +171,7 @@ def load(tmp_path, tmp_path_factory, monkeypatch):
     return start
 
 
-def test_so_many_versions_of_each_model_are_served(tmp_path, load):
+def test_a_number_of_versions_of_each_model_is_served(tmp_path, load):
     for version in (1, 2, 3):
         write_version(tmp_path / "m", version, **COUNTING)
     write_version(tmp_path / "other", 7, **COUNTING)

@@ -83,7 +83,7 @@ def test_padding_may_hold_anything():
     assert find_bad([memory, output], [4, 2]) == set()
 
 
-def test_numbers_whose_squares_overflow_are_numbers():
+def test_numbers_with_squares_that_overflow_are_numbers():
     large = np.full((1, 2), 1e30, "float32")
 
     assert find_bad([large], [1]) == set()

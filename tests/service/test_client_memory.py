@@ -79,7 +79,7 @@ def test_each_kind_of_useless_token_has_its_own_code(strict, clock):
     assert_problem(send(strict, late, "red"), 410, "token_expired")
 
 
-def test_without_the_setting_an_old_token_opens_as_often_as_it_is_sent(loose):
+def test_without_the_setting_an_old_token_opens_each_time_that_it_comes(loose):
     token = advance(loose, None, "red")["memory"]
 
     steps = [advance(loose, token, "red")["step"] for _ in range(3)]
@@ -87,7 +87,7 @@ def test_without_the_setting_an_old_token_opens_as_often_as_it_is_sent(loose):
     assert steps == [2, 2, 2]
 
 
-def test_request_whose_answer_was_lost_can_be_repeated(strict):
+def test_request_with_a_lost_answer_can_be_repeated(strict):
     token = advance(strict, None, "red")["memory"]
 
     first = advance(strict, token, "green")
@@ -151,7 +151,7 @@ def test_old_token_is_refused_as_long_as_it_would_open(strict, services, clock):
     assert_problem(send(strict, token, "green"), 409, "token_replayed")
 
 
-def test_row_whose_chain_cannot_be_kept_gets_no_token(strict, services):
+def test_row_with_a_chain_that_cannot_be_kept_gets_no_token(strict, services):
     def refuse(writes):
         raise StoreFull("the store has no room.")
 

@@ -183,7 +183,7 @@ def test_several_timesteps_are_columns_too(columns):
         ),
     ],
 )
-def test_bad_columns_are_refused_with_a_mend(columns, inputs, code, words):
+def test_bad_columns_are_refused_with_a_fix(columns, inputs, code, words):
     assert words in assert_problem(columns(inputs), 400, code)["detail"]
 
 

@@ -132,7 +132,7 @@ def test_sessions_are_the_same_bits_in_every_dialect(parts):
 
 @bounded
 @given(parts=st.lists(events, min_size=2, max_size=8), first=st.integers(0, 3))
-def test_one_session_goes_on_from_dialect_to_dialect(parts, first):
+def test_one_session_continues_from_dialect_to_dialect(parts, first):
     client = begin()
     order = DIALECTS[first:] + DIALECTS[:first]
     alone = [by_rows(client, [part], session=1) for part in parts]

@@ -89,7 +89,7 @@ def test_memory_of_another_network_is_never_mixed_in(engine, model):
     assert engine.sessions.get(KEY).step == 1
 
 
-def test_session_of_another_network_begins_anew_with_start(engine, model):
+def test_session_of_another_network_restarts_with_start(engine, model):
     engine.advance(model, [row(RED, session="s")], tenant="")
     retrained = counting_model(version=2, network="cd" * 32)
 
@@ -162,7 +162,7 @@ def test_sealed_memory_continues_where_it_was(engine, model):
     assert first.token != second.token
 
 
-def test_rows_after_a_refused_one_of_their_session_are_held_back(engine, model):
+def test_rows_after_a_refused_one_of_their_session_are_blocked(engine, model):
     refused = Refused(UnknownEvent("no such event."), "s")
 
     first, bad, after, other = engine.advance(
@@ -182,7 +182,7 @@ def test_rows_after_a_refused_one_of_their_session_are_held_back(engine, model):
     assert engine.sessions.get(KEY).step == 1
 
 
-def test_rows_after_a_non_finite_one_of_their_session_are_held_back(engine, model):
+def test_rows_after_a_non_finite_one_of_their_session_are_blocked(engine, model):
     bad, after = engine.advance(
         model, [row(POISON, session="s"), row(RED, session="s")], tenant=""
     )

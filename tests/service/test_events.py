@@ -58,7 +58,7 @@ def test_fields_may_come_in_any_order(encoder):
         ({**GOOD, "time": "2014-02-30T00:00:00"}, InvalidEvent, "2014-02-30"),
     ],
 )
-def test_bad_record_is_refused_with_its_place_and_a_mend(encoder, event, error, words):
+def test_bad_record_is_refused_with_its_place_and_a_fix(encoder, event, error, words):
     with pytest.raises(error) as caught:
         encoder.encode([GOOD, event])
 

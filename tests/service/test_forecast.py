@@ -147,7 +147,7 @@ def test_samples_have_the_frequencies_of_the_network(ask):
         assert abs(share - probabilities.prod()) < 5 * spread, path
 
 
-def test_samples_tell_the_probability_of_each_of_their_events(ask):
+def test_samples_show_the_probability_of_each_of_their_events(ask):
     answer = only(ask(["wake", "eat"], horizon=3, samples=20, seed=2))
 
     exact = {path: probs for path, probs in list_paths([0, 1], 3)}
@@ -198,7 +198,7 @@ def test_events_of_a_row_are_supposed_to_come_first(ask):
     assert supposed["step"] == 2
 
 
-def test_client_held_memory_is_continued(ask):
+def test_memory_of_a_client_is_continued(ask):
     sent = ask({"sequence": ["wake", "eat"], "memory": None}, verb="predict")
     memory = sent.get_json()["predictions"][0]["memory"]
 
@@ -258,7 +258,7 @@ def test_last_row_repeated_as_a_supposition_is_a_conflict(ask):
     assert_problem(ask(row, horizon=1), 409, "step_conflict")
 
 
-def test_model_whose_output_is_no_event_says_so(ask):
+def test_model_without_events_as_output_says_so(ask):
     body = assert_problem(
         ask(["red"], model="counting", horizon=1), 400, "cannot_forecast"
     )

@@ -151,7 +151,7 @@ def test_repeated_headers_are_joined_and_lookalikes_dropped():
         (b"1.0", b"Connection: Keep-Alive\r\n", True),
     ],
 )
-def test_connection_is_kept_as_the_client_wishes(version, connection, expected):
+def test_connection_is_kept_as_the_client_asks(version, connection, expected):
     head = read(connection + b"\r\n", b"GET / HTTP/" + version + b"\r\n")
 
     assert head.is_kept_alive is expected

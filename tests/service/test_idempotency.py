@@ -215,7 +215,7 @@ def test_expired_session_still_repeats_its_answer(send, clock):
     assert_problem(send(row("red"), key="new"), 410, "session_gone")
 
 
-def test_beginning_anew_can_be_repeated(send, client, clock):
+def test_restarting_can_be_repeated(send, client, clock):
     ended = send(row("red", end=True), key="end")
     first = send(row("red", start=True))
 
@@ -279,7 +279,7 @@ def test_more_rows_of_a_session_than_answers_are_kept_are_not_applied(send, clie
     assert step_of(client) == 8
 
 
-def test_repeat_while_the_first_runs_is_told_so(send, client, model):
+def test_repeat_while_the_first_runs_is_answered_so(send, client, model):
     early = []
     other = threading.Thread(
         target=lambda: early.append(send(row("red"), key="another"))

@@ -29,7 +29,7 @@ def test_observations_at_once_count_as_one_by_one():
 
     for seconds in OBSERVED:
         single.observe(seconds)
-        metrics.add_to(tallies, told(seconds))
+        metrics.add_to(tallies, a_record(seconds))
     (tally,) = tallies.values()
     many.observe_many(tally.buckets, tally.seconds)
 
@@ -39,7 +39,7 @@ def test_observations_at_once_count_as_one_by_one():
         assert found[name] == pytest.approx(value), name
 
 
-def told(seconds):
+def a_record(seconds):
     return RequestRecord("id", seconds, "GET", "/tallied", None, None, 2, 200, None)
 
 
@@ -53,7 +53,7 @@ def test_no_request_is_lost_while_others_are_counted():
 
     def count_often():
         for _ in range(2000):
-            metrics.count(told(0.001))
+            metrics.count(a_record(0.001))
 
     threads = [threading.Thread(target=count_often) for _ in range(4)]
     for thread in threads:

@@ -228,7 +228,7 @@ def test_history_is_kept_for_models_with_that_policy_only(serve, old):
     assert serve(old).sessions.get(KEY).history == b""
 
 
-def test_reset_session_begins_anew_and_says_so(serve, old, new):
+def test_reset_session_restarts_and_says_so(serve, old, new):
     serve(old).advance(old, [row(RED, RED)], tenant="")
 
     (outcome,) = serve(old, new, policy="reset").advance(
@@ -325,7 +325,7 @@ def test_answer_says_that_a_session_was_reset(visit, old, new):
     assert (answer["migrated_from"], answer["reset"], answer["step"]) == ("1", True, 1)
 
 
-def test_address_that_names_a_version_is_held_to_it(visit, old, new):
+def test_address_that_names_a_version_is_bound_to_it(visit, old, new):
     visit(old, rows=[RED_ROW])
 
     refused = visit(old, new, rows=[RED_ROW], version=2)

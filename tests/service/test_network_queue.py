@@ -108,7 +108,7 @@ def test_long_rows_share_the_calls_evenly(network_queue, join):
     assert sum(positions) == 75 * 64
 
 
-def test_a_row_that_is_alone_goes_on_in_chunks(network_queue, model, join):
+def test_a_row_that_is_alone_continues_in_chunks(network_queue, model, join):
     job = join(*[RED, GREEN] * 20)
 
     run_to_the_end(network_queue)

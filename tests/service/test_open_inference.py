@@ -113,7 +113,7 @@ def test_no_content_type_is_needed(client):
 
 
 @pytest.mark.parametrize("sequence_id", [42, "ticket-42", 2**64 - 1])
-def test_sequence_is_carried_and_told(infer, sequence_id):
+def test_sequence_is_carried_and_answered(infer, sequence_id):
     first = infer("red", sequence_id=sequence_id, sequence_start=True).get_json()
 
     second = infer("green", sequence_id=sequence_id).get_json()
@@ -237,7 +237,7 @@ def test_repeat_may_have_another_form_and_id(client, infer):
     assert outputs_of(again)["probabilities"].tobytes() == expected.tobytes()
 
 
-def test_restart_is_told_again_to_its_repeat(infer):
+def test_restart_is_answered_again_to_its_repeat(infer):
     infer("red", sequence_id=7, sequence_start=True)
     options = {"sequence_id": 7, "sequence_start": True, "idempotency_key": "k-1"}
 
@@ -511,7 +511,7 @@ def test_bad_parameters_are_refused(infer, options, status, code, words):
         (b'{"inputs": []} x', "invalid_json", "not JSON"),
     ],
 )
-def test_bad_body_is_refused_with_its_code_and_a_mend(client, data, code, words):
+def test_bad_body_is_refused_with_its_code_and_a_fix(client, data, code, words):
     problem = assert_problem(client.post(INFER, data=data), 400, code)
 
     assert words in problem["detail"]

@@ -175,7 +175,7 @@ def test_schemas_say_all_that_generators_of_clients_need(document):
             assert {"properties", "additionalProperties"} & schema.keys(), schema
 
 
-def test_default_is_told_in_words(document):
+def test_default_is_described_in_words(document):
     fields = document["components"]["schemas"]["PredictBody"]["properties"]
 
     assert fields["return"] == {

@@ -63,7 +63,7 @@ def test_settings_of_the_limits_are_settings():
     assert set(re.findall(r"CARRYOVER_[A-Z_]+", TEXT)) <= known
 
 
-def test_rows_under_way_are_told_and_forgotten(predict, model, client):
+def test_rows_under_way_are_counted_and_forgotten(predict, model, client):
     told = []
 
     def ask():

@@ -18,7 +18,7 @@ def test_a_connection_is_let_pass_a_while_for_each_there_is(connections):
     assert count_passed(Passing(), connections, 1) == connections * TURNS_PER_CONNECTION
 
 
-def test_each_connection_is_let_pass_anew_though_others_took_those_before():
+def test_each_connection_is_let_pass_again_though_others_took_those_before():
     passing = Passing()
     for turn in (10, 20, 30):  # each seen once, then taken by another worker
         assert passing.lets_pass(5, turn, 0.0)
@@ -26,7 +26,7 @@ def test_each_connection_is_let_pass_anew_though_others_took_those_before():
     assert count_passed(passing, 5, 40) == 5 * TURNS_PER_CONNECTION
 
 
-def test_after_one_is_taken_the_next_is_let_pass_anew():
+def test_after_one_is_taken_the_next_is_let_pass_again():
     passing = Passing()
     passed = count_passed(passing, 2, 1)
 

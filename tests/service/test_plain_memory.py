@@ -52,7 +52,7 @@ def test_memory_is_shown_as_a_sessions_is_exported(serve):
     assert "expires_at" not in answer
 
 
-def test_memory_goes_on_where_it_is_accepted(serve, clock):
+def test_memory_continues_where_it_is_accepted(serve, clock):
     client = serve("accept")
     memory = advance(client, None, "red")["memory"]
     clock.advance(1e6)
@@ -121,7 +121,7 @@ def test_step_of_a_plain_memory_is_checked(serve):
     assert_problem(send(client, memory, "red", at=5), 409, "step_conflict")
 
 
-def test_memory_of_an_older_version_goes_on_with_it(serve):
+def test_memory_of_an_older_version_continues_with_it(serve):
     memory = advance(serve("show"), None, "red")["memory"]
     client = serve("accept", counting_model(1, "ab" * 32), counting_model(2, "cd" * 32))
 

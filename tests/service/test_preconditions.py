@@ -103,7 +103,7 @@ def test_both_forms_of_a_memory_have_their_tags_and_both_are_of_the_state(
 
 
 @pytest.mark.parametrize("suffix", ["", "/memory"])
-def test_client_that_has_the_state_is_not_told_again(client, live, suffix):
+def test_client_that_has_the_state_is_not_answered_again(client, live, suffix):
     known = {"If-None-Match": etag(client, suffix)}
 
     response = client.get(PATH + suffix, headers=known)
@@ -135,7 +135,7 @@ def test_tag_changes_with_every_change_and_with_nothing_else(
     assert len(set(tags)) == len(tags) - 1
 
 
-def test_tag_never_comes_again_when_an_id_is_forgotten_and_begun_anew(
+def test_tag_never_comes_again_when_an_id_is_forgotten_and_begun_again(
     client, live, predict, services, clock
 ):
     first = etag(client)

@@ -134,7 +134,7 @@ def test_status_is_an_error_when_every_row_failed(predict):
         ("red", "invalid_request", 'this is "red"; a row is a list of events'),
     ],
 )
-def test_bad_row_is_refused_with_its_code_and_a_mend(predict, instance, code, words):
+def test_bad_row_is_refused_with_its_code_and_a_fix(predict, instance, code, words):
     body = assert_problem(predict(instance), 400, code)
 
     assert words in body["detail"]
@@ -166,7 +166,7 @@ def test_bad_row_is_refused_with_its_code_and_a_mend(predict, instance, code, wo
         (b'{"instances": [' + b"[" * 5000 + b"]" * 5000 + b"]}", "invalid_json", ""),
     ],
 )
-def test_bad_body_is_refused_with_its_code_and_a_mend(client, data, code, words):
+def test_bad_body_is_refused_with_its_code_and_a_fix(client, data, code, words):
     response = client.post("/v1/models/counting:predict", data=data)
 
     assert words in assert_problem(response, 400, code)["detail"]
@@ -233,7 +233,7 @@ def test_expired_session_is_gone_and_says_where_it_was(predict, clock):
     assert body["at"] == "2023-11-14T22:15:00.000Z"
 
 
-def test_gone_session_begins_anew_with_start(predict, clock):
+def test_gone_session_restarts_with_start(predict, clock):
     predict(row(session="s"))
     clock.advance(100)
 

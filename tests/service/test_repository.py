@@ -414,7 +414,7 @@ def test_model_that_appears_is_served(watched, models):
     assert one.catalog.names() == other.catalog.names() == ["another", "counting"]
 
 
-def test_version_whose_folder_is_removed_is_still_served(watched, models):
+def test_version_with_a_removed_folder_is_still_served(watched, models):
     one, _ = watched
     publish(models, 2)
     one.repository.adopt_newer()

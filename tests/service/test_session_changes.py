@@ -109,7 +109,7 @@ def test_fork_keeps_the_answers_of_the_ids_former_life(client, predict, send):
     assert client.get(PATH + "b").get_json()["step"] == 1
 
 
-def test_rewound_session_goes_on_as_if_the_events_had_not_been(client, send):
+def test_rewound_session_continues_as_if_the_events_had_not_been(client, send):
     for event in ["red", "green", "green"]:
         send("a", event)
     client.post(PATH + "a:fork", json={"to": "b"})
@@ -221,7 +221,7 @@ VERBS = {"fork": {"to": "z"}, "rewind": {"to_step": 1}, "touch": {}}
 
 
 @pytest.mark.parametrize("verb", VERBS)
-def test_changes_to_what_is_not_live_are_told_apart(client, send, verb):
+def test_changes_to_what_is_not_live_are_distinguished(client, send, verb):
     send("gone", "red", end=True)
 
     never = client.post(f"{PATH}never:{verb}", json=VERBS[verb])

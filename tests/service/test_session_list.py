@@ -35,7 +35,7 @@ def pages(client):
     return walk
 
 
-def test_list_tells_of_each_session_what_it_tells_itself(client, start):
+def test_list_describes_each_session_as_its_own_address_does(client, start):
     start("s")
 
     [listed] = client.get(PATH).get_json()["sessions"]
@@ -84,7 +84,7 @@ def test_sessions_that_are_gone_are_not_listed(client, start, pages, clock):
     assert pages() == [["live"]]
 
 
-def test_page_among_many_gone_ends_early_and_goes_on(start, pages):
+def test_page_among_many_gone_ends_early_and_continues(start, pages):
     start(*(f"a{k}" for k in range(2 * LOOKS_PER_SESSION)), end=True)
     start("b")
 

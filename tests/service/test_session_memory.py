@@ -48,7 +48,7 @@ def test_memory_is_exported_in_the_open(client, live):
 
 
 @pytest.mark.parametrize("form", ["application/json", FILE])
-def test_what_was_exported_begins_a_session_that_goes_on_alike(
+def test_what_was_exported_begins_a_session_that_continues_alike(
     client, live, predict, form
 ):
     exported = client.get(PATH + "s/memory", headers={"Accept": form})
@@ -228,7 +228,7 @@ def test_memory_of_an_older_served_version_is_taken_as_its_own():
     assert (memory.model_version, memory.network.hex()) == (1, NETWORK)
 
 
-def test_session_whose_network_is_not_served_is_told_but_not_exported(
+def test_session_of_a_network_that_is_not_served_is_described_but_not_exported(
     client, live, services, clock
 ):
     engine = build_engine(clock, sessions=services.engine.sessions)
@@ -286,7 +286,7 @@ def test_query_that_makes_no_sense_is_refused(client, query):
     assert response.status_code == 400
 
 
-def test_export_of_what_is_not_live_is_told_apart(client, live):
+def test_export_of_what_is_not_live_is_distinguished(client, live):
     client.delete(PATH + "s")
 
     assert_problem(client.get(PATH + "s/memory"), 410, "session_gone")

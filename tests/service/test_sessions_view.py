@@ -20,7 +20,7 @@ def live(predict):
     predict({"sequence": ["red", "green"], "session": "s"})
 
 
-def test_session_tells_where_it_is(client, live, clock):
+def test_session_says_where_it_is(client, live, clock):
     assert client.get(PATH + "s").get_json() == {
         "session": "s",
         "model": "counting",
@@ -107,7 +107,7 @@ def test_status_satisfies_tensorflow_serving_and_kserve(client):
     assert client.get("/v1/models").get_json() == {"models": ["counting"]}
 
 
-def test_metadata_tells_what_the_model_takes_and_answers(client):
+def test_metadata_says_what_the_model_takes_and_answers(client):
     metadata = client.get("/v1/models/counting/metadata").get_json()
 
     assert metadata["input"]["vocabulary"] == ["red", "green", "poison"]
@@ -125,7 +125,7 @@ def test_service_with_models_is_ready(client):
     assert client.get("/v2/health/ready").get_json() == {"ready": True, "models": 1}
 
 
-def test_service_whose_store_fails_is_not_ready(client, services):
+def test_service_with_a_failing_store_is_not_ready(client, services):
     def refuse(keys):
         raise StoreUnavailable("the disk is gone.")
 

@@ -68,7 +68,7 @@ def test_version_in_the_address_is_answered_the_same(short, long, version):
     assert got.data == expected.data
 
 
-def test_sequence_goes_on_over_both_ways(short, long):
+def test_sequence_continues_over_both_ways(short, long):
     long.post(INFER, json=body("red", sequence_id=7, sequence_start=True))
 
     answer = short.post(INFER, json=body("green", sequence_id=7)).get_json()

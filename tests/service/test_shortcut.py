@@ -159,7 +159,7 @@ def test_versions_and_labels_are_answered_the_same(
 
 
 @pytest.mark.parametrize("given", ["", 'a"b c', "x" * 129, "a\u00e9"])
-def test_an_id_that_is_none_is_replaced_on_both_ways(both, given):
+def test_an_id_that_is_invalid_is_replaced_on_both_ways(both, given):
     environ = {"HTTP_X_REQUEST_ID": given}
 
     for client in both:
@@ -227,7 +227,7 @@ def test_both_ways_count_a_request_once(both, name):
         assert dict(labels)["route"] == ROUTE
 
 
-def test_a_crash_is_told_on_both_ways_without_its_details(clock, caplog):
+def test_a_crash_is_answered_on_both_ways_without_its_details(clock, caplog):
     answers = []
     for is_short in (True, False):
         services = build(clock)
@@ -260,7 +260,7 @@ def test_a_crash_is_told_on_both_ways_without_its_details(clock, caplog):
         ("GET", "/v1/models/counting"),
     ],
 )
-def test_everything_else_goes_on_to_flask(clock, method, path):
+def test_everything_else_continues_to_flask(clock, method, path):
     services = build(clock)
     app = create_app(services).wsgi_app
     passed = []
@@ -274,7 +274,7 @@ def test_everything_else_goes_on_to_flask(clock, method, path):
     assert passed == [path]
 
 
-def test_a_request_is_told_of_once_when_its_answer_is_sent(both, caplog):
+def test_a_request_is_logged_once_when_its_answer_is_sent(both, caplog):
     environ = EnvironBuilder(PATH, method="POST", data=rows(["red"])).get_environ()
     with caplog.at_level("INFO", logger="service.api.access_log"):
         body = both[0].application(environ, lambda status, headers: None)

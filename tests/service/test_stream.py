@@ -121,7 +121,7 @@ def test_a_bare_row_answers_bare_values(stream, predict):
     assert answer == predict(["red", "green"]).json["predictions"][0]
 
 
-def test_memory_the_client_holds_goes_on(stream):
+def test_memory_the_client_holds_continues(stream):
     (first,) = stream({"sequence": ["red"], "memory": None})
     (second,) = stream({"sequence": ["green"], "memory": first["memory"]})
 
@@ -140,7 +140,7 @@ def test_memory_the_client_holds_goes_on(stream):
     ],
     ids=lambda value: value[:30] if isinstance(value, bytes) else value,
 )
-def test_a_bad_line_is_answered_with_a_problem_and_the_stream_goes_on(
+def test_a_bad_line_is_answered_with_a_problem_and_the_stream_continues(
     stream, line, code
 ):
     good = dump(row("red"))
@@ -266,7 +266,7 @@ def test_no_line_of_a_session_is_applied_after_one_that_failed(stream):
 
 
 @pytest.mark.parametrize("is_one_batch", [True, False], ids=["one batch", "batches"])
-def test_a_session_goes_on_where_a_line_says_so(open_stream, is_one_batch):
+def test_a_session_continues_where_a_line_says_so(open_stream, is_one_batch):
     pipe, found = Pipe(), []
     _, answers = open_stream(pipe)
     sent = [

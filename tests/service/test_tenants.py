@@ -43,7 +43,7 @@ def guarded(services):
     ],
     ids=["bearer", "other case", "own header", "beside a proxy's", "bearer goes first"],
 )
-def test_key_tells_the_tenant(environ):
+def test_key_names_the_tenant(environ):
     assert TENANTS.identify(environ, "predict") == "acme"
 
 

@@ -310,7 +310,7 @@ def test_wrong_method_is_405_in_any_case(client):
 
 
 @pytest.mark.tensorflow
-def test_metadata_tells_the_signature_that_was_exported(exported):
+def test_metadata_names_the_signature_that_was_exported(exported):
     """All of it but the graph's own names of its outputs, which no client uses."""
     from google.protobuf.json_format import MessageToDict
     from tensorflow.python.tools.saved_model_utils import read_saved_model

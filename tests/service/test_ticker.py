@@ -175,7 +175,7 @@ class TornAway(Watched):
         raise Torn
 
 
-def test_a_follower_that_is_torn_away_as_it_is_woken_passes_the_turn_on():
+def test_a_follower_that_is_torn_away_while_it_is_woken_passes_the_turn_on():
     mine, torn, patient = Watched(), TornAway(), Watched()
     threads, failures = [], []
 

@@ -292,7 +292,7 @@ def test_attributes_are_those_that_are_known():
         ("OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT", "-3"),
     ],
 )
-def test_number_that_is_none_turns_tracing_off(monkeypatch, caplog, name, value):
+def test_number_that_is_invalid_turns_tracing_off(monkeypatch, caplog, name, value):
     environ = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:1", name: value}
     for one, given in environ.items():
         monkeypatch.setenv(one, given)

@@ -99,7 +99,7 @@ def test_fields_of_a_record_lie_side_by_side():
         (RECORD, {"sensors": [1, 2], "machine": -1}, UnknownEvent, ".machine is -1"),
     ],
 )
-def test_bad_event_is_refused_with_its_place_and_a_mend(schema, event, error, words):
+def test_bad_event_is_refused_with_its_place_and_a_fix(schema, event, error, words):
     record = {"sensors": [0, 0], "machine": 0}
     good = {"index": 0, "vector": [0, 0, 0], "record": record}[schema["kind"]]
 

@@ -383,7 +383,7 @@ def test_connections_below_the_limit_are_kept_whatever_comes_beyond_it(start):
     assert "Traceback" not in (service.home / "log").read_text()
 
 
-def test_a_silent_stream_is_ended_and_told_why(start):
+def test_a_silent_stream_is_ended_with_its_reason(start):
     service = start(CARRYOVER_STREAM_IDLE_SECONDS="1")
     with service.connect() as client:
         client.sendall(LINES + b"2\r\na\n\r\n")

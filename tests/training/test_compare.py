@@ -134,7 +134,7 @@ def test_the_same_network_again_is_no_better():
     assert not compare(one, one, held_out_events(), evaluate_events).is_better
 
 
-def test_a_gain_that_chance_explains_is_none():
+def test_a_gain_that_chance_explains_is_not_one():
     rng = np.random.default_rng(0)
     held_out = held_out_events()
     noise = rng.normal(0, 0.2, (50, 2))

@@ -60,7 +60,7 @@ def test_failure_is_one_sentence_with_a_way_out(error, words):
     assert "\n" not in str(caught.value)
 
 
-def test_refusal_is_handed_on_as_it_is():
+def test_refusal_is_handed_on_unchanged():
     with pytest.raises(KeyError), during("Work", "Try again.", (KeyError,)):
         raise KeyError("refused")
 

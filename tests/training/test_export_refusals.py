@@ -303,7 +303,9 @@ def test_code_of_ones_own_is_named_with_a_way_out(tmp_path, capsys, make, name):
     assert export(path, tmp_path) == 2
 
     error = capsys.readouterr().err
-    assert f"needs {name!r}, which is not in Keras and whose code is not in" in error
+    assert (
+        f"needs {name!r}, which is neither in Keras nor, as code, in the file" in error
+    )
     assert "use one of Keras's" in error
     assert error.count("\n") == 1
 

@@ -85,7 +85,7 @@ def test_other_seed_gives_other_weights(tmp_path):
 
 @pytest.mark.parametrize("dropout", [0.0, 0.4])
 @pytest.mark.parametrize("done", [1, 2])
-def test_training_goes_on_from_its_checkpoint_to_the_same_weights(
+def test_training_continues_from_its_checkpoint_to_the_same_weights(
     tmp_path, done, dropout
 ):
     class Interrupted(Exception):
@@ -145,7 +145,7 @@ def test_finished_training_is_not_repeated(tmp_path):
     assert is_equal(first, train(tmp_path / "run.npz", draw=refuse))
 
 
-def test_diverged_training_names_the_mend_and_keeps_no_such_weights(tmp_path):
+def test_diverged_training_names_the_fix_and_keeps_no_such_weights(tmp_path):
     def draw_nan(rng):
         examples = draw_epoch(rng)
         return examples._replace(weights=examples.weights * np.float32("nan"))

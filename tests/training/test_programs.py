@@ -15,7 +15,7 @@ def measure(predict):
     return [Metric("MAPE", predict(0.5), "share")]
 
 
-def test_evaluation_tells_size_difference_and_metrics_of_each_kind_of_weights():
+def test_evaluation_has_size_difference_and_metrics_of_each_kind_of_weights():
     report = format_variants({"float32": EXACT, "int8": SMALLER}, measure)
 
     header, _, *rows = [line for line in report.splitlines() if line.startswith("|")]

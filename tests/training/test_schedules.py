@@ -44,7 +44,7 @@ def test_warm_up_rises_evenly_then_the_schedule_begins():
     assert rates(0.2, 0.6, 1, **warm) == pytest.approx([0.1, 0.05, 0])
 
 
-def test_step_falls_at_once_every_so_many_epochs():
+def test_step_falls_at_once_every_few_epochs():
     falling = {"schedule": "step", "decay_epochs": 3, "decay_rate": 0.5}
 
     got = rates(0, 0.29, 0.3, 0.59, 0.6, 0.9, **falling)

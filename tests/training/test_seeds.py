@@ -42,6 +42,6 @@ def test_seeds_follow_the_one_of_the_configuration():
 
 
 @pytest.mark.parametrize("text", ["0", "-1", "1.5", "many", "1001"])
-def test_a_number_of_seeds_that_is_none_is_refused(text):
+def test_a_number_of_seeds_that_is_invalid_is_refused(text):
     with pytest.raises(argparse.ArgumentTypeError, match="expected a whole number, 1"):
         count_seeds(text)

@@ -117,7 +117,7 @@ def test_usual_ways_of_writing_csv_are_read(read, content):
         (HEADER + '2020-01-01,"' + "1" * 2_000_000, ["line 2", "again"]),
     ],
 )
-def test_unreadable_series_names_line_column_and_mend(read, content, parts):
+def test_unreadable_series_names_line_column_and_fix(read, content, parts):
     with pytest.raises(DataError) as raised:
         read(content)
 

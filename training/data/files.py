@@ -113,7 +113,7 @@ def readable(path: Path) -> Iterator[None]:
 
 
 def find_form(path: Path, begin: bytes) -> str:
-    """Tell the form of a file."""
+    """Find the form of a file."""
     if begin[:4] == b"PAR1":
         return "parquet"
     suffixes = [s for s in map(str.lower, path.suffixes) if s != ".gz"]

@@ -101,7 +101,7 @@ def guess_roles(columns: Sequence[Column], rows: int) -> dict[str, str]:
 
 
 def is_event(column: Column) -> bool:
-    """Tell a column that names events, though its name would do for cases too."""
+    """Recognize a column that names events, though its name would do for cases too."""
     return bool(EVENT.search(column.name)) and not re.search(r"id$", column.name, re.I)
 
 

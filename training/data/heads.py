@@ -278,7 +278,7 @@ def ask_label(
 
 
 def has_varying(codes: Array, layout: Layout) -> bool:
-    """Return whether a piece has two different labels; -1 is none."""
+    """Return whether a piece has two different labels; -1 is no label."""
     begins = layout.offsets[:-1]
     if not len(begins):
         return False

@@ -209,14 +209,14 @@ def describe_times(log: EventLog, times: np.ndarray) -> str:
     """Describe when it all happened, and when for longest nothing did."""
     ordered = np.sort(times)
     gap = np.diff(ordered)
-    told = f"{show_time(ordered[0])} to {show_time(ordered[-1])}"
+    described = f"{show_time(ordered[0])} to {show_time(ordered[-1])}"
     if len(gap):
         place = int(gap.argmax())
-        told += (
+        described += (
             f"; longest gap {show_span(int(gap[place]))} from "
             f"{show_time(ordered[place])}"
         )
-    return f"{told}; {log.equal_times:,} events at the time of the one before"
+    return f"{described}; {log.equal_times:,} events at the time of the one before"
 
 
 def show_span(micros: int) -> str:

@@ -79,7 +79,7 @@ class Programmes(NamedTuple):
 
 
 def load_nature(options: NatureOptions, seed: int) -> Dataset:
-    """Generate held-out programmes from a seed; every epoch draws programmes anew.
+    """Generate held-out programmes from a seed; every epoch draws other programmes.
 
     Never the same programme twice: a network that sees few of them again and again
     learns which blurry pictures happened to be wolves.
@@ -140,11 +140,11 @@ def generate_programmes(
     shape = (num_programmes, MAX_LENGTH)
     lengths = rng.integers(MIN_LENGTH, MAX_LENGTH + 1, num_programmes)
     is_nature = rng.random(num_programmes) < P_NATURE
-    tells = (pick(rng, telling, shape) for telling in (TELL_NATURE, TELL_HOME))
+    pictures = (pick(rng, names, shape) for names in (TELL_NATURE, TELL_HOME))
     kind = rng.random(shape, np.float32)
     events = np.where(kind < options.blurry, BLURRY, pick(rng, NEUTRAL, shape))
-    tell = np.where(is_nature[:, None], *tells)
-    events = np.where(kind >= 1 - options.telling, tell, events)
+    telling = np.where(is_nature[:, None], *pictures)
+    events = np.where(kind >= 1 - options.telling, telling, events)
     labels = draw_labels(is_nature, rng.random(shape, np.float32))
     return Programmes(events.astype(np.int32), lengths, is_nature, labels)
 

@@ -105,7 +105,7 @@ def count_dinners(examples: Examples) -> Array:
 
 
 def cook(weather: Array) -> Array:
-    """Tell each day's dinner: as many dishes on as there were rainy days, in a circle.
+    """Compute each day's dinner: one dish on for each rainy day, in a circle.
 
     Args:
         weather: int32 of shape (batch, timesteps).

@@ -1,4 +1,4 @@
-"""Choose cases of a log before it is divided: enough events, the first so many."""
+"""Choose cases of a log before it is divided: enough events, the first ones."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def select_cases(
         log: The log.
         min_events: Cases with fewer are left out.
         cut_after: Maximum number of events of a case; later ones are left out. 0: all.
-        first_cases: Only so many cases are kept, in the file's order; 0 keeps all.
+        first_cases: Maximum number of cases, in the file's order; 0 keeps all.
 
     Raises:
         DataError: Nothing is left.

@@ -1,4 +1,4 @@
-"""The validation part of series as sequences whose loss is measured while training."""
+"""The validation part of series as sequences with a loss measured while training."""
 
 from __future__ import annotations
 

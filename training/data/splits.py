@@ -137,7 +137,7 @@ def advise(log: EventLog, options: SplitOptions) -> str:
 
 
 def count_parts(total: int, options: SplitOptions) -> tuple[int, int]:
-    """Return where validation and test begin, in a row of so many.
+    """Return where validation and test begin, in a row of a given length.
 
     Raises:
         DataError: Nothing would be left to train on.

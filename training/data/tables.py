@@ -38,12 +38,12 @@ NAMED_OBJECTS = 10_000
 
 
 class Table:
-    """A file whose columns can be asked for in SQL.
+    """A file with columns to query in SQL.
 
     Attributes:
         file: Where it came from.
         columns: Names of the columns, in the file's order.
-        connection: The database; `load` puts columns there as the table `raw`, whose
+        connection: The database; `load` puts columns there as the table `raw`; its
             `rowid` counts the file's rows from 0.
     """
 
@@ -150,7 +150,7 @@ class Table:
             check_column(self.file.path, self.columns, name, option)
 
     def chunks(self, table: str, columns: str) -> Iterator[dict[str, Any]]:
-        """Yield columns of a table as arrays, so many rows at a time, in its order."""
+        """Yield columns of a table as arrays, `CHUNK_ROWS` at a time, in its order."""
         (rows,) = self.ask(f"select count(*) from {table}")
         for start in range(0, rows, CHUNK_ROWS):
             part = self.connection.execute(

@@ -72,7 +72,7 @@ def choose_unit(seconds: Array) -> tuple[str, int]:
 
 
 def wait(sequences: Sequences, predict: Predict, unit: int) -> Waits:
-    """Ask at every event, times in a unit of so many seconds."""
+    """Ask at every event, times in a unit of some seconds."""
     parts = []
     for examples, rows in cut_calls(sequences, 1):
         counted = examples.weights > 0

@@ -41,7 +41,7 @@ def evaluate_roommate(
 
 
 def measure_accuracy(targets: Array, predicted: Array) -> float:
-    """Return the share of timesteps whose most probable label is the right one."""
+    """Return the share of timesteps with the right label as the most probable."""
     return float((predicted.argmax(axis=-1) == targets).mean())
 
 

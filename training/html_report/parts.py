@@ -17,7 +17,7 @@ class Text:
 
 @dataclass(frozen=True)
 class Code:
-    """Text to copy as it is, folded under a summary if it has one."""
+    """Text to copy, folded under a summary if it has one."""
 
     text: str
     summary: str = ""

@@ -25,7 +25,7 @@ from training.html_report.parts import (
 )
 from training.html_report.plots import Band, Line, draw_lines
 
-# Rows that the fan shows, and distances whose errors are drawn.
+# Rows that the fan shows, and distances with errors in the plot.
 STRETCH, MOST_DISTANCES = 192, 4
 BAND = (0.1, 0.9)  # of quantiles that a forecast of one value does not have itself
 MOST_ROWS = 5

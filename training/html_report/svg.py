@@ -1,7 +1,7 @@
 """Make matplotlib's SVG a part of a page: no styles, no others' ids, no fixed colours.
 
-A page whose policy forbids inline styles would show none of them; attributes do the
-same. Colours become variables of the page's style sheet, which knows dark and light.
+A page with a policy that forbids inline styles would show none of them; attributes do
+the same. Colours become variables of the page's style sheet, for dark and light.
 """
 
 from __future__ import annotations

@@ -204,7 +204,7 @@ def describe_variable(name: str, models: Sequence[str]) -> dict[str, Any]:
         "schema": schema,
     }
     if name == "name":
-        # An enumeration would be stricter than the service, whose models come and go.
+        # An enumeration would be stricter than the service: models come and go.
         described["examples"] = {model: {"value": model} for model in models}
     elif name in EXAMPLES:
         described["example"] = EXAMPLES[name]

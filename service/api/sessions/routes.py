@@ -186,7 +186,7 @@ def list_sessions(name: str) -> Response:
     "sessions", "sessions", answer=SessionState, errors=[*MISSING, CorruptRecord]
 )
 def show(name: str, session: str) -> Response:
-    """Tell where a session is; 404 where none was ever, 410 where it is gone."""
+    """Describe a session; 404 where none was ever, 410 where it is gone."""
     key = find_stored_key(name, session)
     [stored] = services().engine.sessions.load([key.encode()])
     live(key, stored)

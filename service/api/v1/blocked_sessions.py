@@ -21,14 +21,14 @@ from service.sessions.record import MAX_SESSION_BYTES
 
 # Maximum number of sessions remembered as failed, and as resumed after all failed: 200
 # bytes each at most. One more failed session holds all back; one more resumed one stays
-# held back.
+# blocked.
 MAX_SESSIONS = 10_000
 # What a line is refused with that is too long or not JSON.
 UNREADABLE = (BodyTooLarge, InvalidJson)
 
 
 class BlockedSessions:
-    """The sessions of one stream whose last line failed."""
+    """The sessions of one stream that wait after a failed line."""
 
     def __init__(self) -> None:
         self._failed: set[str] = set()
@@ -84,7 +84,7 @@ class BlockedSessions:
             results: What came of each.
 
         Returns:
-            Results, and positions of rows to try again: they were held back with
+            Results, and positions of rows to try again: they were blocked with
             an earlier one, but say where they continue.
         """
         noted: dict[int, Result] = {}

@@ -222,7 +222,7 @@ def status(name: str, version: int | None = None, label: str | None = None) -> R
 def metadata(
     name: str, version: int | None = None, label: str | None = None
 ) -> Response:
-    """Tell what a model takes and answers, and how it was trained and measured."""
+    """Describe what a model takes and answers, and how it was trained and measured."""
     return json_response(describe_model(find_described(name, version, label)))
 
 

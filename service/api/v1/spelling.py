@@ -25,7 +25,7 @@ CONTAINERS = frozenset((dict, list))
 SEQUENCE_START, SEQUENCE_END = 1, 2
 MAX_SEQUENCE_ID = 2**64 - 1
 NO_IDS: tuple[Any, ...] = (UNSET, 0, "", [0], [""])
-# Ids the service chooses survive JavaScript, whose integers end here.
+# Ids the service chooses survive JavaScript: its integers end here.
 MAX_CHOSEN_ID = 2**53 - 1
 
 

@@ -127,7 +127,7 @@ def metadata(name: str, version: int | None = None) -> Response:
 @blueprint.get("/models/<model:name>/versions/<version:version>/ready")
 @describes("inference", "any", answer=ModelReady, errors=MISSING)
 def ready(name: str, version: int | None = None) -> Response:
-    """Tell that a model is served; 404 where it is not."""
+    """Answer that a model is served; 404 where it is not."""
     model = find_model(name, version)
     return json_response({"name": model.manifest.name, "ready": True})
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 # Float32 rounding of one timestep, as a share of the largest number where that is
 # above 1; carried on, rounding may grow: it counts once per timestep.
 TOLERANCE = 1e-5
-# So many more timesteps than the longest program takes: rows of a batch begin apart.
+# Timesteps more than the longest program takes: rows of a batch begin apart.
 NUM_MORE = 3
 SEED = 20
 

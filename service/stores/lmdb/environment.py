@@ -229,7 +229,7 @@ class LmdbEnvironment:
         """Flush, and release the directory; closing twice is harmless."""
         if not self._is_closed:
             self._is_closed = True
-            # Gives way to requests, so none of the locks may be held by now.
+            # Gives way to requests, so it runs after the locks are released.
             self._flusher.close()
             with self._writing, self._reading:
                 self._env.close()

@@ -29,7 +29,7 @@ from service.stores.lmdb.environment import LmdbEnvironment, WriteTransaction
 USED_PAGES_PER_RESERVED = 4
 # 16 MiB of pages of 4 KiB: room to change 1,024 rows of 8 KB, the most of one request.
 MAX_PAGES = 4_096
-# So many are free besides: what it takes to release a piece, or to make a small change.
+# Pages that are free besides: room to release a piece, or to make a small change.
 PIECE_PAGES = 32
 PIECES_RELEASED = 4
 # What LMDB puts in front of a value too long for a leaf.

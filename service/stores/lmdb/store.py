@@ -2,8 +2,8 @@
 
 Three databases. `entries` maps a key to a 28-byte header and the value. `due` holds one
 index item per entry, `indexed_at + key`, so that forgetting reads only what is due.
-The index is lazy: a step usually postpones `forget_at`, and then leaves the index as
-it is; `forget` finds the item early and moves it. A step costs one get and one put.
+The index is lazy: a step usually postpones `forget_at`, and then leaves the index
+unchanged; `forget` finds the item early and moves it. A step costs one get and one put.
 The header holds a checksum of the key: a damaged file must not hand out the value of
 another key. Such an entry comes back empty, which no record is.
 `ballast` is the reserve's (see `reserve`), which lets a full store still change and

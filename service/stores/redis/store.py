@@ -55,9 +55,9 @@ UNREADABLE = Entry(1, b"")
 EMPTY = Entry(0, b"")
 # Enough to spread over a large cluster, few enough to ask all of them at once.
 NUM_BUCKETS = 64
-# So many scripts a round trip: steps wait for a fraction of them.
+# Scripts of a round trip: steps wait for a fraction of them.
 FORGET_CHUNK = 250
-# So many keys of a damaged index a round trip.
+# Keys of a damaged index in a round trip.
 RESTORE_CHUNK = 1_000
 
 

@@ -97,7 +97,7 @@ def test_memory_of_other_weights_is_refused() -> None:
     assert caught.value.members == {"step": 5, "model_version": "1"}
 
 
-def test_session_of_other_weights_begins_anew_at_step_zero() -> None:
+def test_session_of_other_weights_restarts_at_step_zero() -> None:
     found = StoredSession(3, LIVE)
 
     assert check_preconditions(found, network=b"x" * 16, start=True, at=None) is None

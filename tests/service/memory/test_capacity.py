@@ -28,7 +28,7 @@ def fill(store: Store, count: int, size: int = 1000) -> None:
         store.commit([Put(b"%03d" % i, 0, bytes(size), LATER + i)])
 
 
-def test_store_of_so_many_entries_refuses_another(open_limited: Open) -> None:
+def test_store_with_a_limit_of_entries_refuses_another(open_limited: Open) -> None:
     store = open_limited(Capacity(max_entries=3))
     fill(store, 3)
 
@@ -60,7 +60,7 @@ def test_forgotten_entries_make_room(open_limited: Open) -> None:
 
 
 @pytest.mark.parametrize("kind", ["memory", "lmdb"])
-def test_store_of_so_many_bytes_evicts_nothing(
+def test_store_with_a_limit_of_bytes_evicts_nothing(
     open_kind: Callable[[str, Capacity], Store], kind: str
 ) -> None:
     store = open_kind(kind, Capacity(max_bytes=5_000_000))

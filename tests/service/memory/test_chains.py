@@ -125,7 +125,7 @@ def test_chain_keeps_no_memory(
     assert len(entry.value) < 120
 
 
-def test_corrupt_chain_is_told_and_not_taken_for_a_new_one(
+def test_corrupt_chain_is_reported_and_not_taken_for_a_new_one(
     chains: Chains, store: Store, record: Callable[[int], Session]
 ) -> None:
     chains.advance(CHAIN, 0, A, record(5), **OWNER)

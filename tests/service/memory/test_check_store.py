@@ -68,7 +68,7 @@ def overwrite(path: Path, pages: list[int], seed: int) -> None:
             data.write(source.randbytes(PAGE_BYTES))
 
 
-def test_whole_store_is_copied_as_it_is(path: Path, tmp_path: Path) -> None:
+def test_whole_store_is_copied_unchanged(path: Path, tmp_path: Path) -> None:
     report = check_store(path, tmp_path / "copy")
 
     assert (report.num_read, report.num_expected) == (COUNT, COUNT)

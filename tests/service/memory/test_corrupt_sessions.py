@@ -46,7 +46,7 @@ def test_corrupt_record_is_never_served(
         check_preconditions(found, network=bytes(16), start=False, at=None)
 
 
-def test_corrupt_record_begins_anew_on_request(
+def test_corrupt_record_restarts_on_request(
     store: Store, sessions: Sessions, clock: FakeClock
 ) -> None:
     store_session(sessions, clock)

@@ -34,7 +34,7 @@ def test_forget_deletes_exactly_what_is_due(store: Store) -> None:
     assert all_keys(store) == [b"far", b"next"]
 
 
-def test_forget_of_an_empty_store_is_none(store: Store) -> None:
+def test_forget_of_an_empty_store_is_zero(store: Store) -> None:
     assert forget(store, LATER, 10) == 0
 
 
@@ -66,7 +66,7 @@ def test_postponed_entries_do_not_use_up_the_limit(store: Store) -> None:
     assert store.count() == 570
 
 
-def test_forget_stops_at_its_limit_and_goes_on_next_time(store: Store) -> None:
+def test_forget_stops_at_its_limit_and_continues_next_time(store: Store) -> None:
     store.commit([put(b"%d" % i, 0, b"", float(i)) for i in range(10)])
 
     assert [forget(store, 8.0, 4) for _ in range(4)] == [4, 4, 1, 0]

@@ -82,7 +82,7 @@ def proxy() -> Iterator[LosingProxy]:
 
 
 @pytest.mark.parametrize("num_others", [0, 1])
-def test_step_whose_answer_a_cluster_lost_is_not_taken_twice(
+def test_step_with_an_answer_lost_by_a_cluster_is_not_taken_twice(
     proxy: LosingProxy, num_others: int
 ) -> None:
     url = f"redis://127.0.0.1:{proxy.port}?cluster=true&timeout_seconds=1"

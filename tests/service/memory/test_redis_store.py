@@ -73,7 +73,7 @@ def test_store_may_be_opened_before_its_server(server: RedisServer) -> None:
     store.close()
 
 
-def test_repeated_commit_whose_answer_was_lost_is_stored_once(
+def test_repeated_commit_with_a_lost_answer_is_stored_once(
     server: RedisServer, store: RedisStore
 ) -> None:
     own, put = store._identity.learn(), Put(b"a", 0, b"mine", LATER)
@@ -356,7 +356,7 @@ def test_emptied_server_is_known_after_a_restart(
     restarted.close()
 
 
-def test_store_of_a_release_without_marks_is_taken_as_it_is(
+def test_store_of_a_release_without_marks_is_taken_unchanged(
     server: RedisServer, store: RedisStore
 ) -> None:
     store.commit([Put(b"a", 0, b"1", LATER)])

@@ -141,7 +141,7 @@ def test_token_of_another_tenant_and_model_is_as_good_as_noise(
         open_token(seal, seal_session(seal), tenant="umbrella", model="roommate")
 
 
-def test_chain_goes_on_and_a_new_sequence_begins_another(seal: TokenCipher) -> None:
+def test_chain_continues_and_a_new_sequence_begins_another(seal: TokenCipher) -> None:
     opened = seal.open(seal_session(seal), tenant="acme", model="nature", now=NOW)
 
     token = seal.seal(SESSION, tenant="acme", model="nature", chain=opened.chain)
@@ -160,7 +160,7 @@ def test_size_of_a_token_is_as_documented(seal: TokenCipher) -> None:
     assert f"{len(token):,} characters" in document
 
 
-def test_refusals_do_not_tell_why(seal: TokenCipher) -> None:
+def test_refusals_do_not_say_why(seal: TokenCipher) -> None:
     token = seal_session(seal)
     details = set()
 

@@ -63,14 +63,16 @@ def test_usable_id_passes_the_check(session: str) -> None:
     [("", 0), ("x" * 201, 201), ("é" * 101, 202)],
     ids=["empty", "too long", "too long in bytes"],
 )
-def test_id_of_wrong_length_is_told_its_length(session: str, size: int) -> None:
+def test_id_of_wrong_length_is_answered_with_its_length(
+    session: str, size: int
+) -> None:
     sentence = f"has {size} bytes; expected 1 to 200 bytes of UTF-8"
     with pytest.raises(InvalidRequest, match=sentence):
         check_session_id(session)
 
 
 @pytest.mark.parametrize("character", ["\0", "\n", "\x1f", "\x7f", "\ud800"], ids=ascii)
-def test_id_with_an_unusable_character_is_told_which(character: str) -> None:
+def test_id_with_an_unusable_character_is_answered_with_it(character: str) -> None:
     with pytest.raises(InvalidRequest, match=r"without control characters") as refusal:
         check_session_id("x" * 300 + character)
 

@@ -102,7 +102,7 @@ def test_gone_session_is_known_until_its_tombstone_is_swept(
 
 
 @pytest.mark.parametrize("reason", ["ended", "deleted", "expired"])
-def test_gone_session_begins_anew_only_on_request(
+def test_gone_session_restarts_only_on_request(
     sessions: Sessions, clock: FakeClock, reason: str
 ) -> None:
     store_session(sessions, clock)

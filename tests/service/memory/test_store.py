@@ -117,7 +117,7 @@ def test_scan_pages_through_a_prefix_in_byte_order(store: Store) -> None:
     assert [key for page in pages for key in page] == wanted
 
 
-def test_scan_goes_on_after_a_key_that_is_gone(store: Store) -> None:
+def test_scan_continues_after_a_key_that_is_gone(store: Store) -> None:
     store.commit([put(b"a", 0, b"1"), put(b"c", 0, b"3")])
 
     assert store.scan(b"", b"b", 10) == [(b"c", Entry(1, b"3"))]

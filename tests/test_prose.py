@@ -1,0 +1,56 @@
+"""Plain English in the code: words that puzzle a reader stand in no comment or text."""
+
+import ast
+import re
+import tokenize
+
+import pytest
+
+from tests.servers import ROOT
+
+CODE = ("service", "models", "training")
+WORDS = re.compile(
+    r"\b([Ww]hose|[Tt]old|[Tt]ells?|[Aa]new|[Mm]end(s|ed|ing)?|[Ww]ish(es|ed)?)\b"
+    r"|\b(as it is|(?<!here )is none|goes on|[Ss]o many|at hand|by the thousand)\b"
+    r"|(?<!-)\b[Hh]eld\b(?![-_ ]out)"
+)
+# The name of a figure in reports and metrics that are stored.
+ALLOWED = {"training/evaluate/durations.py": {"so many"}}
+
+
+def texts(path):
+    """Yield the comments and strings of a file, with their lines."""
+    with path.open("rb") as opened:
+        for token in tokenize.tokenize(opened.readline):
+            if token.type in (tokenize.COMMENT, tokenize.STRING):
+                yield token.start[0], token.string
+
+
+def puzzling(text, allowed=frozenset()):
+    """Return the words of a text that are not plain, in its lines joined."""
+    joined = " ".join(re.sub(r'"?\s*\n\s*#?f?"?', " ", text).split())
+    return [word[0] for word in WORDS.finditer(joined) if word[0] not in allowed]
+
+
+@pytest.mark.parametrize("package", CODE)
+def test_comments_and_texts_have_no_puzzling_word(package):
+    found = {}
+    for path in sorted((ROOT / package).rglob("*.py")):
+        name = str(path.relative_to(ROOT))
+        for line, text in texts(path):
+            if words := puzzling(text, ALLOWED.get(name, frozenset())):
+                found[f"{name}:{line}"] = words
+
+    assert not found
+
+
+def test_names_of_tests_have_no_puzzling_word():
+    found = {}
+    for path in sorted((ROOT / "tests").rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.FunctionDef | ast.ClassDef):
+                words = puzzling(node.name.replace("_", " "))
+                if words:
+                    found[f"{path.relative_to(ROOT)}:{node.lineno}"] = node.name
+
+    assert not found
