@@ -9,7 +9,9 @@ from pathlib import Path
 
 from benchmarks.results.problem import NETWORK, Figure, Problem, Variant
 from benchmarks.results.records import Record
+from benchmarks.results.speed import format_speed
 from benchmarks.results.summary import Summary, best_baseline, summarize
+from benchmarks.training.limits import read_result
 
 INTRODUCTION = """\
 # Results on public data
@@ -21,7 +23,8 @@ A data set that the folder lacks is skipped. Where each comes from is in its sec
 put its files into a folder as they are named there.
 
 All networks are trained by the pipeline that publishes models: its splits, baselines
-and verdict. **No figure of a test part chose anything.** A figure is a mean over seeds,
+and verdict. **No figure of a test part chose anything**: what is tried in vain stays in
+the tables, next to its loss on the validation part. A figure is a mean over seeds,
 +- its standard deviation. Minutes are those of a processor, for one seed with all its
 parts: other programs ran on the same two cores, so that a clock would mislead.
 *Found before* are figures of tries that this page does not repeat.
@@ -46,7 +49,7 @@ def format_page(problems: Sequence[Problem], records: Mapping[str, Record]) -> s
     ]
     sections = [format_problem(problem, records) for problem in problems]
     parts = [INTRODUCTION, "## What was asked\n", format_table(HEADER, rows), *sections]
-    return "\n".join(parts)
+    return "\n".join([*parts, format_speed(read_result())])
 
 
 def row_of_target(
@@ -86,7 +89,7 @@ def format_problem(problem: Problem, records: Mapping[str, Record]) -> str:
     ]
     found = [(v, summarize(problem, v, records)) for v in problem.variants]
     names = [figure.name for figure in problem.figures]
-    header = ("", *names, "seeds", "CPU minutes", "measured")
+    header = ("", *names, "seeds", "validation loss", "CPU minutes", "measured")
     rows = [row for variant, one in found for row in rows_of(problem, variant, one)]
     rows += [reported_row(problem, name) for name in problem.reported]
     lines.append(format_table(header, rows))
@@ -106,10 +109,8 @@ def rows_of(
 ) -> Iterable[tuple[str, ...]]:
     """Write the row of a network, and those of its baselines."""
     if found is None:
-        dashes = ["-"] * len(problem.figures)
-        return [
-            (f"**{variant.name}**", *dashes, "", "", f"not measured: {variant.reason}")
-        ]
+        dashes = ["-"] * len(problem.figures) + [""] * 3
+        return [(f"**{variant.name}**", *dashes, f"not measured: {variant.reason}")]
     rows = []
     names = dict.fromkeys(who for by_who in found.figures.values() for who in by_who)
     for who in names:
@@ -119,11 +120,11 @@ def rows_of(
         ]
         if who == NETWORK:
             minutes = f"{found.cpu_minutes:.1f}"
-            rows.append(
-                (f"**{variant.name}**", *cells, found.seeds, minutes, found.measured)
-            )
+            loss = "" if found.validation is None else f"{found.validation:.4f}"
+            facts = (found.seeds, loss, minutes, found.measured)
+            rows.append((f"**{variant.name}**", *cells, *facts))
         else:
-            rows.append((who, *cells, "", "", "with it"))
+            rows.append((who, *cells, "", "", "", "with it"))
     return rows
 
 
@@ -134,7 +135,7 @@ def reported_row(problem: Problem, name: str) -> tuple[str, ...]:
         show(figure, values[figure.name]) if figure.name in values else ""
         for figure in problem.figures
     ]
-    return (f"{name}", *cells, "", "", "reported")
+    return (f"{name}", *cells, "", "", "", "reported")
 
 
 def anchor(heading: str) -> str:

@@ -95,7 +95,13 @@ TAXI_YEAR = Problem(
 )
 
 
-def label(channels: int, test: int, validation: int, **training: Any) -> dict[str, Any]:
+def label(
+    channels: int,
+    test: int,
+    validation: int,
+    network: dict[str, Any],
+    training: dict[str, Any],
+) -> dict[str, Any]:
     """Make a configuration of labels of whole series."""
     return {
         "data": {
@@ -110,14 +116,15 @@ def label(channels: int, test: int, validation: int, **training: Any) -> dict[st
             "test": test,
             "validation": validation,
         },
-        "network": {"cell": "lstm", "units": [64], "dropout": 0.3},
-        "training": {"learning_rate": 0.003, **training},
+        "network": network,
+        "training": training,
     }
 
 
+PLAIN = {"cell": "lstm", "units": [64], "dropout": 0.3}
 LABELS_CHOSEN = (
-    "Sizes and rate as `fit --data` proposes, epochs so that there are about 1,000 "
-    "updates; no search."
+    "First sizes and rate as `fit --data` proposes, with epochs for about 1,000 "
+    "updates. Its losses of training and validation said what to change: "
 )
 VOWELS = Problem(
     name="japanese-vowels",
@@ -131,10 +138,37 @@ VOWELS = Problem(
     ),
     protocol="The standard split, 270 and 370 cases of 12 channels; 27 of the 270 are "
     "validation. The label is learnt at every row and scored after the last one.",
-    chosen=LABELS_CHOSEN,
+    chosen=LABELS_CHOSEN + "it learnt its 243 cases by heart.",
     figures=(Figure(ACCURACY, "higher"),),
     variants=(
-        Variant("LSTM(64)", label(12, 370, 27, epochs=60, batch_size=16), limit=0.967),
+        Variant(
+            "LSTM(64)",
+            label(
+                12,
+                370,
+                27,
+                PLAIN,
+                {"epochs": 60, "batch_size": 16, "learning_rate": 0.003},
+            ),
+            (1,),
+        ),
+        Variant(
+            "GRU(96), dropout .5, label smoothing, early stopping",
+            label(
+                12,
+                370,
+                27,
+                {"cell": "gru", "units": [96], "dropout": 0.5},
+                {
+                    "epochs": 80,
+                    "batch_size": 16,
+                    "learning_rate": 0.003,
+                    "label_smoothing": 0.1,
+                    "patience": 15,
+                },
+            ),
+            limit=0.967,
+        ),
     ),
     prepare=write_labelled("japanese_vowels", "JapaneseVowels"),
     score=take(accuracy="right labels after the last event of a case"),
@@ -156,10 +190,31 @@ ITALY = Problem(
     ),
     protocol="The standard split, 67 and 1,029 days; 7 of the 67 are validation. The "
     "label is learnt at every hour and scored after the last one.",
-    chosen=LABELS_CHOSEN,
+    chosen=LABELS_CHOSEN + "it had not learnt its 60 cases.",
     figures=(Figure(ACCURACY, "higher"),),
     variants=(
-        Variant("LSTM(64)", label(1, 1029, 7, epochs=250, batch_size=16), limit=0.955),
+        Variant(
+            "LSTM(64)",
+            label(
+                1,
+                1029,
+                7,
+                PLAIN,
+                {"epochs": 250, "batch_size": 16, "learning_rate": 0.003},
+            ),
+            (1,),
+        ),
+        Variant(
+            "LSTM(64), three times the updates",
+            label(
+                1,
+                1029,
+                7,
+                PLAIN,
+                {"epochs": 400, "batch_size": 8, "learning_rate": 0.01},
+            ),
+            limit=0.955,
+        ),
     ),
     prepare=write_labelled("italy_power_demand", "ItalyPowerDemand"),
     score=take(accuracy="right labels after the last event of a case"),

@@ -24,6 +24,7 @@ class Summary(NamedTuple):
     Args:
         figures: By name of the figure, then of the network and its baselines.
         seeds: As the page has them.
+        validation: Mean loss of the validation part; None without one.
         cpu_minutes: Of one seed with all its parts.
         measured: When, and with which code.
         verdicts: Of the pipeline, for the first seed; one for each kind.
@@ -31,6 +32,7 @@ class Summary(NamedTuple):
 
     figures: Mapping[str, Mapping[str, Spread]]
     seeds: str
+    validation: float | None
     cpu_minutes: float
     measured: str
     verdicts: Sequence[str]
@@ -55,11 +57,13 @@ def summarize(
         return None
     used = [record for found in whole.values() for record in found]
     minutes = sum(record["cpu_minutes"] for record in used) / len(whole)
+    losses = [r["validation_loss"] for r in used if r["validation_loss"] is not None]
     dates = sorted({record["date"] for record in used})
     codes = dict.fromkeys(record["code"] for record in used)
     return Summary(
         spread([problem.combine([r["figures"] for r in f]) for f in whole.values()]),
         ", ".join(map(str, whole)),
+        statistics.fmean(losses) if losses else None,
         minutes,
         f"{' to '.join(dict.fromkeys([dates[0], dates[-1]]))}, {', '.join(codes)}",
         count_verdicts(next(iter(whole.values()))),

@@ -43,7 +43,7 @@ def train(job: Job, work: Path) -> dict[str, Any]:
         "cpu_minutes": round(trained[1] / 60, 3),
         "verdict": measured.verdict.sentence,
         "is_worth_it": measured.verdict.is_worth_it,
-        "validation_loss": lowest_validation(measured),
+        "validation_loss": find_validation(measured),
         "figures": {
             figure: {who: float(value) for who, value in values.items()}
             for figure, values in job.problem.score(measured).items()
@@ -78,10 +78,13 @@ def measure(config: Config, work: Path) -> Measured:
     return found[0]
 
 
-def lowest_validation(measured: Measured) -> float | None:
-    """Return the loss of the validation part after the last epoch, if there is one."""
+def find_validation(measured: Measured) -> float | None:
+    """Return the validation loss of the weights that were taken, if there is one."""
     losses = [x for x in measured.curves.get("network, validation", []) if x == x]
-    return float(losses[-1]) if losses else None
+    if not losses:
+        return None
+    patience = measured.config.training.patience
+    return float(min(losses) if patience else losses[-1])
 
 
 def describe_config(config: Config) -> dict[str, Any]:

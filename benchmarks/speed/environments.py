@@ -22,8 +22,12 @@ class Unavailable(Exception):
     """A peer cannot be had here; the message says why."""
 
 
-def make_environment(name: str) -> Path:
+def make_environment(name: str, peers: Path = PEERS) -> Path:
     """Install a peer's `requirements.txt` unless it is installed as it stands.
+
+    Args:
+        name: Of the peer, and of its folder.
+        peers: Where that folder is.
 
     Returns:
         The environment's folder.
@@ -32,7 +36,7 @@ def make_environment(name: str) -> Path:
         Unavailable: pip failed; the message ends as pip's does.
     """
     folder = HOME / "envs" / name
-    wanted = (PEERS / name / "requirements.txt").read_text()
+    wanted = (peers / name / "requirements.txt").read_text()
     installed = folder / "installed.txt"
     if installed.is_file() and installed.read_text() == wanted:
         return folder
@@ -40,7 +44,7 @@ def make_environment(name: str) -> Path:
     shutil.rmtree(folder, ignore_errors=True)
     run_or_give_up(name, [sys.executable, "-m", "venv", folder])
     pip = str(folder / "bin" / "pip")
-    wants = ["--requirement", str(PEERS / name / "requirements.txt")]
+    wants = ["--requirement", str(peers / name / "requirements.txt")]
     quietly = ["--quiet", "--disable-pip-version-check"]
     run_or_give_up(name, [pip, "install", *quietly, *wants])
     installed.write_text(wanted)

@@ -1,76 +1,129 @@
-"""How long reading and sorting a large log takes, and how much memory.
+"""How fast `fit` trains, and how much memory a large log takes.
 
-The log is MSNBC's (UCI, CC BY 4.0, doi 10.24432/C5390X): 4.3 million page views of
-624,383 readers with two or more. Give the folder of `msnbc990928.zip`, or set
-CARRYOVER_DATA to the folder above it.
+    python -m benchmarks.training [--data FOLDER] [--only NAME ...] [--publish]
 
-    python -m benchmarks.training [FOLDER]
+FOLDER has `msnbc/msnbc990928.zip` (MSNBC.com Anonymous Web Data, UCI, CC BY 4.0, doi
+10.24432/C5390X): 4.3 million page views of 624,383 readers with two or more. Each
+measurement runs in a process of its own. `--publish` keeps the figures for
+`docs/explanation/results.md`.
 """
 
 from __future__ import annotations
 
-import io
+import argparse
+import json
 import os
 import resource
 import subprocess
 import sys
 import tempfile
 import time
-import zipfile
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
-ARCHIVE = "msnbc990928.zip"
-MEMBER = "msnbc990928.seq"
-HEAD_LINES = 7
-MAX_SECONDS, MAX_MEGABYTES = 10, 512
+from benchmarks.training.generated import measure_growth, write_log
+from benchmarks.training.limits import RESULT, check, read_result
+from benchmarks.training.views import ARCHIVE, write_views
+
+MOST_READERS = 8_000  # to train on
+NAMES = ("read", "speed", "growth")
 
 
 def main() -> int:
-    """Write the log as CSV, and read it in a process of its own."""
-    above = os.environ.get("CARRYOVER_DATA", "data")
-    folder = Path(sys.argv[1]) if sys.argv[1:] else Path(above) / "msnbc"
-    archive = folder / ARCHIVE
-    if not archive.exists():
-        print(f"skipped: {archive} is not there")
+    """Measure what is asked for; the exit status says whether all limits are met."""
+    options = parse_options()
+    if options.child:
+        name, path, number = options.child
+        print(json.dumps(CHILDREN[name](Path(path), int(number))))
         return 0
-    with tempfile.TemporaryDirectory() as place:
-        path = Path(place) / "msnbc.csv"
-        write_views(archive, path)
-        done = subprocess.run(
-            [sys.executable, "-m", "benchmarks.training", "--read", path]
-        )
-    return done.returncode
+    found = {}
+    with tempfile.TemporaryDirectory(dir=options.scratch) as place:
+        for name in options.only:
+            path = Path(place) / f"{name}.csv"
+            if not prepare(name, path, options):
+                continue
+            found[name] = {**run(name, path, options.events), **describe()}
+            path.unlink()
+    if options.publish:
+        RESULT.write_text(json.dumps({**read_result(), **found}, indent=1) + "\n")
+    verdicts = [one for name, figures in found.items() for one in check(name, figures)]
+    for one in verdicts:
+        print(one.sentence)
+    return int(not all(one.is_met for one in verdicts))
 
 
-def write_views(archive: Path, path: Path) -> None:
-    """Write a line per view of every reader with two or more, readers numbered."""
-    with zipfile.ZipFile(archive).open(MEMBER) as raw, path.open("w") as target:
-        lines = io.TextIOWrapper(raw)
-        head = [next(lines) for _ in range(HEAD_LINES)]
-        sections = head[2].split()
-        target.write("reader,section\n")
-        for reader, line in enumerate(lines):
-            views = line.split()
-            if len(views) > 1:
-                target.writelines(f"{reader},{sections[int(v) - 1]}\n" for v in views)
+def parse_options() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.training")
+    parser.add_argument(
+        "--data", type=Path, default=os.environ.get("CARRYOVER_DATA", "data")
+    )
+    parser.add_argument("--only", nargs="+", choices=NAMES, default=NAMES)
+    parser.add_argument(
+        "--events", type=int, default=50_000_000, help="of the generated log"
+    )
+    parser.add_argument("--publish", action="store_true", help="keep the figures")
+    parser.add_argument("--scratch", type=Path, help="folder for large files")
+    parser.add_argument("--child", nargs=3, help=argparse.SUPPRESS)
+    return parser.parse_args()
 
 
-def read_views(path: Path) -> int:
-    """Read the log; the exit status says whether it was quick and small enough."""
+def prepare(name: str, path: Path, options: argparse.Namespace) -> bool:
+    """Write the log that a measurement reads; say why where there is none."""
+    if name == "growth":
+        write_log(path, options.events)
+        return True
+    archive = options.data / "msnbc" / ARCHIVE
+    if not archive.exists():
+        print(f"skipped: {name}, as {archive} is not there")
+        return False
+    write_views(archive, path, None if name == "read" else MOST_READERS)
+    return True
+
+
+def run(name: str, path: Path, events: int) -> dict[str, Any]:
+    """Measure in a process of its own."""
+    command = [sys.executable, "-m", "benchmarks.training", "--child", name, path]
+    done = subprocess.run(
+        [*map(str, command), str(events)], stdout=subprocess.PIPE, text=True, check=True
+    )
+    figures: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return figures
+
+
+def describe() -> dict[str, str]:
+    """Say when it was measured, and how busy the machine was."""
+    return {
+        "date": datetime.now(UTC).date().isoformat(),
+        "load": f"{os.getloadavg()[0]:.1f} of {os.cpu_count()} cores",
+    }
+
+
+def read_views(path: Path, number: int) -> dict[str, float]:
+    """Read and sort a log."""
     from training.data.event_log import Roles, read_log
 
-    began = time.perf_counter()
+    began, cpu = time.perf_counter(), time.process_time()
     log = read_log(path, Roles("reader", "section"))
-    seconds = time.perf_counter() - began
-    megabytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(
-        f"{log.num_rows:,} events of {log.num_cases:,} cases read and sorted in "
-        f"{seconds:.1f} s (at most {MAX_SECONDS}), {megabytes:.0f} MB resident "
-        f"(at most {MAX_MEGABYTES})"
-    )
-    return int(seconds > MAX_SECONDS or megabytes > MAX_MEGABYTES)
+    return {
+        "events": log.num_rows,
+        "cases": log.num_cases,
+        "seconds": time.perf_counter() - began,
+        "cpu_seconds": time.process_time() - cpu,
+        "megabytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+    }
+
+
+def compare_speed(path: Path, number: int) -> dict[str, Any]:
+    """Train the same network by `fit`, Keras and PyTorch."""
+    from benchmarks.training.speed import measure_speed
+
+    return measure_speed(path)
+
+
+CHILDREN = {"read": read_views, "speed": compare_speed, "growth": measure_growth}
 
 
 if __name__ == "__main__":
-    is_child = sys.argv[1:2] == ["--read"]
-    sys.exit(read_views(Path(sys.argv[2])) if is_child else main())
+    sys.exit(main())

@@ -15,7 +15,11 @@ from benchmarks.results.problem import NETWORK, Figure, list_jobs
 from benchmarks.results.problems import PROBLEMS
 from benchmarks.results.records import read_records, write_record
 from benchmarks.results.summary import summarize
+from benchmarks.training.generated import write_log
+from benchmarks.training.limits import check
 from tests.servers import ROOT
+
+TRAINING = (sys.executable, "-m", "benchmarks.training")
 
 # Of the tables that were asked for: by problem, how many of its networks have a limit.
 ASKED = {
@@ -171,3 +175,24 @@ def test_page_is_written_by_command():
     )
     assert done.returncode == 0
     assert command.PAGE.read_bytes() == before
+
+
+def test_speed_is_compared_with_its_limits():
+    rates = {"fit": 90.0, "padded model.fit": 30.0, "torch.nn.LSTM": 60.0}
+    limits = check("speed", {"events_per_second": rates})
+    assert [limit.value for limit in limits] == [3.0, 1.5]
+    assert [limit.is_met for limit in limits] == [False, True]
+
+
+def test_memory_of_a_generated_log_is_followed(tmp_path):
+    write_log(tmp_path / "log.csv", 2_000)
+    done = subprocess.run(
+        [*TRAINING, "--child", "growth", str(tmp_path / "log.csv"), "2000"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    found = json.loads(done.stdout.splitlines()[-1])
+    assert found["updates"] == 2
+    assert 50 < found["megabytes_loaded"] <= found["megabytes_highest"]
