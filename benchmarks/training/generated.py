@@ -44,7 +44,7 @@ def measure_growth(path: Path, events: int) -> dict[str, Any]:
     from training.fit import Batch, Plan, compile_network, train_epoch
     from training.losses import build_loss
     from training.sources import SOURCES
-    from training.windows import Runner
+    from training.windows import WindowRunner
 
     began = time.process_time()
     data = {
@@ -74,7 +74,7 @@ def measure_growth(path: Path, events: int) -> dict[str, Any]:
 
     plan = Plan(dataset.draw_epoch, config.training, 1)
     with contextlib.suppress(Enough):
-        train_epoch(Runner(model, is_training=True), model, plan, 0, follow)
+        train_epoch(WindowRunner(model, is_training=True), model, plan, 0, follow)
     return {
         "events": events,
         "seconds_to_load": seconds,

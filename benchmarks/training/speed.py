@@ -28,7 +28,7 @@ from training.data.dataset import Dataset, Sequences
 from training.fit import Plan, compile_network, train_epoch
 from training.losses import build_loss
 from training.sources import SOURCES
-from training.windows import Runner
+from training.windows import WindowRunner
 
 HERE = Path(__file__).parent
 READERS, ROUNDS, SEED = 8_000, 3, 1
@@ -111,7 +111,7 @@ def prepare_fit(config: Config, dataset: Dataset) -> Pass:
     loss = build_loss(dataset.inputs, dataset.outputs)
     compile_network(network, loss, config.training)
     plan = Plan(dataset.draw_epoch, config.training, SEED)
-    runner = Runner(network, is_training=True)
+    runner = WindowRunner(network, is_training=True)
 
     def run() -> float:
         began = time.process_time()
