@@ -15,8 +15,8 @@ import { WhatIf } from "./whatif.js";
 const VIEWS = { unfolded: "Unfolded", folded: "Folded", heatmap: "Heat map" };
 const TITLES = { unfolded: "Unfolded in time", folded: "Folded into one cell", heatmap: "Every unit over time" };
 
-export function App({ bench, state, theme, onTheme, onOpen }) {
-  return html`<${Header} bench=${bench} state=${state} theme=${theme} onTheme=${onTheme} onKey=${onOpen} />
+export function App({ bench, state, theme, onTheme, onOpen, onKey }) {
+  return html`<${Header} bench=${bench} state=${state} theme=${theme} onTheme=${onTheme} onKey=${onKey} />
     <main id="main">
       <h1 class="hidden">Carryover playground: see a network remember</h1>
       ${state.status === "ready" && state.lanes.length > 0 ? html`<${Ready} key=${state.opened} bench=${bench} state=${state} theme=${theme} />` : html`<${Waiting} state=${state} onOpen=${onOpen} />`}

@@ -1,7 +1,7 @@
 /** An answer as bars: probabilities with the threshold, or a forecast's numbers. */
 
 import { html } from "../vendor/htm-preact.js";
-import { colourOf, formatNumber, mainText, readFan, topOf } from "./model.js";
+import { colourOf, formatNumber, inText, mainText, readFan, topOf } from "./model.js";
 
 const MOST_BARS = 5;
 
@@ -18,7 +18,7 @@ export function Bars({ model, values }) {
 function Bar({ label, value, colour, threshold }) {
   const isDecided = threshold !== null && value >= threshold;
   return html`<div class="bar">
-    <span class="bar-label" title=${label}>${label}</span>
+    <span class="bar-label" title=${label}>${inText(label)}</span>
     <span class="track">
       <span class="fill"><i class=${colour} style=${{ transform: `translateX(${100 * value - 100}%)` }}></i></span>
       ${threshold !== null && html`<b style=${{ left: `${100 * threshold}%` }} title="threshold ${threshold}"></b>`}
@@ -51,7 +51,7 @@ export function describeAnswer(model, values) {
   if (!values) return "No answer yet";
   if (!model.labels) return `${model.isForecast ? "Forecast" : model.outputName} ${formatNumber(values)}`;
   return shownOf(model, values)
-    .map((k) => `${model.labels[k]} ${values[k].toFixed(2)}`)
+    .map((k) => `${inText(model.labels[k])} ${values[k].toFixed(2)}`)
     .join(", ");
 }
 

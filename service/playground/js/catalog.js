@@ -16,14 +16,16 @@ export async function loadModel(name, version = "") {
 
 /** Every version of every model: `{name, version, isOnly, model}`, the newest first. */
 export async function listVersions(names) {
-  const all = await Promise.all(names.map(versionsOf));
+  // A model that was unloaded meanwhile takes none of the others with it.
+  const all = await Promise.all(names.map((name) => versionsOf(name).catch(() => [])));
   return all.flat();
 }
 
 async function versionsOf(name) {
   const { model_version_status: statuses } = await call("GET", modelAddress({ name }));
-  const isOnly = statuses.length === 1;
+  const served = statuses.filter(({ state }) => state === "AVAILABLE");
+  const isOnly = served.length === 1;
   return Promise.all(
-    statuses.map(async ({ version }) => ({ name, version, isOnly, model: await loadModel(name, version) })),
+    served.map(async ({ version }) => ({ name, version, isOnly, model: await loadModel(name, version) })),
   );
 }

@@ -14,7 +14,14 @@ export function CopyButton({ text, label }) {
 
 // The clipboard needs https or this machine's own address; a selection does not.
 async function copyText(text) {
-  if (navigator.clipboard) return navigator.clipboard.writeText(text);
+  try {
+    return await navigator.clipboard.writeText(text);
+  } catch {
+    copySelected(text);
+  }
+}
+
+function copySelected(text) {
   const area = document.createElement("textarea");
   area.value = text;
   document.body.append(area);

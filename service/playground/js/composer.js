@@ -2,7 +2,7 @@
 
 import { html, useState } from "../vendor/htm-preact.js";
 import { Fields } from "./fields.js";
-import { eventName, oneOf } from "./model.js";
+import { eventName, inText, oneOf } from "./model.js";
 import { readPasted } from "./pasted.js";
 import { Picture } from "./pictures.js";
 
@@ -13,7 +13,7 @@ export function Composer({ model, session, recent, onAppend, onReplace }) {
   const isPalette = model.vocabulary && model.vocabulary.length <= MOST_BUTTONS;
   return html`<section class="composer" aria-label="Add ${model.noun}s">
     <div class="composer-head">
-      <h3>${session ? `Send to session ${session.id}` : `Add ${oneOf(model.noun)}`}</h3>
+      <h3>${session ? `Send to session ${inText(session.id)}` : `Add ${oneOf(model.noun)}`}</h3>
       ${!session && html`<${Examples} model=${model} onReplace=${onReplace} />`}
       ${!session && html`<button type="button" class="button quiet-button" onClick=${() => onReplace([])} data-does="clear">Clear</button>`}
     </div>
@@ -27,7 +27,7 @@ export function Composer({ model, session, recent, onAppend, onReplace }) {
 function Palette({ model, onAppend }) {
   return html`<div class="palette" role="group" aria-label="Palette">${model.vocabulary.map(
     (name) => html`<button key=${name} type="button" class="event-button" onClick=${() => onAppend([name])}>
-      <${Picture} name=${name} size=${30} /><span>${name}</span></button>`,
+      <${Picture} name=${name} size=${30} /><span title=${name}>${inText(name)}</span></button>`,
   )}</div>`;
 }
 
@@ -40,7 +40,7 @@ function Examples({ model, onReplace }) {
   };
   return html`<select class="button" aria-label="Example sequences" onChange=${choose} value="">
     <option value="">examples …</option>
-    ${model.examples.map(({ name }, k) => html`<option key=${k} value=${k}>${name}</option>`)}
+    ${model.examples.map(({ name }, k) => html`<option key=${k} value=${k}>${inText(name)}</option>`)}
   </select>`;
 }
 
@@ -70,7 +70,8 @@ function Typing({ model, onAppend }) {
       !isCharacters &&
       found.length > 0 &&
       html`<div class="palette" role="group" aria-label="Completions">${found.map(
-        (name) => html`<button key=${name} type="button" class="chip" onClick=${() => add([name])}>${name}</button>`,
+        (name) =>
+          html`<button key=${name} type="button" class="chip" onClick=${() => add([name])}>${inText(name)}</button>`,
       )}</div>`
     }
   </form>`;

@@ -14,7 +14,7 @@ export function Fields({ model, recent, onAppend }) {
   const set = (name, value) => setValues((now) => ({ ...now, [name]: value }));
   useEffect(() => {
     const [before, last] = recent.map((event) => readEvent(model, event));
-    if (last) setValues(Object.fromEntries(fields.map((field) => [field.name, nextValue(field, before, last)])));
+    if (last) setValues((now) => Object.fromEntries(fields.map((field) => nextEntry(field, before, last, now))));
   }, recent);
   const submit = (event) => {
     event.preventDefault();
@@ -31,14 +31,31 @@ function readEvent(model, event) {
   return model.fields ? event : { event };
 }
 
-function nextValue({ name, type }, before, last) {
-  return type === "time" ? laterTime(before?.[name], last[name]) : last[name];
+// The service has not seen the last event yet: a link may hold any JSON there.
+function nextEntry(field, before, last, now) {
+  const [earlier, value] = [before, last].map((event) => shownValue(event, field));
+  if (value === undefined) return [field.name, now[field.name]];
+  return [field.name, field.type === "time" ? laterTime(earlier, value) : value];
 }
+
+/** An event's value of a field, where it is one that the form can show. */
+function shownValue(event, { name, type, size, vocabulary }) {
+  if (event === null || typeof event !== "object" || !Object.hasOwn(event, name)) return undefined;
+  const value = event[name];
+  const fits = {
+    time: () => Number.isFinite(timeOf(value)),
+    category: () => vocabulary.includes(value),
+    vector: () => Array.isArray(value) && value.length === size && value.every(Number.isFinite),
+  };
+  return (fits[type] ?? (() => Number.isFinite(value)))() ? value : undefined;
+}
+
+// Years of four digits are those that a form and the service take.
+const timeOf = (text) => (/^\d{4}-/.test(text) ? Date.parse(`${text}Z`) : Number.NaN);
 
 /** As long after a time as that is after the one before, half an hour if there is none. */
 function laterTime(before, last) {
-  const [from, to] = [before, last].map((text) => Date.parse(`${text}Z`));
-  if (Number.isNaN(to)) return last;
+  const [from, to] = [before, last].map(timeOf);
   return new Date(to + (to > from ? to - from : STEP_MS)).toISOString().slice(0, 19);
 }
 

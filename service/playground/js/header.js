@@ -10,7 +10,11 @@ export function Header({ bench, state, theme, onTheme, onKey }) {
   const isFailed = state.status === "failed";
   const [versions, setVersions] = useState([]);
   useEffect(() => {
-    listVersions(state.models).then(setVersions, () => setVersions([]));
+    let isLatest = true;
+    listVersions(state.models).then((found) => isLatest && setVersions(found));
+    return () => {
+      isLatest = false;
+    };
   }, [state.models]);
   return html`<header class="top">
     <a class="brand" href="playground"><svg viewBox="0 0 24 24" width="22" height="22" aria-hidden="true"><path d="M18.2 8.5A7.5 7.5 0 1 0 19.5 13M19 4v4.8h-4.8" /><circle cx="12" cy="12" r="2" /></svg>Carryover</a>
@@ -75,13 +79,20 @@ function CompareChoice({ bench, lane, versions }) {
 
 function KeyField({ onKey }) {
   const [key, setKey] = useState("");
+  const [problem, setProblem] = useState("");
   const submit = (event) => {
     event.preventDefault();
-    setApiKey(key);
-    onKey();
+    try {
+      setApiKey(key);
+      setProblem("");
+      onKey();
+    } catch (error) {
+      setProblem(error.message);
+    }
   };
   return html`<form class="key" onSubmit=${submit}>
     <input type="password" aria-label="API key, kept in memory only" placeholder="API key" autocomplete="off" value=${key} onInput=${(event) => setKey(event.target.value)} />
     ${key && html`<button type="submit" class="button">Use key</button>`}
+    ${problem && html`<span class="warning" role="alert">${problem}</span>`}
   </form>`;
 }

@@ -20,7 +20,7 @@ function draw() {
     isDrawing = false;
     keepPlace();
     render(
-      html`<${App} bench=${bench} state=${bench.state} theme=${currentTheme()} onTheme=${changeTheme} onOpen=${open} />`,
+      html`<${App} bench=${bench} state=${bench.state} theme=${currentTheme()} onTheme=${changeTheme} onOpen=${open} onKey=${changeKey} />`,
       root,
     );
   });
@@ -50,6 +50,12 @@ function changeTheme() {
 function open() {
   address = location.hash;
   bench.open(readPlace(address));
+}
+
+// Answers to another key may be another tenant's.
+function changeKey() {
+  bench.change({ calls: [] });
+  open();
 }
 
 watchCalls((call) => bench.noteCall(call));

@@ -5,6 +5,9 @@ import { hasPicture } from "./pictures.js";
 const STORY = ["bear", "squirrel", "tree", "person", "blurry"];
 const NUM_COLOURS = 8;
 const NUM_OPENING = 6;
+const MOST_LETTERS = 60;
+const DIRECTION_MARKS = /[\u200e\u200f\u202a-\u202e\u2066-\u2069]/g;
+const RIGHT_TO_LEFT = /[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufeff]/;
 
 /** Describe a model: names, schema, and how to read its answers. */
 export function readModel(metadata, version = "") {
@@ -126,7 +129,7 @@ export function mainIndex(model, values) {
 /** That number in words; with its place, from 1, where it is one of several without names. */
 export function mainText(model, values) {
   const at = mainIndex(model, values);
-  if (model.labels) return model.labels[at];
+  if (model.labels) return inText(model.labels[at]);
   const isOneOfSeveral = !model.isForecast && values.length > 1;
   return `${isOneOfSeveral ? `${at + 1}: ` : ""}${formatNumber(values[at])}`;
 }
@@ -141,9 +144,16 @@ export function colourOf(index) {
   return `label-${index % NUM_COLOURS}`;
 }
 
+/** A name in running text: cut where it is long, and without power over the text around it. */
+export function inText(name) {
+  const plain = name.replace(DIRECTION_MARKS, "");
+  const short = plain.length > MOST_LETTERS ? `${plain.slice(0, MOST_LETTERS)}…` : plain;
+  return RIGHT_TO_LEFT.test(short) ? `\u2068${short}\u2069` : short;
+}
+
 /** Write an event in a few characters. */
 export function eventName(event) {
-  if (typeof event === "string") return event;
+  if (typeof event === "string") return inText(event);
   if (Array.isArray(event)) return formatNumber(event);
   if (event === null || typeof event !== "object") return String(event);
   const [first, ...rest] = Object.entries(event).map(([name, value]) =>

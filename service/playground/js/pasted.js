@@ -24,7 +24,8 @@ function readJson(text) {
 function readNames(model, text) {
   const isCharacters = model.vocabulary.every((name) => [...name].length === 1);
   const names = isCharacters ? [...text] : text.split(/\s*[,\n]\s*/).filter(Boolean);
-  const unknown = names.find((name) => !model.vocabulary.includes(name));
+  const known = new Set(model.vocabulary);
+  const unknown = names.find((name) => !known.has(name));
   if (unknown !== undefined)
     throw new Error(`"${unknown}" is not an event of ${model.name}. Choose names of its vocabulary.`);
   return names;
@@ -34,7 +35,7 @@ function readLines(model, lines) {
   const cells = lines.map((line) => line.split(/\s*[,;\t]\s*/));
   if (!model.fields) return cells.map((line, k) => readNumbers(model, line, k));
   const names = model.fields.map(({ name }) => name);
-  const hasHeader = cells[0].every((cell) => names.includes(cell.trim()));
+  const hasHeader = names.every((name) => cells[0].some((cell) => cell.trim() === name));
   const order = hasHeader ? cells.shift().map((cell) => cell.trim()) : names;
   return cells.map((line, k) => readRecord(model, order, line, k + (hasHeader ? 2 : 1)));
 }

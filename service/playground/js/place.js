@@ -46,7 +46,7 @@ export function readPlace(hash) {
   const selected = Number.parseInt(fields.get("selected") ?? "-1", 10);
   return {
     model: fields.get("model") ?? "",
-    version: fields.get("version") ?? "",
+    version: readVersion(fields.get("version")),
     session: fields.get("session") ?? "",
     events: readEvents(fields.get("events")),
     selected: Number.isFinite(selected) ? selected : -1,
@@ -58,14 +58,19 @@ export function readPlace(hash) {
 function readOther(fields) {
   const model = fields.get("other");
   if (!model) return null;
-  return { model, version: fields.get("other-version") ?? "", events: readEvents(fields.get("other-events")) };
+  return { model, version: readVersion(fields.get("other-version")), events: readEvents(fields.get("other-events")) };
+}
+
+function readVersion(text) {
+  return /^\d{1,15}$/.test(text ?? "") ? text : "";
 }
 
 function readEvents(text) {
   if (text === null) return null;
   try {
     const events = JSON.parse(text);
-    return Array.isArray(events) ? events : null;
+    // Nested so deeply that it cannot be written again, it cannot be sent either.
+    return Array.isArray(events) && JSON.stringify(events) ? events : null;
   } catch {
     return null;
   }

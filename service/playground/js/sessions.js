@@ -1,6 +1,7 @@
 /** Live sessions of a model: search, expiry, step, size; open one, or keep the sequence. */
 
 import { html, useEffect, useRef, useState } from "../vendor/htm-preact.js";
+import { inText } from "./model.js";
 import { listSessions } from "./session.js";
 
 export function SessionsPanel({ lane, onAttach, onKeep }) {
@@ -14,13 +15,16 @@ export function SessionsPanel({ lane, onAttach, onKeep }) {
       if (number !== asked.current) return; // another search was begun meanwhile
       const earlier = after ? page.sessions : [];
       setPage({ sessions: [...earlier, ...answer.sessions], after: answer.after, problem: "" });
-    } catch (problem) {
-      setPage({ sessions: [], after: null, problem: problem.message });
+    } catch ({ message }) {
+      setPage((now) => (number === asked.current ? { sessions: [], after: null, problem: message } : now));
     }
   };
   useEffect(() => {
     const timer = setTimeout(look, 150);
-    return () => clearTimeout(timer);
+    return () => {
+      clearTimeout(timer);
+      asked.current++;
+    };
   }, [prefix, lane.model.name, lane.session?.step]);
   const search = (event) => {
     setPrefix(event.target.value);
@@ -58,7 +62,7 @@ function Table({ page, lane, prefix, onAttach }) {
     <thead><tr><th scope="col">session</th><th scope="col">step</th><th scope="col">version</th><th scope="col">expires</th><th scope="col">bytes</th><td></td></tr></thead>
     <tbody>${page.sessions.map(
       (each) => html`<tr key=${each.session} class=${each.session === lane.session?.id ? "on" : ""}>
-        <th scope="row">${each.session}</th><td>${each.step}</td><td>${each.model_version}</td>
+        <th scope="row" title=${each.session}>${inText(each.session)}</th><td>${each.step}</td><td>${each.model_version}</td>
         <td title=${each.expires_at}>${untilText(each.expires_at)}</td><td>${each.record_bytes}</td>
         <td><button type="button" class="button" aria-label="Open session ${each.session}" onClick=${() => onAttach(each.session)}>Open</button></td></tr>`,
     )}</tbody></table></div>`;

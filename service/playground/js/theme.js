@@ -31,7 +31,8 @@ export function toggleTheme() {
 
 function readChoice() {
   try {
-    return localStorage.getItem(KEY);
+    const choice = localStorage.getItem(KEY);
+    return choice === "dark" || choice === "light" ? choice : null;
   } catch {
     return null;
   }

@@ -7,7 +7,7 @@ import { addressOf, call, onlyRow } from "./api.js";
 import { readValues } from "./model.js";
 
 // A task of the browser reads one answer: 50 events of 128 units in some 10 ms.
-const EVENTS_A_REQUEST = 50;
+export const EVENTS_A_REQUEST = 50;
 const UNUSABLE_TOKEN = ["token_expired", "token_replayed", "token_invalid", "token_foreign", "wrong_network"];
 
 /** Columns, one per event. A column has a `token` where a request ended with it. */

@@ -3,39 +3,23 @@
     A lane is a model with a sequence of events; its trace follows its events. There are
     one or two: the second is a fork, or another model on the same events. */
 
-import { call, Problem, sessionAddress } from "./api.js";
+import { asProblem, call, sessionAddress } from "./api.js";
 import { listModels, loadModel } from "./catalog.js";
 import { findPath } from "./forecast.js";
 import { findInfluence } from "./influence.js";
+import { advance, eventsAfter, eventsLeft, isBehind, loadLanes, makeLane } from "./lanes.js";
 import { openingEvents } from "./model.js";
 import { openSession, sendToSession } from "./session.js";
-import { EMPTY_TRACE, extendTrace, isCurrent } from "./trace.js";
-
-const INITIAL = {
-  status: "loading",
-  opened: 0,
-  problem: null,
-  models: [],
-  lanes: [],
-  active: 0,
-  isLinked: false,
-  selected: -1,
-  view: "unfolded",
-  unit: null,
-  influence: null,
-  forecast: null,
-  calls: [],
-};
+import { INITIAL } from "./state.js";
+import { EVENTS_A_REQUEST } from "./trace.js";
 
 const MOST_CALLS = 12;
-let lastId = 0;
-
-function makeLane(model, events) {
-  return { id: ++lastId, model, events, trace: EMPTY_TRACE, session: null, problem: null };
-}
 
 export class Workbench {
   #following = new Set();
+  #choices = 0;
+  #forecasts = 0;
+  #isBusy = false;
   #onChange;
 
   constructor(onChange) {
@@ -50,31 +34,35 @@ export class Workbench {
 
   /** Open a place: its model, its events, what is selected. */
   async open(place) {
+    const isLatest = this.#choose();
     this.change({ status: "loading", problem: null, unit: null, opened: this.state.opened + 1 });
     try {
       const models = await listModels();
+      if (!isLatest()) return;
       this.change({ models });
       if (models.length === 0) return this.change({ status: "empty" });
       const name = place.model || (models.includes("nature") ? "nature" : models[0]);
-      const model = await loadModel(name, place.version);
-      this.change({ status: "ready", lanes: [], view: place.view, influence: null, forecast: null });
-      await this.#openLanes(place, model);
+      const lanes = await loadLanes(place, name);
+      if (isLatest()) await this.#show(place, lanes);
     } catch (problem) {
-      this.change({ status: "failed", lanes: [], problem: asProblem(problem) });
+      if (isLatest()) this.change({ status: "failed", lanes: [], problem: asProblem(problem) });
     }
   }
 
-  async #openLanes(place, model) {
-    const events = place.events ?? openingEvents(model);
-    const lanes = [makeLane(model, events)];
-    if (place.other) {
-      const other = await loadModel(place.other.model, place.other.version);
-      lanes.push(makeLane(other, place.other.events ?? events));
-    }
-    const isLinked = Boolean(place.other && !place.other.events);
-    this.change({ lanes, isLinked, active: 0, selected: place.selected < 0 ? events.length - 1 : place.selected });
+  async #show(place, lanes) {
+    const last = lanes[0].events.length - 1;
+    const selected = place.selected < 0 ? last : Math.min(place.selected, last);
+    const isLinked = lanes.length > 1 && !place.other.events;
+    const { view } = place;
+    this.change({ status: "ready", lanes, isLinked, active: 0, selected, view, influence: null, forecast: null });
     if (place.session) await this.attach(place.session);
     await Promise.all(this.state.lanes.map(({ id }) => this.#follow(id)));
+  }
+
+  /** Begin to choose what is shown; returns whether nothing else was chosen since. */
+  #choose() {
+    const choice = ++this.#choices;
+    return () => choice === this.#choices;
   }
 
   /** Note a finished call, the latest first; the request panel shows them. */
@@ -88,9 +76,10 @@ export class Workbench {
 
   /** Show another model; events stay where it takes the same ones. */
   async chooseModel(name, version = "") {
-    const { model, events, session } = this.state.lanes[0];
-    await this.#attempt(0, async () => {
+    await this.#replace(async (isLatest) => {
       const next = await loadModel(name, version);
+      if (!isLatest()) return;
+      const { model, events, session } = this.state.lanes[0];
       const kept = next.inputKey === model.inputKey && !session ? events : openingEvents(next);
       this.change({ lanes: [makeLane(next, kept)], active: 0, isLinked: false, selected: kept.length - 1, unit: null });
       await this.#follow(this.lane.id);
@@ -98,8 +87,7 @@ export class Workbench {
   }
 
   /** Add events to the active lane, to both where they are linked. */
-  async append(events) {
-    if (this.lane.session) return this.#send(events);
+  append(events) {
     this.#setEvents([...this.lane.events, ...events]);
   }
 
@@ -113,7 +101,8 @@ export class Workbench {
     const { lane } = this;
     const count = this.state.selected + 1;
     if (!lane.session) return this.#setEvents(lane.events.slice(0, count));
-    await this.#attempt(this.state.active, async () => {
+    if (lane.events.length > 0) return; // the session is being advanced
+    await this.#once(this.state.active, async () => {
       const step = lane.trace.columns[count - 1].step;
       await call("POST", `${sessionAddress(lane.model.name, lane.session.id)}:rewind`, { to_step: step });
       const columns = lane.trace.columns.slice(0, count);
@@ -125,45 +114,38 @@ export class Workbench {
   #setEvents(events) {
     const { lanes, active, isLinked } = this.state;
     const changed = lanes.map((lane, k) => (isLinked || k === active ? { ...lane, events, problem: null } : lane));
-    this.change({ lanes: changed, selected: events.length - 1, forecast: null, influence: null });
+    this.change({ lanes: changed, forecast: null, influence: null });
+    if (!this.lane.session) this.change({ selected: events.length - 1 });
     for (const { id } of changed) this.#follow(id);
-  }
-
-  async #send(events) {
-    const { id, model, session } = this.lane;
-    await this.#attempt(this.state.active, async () => {
-      const added = await sendToSession(model, session, events);
-      const columns = [...this.#find(id).trace.columns, ...added];
-      this.#patch(id, { trace: { columns }, session: { ...session, step: added.at(-1).step }, problem: null });
-      this.change({ selected: columns.length - 1 });
-      this.#settle();
-    });
   }
 
   /** Begin a second lane with the first events of the active one, and make it active. */
   async fork() {
     const { lane } = this;
-    if (lane.session) return this.#forkSession(lane);
+    if (lane.session && lane.events.length > 0) return; // the session is being advanced
+    if (lane.session) return this.#once(this.state.active, () => this.#forkSession(lane, this.#choose()));
+    this.#choose();
     const events = lane.events.slice(0, this.state.selected + 1);
     const branch = { ...makeLane(lane.model, events), trace: { columns: lane.trace.columns.slice(0, events.length) } };
     this.change({ lanes: [this.state.lanes[0], branch], active: 1, isLinked: false });
     await this.#follow(branch.id);
   }
 
-  async #forkSession(lane) {
-    await this.#attempt(this.state.active, async () => {
-      const to = `${lane.session.id}-fork-${Date.now().toString(36)}`;
-      await call("POST", `${sessionAddress(lane.model.name, lane.session.id)}:fork`, { to });
-      const opened = await openSession(lane.model, to);
-      const branch = { ...makeLane(lane.model, []), session: opened.session, trace: lane.trace };
-      this.change({ lanes: [this.state.lanes[0], branch], active: 1, isLinked: false });
-    });
+  async #forkSession({ model, session, trace }, isLatest) {
+    const to = `${session.id}-fork-${Date.now().toString(36)}`;
+    await call("POST", `${sessionAddress(model.name, session.id)}:fork`, { to });
+    const opened = await openSession(model, to);
+    if (!isLatest()) return;
+    const branch = { ...makeLane(model, []), session: opened.session, trace };
+    this.change({ lanes: [this.state.lanes[0], branch], active: 1, isLinked: false });
   }
 
   /** Run another model on the same events. */
   async compare(name, version) {
-    await this.#attempt(0, async () => {
-      const other = makeLane(await loadModel(name, version), this.state.lanes[0].events);
+    await this.#replace(async (isLatest) => {
+      const model = await loadModel(name, version);
+      if (!isLatest()) return;
+      const other = makeLane(model, this.state.lanes[0].events);
       this.change({ lanes: [this.state.lanes[0], other], active: 0, isLinked: true });
       await this.#follow(other.id);
     });
@@ -172,15 +154,27 @@ export class Workbench {
   /** The most probable events after the selected one. */
   async forecast(horizon) {
     const { lane } = this;
-    const forecast = await findPath(lane, this.state.selected, horizon);
-    if (lane.id === this.lane?.id) this.change({ forecast });
+    const { selected } = this.state;
+    const isCurrent = this.#watchSelection();
+    const number = ++this.#forecasts;
+    const forecast = await findPath(lane, selected, horizon);
+    if (isCurrent() && number === this.#forecasts) this.change({ forecast });
+  }
+
+  /** Returns whether the lane looked at has the same answers and selection as now. */
+  #watchSelection() {
+    const { lane } = this;
+    const { selected } = this.state;
+    return () =>
+      lane?.trace === this.lane?.trace && lane?.events === this.lane?.events && selected === this.state.selected;
   }
 
   /** Leave one lane. */
   closeLane(index) {
     const lanes = this.state.lanes.filter((_, k) => k !== index);
     const selected = Math.min(this.state.selected, lanes[0].trace.columns.length - 1);
-    this.change({ lanes, active: 0, isLinked: false, selected });
+    this.#choose();
+    this.change({ lanes, active: 0, isLinked: false, selected, forecast: null });
     this.#settle();
   }
 
@@ -192,15 +186,16 @@ export class Workbench {
   /** Select an event of the active lane, or of lane `index`. */
   select(at, index = this.state.active) {
     const last = this.state.lanes[index].trace.columns.length - 1;
-    this.change({ selected: Math.max(0, Math.min(last, at)), active: index });
+    this.change({ selected: Math.max(0, Math.min(last, at)), active: index, forecast: null });
     this.#settle();
   }
 
   /** Look at a live session: its memory is read, and nothing changes. */
   async attach(id) {
-    await this.#attempt(0, async () => {
+    await this.#replace(async (isLatest) => {
       const { model } = this.state.lanes[0];
       const opened = await openSession(model, id);
+      if (!isLatest()) return;
       const lane = { ...makeLane(model, []), session: opened.session, trace: { columns: [opened.column] } };
       this.change({ lanes: [lane], active: 0, isLinked: false, selected: 0, influence: null, forecast: null });
     });
@@ -208,10 +203,12 @@ export class Workbench {
 
   /** Keep the sequence as a session of the service, which remembers from now on. */
   async keep(id) {
-    await this.#attempt(0, async () => {
+    await this.#once(0, async () => {
       const lane = this.state.lanes[0];
-      const columns = await sendToSession(lane.model, { id, step: 0 }, lane.events);
-      this.#patch(lane.id, { session: { id, step: columns.at(-1).step }, events: [], trace: { columns } });
+      const columns = await sendToSession(lane.model, { id, step: 0 }, lane.events.slice(0, EVENTS_A_REQUEST));
+      const events = this.#find(lane.id)?.events.slice(columns.length);
+      this.#patch(lane.id, { session: { id, step: columns.at(-1).step }, events, trace: { columns } });
+      await this.#follow(lane.id);
     });
   }
 
@@ -226,25 +223,28 @@ export class Workbench {
   async #follow(id) {
     if (this.#following.has(id)) return;
     this.#following.add(id);
-    try {
-      for (let lane = this.#find(id); lane && isBehind(lane); lane = this.#find(id)) {
-        const trace = await extendTrace(lane.model, lane.trace, lane.events);
-        this.#patch(id, { trace });
-      }
-    } catch (error) {
-      this.#fail(id, asProblem(error));
-    } finally {
-      this.#following.delete(id);
-    }
+    for (let lane = this.#find(id); lane && isBehind(lane); lane = this.#find(id)) await this.#advance(lane);
+    this.#following.delete(id);
     this.#settle();
   }
 
-  // Events the model refuses are taken back; where the service is away they wait.
-  #fail(id, problem) {
+  async #advance(lane) {
+    try {
+      const { sent, ...part } = await advance(lane);
+      const now = this.#find(lane.id);
+      if (!now || now.session?.id !== lane.session?.id) return; // it became a session meanwhile
+      this.#patch(lane.id, { ...part, events: eventsAfter(now, { sent }) });
+      if (sent && lane.id === this.lane.id) this.change({ selected: part.trace.columns.length - 1 });
+    } catch (error) {
+      this.#fail(lane, asProblem(error));
+    }
+  }
+
+  // Other events than those that failed were chosen meanwhile: they are asked about first.
+  #fail({ id, events, session }, problem) {
     const lane = this.#find(id);
-    if (!lane) return;
-    const events = problem.isPassing ? lane.events : lane.trace.columns.map(({ event }) => event);
-    this.#patch(id, { problem, events });
+    if (!lane || (!session && lane.events !== events)) return;
+    this.#patch(id, { problem, events: eventsLeft(lane, problem) });
     this.change({ selected: Math.min(this.state.selected, Math.max(0, lane.trace.columns.length - 1)) });
   }
 
@@ -255,6 +255,20 @@ export class Workbench {
     } catch (error) {
       this.#patch(id, { problem: asProblem(error) });
     }
+  }
+
+  // As `#attempt`, of what changes the service: a second click does not do it twice.
+  async #once(index, work) {
+    if (this.#isBusy) return;
+    this.#isBusy = true;
+    await this.#attempt(index, work);
+    this.#isBusy = false;
+  }
+
+  // As `#attempt`, of what replaces the lanes: nothing remains of what was chosen before.
+  async #replace(work) {
+    const isLatest = this.#choose();
+    await this.#attempt(0, () => work(isLatest));
   }
 
   #find(id) {
@@ -274,22 +288,9 @@ export class Workbench {
   async #explainAnswer() {
     const { lane } = this;
     const { selected } = this.state;
-    try {
-      const found = lane ? await findInfluence(lane.model, lane.trace.columns, selected) : null;
-      const influence = found && { ...found, lane: lane.id, selected };
-      if (lane?.id === this.lane?.id && selected === this.state.selected) this.change({ influence });
-    } catch {
-      this.change({ influence: null });
-    }
+    const isCurrent = this.#watchSelection();
+    // Where the service does not say it, nothing is said about single events.
+    const found = lane && (await findInfluence(lane.model, lane.trace.columns, selected).catch(() => null));
+    if (isCurrent()) this.change({ influence: found && { ...found, lane: lane.id, selected } });
   }
-}
-
-function isBehind(lane) {
-  return !lane.session && !lane.problem && !isCurrent(lane.trace, lane.events);
-}
-
-function asProblem(error) {
-  if (error instanceof Problem) return error;
-  console.error(error);
-  return new Problem("page", `The page failed: ${error.message}. Reload it.`, 400);
 }
