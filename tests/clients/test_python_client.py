@@ -10,10 +10,6 @@ import math
 import pickle
 import socket
 import sys
-import threading
-import time
-from contextlib import suppress
-from email.utils import formatdate
 
 import carryover_client
 import httpx
@@ -22,70 +18,13 @@ import pytest
 from carryover_client import AsyncClient, Client
 
 from service import errors
-from service.sessions.version_policy import Retention
-from tests import assembly
-from tests.fakes import FakeClock, counting_model
+from tests.clients.lossy import URL, LossyTransport, build_app, outcome, waits_of
 from tests.imports import imported
-from tests.keys import NO_KEYS, keyed
+from tests.keys import keyed
 from tests.servers import ROOT
-from tests.service.test_forecast import markov_model
 
 SOURCE = ROOT / "clients" / "python" / "carryover_client.py"
-URL = "http://service"
 TOLERANCE = 1e-6  # float32 shares
-
-
-class LossyTransport(httpx.BaseTransport):
-    """Carries requests to the application, and loses answers on request.
-
-    Attributes:
-        requests: Every request that reached the service.
-        num_lost: Number of answers that are still to be lost.
-    """
-
-    def __init__(self, app):
-        self.inner = httpx.WSGITransport(app)
-        self.requests, self.num_lost = [], 0
-
-    def handle_request(self, request):
-        self.requests.append(request)
-        response = self.inner.handle_request(request)
-        if self.num_lost:
-            self.num_lost -= 1
-            raise httpx.ReadError("the connection was reset", request=request)
-        return response
-
-
-@pytest.fixture
-def clock():
-    return FakeClock()
-
-
-def build_app(clock, tenants=NO_KEYS):
-    """The application over the counting model and one that can forecast."""
-    return assembly.build_app(
-        [counting_model(max_events=2000), markov_model()],
-        clock=clock,
-        tenants=tenants,
-        retention=Retention(snapshots=3),
-    )
-
-
-@pytest.fixture
-def app(clock):
-    return build_app(clock)
-
-
-@pytest.fixture
-def transport(app):
-    return LossyTransport(app)
-
-
-@pytest.fixture
-def client(transport, monkeypatch):
-    monkeypatch.setattr(carryover_client, "FIRST_WAIT_SECONDS", 0.001)
-    with Client(URL, transport=transport) as client:
-        yield client
 
 
 def keys_of(transport):
@@ -254,28 +193,9 @@ def test_only_a_call_that_may_be_repeated_is(client, transport, call, is_repeate
     assert len(transport.requests) == 1 + is_repeated
 
 
-def outcome(status, text="", **headers):
-    names = {name.replace("_", "-"): value for name, value in headers.items()}
-    return httpx.Response(
-        status, text=text, headers=names, request=httpx.Request("GET", URL)
-    )
-
-
 BUSY = outcome(503, '{"code": "overloaded", "detail": "busy."}', Retry_After="7")
 REFUSED = httpx.ConnectError("refused")
 RESET = httpx.ReadError("reset")
-
-
-def waits_of(client, outcomes, *, is_safe=True):
-    """Seconds a call waits between its tries, and the error it ends with."""
-    work = client._attempt(httpx.Request("GET", URL), is_safe)
-    waits = [next(work)[0]]
-    try:
-        for outcome in outcomes:
-            waits.append(work.send(outcome)[0])
-    except (carryover_client.CarryoverError, StopIteration) as end:
-        return waits, end
-    return waits, None
 
 
 @pytest.mark.parametrize(
@@ -304,181 +224,6 @@ def test_waits_are_those_the_service_asks_for_or_grow(
     for wait, (least, most) in zip(waits, bounds, strict=True):
         assert least <= wait <= most
     assert type(end) is (error or type(None))
-
-
-def date_in(seconds):
-    return formatdate(time.time() + seconds, usegmt=True)
-
-
-@pytest.mark.parametrize(
-    ("asked", "least", "most"),
-    [
-        ("0", 0.1, 5),
-        ("000", 0.1, 5),
-        ("-3", 0.1, 5),
-        ("soon", 0.1, 5),
-        ("1e9", 0.1, 5),
-        ("nan", 0.1, 5),
-        ("9" * 5000, 86_400, 86_400),
-        ("Fri, 32 Dec 99999 99:99:99 GMT", 0.1, 5),
-        ("Wed, 01 Jan 2020 00:00:00 GMT", 0.1, 5),
-    ],
-)
-def test_retry_after_of_any_form_neither_hurries_nor_breaks_a_call(
-    client, asked, least, most, monkeypatch
-):
-    monkeypatch.setattr(carryover_client, "FIRST_WAIT_SECONDS", 0.1)
-    client._retry_seconds = math.inf
-    num_tries = 1100  # floats end before 2**1024
-
-    waits, end = waits_of(client, [outcome(503, Retry_After=asked)] * num_tries)
-
-    assert end is None
-    assert all(least <= wait <= most for wait in waits[1:])
-
-
-def test_date_is_waited_for(client):
-    client._retry_seconds = math.inf
-    busy = [outcome(503, Retry_After=date_in(seconds)) for seconds in (500, 10**9)]
-
-    (_, *waits), _ = waits_of(client, busy)
-
-    assert waits == [pytest.approx(500, abs=30), 86_400]
-
-
-@pytest.mark.parametrize("is_safe", [True, False])
-def test_call_that_is_repeated_for_ever_still_raises_what_no_repeat_helps(
-    client, is_safe
-):
-    client._retry_seconds = math.inf
-    problem = outcome(400, '{"code": "invalid_json", "detail": "no."}')
-
-    waits, end = waits_of(client, [problem], is_safe=is_safe)
-
-    assert len(waits) == 1
-    assert isinstance(end, carryover_client.InvalidJson)
-
-
-NO_ANSWERS = [
-    b"",
-    b"<html>sign in</html>",
-    b'{"predictions": [{"step": 1',
-    b"[" * 100_000,
-    b"17",
-    b"null",
-    b'{"ok": true}',
-    b'{"predictions": []}',
-    b'{"predictions": {"step": 1}}',
-    b'{"predictions": [5]}',
-    b'{"predictions": [{"step": "1"}]}',
-    b"\xff\xfe",
-]
-
-
-@pytest.mark.parametrize("body", NO_ANSWERS, ids=lambda body: body[:12].decode("latin"))
-@pytest.mark.parametrize("status", [200, 400])
-def test_answer_that_is_not_the_services_is_no_answer(body, status):
-    reply = httpx.MockTransport(lambda request: httpx.Response(status, content=body))
-    with Client(URL, transport=reply) as client:
-        session = client.session("counting", "s")
-        session.step = 0
-        calls = [
-            lambda: session.predict(["red"]),
-            session.reload,
-            lambda: session.rewind(0),
-            lambda: list(session.stream(["red"])),
-        ]
-        for call in calls:
-            with pytest.raises(carryover_client.CarryoverError) as error:
-                call()
-            assert str(error.value)
-
-
-@pytest.mark.parametrize(
-    "problem", [{"code": "overloaded"}, {"code": 7, "detail": ["x"]}, {"code": ["x"]}]
-)
-def test_problem_of_another_form_is_still_an_error_with_a_text(problem):
-    reply = httpx.MockTransport(lambda request: httpx.Response(400, json=problem))
-
-    with (
-        Client(URL, transport=reply) as client,
-        pytest.raises(carryover_client.CarryoverError) as error,
-    ):
-        client.get("models")
-
-    assert str(error.value)
-
-
-def test_body_that_cannot_be_unpacked_is_asked_for_again(client, transport):
-    garbled = [True]
-
-    def answer(request):
-        if garbled:
-            garbled.clear()
-            head = {"Content-Encoding": "gzip"}
-            return httpx.Response(200, headers=head, stream=httpx.ByteStream(b"no"))
-        return transport.handle_request(request)
-
-    with Client(URL, transport=httpx.MockTransport(answer)) as client:
-        assert client.session("counting", "s").predict(["red"])["step"] == 1
-
-
-def test_proxy_that_refuses_is_no_answer_and_nothing_was_sent():
-    asked = []
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        address = f"http://127.0.0.1:{listener.getsockname()[1]}"
-        threading.Thread(
-            target=refuse_to_connect, args=(listener, asked), daemon=True
-        ).start()
-        with (
-            Client("https://service", proxy=address, retry_seconds=0.25) as client,
-            pytest.raises(carryover_client.NoAnswer, match="ProxyError"),
-        ):
-            client.session("counting", "s").delete()  # repeated only if not sent
-
-    assert len(asked) > 1
-    assert all(head.startswith(b"CONNECT ") for head in asked)
-
-
-def refuse_to_connect(listener, asked):
-    answer = b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n"
-    with suppress(OSError):  # the listener is closed
-        while True:
-            connection, _ = listener.accept()
-            with connection:
-                asked.append(connection.recv(65_536))
-                connection.sendall(answer)
-
-
-@pytest.mark.parametrize("key", [0, 17, None])
-def test_key_that_is_no_string_is_refused_and_not_left_out(client, transport, key):
-    row = {"sequence": ["red"], "session": "s"}
-
-    for call in (
-        lambda: client.predict("counting", [row], key=key),
-        lambda: client.session("counting", "s").predict(["red"], key=key),
-    ):
-        with pytest.raises(TypeError, match=r"key is of type \w+; expected a string"):
-            call()
-
-    assert [r for r in transport.requests if r.method == "POST"] == []
-
-
-@pytest.mark.parametrize("key", ["é", "a\nb", "a\r\nHost: x", "\u202e"])
-def test_key_that_no_header_can_carry_is_refused_without_being_shown(client, key):
-    with pytest.raises(ValueError, match="key has a character other") as error:
-        client.predict("counting", [["red"]], key=key)
-    assert key not in str(error.value)
-    with pytest.raises(ValueError, match="api_key has a character other") as error:
-        Client(URL, api_key=key)
-    assert key not in str(error.value)
-
-
-def test_api_key_may_end_with_the_newline_of_its_file(clock):
-    app = build_app(clock, keyed(("acme", "secret-key")))
-
-    with Client(URL, "secret-key\n", transport=LossyTransport(app)) as client:
-        assert client.session("counting", "s").predict(["red"])["step"] == 1
 
 
 def test_service_that_does_not_answer_is_given_up():

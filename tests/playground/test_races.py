@@ -10,11 +10,20 @@ from playwright.sync_api import expect
 pytestmark = pytest.mark.server
 
 
-class Held:
+@pytest.fixture(scope="module", autouse=True)
+def leave_no_session(playground):
+    """Other files share the service, and require that it has none."""
+    yield
+    url = f"{playground.url}/v1/models/nature/sessions"
+    for each in requests.get(url, timeout=60).json()["sessions"]:
+        requests.delete(f"{url}/{each['session']}", timeout=60).raise_for_status()
+
+
+class Delayed:
     """Requests of one address that wait until they are released.
 
     Attributes:
-        routes: The requests that are held, the oldest first.
+        routes: The requests that are delayed, the oldest first.
     """
 
     def __init__(self, page, address, *, at_most=1):
@@ -28,7 +37,7 @@ class Held:
             route.continue_()
 
     def wait(self):
-        """Wait until as many are held as may be."""
+        """Wait until as many are delayed as may be."""
         while len(self.routes) < self._at_most:
             self.page.wait_for_timeout(20)
         return self
@@ -72,13 +81,13 @@ def columns(page):
 def test_model_chosen_last_is_shown_though_another_answers_later(open_page):
     page = open_page(place("nature"))
     choice = page.get_by_label("Model", exact=True)
-    held = Held(page, "**/models/taxi/metadata")
+    delayed = Delayed(page, "**/models/taxi/metadata")
 
     choice.select_option("taxi")
-    held.wait()
+    delayed.wait()
     choice.select_option("visits")
     expect(page.locator(".surprise").first).to_be_visible()
-    held.release()
+    delayed.release()
 
     expect(choice.locator("option:checked")).to_have_text("visits")
     expect(page.locator(".chart")).to_have_count(0)
@@ -86,13 +95,13 @@ def test_model_chosen_last_is_shown_though_another_answers_later(open_page):
 
 def test_link_followed_last_is_opened_though_another_answers_later(open_page):
     page = open_page(place("nature"))
-    held = Held(page, "**/models/taxi/metadata")
+    delayed = Delayed(page, "**/models/taxi/metadata")
 
     page.evaluate("place => { location.hash = place }", place("taxi"))
-    held.wait()
+    delayed.wait()
     page.evaluate("place => { location.hash = place }", place("nature", ["fox"]))
     expect(columns(page)).to_have_text(["fox"])
-    held.release()
+    delayed.release()
 
     expect(columns(page)).to_have_text(["fox"])
 
@@ -104,13 +113,13 @@ def test_session_opened_last_is_shown_though_another_answers_later(
         playground.predict("nature", {"sequence": ["bear"], "session": name})
     page = open_page(place("nature"))
     page.get_by_role("button", name="Sessions", exact=True).click()
-    held = Held(page, "**/sessions/late/memory")
+    delayed = Delayed(page, "**/sessions/late/memory")
 
     page.get_by_role("button", name="Open session late").click()
-    held.wait()
+    delayed.wait()
     page.get_by_role("button", name="Open session soon").click()
     expect(page.get_by_text("Session soon at step 1.")).to_be_visible()
-    held.release()
+    delayed.release()
 
     expect(page.get_by_text("Session soon at step 1.")).to_be_visible()
 
@@ -164,15 +173,15 @@ def test_long_sequence_is_sent_to_a_session_in_parts(open_page, playground):
 
 def test_events_chosen_while_others_are_refused_are_kept(open_page):
     page = open_page(place("nature", ["bear"]))
-    held = Held(page, "**/*:explain")
+    delayed = Delayed(page, "**/*:explain")
     page.get_by_text("Paste a sequence").click()
     page.locator(".paste textarea").fill('["unicorn"]')
     page.locator(".paste").get_by_role("button", name="Add 1 picture").click()
-    held.wait()
+    delayed.wait()
 
     page.get_by_role("button", name="Clear", exact=True).click()
     click(page, "fox", "tree")
-    held.release()
+    delayed.release()
 
     expect(columns(page)).to_have_text(["fox", "tree"])
     expect(page.get_by_role("alert")).to_have_count(0)
@@ -182,15 +191,15 @@ def test_late_explanation_is_not_that_of_other_events(open_page):
     page = open_page(place("nature", ["bear", "blurry"]))
     arcs = page.locator(".arcs")
     expect(arcs).to_have_attribute("aria-label", left_out("bear"))
-    held = Held(page, "**/*:predict")
+    delayed = Delayed(page, "**/*:predict")
     page.get_by_role("button", name="Clear", exact=True).click()
     click(page, "fox", "blurry")
-    held.wait()
+    delayed.wait()
 
     page.get_by_role("button", name="Clear", exact=True).click()
     click(page, "tree", "blurry")
     expect(arcs).to_have_attribute("aria-label", left_out("none"))
-    held.release()
+    delayed.release()
 
     expect(arcs).to_have_attribute("aria-label", left_out("none"))
 
@@ -199,14 +208,14 @@ def test_late_forecast_is_not_that_of_other_events(open_page):
     page = open_page(place("visits", ["weather", "weather"]))
     ahead = page.get_by_role("button", name="Forecast", exact=True)
     path = page.locator(".path")
-    held = Held(page, "**/*:forecast")
+    delayed = Delayed(page, "**/*:forecast")
     ahead.click()
-    held.wait()
+    delayed.wait()
 
     page.get_by_role("button", name="Clear", exact=True).click()
     click(page, "sports", "news")
     expect(page.locator(".counter")).to_have_text("2 / 2")
-    held.release()
+    delayed.release()
     expect(path).to_have_count(0)
 
     ahead.click()
