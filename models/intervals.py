@@ -13,6 +13,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from models.chunk_loop import ChunkLoop
 from models.gates import Tensor
 from models.timesteps import FeatureReshape, Flat
 
@@ -157,7 +158,7 @@ class AdaptiveIntervals(keras.layers.Layer):
 
     def build_loop(self, *, unroll: bool = False) -> keras.layers.RNN:
         """Build the loop over timesteps; it has no weights."""
-        return keras.layers.RNN(
+        return ChunkLoop(
             IntervalCell(**self.options, dtype=self.dtype_policy),
             return_sequences=True,
             return_state=True,

@@ -93,6 +93,12 @@ class PeepholeLSTMCell(keras.layers.Layer):
         z = gates.preactivation(
             x, h_prev, self.kernel, self.recurrent_kernel, self.bias
         )
+        return self.open_gates(z, c_prev)
+
+    def open_gates(
+        self, z: Tensor, c_prev: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
+        """Compute one step from its pre-activations: i, g, f, o, h, c."""
         z_i, z_f, z_g, z_o = ops.split(z, 4, axis=-1)
         p_i, p_f, p_o = ops.split(self.peepholes, 3)
         i, g, learned = gates.learn(z_i + p_i * c_prev, z_g)

@@ -8,6 +8,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from models.chunk_loop import ChunkLoop
 from models.gates import Tensor
 from models.refusals import CannotStream, describe
 from models.stream import Stream
@@ -71,11 +72,12 @@ def advance_cell(
     before = [ops.cast(state, cell.compute_dtype) for state in given]
     mask = stream.mask if own is None else ops.logical_and(stream.mask, own)
     packing = layer.return_state
-    remembering = keras.layers.RNN(
+    remembering = ChunkLoop(
         PackedCell(cell, dtype=cell.dtype_policy) if packing else cell,
         return_sequences=True,
         return_state=True,
         unroll=stream.is_unrolled,
+        is_prefix=own is None,
         zero_output_for_mask=layer.zero_output_for_mask and not packing,
         dtype=cell.dtype_policy,
     )
@@ -149,10 +151,11 @@ def add_trace(
 ) -> None:
     """Run the explained cell on the same events and memory."""
     index = stream.count("short_term_") - 1
-    tracing = keras.layers.RNN(
+    tracing = ChunkLoop(
         cell,
         return_sequences=True,
         unroll=stream.is_unrolled,
+        is_prefix=False,
         dtype=cell.dtype_policy,
     )
     packed = tracing(hidden, initial_state=list(before), mask=mask)

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import keras
 from keras import ops
 
+from models.chunk_loop import ChunkLoop
 from models.gates import Tensor
 from models.stream import Stream
 from models.timesteps import Flat
@@ -122,11 +123,12 @@ def advance_reduction(stream: Stream, hidden: Tensor, reduction: Reduction) -> T
     dtype = hidden.dtype if "float" in hidden.dtype else "float32"
     # A sum of thousands of halves needs more digits than they have.
     dtype = "float32" if dtype in ("float16", "bfloat16") else dtype
-    layer = keras.layers.RNN(
+    layer = ChunkLoop(
         RunningCell(reduction.kind, size, dtype=dtype),
         return_sequences=True,
         return_state=True,
         unroll=stream.is_unrolled,
+        is_prefix=reduction.mask is None,
         dtype=dtype,
     )
     states = [ops.cast(state, dtype) for state in before]

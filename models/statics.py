@@ -12,6 +12,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from models.chunk_loop import ChunkLoop
 from models.features import LARGEST
 from models.gates import Tensor
 from models.refusals import refuse_join
@@ -74,12 +75,12 @@ class FilledStatics(Unmasked):
     ) -> tuple[Tensor, Tensor]:
         """Return the sequence with its columns filled, and their newest values."""
         given = self.take(sequence)
-        layer = keras.layers.RNN(
+        layer = ChunkLoop(
             NewestCell(len(self.columns), dtype=given.dtype),
             return_sequences=True,
             return_state=True,
             dtype=given.dtype,
-            **{k: v for k, v in options.items() if k == "unroll"},
+            unroll=options.get("unroll", False),
         )
         newest, after = layer(
             given, initial_state=list(before), mask=options.get("mask")

@@ -25,7 +25,7 @@ def trace_lstm(
 ) -> Trace:
     """Compute one LSTM step, all gates shown; packing i, f, g, o, states (h, c)."""
     h_prev, c_prev = states
-    z = gates.preactivation(x, h_prev, cell.kernel, cell.recurrent_kernel, cell.bias)
+    z = x + ops.matmul(h_prev, cell.recurrent_kernel)
     z_i, z_f, z_g, z_o = ops.split(z, 4, axis=-1)
     activation, recurrent = cell.activation, cell.recurrent_activation
     i, g, learned = gates.learn(z_i, z_g, activation, recurrent)
@@ -48,7 +48,9 @@ def trace_peephole(
     """Show the step of the peephole cell, which is written with the gates itself."""
     names = ("learn", "candidate", "forget", "use")
     memories = ("trace_short_term", "trace_long_term")
-    return dict(zip((*names, *memories), cell.step(x, states), strict=True))
+    h_prev, c_prev = states
+    z = x + ops.matmul(h_prev, cell.recurrent_kernel)
+    return dict(zip((*names, *memories), cell.open_gates(z, c_prev), strict=True))
 
 
 def trace_gru(cell: keras.layers.GRUCell, x: Tensor, states: Sequence[Tensor]) -> Trace:
@@ -65,8 +67,8 @@ def trace_gru(cell: keras.layers.GRUCell, x: Tensor, states: Sequence[Tensor]) -
     scales h before the product, as in the third version of Cho et al. (2014).
     """
     (h_prev,) = states
-    bias_x, bias_h = split_bias(cell)
-    x_z, x_r, x_g = ops.split(add(ops.matmul(x, cell.kernel), bias_x), 3, axis=-1)
+    _, bias_h = split_bias(cell)
+    x_z, x_r, x_g = ops.split(x, 3, axis=-1)
     u_z, u_r, u_g = ops.split(cell.recurrent_kernel, 3, axis=-1)
     b_z, b_r, b_g = ops.split(bias_h, 3, axis=-1) if bias_h is not None else [None] * 3
     z = cell.recurrent_activation(x_z + add(ops.matmul(h_prev, u_z), b_z))
@@ -77,6 +79,21 @@ def trace_gru(cell: keras.layers.GRUCell, x: Tensor, states: Sequence[Tensor]) -
         g = cell.activation(x_g + ops.matmul(r * h_prev, u_g))
     h = gates.blend(z, g, h_prev)
     return {"update": z, "reset": r, "candidate": g, "trace_short_term": h}
+
+
+def project(cell: Any, events: Tensor) -> Tensor:
+    """Compute what a cell with a twin makes of events alone: x W + b.
+
+    Args:
+        cell: A cell of a kind in `TWINS`.
+        events: Float of shape (..., features).
+
+    Returns:
+        Of shape (..., gates * units), packed as the kernel is.
+    """
+    is_gru = isinstance(cell, keras.layers.GRUCell)
+    bias = split_bias(cell)[0] if is_gru else cell.bias
+    return add(ops.matmul(events, cell.kernel), bias)
 
 
 def split_bias(cell: keras.layers.GRUCell) -> tuple[Tensor | None, Tensor | None]:
@@ -104,10 +121,11 @@ def trace_rnn(
     doi 10.1207/s15516709cog1402_1.
     """
     (h_prev,) = states
-    z = gates.preactivation(x, h_prev, cell.kernel, cell.recurrent_kernel, cell.bias)
+    z = x + ops.matmul(h_prev, cell.recurrent_kernel)
     return {"trace_short_term": cell.activation(z)}
 
 
+# From a cell, the events as `project` gives them and the states.
 Twin = Callable[[Any, Tensor, Sequence[Tensor]], Trace]
 
 LSTM_TRACE = (
@@ -171,6 +189,8 @@ class TracingCell(keras.layers.Layer):
     ) -> tuple[Tensor, list[Tensor]]:
         """Advance one timestep."""
         del training  # an explanation is never a training step
+        if type(self.cell) in TWINS:
+            inputs = project(self.cell, inputs)
         trace = self.twin(self.cell, inputs, states)
         packed = ops.concatenate([trace[name] for name in self.names], axis=-1)
         return packed, [trace[name] for name in MEMORIES if name in trace]

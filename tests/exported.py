@@ -17,7 +17,7 @@ FORMS = (
     ("advance", 1, 1),
     ("advance", 2, 1),
     ("advance", 4, 1),
-    ("advance", 1, 16),
+    ("advance", 1, 64),
     ("explain", 1, 1),
 )
 

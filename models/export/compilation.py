@@ -27,7 +27,7 @@ BATCH_SIZES = (1, 2, 4, 8, 16, 32, 64)
 # For one sequence that arrives whole: a call instead of 16, in half the time. Not for
 # more rows: measured on two LSTM-128, an event takes 14 us in a batch of 4 and 11 in a
 # chunk of it, 11 and 9 in one of 16. A fifth is not worth compiling each for seconds.
-CHUNK = 16
+CHUNK = 64
 # What the converter raises when an operation has no counterpart or a shape is unknown.
 CONVERTER_ERRORS = (ConverterError, NotImplementedError, RuntimeError, ValueError)
 LONGEST_REASON = 300  # characters; the converter quotes whole graphs

@@ -83,10 +83,12 @@ def assert_same_call(models, signature, tensors):
         assert fast[name].shape == expected.shape, name
         for row, length in enumerate(lengths):
             count = slice(None) if name in tensors else slice(length)
+            # Thousands that cancel out are right to a share of the thousands.
+            scale = max(1.0, np.abs(expected[row][count]).max())
             np.testing.assert_allclose(
                 fast[name][row][count],
                 expected[row][count],
-                atol=TOLERANCE,
+                atol=TOLERANCE * scale,
                 rtol=TOLERANCE,
                 err_msg=name,
             )
@@ -99,7 +101,7 @@ def test_every_batch_size_equals_tensorflow(full, batch):
     assert_same_call(full, "advance", tensors)
 
 
-@pytest.mark.parametrize("length", range(1, 17))
+@pytest.mark.parametrize("length", [*range(1, 17), 63, 64])
 @pytest.mark.parametrize("name", MODELS)
 def test_every_chunk_length_equals_tensorflow(both, name, length):
     models = both(name)
@@ -146,7 +148,7 @@ def test_mixed_lengths_advanced_as_planned_equal_tensorflow(both, name):
 def test_plan_takes_a_chunk_of_a_lone_row_and_one_event_of_many(full):
     runtime = full[0].runtime
 
-    assert runtime.plan("advance", [1000]) == (1, 16)
+    assert runtime.plan("advance", [1000]) == (1, 64)
     assert runtime.plan("advance", [7]) == (1, 7)
     assert runtime.plan("advance", [1000, 1]) == (2, 1)
     assert runtime.plan("advance", [3] * 1000) == (64, 1)
