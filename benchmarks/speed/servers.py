@@ -95,7 +95,12 @@ class Server:
         return text.replace("{port}", str(self.port))
 
     def _environ(self) -> dict[str, str]:
-        inherited = {k: v for k, v in os.environ.items() if "CARRYOVER_" not in k}
+        inherited = {
+            k: v
+            for k, v in os.environ.items()
+            # As in the image, whose modules are compiled.
+            if "CARRYOVER_" not in k and k != "PYTHONDONTWRITEBYTECODE"
+        }
         added = self.launch.environ.items()
         return inherited | {k: self._fill(v) for k, v in added}
 

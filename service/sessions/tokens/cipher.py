@@ -19,12 +19,10 @@ from __future__ import annotations
 import os
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Sequence
+from functools import cached_property
 from hashlib import blake2b
 from struct import Struct
-from typing import Literal, NamedTuple
-
-from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.ciphers.aead import AESGCMSIV
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from service.errors import (
     CorruptRecord,
@@ -34,6 +32,9 @@ from service.errors import (
     TokenInvalid,
 )
 from service.sessions.record import Session, decode, encode
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.ciphers.aead import AESGCMSIV
 
 Plain = Literal["off", "show", "accept"]
 PREFIX = "cm2."
@@ -78,9 +79,16 @@ class TokenCipher:
                 f"The sealing keys have lengths {lengths}; expected at least one key, "
                 f"each of {KEY_BYTES} random bytes."
             )
-        self._ciphers = [AESGCMSIV(key) for key in keys]
+        self._keys = list(keys)
         self.has_chains = has_chains
         self._plain = plain
+
+    @cached_property
+    def _ciphers(self) -> list[AESGCMSIV]:
+        # A start does not wait for the library, nor does a service without tokens.
+        from cryptography.hazmat.primitives.ciphers.aead import AESGCMSIV
+
+        return [AESGCMSIV(key) for key in self._keys]
 
     def seal(
         self,
@@ -153,6 +161,8 @@ class TokenCipher:
             )
 
     def _decrypt(self, sealed: bytes, bound: bytes) -> bytes:
+        from cryptography.exceptions import InvalidTag
+
         nonce, content = sealed[:NONCE_BYTES], sealed[NONCE_BYTES:]
         for cipher in self._ciphers:
             try:
