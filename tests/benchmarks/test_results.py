@@ -168,13 +168,17 @@ def test_overlap_f1_sums_over_series():
     assert combine_counts(parts)["overlap F1"][NETWORK] == pytest.approx(4 / 6)
 
 
-def test_page_is_written_by_command():
-    before = command.PAGE.read_bytes()
-    done = subprocess.run(
-        [sys.executable, "-m", "benchmarks.results", "--page"], cwd=ROOT, check=False
-    )
-    assert done.returncode == 0
-    assert command.PAGE.read_bytes() == before
+def test_command_writes_the_page_and_trains_nothing(tmp_path, monkeypatch):
+    monkeypatch.setattr(command, "ROOT", tmp_path)
+    monkeypatch.setattr(command, "PAGE", tmp_path / "results.md")
+    monkeypatch.setattr(command, "RECORDS", tmp_path / "results.json")
+    monkeypatch.setattr(sys, "argv", ["benchmarks.results", "--page"])
+    monkeypatch.chdir(tmp_path)
+
+    assert command.main() == 0
+
+    assert command.PAGE.read_text() == format_page(PROBLEMS, {})
+    assert not command.RECORDS.exists()
 
 
 def test_speed_is_compared_with_its_limits():
