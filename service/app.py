@@ -9,7 +9,6 @@ import logging
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import cast
 
 import orjson
 from flask import Flask, request
@@ -44,9 +43,9 @@ from service.registry.model_repository import Repository
 from service.sessions.clock_guard import ClockGuard
 from service.sessions.lifecycle import Sessions
 from service.sessions.sections import AnswerBounds
-from service.sessions.tokens.cipher import Plain, TokenCipher
+from service.sessions.tokens.cipher import TokenCipher
 from service.sessions.tokens.key_file import load_or_create_keys
-from service.sessions.version_policy import Lifetimes, Policies, Policy, Retention
+from service.sessions.version_policy import Lifetimes, Policies, Retention
 from service.settings import Settings
 from service.stores.base import Capacity, open_store
 from service.telemetry import metrics
@@ -101,7 +100,7 @@ def build_services(
     seal = TokenCipher(
         keys,
         settings.token_anti_rollback == "on",
-        cast("Plain", settings.plain_memory),
+        settings.plain_memory,
     )
     catalog = Catalog([])
     repository = open_repository(settings, catalog, state)
@@ -184,9 +183,7 @@ def read_retention(settings: Settings) -> Retention:
         settings.stored_answer_bytes,
         settings.stored_answer_seconds,
     )
-    policies = Policies(
-        cast("Policy", settings.policy), cast("dict[str, Policy]", settings.policies)
-    )
+    policies = Policies(settings.policy, settings.policies)
     return Retention(settings.snapshots, answers, settings.history_events, policies)
 
 

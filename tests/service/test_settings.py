@@ -4,8 +4,8 @@ import sys
 
 import pytest
 
+from service.common.setting_types import POLICIES as settings_policies
 from service.sessions.version_policy import POLICIES
-from service.settings import POLICIES as settings_policies
 from service.settings import (
     TABLE,
     SettingError,

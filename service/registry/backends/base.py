@@ -15,10 +15,10 @@ from typing import Literal, NamedTuple, Protocol, get_args
 
 import numpy as np
 
+from service.common.setting_types import RuntimeChoice
 from service.registry.artifact import Artifact, ArtifactError
 from service.registry.encoding.events import build_encoder
 from service.registry.manifest_check import check_inputs
-from service.settings import RuntimeChoice
 
 Tensors = Mapping[str, np.ndarray]
 Signature = Literal["advance", "explain"]
