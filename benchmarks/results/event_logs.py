@@ -148,7 +148,7 @@ HELPDESK_BY_TIME = Problem(
         "n-gram, found before": {ACCURACY: 0.616},
     },
     note="What is asked of this table is that the verdict says that the network only "
-    "ties with counting.",
+    "ties with counting: of right next events it does, in nats the network is better.",
 )
 
 
@@ -204,6 +204,7 @@ BPI13 = Problem(
         "GRU, resource and times, found before": {ACCURACY: 0.690},
     },
     note="What is asked of activities alone is that the verdict says that they are not "
-    "worth a network.",
+    "worth a network. It does not: it looks at nats first, and there every fold is "
+    "better than counting by more than chance; of right next events it is a point.",
 )
 EVENT_LOGS = (HELPDESK, HELPDESK_BY_TIME, BPI13, MSNBC)
