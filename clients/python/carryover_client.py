@@ -488,8 +488,11 @@ def _failure(outcome: Outcome | None) -> CarryoverError:
         problem = outcome.json()
         return CLASSES.get(problem["code"], CarryoverError)(problem)
     except (ValueError, TypeError, KeyError, RecursionError):  # a proxy's page
-        detail = f"{outcome.url} answered {outcome.status_code} without a problem"
-        return CarryoverError({"status": outcome.status_code, "detail": detail})
+        url, status = outcome.url.copy_with(userinfo=b""), outcome.status_code
+        where = outcome.headers.get("Location")
+        what = f"a redirect to {where}" if where else "not a problem of the service"
+        detail = f"{url} answered {status}, {what}. Check the base_url of the client."
+        return CarryoverError({"status": status, "detail": detail})
 
 
 def _wait(outcome: Outcome | None, num_tries: int, is_safe: bool) -> float | None:

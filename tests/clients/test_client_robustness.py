@@ -1,16 +1,19 @@
 """The Python client with hostile or damaged keys, answers, waits and proxies."""
 
+import asyncio
 import math
+import re
 import socket
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from email.utils import formatdate
 
 import carryover_client
 import httpx
 import pytest
-from carryover_client import Client
+from carryover_client import AsyncClient, Client
 
 from tests.clients.lossy import URL, LossyTransport, build_app, outcome, waits_of
 from tests.keys import keyed
@@ -119,6 +122,26 @@ def test_problem_of_another_form_is_still_an_error_with_a_text(problem):
     assert str(error.value)
 
 
+def test_redirect_is_not_followed_and_its_goal_is_named_without_secrets():
+    asked = []
+
+    def redirect(request):
+        asked.append(request)
+        return httpx.Response(301, headers={"Location": "https://service/v1/models"})
+
+    with (
+        Client(
+            "http://me:secret@service", transport=httpx.MockTransport(redirect)
+        ) as client,
+        pytest.raises(carryover_client.CarryoverError) as error,
+    ):
+        client.get("models")
+
+    assert len(asked) == 1
+    assert "a redirect to https://service/v1/models. Check" in str(error.value)
+    assert "secret" not in str(error.value)
+
+
 def test_body_that_cannot_be_unpacked_is_asked_for_again(client, transport):
     garbled = [True]
 
@@ -189,3 +212,136 @@ def test_api_key_may_end_with_the_newline_of_its_file(clock):
 
     with Client(URL, "secret-key\n", transport=LossyTransport(app)) as client:
         assert client.session("counting", "s").predict(["red"])["step"] == 1
+
+
+ANSWER = b'{"predictions": [{"step": 1}], "model_version": "1"}'
+LINE = b'{"step": 1}\n'
+HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
+GOOD = HEAD + b"Content-Length: %d\r\n\r\n%s" % (len(ANSWER), ANSWER)
+CHUNK = HEAD + b"Transfer-Encoding: chunked\r\n\r\n%x\r\n%s\r\n" % (len(LINE), LINE)
+# What a service sends before it stops: it closes then, or is silent.
+CUTS = {
+    "nothing": b"",
+    "half a status line": b"HTTP/1.1 20",
+    "half a head": HEAD,
+    "half a body": GOOD[:-7],
+    "half a body of no length": HEAD + b"Connection: close\r\n\r\n" + ANSWER[:-7],
+    "half a chunk": CHUNK[:-9],
+    "no last chunk": CHUNK,
+    "a head that is none": b"\x00\x01\r\n\r\n",
+}
+
+
+class Stopping:
+    """A service that stops in the middle of its first answer, and then answers.
+
+    Attributes:
+        heads: The head of every request.
+    """
+
+    def __init__(self, cut, is_silent):
+        self.heads, self._cut, self._is_silent = [], cut, is_silent
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self._listener.close()
+
+    def _serve(self):
+        with suppress(OSError):  # the listener is closed
+            while True:
+                connection, _ = self._listener.accept()
+                with connection, suppress(ConnectionError):
+                    self._answer(connection)
+
+    def _answer(self, connection):
+        self.heads.append(read_request(connection))
+        if len(self.heads) > 1:
+            connection.sendall(GOOD)
+            return
+        connection.sendall(self._cut)
+        if self._is_silent:
+            connection.recv(1)  # until the client gives up
+
+    def keys(self):
+        return [
+            re.search(rb"(?i)idempotency-key: (.*)", head)[1] for head in self.heads
+        ]
+
+
+def read_request(connection):
+    """Read a request to its end; return its head."""
+    read = b""
+    while b"\r\n\r\n" not in read:
+        read += connection.recv(65_536)
+    head, _, body = read.partition(b"\r\n\r\n")
+    length = int(re.search(rb"(?i)content-length: (\d+)", head)[1])
+    while len(body) < length:
+        body += connection.recv(65_536)
+    return head
+
+
+OPTIONS = {"timeout_seconds": 0.2, "retry_seconds": 0}
+
+
+@pytest.mark.parametrize("is_silent", [False, True], ids=["closes", "is silent"])
+@pytest.mark.parametrize("cut", CUTS)
+def test_same_call_after_a_cut_answer_is_the_same_request(cut, is_silent):
+    with Stopping(CUTS[cut], is_silent) as service, Client(service.url, **OPTIONS) as c:
+        session = c.session("counting", "s")
+        session.step = 0
+        with pytest.raises(carryover_client.NoAnswer) as error:
+            session.predict(["red"])
+        assert str(error.value)
+
+        assert session.predict(["red"])["step"] == 1
+
+        first, second = service.keys()
+        assert first == second
+
+
+@pytest.mark.parametrize("is_silent", [False, True], ids=["closes", "is silent"])
+@pytest.mark.parametrize("cut", CUTS)
+def test_cut_stream_raises_after_the_answers_that_came(cut, is_silent):
+    with Stopping(CUTS[cut], is_silent) as service, Client(service.url, **OPTIONS) as c:
+        session = c.session("counting", "s")
+        session.step = 0
+        answers = []
+        with pytest.raises(carryover_client.NoAnswer):
+            answers.extend(session.stream(["red", "red"]))
+
+        assert len(service.heads) == 1  # a stream is not repeated by itself
+        assert session.step == len(answers) == (cut == "no last chunk")
+
+
+def test_cancelled_task_repeats_the_same_request():
+    async def drive(service):
+        async with AsyncClient(service.url) as client:
+            session = client.session("counting", "s")
+            session.step = 0
+            with pytest.raises(TimeoutError):
+                await asyncio.wait_for(session.predict(["red"]), 0.2)
+            return (await session.predict(["red"]))["step"]
+
+    with Stopping(b"", is_silent=True) as service:
+        assert asyncio.run(drive(service)) == 1
+        first, second = service.keys()
+        assert first == second
+
+
+def test_client_of_many_threads_advances_each_session_alone(app):
+    clients = LossyTransport(app)
+
+    def advance(number):
+        session = client.session("counting", f"s{number}")
+        return [session.predict(["red"])["step"] for _ in range(5)]
+
+    with (
+        Client(URL, transport=clients) as client,
+        ThreadPoolExecutor(8) as threads,
+    ):
+        assert list(threads.map(advance, range(16))) == [[1, 2, 3, 4, 5]] * 16
