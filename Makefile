@@ -149,7 +149,7 @@ clean:  ## remove everything that was made here: environment, models, runs, sess
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
 	@touch $@
 
-.venv/installed-dev: requirements-dev.txt requirements-tracing.txt requirements-tune.txt requirements-mlflow.txt .venv/installed
+.venv/installed-dev: requirements-dev.txt requirements-tracing.txt requirements-tune.txt requirements-mlflow.txt requirements-boosting.txt .venv/installed
 	@echo "installing what the tests need ..."
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
 	@touch $@

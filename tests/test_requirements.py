@@ -77,6 +77,7 @@ def test_each_requirements_file_is_the_one_before_and_more():
         "requirements-tracing.txt",
         "requirements-tune.txt",
         "requirements-mlflow.txt",
+        "requirements-boosting.txt",
         "requirements-release.txt",
     ],
 )

@@ -102,7 +102,7 @@ def train_and_publish(
         predict = predict_with(network)
         metrics = [*evaluate(dataset.held_out, predict, beside), *fitted_metrics]
         verdict = judge(metrics, config.network.cell)
-        print_verdict(verdict, metrics)
+        print_verdict(verdict, metrics, dataset.facts)
         by_seed = {config.seed: metrics}
         for seed in list_seeds(config.seed, seeds)[1:]:
             name = f"seed {seed}"

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from training.evaluate.boosting.model import list_missing
 from training.evaluate.metric import Metric
 from training.seeds import Spread
 from training.verdict import Verdict
@@ -64,14 +65,19 @@ def format_evaluation(
     return (
         f"{verdict.sentence}\n\n# Evaluation of {name}\n\n"
         f"{format_table(metrics)}\n\n"
-        f"Baselines are measured on the same held-out data.\n\n"
+        f"Baselines are measured on the same held-out data. {list_missing(facts)}"
+        f"\n\n"
         f"## Data\n\n{about}\n- seed: {seed}\n"
     )
 
 
-def print_verdict(verdict: Verdict, metrics: Sequence[Metric]) -> None:
+def print_verdict(
+    verdict: Verdict, metrics: Sequence[Metric], facts: Mapping[str, Any]
+) -> None:
     """Print whether it was worth it, then the table."""
     say(f"\n{verdict.sentence}\n\n{format_table(metrics)}\n")
+    if missing := list_missing(facts):
+        say(f"{missing}\n")
 
 
 def print_places(name: str, version: Path, run: Path) -> None:

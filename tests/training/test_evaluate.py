@@ -31,7 +31,7 @@ HORIZON = 3
 def held_out_series(values, start):
     values = np.asarray(values, float)
     sequence = np.stack([values * 0, values * 0, values], -1).astype(np.float32)
-    return HeldOutSeries(sequence, values, start, HORIZON, {"season": 4})
+    return HeldOutSeries(sequence, values, start, HORIZON, {"season": 4}, boosted=False)
 
 
 def shifted(values, ahead):

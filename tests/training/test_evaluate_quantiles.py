@@ -18,7 +18,9 @@ def draw_series(levels=LEVELS):
     """Independent values, uniform from 0 to 1: their quantiles are their levels."""
     values = np.random.default_rng(0).random(ROWS)
     sequence = np.stack([values * 0, values * 0, values], -1).astype(np.float32)
-    return HeldOutSeries(sequence, values, START, HORIZON, {"day": 24}, levels)
+    return HeldOutSeries(
+        sequence, values, START, HORIZON, {"day": 24}, levels, boosted=False
+    )
 
 
 def forecast_always(levels):

@@ -29,6 +29,7 @@ class HeldOutTimes(NamedTuple):
         test: What is reported.
         task: `next time` or `remaining time`.
         quantiles: Which quantiles the network answers, the median among them.
+        columns: What each column of the inputs is: name, number, days or seconds.
     """
 
     train: Sequences
@@ -36,6 +37,7 @@ class HeldOutTimes(NamedTuple):
     test: Sequences
     task: str
     quantiles: tuple[float, ...]
+    columns: tuple[str, ...] = ("name",)
 
 
 def ask_time(
@@ -62,7 +64,9 @@ def ask_time(
         parts[name] = layout.make(
             encoded.inputs[layout.rows], targets, layout.counted & known
         )
-    held_out = HeldOutTimes(**parts, task=task, quantiles=tuple(quantiles))
+    held_out = HeldOutTimes(
+        **parts, task=task, quantiles=tuple(quantiles), columns=encoded.columns
+    )
     logs = np.log1p(held_out.train.targets[held_out.train.weights > 0], dtype=float)
     if not len(logs) or not logs.std() > 0:
         raise DataError(

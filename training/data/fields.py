@@ -47,6 +47,14 @@ class EncodedEvents(NamedTuple):
         """The names of events."""
         return self.vocabularies[0]
 
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """What each column of the inputs is: name, number, days or seconds."""
+        kinds = {"category": ("name",), "time": ("days", "seconds")}
+        fields = self.schema.get("fields", [{"type": "category"}])
+        each = (kinds.get(field["type"], ("number",)) for field in fields)
+        return tuple(kind for kinds in each for kind in kinds)
+
 
 def encode_events(
     log: EventLog,

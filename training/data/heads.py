@@ -60,6 +60,7 @@ class HeldOutEvents(NamedTuple):
         labels: Names of what may come next.
         end: Position of the end among them; None without one.
         unknown: Position of the unknown event; None without one.
+        columns: What each column of the inputs is: name, number, days or seconds.
     """
 
     train: Sequences
@@ -68,6 +69,7 @@ class HeldOutEvents(NamedTuple):
     labels: list[str]
     end: int | None
     unknown: int | None
+    columns: tuple[str, ...] = ("name",)
 
 
 class HeldOutLabels(NamedTuple):
@@ -81,6 +83,7 @@ class HeldOutLabels(NamedTuple):
         num_events: Of the vocabulary.
         of_case: Whether a label is its case's, the same at every event.
         numbers: Columns of records that are numbers.
+        columns: What each column of the inputs is: name, number, days or seconds.
     """
 
     train: Sequences
@@ -90,6 +93,7 @@ class HeldOutLabels(NamedTuple):
     num_events: int
     of_case: bool
     numbers: tuple[int, ...] = ()
+    columns: tuple[str, ...] = ("name",)
 
 
 class Head(NamedTuple):
@@ -184,7 +188,11 @@ def ask_next_event(encoded: EncodedEvents, layouts: Layouts, *, end: bool) -> He
         weights[last] = layout.ends if end else False
         parts[name] = layout.make(encoded.inputs[layout.rows], targets, weights)
     held_out = HeldOutEvents(
-        **parts, labels=labels, end=place, unknown=vocabulary.unknown
+        **parts,
+        labels=labels,
+        end=place,
+        unknown=vocabulary.unknown,
+        columns=encoded.columns,
     )
     schema: dict[str, Any] = {
         "kind": "next_event",
@@ -264,6 +272,7 @@ def ask_label(
         num_events=num_events,
         of_case=of_case,
         numbers=encoded.numbers,
+        columns=encoded.columns,
     )
     tested = held_out.test.targets[held_out.test.weights > 0]
     kind = "sequence_label" if of_case else "label"

@@ -31,6 +31,8 @@ REAL_TIMESTEPS = 64
 FINEST_STEPS = 16
 # Place of the value among the columns, behind the two of the time.
 VALUE = 2
+# Series beside which boosted trees are fitted, each by trees of its own.
+MOST_BOOSTED = 20
 
 
 @dataclass(frozen=True)
@@ -72,6 +74,7 @@ class HeldOutSeries(NamedTuple):
         season_rows: Length of each season in rows, for the baselines.
         quantiles: Which quantiles the forecast has; empty for one value.
         validation: First row that is neither trained on nor held out, if not `start`.
+        boosted: Whether boosted trees are fitted to it; there may be many series.
     """
 
     sequence: Array
@@ -81,6 +84,7 @@ class HeldOutSeries(NamedTuple):
     season_rows: dict[str, int]
     quantiles: tuple[float, ...] = ()
     validation: int | None = None
+    boosted: bool = True
 
 
 def load_series(options: SeriesOptions, seed: int) -> Dataset:
@@ -103,7 +107,9 @@ def load_series(options: SeriesOptions, seed: int) -> Dataset:
         for one, bound in zip(file.series, bounds, strict=True)
     ]
     held_out = [
-        hold_out(sequence, one.values, bound, options)
+        hold_out(sequence, one.values, bound, options)._replace(
+            boosted=len(file.series) <= MOST_BOOSTED
+        )
         for sequence, one, bound in zip(sequences, file.series, bounds, strict=True)
         if bound.is_scored(options.horizon)
     ]

@@ -1,7 +1,7 @@
 """Measure times until something happens: how far off they are, and how often they hold.
 
 Beside the quantiles of the training part after the same last event, and after as many
-events: what follows without a network.
+events, and gradient boosting: what follows without a network.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import numpy as np
 from training.data.dataset import Array, Sequences
 from training.data.durations import HeldOutTimes
 from training.data.fields import take_events
+from training.evaluate.boosting.model import boost_times
 from training.evaluate.events import POSITIONS, describe_positions
 from training.evaluate.guesses import BLOCK, cut_calls, find_margin
 from training.evaluate.metric import Metric, Predict
@@ -48,6 +49,7 @@ def evaluate_times(
         NETWORK: predict,
         "median after this event": expect_by_event(held_out),
         "median after so many events": expect_by_place(held_out),
+        **boost_times(held_out),
     }
     waits = {name: wait(held_out.test, one, size) for name, one in predicts.items()}
     middle = held_out.quantiles.index(0.5)

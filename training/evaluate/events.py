@@ -1,7 +1,8 @@
 """Measure what a network expects next: how often it is right, and how sure it is.
 
-Beside the most frequent event and a back-off n-gram, both counted on the training part.
-The validation part chooses the order of the n-gram, and thresholds on surprise.
+Beside the most frequent event, a back-off n-gram and gradient boosting, all fitted on
+the training part. The validation part chooses the order of the n-gram, how many trees
+there are, and thresholds on surprise.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import numpy as np
 
 from training.data.dataset import Array
 from training.data.heads import HeldOutEvents
+from training.evaluate.boosting.model import boost_labels
 from training.evaluate.guesses import (
     Guesses,
     find_margin,
@@ -64,6 +66,7 @@ def evaluate_events(
         NETWORK: predict,
         "most frequent": count_events(held_out),
         f"{ngram.order}-gram": ngram.predict,
+        **boost_labels(held_out),
     }
     guesses = {name: guess(held_out.test, one, size) for name, one in predicts.items()}
     trained = baselines.get(AS_TRAINED)

@@ -1,7 +1,8 @@
 """Measure labels: how often they are right, and how sure a network is of them.
 
-Beside the majority, a back-off n-gram of labels after the last events, and the nearest
-prefix of the training part by simple statistics (`training.evaluate.nearest`).
+Beside the majority, a back-off n-gram of labels after the last events, the nearest
+prefix of the training part by simple statistics (`training.evaluate.nearest`), and
+gradient boosting.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from training.data.heads import HeldOutLabels
+from training.evaluate.boosting.model import boost_labels
 from training.evaluate.events import (
     BRIER,
     NETWORK,
@@ -35,7 +37,7 @@ def evaluate_labels(
 ) -> list[Metric]:
     """Measure a network on the test part.
 
-    All baselines are counted here but one: the network before it was corrected.
+    All baselines are fitted here but one: the network before it was corrected.
     """
     size = len(held_out.labels)
     ngram = choose_ngram(held_out.train, held_out.validation, size, held_out.num_events)
@@ -46,6 +48,7 @@ def evaluate_labels(
         "nearest prefix": fit_nearest(
             held_out.train, held_out.num_events, size, held_out.numbers
         ),
+        **boost_labels(held_out),
     }
     guesses = {name: guess(held_out.test, one, size) for name, one in predicts.items()}
     trained = baselines.get(AS_TRAINED)

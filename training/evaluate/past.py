@@ -1,4 +1,4 @@
-"""Forecast by the past, repeated or averaged: what a network has to beat.
+"""Forecast by the past, repeated, averaged or learnt: what a network has to beat.
 
 Does not know how forecasts are scored.
 """
@@ -11,6 +11,7 @@ import numpy as np
 
 from training.data.dataset import Array
 from training.data.series import HeldOutSeries
+from training.evaluate.boosting.series import boost_series
 from training.evaluate.neighbours import forecast_nearest
 
 
@@ -24,7 +25,11 @@ def forecast_past(held_out: HeldOutSeries, ahead: int) -> dict[str, Array]:
     seasons = {"last value": 1, **held_out.season_rows}
     repeated = {name: repeat(held_out, ahead, rows) for name, rows in seasons.items()}
     nearest = "nearest past days" if held_out.season_rows else "nearest past rows"
-    return {**repeated, nearest: forecast_nearest(held_out, ahead)}
+    return {
+        **repeated,
+        nearest: forecast_nearest(held_out, ahead),
+        **boost_series(held_out, ahead),
+    }
 
 
 def repeat(held_out: HeldOutSeries, ahead: int, season: int) -> Array:

@@ -44,6 +44,7 @@ def average(metrics: Sequence[Metric]) -> Metric:
     baselines = {
         name: float(np.mean([metric.baselines[name] for metric in metrics]))
         for name in first.baselines
+        if all(name in metric.baselines for metric in metrics)
     }
     value = float(np.mean([metric.value for metric in metrics]))
     margin = float(np.linalg.norm([metric.margin for metric in metrics])) / len(metrics)

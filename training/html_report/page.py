@@ -26,6 +26,7 @@ from training.html_report.parts import (
     Part,
     Plot,
     Section,
+    Text,
     write_figure,
 )
 from training.html_report.plots import Line, draw_lines
@@ -97,8 +98,13 @@ def group_by_kind(parts: Sequence[Part]) -> Iterator[tuple[str, list[Part]]]:
         yield kind, list(group)
 
 
-def list_metrics(metrics: Sequence[Metric]) -> Section:
-    """Lay metrics and their baselines out as a table; the best of a row stands out."""
+def list_metrics(metrics: Sequence[Metric], missing: str = "") -> Section:
+    """Lay metrics and their baselines out as a table; the best of a row stands out.
+
+    Args:
+        metrics: What was measured.
+        missing: A line on a baseline that could not be fitted.
+    """
     names = list(dict.fromkeys(name for m in metrics for name in m.baselines))
     rows = [
         [
@@ -109,7 +115,8 @@ def list_metrics(metrics: Sequence[Metric]) -> Section:
         for metric in metrics
     ]
     headings = ["measured on held-out data", "better", "network", *names]
-    return Section("Result", [HtmlTable("All figures", headings, rows, num_words=2)])
+    table = HtmlTable("All figures", headings, rows, num_words=2)
+    return Section("Result", [table, *([Text(missing)] if missing else [])])
 
 
 def mark_best(metric: Metric, figures: Sequence[float | None]) -> list[Cell]:

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from training.config import Config
 from training.data.dataset import Dataset
+from training.evaluate.boosting.model import list_missing
 from training.evaluate.metric import Metric, Predict
 from training.html_report.card import describe_data, describe_repeat, describe_use
 from training.html_report.held_out import illustrate_held_out
@@ -48,7 +49,7 @@ def write_report(measured: Measured) -> bytes:
     """Write the report as a page, from the verdict to how to repeat it."""
     config, dataset = measured.config, measured.dataset
     sections = [
-        list_metrics(measured.metrics),
+        list_metrics(measured.metrics, list_missing(dataset.facts)),
         *list_spread(measured.spread),
         plot_curves(measured.curves),
         *illustrate_held_out(dataset, measured.predict, measured.others),

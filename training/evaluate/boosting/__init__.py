@@ -1,0 +1,1 @@
+"""Gradient boosting on the last events: the baseline that knows the fields too."""
