@@ -18,16 +18,13 @@ from typing import NamedTuple
 from msgspec.structs import replace
 
 from service.common.loop import offload
-from service.errors import ModelNotFound, ModelNotLoaded
+from service.errors import ModelNotLoaded
 from service.registry.adoption import Adoption
 from service.registry.artifact import (
-    MANIFEST,
-    ArtifactError,
     find_versions,
-    list_unfinished,
-    list_versions,
 )
 from service.registry.catalog import Catalog, Model
+from service.registry.model_folder import UNFINISHED, ModelFolder, no_such_model
 from service.registry.shared_choices import (
     LOADED,
     UNLOADED,
@@ -44,10 +41,6 @@ log = logging.getLogger(__name__)
 RETRY_SECONDS = 5.0
 # Services that share one state; a worker of each follows what its start chose.
 MAX_GENERATIONS = 8
-UNFINISHED = (
-    f"has no {MANIFEST}. Wait until it is copied whole, or export it with `python -m "
-    "training export`."
-)
 
 
 class ListedVersion(NamedTuple):
@@ -89,8 +82,7 @@ class Repository:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._catalog = catalog
-        self._models = models
-        self._load = load
+        self._folder = ModelFolder(models, load)
         self._max_versions = max_versions
         self.follows_labels = follows_labels
         self._clock = clock
@@ -99,7 +91,6 @@ class Repository:
         # Choices that this process does not serve yet, and when to try them.
         self._pending: dict[str, float] = {}
         self._failures: dict[str, dict[int, str]] = {}
-        self._traced: set[Path] = set()
         self._adoption = Adoption(self, catalog, count_labels)
         self._seen = (0, 0)
         self._shared = None if state is None else SharedChoices(state, models)
@@ -130,7 +121,7 @@ class Repository:
     def _choose_all(self, before: Choices, generation: str) -> Choices:
         """Choose the newest versions of every model that is not unloaded."""
         models = dict(before.models)
-        for paths in find_versions(self._models):
+        for paths in find_versions(self._folder.path):
             name = paths[0].parent.name
             earlier = models.get(name, ModelChoice(LOADED, 0))
             if earlier.state != UNLOADED:
@@ -157,24 +148,6 @@ class Repository:
         return replace(
             earlier, state=LOADED, number=number, versions=versions, failures=failures
         )
-
-    def _load_checked(self, path: Path) -> Model:
-        """Load a version; whatever goes wrong is the version's fault.
-
-        Raises:
-            ArtifactError: It cannot be loaded.
-        """
-        try:
-            model = self._load(path)
-        except ArtifactError:
-            raise
-        except Exception as error:
-            if path not in self._traced:  # it is tried again and again
-                log.exception("%s cannot be loaded", path)
-            self._traced.add(path)
-            raise ArtifactError(f"{path} cannot be loaded: {error!r}.") from error
-        self._traced.discard(path)
-        return model
 
     def reconcile(self, name: str | None = None) -> None:
         """Serve what was chosen since this process last looked.
@@ -237,7 +210,7 @@ class Repository:
         """
         if choice.versions or choice.failures:
             return choice.versions or sorted(choice.failures, reverse=True)
-        newest = self.find_versions(name)[: self._max_versions]
+        newest = self._folder.find_versions(name)[: self._max_versions]
         return [int(path.name) for path in newest]
 
     def open_newest(
@@ -247,31 +220,15 @@ class Repository:
         kept: Collection[int] = (),
         ready: Mapping[int, Model] | None = None,
     ) -> tuple[dict[int, Model], dict[int, str]]:
-        """Open as many versions as may be served, and say why others cannot be.
-
-        Args:
-            name: Of the model.
-            versions: The newest first.
-            kept: Those of them that are served even if they are not the newest.
-            ready: Versions that were opened before.
-        """
+        """Open as many versions as may be served; see `ModelFolder.open_newest`."""
         loaded = {**self._catalog.loaded(name), **(ready or {})}
-        opened: dict[int, Model] = {}
-        failures: dict[int, str] = {}
-        for version in versions:
-            if len(opened) >= self._max_versions and version not in kept:
-                continue
-            try:
-                opened[version] = loaded.get(version) or self._open(name, version)
-            except ArtifactError as error:
-                failures[version] = str(error)
-        return opened, failures
+        return self._folder.open_newest(
+            name, versions, kept, loaded, limit=self._max_versions
+        )
 
-    def _open(self, name: str, version: int) -> Model:
-        """Load a version where that holds up no other request."""
-        if name not in self._list_names():  # no way out of the folder
-            raise ArtifactError(f"{name[:80]!r} is not in the folder of models.")
-        return offload(self._load_checked, self._models / name / str(version))
+    def find_versions(self, name: str) -> list[Path]:
+        """List a model's folders, the newest version first."""
+        return self._folder.find_versions(name)
 
     def load(self, name: str) -> None:
         """Serve the newest versions of a model, in all workers.
@@ -284,7 +241,7 @@ class Repository:
         self.reconcile(name)
         with self._lock:
             paths = self._choose_paths(name)
-            if not paths and self._find_unfinished(name):
+            if not paths and self._folder.find_unfinished(name):
                 raise ModelNotLoaded(
                     f"failed to load {name[:80]!r}: each version of it {UNFINISHED}"
                 )
@@ -306,7 +263,7 @@ class Repository:
 
     def _choose_paths(self, name: str) -> list[Path]:
         """List the newest versions of a model, and others that are kept."""
-        paths = self.find_versions(name)
+        paths = self._folder.find_versions(name)
         kept = self.find_choice(name).kept_versions()
         newest, older = paths[: self._max_versions], paths[self._max_versions :]
         return newest + [path for path in older if int(path.name) in kept]
@@ -323,10 +280,10 @@ class Repository:
             if not is_alone:
                 return
             self.reconcile()
-            for name in self._list_names():
+            for name in self._folder.names():
                 try:
                     with self._lock:
-                        self._adoption.adopt(name, self._models / name)
+                        self._adoption.adopt(name, self._folder.path / name)
                 except ModelNotLoaded as error:  # the choice cannot be stored
                     log.error("%s", error)
 
@@ -355,7 +312,7 @@ class Repository:
             ModelNotLoaded: The choice cannot be stored; the model is still served.
         """
         self.reconcile(name)
-        if not self._catalog.loaded(name) and not self.find_versions(name):
+        if not self._catalog.loaded(name) and not self._folder.find_versions(name):
             raise no_such_model(name)
         with self._lock:
             self.share(name, UNLOADED, [])
@@ -417,21 +374,10 @@ class Repository:
             self._serve(name, ready)
         return choice
 
-    def find_versions(self, name: str) -> list[Path]:
-        """List a model's folders, the newest version first."""
-        if name not in self._list_names():  # no way out of the folder
-            return []
-        return list_versions(self._models / name)
-
-    def _list_names(self) -> list[str]:
-        with contextlib.suppress(OSError):
-            return sorted(path.name for path in self._models.iterdir())
-        return []
-
     def failures(self, name: str) -> dict[int, str]:
         """Say why versions of a model are not served, as far as they were tried."""
         self.reconcile(name)
-        failures = self._find_unfinished(name)
+        failures = self._folder.find_unfinished(name)
         chosen = self._chosen.get(name)
         if chosen is not None and chosen.state == UNLOADED:
             return {}
@@ -440,20 +386,13 @@ class Repository:
         served = self._catalog.loaded(name)
         return {v: reason for v, reason in failures.items() if v not in served}
 
-    def _find_unfinished(self, name: str) -> dict[int, str]:
-        """Say of each folder that looks like a version why it is not one."""
-        if name not in self._list_names():  # no way out of the folder
-            return {}
-        unfinished = list_unfinished(self._models / name)
-        return {int(path.name): UNFINISHED for path in unfinished}
-
     def index(self) -> list[ListedVersion]:
         """List every version in the folder, and those served from elsewhere."""
         served = {n: self._catalog.versions(n) for n in self._catalog.names()}
         listed = []
-        for name in sorted({*served, *self._list_names()}):
+        for name in sorted({*served, *self._folder.names()}):
             ready = served.get(name, [])
-            known = {int(path.name) for path in self.find_versions(name)}
+            known = {int(path.name) for path in self._folder.find_versions(name)}
             failures = self.failures(name)
             for version in sorted({*ready, *known, *failures}):
                 is_ready = version in ready
@@ -461,11 +400,3 @@ class Repository:
                 reason = "" if is_ready else failures.get(version, reason)
                 listed.append(ListedVersion(name, version, is_ready, reason))
         return listed
-
-
-def no_such_model(name: str) -> ModelNotFound:
-    """Return the error of a name that is in no repository."""
-    return ModelNotFound(
-        f"model {name[:80]!r} is not in the folder of models; export it there first.",
-        error=f"failed to load '{name[:80]}', failed to poll from model repository",
-    )

@@ -436,7 +436,7 @@ def test_one_worker_looks_at_a_time(watched, models):
         looked.append(other.loads)
         return load(path)
 
-    one.repository._load = look_meanwhile
+    one.repository._folder._load = look_meanwhile
     one.repository.adopt_newer()
 
     assert looked == [1]  # version 1 alone, before and meanwhile

@@ -99,7 +99,7 @@ def test_pinned_sessions_stay_on_their_own_of_two_versions_of_their_weights(
     )
     for worker in workers:
         worker.catalog.replace(
-            "counting", [worker.load(worker.repository._models / v) for v in "123"]
+            "counting", [worker.load(worker.repository._folder.path / v) for v in "123"]
         )
     workers[0].set(1, 2, 1.0)
     send(rows_of(["s"]))
