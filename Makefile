@@ -119,9 +119,15 @@ sbom: .tools/installed  ## list what each image contains, as CycloneDX, in sbom/
 
 audit: .tools/installed  ## ask the advisory database about every locked package
 	@for lock in $(LOCKS); do \
-	  echo "$$lock:"; \
-	  $(TOOLS)/pip-audit --strict --disable-pip --require-hashes --progress-spinner off -r $$lock || \
-	    { echo "error: $$lock is not audited, or has a known weakness; the line above says which" >&2; exit 1; }; \
+	  if said=$$($(TOOLS)/pip-audit --strict --disable-pip --require-hashes --progress-spinner off -r $$lock 2>&1); then \
+	    echo "$$lock: no package has a known weakness"; \
+	  elif echo "$$said" | grep -q '^Found '; then \
+	    echo "$$said"; \
+	    echo "error: $$lock has packages with known weaknesses; take fixed versions of them and run make lock" >&2; exit 1; \
+	  else \
+	    echo "$$said" | tail -n 1 | cut -c 1-300 >&2; \
+	    echo "error: $$lock was not audited: the advisory database did not answer, as the line above says; nothing is known of its packages. Run make audit where it can be reached" >&2; exit 1; \
+	  fi; \
 	done
 
 image:  ## build the image, labelled with its version and commit [TARGET=baked]

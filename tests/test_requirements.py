@@ -1,6 +1,7 @@
 """The requirements: what is pinned is imported, has a reason, and is locked by hash."""
 
 import re
+import subprocess
 import sys
 from importlib.metadata import (
     PackageNotFoundError,
@@ -172,3 +173,38 @@ def test_image_is_built_on_a_digest_and_labelled():
     labels = set(re.findall(r"org\.opencontainers\.image\.([\w.]+)=", DOCKERFILE))
     assert {"title", "description", "licenses", "version", "revision"} <= labels
     assert re.search(r"REVISION=", (ROOT / "Makefile").read_text())
+
+
+ANSWERS = {
+    "echo 'No known vulnerabilities found'": (0, "no package has a known weakness"),
+    "echo 'Found 1 known vulnerability in 1 package' >&2; exit 1": (
+        2,
+        "has packages with known weaknesses; take fixed versions",
+    ),
+    "echo 'ProxyError: cannot connect' >&2; exit 1": (
+        2,
+        "ProxyError: cannot connect\nerror: requirements-tracing.lock was not audited: "
+        "the advisory database did not answer",
+    ),
+    "exit 1": (2, "was not audited"),
+}
+
+
+@pytest.mark.parametrize("answer", ANSWERS)
+def test_audit_without_advisories_is_no_clean_audit(tmp_path, answer):
+    """`make audit` with each answer of pip-audit: its last lines, and its status."""
+    program = tmp_path / "pip-audit"
+    program.write_text(f"#!/bin/sh\n{answer}\n")
+    program.chmod(0o755)
+    status, sentence = ANSWERS[answer]
+
+    done = subprocess.run(
+        ["make", "audit", f"TOOLS={tmp_path}", "-o", ".tools/installed"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
+
+    assert done.returncode == status
+    assert sentence in done.stdout + done.stderr
+    assert ("no package" in done.stdout) == (status == 0)
