@@ -39,14 +39,15 @@ def service(exported, tmp_path_factory):
 class Caller(threading.Thread):
     """Advances a session without a pause, and keeps what it was answered."""
 
-    def __init__(self, url):
+    def __init__(self, url, session="watched"):
         super().__init__()
         self.url, self.answers, self.stopped = url, [], threading.Event()
+        self.session = session
 
     def run(self):
         with requests.Session() as session:
             while not self.stopped.is_set():
-                row = {"sequence": ["open"], "session": "watched"}
+                row = {"sequence": ["open"], "session": self.session}
                 answer = session.post(self.url, json={"instances": [row]}, timeout=60)
                 self.answers.append((answer.status_code, answer.json()))
 
@@ -131,3 +132,47 @@ def test_labels_are_noticed_by_every_worker_and_damaged_ones_refused(service):
 
     assert resolve("stable") == {(200, versions)}
     assert "The labels of before stay" in server.read_log()
+
+
+def test_labels_move_under_load_without_a_failed_request(service):
+    server, models = service
+    folder = models / "label"
+    callers = [
+        Caller(f"{server.url}/v1/models/label/labels/{label}:predict", f"of {label}")
+        for label in ("stable", "canary")
+    ]
+
+    def described():
+        return requests.get(f"{server.url}/v1/models/label", timeout=60).json()
+
+    def move(labels):
+        whole = folder / ".labels.json"
+        whole.write_text(json.dumps(labels))
+        whole.rename(folder / "labels.json")
+        wait_until(lambda: described().get("labels") == labels)
+
+    def is_refused():
+        return "cannot be read" in described().get("labels_refused", "")
+
+    move({"stable": 1, "canary": 2})
+    for caller in callers:
+        caller.start()
+    try:
+        for stable in (2, 1, 2):
+            # As an editor leaves it for a moment, or a full disk for good.
+            (folder / "labels.json").write_text('{"stable": 1, "cana')
+            wait_until(
+                lambda: "cannot be read" in described().get("labels_refused", "")
+            )
+            (folder / "labels.json").unlink()
+            move({"stable": stable, "canary": 3 - stable})
+    finally:
+        for caller in callers:
+            caller.stop()
+
+    for caller in callers:
+        assert {status for status, _ in caller.answers} == {200}
+        steps = [answer["predictions"][0]["step"] for _, answer in caller.answers]
+        assert steps == list(range(1, len(steps) + 1))
+        versions = {answer["model_version"] for _, answer in caller.answers}
+        assert versions == {"1", "2"}

@@ -2,11 +2,13 @@
 
 import http.server
 import json
+import socket
 import subprocess
 import sys
 import threading
 import time
 
+import numpy as np
 import pytest
 import requests
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
@@ -19,6 +21,8 @@ from service.telemetry.tracing import Tracing, describe, open_tracing
 from tests.servers import ROOT, Server
 
 SECONDS = 60
+# Within the timeout of a span's way, and beyond it.
+SLOW_SECONDS, HANG_SECONDS = 0.8, 5
 PARENT = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 UNSAMPLED = "00-11111111111111111111111111111111-00f067aa0ba902b7-00"
 ROW = {"instances": [{"session": "s", "sequence": ["open"]}]}
@@ -39,14 +43,35 @@ TIMED = [name for name in CALLS if "stream" not in name]
 
 
 class Collector(http.server.ThreadingHTTPServer):
-    """An OTLP endpoint that keeps what it receives, or never answers."""
+    """An OTLP endpoint that keeps what it receives, and may fail as real ones do.
+
+    Attributes:
+        failure: How it fails: it hangs, is gone, is full, or is slow; "" for not.
+    """
 
     daemon_threads = True
 
     def __init__(self):
         super().__init__(("127.0.0.1", 0), Receiver)
-        self.received, self.ended, self.is_hanging = [], threading.Event(), False
+        self.received, self.ended, self.failure = [], threading.Event(), ""
+        self._serve()
+
+    def _serve(self):
         threading.Thread(target=self.serve_forever, daemon=True).start()
+
+    def fail(self, failure):
+        self.failure = failure
+        if failure == "gone":
+            self.shutdown()
+            self.server_close()
+
+    def recover(self):
+        if self.failure == "gone":
+            self.socket = socket.socket(self.address_family, self.socket_type)
+            self.server_bind()
+            self.server_activate()
+            self._serve()
+        self.failure = ""
 
     @property
     def url(self):
@@ -74,12 +99,19 @@ class Collector(http.server.ThreadingHTTPServer):
 class Receiver(http.server.BaseHTTPRequestHandler):
     def do_POST(self):
         body = self.rfile.read(int(self.headers["Content-Length"]))
-        if self.server.is_hanging:
-            self.server.ended.wait()
+        failure = self.server.failure
+        if failure == "hangs":
+            self.server.ended.wait(HANG_SECONDS)
             return
+        if failure == "slow":
+            self.server.ended.wait(SLOW_SECONDS)
         assert self.path == "/v1/traces"
-        self.server.received.append(ExportTraceServiceRequest.FromString(body))
-        self.send_response(200)
+        if failure == "full":
+            self.send_response(503)
+            self.send_header("Retry-After", "7")
+        else:
+            self.server.received.append(ExportTraceServiceRequest.FromString(body))
+            self.send_response(200)
         self.send_header("Content-Length", "0")
         self.end_headers()
 
@@ -180,33 +212,66 @@ def test_unsampled_requests_and_health_have_no_span(server, collector):
     assert not any(s.trace_id.hex() == unsampled for _, s in collector.spans())
 
 
+def count(server, metric):
+    asked = {"traceparent": UNSAMPLED}
+    url = f"{server.url}/metrics"
+    text = requests.get(url, headers=asked, timeout=SECONDS).text
+    return sum(
+        sample.value
+        for family in parse(text)
+        for sample in family.samples
+        if sample.name == f"carryover_{metric}_total"
+    )
+
+
+def read_counts(server, collector):
+    """Spans that were made, lost and received."""
+    lost, made = count(server, "lost_spans"), count(server, "spans")
+    return np.array([made, lost, len(collector.spans())])
+
+
+def send_many(server):
+    """Call 60 times; the seconds of each."""
+    [name, *_] = CALLS
+    taken = []
+    for _ in range(60):  # more than the queues of both workers
+        began = time.monotonic()
+        call(server, name)
+        taken.append(time.monotonic() - began)
+    return taken
+
+
 @pytest.mark.server
 @pytest.mark.tensorflow
-def test_collector_that_hangs_loses_spans_and_no_request(server, collector):
-    def count(metric):
-        text = requests.get(f"{server.url}/metrics", timeout=SECONDS).text
-        return sum(
-            sample.value
-            for family in parse(text)
-            for sample in family.samples
-            if sample.name == f"carryover_{metric}_total"
-        )
+@pytest.mark.parametrize("failure", ["hangs", "gone", "full", "slow"])
+def test_collector_that_fails_loses_spans_that_are_counted_and_delays_no_request(
+    server, collector, failure
+):
+    def settle():
+        """Wait until each span of before is received or lost."""
+        wait_for(lambda: balance(read_counts(server, collector) - before) == 0)
+
+    def balance(counts):
+        made, lost, received = counts
+        return made - lost - received
 
     [name, *_] = CALLS
-    collector.is_hanging = True
-    for _ in range(40):  # more than the queues of both workers
-        call(server, name)
+    before = read_counts(server, collector)
+    collector.fail(failure)
+    try:
+        taken = send_many(server)
+        wait_for(lambda: count(server, "lost_spans") > before[1])
+    finally:
+        collector.recover()
+    call(server, name)
+    settle()
+    made, lost, received = read_counts(server, collector) - before
 
-    wait_for(lambda: 0 < count("lost_spans") < count("spans"))
-    collector.is_hanging = False
-    collector.ended.set()
-    before = len(collector.spans())
-
-    def is_back():
-        call(server, name)
-        return len(collector.spans()) > before
-
-    wait_for(is_back)
+    assert made == len(taken) + 1
+    assert lost + received == made
+    assert received >= 1  # it is used again as soon as it is back
+    # No request waited for it: a wait is at least as long as it is slow.
+    assert sorted(taken)[-1] < SLOW_SECONDS, sorted(taken)[-5:]
 
 
 def record(**more):
@@ -217,7 +282,7 @@ def record(**more):
 
 def test_queue_is_bounded_and_a_stop_is_soon(monkeypatch):
     collector = Collector()
-    collector.is_hanging = True
+    collector.fail("hangs")
     environ = {
         "OTEL_EXPORTER_OTLP_ENDPOINT": collector.url,
         "OTEL_BSP_MAX_QUEUE_SIZE": "5",
