@@ -4,15 +4,17 @@ import contextlib
 import signal
 import subprocess
 import sys
+import time
 
 import pytest
 
 from service.sessions.record import SessionKey
 from service.stores.base import open_store
+from tests.assembly import build_engine
 from tests.fakes import counting_model
 from tests.redis_servers import running
 from tests.servers import ROOT
-from tests.service.dying_worker import ROWS, build_engine
+from tests.service.dying_worker import ROWS
 
 
 @pytest.fixture(params=["lmdb", pytest.param("redis", marks=pytest.mark.redis)])
@@ -32,7 +34,7 @@ def test_repeat_to_another_worker_gives_the_right_answer(address, when, step, wa
     died = subprocess.run(
         [sys.executable, "-m", module, address, when, way], cwd=ROOT, check=False
     )
-    engine = build_engine(open_store(address))
+    engine = build_engine(time.time, store=open_store(address))
     found = engine.sessions.get(SessionKey("", "counting", "s")).step
 
     (answer,) = engine.advance(counting_model(), [ROWS[way]], tenant="")

@@ -40,7 +40,7 @@ Fitted = TypeVar("Fitted")
 _fitted: dict[tuple[int, str], Any] = {}
 
 
-class Table(NamedTuple):
+class FeatureTable(NamedTuple):
     """Rows to learn from.
 
     Args:
@@ -183,12 +183,12 @@ def find_distinct(features: Array) -> tuple[Array, Array]:
 
 def tabulate(
     sequences: Sequences, columns: Sequence[str], *, counts: bool, most: int
-) -> Table:
+) -> FeatureTable:
     """Describe the events that count, so many drawn at most."""
     sequences = draw_sequences(sequences, most)
     described = describe(sequences.inputs, sequences.offsets, columns, counts=counts)
     rows = draw(np.flatnonzero(sequences.weights > 0), most)
-    return Table(described.table[rows], sequences.targets[rows], described.names)
+    return FeatureTable(described.table[rows], sequences.targets[rows], described.names)
 
 
 def limit_threads() -> Any:
@@ -233,7 +233,10 @@ def pool_classes(targets: Array, num_labels: int) -> Array:
 
 
 def fit_trees(
-    train: Table, chosen_by: Table, num_trees: int, quantile: float | None = None
+    train: FeatureTable,
+    chosen_by: FeatureTable,
+    num_trees: int,
+    quantile: float | None = None,
 ) -> Any:
     """Fit boosted trees, as many as expect the validation part best.
 

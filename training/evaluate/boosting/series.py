@@ -18,7 +18,7 @@ from training.evaluate.boosting.model import (
     MOST_ROWS,
     MOST_VALIDATION_ROWS,
     NAME,
-    Table,
+    FeatureTable,
     draw,
     fit_trees,
     is_installed,
@@ -64,7 +64,7 @@ def forecast(held_out: HeldOutSeries, ahead: int, fitted: int) -> Array:
     moves = look_back(values, -ahead) - values
     names = [False] * features.shape[1]
     train, chosen_by = (
-        Table(features[rows], moves[rows], names)
+        FeatureTable(features[rows], moves[rows], names)
         for rows in (
             draw(np.arange(fitted), MOST_ROWS),
             draw(
