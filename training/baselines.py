@@ -44,6 +44,7 @@ def predict_with(network: keras.Model) -> Predict:
     # Not network.predict: it compiles again for every length of sequence.
     call = tf.function(
         lambda sequences: network(sequences, training=False),
+        autograph=False,
         input_signature=[signature],
     )
 

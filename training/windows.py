@@ -78,6 +78,7 @@ class WindowRunner:
         )
         self._step = tf.function(
             self._train if self._is_training else self._measure,
+            autograph=False,
             input_signature=[given, targets, weights],
         )
 

@@ -40,10 +40,27 @@ def export(tmp_path, inputs, outputs, real, **options):
     return network, path, memory
 
 
-def test_folder_loads_in_a_clean_process_without_our_code(tmp_path):
-    network, path, _ = export(
-        tmp_path, networks.EVENTS, networks.LABEL, networks.random_events(2, 6)
-    )
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory):
+    """A network of events with a label, and the folder of its export."""
+    folder = tmp_path_factory.mktemp("label")
+    real = networks.random_events(2, 6)
+    network, path, _ = export(folder, networks.EVENTS, networks.LABEL, real)
+    return network, path
+
+
+@pytest.fixture(scope="module")
+def serve(exported):
+    """The signature of the export that takes whole sequences."""
+    import tensorflow as tf
+
+    loaded = tf.saved_model.load(exported[1])
+    # A reference to what was loaded: its variables go with it.
+    return lambda **given: loaded.signatures["serving_default"](**given)
+
+
+def test_folder_loads_in_a_clean_process_without_our_code(exported, tmp_path):
+    network, path = exported
 
     done = subprocess.run(
         [sys.executable, "-c", PLAIN_LOAD, path],
@@ -84,14 +101,11 @@ def test_memory_tensors_are_the_names_in_both_inputs_and_outputs(tmp_path):
     }
 
 
-def test_serving_default_pads_with_empty_names(tmp_path):
+def test_serving_default_pads_with_empty_names(exported, serve):
     import tensorflow as tf
 
-    network, path, _ = export(
-        tmp_path, networks.EVENTS, networks.LABEL, networks.random_events(1, 4)
-    )
+    network, _ = exported
 
-    serve = tf.saved_model.load(path).signatures["serving_default"]
     answer = serve(
         sequence=tf.constant([["open", "close", ""], ["wait", "wait", "wait"]])
     )
@@ -102,13 +116,8 @@ def test_serving_default_pads_with_empty_names(tmp_path):
     np.testing.assert_allclose(got, [short, long], atol=1e-6)
 
 
-def test_serving_default_refuses_an_unknown_event(tmp_path):
+def test_serving_default_refuses_an_unknown_event(serve):
     import tensorflow as tf
-
-    _, path, _ = export(
-        tmp_path, networks.EVENTS, networks.LABEL, networks.random_events(1, 4)
-    )
-    serve = tf.saved_model.load(path).signatures["serving_default"]
 
     with pytest.raises(tf.errors.InvalidArgumentError, match="not in the vocabulary"):
         serve(sequence=tf.constant([["open", "opne"]]))
@@ -131,13 +140,8 @@ def test_serving_default_takes_any_other_event_as_the_unknown_one():
 @pytest.mark.parametrize(
     "names", [["open", "", "close"], ["", "open"], ["", ""]], ids=" ".join
 )
-def test_serving_default_refuses_padding_between_events(tmp_path, names):
+def test_serving_default_refuses_padding_between_events(serve, names):
     import tensorflow as tf
-
-    _, path, _ = export(
-        tmp_path, networks.EVENTS, networks.LABEL, networks.random_events(1, 4)
-    )
-    serve = tf.saved_model.load(path).signatures["serving_default"]
 
     with pytest.raises(
         tf.errors.InvalidArgumentError, match="empty names between events"

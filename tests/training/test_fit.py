@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from pathlib import Path
 from typing import get_type_hints
 
@@ -56,6 +57,15 @@ def train(checkpoint, *, seed=1, training=TRAINING, draw=draw_epoch, **options):
     return network.get_weights()
 
 
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """Train once with every option and no interruption; the weights."""
+    folder = tmp_path_factory.mktemp("whole")
+    return functools.cache(
+        lambda dropout=0.0: train(folder / f"{dropout}.npz", dropout=dropout)
+    )
+
+
 def cut_batches(examples, batch_size, rng):
     """The batches of an epoch, each as padded examples."""
     return (window.examples for window in Batches(examples, batch_size, rng))
@@ -71,22 +81,18 @@ def test_cells_of_the_configuration_are_the_cells_there_are():
     assert set(rule.words.removeprefix("one of ").split(", ")) == set(CELLS)
 
 
-def test_same_seed_gives_the_same_weights(tmp_path):
-    first = train(tmp_path / "first.npz")
-
-    assert is_equal(first, train(tmp_path / "second.npz"))
+def test_same_seed_gives_the_same_weights(whole, tmp_path):
+    assert is_equal(whole(), train(tmp_path / "second.npz"))
 
 
-def test_other_seed_gives_other_weights(tmp_path):
-    first = train(tmp_path / "first.npz")
-
-    assert not is_equal(first, train(tmp_path / "second.npz", seed=2))
+def test_other_seed_gives_other_weights(whole, tmp_path):
+    assert not is_equal(whole(), train(tmp_path / "second.npz", seed=2))
 
 
 @pytest.mark.parametrize("dropout", [0.0, 0.4])
 @pytest.mark.parametrize("done", [1, 2])
 def test_training_continues_from_its_checkpoint_to_the_same_weights(
-    tmp_path, done, dropout
+    whole, tmp_path, done, dropout
 ):
     class Interrupted(Exception):
         pass
@@ -102,7 +108,7 @@ def test_training_continues_from_its_checkpoint_to_the_same_weights(
         train(tmp_path / "broken.npz", draw=draw_until_interrupted, dropout=dropout)
     resumed = train(tmp_path / "broken.npz", dropout=dropout)
 
-    assert is_equal(resumed, train(tmp_path / "whole.npz", dropout=dropout))
+    assert is_equal(resumed, whole(dropout))
 
 
 def test_dropout_follows_from_the_epoch_not_from_what_ran_before():

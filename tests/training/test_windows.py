@@ -118,6 +118,14 @@ def train(path, kind="labels", training=TRAINING, kill_after=None, **options):
     return network.get_weights(), history
 
 
+@pytest.fixture
+def op_by_op():
+    """Run without graphs, of which each takes seconds to trace."""
+    tf.config.run_functions_eagerly(True)
+    yield
+    tf.config.run_functions_eagerly(False)
+
+
 def in_windows(bptt, training=TRAINING):
     return dataclasses.replace(training, bptt=bptt)
 
@@ -176,6 +184,7 @@ def test_pieces_are_joined_and_cut_again():
     assert examples.join() is examples
 
 
+@pytest.mark.usefixtures("op_by_op")
 @pytest.mark.parametrize("kind", ["labels", "padded", "heads"])
 def test_a_window_as_long_as_the_longest_sequence_changes_no_bit(tmp_path, kind):
     plain = train(tmp_path / "plain.npz", kind, dropout=0.3)
@@ -202,6 +211,7 @@ def test_state_is_carried_so_that_losses_are_those_of_whole_sequences(
         assert windowed.validation == pytest.approx(plain.validation, rel=1e-5)
 
 
+@pytest.mark.usefixtures("op_by_op")
 def test_pieces_begin_with_nothing_where_no_state_is_carried(tmp_path):
     """The comparison above can fail: pieces as `data.window` cuts them differ."""
     _, plain = train(tmp_path / "plain.npz", "labels", STILL)
@@ -253,6 +263,7 @@ def test_gradients_stop_at_the_border(tmp_path):
         assert one == pytest.approx(other, rel=1e-4, abs=1e-6)
 
 
+@pytest.mark.usefixtures("op_by_op")
 def test_dropout_drops_in_windows_of_training_and_not_of_validation(tmp_path):
     training = in_windows(4, STILL)
     # Both have the layer, and so the same first weights.
