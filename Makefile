@@ -26,8 +26,9 @@ train: .venv/installed  ## train and export a new version: CONFIG=training/confi
 	@$(BIN)/python -m training fit --config $(CONFIG)
 
 # Two at a time, a file each: much of a test's time is a service's start, a wait.
-test: .venv/installed-dev models  ## run the whole test suite
-	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
+# The longest files first (tests/scheduling.py), and not those of the most tests.
+test: .venv/installed-dev models  ## run the whole test suite [PYTEST=--junitxml=...]
+	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder $(PYTEST)
 
 test-fast: .venv/installed-dev  ## run the tests that need no TensorFlow
 	@$(BIN)/python -m pytest -m "not tensorflow and not server and not container and not slow"

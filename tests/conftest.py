@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.exported import export_all
+from tests.scheduling import read_record, sort_by_length
 from tests.servers import ROOT, Server
 
 BUNDLED = ("nature", "taxi", "visits")
@@ -21,6 +22,14 @@ RUNTIMES = ("litert", "tensorflow")
 # what a test starts and interrupts.
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+# After pytest's own order, by the parameters of fixtures for a whole run.
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config, items):
+    """Begin with the longest files where several processes share the tests."""
+    if hasattr(config, "workerinput"):
+        sort_by_length(items, read_record())
 
 
 @pytest.fixture(autouse=True)
