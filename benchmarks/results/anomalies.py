@@ -145,7 +145,7 @@ def detect(group: str, files: Sequence[str], limit: float, orion: str) -> Proble
             "stride": 40,
         },
         "network": {"cell": "lstm", "units": [32]},
-        "training": {"epochs": 15, "batch_size": 16, "learning_rate": 0.005},
+        "training": {"epochs": 6, "batch_size": 8, "learning_rate": 0.005},
     }
     parts = {file: {"file": f"{file}.csv"} for file in files}
     dynamic, autoencoder = orion.split()
