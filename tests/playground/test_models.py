@@ -224,3 +224,15 @@ def test_what_has_no_example_opens_with_different_events(open_page, model):
 
     assert len(set(texts)) > 1
     expect(page.locator(".arcs path").first).to_be_attached()
+
+
+@pytest.mark.parametrize("model", ["indices", "sensors", "machines", "fan"])
+def test_link_with_events_of_another_form_leaves_a_form_that_works(open_page, model):
+    events = [{"sensors": 5, "machine": [1]}, {"time": 9, "value": "x"}]
+    page = open_page(place(model, events), ready=".fields")
+    expect(page.get_by_role("alert")).to_contain_text("invalid_event")
+
+    page.locator(".fields").get_by_role("button", name="Add").click()
+
+    expect(page.locator(".column")).to_have_count(1)
+    expect(page.get_by_role("alert")).to_have_count(0)

@@ -1,5 +1,6 @@
 """What a newcomer sees first: one picture, two answers, live from the service."""
 
+import random
 import re
 
 import pytest
@@ -81,3 +82,21 @@ def test_threshold_is_drawn_at_its_value(open_page):
 
     assert line.get_attribute("title") == "threshold 0.9"
     assert re.search(r"left: 90%", line.get_attribute("style"))
+
+
+SORTED = """async ([rows, count]) => {
+  const { topOf } = await import(new URL("playground/js/model.js", document.baseURI));
+  return rows.map((row) => topOf(row, count));
+}"""
+
+
+def test_labels_shown_are_the_most_probable_ones(open_page):
+    page = open_page("#model=visits")
+    chance = random.Random(5)
+    rows = [[chance.randrange(size) for _ in range(size)] for size in range(1, 40)]
+
+    found = page.evaluate(SORTED, [rows, 5])
+
+    for row, top in zip(rows, found, strict=True):
+        assert top == sorted(range(len(row)), key=lambda k: (-row[k], k))[:5]
+    expect(page.locator(".story article").first.locator(".bar")).to_have_count(5)

@@ -113,7 +113,9 @@ def test_session_that_is_gone_says_so(open_with_key, send):
     expect(page.get_by_role("alert")).to_contain_text("Open another one")
 
 
-def test_session_that_went_on_elsewhere_is_not_advanced_twice(open_with_key, send):
+def test_session_that_another_client_advanced_is_not_advanced_twice(
+    open_with_key, send
+):
     row = {"sequence": ["bear"], "session": "shared"}
     send("POST", "/v1/models/nature:predict", {"instances": [row]})
     page = open_with_key("#model=nature&session=shared")
@@ -123,6 +125,7 @@ def test_session_that_went_on_elsewhere_is_not_advanced_twice(open_with_key, sen
     palette(page, "tree")
 
     expect(page.get_by_role("alert")).to_contain_text("step_conflict")
+    expect(page.get_by_role("alert")).to_contain_text("Open it again under Sessions")
     assert_accessible(page)
     assert send("GET", "/v1/models/nature/sessions/shared").json()["step"] == 2
 

@@ -22,7 +22,7 @@ export function hasApiKey() {
   return apiKey !== "";
 }
 
-/** Report finished calls but those that only read to one listener. */
+/** Set the listener of finished calls. Calls by GET are not reported. */
 export function watchCalls(listener) {
   onCall = listener;
 }

@@ -5,7 +5,7 @@ import { firstValue } from "./model.js";
 
 const STEP_MS = 30 * 60 * 1000;
 
-/** A form for one event; it begins after the sequence's last one, as far on as that came. */
+/** Form for one event. It opens with the last event's values, and a time one step later. */
 export function Fields({ model, recent, onAppend }) {
   const fields = model.fields ?? [{ name: "event", type: model.kind, size: model.size }];
   const [values, setValues] = useState(() =>
@@ -53,7 +53,7 @@ function shownValue(event, { name, type, size, vocabulary }) {
 // Years of four digits are those that a form and the service take.
 const timeOf = (text) => (/^\d{4}-/.test(text) ? Date.parse(`${text}Z`) : Number.NaN);
 
-/** As long after a time as that is after the one before, half an hour if there is none. */
+/** Time one step after `last`: as long as from `before` to `last`, or half an hour. */
 function laterTime(before, last) {
   const [from, to] = [before, last].map(timeOf);
   return new Date(to + (to > from ? to - from : STEP_MS)).toISOString().slice(0, 19);

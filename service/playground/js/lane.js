@@ -53,6 +53,7 @@ function Head({ bench, state, index, lane }) {
 const ADVICE = new Map(
   Object.entries({
     session_gone: "The session expired or was ended. Open another one, or begin a new sequence.",
+    step_conflict: "Another client advanced the session. Open it again under Sessions.",
     session_not_found: "No session has this id. Choose one of the list.",
     unauthorized: "The service wants an API key. Type it into the field at the top.",
     forbidden: "The API key does not allow this. Use one with the scope that is missing.",

@@ -1,4 +1,4 @@
-/** Lanes: a model with a sequence of events each, and the requests that bring them on. */
+/** Lanes: each a model with a sequence of events, and the requests that advance it. */
 
 import { loadModel } from "./catalog.js";
 import { openingEvents } from "./model.js";
@@ -7,12 +7,12 @@ import { EMPTY_TRACE, EVENTS_A_REQUEST, extendTrace, isCurrent } from "./trace.j
 
 let lastId = 0;
 
-/** A lane: a model with a sequence of events. In a session they are those still to be sent. */
+/** Make a lane. Its `events` are the sequence; in a session, the events still to be sent. */
 export function makeLane(model, events) {
   return { id: ++lastId, model, events, trace: EMPTY_TRACE, session: null, problem: null };
 }
 
-/** The lanes of a place; a second one that cannot be had is left out. */
+/** The lanes of a place, without the second one where its model is not served. */
 export async function loadLanes({ version, events, other }, name) {
   const first = loadModel(name, version);
   const second = other && loadModel(other.model, other.version).catch(() => null);
@@ -23,7 +23,7 @@ export async function loadLanes({ version, events, other }, name) {
   return lanes;
 }
 
-/** Whether a lane has events that the service was not asked about. */
+/** Whether a lane has events that the service has not answered. */
 export function isBehind({ session, problem, trace, events }) {
   if (problem) return false;
   return session ? events.length > 0 : !isCurrent(trace, events);
@@ -37,12 +37,12 @@ export async function advance({ model, session, trace, events }) {
   return { trace: { columns: [...trace.columns, ...added] }, session: { ...session, step: added.at(-1).step }, sent };
 }
 
-/** Events that are left where some were sent, or where the service refused them. */
+/** Events of a lane after a request; of a session, without those that were sent. */
 export function eventsAfter(lane, { sent }) {
   return sent ? lane.events.slice(sent.length) : lane.events;
 }
 
-/** What a problem leaves of a lane's events: those refused are taken back, others wait. */
+/** Events of a lane after a problem: refused ones are removed, others wait for a retry. */
 export function eventsLeft({ session, trace, events }, problem) {
   if (session) return problem.isPassing ? events : [];
   return problem.refusesEvents ? trace.columns.map(({ event }) => event) : events;

@@ -144,7 +144,7 @@ export function colourOf(index) {
   return `label-${index % NUM_COLOURS}`;
 }
 
-/** A name in running text: cut where it is long, and without power over the text around it. */
+/** Name for running text: at most 60 characters, isolated where it runs right to left. */
 export function inText(name) {
   const plain = name.replace(DIRECTION_MARKS, "");
   const short = plain.length > MOST_LETTERS ? `${plain.slice(0, MOST_LETTERS)}…` : plain;
@@ -194,8 +194,15 @@ export function largest(values) {
   return at;
 }
 
-/** Indices of the largest numbers, the largest first. */
+/** Indices of the largest numbers, the largest first; of equal ones the first. */
 export function topOf(values, count) {
-  const order = values.map((_, k) => k).sort((a, b) => values[b] - values[a]);
-  return order.slice(0, count);
+  // Sorting 10,000 labels for each column in sight would take longer than a frame.
+  const top = [];
+  for (let k = 0; k < values.length; k++) {
+    if (top.length === count && values[k] <= values[top.at(-1)]) continue;
+    const at = top.findIndex((other) => values[other] < values[k]);
+    top.splice(at < 0 ? top.length : at, 0, k);
+    if (top.length > count) top.pop();
+  }
+  return top;
 }

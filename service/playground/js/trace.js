@@ -61,7 +61,7 @@ function pick(layer, t) {
   return Object.fromEntries(Object.entries(layer).map(([name, steps]) => [name, steps[t]]));
 }
 
-/** The answer had nothing come before: parts of the logit become probabilities. */
+/** Answer to the event alone, from its part of the logits; null where that was not exported. */
 function readAlone(model, part) {
   if (part === undefined || part === null) return null;
   const numbers = [part].flat(Infinity);

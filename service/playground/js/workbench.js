@@ -59,7 +59,7 @@ export class Workbench {
     await Promise.all(this.state.lanes.map(({ id }) => this.#follow(id)));
   }
 
-  /** Begin to choose what is shown; returns whether nothing else was chosen since. */
+  /** Note a choice of what is shown; returns a check that it is still the latest. */
   #choose() {
     const choice = ++this.#choices;
     return () => choice === this.#choices;
@@ -161,7 +161,7 @@ export class Workbench {
     if (isCurrent() && number === this.#forecasts) this.change({ forecast });
   }
 
-  /** Returns whether the lane looked at has the same answers and selection as now. */
+  /** Return a check that the active lane's answers, events and selection are still these. */
   #watchSelection() {
     const { lane } = this;
     const { selected } = this.state;
@@ -240,7 +240,7 @@ export class Workbench {
     }
   }
 
-  // Other events than those that failed were chosen meanwhile: they are asked about first.
+  // Events that were chosen while these failed are asked about first.
   #fail({ id, events, session }, problem) {
     const lane = this.#find(id);
     if (!lane || (!session && lane.events !== events)) return;
@@ -257,7 +257,7 @@ export class Workbench {
     }
   }
 
-  // As `#attempt`, of what changes the service: a second click does not do it twice.
+  // `#attempt` for changes of the service, one at a time: a second click does nothing.
   async #once(index, work) {
     if (this.#isBusy) return;
     this.#isBusy = true;
@@ -265,7 +265,7 @@ export class Workbench {
     this.#isBusy = false;
   }
 
-  // As `#attempt`, of what replaces the lanes: nothing remains of what was chosen before.
+  // `#attempt` for work that replaces the lanes; it asks `isLatest` before it does.
   async #replace(work) {
     const isLatest = this.#choose();
     await this.#attempt(0, () => work(isLatest));
