@@ -27,8 +27,12 @@ from service.telemetry.metrics import note_sessions
 
 # From the end of a count to the next.
 INTERVAL_SECONDS = 30.0
-# Entries that are read in about a millisecond: no request continues meanwhile.
+# Entries that are read at a stretch: no request continues meanwhile. As many as take a
+# millisecond, within these bounds: pages that are not in memory take a hundred times
+# as long.
 PIECE_ENTRIES = 250
+PIECE_BOUNDS = 32, 1000
+PIECE_SECONDS = 0.001
 # Times as long as a piece takes: 5% of a core, of one process of a machine.
 REST = 20
 MAX_REST_SECONDS = 1.0
@@ -98,9 +102,10 @@ class SessionCount(threading.Thread):
         since = min(self._counted_until, until) if is_trusted else until
         live, expired, newly_expired = Counter[str](), Counter[str](), Counter[str]()
         after: bytes | None = b""
+        limit = PIECE_ENTRIES
         while after is not None:
             began = time.perf_counter()
-            heads, after = self._sessions.survey(after, PIECE_ENTRIES)
+            heads, after = self._sessions.survey(after, limit)
             for key, head in heads:
                 model, end = read_model(key), read_end(head)
                 if not model or end is None:
@@ -113,7 +118,9 @@ class SessionCount(threading.Thread):
                 else:
                     expired[model] += 1
                     newly_expired[model] += at > since
-            rest = min(REST * (time.perf_counter() - began), MAX_REST_SECONDS)
+            taken = time.perf_counter() - began
+            rest = min(REST * taken, MAX_REST_SECONDS)
+            limit = choose_limit(limit, taken)
             if after is not None and self._wait(rest):
                 return
         self._seen |= {*self._list_models(), *live, *expired}
@@ -168,6 +175,17 @@ class SessionCount(threading.Thread):
         """Stop a started count, between two pieces, and wait until it has."""
         self._stopped.set()
         self.join()
+
+
+def choose_limit(limit: int, taken: float) -> int:
+    """Choose how many entries to read next.
+
+    Args:
+        limit: Of the piece before.
+        taken: Seconds that it took.
+    """
+    least, most = PIECE_BOUNDS
+    return max(least, min(most, round(limit * PIECE_SECONDS / max(taken, 1e-6))))
 
 
 def read_model(key: bytes) -> str:

@@ -17,7 +17,7 @@ from service.sessions.record import (
     encode,
     read_end,
 )
-from service.sessions.session_count import SessionCount, name_mark
+from service.sessions.session_count import SessionCount, choose_limit, name_mark
 from service.stores.base import Put, Store
 from tests.fakes import FakeClock
 from tests.service.memory.stored import IDLE_SECONDS, session_at, store_session
@@ -207,6 +207,7 @@ def test_large_store_rests_between_pieces_and_stops_there(
     store: Store,
 ) -> None:
     monkeypatch.setattr(session_count, "PIECE_ENTRIES", 4)
+    monkeypatch.setattr(session_count, "PIECE_BOUNDS", (4, 4))
     for k in range(10):
         store_session(sessions, clock, key(f"s{k}"))
     rests: list[float] = []
@@ -220,6 +221,13 @@ def test_large_store_rests_between_pieces_and_stops_there(
     assert all(0 < seconds <= 1.0 for seconds in rests)
     make(wait=lambda seconds: True).count()
     assert len(published) == (1 if rests else 2)
+
+
+def test_pieces_become_smaller_where_pages_are_not_in_memory() -> None:
+    assert choose_limit(250, 0.001) == 250
+    assert choose_limit(250, 0.004) == 62
+    assert choose_limit(250, 5.0) == 32
+    assert choose_limit(250, 0.0) == 1000
 
 
 @NOT_OF_THE_STORE
