@@ -149,3 +149,19 @@ def test_model_that_is_gone_says_so(open_with_key, send):
     expect(page.get_by_role("alert")).to_contain_text("model_not_found")
     expect(page.get_by_role("alert")).to_contain_text("Choose another at the top")
     send("POST", "/v2/repository/models/taxi/load")
+
+
+def test_page_of_one_tenant_shows_no_session_of_another(open_with_key, key_file):
+    stranger = add_key(key_file, "stranger", SCOPES)
+    page = open_with_key("#model=nature")
+    page.get_by_role("button", name="Sessions", exact=True).click()
+    page.get_by_label("New session").fill("private")
+    page.get_by_role("button", name="Send this sequence to it").click()
+    expect(page.get_by_text("Session private at step 5.")).to_be_visible()
+
+    page.get_by_label("API key, kept in memory only").fill(stranger)
+    page.get_by_role("button", name="Use key").click()
+
+    expect(page.get_by_role("alert")).to_contain_text("session_not_found")
+    page.get_by_role("button", name="Sessions", exact=True).click()
+    expect(page.get_by_text("No live session of nature yet.")).to_be_visible()

@@ -6,6 +6,7 @@ import re
 
 import pytest
 
+from service import errors
 from service.api.playground import FOLDER
 from service.app import create_app
 from tests.servers import ROOT
@@ -139,3 +140,22 @@ def test_modules_are_small_and_say_what_they_are(path):
 
 def test_image_contains_the_page():
     assert "COPY service /app/service" in (ROOT / "Dockerfile").read_text()
+
+
+def codes_of_errors(cls=errors.CarryoverError):
+    return {cls.code}.union(*map(codes_of_errors, cls.__subclasses__()))
+
+
+def test_problem_codes_of_the_page_are_those_of_the_service_or_its_own():
+    text = "".join(path.read_text() for path in MODULES)
+    own = set(re.findall(r'new Problem\("(\w+)"', text))
+    advice = re.search(r"const ADVICE = (.*?);\n\n", text, re.S)[1]
+    tokens = re.search(r"UNUSABLE_TOKEN = \[(.*?)\]", text, re.S)[1]
+    known = set(
+        re.findall(r"^ +(\w+): ", advice, re.M) + re.findall(r'"(\w+)"', tokens)
+    )
+
+    assert len(own) > 3
+    assert len(known) > 8
+    assert known <= codes_of_errors()
+    assert own & codes_of_errors() == set()

@@ -54,6 +54,7 @@ function open() {
 
 // Answers to another key may be another tenant's.
 function changeKey() {
+  writeAddress(); // what was changed a moment ago is part of the place
   bench.change({ calls: [] });
   open();
 }
