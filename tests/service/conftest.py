@@ -7,6 +7,7 @@ import pytest
 from service.app import create_app
 from tests.assembly import build_engine, build_services
 from tests.fakes import FakeClock, counting_model
+from tests.service.v2_bodies import INFER, body
 
 
 @pytest.fixture
@@ -48,5 +49,15 @@ def predict(client):
     def send(*instances, verb="predict", **body):
         body = {"instances": list(instances), **body}
         return client.post(f"/v1/models/counting:{verb}", json=body)
+
+    return send
+
+
+@pytest.fixture
+def infer(client):
+    """POST an infer request to the counting model."""
+
+    def send(*names, **options):
+        return client.post(INFER, json=body(*names, **options))
 
     return send

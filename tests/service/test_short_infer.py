@@ -10,7 +10,7 @@ from service.api.fast_path import FastPath
 from service.api.responses import answer_crash
 from service.app import create_app
 from tests.keys import keyed
-from tests.service.test_open_inference import INFER, binary_body, body
+from tests.service.v2_bodies import INFER, binary_body, body
 
 # Different in every answer.
 OWN = {"X-Request-Id"}
