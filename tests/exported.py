@@ -132,3 +132,4 @@ def publish_again(source, models, name, version):
     network = f"{version:02x}" * 32
     manifest |= {"name": name, "version": version, "network": network}
     (folder / MANIFEST).write_text(json.dumps(manifest))
+    return folder

@@ -12,7 +12,7 @@ from prometheus_client.parser import text_string_to_metric_families as parse
 
 from service.registry.traffic import is_in_share
 from service.sessions.record import SessionKey
-from tests.exported import publish_again
+from tests.exported import MANIFEST, publish_again
 from tests.servers import ROOT, Server
 from tests.test_documentation import ADDRESS, console_calls
 
@@ -119,6 +119,41 @@ def test_services_of_one_state_follow_one_command(server, tmp_path):
 
         assert begun == {2}
         assert set(begin(replica, "g", 4).values()) == {1}
+
+
+def test_sessions_of_an_a_a_test_stay_where_they_began(exported, tmp_path):
+    """Two versions of one network; rows one by one, and many in a request."""
+    source, state = exported[0] / "label" / "1", tmp_path / "state"
+    for version in (1, 2):
+        folder = publish_again(source, tmp_path / "models", "tickets", version)
+        manifest = json.loads((folder / MANIFEST).read_text())
+        (folder / MANIFEST).write_text(json.dumps(manifest | {"network": "ab" * 32}))
+    settings = {
+        "runtime": "litert",
+        "workers": 1,
+        "memory": f"lmdb://{tmp_path}/memory",
+        "token_key_file": tmp_path / "key",
+        "state": state,
+    }
+    for name in ("one", "other"):
+        (tmp_path / name).mkdir()
+    with (
+        Server(tmp_path / "models", tmp_path / "one", **settings) as one,
+        Server(tmp_path / "models", tmp_path / "other", **settings) as other,
+    ):
+        direct(one, stable=1, canary={"version": 2, "share": 0.5})
+        begun = begin(one, "a")
+        assert begun == expect("a", 0.5)
+        direct(other, stable=1, canary={"version": 2, "share": 0.1})
+        rows = [{"session": session, "sequence": ["open"]} for session in begun]
+        for server in (other, one):
+            answer = server.predict("tickets", *rows)
+            assert answer.status_code == 200, answer.text
+        # One by one again, and the versions that their records name.
+        assert begin(other, "a") == begun
+        state = requests.get(f"{one.url}/v1/models/tickets/sessions/a0").json()
+
+    assert state["step"] == 4
 
 
 def test_shadow_follows_sessions_over_all_workers(server):
