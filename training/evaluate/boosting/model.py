@@ -184,7 +184,7 @@ def find_distinct(features: Array) -> tuple[Array, Array]:
 def tabulate(
     sequences: Sequences, columns: Sequence[str], *, counts: bool, most: int
 ) -> FeatureTable:
-    """Describe the events that count, so many drawn at most."""
+    """Describe the events that count, at most `most` of them drawn."""
     sequences = draw_sequences(sequences, most)
     described = describe(sequences.inputs, sequences.offsets, columns, counts=counts)
     rows = draw(np.flatnonzero(sequences.weights > 0), most)
