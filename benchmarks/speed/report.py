@@ -23,7 +23,7 @@ What one run measured. `make bench-peers` measures again on your machine;
 contenders took turns. They hold for this machine, the ratios for others too; the load
 generator ran on the same cores.
 
-The service is deployed in the usual way: two gunicorn workers, an LSTM of 128 units with 16
+The service is deployed as usual: two gunicorn workers, an LSTM of 128 units with 16
 labels, memory in LMDB; access log, request ids and limits on. *flask echo* is a Flask
 view that reads JSON and writes it back, *wsgi echo* a bare WSGI function that writes
 back the bytes it read; both under the service's own gunicorn configuration. *triton* is
