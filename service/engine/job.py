@@ -24,9 +24,9 @@ class Submission:
         self.num_pending = 0
         self._event: threading.Event | None = None
 
-    def settle_one(self) -> None:
-        """Note that one more job has its result; the last one wakes the caller."""
-        self.num_pending -= 1
+    def settle(self, num_jobs: int) -> None:
+        """Note that more jobs have their results; the last one wakes the caller."""
+        self.num_pending -= num_jobs
         if not self.num_pending and self._event is not None:
             self._event.set()
 
@@ -159,4 +159,4 @@ class Job:
     def settle(self, result: Result) -> None:
         """Give it its result."""
         self.result = result
-        self.submission.settle_one()
+        self.submission.settle(1)

@@ -8,7 +8,10 @@ that waits for it. Knows nothing of networks.
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Sequence
+from itertools import islice
+from operator import attrgetter
 
 from service.engine.call import Timings
 from service.engine.capture import Capture, CapturedRow
@@ -29,6 +32,7 @@ from service.telemetry.engine_metrics import LOST_RACES, find_counter
 # Losing the race this long means dozens of writers on one session, or a long row
 # among quick ones: an error is better than trying for ever.
 MAX_CONTENTION_SECONDS = 10.0
+SUBMISSION = attrgetter("submission")
 # Whether a write won, or why the store refused it.
 Saved = bool | CarryoverError
 
@@ -149,7 +153,7 @@ class Settlement:
 
     def _settle_columns(self, columns: Columns, saved: Iterator[Saved]) -> None:
         outcomes = columns.list_outcomes()
-        all_won = [next(saved) for _ in columns.jobs]
+        all_won = list(islice(saved, len(columns.jobs)))
         count_columns(columns, [won is True for won in all_won])
         if self._capture is not None:
             capture_columns(self._capture, columns, all_won)
@@ -196,7 +200,9 @@ class Settlement:
         self.open_jobs.difference_update(jobs)
         self._queue.settled(jobs)
         for job, result in zip(jobs, results, strict=True):
-            job.settle(result)
+            job.result = result
+        for submission, num_jobs in Counter(map(SUBMISSION, jobs)).items():
+            submission.settle(num_jobs)
 
 
 def find_write(job: Job, step: Step) -> Write | None:

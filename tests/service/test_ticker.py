@@ -46,7 +46,7 @@ def test_a_lone_caller_ticks_at_once_on_its_own_thread():
 
     def tick():
         ticked_by.append(threading.get_ident())
-        mine.settle_one()
+        mine.settle(1)
 
     TickLeader(tick).complete(mine)
 
@@ -67,7 +67,7 @@ def test_the_leader_ticks_until_its_own_jobs_are_done():
 
     def tick():
         num_ticks.append(1)
-        mine.settle_one()
+        mine.settle(1)
 
     TickLeader(tick).complete(mine)
 
@@ -82,8 +82,8 @@ def test_followers_are_served_by_the_leader():
         if not threads:
             threads.append(start(ticker.complete, follower))
             assert follower.listening.wait(PATIENCE_SECONDS)
-        follower.settle_one()
-        mine.settle_one()
+        follower.settle(1)
+        mine.settle(1)
 
     ticker = TickLeader(tick)
     ticker.complete(mine)
@@ -98,11 +98,11 @@ def test_a_leader_that_is_done_hands_over_to_one_that_waits():
     def tick():
         ticked_by.append(threading.get_ident())
         if threads:
-            follower.settle_one()
+            follower.settle(1)
             return
         threads.append(start(ticker.complete, follower))
         assert follower.listening.wait(PATIENCE_SECONDS)
-        mine.settle_one()
+        mine.settle(1)
 
     ticker = TickLeader(tick)
     ticker.complete(mine)
@@ -116,7 +116,7 @@ def test_a_tick_that_raises_leaves_nobody_waiting():
 
     def tick():
         if threads:
-            follower.settle_one()
+            follower.settle(1)
             return
         threads.append(start(ticker.complete, follower))
         assert follower.listening.wait(PATIENCE_SECONDS)
@@ -148,11 +148,11 @@ def test_a_follower_that_the_leaving_leader_could_not_see_takes_the_turn():
 
     def tick():
         if threads:
-            late.settle_one()
+            late.settle(1)
             return
         threads.append(start(ticker.complete, late))
         assert late.listening.wait(PATIENCE_SECONDS)
-        mine.settle_one()
+        mine.settle(1)
 
     ticker = TickLeader(tick)
     ticker.complete(mine)
@@ -181,13 +181,13 @@ def test_a_follower_that_is_torn_away_while_it_is_woken_passes_the_turn_on():
 
     def tick():
         if threads:
-            patient.settle_one()
+            patient.settle(1)
             return
         for each in (torn, patient):
             threads.append(start(complete, each))
             assert each.listening.wait(PATIENCE_SECONDS)
             wait_until_registered(ticker, each)
-        mine.settle_one()
+        mine.settle(1)
 
     def complete(submission):
         try:
@@ -219,7 +219,7 @@ def stress(num_callers=16, num_rounds=150, give_way=lambda: None):
         for _ in range(3):
             if queue:
                 settled.append(1)
-                queue.popleft().settle_one()
+                queue.popleft().settle(1)
             give_way()
 
     ticker = TickLeader(tick)

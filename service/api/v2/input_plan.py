@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from service.api.v2.schema import Column
+from service.api.v2.schema import Column, Wanted
 from service.api.v2.tensor_schema import BYTES, field_schemas, list_outputs
 from service.errors import InvalidEvent, NonFiniteInput, UnknownEvent
 from service.registry.catalog import Model
@@ -39,6 +39,7 @@ class InputPlan(NamedTuple):
         sizes: Their shapes after batch and timesteps.
         indices: Of each, its names to their indices; empty where it has none.
         outputs: The names of the outputs.
+        wanted: All outputs, as JSON and as binary tensors.
         main: The name of the output that `decided` is made of.
         threshold: Which probabilities are decided.
     """
@@ -50,6 +51,7 @@ class InputPlan(NamedTuple):
     sizes: Sequence[tuple[int, ...]]
     indices: Sequence[Index]
     outputs: Sequence[str]
+    wanted: tuple[Sequence[Wanted], Sequence[Wanted]]
     main: str
     threshold: np.float32
 
@@ -67,6 +69,7 @@ def prepare(model: Model) -> InputPlan:
     manifest = model.manifest
     fields = field_schemas(manifest)
     names = [field["name"] for field in fields]
+    outputs = [tensor.name for tensor in list_outputs(manifest)]
     return InputPlan(
         fields=fields,
         names=names,
@@ -74,7 +77,11 @@ def prepare(model: Model) -> InputPlan:
         statics=frozenset(model.encoder.statics),
         sizes=[(f["size"],) if f["type"] == "vector" else () for f in fields],
         indices=[index_of(field, model) for field in fields],
-        outputs=[tensor.name for tensor in list_outputs(manifest)],
+        outputs=outputs,
+        wanted=(
+            [Wanted(name, is_binary=False) for name in outputs],
+            [Wanted(name, is_binary=True) for name in outputs],
+        ),
         main=manifest.output["name"],
         # Rounded as the probabilities are: one of 0.9 reaches 0.9.
         threshold=np.float32(manifest.threshold or 0),

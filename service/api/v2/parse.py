@@ -182,15 +182,15 @@ def digest_request(
 
 def choose_outputs(form: Form, memory: Remembering, model: Model) -> Sequence[Wanted]:
     """Return the outputs that are asked for; all of them unless some are named."""
-    names = plan_of(model).outputs
+    plan = plan_of(model)
     is_binary = False
     if "binary_data_output" in form.parameters:
         is_binary = bool(read(form.parameters, "binary_data_output", False))
     if not form.outputs:
-        return [Wanted(name, is_binary) for name in names]
+        return plan.wanted[is_binary]
     wanted: list[Wanted] = []
     for output in form.outputs:
-        wanted.append(choose_output(output, names, is_binary, memory))
+        wanted.append(choose_output(output, plan.outputs, is_binary, memory))
     return wanted
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import orjson
 
 from service.api.long_json import JSON_OPTIONS, in_pieces
-from service.api.v2.input_plan import plan_of
+from service.api.v2.input_plan import InputPlan, plan_of
 from service.api.v2.schema import ParsedInfer, Remembering, Wanted
 from service.api.v2.tensors import write_texts
 from service.common.text import format_time
@@ -48,7 +48,7 @@ def render_body(
     """
     # A pinned memory may be another version's than the one that was asked.
     model = outcomes[0].model or model
-    known = plan_of(model).outputs
+    plan = plan_of(model)
     answer: dict[str, Any] = {
         "model_name": model.manifest.name,
         "model_version": str(model.manifest.version),
@@ -59,8 +59,8 @@ def render_body(
     tails: list[bytes] = []
     outputs = answer["outputs"] = []
     for wanted in request.outputs:
-        if wanted.name in known:
-            outputs.append(render_output(wanted, request, outcomes, model, tails))
+        if wanted.name in plan.outputs:
+            outputs.append(render_output(wanted, request, outcomes, model, plan, tails))
     head = orjson.dumps(answer, option=JSON_OPTIONS)
     if not tails:
         return RenderedBody(head, None)
@@ -105,10 +105,11 @@ def render_output(
     request: ParsedInfer,
     outcomes: Sequence[Outcome],
     model: Model,
+    plan: InputPlan,
     tails: list[bytes],
 ) -> dict[str, Any]:
     """Describe one output; a binary one's bytes are appended to `tails`."""
-    values = collect(wanted.name, request.memory, outcomes, model)
+    values = collect(wanted.name, request.memory, outcomes, plan)
     if wanted.num_classes:
         return render_classes(values, wanted, model, tails)
     output: dict[str, Any] = {
@@ -125,7 +126,7 @@ def render_output(
 
 
 def collect(
-    name: str, memory: Remembering, outcomes: Sequence[Outcome], model: Model
+    name: str, memory: Remembering, outcomes: Sequence[Outcome], plan: InputPlan
 ) -> np.ndarray:
     """Lay an output of all rows into one tensor, padded where rows are shorter.
 
@@ -135,7 +136,6 @@ def collect(
     """
     if name == "surprise":
         return pad([surprise_of(outcome) for outcome in outcomes], np.nan)
-    plan = plan_of(model)
     source = plan.main if name == "decided" else name
     if memory.is_last_only and len(outcomes) == 1:
         values = outcomes[0].outputs[source][-1:]
