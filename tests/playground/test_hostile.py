@@ -159,14 +159,22 @@ def test_link_opens_or_says_why_and_asks_only_for_models(open_page, link):
     } == set()
 
 
-def test_pasted_lines_that_name_a_field_twice_are_refused_in_words(open_page):
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("time,time\n2015-01-05T08:00:00,1", 'Line 1 has "time"; expected a number.'),
+        ('[{"time": "2015-01-05T08:00:00", "value": 1e999}]', "a number over 1.8e308"),
+        ("[{", "The text is not JSON: "),
+        ("{}", "The JSON is an object; expected a list of events."),
+    ],
+)
+def test_pasted_text_is_refused_in_words(open_page, text, said):
     page = open_page(hash_of(model="taxi", events="[]"))
     page.get_by_text("Paste a sequence").click()
 
-    page.locator(".paste textarea").fill("time,time\n2015-01-05T08:00:00,1")
+    page.locator(".paste textarea").fill(text)
 
-    said = page.locator(".paste .warning")
-    expect(said).to_have_text('Line 1 has "time"; expected a number.')
+    expect(page.locator(".paste .warning")).to_contain_text(said)
 
 
 @pytest.mark.parametrize("key", ["ключ", "a b", "key\u200b"])

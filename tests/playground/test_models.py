@@ -179,6 +179,28 @@ def test_lists_of_numbers_are_typed_and_every_output_is_shown(open_page, playgro
     expect(unit).to_have_text(re.compile(r"^tanh\([+−][\d.]+\) = [+−]0\.\d{3}$"))  # noqa: RUF001
 
 
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("1, many, 2", '"many" is not a number.'),
+        ("1, 1e999, 2", '"1e999" is not a number.'),
+        ("1, 2", "There are 2 numbers; expected 3."),
+        ("", "There are 0 numbers; expected 3."),
+    ],
+)
+def test_list_that_is_not_numbers_is_refused_in_its_field(open_page, text, said):
+    page = open_page(place("sensors", [[0, 0.5, -1]]))
+    field = page.locator(".fields").get_by_label("event")
+
+    add(page, event=text)
+
+    assert said in field.evaluate("field => field.validationMessage")
+    expect(field).to_have_value(text)
+    expect(page.locator(".column")).to_have_count(1)
+    add(page, event="1 2 3")
+    expect(page.locator(".column")).to_have_count(2)
+
+
 def test_records_of_lists_and_whole_numbers_are_filled_in(open_page):
     page = open_page(place("machines", []))
 

@@ -69,10 +69,21 @@ function Field({ field, value, onChange }) {
     return html`<label>${field.name}
       <input type="datetime-local" step="1" value=${value} required
         onInput=${(event) => onChange(withSeconds(event.target.value))} /></label>`;
-  if (field.type === "vector")
-    return html`<label>${`${field.name}: ${field.size} numbers`}
-      <input type="text" inputmode="decimal" value=${value.join(", ")} onChange=${(event) => onChange(readList(event.target.value))} /></label>`;
+  if (field.type === "vector") return html`<${VectorField} field=${field} value=${value} onChange=${onChange} />`;
   return html`<${NumberField} field=${field} value=${value} onChange=${onChange} />`;
+}
+
+/** Text that is not as many numbers stays in the field, which says why it cannot be added. */
+function VectorField({ field: { name, size }, value, onChange }) {
+  const [refused, setRefused] = useState(null);
+  const change = ({ target }) => {
+    const { numbers, problem } = readList(target.value, size);
+    target.setCustomValidity(problem);
+    setRefused(problem ? target.value : null);
+    if (!problem) onChange(numbers);
+  };
+  return html`<label>${`${name}: ${size} numbers`}
+    <input type="text" inputmode="decimal" value=${refused ?? value.join(", ")} onChange=${change} /></label>`;
 }
 
 function NumberField({ field, value, onChange }) {
@@ -94,9 +105,11 @@ function rangeOf({ type, size, mean, std }) {
 
 const withSeconds = (text) => (text.length === 16 ? `${text}:00` : text);
 
-function readList(text) {
-  return text
-    .split(/[,\s]+/)
-    .filter(Boolean)
-    .map(Number);
+function readList(text, size) {
+  const parts = text.split(/[,\s]+/).filter(Boolean);
+  const numbers = parts.map(Number);
+  const bad = parts.find((_, k) => !Number.isFinite(numbers[k]));
+  if (bad !== undefined) return { problem: `"${bad}" is not a number. Write numbers with commas between.` };
+  if (numbers.length === size) return { numbers, problem: "" };
+  return { problem: `There are ${numbers.length} numbers; expected ${size}.` };
 }

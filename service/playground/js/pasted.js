@@ -15,10 +15,26 @@ export function readPasted(model, text) {
 }
 
 function readJson(text) {
-  const events = JSON.parse(text);
+  const events = parse(text);
   if (!Array.isArray(events))
     throw new Error("The JSON is an object; expected a list of events. Put [ and ] around it.");
   return events;
+}
+
+function parse(text) {
+  let isInfinite = false;
+  const note = (_, value) => {
+    isInfinite ||= value === Infinity || value === -Infinity;
+    return value;
+  };
+  try {
+    const value = JSON.parse(text, note);
+    if (!isInfinite) return value;
+  } catch (error) {
+    throw new Error(`The text is not JSON: ${error.message}. Check brackets, quotes and commas.`);
+  }
+  // It would be sent as null.
+  throw new Error("The JSON has a number over 1.8e308. Write a smaller one.");
 }
 
 function readNames(model, text) {
