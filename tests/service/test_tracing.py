@@ -87,6 +87,14 @@ class Collector(http.server.ThreadingHTTPServer):
             for span in scope.spans
         ]
 
+    def resources(self):
+        """The attributes of what sent each request."""
+        return [
+            read_attributes(resource.resource)
+            for request in list(self.received)
+            for resource in request.resource_spans
+        ]
+
     def find(self, name):
         return [span for _, span in self.spans() if span.name == name]
 
@@ -182,6 +190,9 @@ def test_request_has_one_span_with_its_times_and_its_parent(server, collector, n
 
     wait_for(find)
     [span] = find()
+    assert {found["deployment.environment"] for found in collector.resources()} == {
+        "test"
+    }
     assert span.trace_id.hex() == PARENT.split("-")[1]
     assert span.parent_span_id.hex() == PARENT.split("-")[2]
     found = read_attributes(span)
@@ -247,31 +258,42 @@ def send_many(server):
 def test_collector_that_fails_loses_spans_that_are_counted_and_delays_no_request(
     server, collector, failure
 ):
-    def settle():
-        """Wait until each span of before is received or lost."""
-        wait_for(lambda: balance(read_counts(server, collector) - before) == 0)
-
-    def balance(counts):
-        made, lost, received = counts
-        return made - lost - received
-
     [name, *_] = CALLS
-    before = read_counts(server, collector)
+    before = settle(server, collector)
     collector.fail(failure)
     try:
         taken = send_many(server)
         wait_for(lambda: count(server, "lost_spans") > before[1])
     finally:
         collector.recover()
-    call(server, name)
-    settle()
-    made, lost, received = read_counts(server, collector) - before
+    calls = list(taken)
 
-    assert made == len(taken) + 1
+    def is_back():
+        calls.append(call(server, name))
+        return len(collector.spans()) > before[2]
+
+    wait_for(is_back)
+    made, lost, received = settle(server, collector) - before
+
+    assert made == len(calls)
     assert lost + received == made
-    assert received >= 1  # it is used again as soon as it is back
-    # No request waited for it: a wait is at least as long as it is slow.
-    assert sorted(taken)[-1] < SLOW_SECONDS, sorted(taken)[-5:]
+    # No request waited for it, or many would have: a wait is at least as long as it is
+    # slow. A busy machine may hold up some.
+    assert sorted(taken)[-4] < SLOW_SECONDS, sorted(taken)[-5:]
+
+
+def settle(server, collector):
+    """Wait until each span is received or lost, and both workers have counted."""
+    counts = [read_counts(server, collector)]
+
+    def is_settled():
+        time.sleep(0.5)  # a worker counts a moment after it has answered
+        counts.append(read_counts(server, collector))
+        made, lost, received = counts[-1]
+        return made == lost + received and (counts[-1] == counts[-2]).all()
+
+    wait_for(is_settled)
+    return counts[-1]
 
 
 def record(**more):
