@@ -173,6 +173,13 @@ def test_fields_and_slider_add_a_record(open_page):
     expect(fields.get_by_label("time")).to_have_value("2015-01-05T09:00")
 
 
+def test_number_of_an_example_has_the_digits_it_was_written_with(open_page):
+    row = {"time": "2015-01-05T08:00:00", "value": 147.1999969482422}
+    page = open_page(place("taxi", [row]))
+
+    expect(page.locator(".fields").get_by_label("value").first).to_have_value("147.2")
+
+
 def test_pasted_series_is_read_and_a_bad_line_named(open_page):
     page = open_page(place("taxi", []))
     page.get_by_text("Paste a sequence").click()
@@ -594,6 +601,41 @@ def test_live_session_is_opened_without_a_change(open_page, playground):
     page.get_by_role("group", name="Palette").get_by_role("button", name="fox").click()
     expect(columns(page)).to_have_count(2)
     assert requests.get(f"{url}/seen-07", timeout=60).json()["step"] == 2
+
+
+def test_session_counts_what_came_before_the_page_looked(open_page, playground):
+    events = ["bear", "sofa", "tree"]
+    playground.predict("nature", {"sequence": events, "session": "earlier"})
+    page = open_page("#model=nature&session=earlier")
+
+    page.get_by_role("group", name="Palette").get_by_role("button", name="fox").click()
+
+    card = page.locator(".story article").nth(1)
+    expect(card.locator("small")).to_have_text("the same picture, after 3 others")
+    expect(card.locator(".more")).to_have_text("2 more")
+    expect(card.locator(".say")).to_contain_text("It remembers 3 pictures, so it says")
+
+
+def test_session_is_forked_at_the_selected_event(open_page, playground):
+    playground.predict("nature", {"sequence": ["bear"], "session": "forked"})
+    page = open_page("#model=nature&session=forked")
+    palette = page.get_by_role("group", name="Palette")
+    for count, name in enumerate(("tree", "fox"), start=2):
+        palette.get_by_role("button", name=name).click()
+        expect(columns(page)).to_have_count(count)
+
+    button(page, "Step back").click()
+    button(page, "Fork here").click()
+
+    expect(columns(page, 1)).to_have_count(2)
+    assert names(page, 0) == ["bear", "tree", "fox"]
+    branch = page.locator(".lane").nth(1).locator(".notice b").inner_text()
+    url = f"{playground.url}/v1/models/nature/sessions"
+    steps = [
+        requests.get(f"{url}/{x}", timeout=60).json()["step"]
+        for x in (branch, "forked")
+    ]
+    assert steps == [2, 3]
 
 
 def test_request_runs_as_curl_and_as_python(load_page, playground):

@@ -51,7 +51,20 @@ def make_characters(keras):
     return keras.Model(letters, keras.layers.Dense(26, activation="softmax")(hidden))
 
 
-NAMES = {"characters": {"events": list(ascii_lowercase), "task": "next_event"}}
+def make_orders(keras):
+    """Events with names of several words."""
+    return make_indices(keras)
+
+
+ORDERS = [f"{verb} the large white plate" for verb in ("remove", "pay", "send")]
+NAMES = {
+    "characters": {
+        "events": [*ascii_lowercase[:-1], " "],
+        "task": "next_event",
+    },
+    "orders": {"events": [*ORDERS, "close", "open"], "task": "next_event"},
+}
+KERAS = (make_indices, make_sensors, make_machines, make_characters, make_orders)
 
 
 @pytest.fixture(scope="module")
@@ -68,7 +81,7 @@ def playground(tmp_path_factory):
     models = home / "models"
     fan = networks.SERIES, networks.QUANTILES
     export_model(models, "fan", *fan, forms=())
-    for make in (make_indices, make_sensors, make_machines, make_characters):
+    for make in KERAS:
         keras.utils.set_random_seed(3)
         name = make.__name__.removeprefix("make_")
         make(keras).save(home / f"{name}.keras")
@@ -224,13 +237,55 @@ def test_characters_are_typed_as_a_word(open_page):
 
     expect(page.locator(".column em:last-child")).to_have_text(list("hello"))
     page.get_by_text("Paste a sequence").click()
+    expect(page.locator(".paste label")).to_contain_text("each character an event")
     page.locator(".paste textarea").fill("you!")
     expect(page.get_by_text('"!" is not an event of characters')).to_be_visible()
 
 
+def test_small_probabilities_are_told_apart_and_a_space_is_seen(open_page, playground):
+    page = open_page(place("characters", ["h", " "]))
+    bars = page.locator(".story article").nth(1).locator(".bar")
+
+    answer = last_answer(playground, "characters", ["h", " "])["probabilities"]
+    shown = bars.locator(".number").all_inner_texts()
+
+    assert max(answer) < 0.1
+    largest = sorted(answer, reverse=True)[:5]
+    assert [float(text) for text in shown] == pytest.approx(largest, abs=0.000501)
+    expect(page.locator(".column em").last).to_have_text("␣")
+
+
+# Texts that reach out of a drawing, or names of which a part is cut away.
+CUT = """() => [
+  ...[...document.querySelectorAll(".folded svg text")].filter((text) => {
+    const { x } = text.getBBox();
+    return x < text.ownerSVGElement.viewBox.baseVal.x - 1;
+  }),
+  ...[...document.querySelectorAll(".column em")].filter((name) => {
+    const end = (element) => element.getBoundingClientRect().bottom;
+    const isHidden = name.scrollHeight > name.clientHeight + 1;
+    return isHidden || end(name) > end(name.parentNode);
+  }),
+].map((element) => element.textContent)"""
+
+
+@pytest.mark.parametrize(
+    ("view", "width"), [("folded", 360), ("folded", 1280), ("unfolded", 1280)]
+)
+def test_long_names_fit(open_page, view, width):
+    events = ["pay the large white plate"] * 8
+    place_there = f"{place('orders', events)}&view={view}"
+    page = open_page(place_there, viewport={"width": width, "height": 800})
+    expect(page.locator(".folded svg, .column").first).to_be_visible()
+
+    assert page.evaluate(CUT) == []
+    chips = page.locator(".story .shown").all_inner_texts()
+    assert set(chips) == {"pay the large white plate"}
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_axe_finds_nothing_with_any_of_them(open_page, playground, scheme):
-    for model in ("fan", "indices", "sensors", "machines", "characters"):
+    for model in ("fan", "indices", "sensors", "machines", "characters", "orders"):
         page = open_page(place(model), color_scheme=scheme)
         expect(page.locator(".column").first).to_be_visible()
         assert_accessible(page, scheme)

@@ -100,6 +100,24 @@ def test_service_that_restarts_is_waited_for(open_with_key, playground):
     expect(page.get_by_role("alert")).to_have_count(0)
 
 
+def test_event_beyond_the_rate_limit_waits(bundled, chromium, tmp_path):
+    with Server(bundled, tmp_path, runtime="litert", rate_limit="40/hour") as server:
+        page = chromium.new_page()
+        page.goto(f"{server.url}/playground#model=nature")
+        expect(page.locator(".column")).to_have_count(5)
+        while server.predict("nature", ["bear"]).status_code != 429:
+            pass
+
+        palette(page, "fox")
+
+        expect(page.get_by_role("alert")).to_contain_text("rate_limited")
+        server.stop()  # the next one counts from nothing
+        server.start()
+        page.get_by_role("button", name="Try again").click()
+        expect(page.locator(".column")).to_have_count(6)
+        page.close()
+
+
 def test_session_that_is_gone_says_so(open_with_key, send):
     row = {"sequence": ["bear"], "session": "gone"}
     send("POST", "/v1/models/nature:predict", {"instances": [row]})

@@ -1,7 +1,7 @@
 /** An answer as bars: probabilities with the threshold, or a forecast's numbers. */
 
 import { html } from "../vendor/htm-preact.js";
-import { colourOf, formatNumber, inText, mainText, readFan, topOf } from "./model.js";
+import { colourOf, digitsOf, eventName, formatNumber, mainText, readFan, topOf } from "./model.js";
 
 const MOST_BARS = 5;
 
@@ -9,21 +9,23 @@ const MOST_BARS = 5;
 export function Bars({ model, values }) {
   if (!values) return html`<div class="bars empty" aria-hidden="true"></div>`;
   if (!model.labels) return html`<${Numbers} model=${model} values=${values} />`;
-  return html`<div class="bars">${shownOf(model, values).map(
+  const shown = shownOf(model, values);
+  const digits = digitsOf(shown.map((k) => values[k]));
+  return html`<div class="bars">${shown.map(
     (k) =>
-      html`<${Bar} key=${k} label=${model.labels[k]} value=${values[k]} colour=${colourOf(k)} threshold=${model.threshold} />`,
+      html`<${Bar} key=${k} label=${model.labels[k]} value=${values[k]} digits=${digits} colour=${colourOf(k)} threshold=${model.threshold} />`,
   )}</div>`;
 }
 
-function Bar({ label, value, colour, threshold }) {
+function Bar({ label, value, digits, colour, threshold }) {
   const isDecided = threshold !== null && value >= threshold;
   return html`<div class="bar">
-    <span class="bar-label" title=${label}>${inText(label)}</span>
+    <span class="bar-label" title=${label}>${eventName(label)}</span>
     <span class="track">
       <span class="fill"><i class=${colour} style=${{ transform: `translateX(${100 * value - 100}%)` }}></i></span>
       ${threshold !== null && html`<b style=${{ left: `${100 * threshold}%` }} title="threshold ${threshold}"></b>`}
     </span>
-    <span class="number">${value.toFixed(2)}${isDecided && html`<em class="bar-decided" title="decided: at or over the threshold ${threshold}"> ✓</em>`}</span>
+    <span class="number">${value.toFixed(digits)}${isDecided && html`<em class="bar-decided" title="decided: at or over the threshold ${threshold}"> ✓</em>`}</span>
   </div>`;
 }
 
@@ -50,9 +52,9 @@ function Outputs({ model, values }) {
 export function describeAnswer(model, values) {
   if (!values) return "No answer yet";
   if (!model.labels) return `${model.isForecast ? "Forecast" : model.outputName} ${formatNumber(values)}`;
-  return shownOf(model, values)
-    .map((k) => `${inText(model.labels[k])} ${values[k].toFixed(2)}`)
-    .join(", ");
+  const shown = shownOf(model, values);
+  const digits = digitsOf(shown.map((k) => values[k]));
+  return shown.map((k) => `${eventName(model.labels[k])} ${values[k].toFixed(digits)}`).join(", ");
 }
 
 function shownOf(model, values) {

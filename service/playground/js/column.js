@@ -3,7 +3,7 @@
 import { html } from "../vendor/htm-preact.js";
 import { describeAnswer, SmallBars } from "./bars.js";
 import { eventLines, eventName, formatNumber } from "./model.js";
-import { Picture } from "./pictures.js";
+import { hasPicture, Picture } from "./pictures.js";
 import { Strips } from "./strips.js";
 
 // What a column shows; its handlers do the same whichever render they are from.
@@ -15,7 +15,7 @@ export function Column({ model, column, index, width, isSelected, layout, onSele
   return html`<button type="button" class="column ${isSelected ? "selected" : ""}" aria-pressed=${isSelected} tabindex=${isSelected ? 0 : -1}
     aria-label="${`${model.noun} ${column.step}: ${name}. ${describeAnswer(model, column.values)}`}" onClick=${() => onSelect(index)} style=${{ width: `${width}px` }}>
     <span class="event">
-      ${typeof column.event === "string" ? html`<${Picture} name=${column.event} /><em title=${column.event}>${name}</em>` : eventLines(column.event).map((line) => html`<em title=${name}>${line}</em>`)}
+      ${typeof column.event === "string" ? html`<${Picture} name=${name} size=${hasPicture(column.event) ? 40 : 30} /><em title=${column.event}>${name}</em>` : eventLines(column.event).map((line) => html`<em title=${name}>${line}</em>`)}
     </span>
     <${SmallBars} model=${model} values=${column.values} />
     ${model.isNextEvent && html`<${Surprise} nats=${column.surprise} />`}

@@ -2,7 +2,7 @@
 
 import { html, useState } from "../vendor/htm-preact.js";
 import { Fields } from "./fields.js";
-import { eventName, inText, oneOf } from "./model.js";
+import { eventName, inText, oneOf, takesCharacters } from "./model.js";
 import { readPasted } from "./pasted.js";
 import { Picture } from "./pictures.js";
 
@@ -47,7 +47,7 @@ function Examples({ model, onReplace }) {
 /** Typing with completion; where events are characters, each typed one is an event. */
 function Typing({ model, onAppend }) {
   const [text, setText] = useState("");
-  const isCharacters = model.vocabulary.every((name) => [...name].length === 1);
+  const isCharacters = takesCharacters(model);
   const found = text
     ? model.vocabulary.filter((name) => name.toLowerCase().includes(text.toLowerCase())).slice(0, 8)
     : [];
@@ -63,7 +63,7 @@ function Typing({ model, onAppend }) {
   };
   return html`<form class="typing" onSubmit=${submit}>
     <label>${isCharacters ? "Characters" : `One of ${model.vocabulary.length} ${model.noun}s`}
-      <input type="text" value=${text} list="vocabulary" autocomplete="off" spellcheck="false"
+      <input type="text" value=${text} autocomplete="off" spellcheck="false"
         onInput=${(event) => setText(event.target.value)} /></label>
     <button type="submit" class="button main-button" disabled=${!text}>Add</button>
     ${
@@ -98,6 +98,7 @@ function Paste({ model, onAppend }) {
 }
 
 function hint(model) {
+  if (takesCharacters(model)) return "Text, each character an event; or JSON";
   if (model.vocabulary)
     return `Names with commas or lines between, such as ${model.vocabulary.slice(0, 2).map(eventName).join(", ")}; or JSON`;
   if (model.fields) return `One ${model.noun} a line, ${model.fields.map(({ name }) => name).join(",")}; or JSON`;

@@ -35,7 +35,9 @@ function readEvent(model, event) {
 function nextEntry(field, before, last, now) {
   const [earlier, value] = [before, last].map((event) => shownValue(event, field));
   if (value === undefined) return [field.name, now[field.name]];
-  return [field.name, field.type === "time" ? laterTime(earlier, value) : value];
+  if (field.type === "time") return [field.name, laterTime(earlier, value)];
+  // Examples have the digits of a 32-bit number, of which seven are known.
+  return [field.name, typeof value === "number" ? Number(value.toPrecision(7)) : value];
 }
 
 /** An event's value of a field, where it is one that the form can show. */

@@ -34,13 +34,33 @@ export function Folded({ lane, selected, unit }) {
       <circle key=${`${selected}-dot`} r="5" cx="88" cy="133" class="dot" />
       <${GateBars} layer=${layer} />
       <text x="44" y="96" text-anchor="middle">${lane.model.noun} ${column.step}</text>
-      ${typeof column.event === "string" && html`<${Picture} name=${column.event} size=${48} x="20" y="109" />`}
-      ${eventLines(column.event).map((line, k) => html`<text key=${k} x="44" y=${typeof column.event === "string" ? 176 : 126} dy=${`${1.4 * k}em`} text-anchor="middle" class="strong">${line.slice(0, 14)}</text>`)}
+      ${typeof column.event === "string" && html`<${Picture} name=${name} size=${48} x="20" y="109" />`}
+      ${wrap(eventLines(column.event)).map((line, k) => html`<text key=${k} x="44" y=${typeof column.event === "string" ? 176 : 126} dy=${`${1.4 * k}em`} text-anchor="middle" class="strong">${line}</text>`)}
       ${column.layers.length > 1 && html`<text x="592" y="118" text-anchor="middle">${`layer ${at + 1} of ${column.layers.length}`}</text>`}
       <text x="592" y="137" text-anchor="middle" class="strong">answer</text>
     </svg>
     <div class="folded-out"><${Bars} model=${lane.model} values=${column.values} /></div>
   </div>`;
+}
+
+// What fits left of the cell, also in the larger letters of a phone.
+const [LINE_LENGTH, MOST_LINES] = [10, 3];
+
+/** Lines that fit: words are joined while they do, and longer ones are cut. */
+function wrap(lines) {
+  const wrapped = lines.flatMap(splitLine).slice(0, MOST_LINES);
+  return wrapped.map((line) => (line.length > LINE_LENGTH ? `${line.slice(0, LINE_LENGTH - 1)}…` : line));
+}
+
+function splitLine(line) {
+  const [first, ...words] = line.split(" ");
+  const made = [first];
+  for (const word of words) {
+    const longer = `${made.at(-1)} ${word}`;
+    if (longer.length > LINE_LENGTH) made.push(word);
+    else made[made.length - 1] = longer;
+  }
+  return made;
 }
 
 function GateBars({ layer }) {

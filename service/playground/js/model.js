@@ -66,6 +66,14 @@ function nounOf(input) {
   return input.kind === "record" ? "row" : "event";
 }
 
+/** Whether each event is a character, so that text is a sequence of them. */
+export function takesCharacters({ vocabulary }) {
+  return vocabulary?.every((name) => [...name].length === 1 || isReserved(name)) ?? false;
+}
+
+// Names such as [unknown], which the service adds to those of the data.
+const isReserved = (name) => /^\[.*\]$/.test(name);
+
 /** Events to open a model with: its first example, or some of its vocabulary. */
 export function openingEvents(model) {
   if (STORY.every((name) => model.vocabulary?.includes(name))) return STORY;
@@ -144,6 +152,13 @@ export function colourOf(index) {
   return `label-${index % NUM_COLOURS}`;
 }
 
+// Characters that are seen only by a sign of their own.
+const SIGNS = new Map([
+  [" ", "␣"],
+  ["\n", "⏎"],
+  ["\t", "⇥"],
+]);
+
 /** Name for running text: at most 60 characters, isolated where it runs right to left. */
 export function inText(name) {
   const plain = name.replace(DIRECTION_MARKS, "");
@@ -153,7 +168,7 @@ export function inText(name) {
 
 /** Write an event in a few characters. */
 export function eventName(event) {
-  if (typeof event === "string") return inText(event);
+  if (typeof event === "string") return SIGNS.get(event) ?? inText(event);
   if (Array.isArray(event)) return formatNumber(event);
   if (event === null || typeof event !== "object") return String(event);
   const [first, ...rest] = Object.entries(event).map(([name, value]) =>
@@ -178,6 +193,12 @@ export function formatNumber(value) {
   if (typeof value !== "number") return String(value);
   if (Number.isInteger(value)) return String(value);
   return Math.abs(value) >= 100 ? value.toFixed(0) : value.toPrecision(3);
+}
+
+/** Digits after the point that tell probabilities apart: two, more where all are small. */
+export function digitsOf(probabilities) {
+  const most = Math.max(...probabilities);
+  return most >= 0.1 ? 2 : Math.min(6, 1 - Math.floor(Math.log10(most)));
 }
 
 /** A half-life in a few characters. */

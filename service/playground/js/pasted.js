@@ -1,5 +1,7 @@
 /** Pasted text as events: names, lines of fields, numbers, or JSON. */
 
+import { takesCharacters } from "./model.js";
+
 /** Read text for a model: `{events, problem}`; a problem names the line it is in. */
 export function readPasted(model, text) {
   const trimmed = text.trim();
@@ -38,8 +40,7 @@ function parse(text) {
 }
 
 function readNames(model, text) {
-  const isCharacters = model.vocabulary.every((name) => [...name].length === 1);
-  const names = isCharacters ? [...text] : text.split(/\s*[,\n]\s*/).filter(Boolean);
+  const names = takesCharacters(model) ? [...text] : text.split(/\s*[,\n]\s*/).filter(Boolean);
   const known = new Set(model.vocabulary);
   const unknown = names.find((name) => !known.has(name));
   if (unknown !== undefined)

@@ -32,6 +32,23 @@ export function sendToSession(model, session, events) {
   return explain(model, events, { session: session.id, at: session.step });
 }
 
+/** Take a session back to a step that it keeps. */
+export function rewindSession(model, id, step) {
+  return call("POST", `${sessionAddress(model.name, id)}:rewind`, { to_step: step });
+}
+
+/** Begin session `to` with what `session` remembered at a step; nothing where it does not keep that. */
+export async function forkSession(model, session, to, step) {
+  await call("POST", `${sessionAddress(model.name, session.id)}:fork`, { to });
+  if (step === session.step) return;
+  try {
+    await rewindSession(model, to, step);
+  } catch (problem) {
+    await call("DELETE", sessionAddress(model.name, to));
+    throw problem;
+  }
+}
+
 /** A page of live sessions with ids that begin with `prefix`. */
 export function listSessions(model, prefix, after) {
   const query = new URLSearchParams({ limit: "20" });

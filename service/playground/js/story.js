@@ -4,10 +4,10 @@ import { html } from "../vendor/htm-preact.js";
 import { Bars } from "./bars.js";
 import { strongest } from "./influence.js";
 import { eventName, formatNumber, mainIndex, mainText } from "./model.js";
-import { Picture } from "./pictures.js";
+import { hasPicture, Picture } from "./pictures.js";
 import { findRange, Spark } from "./spark.js";
 
-const MOST_SHOWN = 6;
+const [MOST_PICTURES, MOST_NAMES, MOST_CHARACTERS] = [6, 4, 12];
 const MOST_NAMED = 4;
 const NUMBER_WORDS = ["no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"];
 
@@ -25,7 +25,7 @@ export function Story({ lane, selected, influence }) {
     <article class="card">
       <h2>With memory <small>${describeBefore(model, before, column)}</small></h2>
       <${Telling} model=${model} before=${before} column=${column} values=${column.values} others=${column.others} range=${rangeOf(model, before, column)} />
-      <p class="say" aria-live="polite">${model.labels ? sayLabel(model, trace.columns, selected, influence) : sayNumber(model, before, column)}</p>
+      <p class="say" aria-live="polite">${model.labels ? sayLabel(model, trace.columns, selected, influence) : sayNumber(model, column)}</p>
     </article>
   </section>`;
 }
@@ -45,18 +45,26 @@ function Telling({ model, before, column, values, others, range }) {
 }
 
 function Sequence({ columns, size }) {
-  const hidden = Math.max(0, columns.length - MOST_SHOWN);
+  const shown = columns.slice(-mostShown(columns));
+  // A session may have begun before the page looked at it.
+  const hidden = columns.length > 1 ? shown[0].step - 1 : 0;
   return html`<div class="sequence">
     ${hidden > 0 && html`<span class="more">${hidden} more</span>`}
-    ${columns.slice(hidden).map(({ event, step }) => html`<${Shown} key=${step} event=${event} size=${size} />`)}
+    ${shown.map(({ event, step }) => html`<${Shown} key=${step} event=${event} size=${size} />`)}
   </div>`;
+}
+
+function mostShown(columns) {
+  const names = columns.slice(-MOST_CHARACTERS).map(({ event }) => eventName(event));
+  if (names.every((name) => name.length === 1)) return MOST_CHARACTERS;
+  return names.every(hasPicture) ? MOST_PICTURES : MOST_NAMES;
 }
 
 function Shown({ event, size }) {
   const name = eventName(event);
-  if (typeof event === "string")
+  if (hasPicture(name))
     return html`<span class="shown" role="img" aria-label=${name} title=${name}><${Picture} name=${event} size=${size} /></span>`;
-  return html`<span class="shown number">${name}</span>`;
+  return html`<span class="shown number" title=${name}>${name}</span>`;
 }
 
 function describeAlone(model, { event }) {
@@ -64,11 +72,12 @@ function describeAlone(model, { event }) {
   return `${eventName(event)} alone`;
 }
 
-function describeBefore(model, before, { event }) {
+function describeBefore(model, before, { event, step }) {
   const same = `the same ${model.noun}`;
-  if (before.length === 0) return `nothing came before ${eventName(event)}`;
-  if (model.kind !== "event" || before.length > MOST_NAMED)
-    return `${same}, after ${before.length} ${before.length === 1 ? "other" : "others"}`;
+  const count = step - 1;
+  if (count === 0) return `nothing came before ${eventName(event)}`;
+  if (model.kind !== "event" || count > MOST_NAMED || count > before.length)
+    return `${same}, after ${count} ${count === 1 ? "other" : "others"}`;
   return `${same}, after ${listNames(before)}`;
 }
 
@@ -82,9 +91,9 @@ function sayAlone(model, { alone }) {
   return `It sees only this ${model.noun}, so it ${sayAnswer(model, alone)}.`;
 }
 
-function sayNumber(model, before, { alone, values }) {
-  if (before.length === 0) return `Nothing is remembered yet. Add ${model.noun}s below and watch this answer change.`;
-  const count = countOf(model, before.length);
+function sayNumber(model, { alone, values, step }) {
+  if (step === 1) return `Nothing is remembered yet. Add ${model.noun}s below and watch this answer change.`;
+  const count = countOf(model, step - 1);
   const at = mainIndex(model, values);
   const change = alone ? values[at] - alone[at] : 0;
   const difference =
@@ -104,17 +113,22 @@ function sayAnswer(model, values) {
   return `answers with number ${text.replace(":", ",")}, the largest`;
 }
 
+/** An event as the subject of a sentence; a record has too many parts for one. */
+function subjectOf({ fields, noun }, { event, step }) {
+  return fields ? `${noun[0].toUpperCase()}${noun.slice(1)} ${step}` : `The ${eventName(event)}`;
+}
+
 function sayLabel(model, columns, selected, influence) {
   const column = columns[selected];
   const answer = sayAnswer(model, column.values);
-  if (selected === 0) return `Nothing is remembered yet. Add ${model.noun}s below and watch this answer change.`;
+  if (column.step === 1) return `Nothing is remembered yet. Add ${model.noun}s below and watch this answer change.`;
   const at = strongest(influence);
   // Not asked yet, or the service did not answer: nothing is claimed of single events.
-  if (!influence) return `It remembers ${countOf(model, selected)}, so it ${answer}.`;
+  if (!influence) return `It remembers ${countOf(model, column.step - 1)}, so it ${answer}.`;
   if (at < 0) return `It ${answer}. No single earlier ${model.noun} changes that by much.`;
   const distance = selected - at;
   const ago = `${NUMBER_WORDS[distance] ?? distance} ${model.noun}${distance > 1 ? "s" : ""} ago`;
   const verb = influence.changes[at - influence.first] > 0 ? "so" : "yet";
   const memory = "long_term" in column.layers[0] ? "long-term memory" : "memory";
-  return `The ${eventName(columns[at].event)} was ${ago}. Its trace is in the ${memory}, ${verb} it ${answer}.`;
+  return `${subjectOf(model, columns[at])} was ${ago}. Its trace is in the ${memory}, ${verb} it ${answer}.`;
 }

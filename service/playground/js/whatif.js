@@ -1,7 +1,7 @@
 /** What if: fork, rewind, and a forecast of the events to come. */
 
 import { html, useState } from "../vendor/htm-preact.js";
-import { eventName } from "./model.js";
+import { digitsOf, eventName } from "./model.js";
 
 const MOST_STEPS = 50;
 
@@ -36,6 +36,6 @@ function Path({ forecast }) {
   if (forecast.problem) return html`<p class="warning" role="alert">${forecast.problem}</p>`;
   return html`<ol class="path" aria-label="Most probable ${forecast.events.length} events to come">${forecast.events.map(
     (event, k) =>
-      html`<li key=${k}>${eventName(event)} <span class="number">${forecast.probabilities[k].toFixed(2)}</span></li>`,
+      html`<li key=${k}>${eventName(event)} <span class="number">${forecast.probabilities[k].toFixed(digitsOf([forecast.probabilities[k]]))}</span></li>`,
   )}</ol>`;
 }

@@ -3,13 +3,13 @@
     A lane is a model with a sequence of events; its trace follows its events. There are
     one or two: the second is a fork, or another model on the same events. */
 
-import { asProblem, call, sessionAddress } from "./api.js";
+import { asProblem } from "./api.js";
 import { listModels, loadModel } from "./catalog.js";
 import { findPath } from "./forecast.js";
 import { findInfluence } from "./influence.js";
 import { advance, eventsAfter, eventsLeft, isBehind, loadLanes, makeLane } from "./lanes.js";
 import { openingEvents } from "./model.js";
-import { openSession, sendToSession } from "./session.js";
+import { forkSession, openSession, rewindSession, sendToSession } from "./session.js";
 import { INITIAL } from "./state.js";
 import { EVENTS_A_REQUEST } from "./trace.js";
 
@@ -104,7 +104,7 @@ export class Workbench {
     if (lane.events.length > 0) return; // the session is being advanced
     await this.#once(this.state.active, async () => {
       const step = lane.trace.columns[count - 1].step;
-      await call("POST", `${sessionAddress(lane.model.name, lane.session.id)}:rewind`, { to_step: step });
+      await rewindSession(lane.model, lane.session.id, step);
       const columns = lane.trace.columns.slice(0, count);
       this.#patch(lane.id, { trace: { columns }, session: { ...lane.session, step } });
       this.#settle();
@@ -133,10 +133,11 @@ export class Workbench {
 
   async #forkSession({ model, session, trace }, isLatest) {
     const to = `${session.id}-fork-${Date.now().toString(36)}`;
-    await call("POST", `${sessionAddress(model.name, session.id)}:fork`, { to });
-    const opened = await openSession(model, to);
+    const columns = trace.columns.slice(0, this.state.selected + 1);
+    const { step } = columns.at(-1);
+    await forkSession(model, session, to, step);
     if (!isLatest()) return;
-    const branch = { ...makeLane(model, []), session: opened.session, trace };
+    const branch = { ...makeLane(model, []), session: { id: to, step }, trace: { columns } };
     this.change({ lanes: [this.state.lanes[0], branch], active: 1, isLinked: false });
   }
 
