@@ -68,7 +68,8 @@ function nounOf(input) {
 
 /** Whether each event is a character, so that text is a sequence of them. */
 export function takesCharacters({ vocabulary }) {
-  return vocabulary?.every((name) => [...name].length === 1 || isReserved(name)) ?? false;
+  const own = vocabulary?.filter((name) => !isReserved(name)) ?? [];
+  return own.length > 0 && own.every((name) => [...name].length === 1);
 }
 
 // Names such as [unknown], which the service adds to those of the data.
