@@ -20,7 +20,14 @@ from typing import Any
 import numpy as np
 
 from benchmarks.results.conversions import Prepare
-from benchmarks.results.problem import NETWORK, Figure, Figures, Problem, Variant
+from benchmarks.results.problem import (
+    NETWORK,
+    NO_TIME,
+    Figure,
+    Figures,
+    Problem,
+    Variant,
+)
 from training.data.dataset import Array
 from training.evaluate.past import repeat
 from training.html_report.report import Measured
@@ -169,7 +176,7 @@ def detect(group: str, files: Sequence[str], limit: float, orion: str) -> Proble
             Figure(F1, "higher"),
             *(Figure(count, "higher", 0) for count in COUNTS),
         ),
-        variants=(Variant("LSTM(32) each", table, (1, 2), parts, limit),),
+        variants=(Variant("LSTM(32) each", table, (1, 2), parts, limit, NO_TIME),),
         prepare=write_group(group),
         score=score_windows(Path(".bench/results") / name),
         combine=combine_counts,

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.results.conversions import copy
-from benchmarks.results.problem import Figure, Problem, Variant
+from benchmarks.results.problem import NO_TIME, Figure, Problem, Variant
 from benchmarks.results.scores import score_tax, take
 from benchmarks.training.views import ARCHIVE, write_views
 
@@ -73,6 +73,7 @@ MSNBC = Problem(
             ),
             seeds=(1,),
             limit=1.155,
+            reason=NO_TIME,
         ),
     ),
     prepare=write_msnbc,

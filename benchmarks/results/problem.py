@@ -13,6 +13,11 @@ from typing import Any, Literal, NamedTuple
 # By the name of a figure, the values of the network and of its baselines.
 Figures = Mapping[str, Mapping[str, float]]
 NETWORK = "network"
+# Why a network may be missing on the page.
+NO_TIME = (
+    "the cores were shared with other programs, and minutes were left to smaller "
+    "networks; `make results` trains it"
+)
 
 
 @dataclass(frozen=True)
@@ -53,7 +58,7 @@ class Variant:
     seeds: Sequence[int] = (1, 2, 3)
     parts: Mapping[str, Mapping[str, Any]] = field(default_factory=lambda: {"all": {}})
     limit: float | None = None
-    reason: str = "its training had not ended when this page was written"
+    reason: str = ""
 
 
 def average(parts: Sequence[Figures]) -> Figures:

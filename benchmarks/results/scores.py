@@ -10,6 +10,7 @@ import numpy as np
 
 from benchmarks.results.problem import NETWORK, Figures
 from training.data.dataset import Array
+from training.evaluate.boosting.model import boost_labels
 from training.evaluate.events import count_events
 from training.evaluate.guesses import Guesses, guess
 from training.evaluate.ngram import choose_ngram
@@ -63,6 +64,7 @@ def share_right(
         NETWORK: measured.predict,
         "most frequent": count_events(held_out),
         "n-gram": ngram.predict,
+        **boost_labels(held_out),
     }
     shares = {}
     for name, predict in predicts.items():

@@ -40,8 +40,9 @@ class Limit(NamedTuple):
         """Say it in a line."""
         kind = "at least" if self.is_at_least else "at most"
         verdict = "met" if self.is_met else "not met"
+        digits = 0 if self.value >= 100 else 2
         return (
-            f"{self.text}: {self.value:,.3g}{self.unit} "
+            f"{self.text}: {self.value:,.{digits}f}{self.unit} "
             f"({kind} {self.limit:,g}{self.unit}, {verdict})"
         )
 
