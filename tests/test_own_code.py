@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import json
+import re
 from types import SimpleNamespace
 
 from tests import scheduling
@@ -15,6 +16,43 @@ TREES = {str(path.relative_to(ROOT)): ast.parse(path.read_text()) for path in FI
 # Joined in one place, so that a further part is added in one place.
 JOINED = {"Engine", "Services"}
 ASSEMBLY = "tests/assembly.py"
+# Public names that begin with an underscore: of named tuples, and `os._exit`.
+PUBLIC = {"_replace", "_fields", "_asdict", "_make", "_exit"}
+# Files that still look behind a class's public names: the list only becomes shorter.
+LOOK_BEHIND = {
+    "tests/clients/lossy.py",
+    "tests/clients/test_client_robustness.py",
+    "tests/clients/test_python_client.py",
+    "tests/models/test_programs.py",
+    "tests/service/memory/raw.py",
+    "tests/service/memory/test_damaged_file.py",
+    "tests/service/memory/test_damaged_values.py",
+    "tests/service/memory/test_full_store.py",
+    "tests/service/memory/test_lmdb_environment.py",
+    "tests/service/memory/test_lmdb_identity.py",
+    "tests/service/memory/test_lmdb_store.py",
+    "tests/service/memory/test_redis_cluster.py",
+    "tests/service/memory/test_redis_store.py",
+    "tests/service/memory/test_session_count.py",
+    "tests/service/test_api_keys.py",
+    "tests/service/test_body_budget.py",
+    "tests/service/test_engine_metrics.py",
+    "tests/service/test_litert_runtime.py",
+    "tests/service/test_log_buffer.py",
+    "tests/service/test_operations_document.py",
+    "tests/service/test_redaction.py",
+    "tests/service/test_repository.py",
+    "tests/service/test_run_queue.py",
+    "tests/service/test_same_weights.py",
+    "tests/service/test_shadow.py",
+    "tests/service/test_statistics.py",
+    "tests/service/test_stream.py",
+    "tests/service/test_ticker.py",
+    "tests/service/test_tracing.py",
+    "tests/training/test_boosting.py",
+    "tests/training/test_progress.py",
+    "tests/training/test_streams_table.py",
+}
 
 
 def find_calls(tree):
@@ -39,6 +77,44 @@ def collected(file, *marks):
     """A test as pytest collects it."""
     found = [SimpleNamespace(name=name) for name in marks]
     return SimpleNamespace(location=(file, 0, "test"), iter_markers=lambda: found)
+
+
+def name_function(call):
+    """The last name of what is called, such as `setattr` of `monkeypatch.setattr`."""
+    return getattr(call.func, "attr", getattr(call.func, "id", ""))
+
+
+def find_private(tree):
+    """Attributes that belong to others: `x._y`, or `setattr(x, "_y", ...)`."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute):
+            owner = node.value.id if isinstance(node.value, ast.Name) else ""
+            names = [node.attr] if owner not in ("self", "cls") else []
+        elif isinstance(node, ast.Call) and name_function(node).endswith("attr"):
+            given = [a.value for a in node.args[1:2] if isinstance(a, ast.Constant)]
+            names = [name for name in given if isinstance(name, str)]
+        else:
+            continue
+        for name in names:
+            if re.match("_[^_]", name) and name not in PUBLIC:
+                yield f"line {node.lineno}: {name}"
+
+
+def test_no_further_file_looks_behind_public_names():
+    found = {path: [*find_private(tree)] for path, tree in TREES.items()}
+    found = {path: lines for path, lines in found.items() if lines}
+
+    new = {path: found[path] for path in found.keys() - LOOK_BEHIND}
+    assert not new, "use public names, or give the part one"
+    assert TREES.keys() >= LOOK_BEHIND
+
+
+def test_private_names_are_found_wherever_they_are_used():
+    code = "x._a = y.z._b(); setattr(q, '_c', 1); self._d; t._replace(); u.__e__"
+
+    names = [line.split()[-1] for line in find_private(ast.parse(code))]
+
+    assert sorted(names) == ["_a", "_b", "_c"]
 
 
 def test_the_longest_files_are_first_and_their_tests_together():

@@ -28,20 +28,23 @@ class InProcessStore:
     Args:
         capacity: Beyond which it refuses new entries; bytes are those of keys and
             values.
+
+    Attributes:
+        slots: What is stored, by key; tests look into it and damage it.
     """
 
     def __init__(self, capacity: Capacity = UNLIMITED) -> None:
         self._capacity = capacity
         self._num_bytes = 0
         self._lock = threading.Lock()
-        self._slots: dict[bytes, _Slot] = {}
+        self.slots: dict[bytes, _Slot] = {}
         # Lazy: an item with a time that is not its entry's `indexed_at` is out of date.
         self._due: list[tuple[float, bytes]] = []
 
     def fetch(self, keys: Sequence[bytes]) -> list[Entry | None]:
         """Return each key's entry in one consistent snapshot; None where absent."""
         with self._lock:
-            slots = [self._slots.get(key) for key in keys]
+            slots = [self.slots.get(key) for key in keys]
         return [None if one is None else one.entry for one in slots]
 
     def commit(self, puts: Sequence[Put]) -> list[bool]:
@@ -53,9 +56,9 @@ class InProcessStore:
 
     def _check_capacity(self, puts: Sequence[Put]) -> None:
         most, most_bytes = self._capacity
-        new = [put for put in puts if not put.expected and put.key not in self._slots]
+        new = [put for put in puts if not put.expected and put.key not in self.slots]
         size = sum(_size(put.key, put.value) for put in new)
-        is_full = most and len(self._slots) + len(new) > most
+        is_full = most and len(self.slots) + len(new) > most
         if new and (is_full or (most_bytes and self._num_bytes + size > most_bytes)):
             raise StoreFull(
                 "the memory store has reached CARRYOVER_MAX_SESSIONS or "
@@ -64,7 +67,7 @@ class InProcessStore:
             )
 
     def _put(self, put: Put) -> bool:
-        slot = self._slots.get(put.key)
+        slot = self.slots.get(put.key)
         if (0 if slot is None else slot.entry.version) != put.expected:
             return False
         indexed_at = put.forget_at if slot is None else slot.indexed_at
@@ -75,7 +78,7 @@ class InProcessStore:
         if slot is not None:
             self._num_bytes -= _size(put.key, slot.entry.value)
         entry = Entry(put.expected + 1, put.value)
-        self._slots[put.key] = _Slot(entry, put.forget_at, indexed_at)
+        self.slots[put.key] = _Slot(entry, put.forget_at, indexed_at)
         return True
 
     def scan(
@@ -83,15 +86,13 @@ class InProcessStore:
     ) -> list[tuple[bytes, Entry]]:
         """Return up to `limit` entries of a prefix in byte order, after key `after`."""
         with self._lock:
-            keys = [
-                key for key in self._slots if key.startswith(prefix) and key > after
-            ]
-            return [(key, self._slots[key].entry) for key in sorted(keys)[:limit]]
+            keys = [key for key in self.slots if key.startswith(prefix) and key > after]
+            return [(key, self.slots[key].entry) for key in sorted(keys)[:limit]]
 
     def survey(self, after: bytes, limit: int, num_bytes: int) -> Survey:
         """Return the first bytes of all values: a walk of one part."""
         with self._lock:
-            slots = list(self._slots.items())
+            slots = list(self.slots.items())
         return Survey([(key, s.entry.value[:num_bytes]) for key, s in slots], None)
 
     def forget(self, now: float, limit: int) -> int:
@@ -104,21 +105,21 @@ class InProcessStore:
 
     def _settle(self, indexed_at: float, key: bytes, now: float) -> bool:
         """Delete the entry an index item points to, or index it at its real time."""
-        slot = self._slots.get(key)
+        slot = self.slots.get(key)
         if slot is None or slot.indexed_at != indexed_at:
             return False
         if slot.forget_at <= now:
-            del self._slots[key]
+            del self.slots[key]
             self._num_bytes -= _size(key, slot.entry.value)
             return True
-        self._slots[key] = slot._replace(indexed_at=slot.forget_at)
+        self.slots[key] = slot._replace(indexed_at=slot.forget_at)
         heapq.heappush(self._due, (slot.forget_at, key))
         return False
 
     def count(self) -> int:
         """Return how many entries are stored."""
         with self._lock:
-            return len(self._slots)
+            return len(self.slots)
 
     def close(self) -> None:
         """Do nothing: there is nothing to flush or release."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from service.app import create_app
+from service.stores.in_process import InProcessStore
 from tests.assembly import build_engine, build_services
 from tests.fakes import FakeClock, counting_model
 from tests.service.v2_bodies import INFER, body
@@ -21,8 +22,14 @@ def model():
 
 
 @pytest.fixture
-def engine(clock):
-    return build_engine(clock)
+def session_store():
+    """The store below `engine`."""
+    return InProcessStore()
+
+
+@pytest.fixture
+def engine(clock, session_store):
+    return build_engine(clock, store=session_store)
 
 
 @pytest.fixture

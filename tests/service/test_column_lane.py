@@ -85,12 +85,12 @@ class World:
     def damage(self, session: str, position: int) -> None:
         """Change a byte of a record, if there is one."""
         key = SessionKey("", "counting", session).encode()
-        slot = self.store._slots.get(key)
+        slot = self.store.slots.get(key)
         if slot is not None:
             value = bytearray(slot.entry.value)
             value[position % len(value)] ^= 1
             entry = Entry(slot.entry.version, bytes(value))
-            self.store._slots[key] = slot._replace(entry=entry)
+            self.store.slots[key] = slot._replace(entry=entry)
 
 
 def make_row(rng: random.Random) -> dict[str, object]:
@@ -128,7 +128,7 @@ def test_both_ways_store_and_answer_the_same_bytes(clock, monkeypatch, seed):
         asked = (monkeypatch, body, version, key)
 
         assert as_columns.predict(*asked) == one_by_one.predict(*asked)
-        assert as_columns.store._slots == one_by_one.store._slots
+        assert as_columns.store.slots == one_by_one.store.slots
 
         clock.advance(rng.choices([0, 0.001, 3, 99], [4, 4, 8, 1])[0])
         if rng.random() < 0.1:

@@ -270,11 +270,13 @@ def test_padding_never_multiplies_one_long_row_by_many_short_ones(engine, model)
     assert all(len(o.outputs["probabilities"]) == o.step for o in outcomes)
 
 
-def test_rows_without_sessions_do_without_a_store_that_fails(engine, model):
+def test_rows_without_sessions_do_without_a_store_that_fails(
+    engine, session_store, model
+):
     def refuse(*_):
         raise StoreUnavailable("the disk is gone.")
 
-    engine.sessions._store.fetch = refuse
+    session_store.fetch = refuse
 
     (bare, remembered) = engine.advance(model, [row(0), row(0, session="s")], tenant="")
 

@@ -152,15 +152,13 @@ def test_lost_races_are_counted(predict, model, services, changed):
 
 
 def test_store_that_fails_is_counted_and_the_metrics_are_shown(
-    predict, services, monkeypatch, changed, client
+    predict, session_store, monkeypatch, changed, client
 ):
-    store = services.engine.sessions._store
-
     def fail(*_):
         raise StoreUnavailable("no store.")
 
     for name in ("fetch", "count"):
-        monkeypatch.setattr(store, name, fail)
+        monkeypatch.setattr(session_store, name, fail)
     predict(session("red"))
 
     assert client.get("/metrics").status_code == 200

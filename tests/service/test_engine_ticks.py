@@ -122,8 +122,10 @@ def test_time_in_the_queue_is_that_before_the_engine_takes_a_row_in(engine, mode
     assert first.queue < held_seconds <= second.queue < time.monotonic() - began
 
 
-def test_sessions_that_arrive_together_share_their_transactions(engine, model):
-    store, fetched, stored = engine.sessions._store, [], []
+def test_sessions_that_arrive_together_share_their_transactions(
+    engine, session_store, model
+):
+    store, fetched, stored = session_store, [], []
     fetch, commit = store.fetch, store.commit
     store.fetch = lambda keys: fetched.append(len(keys)) or fetch(keys)
     store.commit = lambda puts: stored.append(len(puts)) or commit(puts)

@@ -149,20 +149,22 @@ def test_tag_never_comes_again_when_an_id_is_forgotten_and_begun_again(
     assert etag(client) != first
 
 
-def test_change_that_lost_a_race_is_checked_again(client, live, services, clock):
+def test_change_that_lost_a_race_is_checked_again(
+    client, live, services, session_store, clock
+):
     """An event arrives between the look and the change: `If-Match` no longer holds."""
 
     class Racing(InProcessStore):
         def commit(self, puts):
-            held, race = self._slots[puts[0].key], self.race
+            held, race = self.slots[puts[0].key], self.race
             self.race = None
             if race:
                 entry = held.entry.replace(version=held.entry.version + 1)
-                self._slots[puts[0].key] = held._replace(entry=entry)
+                self.slots[puts[0].key] = held._replace(entry=entry)
             return super().commit(puts)
 
     store = Racing()
-    store._slots = services.engine.sessions._store._slots
+    store.slots = session_store.slots
     engine = build_engine(clock, store=store)
     client = serve([counting_model()], settings=services.settings, engine=engine)
 

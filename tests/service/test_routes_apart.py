@@ -153,7 +153,7 @@ def made(tmp_path_factory):
 def worlds(made):
     """The services, with nothing stored."""
     for world in made:
-        world.store._slots.clear()
+        world.store.slots.clear()
     return made
 
 
@@ -213,23 +213,23 @@ def test_stranger_is_answered_as_if_there_were_no_session(worlds, route):
     empty, full, _ = worlds
     for way in ways_of(route):
         for world in (empty, full):
-            world.store._slots.clear()
+            world.store.slots.clear()
             world.begin("umbrella", "mine")
         full.begin("acme", "s", events=2)
-        theirs = {k: v for k, v in full.store._slots.items() if k.startswith(b"acme")}
+        theirs = {k: v for k, v in full.store.slots.items() if k.startswith(b"acme")}
 
         foreign = full.send(route, "umbrella", way=way)
 
         assert foreign == empty.send(route, "umbrella", way=way)
         for key, value in theirs.items():
-            assert full.store._slots[key] == value
+            assert full.store.slots[key] == value
 
 
 @pytest.mark.parametrize("route", ROUTES_OF_APP)
 def test_owner_of_a_session_sees_it_where_the_route_has_a_tenant(worlds, route):
     full, empty, _ = worlds
     for way in ways_of(route):
-        empty.store._slots.clear()
+        empty.store.slots.clear()
         full.begin("acme", "s", events=2)
 
         own, never = (world.send(route, "acme", way=way) for world in (full, empty))
@@ -270,7 +270,7 @@ def shared_state(world):
     """What belongs to no tenant: files of the models and the state, served versions."""
     files = {p: p.read_bytes() for p in world.folder.rglob("*") if p.is_file()}
     names = world.catalog.names()
-    foreign = {k for k in world.store._slots if not k.startswith((b"acme\0", b"\0"))}
+    foreign = {k for k in world.store.slots if not k.startswith((b"acme\0", b"\0"))}
     return files, {name: world.catalog.versions(name) for name in names}, foreign
 
 
@@ -323,7 +323,7 @@ def test_stored_answer_of_another_tenant_is_repeated_by_no_route(world, route):
         world.send(route, "acme", way=way, headers=keyed_by)
         foreign = world.send(route, "umbrella", way=way, headers=keyed_by)
         assert ("Idempotency-Replayed", "true") not in foreign[1]
-        world.store._slots.clear()
+        world.store.slots.clear()
 
 
 ACTS = st.tuples(
@@ -341,7 +341,7 @@ def test_tenant_that_shares_a_service_is_answered_as_alone(made, acts):
     shared, *others = made
     alone = dict(zip(("acme", "umbrella"), others, strict=True))
     for world in made:
-        world.store._slots.clear()
+        world.store.slots.clear()
 
     for tenant, number, session, is_short in acts:
         [route] = ROUTES_OF_APP[number].values

@@ -142,12 +142,12 @@ def test_sessions_of_an_unknown_model_are_not_listed(client):
     assert_problem(client.get("/v1/models/nope/sessions"), 404, "model_not_found")
 
 
-def test_corrupt_session_is_listed_with_its_error(client, start, services):
+def test_corrupt_session_is_listed_with_its_error(client, start, session_store):
     start("broken", "whole")
-    store = services.engine.sessions._store
+    store = session_store
     key = SessionKey("", "counting", "broken").encode()
     [entry] = store.fetch([key])
-    store._slots[key] = store._slots[key]._replace(
+    store.slots[key] = store.slots[key]._replace(
         entry=entry.replace(value=b"x" + entry.value[1:])
     )
 

@@ -101,22 +101,22 @@ def send(client, call, headers):
     return response.status, sorted(response.headers), response.data
 
 
-def live(client, services):
+def live(client, store):
     client.post(PREDICT, json=row("theirs"), headers={**ACME, "Idempotency-Key": "k"})
 
 
-def ended(client, services):
+def ended(client, store):
     client.post(PREDICT, json=row("theirs", end=True), headers=ACME)
 
 
-def deleted(client, services):
-    live(client, services)
+def deleted(client, store):
+    live(client, store)
     client.delete(f"{SESSIONS}/theirs", headers=ACME)
 
 
-def corrupt(client, services):
-    live(client, services)
-    held = services.engine.sessions._store._slots
+def corrupt(client, store):
+    live(client, store)
+    held = store.slots
     for key, one in held.items():
         if key.startswith(b"acme\0"):
             held[key] = one._replace(entry=one.entry.replace(value=b"broken"))
@@ -126,29 +126,29 @@ def corrupt(client, services):
 @pytest.mark.parametrize(
     "put", [live, ended, deleted, corrupt], ids=lambda f: f.__name__
 )
-def test_foreign_session_answers_as_one_never_seen(client, services, put, call):
+def test_foreign_session_answers_as_one_never_seen(client, session_store, put, call):
     client.post(PREDICT, json=row("mine"), headers=UMBRELLA)
-    store = services.engine.sessions._store
-    before = dict(store._slots)
+    store = session_store
+    before = dict(store.slots)
 
     never_seen = send(client, call, UMBRELLA)
-    store._slots = dict(before)
-    put(client, services)
+    store.slots = dict(before)
+    put(client, store)
     foreign = send(client, call, UMBRELLA)
 
     assert foreign == never_seen
 
 
 @pytest.mark.parametrize("call", CALLS)
-def test_no_call_changes_a_foreign_session(client, services, call):
+def test_no_call_changes_a_foreign_session(client, session_store, call):
     client.post(PREDICT, json=row("mine"), headers=UMBRELLA)
-    live(client, services)
-    store = services.engine.sessions._store
-    theirs = {k: v for k, v in store._slots.items() if k.startswith(b"acme\0")}
+    store = session_store
+    live(client, store)
+    theirs = {k: v for k, v in store.slots.items() if k.startswith(b"acme\0")}
 
     send(client, call, UMBRELLA)
 
-    assert theirs == {k: v for k, v in store._slots.items() if k.startswith(b"acme\0")}
+    assert theirs == {k: v for k, v in store.slots.items() if k.startswith(b"acme\0")}
 
 
 def test_tenants_have_sessions_of_the_same_id(client):
@@ -202,10 +202,10 @@ def test_session_list_is_the_tenants_own(client):
 
 
 @pytest.mark.parametrize("call", CALLS)
-def test_owner_is_answered_otherwise(client, services, call):
+def test_owner_is_answered_otherwise(client, session_store, call):
     """The calls above do meet the session: whom it belongs to sees that it is there."""
     client.post(PREDICT, json=row("mine"), headers=UMBRELLA)
-    live(client, services)
+    live(client, session_store)
 
     foreign, own = (send(client, call, headers) for headers in (UMBRELLA, ACME))
 

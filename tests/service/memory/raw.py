@@ -18,7 +18,7 @@ DAMAGES = ("empty", "short", "garbage", "zeros", "header only", "another type")
 def damage_entry(store: Store, key: bytes, how: str) -> bool:
     """Damage a stored entry; return whether the store can be damaged in this way."""
     if isinstance(store, InProcessStore):
-        held = store._slots[key]
+        held = store.slots[key]
         values = {
             "empty": b"",
             "short": held.entry.value[:4],
@@ -28,7 +28,7 @@ def damage_entry(store: Store, key: bytes, how: str) -> bool:
         if how not in values:
             return False
         entry = Entry(held.entry.version, values[how])
-        store._slots[key] = held._replace(entry=entry)
+        store.slots[key] = held._replace(entry=entry)
         return True
     if isinstance(store, LmdbStore):
         return damage_in_lmdb(store, key, how)
