@@ -23,10 +23,12 @@ A data set that the folder lacks is skipped. Where each comes from is in its sec
 put its files into a folder as they are named there.
 
 All networks are trained by the pipeline that publishes models: its splits, baselines
-and verdict. **No figure of a test part chose anything**: what is tried in vain stays in
-the tables, next to its loss on the validation part. A figure is a mean over seeds,
-+- its standard deviation. Minutes are those of a processor, for one seed with all its
-parts: other programs ran on the same two cores, so that a clock would mislead.
+and verdict. No weight, threshold or baseline depends on a test part. What was tried
+stays in the tables, next to its loss on the validation part, which chooses; where a
+second network was tried after the first one's test figure was known, the section says
+so. A figure is a mean over seeds, +- its standard deviation. Minutes are those of a
+processor, for one seed with all its parts: other programs ran on the same two cores, so
+that a clock would mislead.
 *Found before* are figures of tries that this page does not repeat.
 """
 HEADER = ("data", "network", "asked", "reached", "best baseline here", "")

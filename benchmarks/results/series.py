@@ -139,7 +139,8 @@ VOWELS = Problem(
     ),
     protocol="The standard split, 270 and 370 cases of 12 channels; 27 of the 270 are "
     "validation. The label is learnt at every row and scored after the last one.",
-    chosen=LABELS_CHOSEN + "it learnt its 243 cases by heart.",
+    chosen=LABELS_CHOSEN + "it learnt its 243 cases by heart. The "
+    "others were tried after the test figure of the first was known.",
     figures=(Figure(ACCURACY, "higher"),),
     variants=(
         Variant(
@@ -212,7 +213,8 @@ ITALY = Problem(
     "label is learnt at every hour and scored after the last one.",
     chosen=LABELS_CHOSEN
     + "more updates fit the values of the first hours by heart, so "
-    "that a small network was tried.",
+    "that a small network was tried. The others were tried after the test figure of "
+    "the first was known.",
     figures=(Figure(ACCURACY, "higher"),),
     variants=(
         Variant(
@@ -236,6 +238,7 @@ ITALY = Problem(
                 {"epochs": 400, "batch_size": 8, "learning_rate": 0.01},
             ),
             (1,),
+            limit=0.955,
         ),
         Variant(
             "GRU(16), early stopping",
@@ -252,7 +255,6 @@ ITALY = Problem(
                 },
             ),
             (1, 2),
-            limit=0.955,
         ),
     ),
     prepare=write_labelled("italy_power_demand", "ItalyPowerDemand"),
