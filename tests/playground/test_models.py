@@ -242,7 +242,7 @@ def test_characters_are_typed_as_a_word(open_page):
     expect(page.get_by_text('"!" is not an event of characters')).to_be_visible()
 
 
-def test_small_probabilities_are_told_apart_and_a_space_is_seen(open_page, playground):
+def test_small_probabilities_differ_and_a_space_is_seen(open_page, playground):
     page = open_page(place("characters", ["h", " "]))
     bars = page.locator(".story article").nth(1).locator(".bar")
 
