@@ -25,7 +25,7 @@ CarryoverError
 │   ├── SequenceNotStarted
 │   └── ModelNotLoaded
 ├── Unauthorized            the API key is missing, unknown or expired
-├── Forbidden               the API key has another scope
+├── Forbidden               another scope of the key, or a page of another site
 ├── NotFound
 │   ├── ModelNotFound
 │   ├── VersionNotFound
@@ -226,7 +226,7 @@ class Unauthorized(CarryoverError):
 
 
 class Forbidden(CarryoverError):
-    """The API key does not allow this call."""
+    """The API key, or the page that a browser sends it from, allows no such call."""
 
     code = "forbidden"
 

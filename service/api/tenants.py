@@ -1,6 +1,6 @@
 """Tenants: the tenant of a request, and what its API key allows.
 
-It knows the WSGI environment's names of two headers, and no framework.
+It knows the WSGI environment's names of three headers, and no framework.
 """
 
 from __future__ import annotations
@@ -49,9 +49,13 @@ class Tenants:
         Raises:
             Unauthorized: Keys are needed, and it has none, or one that is unknown or
                 has expired.
-            Forbidden: Its key lacks the scope.
+            Forbidden: Its key lacks the scope; or, without keys, a browser sent it
+                from a page of another site, and not to read.
         """
         if self._find_keys is None:
+            # A browser sends the user's own requests and those of any page alike.
+            if environ.get("HTTP_SEC_FETCH_SITE") == "cross-site":
+                _refuse_changes(environ)
             return ""
         key = environ.get("HTTP_AUTHORIZATION", "")
         if key[:7].lower() == SCHEME:
@@ -79,6 +83,18 @@ def load_tenants(path: str, clock: Callable[[], float] = time.time) -> Tenants:
     file = KeysFile(Path(path), clock)
     file.keys()  # logs at the start which lines are not used
     return Tenants(file.keys, clock)
+
+
+def _refuse_changes(environ: Mapping[str, Any]) -> None:
+    # Other pages cannot read an answer without CORS, so that GET and HEAD do no harm.
+    method = environ["REQUEST_METHOD"]
+    if method not in ("GET", "HEAD"):
+        raise Forbidden(
+            f"the request is a {method} that a browser sends from a page of another "
+            "site (Sec-Fetch-Site: cross-site); expected a page of this service, or a "
+            "client that is not a browser. Call the service from the site's server, or "
+            "through a proxy on the site's own address."
+        )
 
 
 def _unauthorized(received: str) -> Unauthorized:
