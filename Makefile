@@ -19,8 +19,9 @@ serve: models  ## train the bundled models where missing, then serve them [PORT=
 
 models: $(BUNDLED:%=model-%)  ## train the bundled models that artifacts/ lacks
 
+# --force: an example is served even where its verdict is that another model does as well.
 $(BUNDLED:%=model-%): model-%: .venv/installed
-	@$(BIN)/python -m training fit --config training/configs/$*.toml --if-missing
+	@$(BIN)/python -m training fit --config training/configs/$*.toml --if-missing --force
 
 train: .venv/installed  ## train and export a new version: CONFIG=training/configs/<name>.toml
 	@$(BIN)/python -m training fit --config $(CONFIG)
