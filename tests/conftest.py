@@ -88,6 +88,7 @@ def bundled():
                 "--config",
                 config,
                 "--if-missing",
+                "--force",
             ],
             cwd=ROOT,
             check=True,
