@@ -4,10 +4,8 @@ Errors of the forecast one row ahead are smoothed; a run of rows above the mean 
 standard deviations is an anomaly, with 50 rows on both sides, as the fixed threshold of
 Orion has it. Labels are used for the score alone.
 
-Scored by overlapping segments (Alnegheimish et al., Sintel, 2022,
-https://arxiv.org/abs/2204.09108): a labelled window that an anomaly overlaps is a true
-positive, one that none does a false negative, an anomaly that overlaps none a false
-positive; F1 of the sums over a group.
+Scored by overlapping segments, as `training.evaluate.alarms` does; F1 of the sums over
+a group.
 """
 
 from __future__ import annotations
@@ -29,19 +27,16 @@ from benchmarks.results.problem import (
     Variant,
 )
 from training.data.dataset import Array
+from training.evaluate.alarms import COUNTS, F1, count_overlaps, score_overlaps
 from training.evaluate.past import repeat
 from training.html_report.report import Measured
 
-F1 = "overlap F1"
-COUNTS = ("true positives", "false positives", "false negatives")
 DEVIATIONS, PADDING = 4, 50
 SMOOTHING = 0.01  # share of a series that errors are smoothed over
 # Rows whose errors are those of a state that has seen nothing.
 WARM_UP = 50
 # Of times in the files, in days.
 SECONDS_A_DAY = 86_400
-
-Segments = Sequence[tuple[float, float]]
 
 
 def find_anomalies(errors: Array) -> list[tuple[int, int]]:
@@ -60,17 +55,6 @@ def find_anomalies(errors: Array) -> list[tuple[int, int]]:
         else:
             found.append((first, last))
     return found
-
-
-def count_overlaps(found: Segments, labelled: Segments) -> dict[str, int]:
-    """Count labelled windows that were found or missed, and false alarms."""
-
-    def overlaps(one: tuple[float, float], others: Segments) -> bool:
-        return any(one[0] <= stop and start <= one[1] for start, stop in others)
-
-    hits = sum(overlaps(window, found) for window in labelled)
-    false = sum(not overlaps(one, labelled) for one in found)
-    return dict(zip(COUNTS, (hits, false, len(labelled) - hits), strict=True))
 
 
 def score_windows(work: Path) -> Callable[[Measured], Figures]:
@@ -105,10 +89,9 @@ def combine_counts(parts: Sequence[Figures]) -> Figures:
         name: {who: sum(part[name][who] for part in parts) for who in parts[0][name]}
         for name in COUNTS
     }
-    hits, false, missed = (sums[name] for name in COUNTS)
     f1 = {
-        who: 2 * hits[who] / max(1.0, 2 * hits[who] + false[who] + missed[who])
-        for who in hits
+        who: score_overlaps({name: sums[name][who] for name in COUNTS})[F1]
+        for who in sums[COUNTS[0]]
     }
     return {F1: f1, **sums}
 

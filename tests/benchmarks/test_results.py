@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from benchmarks.results import __main__ as command
-from benchmarks.results.anomalies import combine_counts, count_overlaps, find_anomalies
+from benchmarks.results.anomalies import combine_counts, find_anomalies
 from benchmarks.results.page import format_page
 from benchmarks.results.problem import NETWORK, Figure, list_jobs
 from benchmarks.results.problems import PROBLEMS
@@ -18,6 +18,7 @@ from benchmarks.results.summary import summarize
 from benchmarks.training.generated import write_log
 from benchmarks.training.limits import check
 from tests.servers import ROOT
+from training.evaluate.alarms import count_overlaps
 
 TRAINING = (sys.executable, "-m", "benchmarks.training")
 

@@ -7,7 +7,8 @@ import pytest
 
 from training.data.dataset import Sequences
 from training.data.heads import HeldOutEvents
-from training.evaluate.events import evaluate_events, find_threshold
+from training.evaluate.alarms import find_threshold
+from training.evaluate.events import evaluate_events
 
 LABELS = [f"event {k}" for k in range(6)] + ["[unknown]", "[end]"]
 UNKNOWN, END = 6, 7

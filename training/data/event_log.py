@@ -8,12 +8,13 @@ takes is fitted on the training part (`training.data.vocabulary`).
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from training.data.anomalies import mark_column
 from training.data.dataset import Array
 from training.data.files import find_file, fingerprint_file, read_lines
 from training.data.tables import Table, open_table
@@ -42,6 +43,7 @@ class Roles:
         missing: What is done where a number is missing: `refuse`, `previous`, the last
             one of the case, and before there is one the mean of training, or `mean`.
         is_series: Whether a case has one row at a time, all on one clock.
+        anomaly: Says whether an event is inside an anomaly.
     """
 
     case: str | None
@@ -54,6 +56,7 @@ class Roles:
     time_format: str | None = None
     missing: str = "refuse"
     is_series: bool = False
+    anomaly: str | None = None
 
     def asked(self) -> dict[str, str]:
         """Return the columns by the option that names them."""
@@ -67,7 +70,7 @@ class Roles:
         return {**named, **several}
 
 
-SINGLE = ("case", "event", "time", "label", "fold")
+SINGLE = ("case", "event", "time", "label", "fold", "anomaly")
 
 
 class Coded(NamedTuple):
@@ -101,6 +104,9 @@ class EventLog:
         categories: By column; "" where a row has none.
         folds: By case: names of the parts; None without such a column.
         fingerprint: SHA-256 of the file.
+        windows: int32 of shape (rows,): numbers of the labelled windows that rows are
+            in, 0 outside; None without labels.
+        zoned: Whether times have UTC offsets.
         equal_times: Rows at the time of the row before them, in the same case.
     """
 
@@ -114,6 +120,8 @@ class EventLog:
     numbers: Mapping[str, Array] = field(default_factory=dict)
     categories: Mapping[str, Coded] = field(default_factory=dict)
     folds: Coded | None = None
+    windows: Array | None = None
+    zoned: bool = False
     equal_times: int = 0
 
     @property
@@ -191,6 +199,7 @@ def sort_log(
         check_numbers(table, column, name, roles.missing)
         selected.append(f"try_cast(raw.{column} as double) as {column}_number")
     order = "c, raw.rowid"
+    zoned = False
     if roles.time:
         role = "row's time" if roles.is_series else "time"
         refuse_missing(table, place[roles.time], role, roles.time)
@@ -199,12 +208,13 @@ def sort_log(
             refuse_twofold(table, case, times, roles.time)
         selected += [f"{times.instant} as instant", f"{times.clock} as clock"]
         order = "c, instant, raw.rowid"
+        zoned = times.instant != times.clock
     table.connection.execute(
         f"create table sorted as select {', '.join(selected)} from raw "
         f"{' '.join(joins)} order by {order}"
     )
     table.connection.execute("drop table raw")
-    return fetch_log(table, roles, place, fingerprint)
+    return replace(fetch_log(table, roles, place, fingerprint), zoned=zoned)
 
 
 def refuse_twofold(table: Table, case: str, times: Times, name: str) -> None:
@@ -242,7 +252,10 @@ def number_names(table: Table, names: str, column: str, *, by: str) -> None:
 
 def coded_columns(roles: Roles) -> list[str]:
     """List the columns of names but the case, each once."""
-    several = [roles.event, *roles.categories, roles.label, roles.fold]
+    several = [
+        *(roles.event, *roles.categories),
+        *(roles.label, roles.fold, roles.anomaly),
+    ]
     return list(dict.fromkeys(name for name in several if name))
 
 
@@ -350,6 +363,7 @@ def build_log(
         folds=fold_cases(coded[roles.fold], offsets, roles.fold, case_names)
         if roles.fold
         else None,
+        windows=mark_column(*coded[roles.anomaly], offsets) if roles.anomaly else None,
         equal_times=equal,
     )
 

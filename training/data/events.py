@@ -7,13 +7,14 @@ Reading is `training.data.event_log`, dividing `training.data.splits`, what is a
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated
 
 import numpy as np
 
 from models.schemas import TIME_FEATURES
+from training.data.anomalies import Clock, mark_windows, read_windows
 from training.data.dataset import Array, Dataset, Sequences
 from training.data.durations import ask_time
 from training.data.event_log import EventLog, Roles, read_log, read_text
@@ -78,11 +79,9 @@ class EventOptions:
         tuple[str, ...] | None, each(one_of(*TIME_FEATURES)), ONCE
     ] = None
     task: Annotated[str, TASK_RULE] = "next event"
-    quantiles: Annotated[tuple[float, ...], each(inside(0, 1)), RISING] = (
-        0.1,
-        0.5,
-        0.9,
-    )
+    quantiles: Annotated[tuple[float, ...], each(inside(0, 1)), RISING] = QUANTILES
+    windows: str = ""
+    anomaly: str = ""
     end: bool = True
     unknown: bool = True
     min_count: Annotated[int, between(1, 1_000_000)] = 1
@@ -107,7 +106,7 @@ def load_events(options: EventOptions, seed: int) -> Dataset:
     tasks = parse_tasks(options.task)
     refuse_unused(options, tasks)
     log = select_cases(
-        read_events(options), options.min_events, options.cut_after, options.first_cases
+        read_marked(options), options.min_events, options.cut_after, options.first_cases
     )
     split = divide_log(log, split_options(options, seed))
     encoded = encode_events(
@@ -157,7 +156,9 @@ def ask(
             if heads:
                 head.schema["name"] = "label_probabilities"
         elif task == "next event":
-            head = ask_next_event(encoded, layouts, end=options.end)
+            head = ask_next_event(
+                encoded, layouts, end=options.end, windows=log.windows
+            )
         else:
             head = ask_time(encoded, log, layouts, task, options.quantiles)
         check_targets(head, task, options)
@@ -192,11 +193,55 @@ def refuse_unused(options: EventOptions, tasks: Sequence[str]) -> None:
             f"data.quantiles is {list(options.quantiles)}; expected the median, 0.5, "
             "among them. Add it."
         )
+    refuse_unasked(options, tasks)
     if options.time_features and not options.time:
         raise ConfigError(
             f"data.time_features is {list(options.time_features)}; expected a column "
             "of times with it. Name it in data.time."
         )
+
+
+def refuse_unasked(options: EventOptions, tasks: Sequence[str]) -> None:
+    """Refuse labels of anomalies that no surprise is compared with.
+
+    Raises:
+        ConfigError: There are such labels.
+    """
+    if options.windows and options.anomaly:
+        raise ConfigError(
+            f"data.windows is {options.windows!r} and data.anomaly {options.anomaly!r};"
+            " expected one of them. Leave the other out."
+        )
+    for key in ("windows", "anomaly"):
+        if getattr(options, key) and "next event" not in tasks:
+            raise ConfigError(
+                f"data.{key} is {getattr(options, key)!r}; the task {options.task!r} "
+                "has no surprise to score by it. Leave it out, or add the task next."
+            )
+    if options.windows and not options.time:
+        raise ConfigError(
+            f"data.windows is {options.windows!r}; expected a column of times with it. "
+            "Name it in data.time, or mark events in a column: data.anomaly."
+        )
+
+
+def read_marked(options: EventOptions) -> EventLog:
+    """Read the file, its rows marked that are in labelled windows.
+
+    Raises:
+        DataError: The file of windows is damaged, or a window has no row.
+    """
+    log = read_events(options)
+    if not options.windows or log.times is None:
+        return log
+    clock = Clock(options.time_format, log.zoned)
+    marks = mark_windows(
+        read_windows(Path(options.windows), clock),
+        log.case_names.tolist(),
+        np.split(log.times, log.offsets[1:-1]),
+        "case",
+    )
+    return replace(log, windows=np.concatenate(marks))
 
 
 def read_events(options: EventOptions) -> EventLog:
@@ -229,6 +274,7 @@ def find_roles(options: EventOptions) -> Roles:
         options.fold_column or None,
         options.time_format or None,
         options.missing,
+        anomaly=options.anomaly or None,
     )
 
 

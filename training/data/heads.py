@@ -61,6 +61,8 @@ class HeldOutEvents(NamedTuple):
         end: Position of the end among them; None without one.
         unknown: Position of the unknown event; None without one.
         columns: What each column of the inputs is: name, number, days or seconds.
+        windows: Of each row of the test part the number of the labelled window that it
+            is in, 0 outside; None without labels.
     """
 
     train: Sequences
@@ -70,6 +72,7 @@ class HeldOutEvents(NamedTuple):
     end: int | None
     unknown: int | None
     columns: tuple[str, ...] = ("name",)
+    windows: Array | None = None
 
 
 class HeldOutLabels(NamedTuple):
@@ -163,7 +166,13 @@ def lay_out_part(part: Part) -> Layout:
     return Layout(rows, offsets, counted, part.ends)
 
 
-def ask_next_event(encoded: EncodedEvents, layouts: Layouts, *, end: bool) -> Head:
+def ask_next_event(
+    encoded: EncodedEvents,
+    layouts: Layouts,
+    *,
+    end: bool,
+    windows: Array | None = None,
+) -> Head:
     """Ask at each event for the one after it.
 
     The event after a piece's last is the end where its case ends, and otherwise not
@@ -173,6 +182,7 @@ def ask_next_event(encoded: EncodedEvents, layouts: Layouts, *, end: bool) -> He
         encoded: The events.
         layouts: The parts.
         end: Whether the end of a case is a label of its own.
+        windows: Labelled ones, by row of the log.
     """
     vocabulary = encoded.vocabulary
     labels = list(vocabulary.names)
@@ -193,6 +203,7 @@ def ask_next_event(encoded: EncodedEvents, layouts: Layouts, *, end: bool) -> He
         end=place,
         unknown=vocabulary.unknown,
         columns=encoded.columns,
+        windows=find_tested(windows, layouts["test"]),
     )
     schema: dict[str, Any] = {
         "kind": "next_event",
@@ -204,7 +215,20 @@ def ask_next_event(encoded: EncodedEvents, layouts: Layouts, *, end: bool) -> He
     if encoded.schema["kind"] == "record":
         schema["event"] = encoded.schema["fields"][0]["name"]
     facts = {"unknown_test_events": count_unknown(held_out)}
+    if windows is not None:
+        facts["labelled_windows"] = count_windows(windows)
+        facts["test_windows"] = count_windows(held_out.windows)
     return Head(schema, held_out, facts)
+
+
+def find_tested(windows: Array | None, test: Layout) -> Array | None:
+    """Take the labelled windows of the rows that the test part counts."""
+    return None if windows is None else np.where(test.counted, windows[test.rows], 0)
+
+
+def count_windows(windows: Array | None) -> int:
+    """Count labelled windows that have a row."""
+    return 0 if windows is None else len(np.unique(windows[windows > 0]))
 
 
 def count_unknown(held_out: HeldOutEvents) -> int:

@@ -60,6 +60,7 @@ def take_rows(log: EventLog, cases: Array, rows: Array, offsets: Array) -> Event
             name: Coded(column.codes[rows], column.names)
             for name, column in log.categories.items()
         },
+        windows=None if log.windows is None else log.windows[rows],
         folds=None
         if log.folds is None
         else Coded(log.folds.codes[cases], log.folds.names),

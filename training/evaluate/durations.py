@@ -17,10 +17,9 @@ from training.data.fields import take_events
 from training.evaluate.boosting.model import boost_times
 from training.evaluate.events import POSITIONS, describe_positions
 from training.evaluate.guesses import BLOCK, cut_calls, find_margin
-from training.evaluate.metric import Metric, Predict
+from training.evaluate.metric import NETWORK, Metric, Predict
 
 UNITS = {"days": 86_400, "hours": 3_600, "minutes": 60, "seconds": 1}
-NETWORK = "network"
 
 
 class Waits(NamedTuple):

@@ -15,6 +15,7 @@ import numpy as np
 
 from training.data.dataset import Array
 from training.data.heads import HeldOutEvents
+from training.evaluate.alarms import measure_alarms
 from training.evaluate.boosting.model import boost_labels
 from training.evaluate.guesses import (
     Guesses,
@@ -23,16 +24,13 @@ from training.evaluate.guesses import (
     measure_calibration,
     measure_f1,
 )
-from training.evaluate.metric import AS_TRAINED, Metric, Predict
+from training.evaluate.metric import AS_TRAINED, NETWORK, Metric, Predict
 from training.evaluate.ngram import choose_ngram
 
 # Numbers of most probable events; each is measured where labels are twice as many.
 TOPS = (3, 10)
-# Shares of alarms on the validation part, each with its threshold on surprise.
-ALARMS = (0.05, 0.01, 0.001)
 # Numbers of known events that are measured together, from the first of each.
 POSITIONS = (1, 2, 3, 5, 10, 20, 50)
-NETWORK = "network"
 
 
 class Figure(NamedTuple):
@@ -78,7 +76,7 @@ def evaluate_events(
         measure_mean(BRIER, guesses),
         calibrate(guesses, unknown, before),
         *measure_positions(guesses, SURPRISE),
-        *measure_alarms(held_out, predict, guesses[NETWORK]),
+        *measure_alarms(held_out, predicts, guesses),
     ]
 
 
@@ -201,45 +199,6 @@ def describe_positions(low: int, high: int | None) -> str:
     if high == low + 1:
         return f"{low} event{'s' * (low > 1)}"
     return f"{low} to {high - 1} events"
-
-
-def measure_alarms(
-    held_out: HeldOutEvents, predict: Predict, tested: Guesses
-) -> list[Metric]:
-    """Choose thresholds on surprise by the validation part; count alarms of the test.
-
-    Ends are left out: they do not arrive at a service, so that nothing is said of them.
-    """
-    if not held_out.validation.weights.any():
-        return []
-    chosen = guess(held_out.validation, predict, len(held_out.labels))
-    arriving, tested_arriving = (
-        one.surprise[one.targets != (-1 if held_out.end is None else held_out.end)]
-        for one in (chosen, tested)
-    )
-    if not len(tested_arriving):
-        return []
-    return [
-        count_alarms(share, find_threshold(arriving, share), tested_arriving)
-        for share in ALARMS
-        if share * len(arriving) >= 1
-    ]
-
-
-def find_threshold(surprise: Array, share: float) -> float:
-    """Find the surprise that a share of the events is over, at most."""
-    place = len(surprise) - 1 - int(share * len(surprise))
-    return float(np.partition(surprise, place)[place])
-
-
-def count_alarms(share: float, threshold: float, surprise: Array) -> Metric:
-    """Measure the share of events over a threshold."""
-    return Metric(
-        f"alarms over a surprise of {threshold:.4g} nats, {share:.1%} of validation",
-        float((surprise > threshold).mean()),
-        "share",
-        better="nominal",
-    )
 
 
 def count_events(held_out: HeldOutEvents) -> Predict:

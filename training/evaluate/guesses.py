@@ -15,6 +15,8 @@ TIMESTEPS, CELLS = 65_536, 8_000_000
 SMALLEST_PROBABILITY = 1.2e-38
 # Events of a case depend on each other: the error of a mean is that of such blocks.
 BLOCK = 100
+# A block is its sequence above these bits, and below them the place in it.
+SEQUENCE_BITS = 32
 # Standard errors that a normal variable is above in 5% of cases.
 ONE_SIDED = 1.645
 NUM_BINS = 15
@@ -98,7 +100,7 @@ def guess_batch(examples: Examples, rows: Array, predict: Predict) -> Guesses:
         ahead.sum(axis=1),
         probabilities.max(axis=1).astype(np.float64),
         -np.log(np.maximum(given.astype(np.float64), SMALLEST_PROBABILITY)),
-        rows[row] * (1 << 32) + place // BLOCK,
+        rows[row] * (1 << SEQUENCE_BITS) + place // BLOCK,
         probabilities.argmax(axis=1),
         np.square(probabilities, dtype=np.float64).sum(axis=1) - 2.0 * given + 1.0,
         place + 1,

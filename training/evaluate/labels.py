@@ -15,7 +15,6 @@ from training.data.heads import HeldOutLabels
 from training.evaluate.boosting.model import boost_labels
 from training.evaluate.events import (
     BRIER,
-    NETWORK,
     Figure,
     calibrate,
     measure_mean,
@@ -23,7 +22,7 @@ from training.evaluate.events import (
     measure_whole,
 )
 from training.evaluate.guesses import Guesses, guess, measure_f1
-from training.evaluate.metric import AS_TRAINED, Metric, Predict
+from training.evaluate.metric import AS_TRAINED, NETWORK, Metric, Predict
 from training.evaluate.nearest import fit_nearest
 from training.evaluate.ngram import choose_ngram
 

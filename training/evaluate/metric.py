@@ -11,6 +11,8 @@ from training.data.dataset import Array
 
 # From sequences (batch, timesteps[, columns]) to outputs (batch, timesteps, outputs).
 Predict = Callable[[Array], Array]
+# The trained network, beside its baselines.
+NETWORK = "network"
 # A network before it was corrected: shown, and no baseline to beat.
 AS_TRAINED = "as trained"
 
