@@ -234,6 +234,9 @@ def read_named(table: dict[str, Any], name: str, origin: Origin) -> Any:
 def read_training(table: dict[str, Any], origin: Origin) -> TrainingConfig:
     """Read how to train, its keys checked together as well."""
     training: TrainingConfig = read_named(table, "training", origin)
+    if training.clip_global_norm and "clip_norm" not in table["training"]:
+        # Its default is for trainings that bound nothing else.
+        training = dataclasses.replace(training, clip_norm=0.0)
     check_training(training, origin.section("training"))
     return training
 

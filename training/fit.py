@@ -186,7 +186,10 @@ def compile_network(
         validation.
     """
     losses = loss if isinstance(loss, Losses) else Losses(loss, loss)
-    optimizer = keras.optimizers.Adam(clipnorm=training.clip_norm or None)
+    optimizer = keras.optimizers.Adam(
+        clipnorm=training.clip_norm or None,
+        global_clipnorm=training.clip_global_norm or None,
+    )
     network.compile(optimizer, loss=losses.training)
     network.optimizer.build(network.trainable_variables)
     if losses.validation is losses.training:

@@ -41,6 +41,7 @@ class TrainingConfig:
         decay_epochs: After which it is multiplied by `decay_rate`.
         decay_rate: Of `step` and `exponential`; 0.1 where nothing is set.
         clip_norm: Longest gradient of each array of weights; 0: any.
+        clip_global_norm: Longest gradient of all weights together, instead; 0: any.
         label_smoothing: Share of a target that is spread evenly over all labels.
         class_weights: How much a target weighs, by its label.
         patience: Epochs without a lower validation loss that end the training; the
@@ -57,6 +58,7 @@ class TrainingConfig:
     decay_rate: Annotated[float | None, inside(0, 1)] = None
     # Longer gradients come from rare events met early; the field's usual bound.
     clip_norm: Annotated[float, between(0, 1_000_000)] = 1.0
+    clip_global_norm: Annotated[float, between(0, 1_000_000)] = 0.0
     label_smoothing: Annotated[float, between(0, 0.9)] = 0.0
     class_weights: Annotated[Any, CLASS_WEIGHTS] = None
     patience: Annotated[int | None, between(1, 100_000)] = None
@@ -75,6 +77,14 @@ def check_training(training: TrainingConfig, origin: Origin) -> None:
             "warmup_epochs",
             training.warmup_epochs,
             f"fewer than training.epochs, {training.epochs}. Lower it",
+        )
+    if training.clip_norm and training.clip_global_norm:
+        raise refuse(
+            origin,
+            "clip_global_norm",
+            training.clip_global_norm,
+            f"0 or none, as training.clip_norm is {training.clip_norm}. Leave one of "
+            "them out",
         )
     if training.schedule in DECAYING:
         if training.decay_epochs is None:

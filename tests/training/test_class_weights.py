@@ -138,16 +138,20 @@ def test_keys_about_labels_are_refused_where_there_are_none(keys, outputs, sente
         check_classified(dataset, training)
 
 
-def first_step(tmp_path, clip_norm):
+def first_step(tmp_path, clip_norm, clip_global_norm=0):
     """Return how far each array moved in one update of a plain gradient."""
     make_deterministic(1)
     network = build_network(INPUTS, OUTPUTS, units=(2,))
-    training = dataclasses.replace(TRAINING, epochs=1, clip_norm=clip_norm)
+    training = dataclasses.replace(TRAINING, epochs=1)
+    training = dataclasses.replace(
+        training, clip_norm=clip_norm, clip_global_norm=clip_global_norm
+    )
     before = network.get_weights()
     plan = Plan(draw_sequences, training, 1)
-    path = tmp_path / f"{clip_norm}.npz"
+    path = tmp_path / f"{clip_norm}-{clip_global_norm}.npz"
     fit_network(network, build_loss(INPUTS, OUTPUTS), plan, checkpoint=path)
     assert network.optimizer.clipnorm == (clip_norm or None)
+    assert network.optimizer.global_clipnorm == (clip_global_norm or None)
     pairs = zip(network.get_weights(), before, strict=True)
     return [np.abs(a - b).max() for a, b in pairs]
 
@@ -155,3 +159,7 @@ def first_step(tmp_path, clip_norm):
 def test_gradients_are_clipped_to_the_norm_given(tmp_path):
     # Adam's epsilon, 1e-7, is no longer small against gradients clipped to 1e-9.
     assert max(first_step(tmp_path, 1e-9)) < 0.1 * max(first_step(tmp_path, 0))
+
+
+def test_a_global_norm_clips_all_arrays_by_one_factor(tmp_path):
+    assert max(first_step(tmp_path, 0, 1e-9)) < 0.1 * max(first_step(tmp_path, 0))

@@ -136,6 +136,19 @@ def test_override_replaces_a_key(write_config, override, read):
     assert read(load_config(write_config(), [override]))
 
 
+def test_a_global_norm_replaces_the_norm_of_each_array(write_config):
+    plain = load_config(write_config()).training
+    given = load_config(write_config(), ["training.clip_global_norm=2"])
+
+    assert (plain.clip_norm, plain.clip_global_norm) == (1.0, 0.0)
+    assert (given.training.clip_norm, given.training.clip_global_norm) == (0.0, 2)
+    # What is kept with a run can be read again.
+    kept = {key: value for key, value in given.resolved().items() if value is not None}
+    kept["training"] = {k: v for k, v in kept["training"].items() if v is not None}
+    again = [f"training.{k}={v!r}" for k, v in kept["training"].items()]
+    assert load_config(write_config(), again).training == given.training
+
+
 # Keys below `epochs = 3`, and what is said of them.
 WRONG_TRAINING = (
     ('schedule = "linear"', "schedule is 'linear'", "one of cosine, constant, step"),
@@ -147,6 +160,12 @@ WRONG_TRAINING = (
     ("decay_epochs = 2", "decay_epochs is 2", "none with the schedule 'cosine'"),
     ("decay_rate = 0.5", "decay_rate is 0.5", 'set training.schedule = "step"'),
     ("clip_norm = -1", "training.clip_norm is -1", "from 0 to 1,000,000"),
+    ("clip_global_norm = -1", "clip_global_norm is -1", "from 0 to 1,000,000"),
+    (
+        "clip_norm = 1\nclip_global_norm = 2",
+        "clip_global_norm is 2; expected 0 or none, as training.clip_norm is 1",
+        "Leave one of them out.",
+    ),
     ("label_smoothing = 1", "training.label_smoothing is 1", "from 0 to 0.9"),
     ('class_weights = "even"', "class_weights is 'even'", '"balanced", or a table'),
     ("class_weights = {}", "class_weights is {}", "numbers above 0 by label"),
