@@ -237,9 +237,10 @@ def mark_windows(
         first = int(np.searchsorted(times[case], window.start, "left"))
         stop = int(np.searchsorted(times[case], window.stop, "right"))
         if first == stop:
+            name = f"{what} {window.case!r}" if window.case else f"the {what}"
             raise DataError(
-                f"{window.where}: no row of {name_case(window.case, what)} is from "
-                f"{window.text}. Correct the times, or leave the window out."
+                f"{window.where}: no row of {name} is from {window.text}. "
+                "Correct the times, or leave the window out."
             )
         if case != last_case or window.start > last_stop:
             number, last_case, last_stop = number + 1, case, window.stop
@@ -253,14 +254,9 @@ def find_case(window: LabelledWindow, index: Mapping[str, int], what: str) -> in
     if window.case in index:
         return index[window.case]
     raise DataError(
-        f"{window.where}: the data have no {name_case(window.case, what)}. Correct the "
+        f"{window.where}: the data have no {what} {window.case!r}. Correct the "
         "name, or leave the window out."
     )
-
-
-def name_case(name: str, what: str) -> str:
-    """Name a case, if it has a name."""
-    return f"{what} {name!r}" if name else f"{what} without a name"
 
 
 def mark_column(codes: Array, names: Sequence[str], offsets: Array) -> Array:

@@ -17,10 +17,11 @@ import numpy as np
 from models.schemas import DEFAULT_TIME_FEATURES, TIME_FEATURES
 from training.data.dataset import Array, Dataset, Examples
 from training.data.event_log import MISSING
+from training.data.series_facts import describe_series, describe_windows
 from training.data.series_file import Series, SeriesColumns, SeriesFile, read_series
 from training.data.series_splits import Bounds, Shares, check_bounds, find_bounds
 from training.data.series_validation import ask_validation
-from training.data.splits import show_time
+from training.data.series_windows import check_validation, mark_series
 from training.errors import ConfigError, DataError
 from training.sections import ONCE, RISING, between, each, inside, one_of
 
@@ -60,6 +61,7 @@ class SeriesOptions:
     validation: Annotated[float, between(0, 0.9)] = 0.0
     origins: Annotated[int, between(1, 100)] = 1
     origin: Annotated[int, between(0, 99)] = 0
+    windows: str = ""
 
 
 class HeldOutSeries(NamedTuple):
@@ -75,6 +77,8 @@ class HeldOutSeries(NamedTuple):
         quantiles: Which quantiles the forecast has; empty for one value.
         validation: First row that is neither trained on nor held out, if not `start`.
         boosted: Whether boosted trees are fitted to it; there may be many series.
+        windows: int32 of shape (rows,): numbers of the labelled windows that rows are
+            in, 0 outside; None without labels.
     """
 
     sequence: Array
@@ -85,6 +89,7 @@ class HeldOutSeries(NamedTuple):
     quantiles: tuple[float, ...] = ()
     validation: int | None = None
     boosted: bool = True
+    windows: Array | None = None
 
 
 def load_series(options: SeriesOptions, seed: int) -> Dataset:
@@ -95,7 +100,15 @@ def load_series(options: SeriesOptions, seed: int) -> Dataset:
     """
     del seed  # the data are what they are
     path = Path(options.file)
+    check_validation(options.windows, options.validation)
     file = read_series(path, find_columns(options))
+    marks = mark_series(
+        path,
+        options.windows,
+        file,
+        options.time_format,
+        is_named=bool(options.case),
+    )
     bounds = find_bounds([one.clocks for one in file.series], split_shares(options))
     longest = max((options.season_rows or {"none": 0}).values())
     values = [one.values for one in file.series]
@@ -108,9 +121,12 @@ def load_series(options: SeriesOptions, seed: int) -> Dataset:
     ]
     held_out = [
         hold_out(sequence, one.values, bound, options)._replace(
-            boosted=len(file.series) <= MOST_BOOSTED
+            boosted=len(file.series) <= MOST_BOOSTED,
+            windows=None if marked is None else marked[: bound.stop],
         )
-        for sequence, one, bound in zip(sequences, file.series, bounds, strict=True)
+        for sequence, one, bound, marked in zip(
+            sequences, file.series, bounds, marks, strict=True
+        )
         if bound.is_scored(options.horizon)
     ]
     trained = [s[: b.train] for s, b in zip(sequences, bounds, strict=True)]
@@ -128,7 +144,10 @@ def load_series(options: SeriesOptions, seed: int) -> Dataset:
             value=VALUE,
         ),
         real=trained[0][None, :REAL_TIMESTEPS],
-        facts=describe_series(file, bounds, options),
+        facts={
+            **describe_series(file, bounds, options),
+            **describe_windows(marks, bounds, options),
+        },
     )
 
 
@@ -223,39 +242,6 @@ def lay_out(
             )
         columns.append(places)
     return np.stack(columns, axis=-1).astype(np.float32)[: bound.stop]
-
-
-def describe_series(
-    file: SeriesFile, bounds: Sequence[Bounds], options: SeriesOptions
-) -> dict[str, Any]:
-    """State the facts of the data for the manifest."""
-    facts: dict[str, Any] = {
-        "source": "series",
-        "fingerprint": file.fingerprint,
-        "rows": sum(bound.stop for bound in bounds),
-        "held_out_rows": sum(bound.stop - bound.start for bound in bounds),
-        "gaps": sum(one.gaps for one in file.series),
-        **describe_times(file, bounds),
-    }
-    if len(bounds) > 1:
-        facts["series"] = len(bounds)
-    if options.missing == "previous":
-        facts["filled_values"] = sum(one.filled_values for one in file.series)
-        facts["filled_rows"] = sum(one.filled_rows for one in file.series)
-    if options.origins > 1:
-        facts["origin"] = f"{options.origin + 1} of {options.origins}"
-    return facts
-
-
-def describe_times(file: SeriesFile, bounds: Sequence[Bounds]) -> dict[str, str]:
-    """State when the data begin, are held out and end, over all series."""
-    pairs = list(zip(file.series, bounds, strict=True))
-    held_out = [one.clocks[b.start] for one, b in pairs if b.start < b.stop]
-    return {
-        "first_row_at": show_time(min(one.clocks[0] for one, _ in pairs)),
-        "held_out_from": show_time(min(held_out)),
-        "last_row_at": show_time(max(one.clocks[b.stop - 1] for one, b in pairs)),
-    }
 
 
 def input_schema(

@@ -94,11 +94,15 @@ class SeriesFile(NamedTuple):
         series: In the file's order.
         names: Of each column of categories: what the codes stand for.
         fingerprint: SHA-256 of the file.
+        zoned: Whether times have UTC offsets.
+        shift: Microseconds that the clocks are ahead of UTC.
     """
 
     series: list[Series]
     names: list[list[str]]
     fingerprint: str
+    zoned: bool = False
+    shift: int = 0
 
 
 def read_series(path: Path, columns: SeriesColumns) -> SeriesFile:
@@ -140,7 +144,8 @@ def read_series(path: Path, columns: SeriesColumns) -> SeriesFile:
         series.append(fill(path, one) if columns.missing == "previous" else one)
     names = [column.names for column in coded]
     counted = [one._replace(gaps=count_gaps(one.clocks), names=names) for one in series]
-    return SeriesFile(counted, names, log.fingerprint)
+    shift = int(log.clocks[0] - log.times[0]) if log.times is not None else 0
+    return SeriesFile(counted, names, log.fingerprint, log.zoned, shift)
 
 
 def count_gaps(clocks: Array) -> int:

@@ -20,6 +20,7 @@ from training.evaluate.guesses import BLOCK, find_margin
 from training.evaluate.metric import AS_TRAINED, Metric, Predict
 from training.evaluate.past import distances, forecast_past
 from training.evaluate.quantiles import measure_quantiles
+from training.evaluate.series_alarms import measure_series_alarms
 
 
 def evaluate_series(
@@ -33,9 +34,11 @@ def evaluate_series(
     """
     trained = baselines.get(AS_TRAINED)  # else the past is the one to beat
     if isinstance(held_out, HeldOutSeries):
-        return evaluate_one(held_out, predict, trained)
+        alarms = measure_series_alarms([held_out], predict)
+        return [*evaluate_one(held_out, predict, trained), *alarms]
     each = [evaluate_one(one, predict, trained) for one in held_out]
-    return [average(metrics) for metrics in zip(*each, strict=True)]
+    averages = [average(metrics) for metrics in zip(*each, strict=True)]
+    return [*averages, *measure_series_alarms(held_out, predict)]
 
 
 def average(metrics: Sequence[Metric]) -> Metric:
