@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import os
 from pathlib import Path
 
 import duckdb
@@ -201,8 +202,8 @@ def test_ids_that_are_numbers_here_and_text_there_are_the_same(tmp_path):
         ("log.xes", b"<log><trace>\n<event></trace></log>", "line 2: mismatched tag"),
         ("log.xes", b"<log/>", "has no events; expected XES"),
         ("log.parquet", b"PAR1 and nothing more", "cannot be read"),
-        ("log.csv.gz", gzip.compress(CSV.encode() * 9, mtime=0)[:-9], "cannot be read"),
-        ("log.csv.gz", b"\x1f\x8bnot gzip at all", "cannot be read"),
+        ("log.csv.gz", gzip.compress(CSV.encode() * 9, mtime=0)[:-9], "cut or damaged"),
+        ("log.csv.gz", b"\x1f\x8bnot gzip at all", "cannot be read: its gzip is"),
     ],
 )
 def test_traps_that_are_refused_in_one_sentence(tmp_path, name, content, part):
@@ -225,6 +226,24 @@ def test_events_of_xes_without_a_name_are_refused_with_their_line(tmp_path):
 def test_folder_is_refused(tmp_path):
     with pytest.raises(DataError, match="is a folder; expected a file"):
         read_log(tmp_path, PLAIN)
+
+
+def test_a_pipe_is_refused_at_once(tmp_path):
+    os.mkfifo(tmp_path / "log.csv")
+
+    with pytest.raises(DataError, match="is a pipe or a device"):
+        read_log(tmp_path / "log.csv", PLAIN)
+
+
+def test_names_of_json_lines_and_parquet_lose_the_spaces_around_them(tmp_path):
+    roles = Roles("case", "event")
+    lines = '{"case": "7 ", "event": "a"}\n{"case": "7", "event": " a"}\n'
+    duckdb.sql(
+        "select '7 ' as \"case\", 'a' as event union all select '7', ' a'"
+    ).write_parquet(str(tmp_path / "log.parquet"))
+
+    assert read(tmp_path / "log.jsonl", lines, roles) == {"7": ["a", "a"]}
+    assert show(read_log(tmp_path / "log.parquet", roles)) == {"7": ["a", "a"]}
 
 
 def test_missing_file_is_refused(tmp_path):

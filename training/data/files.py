@@ -51,6 +51,7 @@ class DataFile:
         columns: Names of a CSV file's columns, in order; empty for other forms.
         delimiter: Of a CSV file.
         header_lines: Lines until the first row; names may have quoted line breaks.
+        is_exact: Whether cells keep the spaces around them, as captured names do.
     """
 
     path: Path
@@ -59,6 +60,7 @@ class DataFile:
     columns: tuple[str, ...] = ()
     delimiter: str = ","
     header_lines: int = 0
+    is_exact: bool = False
 
 
 def find_file(path: Path) -> DataFile:
@@ -73,6 +75,11 @@ def find_file(path: Path) -> DataFile:
         raise DataError(
             f"{path} is a folder; expected a file, or a folder of captured files, "
             "NAME.jsonl. Name one file in it."
+        )
+    if path.exists() and not path.is_file():
+        raise DataError(
+            f"{path} is a pipe or a device, which can be read once only; expected a "
+            "file. Write its content into one."
         )
     with readable(path):
         with path.open("rb") as raw:
@@ -104,7 +111,12 @@ def readable(path: Path) -> Iterator[None]:
     """Turn what the system says of a file into one sentence."""
     try:
         yield
-    except (OSError, EOFError, zlib.error) as error:
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise DataError(
+            f"{path} cannot be read: its gzip is cut or damaged ({error}). Copy it "
+            "again, or compress it again."
+        ) from error
+    except OSError as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise DataError(
             f"{path} cannot be read ({reason}). data.file is relative to the folder "

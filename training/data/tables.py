@@ -96,11 +96,15 @@ class Table:
         if self.file.form == "csv":
             return scan_csv(source, self.file, names)
         if self.file.form == "parquet":
-            chosen = [f"{quote_name(name)}::varchar" for name in names]
+            chosen = [
+                f"nullif(trim({quote_name(name)}::varchar), '')" for name in names
+            ]
             return f"select {number(chosen)} from read_parquet({quote(source)})"
         if self.file.form == "xes":
             return scan_json(self.folder / "events.jsonl", names, is_gzip=False)
-        return scan_json(source, names, is_gzip=self.file.is_gzip)
+        return scan_json(
+            source, names, is_gzip=self.file.is_gzip, is_exact=self.file.is_exact
+        )
 
     def refuse_unless_text(self, error: duckdb.Error) -> None:
         """Refuse a file that cannot be read row by row to find out what is wrong."""
@@ -117,7 +121,7 @@ class Table:
         with copy.open("w", encoding="utf-8") as target:
             for row in self.read_slowly():
                 target.write(json.dumps({name: row.get(name) for name in names}) + "\n")
-        return scan_json(copy, names)
+        return scan_json(copy, names, is_exact=self.file.is_exact)
 
     def read_slowly(self) -> Iterator[dict[str, Any]]:
         """Yield rows by column, checked one by one."""
@@ -179,7 +183,7 @@ def open_table(path: Path) -> Iterator[Table]:
             connection.execute("set autoinstall_known_extensions = false")
             if file.form == "captured":
                 join_captured(path, source, connection)
-                file = DataFile(source, "jsonl", is_gzip=False)
+                file = DataFile(source, "jsonl", is_gzip=False, is_exact=True)
             else:
                 source.symlink_to(path.resolve())
             columns = list_columns(file, folder, connection)
@@ -225,10 +229,19 @@ def scan_csv(source: Path, file: DataFile, names: Sequence[str]) -> str:
     return f"select {chosen} from read_csv({quote(source)}, {options})"
 
 
-def scan_json(source: Path, names: Sequence[str], *, is_gzip: bool = False) -> str:
+def scan_json(
+    source: Path,
+    names: Sequence[str],
+    *,
+    is_gzip: bool = False,
+    is_exact: bool = False,
+) -> str:
     """Write the query that reads members of a JSON Lines file."""
     columns = ", ".join(f"{quote(name)}: 'varchar'" for name in names)
-    chosen = number([f"nullif({quote_name(name)}, '')" for name in names])
+    cells = map(quote_name, names)
+    chosen = number(
+        [f"nullif({cell if is_exact else f'trim({cell})'}, '')" for cell in cells]
+    )
     return (
         f"select {chosen} from read_json({quote(source)}, columns = {{{columns}}}, "
         "format = 'newline_delimited', maximum_object_size = 16777216, "
