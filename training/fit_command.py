@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from training.config import Config, check_config, load_config
+from training.data.files import check_column, find_file
 from training.data.tasks import ALIASES, split_tasks
 from training.errors import ConfigError
 from training.native_log import silence_native_log
@@ -19,7 +20,8 @@ from training.starting import default_name, pick_roles, start_config
 from training.toml import write_toml
 
 MOST_SEEDS = 1000
-ROLES = ("case", "event", "time", "label", "numbers", "categories")
+SINGLE = ("case", "event", "time", "label")
+ROLES = (*SINGLE, "numbers", "categories")
 
 
 def add_fit(commands: Any) -> None:
@@ -139,6 +141,12 @@ def read_config(options: argparse.Namespace) -> Config:
                     f"Write it into the file, or give --set."
                 )
         return load_config(options.config, options.overrides)
+    file = find_file(options.data)  # says at once what is wrong with it
+    given = {f"--{role}": getattr(options, role) for role in SINGLE}
+    if file.columns:
+        for option, column in given.items():
+            if column:
+                check_column(options.data, file.columns, column, option)
     roles = pick_roles(**{role: getattr(options, role) for role in ROLES})
     name = options.name or default_name(options.data)
     task = ", ".join(split_tasks(options.task)) if options.task else None

@@ -201,6 +201,16 @@ def test_ids_that_are_numbers_here_and_text_there_are_the_same(tmp_path):
         ),
         ("log.xes", b"<log><trace>\n<event></trace></log>", "line 2: mismatched tag"),
         ("log.xes", b"<log/>", "has no events; expected XES"),
+        ("log.csv", CSV.encode("utf-16-le"), "line 1 has NUL characters, as UTF-16"),
+        ("log.csv", CSV.encode("utf-16"), "line 1: byte 0xff is not UTF-8"),
+        ("log.csv", CSV.replace("\n", "\r").encode(), "a carriage return alone"),
+        ("log.xlsx", b"PK\x03\x04\x14\x00", "is a ZIP archive, as spreadsheets"),
+        ("log.json", b'[\n {"case": 1, "event": 2}]', "is one JSON array"),
+        (
+            "log.jsonl",
+            b'{"case":1,"event":"a","time":1}\n{"case":1,"event":"\\ud83d","time":2}\n',
+            "line 2: not JSON",
+        ),
         ("log.parquet", b"PAR1 and nothing more", "cannot be read"),
         ("log.csv.gz", gzip.compress(CSV.encode() * 9, mtime=0)[:-9], "cut or damaged"),
         ("log.csv.gz", b"\x1f\x8bnot gzip at all", "cannot be read: its gzip is"),
@@ -214,6 +224,38 @@ def test_traps_that_are_refused_in_one_sentence(tmp_path, name, content, part):
     assert part in sentence
     assert str(tmp_path / name) in sentence
     assert "\n" not in sentence
+
+
+def test_what_is_wrong_with_a_parquet_file_is_said_under_its_own_name(tmp_path):
+    write_parquet(tmp_path / "log.parquet")
+    half = (tmp_path / "log.parquet").read_bytes()[:200]
+
+    with pytest.raises(DataError, match=r"cut\.parquet cannot be read") as refused:
+        read(tmp_path / "cut.parquet", half)
+    assert "carryover-" not in str(refused.value)
+
+
+def test_a_trace_within_a_trace_is_refused_with_its_line(tmp_path):
+    content = XES.replace("</trace><trace>", "<trace>", 1) + "</trace>"
+
+    with pytest.raises(DataError, match="line 9: trace within trace"):
+        read(tmp_path / "log.xes", content, NAMED_IN_XES)
+
+
+@pytest.mark.parametrize("name", ["log.jsonl", "log.xes"])
+def test_members_that_differ_in_capitals_are_two_columns(tmp_path, name):
+    content = '{"case": "7", "event": "a", "Event": "b"}\n'
+    if name == "log.xes":
+        pairs = (("case", "7"), ("event", "a"), ("Event", "b"))
+        cells = "".join(f'<string key="{k}" value="{v}"/>' for k, v in pairs)
+        content = f"<log><trace><event>{cells}</event></trace></log>"
+    roles = Roles("case", "event", categories=("Event",))
+    (tmp_path / name).write_text(content)
+
+    log = read_log(tmp_path / name, roles)
+
+    assert log.events.names == ["a"]
+    assert log.categories["Event"].names == ["b"]
 
 
 def test_events_of_xes_without_a_name_are_refused_with_their_line(tmp_path):

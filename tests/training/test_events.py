@@ -50,6 +50,11 @@ def test_every_event_is_asked_for_the_next_and_the_last_for_the_end(load):
     assert train.lengths.tolist() == [3] * 7
 
 
+def test_one_column_is_not_case_and_event_at_once(load):
+    with pytest.raises(ConfigError, match="data.case and data.event are both 'case'"):
+        load(short_cases(10), event="case")
+
+
 def test_without_an_end_the_last_event_is_not_asked(load):
     data = load(short_cases(10, "ab"), end=False)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import tomllib
 
 import pytest
@@ -98,6 +99,35 @@ def test_problems_are_shown_with_their_lines(inspect, change, problem):
     assert problem in out
 
 
+@pytest.mark.parametrize("column", [0, 1])
+def test_an_empty_cell_is_found_without_the_names_of_the_columns(inspect, column):
+    cells = ["T2", "open"]
+    row, role = ",".join(cells), ["ticket_id", "status"][column]
+    cells[column] = ""
+
+    _, out, _ = inspect(TICKETS.replace(row, ",".join(cells)))
+
+    assert f"line 5: column {role} is empty" in out
+
+
+def test_times_that_are_not_iso_are_a_problem_and_not_left_out_silently(inspect):
+    written = TICKETS.replace("2024-01-02T01:00:00", "02.01.2024 01:00")
+    _, few, _ = inspect(written)
+    for day in range(1, 21):
+        written = written.replace(f"2024-01-{day:02d}T0", f"{day:02d}.01.2024 0")
+    _, all_of_them, _ = inspect(written)
+
+    assert "line 6: column changed_at is no time" in few
+    assert "line 2: column changed_at has '01.01.2024 00:00:00', which" in all_of_them
+    assert "data.time_format" in all_of_them
+
+
+def test_a_column_that_is_given_has_no_other_role(inspect):
+    _, out, _ = inspect("case,event\na,x\nb,y\nc,x\n", "--event", "event")
+
+    assert "case = event" not in out
+
+
 def test_a_column_that_is_not_there_is_refused_with_the_near_name(inspect):
     status, _, err = inspect(TICKETS, "--case", "ticketid")
 
@@ -165,3 +195,25 @@ def test_a_series_is_recognised_with_its_gaps(inspect, tmp_path):
     config = load_config(path)
     assert (config.data.source, config.data.missing) == ("series", "previous")
     assert SOURCES["series"].load(config.data, 1).facts["filled_rows"] == 1
+
+
+@pytest.mark.parametrize(
+    ("options", "part"),
+    [
+        (
+            ["--case", "ticket"],
+            "no column 'ticket' for --case. Did you mean 'ticket_id'",
+        ),
+        (["--data", "none.csv"], "none.csv cannot be read"),
+    ],
+)
+def test_fit_says_what_is_wrong_before_it_loads_tensorflow(
+    inspect, tmp_path, capsys, monkeypatch, options, part
+):
+    inspect(TICKETS)
+    monkeypatch.setitem(sys.modules, "training.pipeline", None)  # importing it fails
+
+    status = main(["fit", "--data", str(tmp_path / "tickets.csv"), *options])
+
+    assert status == 2
+    assert part in capsys.readouterr().err

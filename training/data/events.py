@@ -259,6 +259,11 @@ def read_events(options: EventOptions) -> EventLog:
                 f"data.{role} is missing; expected the column that names the {role}. "
                 f"`python -m training inspect {path}` shows the columns."
             )
+    if options.case == options.event:
+        raise ConfigError(
+            f"data.case and data.event are both {options.case!r}; expected two "
+            f"columns. `python -m training inspect {path}` shows the columns."
+        )
     return read_log(path, find_roles(options))
 
 

@@ -23,6 +23,9 @@ from typing import IO, Any
 from training.errors import DataError
 
 GZIP = b"\x1f\x8b"
+ZIP = b"PK\x03\x04"
+# Objects in one array, which cannot be read a line at a time.
+ARRAY = re.compile(rb"\[\s*[{\[]")
 DELIMITERS = ",;\t|"
 CHUNK = 1 << 20
 # A longer cell is the rest of a file behind a quote that is never closed.
@@ -86,6 +89,11 @@ def find_file(path: Path) -> DataFile:
             is_gzip = raw.read(2) == GZIP
         with open_bytes(DataFile(path, "", is_gzip)) as content:
             begin = content.read(CHUNK)
+    if begin.startswith(ZIP):
+        raise DataError(
+            f"{path} is a ZIP archive, as spreadsheets (.xlsx) are; expected CSV, TSV, "
+            "JSON Lines, Parquet, XES or text. Save the sheet as CSV."
+        )
     if not begin.removeprefix(codecs.BOM_UTF8).strip():
         raise DataError(
             f"{path} is empty; expected CSV, TSV, JSON Lines, Parquet, XES or text."
@@ -132,6 +140,11 @@ def find_form(path: Path, begin: bytes) -> str:
     if suffixes and suffixes[-1] in FORMS:
         return FORMS[suffixes[-1]]
     text = begin.removeprefix(codecs.BOM_UTF8).lstrip()
+    if ARRAY.match(text):
+        raise DataError(
+            f"{path} is one JSON array; expected JSON Lines, an object a line. "
+            f"`jq -c '.[]' {path.name}` writes it so."
+        )
     return {b"{": "jsonl", b"<": "xes"}.get(text[:1], "csv")
 
 
@@ -149,6 +162,11 @@ def open_bytes(file: DataFile) -> Iterator[IO[bytes]]:
 def read_header(file: DataFile) -> DataFile:
     """Read the names of a CSV file's columns, and what separates them."""
     line = next((line for _, line in read_lines(file) if line.strip()), "")
+    if "\0" in line:
+        raise DataError(
+            f"{file.path}, line 1 has NUL characters, as UTF-16 has; expected UTF-8. "
+            "Save the file as UTF-8."
+        )
     plain = re.sub(r'"[^"]*"', "", line)
     delimiter = max(DELIMITERS, key=plain.count)
     if ".tsv" in map(str.lower, file.path.suffixes):
@@ -205,6 +223,11 @@ def read_rows(file: DataFile) -> Iterator[tuple[int, list[str]]]:
                 yield reader.line_num, cells
             begin = reader.line_num + 1
     except csv.Error as error:
+        if "new-line character" in str(error):
+            raise DataError(
+                f"{file.path}, line {begin}: a carriage return alone ends a line; "
+                "expected a line feed. Save the file with line ends of Unix or Windows."
+            ) from error
         raise DataError(
             f"{file.path}, line {begin}: {error}; expected cells separated by "
             f"{file.delimiter!r}, quotes closed. Export the file again."
@@ -239,6 +262,8 @@ def check_objects(file: DataFile) -> Iterator[tuple[int, dict[str, Any]]]:
             continue
         try:
             document = json.loads(line)
+            if "\\u" in line:  # half of a character is no text, though Python reads it
+                json.dumps(document, ensure_ascii=False).encode()
         except (ValueError, RecursionError) as error:
             raise DataError(
                 f"{file.path}, line {number}: not JSON ({error}). Write one object a "

@@ -75,27 +75,37 @@ def describe_columns(table: Table) -> list[Column]:
     ]
 
 
-def guess_roles(columns: Sequence[Column], rows: int) -> dict[str, str]:
-    """Guess the columns of case, event, time and label, as far as there are any."""
-    left = [column for column in columns if column.distinct > 0]
-    roles: dict[str, str] = {}
+def guess_roles(
+    columns: Sequence[Column], rows: int, given: Mapping[str, str] | None = None
+) -> dict[str, str]:
+    """Guess the columns of case, event, time and label, as far as there are any.
+
+    Args:
+        columns: Of the table.
+        rows: How many it has.
+        given: Columns that are known, by role: no other role has them.
+    """
+    roles = dict(given or {})
+    left = [c for c in columns if c.distinct > 0 and c.name not in roles.values()]
     times = [column for column in left if column.is_time]
-    if times:
+    if times and "time" not in roles:
         roles["time"] = best(times, TIME).name
         left = [column for column in left if not column.is_time]
-    cases = [c for c in left if c.filled == rows and c.distinct < rows]
+    # An empty cell or two is a mistake in a column, and is listed as one.
+    filled = [column for column in left if column.filled > MOST * rows]
+    cases = [column for column in filled if column.distinct < rows]
     named = [c for c in cases if CASE.search(c.name) and not is_event(c)]
-    if cases:
+    if cases and "case" not in roles:
         chosen = max(named or cases, key=lambda c: c.distinct)
         roles["case"] = chosen.name
         left = [column for column in left if column is not chosen]
-    events = [c for c in left if c.filled == rows and c.distinct <= MOST_NAMES * rows]
-    if events:
+    events = [c for c in filled if c in left and c.distinct <= MOST_NAMES * rows]
+    if events and "event" not in roles:
         chosen = best(events, EVENT)
         roles["event"] = chosen.name
         left = [column for column in left if column is not chosen]
     labels = [c for c in left if LABEL.search(c.name)]
-    if labels:
+    if labels and "label" not in roles:
         roles["label"] = labels[0].name
     return order_roles(roles)
 

@@ -6,7 +6,7 @@ not given are guessed by `training.data.guessing`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ import numpy as np
 
 from training.data.event_log import EventLog, Roles, read_text, sort_log
 from training.data.files import find_file, fingerprint_file
-from training.data.guessing import describe_columns, guess_roles
+from training.data.guessing import TIME, Column, describe_columns, guess_roles
 from training.data.series_file import SeriesColumns, read_series
 from training.data.series_inspection import (
     describe_series,
@@ -76,13 +76,14 @@ def inspect_file(path: Path, given: Mapping[str, str]) -> Inspection:
         table.columns = [n for n in table.columns if n not in duplicates]
         rows = table.load(table.columns)
         counted = describe_columns(table)
-        roles = {**guess_roles(counted, rows), **given}
+        roles = guess_roles(counted, rows, given)
         if columns := guess_series(counted, roles):
             return inspect_series(path, table, rows, columns)
         problems = [
             f"line 1: the header has {name!r} {names.count(name) + 1} times or more"
             for name in duplicates
         ]
+        problems += find_unread_times(table, counted, roles)
         return inspect_table(table, rows, roles, problems)
 
 
@@ -129,6 +130,31 @@ def inspect_table(
         return Inspection(form, rows, columns, roles, {}, tuple(problems))
     facts = describe_log(log)
     return Inspection(form, rows, columns, roles, facts, tuple(problems), log)
+
+
+def find_unread_times(
+    table: Table, columns: Sequence[Column], roles: Mapping[str, str]
+) -> list[str]:
+    """Find a column that is named as times are, and written in another form."""
+    if "time" in roles:
+        return []
+    unread = [
+        c for c in columns if TIME.search(c.name) and c.name not in roles.values()
+    ]
+    problems = []
+    for column in unread:
+        cell = f"c{table.columns.index(column.name)}"
+        found = table.ask(
+            f"select rowid, {cell} from raw where {cell} is not null and "
+            f"not regexp_matches({cell}, '{ISO}') order by rowid limit 1"
+        )
+        if found:
+            problems.append(
+                f"{table.where(found[0])}: column {column.name} has "
+                f"{found[1][:SHOWN_CHARACTERS]!r}, which is not ISO 8601, so that the "
+                "order of the file counts; data.time with data.time_format reads it"
+            )
+    return problems
 
 
 def find_empty(

@@ -66,10 +66,14 @@ class Table:
         Raises:
             DataError: The file is not what its form says; with the line.
         """
-        # DuckDB leaves out lines of the file, whatever is in quotes.
-        is_long_header = self.file.header_lines > 1
+        # DuckDB leaves out lines of the file, whatever is in quotes, and takes names
+        # for the same that differ in capitals.
+        is_alike = len({name.lower() for name in names}) < len(names)
+        needs_copy = self.file.header_lines > 1 or (
+            is_alike and self.file.form in ("jsonl", "xes")
+        )
         try:
-            self.create(self.scan_copy(names) if is_long_header else self.scan(names))
+            self.create(self.scan_copy(names) if needs_copy else self.scan(names))
         except duckdb.OutOfMemoryException as error:
             raise DataError(
                 f"{self.file.path} needs more room than {self.folder} has: {error}."
@@ -109,8 +113,7 @@ class Table:
     def refuse_unless_text(self, error: duckdb.Error) -> None:
         """Refuse a file that cannot be read row by row to find out what is wrong."""
         if self.file.form not in ("csv", "jsonl"):
-            first = str(error).splitlines()[0]
-            raise DataError(f"{self.file.path} cannot be read ({first}).") from error
+            raise unreadable(self.file, self.folder, error) from error
 
     def scan_copy(self, names: Sequence[str]) -> str:
         """Say what is wrong with the file; where nothing is, read a plainer copy.
@@ -118,15 +121,20 @@ class Table:
         DuckDB refuses some of what is in order, such as line breaks of two kinds.
         """
         copy = self.folder / "copy.jsonl"
+        places = {f"p{k}": name for k, name in enumerate(names)}
         with copy.open("w", encoding="utf-8") as target:
             for row in self.read_slowly():
-                target.write(json.dumps({name: row.get(name) for name in names}) + "\n")
-        return scan_json(copy, names, is_exact=self.file.is_exact)
+                cells = {place: row.get(name) for place, name in places.items()}
+                target.write(json.dumps(cells) + "\n")
+        return scan_json(copy, list(places), is_exact=self.file.is_exact)
 
     def read_slowly(self) -> Iterator[dict[str, Any]]:
         """Yield rows by column, checked one by one."""
-        if self.file.form == "jsonl":
-            for _, document in check_objects(self.file):
+        file = self.file
+        if file.form == "xes":
+            file = DataFile(self.folder / "events.jsonl", "jsonl", is_gzip=False)
+        if file.form == "jsonl":
+            for _, document in check_objects(file):
                 yield document
         else:
             for cells in check_rows(self.file):
@@ -207,8 +215,15 @@ def list_columns(
     try:
         return [str(row[0]) for row in connection.execute(query).fetchall()]
     except duckdb.Error as error:
-        first = str(error).splitlines()[0]
-        raise DataError(f"{file.path} cannot be read ({first}).") from error
+        raise unreadable(file, folder, error) from error
+
+
+def unreadable(file: DataFile, folder: Path, error: duckdb.Error) -> DataError:
+    """Say what DuckDB does not read, under the name that the user knows."""
+    first = str(error).splitlines()[0].replace(str(folder / "source"), file.path.name)
+    return DataError(
+        f"{file.path} cannot be read ({first}). Copy it again, or write it again."
+    )
 
 
 def scan_csv(source: Path, file: DataFile, names: Sequence[str]) -> str:

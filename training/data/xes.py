@@ -15,6 +15,7 @@ from training.data.files import DataFile, open_bytes, readable
 from training.errors import DataError
 
 VALUES = frozenset({"string", "date", "int", "float", "boolean", "id"})
+NEVER_NESTED = ("trace", "event")
 LINE = "line of the file"
 
 
@@ -23,10 +24,11 @@ class XesReader:
 
     Args:
         target: Where to write.
+        path: Of the file, for errors.
     """
 
-    def __init__(self, target: IO[str]) -> None:
-        self.target = target
+    def __init__(self, target: IO[str], path: Path) -> None:
+        self.target, self.file = target, path
         self.names: dict[str, None] = {LINE: None}
         self.parser = expat.ParserCreate()
         self.parser.StartElementHandler = self.start
@@ -39,6 +41,11 @@ class XesReader:
         """Begin an element; an attribute of the trace or the event is kept."""
         tag = tag.rpartition(":")[2]
         parent = self.path[-1] if self.path else ""
+        if tag in NEVER_NESTED and tag in self.path:
+            raise DataError(
+                f"{self.file}, line {self.parser.CurrentLineNumber}: {tag} within "
+                f"{tag}; expected them one after the other. Export the log again."
+            )
         self.path.append(tag)
         if tag == "trace":
             self.trace = {}
@@ -70,7 +77,7 @@ def convert_xes(file: DataFile, target: Path) -> list[str]:
         DataError: The file is not XML, or has no events.
     """
     with target.open("w", encoding="utf-8") as lines:
-        reader = XesReader(lines)
+        reader = XesReader(lines, file.path)
         try:
             with readable(file.path), open_bytes(file) as content:
                 reader.parser.ParseFile(content)
