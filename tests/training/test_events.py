@@ -51,7 +51,7 @@ def test_every_event_is_asked_for_the_next_and_the_last_for_the_end(load):
 
 
 def test_one_column_is_not_case_and_event_at_once(load):
-    with pytest.raises(ConfigError, match="data.case and data.event are both 'case'"):
+    with pytest.raises(ConfigError, match="are both 'case'; expected two"):
         load(short_cases(10), event="case")
 
 
