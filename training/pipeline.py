@@ -27,6 +27,7 @@ from training.programs import compile_network
 from training.publish import publish_version
 from training.report import (
     format_evaluation,
+    print_parts,
     print_places,
     print_spread,
     print_verdict,
@@ -91,6 +92,7 @@ def train_and_publish(
     with lock_run(run):
         keep_config(run, config)
         say(f"Training {config.name} on source {config.data.source}; run {run}")
+        print_parts(dataset.facts)
         curves: dict[str, list[float]] = {}
         network = train_network(config, dataset, run, curves)
         others = {

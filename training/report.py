@@ -80,6 +80,19 @@ def print_verdict(
         say(f"{missing}\n")
 
 
+def print_parts(facts: Mapping[str, Any]) -> None:
+    """Print how many events each part has, and how many a split leaves out."""
+    if "train_events" not in facts:
+        return
+    counts = ", ".join(
+        f"{facts[f'{part}_events']:,} {part}"
+        for part in ("train", "validation", "test")
+    )
+    unused = facts["unused_events"]
+    cut = f", {unused:,} unused, in cases cut at a boundary" if unused else ""
+    say(f"  events      {counts}{cut} (split by {facts['split']})")
+
+
 def print_places(name: str, version: Path, run: Path) -> None:
     """Print where everything went."""
     say(f"\nversion  {version}")

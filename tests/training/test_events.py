@@ -55,6 +55,27 @@ def test_one_column_is_not_case_and_event_at_once(load):
         load(short_cases(10), event="case")
 
 
+def test_numbers_that_float32_makes_equal_are_refused(load):
+    rows = [f"{c},{e},{1.7e9 + c % 3}\n" for c in range(20) for e in "ab"]
+
+    with pytest.raises(DataError, match=r"data.numbers n changes by .* 128 apart"):
+        load("case,event,n\n" + "".join(rows), numbers=("n",))
+
+
+def test_columns_of_plain_text_are_refused(tmp_path):
+    path = tmp_path / "log.txt"
+    path.write_text(short_cases(20))
+
+    for named in ({"case": "case", "event": "event"}, {"time": "time"}):
+        with pytest.raises(ConfigError, match=r"is plain text by its name.*to \.csv"):
+            load_events(EventOptions("events", str(path), **named), seed=1)
+
+
+def test_a_time_that_no_event_has_is_refused(load):
+    with pytest.raises(DataError, match="no event of the training part has a next"):
+        load(short_cases(20, "a"), time="time", task="next time")
+
+
 def test_without_an_end_the_last_event_is_not_asked(load):
     data = load(short_cases(10, "ab"), end=False)
 

@@ -142,6 +142,13 @@ def test_a_file_without_roles_says_which_to_name(inspect):
     assert "name it with --" in out
 
 
+def test_columns_of_plain_text_are_refused(inspect):
+    status, _, err = inspect(TICKETS, "--case", "ticket_id", name="tickets.txt")
+
+    assert status == 2
+    assert "is plain text by its name" in err
+
+
 def test_text_starts_with_its_characters(inspect):
     _, out, _ = inspect("to be or not to be\n" * 20, name="play.txt")
 

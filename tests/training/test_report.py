@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from training.evaluate.metric import Metric
-from training.report import format_evaluation, format_table
+from training.report import format_evaluation, format_table, print_parts
 from training.verdict import Verdict
 
 METRICS = [
@@ -32,3 +32,15 @@ def test_evaluation_holds_table_and_data():
     assert text.startswith("it does\n\n# Evaluation of nature\n")
     assert format_table(METRICS) in text
     assert "- rows: 7\n- seed: 3\n" in text
+
+
+def test_events_that_a_split_leaves_out_are_said(capsys):
+    facts = {"train_events": 24, "validation_events": 28, "test_events": 28}
+
+    print_parts({**facts, "unused_events": 40, "split": "time"})
+    print_parts({**facts, "unused_events": 0, "split": "file"})
+    print_parts({"rows": 80})
+
+    first, second = capsys.readouterr().out.splitlines()
+    assert "24 train, 28 validation, 28 test, 40 unused" in first
+    assert "unused" not in second

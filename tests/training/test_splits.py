@@ -133,3 +133,8 @@ def test_shares_are_rounded_as_on_paper(total):
 def test_a_part_without_events_is_refused(cases, options, part):
     with pytest.raises(DataError, match=part):
         divide_log(make_log(cases), options)
+
+
+def test_the_number_of_a_fold_is_one_of_them():
+    with pytest.raises(DataError, match="is '5'; expected 0 to 4"):
+        divide_log(make_log([[k] for k in range(10)]), SplitOptions("folds", fold="5"))

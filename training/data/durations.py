@@ -68,7 +68,12 @@ def ask_time(
         **parts, task=task, quantiles=tuple(quantiles), columns=encoded.columns
     )
     logs = np.log1p(held_out.train.targets[held_out.train.weights > 0], dtype=float)
-    if not len(logs) or not logs.std() > 0:
+    if not len(logs):
+        raise DataError(
+            f"no event of the training part has a {task}, as in cases of one event; "
+            "expected longer cases. Check data.case, or leave the task out."
+        )
+    if not logs.std() > 0:
         raise DataError(
             f"the {task} is the same at all {len(logs)} events of the training part "
             "that have one; expected times that differ. Check data.time, or leave the "

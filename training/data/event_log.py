@@ -66,6 +66,7 @@ class Roles:
             for name in ("numbers", "categories")
             for k, column in enumerate(getattr(self, name))
         }
+        single["fold_column"] = single.pop("fold")
         named = {f"data.{name}": column for name, column in single.items() if column}
         return {**named, **several}
 
@@ -387,7 +388,7 @@ def fold_cases(fold: Coded, offsets: Array, name: str, case_names: Any) -> Coded
         raise DataError(
             f"case {case_names[case]!r} has more than one {name} "
             f"({fold.names[first[case]]!r}, {fold.names[fold.codes[row]]!r}); "
-            "expected one for all its events. Correct data.fold."
+            "expected one for all its events. Correct data.fold_column."
         )
     return Coded(first, fold.names)
 

@@ -252,6 +252,7 @@ def read_events(options: EventOptions) -> EventLog:
     """
     path = Path(options.file)
     if find_file(path).form == "text":
+        refuse_columns(options)
         return read_text(path)
     for role in ("case", "event"):
         if not getattr(options, role):
@@ -265,6 +266,22 @@ def read_events(options: EventOptions) -> EventLog:
             f"columns. `python -m training inspect {path}` shows the columns."
         )
     return read_log(path, find_roles(options))
+
+
+def refuse_columns(options: EventOptions) -> None:
+    """Refuse columns of plain text, which has none.
+
+    Raises:
+        ConfigError: One is named.
+    """
+    named = find_roles(options).asked()
+    if named:
+        option, column = next(iter(named.items()))
+        raise ConfigError(
+            f"{option} is {column!r}; {options.file} is plain text by its name, an "
+            "event per character, and has no columns. Leave it out; or where the file "
+            "is CSV, rename it to .csv."
+        )
 
 
 def find_roles(options: EventOptions) -> Roles:

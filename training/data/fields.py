@@ -16,7 +16,7 @@ import numpy as np
 from models.schemas import TIME_FEATURES
 from training.data.dataset import Array
 from training.data.event_log import EventLog, Roles
-from training.data.series_file import split_clocks
+from training.data.series_file import refuse_lost, split_clocks
 from training.data.vocabulary import Vocabulary, encode, fit_vocabulary, hide_rare
 from training.errors import ConfigError
 
@@ -77,6 +77,9 @@ def encode_events(
         time_features: What is shown of the time; None for all of it where an event has
             further fields, and nothing where it has none.
         is_timed: Whether an event has its time as a field in any case.
+
+    Raises:
+        DataError: Names are too many, or numbers too large for their changes.
     """
     fit = partial(fit_vocabulary, rows=trained, min_count=min_count, unknown=unknown)
     vocabulary = fit(log.events)
@@ -95,6 +98,8 @@ def encode_events(
     first = len(columns)
     for name in roles.numbers:
         numbers = fill_numbers(log.numbers[name], log.offsets, roles.missing)
+        if not np.isnan(numbers[trained]).all():
+            refuse_lost(f"data.numbers {name}", numbers[trained])
         field = scale_field(name, numbers[trained], roles.missing)
         fields.append(field)
         kept = numbers if field.get("optional") else fill_mean(numbers, field["mean"])

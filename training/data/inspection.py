@@ -67,6 +67,12 @@ def inspect_file(path: Path, given: Mapping[str, str]) -> Inspection:
         DataError: It cannot be read at all.
     """
     if find_file(path).form == "text":
+        if given:
+            raise DataError(
+                f"{path} is plain text by its name, an event per character, and has no "
+                f"columns; --{next(iter(given))} names one. Leave it out; or where the "
+                "file is CSV, rename it to .csv."
+            )
         log = read_text(path)
         return Inspection("text", log.num_rows, [], {}, describe_log(log), (), log)
     with open_table(path) as table:

@@ -18,7 +18,13 @@ from models.schemas import DEFAULT_TIME_FEATURES, TIME_FEATURES
 from training.data.dataset import Array, Dataset, Examples
 from training.data.event_log import MISSING
 from training.data.series_facts import describe_series, describe_windows
-from training.data.series_file import Series, SeriesColumns, SeriesFile, read_series
+from training.data.series_file import (
+    Series,
+    SeriesColumns,
+    SeriesFile,
+    read_series,
+    refuse_lost,
+)
 from training.data.series_splits import Bounds, Shares, check_bounds, find_bounds
 from training.data.series_validation import ask_validation
 from training.data.series_windows import check_validation, mark_series
@@ -27,9 +33,6 @@ from training.sections import ONCE, RISING, between, each, inside, one_of
 
 # More timesteps would make the export's comparison slow and prove nothing further.
 REAL_TIMESTEPS = 64
-# A column that changes by fewer steps of a float32, which a network takes, is lost in
-# them: a meter at 1.7e9 has steps of 128.
-FINEST_STEPS = 16
 # Place of the value among the columns, behind the two of the time.
 VALUE = 2
 # Series beside which boosted trees are fitted, each by trees of its own.
@@ -203,7 +206,7 @@ def input_fields(
     fields = list(input_schema(mean, std, options.time_features)["fields"])
     for k, name in enumerate(options.numbers):
         numbers = np.concatenate([s.numbers[:n, k] for s, n in pairs])
-        refuse_lost(path, f"data.numbers {name}", numbers)
+        refuse_lost(f"{path}: data.numbers {name}", numbers)
         own = {"mean": float(numbers.mean()), "std": float(numbers.std()) or 1.0}
         fields.append({"name": name, "type": "number", **own})
     for k, name in enumerate(options.categories):
@@ -277,24 +280,8 @@ def measure_scale(path: Path, values: Array) -> tuple[float, float]:
             f"{path}: all {len(values)} values to train on are {values[0]}; expected "
             "values that change. Check data.value_column."
         )
-    refuse_lost(path, "data.value_column", values)
+    refuse_lost(f"{path}: data.value_column", values)
     return mean, std
-
-
-def refuse_lost(path: Path, key: str, values: Array) -> None:
-    """Refuse values so large that float32 makes them equal.
-
-    Raises:
-        DataError: Their standard deviation is few steps of a float32.
-    """
-    step, std = float(np.spacing(np.float32(np.abs(values).max()))), values.std()
-    if 0 < std < FINEST_STEPS * step:
-        raise DataError(
-            f"{path}: {key} changes by {std:.3g} around {values.mean():.6g}, where the "
-            f"float32 numbers of a network are {step:.3g} apart; expected changes of "
-            f"at least {FINEST_STEPS} such steps. Subtract a constant from the column, "
-            "or take differences."
-        )
 
 
 def draw_windows(

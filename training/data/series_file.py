@@ -21,6 +21,9 @@ from training.errors import DataError
 LAST_SECOND = 86400 - 2**-7  # the largest float32 below a day's 86,400 seconds
 # Filling more rows than this for each one there is would make most of a series up.
 MOST_FILLED = 10
+# A column that changes by fewer steps of a float32, which a network takes, is lost in
+# them: a meter at 1.7e9 has steps of 128.
+FINEST_STEPS = 16
 
 
 class SeriesColumns(NamedTuple):
@@ -222,3 +225,26 @@ def take(series: Series, rows: Sequence[int] | Array) -> Series:
         numbers=series.numbers[rows],
         categories=series.categories[rows],
     )
+
+
+def refuse_lost(place: str, values: Array) -> None:
+    """Refuse values so large that float32 makes them equal.
+
+    Args:
+        place: Which they are, to begin an error with.
+        values: float64, some of which may be NaN.
+
+    Raises:
+        DataError: Their standard deviation is few steps of a float32.
+    """
+    step, std = (
+        float(np.spacing(np.float32(np.nanmax(np.abs(values))))),
+        np.nanstd(values),
+    )
+    if 0 < std < FINEST_STEPS * step:
+        raise DataError(
+            f"{place} changes by {std:.3g} around {np.nanmean(values):.6g}, where the "
+            f"float32 numbers of a network are {step:.3g} apart; expected changes of "
+            f"at least {FINEST_STEPS} such steps. Subtract a constant from the column, "
+            "or take differences."
+        )

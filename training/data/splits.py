@@ -133,7 +133,14 @@ def advise(log: EventLog, options: SplitOptions) -> str:
         )
     if options.split == "folds" and log.folds:
         return f"data.fold is one of {', '.join(log.folds.names[:8])}."
+    if options.split == "folds" and not is_fold(options):
+        return f"data.fold is {options.fold!r}; expected 0 to {options.folds - 1}."
     return "Choose other shares in data.test and data.validation, or bring more data."
+
+
+def is_fold(options: SplitOptions) -> bool:
+    """Recognize the number of a fold."""
+    return options.fold in map(str, range(options.folds))
 
 
 def count_parts(total: int, options: SplitOptions) -> tuple[int, int]:
