@@ -46,8 +46,7 @@ def evaluate_times(
     unit, size = choose_unit(held_out.train.targets[held_out.train.weights > 0])
     predicts = {
         NETWORK: predict,
-        "median after this event": expect_by_event(held_out),
-        "median after so many events": expect_by_place(held_out),
+        **count_times(held_out),
         **boost_times(held_out),
     }
     waits = {name: wait(held_out.test, one, size) for name, one in predicts.items()}
@@ -141,6 +140,14 @@ def measure_positions(
             known = f"{name} after {describe_positions(low, high)}"
             metrics.append(measure_error(known, unit, waits, middle, is_there))
     return metrics
+
+
+def count_times(held_out: HeldOutTimes) -> dict[str, Predict]:
+    """Expect what the training part has, counted in two ways."""
+    return {
+        "median after this event": expect_by_event(held_out),
+        "median after so many events": expect_by_place(held_out),
+    }
 
 
 def expect_by_event(held_out: HeldOutTimes) -> Predict:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from training.data.dataset import Dataset, Examples
+from training.data.durations import HeldOutTimes
 from training.data.heads import HeldOutEvents, HeldOutHeads, HeldOutLabels
 from training.data.nature import Programmes
 from training.data.roommate import HeldOutWeather
@@ -18,6 +19,7 @@ from training.examples import write_event
 from training.html_report.classified import Asked, illustrate
 from training.html_report.parts import Section
 from training.html_report.series import illustrate_series
+from training.html_report.times import illustrate_times
 
 # The place after the labels of the training part.
 UNSEEN = "(not in training)"
@@ -36,6 +38,8 @@ def illustrate_held_out(
         ngram = choose_ngram(held_out.train, held_out.validation, len(held_out.labels))
         others = {f"{ngram.order}-gram": ngram.predict}
         return illustrate(ask(dataset, held_out.test, predict, others))
+    if isinstance(held_out, HeldOutTimes):
+        return illustrate_times(held_out, predict, name_events(dataset))
     if isinstance(held_out, HeldOutLabels):
         return illustrate(ask_labels(dataset, held_out, predict))
     if isinstance(held_out, HeldOutWeather):
@@ -86,10 +90,15 @@ def ask(
         sequences,
         predict,
         others,
-        lambda encoded: say_event(write_event(dataset.inputs, encoded.tolist())),
+        name_events(dataset),
         dataset.outputs["labels"],
         getattr(dataset.held_out, "unknown", None),
     )
+
+
+def name_events(dataset: Dataset) -> Callable[[Any], str]:
+    """Return what writes an encoded event in one line."""
+    return lambda encoded: say_event(write_event(dataset.inputs, encoded.tolist()))
 
 
 def say_event(event: Any) -> str:

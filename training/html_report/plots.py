@@ -20,8 +20,10 @@ from training.html_report.parts import UNNUMBERED, Plot
 from training.html_report.svg import COLOURS, clean_svg
 
 LINE_COLOURS = [COLOURS[name] for name in ("one", "two", "three", "four")]
-NARROW, WIDE = (4.8, 3.0), (9.8, 3.2)
+NARROW, WIDE, SQUARE = (4.8, 3.0), (9.8, 3.2), (4.8, 3.6)
 LONGEST_NAME = 30
+# Of a legend in a row, in letters: room, and what a line takes before its name.
+NARROW_ROOM, WIDE_ROOM, HANDLE = 58, 120, 8
 STYLE: dict[Any, Any] = {
     "font.size": 9.5,
     "text.color": COLOURS["ink"],
@@ -124,15 +126,7 @@ def draw_lines(
     with drawing(WIDE if is_wide else NARROW) as (figure, (axes,)):
         for k, band in enumerate(bands):
             colour = LINE_COLOURS[k % len(LINE_COLOURS)]
-            axes.fill_between(
-                band.x,
-                band.low,
-                band.high,
-                color=colour,
-                alpha=0.25,
-                linewidth=0,
-                label=plain(band.name),
-            )
+            add_band(axes, band, colour)
         for k, line in enumerate(lines):
             add_line(axes, line, LINE_COLOURS[k % len(LINE_COLOURS)])
         axes.set(xlabel=labels[0], ylabel=labels[1])
@@ -142,8 +136,34 @@ def draw_lines(
             places, names = zip(*ticks, strict=True)
             axes.set_xticks(places, names)
         if lines or bands:
-            axes.legend(loc="best")
+            add_legend(axes, is_wide=is_wide)
         return finish(figure, caption, is_wide=is_wide)
+
+
+def add_legend(axes: Any, *, is_wide: bool = False) -> None:
+    """Add a legend above the axes, where it hides no line: in one row if there is room.
+
+    Where there is none, one name stands below the other.
+    """
+    handles, names = axes.get_legend_handles_labels()
+    room = WIDE_ROOM if is_wide else NARROW_ROOM
+    is_row = sum(len(name) + HANDLE for name in names) <= room
+    axes.figure.legend(
+        handles, names, loc="outside upper left", ncols=len(names) if is_row else 1
+    )
+
+
+def add_band(axes: Any, band: Band, colour: str) -> None:
+    """Add an area between two lines."""
+    axes.fill_between(
+        band.x,
+        band.low,
+        band.high,
+        color=colour,
+        alpha=0.25,
+        linewidth=0,
+        label=plain(band.name),
+    )
 
 
 def add_line(axes: Any, line: Line, colour: str) -> None:
@@ -171,7 +191,7 @@ def draw_reliability(
         edges: Edges of the bins.
         caption: What it shows.
     """
-    with drawing((4.8, 3.6), (3, 1)) as (figure, (above, below)):
+    with drawing(SQUARE, (3, 1)) as (figure, (above, below)):
         exact = Line("as sure as right", np.array([0.0, 1.0]), np.array([0.0, 1.0]))
         above.plot(exact.x, exact.y, color=COLOURS["grid"], label=exact.name)
         for k, line in enumerate(lines):
@@ -187,4 +207,40 @@ def draw_reliability(
         )
         below.set(xlabel="probability of the most probable", xlim=(0, 1))
         below.set(ylabel="share")
+        return finish(figure, caption)
+
+
+def draw_against(
+    lines: Sequence[Line],
+    labels: tuple[str, str],
+    caption: str,
+    *,
+    span: tuple[float, float],
+    ticks: Sequence[tuple[float, str]] = (),
+    bands: Sequence[Band] = (),
+) -> Plot:
+    """Draw lines over a grey diagonal: what came over what was said of it.
+
+    Args:
+        lines: The network's first.
+        labels: Of both axes.
+        caption: What it shows.
+        span: Of both axes.
+        ticks: Places of both axes with their names; they are logarithmic then.
+        bands: Areas under the lines.
+    """
+    with drawing(SQUARE) as (figure, (axes,)):
+        axes.plot(span, span, color=COLOURS["grid"], linewidth=2, label="exact")
+        for band, colour in zip(bands, LINE_COLOURS, strict=False):
+            add_band(axes, band, colour)
+        for line, colour in zip(lines, LINE_COLOURS, strict=False):
+            add_line(axes, line, colour)
+        axes.set(xlabel=labels[0], ylabel=labels[1])
+        if ticks:
+            places, names = zip(*ticks, strict=True)
+            axes.set(xscale="log", yscale="log")
+            for axis in (axes.xaxis, axes.yaxis):
+                axis.set_ticks([], minor=True)
+                axis.set_ticks(places, names)
+        add_legend(axes)
         return finish(figure, caption)
