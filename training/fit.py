@@ -19,8 +19,15 @@ import numpy as np
 import tensorflow as tf
 
 from training.batches import Batches
-from training.checkpoint import load_checkpoint, save_checkpoint
 from training.data.dataset import Examples, Sequences
+from training.distributed import (
+    Cluster,
+    SharedRunner,
+    agree,
+    choose_runner,
+    save_progress,
+    share_progress,
+)
 from training.errors import Diverged
 from training.schedules import find_rate
 from training.training_section import TrainingConfig
@@ -69,12 +76,14 @@ class Plan(NamedTuple):
         training: Epochs, batch size, learning rate and so on.
         seed: From which every choice follows.
         validation: Never trained on; its loss is measured after every epoch.
+        cluster: The processes that train it together; None for this one alone.
     """
 
     draw_epoch: Callable[[np.random.Generator], Examples | Sequences]
     training: TrainingConfig
     seed: int
     validation: Sequences | None = None
+    cluster: Cluster | None = None
 
 
 class History(NamedTuple):
@@ -150,9 +159,10 @@ def fit_network(
         Diverged: The loss is no longer a number.
     """
     examined = compile_network(network, loss, plan.training)
-    runner = WindowRunner(network, is_training=True)
+    runner = choose_runner(network, plan.cluster)
     examiner = WindowRunner(examined, is_training=False)
-    progress = load_checkpoint(checkpoint, network)
+    cluster = plan.cluster
+    progress = share_progress(checkpoint, network, cluster)
     losses, validation, best = progress
     if losses:
         on_resume(len(losses))
@@ -162,10 +172,10 @@ def fit_network(
         started = time.monotonic()
         loss, events = train_epoch(runner, network, plan, epoch, on_batch)
         losses.append(loss)
-        validation.append(validate(examiner, plan))
+        validation.append(agree(validate(examiner, plan), cluster))
         if plan.training.patience and find_best(validation) == epoch:
             best[:] = [np.asarray(variable).copy() for variable in network.variables]
-        save_checkpoint(checkpoint, network, progress)
+        save_progress(checkpoint, network, progress, cluster)
         seconds = time.monotonic() - started
         total = plan.training.epochs
         on_epoch(Epoch(epoch + 1, total, loss, seconds, validation[-1], events))
@@ -226,7 +236,7 @@ def validate(runner: WindowRunner, plan: Plan) -> float:
 
 
 def train_epoch(
-    runner: WindowRunner,
+    runner: WindowRunner | SharedRunner,
     network: keras.Model,
     plan: Plan,
     epoch: int,
@@ -241,7 +251,8 @@ def train_epoch(
         Diverged: The loss is no longer a number; no checkpoint holds such weights.
     """
     rng = np.random.default_rng((plan.seed, epoch))
-    seed_dropout(network, plan.seed, epoch)
+    rank = plan.cluster.task.rank if plan.cluster else 0
+    seed_dropout(network, plan.seed, epoch, rank)
     training = plan.training
     examples = plan.draw_epoch(rng)
     losses, sizes = [], []
@@ -267,9 +278,15 @@ def train_epoch(
     return loss, int(np.count_nonzero(examples.weights))
 
 
-def seed_dropout(network: keras.Model, seed: int, epoch: int) -> None:
-    """Begin an epoch's dropout from (seed, epoch, layer), whatever ran before it."""
+def seed_dropout(network: keras.Model, seed: int, epoch: int, rank: int = 0) -> None:
+    """Begin an epoch's dropout from (seed, epoch, layer), whatever ran before it.
+
+    Other workers than the chief, of rank 0, draw others.
+    """
+    spawn_key = (rank,) if rank else ()
     layers = [one for one in network.layers if isinstance(one, keras.layers.Dropout)]
     for k, layer in enumerate(layers):
-        state = np.random.SeedSequence((seed, epoch, k)).generate_state(2)
+        state = np.random.SeedSequence(
+            (seed, epoch, k), spawn_key=spawn_key
+        ).generate_state(2)
         layer.seed_generator.state.assign(state)

@@ -6,9 +6,11 @@ TensorFlow is imported once it is needed, so that mistakes show at once.
 from __future__ import annotations
 
 import argparse
+import os
 from pathlib import Path
 from typing import Any
 
+from training.cluster import Task, read_task
 from training.config import Config, check_config, load_config
 from training.data.files import check_column, find_file
 from training.data.tasks import ALIASES, split_tasks
@@ -16,12 +18,15 @@ from training.errors import ConfigError
 from training.native_log import silence_native_log
 from training.options import add_overrides
 from training.publish import list_versions
+from training.rendezvous import meet
 from training.starting import default_name, pick_roles, start_config
 from training.toml import write_toml
 
 MOST_SEEDS = 1000
 SINGLE = ("case", "event", "time", "label")
 ROLES = (*SINGLE, "numbers", "categories")
+# Seconds to wait for other workers.
+PATIENCE, MOST_PATIENCE = 300, 86_400
 
 
 def add_fit(commands: Any) -> None:
@@ -63,6 +68,15 @@ def add_fit(commands: Any) -> None:
         default=1,
         metavar="N",
         help="train with N seeds, for mean and spread; the first is published",
+    )
+    fit.add_argument(
+        "--distribute",
+        type=float,
+        nargs="?",
+        const=PATIENCE,
+        metavar="SECONDS",
+        help="train with the workers that TF_CONFIG names, the same command in each; "
+        f"wait so long for them, {PATIENCE} where nothing is given",
     )
     fit.add_argument(
         "--quantize",
@@ -113,18 +127,58 @@ def run_fit(options: argparse.Namespace) -> None:
         folder = options.artifacts / config.name / str(versions[-1])
         print(f"{folder} is there already; nothing to do.")
         return
+    task = check_distributed(options, config)
     # Where it cannot be made, nobody trains for hours to learn so.
     options.artifacts.mkdir(parents=True, exist_ok=True)
+    if task:
+        meet(task, options.distribute)
     with silence_native_log():
-        from training.pipeline import check_worth, train_and_publish
+        from training.distributed import Cluster
+        from training.pipeline import (
+            check_worth,
+            train_and_publish,
+            train_worker,
+        )
+    cluster = Cluster(task, options.distribute) if task else None
+    if cluster and not cluster.task.is_chief:
+        train_worker(config, options.runs, cluster)
+        return
     train_and_publish(
         config,
         artifacts=options.artifacts,
         runs=options.runs,
         quantize=options.quantize,
         seeds=options.seeds,
+        cluster=cluster,
         accept=lambda measured: check_worth(measured.verdict, force=options.force),
     )
+
+
+def check_distributed(options: argparse.Namespace, config: Config) -> Task | None:
+    """Read this process's task, where it is one of several.
+
+    Raises:
+        ConfigError: There is none, or what is asked for is not distributed.
+    """
+    if options.distribute is None:
+        return None
+    if not 0 < options.distribute < MOST_PATIENCE:
+        raise ConfigError(
+            f"--distribute is {options.distribute:g}; expected seconds to wait for the "
+            f"other workers, above 0 and below {MOST_PATIENCE}."
+        )
+    if config.training.bptt:
+        raise ConfigError(
+            f"training.bptt is {config.training.bptt}; expected none with "
+            "--distribute, as states are not carried between workers. Leave it out, or "
+            "train in one process."
+        )
+    if options.seeds > 1:
+        raise ConfigError(
+            f"--seeds is {options.seeds}; expected 1 with --distribute. Run the "
+            "command once for each seed, with --set seed=N."
+        )
+    return read_task(os.environ)
 
 
 def read_config(options: argparse.Namespace) -> Config:

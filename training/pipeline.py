@@ -17,6 +17,7 @@ from models.export import export_network
 from training.baselines import predict_with
 from training.calibrate import check_calibration, correct
 from training.config import Config
+from training.distributed import Cluster
 from training.drift.profile import write_profile
 from training.drift.sample import take_sample
 from training.errors import NotBetter
@@ -64,6 +65,7 @@ def train_and_publish(
     accept: Callable[[Measured], None],
     quantize: str | None = None,
     seeds: int = 1,
+    cluster: Cluster | None = None,
 ) -> Trained:
     """Train a model from its configuration and publish it as a new version.
 
@@ -75,6 +77,7 @@ def train_and_publish(
         quantize: Adds programs with weights in `int8` or `float16`, measured beside
             the exact ones.
         seeds: Networks to train and measure; the first one is published.
+        cluster: The workers that train the network together.
 
     Returns:
         Where the version and the run are, and what was measured.
@@ -89,12 +92,14 @@ def train_and_publish(
     check_calibration(dataset, config.calibration)
     check_data(dataset, config.training)
     run = locate_run(runs, config, dataset.facts)
+    if cluster:
+        cluster.compare(run.name)
     with lock_run(run):
         keep_config(run, config)
         say(f"Training {config.name} on source {config.data.source}; run {run}")
         print_parts(dataset.facts)
         curves: dict[str, list[float]] = {}
-        network = train_network(config, dataset, run, curves)
+        network = train_network(config, dataset, run, curves, cluster=cluster)
         others = {
             name: train_baseline(config, dataset, run, name, curves)
             for name in dataset.baselines
@@ -128,6 +133,20 @@ def train_and_publish(
         log_training(tracker, measured, run, version)
     print_places(config.name, version, run)
     return Trained(version, run, metrics)
+
+
+def train_worker(config: Config, runs: Path, cluster: Cluster) -> None:
+    """Take part in a training that the chief measures and publishes.
+
+    Raises:
+        TrainingError: Something the user can fix.
+    """
+    dataset = SOURCES[config.data.source].load(config.data, config.seed)
+    check_data(dataset, config.training)
+    run = locate_run(runs, config, dataset.facts)
+    cluster.compare(run.name)
+    train_network(config, dataset, run, {}, cluster=cluster)
+    say("This worker is done; the chief measures and publishes.")
 
 
 def check_worth(verdict: Verdict, *, force: bool) -> None:

@@ -19,6 +19,7 @@ from training.baselines import BASELINES
 from training.class_weights import check_classified, weigh
 from training.config import Config
 from training.data.dataset import Dataset
+from training.distributed import Cluster
 from training.errors import ConfigError
 from training.evaluate.metric import Predict
 from training.fit import Epoch, Losses, Plan, fit_network, make_deterministic
@@ -51,10 +52,12 @@ def train_network(
     curves: dict[str, list[float]],
     name: str = "network",
     watch_epoch: Callable[[Epoch], None] = lambda epoch: None,
+    cluster: Cluster | None = None,
 ) -> keras.Model:
     """Build and train one network of the run, or finish the training begun.
 
-    Its losses by epoch are added to `curves`. `watch_epoch` is called after each.
+    Its losses by epoch are added to `curves`. `watch_epoch` is called after each. With
+    a cluster its workers train it together.
     """
     make_deterministic(config.seed)
     network = build_network(
@@ -62,7 +65,7 @@ def train_network(
         dataset.outputs,
         **dataclasses.asdict(config.network),
     )
-    plan = plan_training(config, dataset)
+    plan = plan_training(config, dataset)._replace(cluster=cluster)
     with watch(name) as watcher:
 
         def finish_epoch(epoch: Epoch) -> None:

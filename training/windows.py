@@ -103,14 +103,19 @@ class WindowRunner:
     def _measure(self, given: Tensors, targets: Any, weights: Any) -> Any:
         """Return the loss and the memory after the window."""
         made = self._form(given, training=self._is_training)
-        outputs, losses = made["outputs"], self._network.loss
-        if not isinstance(outputs, dict):
-            return weigh_loss(losses, targets, outputs, weights), made["memory"]
-        parts = [
-            weigh_loss(losses[name], targets[..., k], outputs[name], weights[..., k])
-            for k, name in enumerate(self._network.output)
-        ]
-        return sum(parts), made["memory"]
+        loss = weigh_outputs(self._network, made["outputs"], targets, weights)
+        return loss, made["memory"]
+
+
+def weigh_outputs(network: keras.Model, made: Any, targets: Any, weights: Any) -> Any:
+    """Compute the loss of all heads together."""
+    if not isinstance(made, dict):
+        return weigh_loss(network.loss, targets, made, weights)
+    parts = [
+        weigh_loss(network.loss[name], targets[..., k], made[name], weights[..., k])
+        for k, name in enumerate(network.output)
+    ]
+    return sum(parts)
 
 
 def weigh_loss(loss: Any, targets: Any, made: Any, weights: Any) -> Any:

@@ -115,14 +115,16 @@ def test_dropout_follows_from_the_epoch_not_from_what_ran_before():
     network = build_network(INPUTS, OUTPUTS, units=(8, 8), dropout=0.5)
     events = np.ones((2, 9), np.int32)
 
-    def draw(epoch):
-        seed_dropout(network, 1, epoch)
+    def draw(epoch, *rank):
+        seed_dropout(network, 1, epoch, *rank)
         return np.asarray(network(events, training=True))
 
     first, other, again = draw(0), draw(1), draw(0)
 
     assert np.array_equal(first, again)
     assert not np.array_equal(first, other)
+    assert np.array_equal(first, draw(0, 0))
+    assert not np.array_equal(first, draw(0, 1))
 
 
 def test_label_of_a_sequence_is_learnt_from_the_last_event_alone(tmp_path):
