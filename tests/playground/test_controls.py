@@ -13,6 +13,7 @@ import requests
 from playwright.sync_api import expect
 
 from tests.playground.browsers import rest
+from tests.playground.test_quality import assert_accessible
 from tests.servers import Server
 
 pytestmark = [pytest.mark.server, pytest.mark.tensorflow]
@@ -460,6 +461,20 @@ def test_fork_takes_other_events_on_each_branch(open_page):
     expect(page.locator(".lane")).to_have_count(1)
 
 
+def test_link_to_a_comparison_that_is_gone_says_what_is_left_out(open_page):
+    gone = {"other": "label", "other-version": "9"}
+    page = open_page(place("label", ["open"], version=2, **gone))
+
+    expect(page.locator(".lane")).to_have_count(1)
+    said = page.get_by_role("alert")
+    expect(said).to_contain_text("version_not_found")
+    expect(said).to_contain_text("The comparison with label v9 is left out.")
+    assert_accessible(page)
+    page.get_by_label("Compare with").select_option(label="label v1, lstm")
+    expect(page.locator(".lane")).to_have_count(2)
+    expect(said).to_have_count(0)
+
+
 def test_first_branch_is_closed(open_page):
     page = open_page(place("nature", ["bear"], other="nature"))
 
@@ -538,6 +553,18 @@ def test_model_is_chosen_where_the_address_names_none_that_is_served(open_page):
     expect(page.locator(".column")).to_have_count(5)
 
 
+def test_session_is_opened_without_scrolling_on_a_phone(open_page, playground):
+    playground.predict("nature", {"sequence": ["bear"], "session": "phone"})
+    page = open_page(place("nature"), viewport={"width": 360, "height": 740})
+    button(page, "Sessions").click()
+
+    opens = button(page, "Open session phone")
+    opens.scroll_into_view_if_needed()
+    scrolled = page.locator(".sessions .scroll").evaluate("each => each.scrollLeft = 0")
+    assert scrolled == 0
+    expect(opens).to_be_in_viewport(ratio=1)
+
+
 def test_search_without_a_session_says_what_was_sought(open_page):
     page = open_page(place("nature"))
     button(page, "Sessions").click()
@@ -614,6 +641,31 @@ def test_session_counts_what_came_before_the_page_looked(open_page, playground):
     expect(card.locator("small")).to_have_text("the same picture, after 3 others")
     expect(card.locator(".more")).to_have_text("2 more")
     expect(card.locator(".say")).to_contain_text("It remembers 3 pictures, so it says")
+
+
+def test_step_that_a_session_does_not_keep_is_not_offered(open_page):
+    page = open_page(place("nature", ["bear", "tree", "fox"]))
+    button(page, "Sessions").click()
+    page.get_by_label("New session").fill("unkept")
+    button(page, "Send this sequence to it").click()
+    expect(page.get_by_text("Session unkept at step 3.")).to_be_visible()
+    palette = page.get_by_role("group", name="Palette")
+    palette.get_by_role("button", name="sofa").click()
+    expect(page.get_by_text("Session unkept at step 4.")).to_be_visible()
+    lost = page.get_by_text("The session has not kept its memory of step")
+
+    # Three events came in one request: the memory before and after it is kept.
+    button(page, "Step back").click()
+    expect(page.locator(".counter")).to_have_text("3 / 4")
+    expect(button(page, "Rewind to here")).to_be_enabled()
+    expect(lost).to_have_count(0)
+    button(page, "Step back").click()
+    expect(lost).to_have_text("The session has not kept its memory of step 2.")
+    for name in ("Rewind to here", "Fork here"):
+        expect(button(page, name)).to_be_disabled()
+    button(page, "Step").click()
+    button(page, "Rewind to here").click()
+    expect(page.get_by_text("Session unkept at step 3.")).to_be_visible()
 
 
 def test_session_is_forked_at_the_selected_event(open_page, playground):

@@ -5,6 +5,7 @@ import re
 from string import ascii_lowercase
 
 import pytest
+import requests
 from playwright.sync_api import expect
 
 from tests import networks
@@ -64,6 +65,7 @@ NAMES = {
     },
     "orders": {"events": [*ORDERS, "close", "open"], "task": "next_event"},
 }
+PAIR = (networks.EVENTS, networks.NEXT_EVENT)
 KERAS = (make_indices, make_sensors, make_machines, make_characters, make_orders)
 
 
@@ -81,6 +83,8 @@ def playground(tmp_path_factory):
     models = home / "models"
     fan = networks.SERIES, networks.QUANTILES
     export_model(models, "fan", *fan, forms=())
+    export_model(models, "pair", *PAIR, forms=(), seed=3)
+    export_model(models, "pair", *PAIR, forms=(), seed=5, version=2)
     for make in KERAS:
         keras.utils.set_random_seed(3)
         name = make.__name__.removeprefix("make_")
@@ -118,6 +122,40 @@ def add(page, **fields):
     for label, value in fields.items():
         form.get_by_label(re.compile(label)).first.fill(value)
     form.get_by_role("button", name="Add").click()
+
+
+def test_two_versions_of_a_model_take_the_same_events(open_page, playground):
+    events = networks.VOCABULARY[:3]
+    page = open_page(f"{place('pair', events)}&version=2")
+    page.get_by_label("Compare with").select_option(label="pair v1, lstm")
+    lanes = page.locator(".lane")
+    expect(lanes).to_have_count(2)
+    for k, version in enumerate((2, 1)):
+        expect(lanes.nth(k).locator(".lane-head")).to_contain_text(f"pair v{version}")
+
+    for count in (3, 4):
+        seen = [*events, events[0]][:count]
+        for k, version in enumerate((2, 1)):
+            url = f"{playground.url}/v1/models/pair/versions/{version}:predict"
+            body = {"instances": [seen]}
+            answer = requests.post(url, json=body, timeout=60).json()["predictions"][0]
+            expect(lanes.nth(k).locator(".column")).to_have_count(count)
+            best = max(range(len(answer)), key=answer.__getitem__)
+            label = networks.VOCABULARY[best]
+            said = f"{label} {answer[best]:.2f}"
+            expect(lanes.nth(k).locator(".lane-answer")).to_have_text(said)
+            # The cards above show the version that is looked at, in full.
+            lanes.nth(k).locator(".chip").click()
+            rest(page)
+            numbers = page.locator(".story article").nth(1).locator(".bar .number")
+            shown = [float(text.split()[0]) for text in numbers.all_inner_texts()]
+            assert shown == pytest.approx(answer, abs=0.00501)
+        if count == 3:
+            palette = page.get_by_role("group", name="Palette")
+            palette.get_by_role("button", name=events[0]).click()
+    # The page shows what sets them apart.
+    one, other = lanes.locator(".column.selected .small-bars").all()
+    assert one.get_attribute("title") != other.get_attribute("title")
 
 
 def test_forecast_is_a_fan_of_intervals(open_page, playground):
@@ -236,6 +274,8 @@ def test_characters_are_typed_as_a_word(open_page):
     page.get_by_role("button", name="Add", exact=True).click()
 
     expect(page.locator(".column em:last-child")).to_have_text(list("hello"))
+    # A character is its own drawing.
+    expect(page.locator(".column .picture")).to_have_count(0)
     page.get_by_text("Paste a sequence").click()
     expect(page.locator(".paste label")).to_contain_text("each character an event")
     page.locator(".paste textarea").fill("you!")
@@ -253,6 +293,20 @@ def test_small_probabilities_differ_and_a_space_is_seen(open_page, playground):
     largest = sorted(answer, reverse=True)[:5]
     assert [float(text) for text in shown] == pytest.approx(largest, abs=0.000501)
     expect(page.locator(".column em").last).to_have_text("␣")
+
+
+def test_space_is_seen_in_sentences_too(open_page, playground):
+    """Typed in the order of the alphabet until the model expects a space."""
+    for letter in ascii_lowercase:
+        answer = last_answer(playground, "characters", [letter])["probabilities"]
+        if max(range(26), key=answer.__getitem__) == 25:
+            break
+    else:
+        pytest.skip("this random network never expects a space")
+    page = open_page(place("characters", [letter]))
+
+    said = page.locator(".story .say").first
+    expect(said).to_have_text("It sees only this event, so it expects ␣ next.")
 
 
 # Texts that reach out of a drawing, or names of which a part is cut away.

@@ -82,6 +82,15 @@ def test_no_width_scrolls_sideways(open_page, model):
             assert wide <= width, view
 
 
+def test_wide_window_is_used_and_the_header_is_in_line(open_page):
+    viewport = {"width": 1920, "height": 1080}
+    page = open_page(place("nature", view="heatmap"), viewport=viewport)
+
+    assert page.locator("canvas.map").bounding_box()["width"] > 1200
+    lefts = [page.locator(each).bounding_box()["x"] for each in (".brand", ".story")]
+    assert lefts[0] == pytest.approx(lefts[1], abs=1)
+
+
 def test_tab_reaches_the_parts_in_their_order_and_shows_where(open_page):
     page = open_page(place("nature"))
     page.locator(".arcs path").wait_for()

@@ -7,6 +7,8 @@ import pytest
 import requests
 from playwright.sync_api import expect
 
+from tests.playground.test_quality import PAINTED, assert_accessible
+
 pytestmark = pytest.mark.server
 
 
@@ -222,3 +224,76 @@ def test_late_forecast_is_not_that_of_other_events(open_page):
     expect(path).to_be_visible()
     page.get_by_role("button", name="Step back").click()
     expect(path).to_have_count(0)
+
+
+def test_what_takes_longer_than_a_moment_is_said(open_page):
+    page = open_page(place("nature", ["bear"]))
+    said = page.locator(".progress")
+    delayed = Delayed(page, "**/models/taxi/metadata")
+
+    page.get_by_label("Model", exact=True).select_option("taxi")
+    delayed.wait()
+    expect(page.locator("main")).to_have_attribute("aria-busy", "true")
+    expect(said).to_have_text("Loading taxi …")
+    expect(said.locator("p")).to_be_in_viewport()
+    assert_accessible(page)
+    delayed.release()
+    expect(page.locator(".chart")).to_be_visible()
+    expect(said).to_be_empty()
+
+    delayed = Delayed(page, "**/taxi:explain")
+    page.locator(".fields").get_by_role("button", name="Add").click()
+    delayed.wait()
+    expect(said).to_have_text("Asking taxi …")
+    delayed.release()
+    expect(said).to_be_empty()
+    expect(page.locator("main")).to_have_attribute("aria-busy", "false")
+
+
+def expect_painted(page):
+    page.wait_for_function(f"() => Math.min(...({PAINTED})()) > 100")
+
+
+def test_columns_stay_painted_through_late_answers_and_refusals(open_page, playground):
+    events = ["bear", *["tree"] * 30]
+    page = open_page(place("nature", events))
+    expect(columns(page).last).to_be_visible()
+    delayed = Delayed(page, "**/nature:explain")
+    click(page, "fox")
+    delayed.wait()
+    page.set_viewport_size({"width": 700, "height": 800})
+    page.get_by_role("button", name="Use dark colours").click()
+    delayed.release()
+    expect(page.locator(".counter")).to_have_text("32 / 32")
+    expect_painted(page)
+
+    unload = f"{playground.url}/v2/repository/models/nature/unload"
+    requests.post(unload, timeout=60).raise_for_status()
+    try:
+        click(page, "sofa")
+        page.set_viewport_size({"width": 1300, "height": 800})
+        expect(page.get_by_role("alert")).to_contain_text("model_not_found")
+        expect_painted(page)
+    finally:
+        load = unload.replace("unload", "load")
+        requests.post(load, timeout=60).raise_for_status()
+    page.get_by_role("button", name="Use light colours").click()
+    expect_painted(page)
+
+
+def test_column_that_cannot_be_drawn_leaves_the_others_painted(chromium, playground):
+    page = chromium.new_page()
+
+    def spoil(route):
+        answer = route.fetch().json()
+        answer["predictions"][0]["layers"][0]["learn"][0] = 7
+        route.fulfill(json=answer)
+
+    page.route("**/nature:explain", spoil)
+    events = ["bear", *["tree"] * 5]
+    page.goto(f"{playground.url}/playground{place('nature', events)}")
+
+    expect(page.locator(".column")).to_have_count(6)
+    unpainted = f"({PAINTED})().filter((pixels) => pixels < 100).length"
+    page.wait_for_function(f"() => {unpainted} === 1")
+    page.close()

@@ -97,6 +97,7 @@ def test_service_that_restarts_is_waited_for(open_with_key, playground):
     page.get_by_role("button", name="Try again").click()
 
     expect(page.locator(".column")).to_have_count(6)
+    expect(page.locator(".counter")).to_have_text("6 / 6")
     expect(page.get_by_role("alert")).to_have_count(0)
 
 

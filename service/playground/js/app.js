@@ -6,8 +6,10 @@ import { Composer } from "./composer.js";
 import { Header } from "./header.js";
 import { influenceOn } from "./influence.js";
 import { Lane, Trouble } from "./lane.js";
+import { waitingFor } from "./lanes.js";
 import { Panels } from "./panels.js";
 import { Player } from "./player.js";
+import { Progress } from "./progress.js";
 import { Story } from "./story.js";
 import { UnitPanel } from "./unit.js";
 import { WhatIf } from "./whatif.js";
@@ -16,11 +18,13 @@ const VIEWS = { unfolded: "Unfolded", folded: "Folded", heatmap: "Heat map" };
 const TITLES = { unfolded: "Unfolded in time", folded: "Folded into one cell", heatmap: "Every unit over time" };
 
 export function App({ bench, state, theme, onTheme, onOpen, onKey }) {
+  const waiting = state.status === "ready" ? waitingFor(state) : "";
   return html`<${Header} bench=${bench} state=${state} theme=${theme} onTheme=${onTheme} onKey=${onKey} />
-    <main id="main">
+    <main id="main" aria-busy=${waiting !== ""}>
       <h1 class="hidden">Carryover playground: see a network remember</h1>
       ${state.status === "ready" && state.lanes.length > 0 ? html`<${Ready} key=${state.opened} bench=${bench} state=${state} theme=${theme} />` : html`<${Waiting} state=${state} onOpen=${onOpen} />`}
-    </main>`;
+    </main>
+    <${Progress} text=${waiting} />`;
 }
 
 function Waiting({ state, onOpen }) {
@@ -49,6 +53,7 @@ function Ready({ bench, state, theme }) {
           <h2>${TITLES[state.view]} <small>${describeNetwork(lane.model)}</small></h2>
           <${Views} bench=${bench} view=${state.view} />
         </div>
+        ${state.missing && html`<${Trouble} problem=${state.missing} />`}
         ${state.lanes.map((each, index) => html`<${Lane} key=${each.id} bench=${bench} state=${state} index=${index} theme=${theme} />`)}
         <${Legend} view=${state.view} influence=${state.influence} noun=${lane.model.noun} />
         <div class="toolbar">

@@ -15,12 +15,18 @@ export function Column({ model, column, index, width, isSelected, layout, onSele
   return html`<button type="button" class="column ${isSelected ? "selected" : ""}" aria-pressed=${isSelected} tabindex=${isSelected ? 0 : -1}
     aria-label="${`${model.noun} ${column.step}: ${name}. ${describeAnswer(model, column.values)}`}" onClick=${() => onSelect(index)} style=${{ width: `${width}px` }}>
     <span class="event">
-      ${typeof column.event === "string" ? html`<${Picture} name=${name} size=${hasPicture(column.event) ? 40 : 30} /><em title=${column.event}>${name}</em>` : eventLines(column.event).map((line) => html`<em title=${name}>${line}</em>`)}
+      ${typeof column.event === "string" ? html`<${Named} event=${column.event} name=${name} />` : eventLines(column.event).map((line) => html`<em title=${name}>${line}</em>`)}
     </span>
     <${SmallBars} model=${model} values=${column.values} />
     ${model.isNextEvent && html`<${Surprise} nats=${column.surprise} />`}
     <${Strips} column=${column} layout=${layout} onPoint=${(found) => isSelected && onUnit(found)} />
   </button>`;
+}
+
+/** A drawing or the first letters, and the name; a single character is its own drawing. */
+function Named({ event, name }) {
+  if ([...name].length === 1) return html`<em class="character" title=${event}>${name}</em>`;
+  return html`<${Picture} name=${name} size=${hasPicture(event) ? 40 : 30} /><em title=${event}>${name}</em>`;
 }
 
 /** A dot with an area of as many nats: how unexpected the event was. */

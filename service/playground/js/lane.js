@@ -5,7 +5,7 @@ import { Chart } from "./chart.js";
 import { Folded } from "./folded.js";
 import { Heatmap } from "./heatmap.js";
 import { influenceOn } from "./influence.js";
-import { inText, oneOf } from "./model.js";
+import { describeBest, inText, oneOf } from "./model.js";
 import { Timeline } from "./timeline.js";
 
 const VIEWS = { unfolded: Timeline, folded: Folded, heatmap: Heatmap };
@@ -42,9 +42,11 @@ function Shown({ bench, state, index, theme }) {
 function Head({ bench, state, index, lane }) {
   const letter = "AB"[index];
   const isActive = index === state.active;
+  const answer = lane.trace.columns[Math.min(state.selected, lane.trace.columns.length - 1)]?.values;
   return html`<div class="lane-head">
     <button type="button" class="chip" aria-pressed=${isActive} onClick=${() => bench.activate(index)}>${letter}</button>
     <span>${inText(lane.model.name)} v${lane.model.servedVersion} <small>${lane.model.cell}, ${lane.model.units.join("+")} units</small></span>
+    ${answer && html`<b class="lane-answer">${describeBest(lane.model, answer)}</b>`}
     <span class="quiet">${state.isLinked ? "the same events" : isActive ? "new events go here" : ""}</span>
     <button type="button" class="button quiet-button" aria-label="Close ${letter}" onClick=${() => bench.closeLane(index)}>Close</button>
   </div>`;

@@ -1,8 +1,9 @@
 /** Lanes: each a model with a sequence of events, and the requests that advance it. */
 
+import { asProblem, Problem } from "./api.js";
 import { loadModel } from "./catalog.js";
-import { openingEvents } from "./model.js";
-import { sendToSession } from "./session.js";
+import { inText, openingEvents } from "./model.js";
+import { listRewindSteps, sendToSession } from "./session.js";
 import { EMPTY_TRACE, EVENTS_A_REQUEST, extendTrace, isCurrent } from "./trace.js";
 
 let lastId = 0;
@@ -12,15 +13,29 @@ export function makeLane(model, events) {
   return { id: ++lastId, model, events, trace: EMPTY_TRACE, session: null, problem: null };
 }
 
-/** The lanes of a place, without the second one where its model is not served. */
+/** The lanes of a place. Where the second one's model is not served, `missing` says so instead. */
 export async function loadLanes({ version, events, other }, name) {
   const first = loadModel(name, version);
-  const second = other && loadModel(other.model, other.version).catch(() => null);
+  const second = other && loadModel(other.model, other.version).catch((problem) => leaveOut(other, asProblem(problem)));
   const [model, compared] = await Promise.all([first, second]);
   const chosen = events ?? openingEvents(model);
   const lanes = [makeLane(model, chosen)];
+  if (compared instanceof Problem) return { lanes, missing: compared };
   if (compared) lanes.push(makeLane(compared, other.events ?? chosen));
-  return lanes;
+  return { lanes, missing: null };
+}
+
+function leaveOut({ model, version }, problem) {
+  if (problem.isPassing) throw problem;
+  const name = version ? `${inText(model)} v${version}` : inText(model);
+  return new Problem(problem.code, `The comparison with ${name} is left out. ${problem.message}`, problem.status);
+}
+
+/** What is waited for, in words; empty where nothing is. */
+export function waitingFor({ lanes, loading }) {
+  if (loading) return `Loading ${inText(loading)} …`;
+  const behind = lanes.find(isBehind);
+  return behind ? `Asking ${inText(behind.model.name)} …` : "";
 }
 
 /** Whether a lane has events that the service has not answered. */
@@ -34,7 +49,9 @@ export async function advance({ model, session, trace, events }) {
   if (!session) return { trace: await extendTrace(model, trace, events) };
   const sent = events.slice(0, EVENTS_A_REQUEST);
   const added = await sendToSession(model, session, sent);
-  return { trace: { columns: [...trace.columns, ...added] }, session: { ...session, step: added.at(-1).step }, sent };
+  const rewindSteps = await listRewindSteps(model, session.id);
+  const columns = [...trace.columns, ...added];
+  return { trace: { columns }, session: { ...session, step: added.at(-1).step, rewindSteps }, sent };
 }
 
 /** Events of a lane after a request; of a session, without those that were sent. */

@@ -138,9 +138,16 @@ export function mainIndex(model, values) {
 /** That number in words; with its place, from 1, where it is one of several without names. */
 export function mainText(model, values) {
   const at = mainIndex(model, values);
-  if (model.labels) return inText(model.labels[at]);
+  if (model.labels) return eventName(model.labels[at]);
   const isOneOfSeveral = !model.isForecast && values.length > 1;
   return `${isOneOfSeveral ? `${at + 1}: ` : ""}${formatNumber(values[at])}`;
+}
+
+/** An answer in two words: the label with its probability, or the number. */
+export function describeBest(model, values) {
+  if (!model.labels) return mainText(model, values);
+  const most = values[mainIndex(model, values)];
+  return `${mainText(model, values)} ${most.toFixed(digitsOf([most]))}`;
 }
 
 /** A noun with its article. */

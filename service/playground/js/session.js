@@ -15,7 +15,7 @@ export async function openSession(model, id) {
     surprise: null,
     layers: readLayers(document.memory),
   };
-  return { session: { id, step: about.step }, column };
+  return { session: { id, step: about.step, rewindSteps: about.rewind_steps }, column };
 }
 
 function readLayers(memory) {
@@ -30,6 +30,18 @@ function readLayers(memory) {
 /** Send events to a session. `at` keeps them from being applied twice or out of order. */
 export function sendToSession(model, session, events) {
   return explain(model, events, { session: session.id, at: session.step });
+}
+
+/** Steps that a session can be taken back to; null where the service does not say. */
+export async function listRewindSteps(model, id) {
+  // The events were applied: a problem here is none of theirs.
+  const about = await call("GET", sessionAddress(model.name, id)).catch(() => null);
+  return about?.rewind_steps ?? null;
+}
+
+/** Whether a session still has the memory that it had at a step. */
+export function keepsStep({ step, rewindSteps }, wanted) {
+  return wanted === step || !rewindSteps || rewindSteps.includes(wanted);
 }
 
 /** Take a session back to a step that it keeps. */

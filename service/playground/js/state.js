@@ -4,6 +4,8 @@ export const INITIAL = {
   status: "loading",
   opened: 0,
   problem: null,
+  loading: "",
+  missing: null,
   models: [],
   lanes: [],
   active: 0,

@@ -48,12 +48,16 @@ export function drawSoon(draw) {
 
 function drawWaiting() {
   const end = performance.now() + SHARE_MS;
-  for (const draw of waiting) {
-    waiting.delete(draw);
-    draw();
-    if (performance.now() > end) break;
+  try {
+    for (const draw of waiting) {
+      waiting.delete(draw);
+      draw();
+      if (performance.now() > end) break;
+    }
+  } finally {
+    // One that fails keeps none of the others from being drawn.
+    if (waiting.size > 0) setTimeout(drawWaiting);
   }
-  if (waiting.size > 0) setTimeout(drawWaiting);
 }
 
 // Of the theme they were read for: asking the document makes it work out its styles.

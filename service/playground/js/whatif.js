@@ -2,6 +2,7 @@
 
 import { html, useState } from "../vendor/htm-preact.js";
 import { digitsOf, eventName } from "./model.js";
+import { keepsStep } from "./session.js";
 
 const MOST_STEPS = 50;
 
@@ -9,11 +10,13 @@ export function WhatIf({ lane, selected, hasTwo, forecast, onFork, onRewind, onF
   const { columns } = lane.trace;
   const isAtEnd = selected >= columns.length - 1;
   const noun = lane.model.noun;
+  const isKept = !lane.session || isAtEnd || keepsStep(lane.session, columns[selected].step);
   return html`<div class="whatif" role="group" aria-label="What if">
-    <button type="button" class="button" disabled=${isAtEnd} onClick=${onRewind}
+    <button type="button" class="button" disabled=${isAtEnd || !isKept} onClick=${onRewind}
       title="Take back the ${noun}s after the selected one">Rewind to here</button>
-    <button type="button" class="button" disabled=${columns.length === 0 || hasTwo} onClick=${onFork}
+    <button type="button" class="button" disabled=${columns.length === 0 || hasTwo || !isKept} onClick=${onFork}
       title="Begin a second sequence with the ${noun}s so far">Fork here</button>
+    ${!isKept && html`<span class="quiet">The session has not kept its memory of step ${columns[selected].step}.</span>`}
     ${lane.model.isNextEvent && lane.model.vocabulary && html`<${Ahead} lane=${lane} onForecast=${onForecast} />`}
     ${forecast && html`<${Path} forecast=${forecast} />`}
   </div>`;

@@ -9,7 +9,7 @@ import { findPath } from "./forecast.js";
 import { findInfluence } from "./influence.js";
 import { advance, eventsAfter, eventsLeft, isBehind, loadLanes, makeLane } from "./lanes.js";
 import { openingEvents } from "./model.js";
-import { forkSession, openSession, rewindSession, sendToSession } from "./session.js";
+import { forkSession, listRewindSteps, openSession, rewindSession, sendToSession } from "./session.js";
 import { INITIAL } from "./state.js";
 import { EVENTS_A_REQUEST } from "./trace.js";
 
@@ -42,26 +42,28 @@ export class Workbench {
       this.change({ models });
       if (models.length === 0) return this.change({ status: "empty" });
       const name = place.model || (models.includes("nature") ? "nature" : models[0]);
-      const lanes = await loadLanes(place, name);
-      if (isLatest()) await this.#show(place, lanes);
+      const loaded = await loadLanes(place, name);
+      if (isLatest()) await this.#show(place, loaded);
     } catch (problem) {
       if (isLatest()) this.change({ status: "failed", lanes: [], problem: asProblem(problem) });
     }
   }
 
-  async #show(place, lanes) {
+  async #show(place, { lanes, missing }) {
     const last = lanes[0].events.length - 1;
     const selected = place.selected < 0 ? last : Math.min(place.selected, last);
     const isLinked = lanes.length > 1 && !place.other.events;
     const { view } = place;
     this.change({ status: "ready", lanes, isLinked, active: 0, selected, view, influence: null, forecast: null });
     if (place.session) await this.attach(place.session);
+    else this.change({ missing });
     await Promise.all(this.state.lanes.map(({ id }) => this.#follow(id)));
   }
 
-  /** Note a choice of what is shown; returns a check that it is still the latest. */
-  #choose() {
+  /** Note a choice of what is shown, and what it loads; returns a check that it is still the latest. */
+  #choose(loading = "") {
     const choice = ++this.#choices;
+    this.change({ loading, missing: null });
     return () => choice === this.#choices;
   }
 
@@ -76,7 +78,7 @@ export class Workbench {
 
   /** Show another model; events stay where it takes the same ones. */
   async chooseModel(name, version = "") {
-    await this.#replace(async (isLatest) => {
+    await this.#replace(name, async (isLatest) => {
       const next = await loadModel(name, version);
       if (!isLatest()) return;
       const { model, events, session } = this.state.lanes[0];
@@ -137,13 +139,13 @@ export class Workbench {
     const { step } = columns.at(-1);
     await forkSession(model, session, to, step);
     if (!isLatest()) return;
-    const branch = { ...makeLane(model, []), session: { id: to, step }, trace: { columns } };
+    const branch = { ...makeLane(model, []), session: { ...session, id: to, step }, trace: { columns } };
     this.change({ lanes: [this.state.lanes[0], branch], active: 1, isLinked: false });
   }
 
   /** Run another model on the same events. */
   async compare(name, version) {
-    await this.#replace(async (isLatest) => {
+    await this.#replace(name, async (isLatest) => {
       const model = await loadModel(name, version);
       if (!isLatest()) return;
       const other = makeLane(model, this.state.lanes[0].events);
@@ -193,7 +195,7 @@ export class Workbench {
 
   /** Look at a live session: its memory is read, and nothing changes. */
   async attach(id) {
-    await this.#replace(async (isLatest) => {
+    await this.#replace(`session ${id}`, async (isLatest) => {
       const { model } = this.state.lanes[0];
       const opened = await openSession(model, id);
       if (!isLatest()) return;
@@ -207,14 +209,18 @@ export class Workbench {
     await this.#once(0, async () => {
       const lane = this.state.lanes[0];
       const columns = await sendToSession(lane.model, { id, step: 0 }, lane.events.slice(0, EVENTS_A_REQUEST));
+      const session = { id, step: columns.at(-1).step, rewindSteps: await listRewindSteps(lane.model, id) };
       const events = this.#find(lane.id)?.events.slice(columns.length);
-      this.#patch(lane.id, { session: { id, step: columns.at(-1).step }, events, trace: { columns } });
+      this.#patch(lane.id, { session, events, trace: { columns } });
       await this.#follow(lane.id);
     });
   }
 
   /** Try again what the service could not do. */
   retry() {
+    const { session, trace, events } = this.lane;
+    const isLast = this.state.selected >= trace.columns.length - 1;
+    if (isLast && !session) this.change({ selected: events.length - 1 });
     for (const lane of this.state.lanes) {
       this.#patch(lane.id, { problem: null });
       this.#follow(lane.id);
@@ -267,9 +273,10 @@ export class Workbench {
   }
 
   // `#attempt` for work that replaces the lanes; it asks `isLatest` before it does.
-  async #replace(work) {
-    const isLatest = this.#choose();
+  async #replace(loading, work) {
+    const isLatest = this.#choose(loading);
     await this.#attempt(0, () => work(isLatest));
+    if (isLatest()) this.change({ loading: "" });
   }
 
   #find(id) {
