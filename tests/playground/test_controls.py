@@ -553,18 +553,6 @@ def test_model_is_chosen_where_the_address_names_none_that_is_served(open_page):
     expect(page.locator(".column")).to_have_count(5)
 
 
-def test_session_is_opened_without_scrolling_on_a_phone(open_page, playground):
-    playground.predict("nature", {"sequence": ["bear"], "session": "phone"})
-    page = open_page(place("nature"), viewport={"width": 360, "height": 740})
-    button(page, "Sessions").click()
-
-    opens = button(page, "Open session phone")
-    opens.scroll_into_view_if_needed()
-    scrolled = page.locator(".sessions .scroll").evaluate("each => each.scrollLeft = 0")
-    assert scrolled == 0
-    expect(opens).to_be_in_viewport(ratio=1)
-
-
 def test_search_without_a_session_says_what_was_sought(open_page):
     page = open_page(place("nature"))
     button(page, "Sessions").click()

@@ -108,6 +108,18 @@ def test_link_followed_last_is_opened_though_another_answers_later(open_page):
     expect(columns(page)).to_have_text(["fox"])
 
 
+def test_session_is_opened_without_scrolling_on_a_phone(open_page, playground):
+    playground.predict("nature", {"sequence": ["bear"], "session": "phone"})
+    page = open_page(place("nature"), viewport={"width": 360, "height": 740})
+    page.get_by_role("button", name="Sessions", exact=True).click()
+
+    opens = page.get_by_role("button", name="Open session phone")
+    opens.scroll_into_view_if_needed()
+    scrolled = page.locator(".sessions .scroll").evaluate("each => each.scrollLeft = 0")
+    assert scrolled == 0
+    expect(opens).to_be_in_viewport(ratio=1)
+
+
 def test_session_opened_last_is_shown_though_another_answers_later(
     open_page, playground
 ):
