@@ -224,3 +224,26 @@ def test_fit_says_what_is_wrong_before_it_loads_tensorflow(
 
     assert status == 2
     assert part in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("options", [[], ["--case", "meter"]])
+def test_several_series_in_a_file_are_recognised(inspect, options):
+    rows = [
+        f"2024-01-{1 + k // 24:02d}T{k % 24:02d}:00,{k + 0.5},{meter}"
+        for meter in "AB"
+        for k in range(200)
+    ]
+
+    _, out, _ = inspect("time,load,meter\n" + "\n".join(rows) + "\n", *options)
+
+    assert "roles     case = meter, time = time, value = load" in out
+    config = tomllib.loads(out[out.index("name = ") :])
+    assert config["data"]["source"] == "series"
+    assert config["data"]["case"] == "meter"
+    assert "series    2" in out
+
+
+def test_one_row_that_is_wrong_has_no_more_rows_like_it(inspect):
+    _, out, _ = inspect(TICKETS + "T1,open,soon,1.5\n")
+
+    assert "line 63: column changed_at is no time\n" in out

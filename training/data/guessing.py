@@ -28,6 +28,8 @@ LABEL = re.compile(r"label|class|outcome|target|result", re.I)
 MOST = 0.9
 # A column with more names than this share of the rows names rows, not events.
 MOST_NAMES = 0.5
+# A column of numbers with more different ones is a measurement, whatever it measures.
+MOST_CODES = 100
 
 
 class Column(NamedTuple):
@@ -96,10 +98,15 @@ def guess_roles(
     cases = [column for column in filled if column.distinct < rows]
     named = [c for c in cases if CASE.search(c.name) and not is_event(c)]
     if cases and "case" not in roles:
-        chosen = max(named or cases, key=lambda c: c.distinct)
+        texts = [column for column in cases if not column.is_number]
+        chosen = max(named or texts or cases, key=lambda c: c.distinct)
         roles["case"] = chosen.name
         left = [column for column in left if column is not chosen]
-    events = [c for c in filled if c in left and c.distinct <= MOST_NAMES * rows]
+    events = [
+        c
+        for c in filled
+        if c in left and c.distinct <= MOST_NAMES * rows and not is_measured(c)
+    ]
     if events and "event" not in roles:
         chosen = best(events, EVENT)
         roles["event"] = chosen.name
@@ -108,6 +115,12 @@ def guess_roles(
     if labels and "label" not in roles:
         roles["label"] = labels[0].name
     return order_roles(roles)
+
+
+def is_measured(column: Column) -> bool:
+    """Recognize numbers that are values, not codes of what happened."""
+    is_named = bool(EVENT.search(column.name))
+    return column.is_number and column.distinct > MOST_CODES and not is_named
 
 
 def is_event(column: Column) -> bool:

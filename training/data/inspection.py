@@ -83,7 +83,7 @@ def inspect_file(path: Path, given: Mapping[str, str]) -> Inspection:
         rows = table.load(table.columns)
         counted = describe_columns(table)
         roles = guess_roles(counted, rows, given)
-        if columns := guess_series(counted, roles):
+        if columns := guess_series(counted, roles, given.values()):
             return inspect_series(path, table, rows, columns)
         problems = [
             f"line 1: the header has {name!r} {names.count(name) + 1} times or more"
@@ -98,6 +98,8 @@ def inspect_series(
 ) -> Inspection:
     """Look at a file of numbers over time."""
     roles = {"time": columns.time, "value": columns.value}
+    if columns.case:
+        roles = {"case": columns.case, **roles}
     form, names = table.file.form, table.columns
     try:
         facts = describe_series(read_series(path, columns))
@@ -184,8 +186,8 @@ def find_empty(
         )
         if count:
             problems.append(
-                f"{table.where(first)}: column {roles[role]} is {what}, here and in "
-                f"{count - 1:,} more rows"
+                f"{table.where(first)}: column {roles[role]} is {what}"
+                f"{count_more(count)}"
             )
     return problems
 
@@ -202,9 +204,14 @@ def find_duplicates(table: Table, places: Mapping[str, str]) -> list[str]:
     if not count:
         return []
     return [
-        f"{table.where(first)}: the same case, event and time as an earlier row, here "
-        f"and in {count - 1:,} more rows"
+        f"{table.where(first)}: the same case, event and time as an earlier row"
+        f"{count_more(count)}"
     ]
+
+
+def count_more(count: int) -> str:
+    """Say in how many rows more something is found, if in any."""
+    return f", here and in {count - 1:,} more rows" if count > 1 else ""
 
 
 def describe_log(log: EventLog) -> dict[str, str]:

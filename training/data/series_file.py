@@ -74,6 +74,11 @@ class Series(NamedTuple):
     names: Sequence[list[str]] = ()
 
     @property
+    def title(self) -> str:
+        """What to call it in a sentence."""
+        return f"series {self.name!r}" if self.name else "the series"
+
+    @property
     def days(self) -> Array:
         """Days since 1970-01-01: float32 of shape (rows,)."""
         return split_clocks(self.clocks)[0]
@@ -177,7 +182,7 @@ def fill(path: Path, series: Series) -> Series:
     first = int(np.count_nonzero(known.any(axis=1)))
     if first == len(series.values):
         raise DataError(
-            f"{path}: a column of series {series.name!r} has no value at all. Leave "
+            f"{path}: a column of {series.title} has no value at all. Leave "
             "the series or the column out."
         )
     begun = take(series, np.arange(first, len(series.values)))
@@ -208,7 +213,7 @@ def fill_rows(path: Path, series: Series) -> Series:
     missing = int(times.sum()) - len(times)
     if missing > MOST_FILLED * len(times):
         raise DataError(
-            f"{path}: series {series.name!r} has {len(times)} rows, and {missing} are "
+            f"{path}: {series.title} has {len(times)} rows, and {missing} are "
             'missing between them. Leave its gaps: set data.missing = "refuse".'
         )
     rows = np.repeat(np.arange(len(times)), times)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from training.data.guessing import Column
+from training.data.guessing import CASE, Column
 from training.data.series_file import SeriesColumns, SeriesFile, read_series
 from training.data.splits import show_time
 
@@ -18,15 +18,29 @@ HORIZON = 5
 
 
 def guess_series(
-    columns: Sequence[Column], roles: dict[str, str]
+    columns: Sequence[Column], roles: Mapping[str, str], known: Collection[str] = ()
 ) -> SeriesColumns | None:
-    """Guess which columns are time and value; None where it is no series."""
+    """Guess which columns are time, value and name; None where it is no series.
+
+    Args:
+        columns: Of the file.
+        roles: What the columns of an event log would be.
+        known: Columns that the user named.
+    """
     if "time" not in roles or "event" in roles:
         return None
-    numbers = [c for c in columns if c.is_number and c.name != roles["time"]]
+    cases = [
+        c
+        for c in columns
+        if c.name == roles.get("case")
+        and (not c.is_number or c.name in known or CASE.search(c.name))
+    ]
+    taken = (roles["time"], *(column.name for column in cases))
+    numbers = [c for c in columns if c.is_number and c.name not in taken]
     if not numbers:
         return None
-    return SeriesColumns(roles["time"], numbers[0].name, missing="previous")
+    case = cases[0].name if cases else None
+    return SeriesColumns(roles["time"], numbers[0].name, case, missing="previous")
 
 
 def describe_series(file: SeriesFile) -> dict[str, str]:
@@ -36,7 +50,9 @@ def describe_series(file: SeriesFile) -> dict[str, str]:
     empty = sum(one.filled_values for one in file.series)
     missing = sum(one.filled_rows for one in file.series)
     gaps = sum(one.gaps for one in file.series)
+    several = {"series": f"{len(file.series):,}"} if len(file.series) > 1 else {}
     return {
+        **several,
         "time": f"{show_time(clocks.min())} to {show_time(clocks.max())}; {missing:,} "
         f"rows are missing, {gaps:,} further gaps",
         "values": f"{values.min():g} to {values.max():g}, mean {values.mean():g}; "
@@ -48,10 +64,11 @@ def start_series(path: Path, columns: SeriesColumns, rows: int) -> dict[str, Any
     """Write down the `[data]` to start from."""
     file = read_series(path, columns)
     is_filled = any(one.filled_values or one.filled_rows for one in file.series)
-    window = max(2, min(WINDOW, rows // 8))
+    window = max(2, min(WINDOW, rows // len(file.series) // 8))
     return {
         "source": "series",
         "file": str(path),
+        **({"case": columns.case} if columns.case else {}),
         "time_column": columns.time,
         "value_column": columns.value,
         "missing": "previous" if is_filled else "refuse",
