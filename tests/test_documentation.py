@@ -77,6 +77,8 @@ def test_page_shows_the_metrics_of_the_bundled_models(bundled):
             row = re.search(rf"\| {re.escape(metric['name'])} \((.*)", text).group(1)
             shown = [float(cell) for cell in re.findall(r"\| \**([\d.e-]+)", row)]
             measured = [metric["value"], *metric["baselines"].values()]
+            if name != "nature" and "gradient boosting" not in metric["baselines"]:
+                shown.pop()  # the last column: trained where scikit-learn is not
             allowed = METRIC_TOLERANCES.get(metric["unit"], 0.01)
             expected = pytest.approx(measured, abs=allowed, rel=0.02)
             assert shown == expected, metric["name"]
@@ -140,5 +142,5 @@ def test_files_that_architecture_names_exist():
     names = re.findall(r"[\w/]+\.py\b", text)
     assert names
     for name in names:
-        folders = ("", "service", "training", "training/data")
+        folders = ("", "service", "training", "training/data", "training/evaluate")
         assert any((ROOT / folder / name).exists() for folder in folders), name
