@@ -332,6 +332,7 @@ def test_long_names_fit(open_page, view, width):
     page = open_page(place_there, viewport={"width": width, "height": 800})
     expect(page.locator(".folded svg, .column").first).to_be_visible()
 
+    expect(page.locator(".story .shown").first).to_be_visible()
     assert page.evaluate(CUT) == []
     chips = page.locator(".story .shown").all_inner_texts()
     assert set(chips) == {"pay the large white plate"}

@@ -102,7 +102,9 @@ def test_service_that_restarts_is_waited_for(open_with_key, playground):
 
 
 def test_event_beyond_the_rate_limit_waits(bundled, chromium, tmp_path):
-    with Server(bundled, tmp_path, runtime="litert", rate_limit="40/hour") as server:
+    # One worker: each has counters of its own, and the page has a connection to one.
+    limits = {"rate_limit": "40/hour", "workers": 1}
+    with Server(bundled, tmp_path, runtime="litert", **limits) as server:
         page = chromium.new_page()
         page.goto(f"{server.url}/playground#model=nature")
         expect(page.locator(".column")).to_have_count(5)
