@@ -97,7 +97,7 @@ def hold_masked(step: Step) -> Step:
     The output before it is the first of the states.
     """
 
-    def held(inputs: Sequence[Tensor], states: Sequence[Tensor]) -> Any:
+    def masked_step(inputs: Sequence[Tensor], states: Sequence[Tensor]) -> Any:
         *inputs, is_event = inputs
         output, after = step(inputs, states[1:])
         kept = [
@@ -106,7 +106,7 @@ def hold_masked(step: Step) -> Step:
         ]
         return kept[0], kept
 
-    return held
+    return masked_step
 
 
 def run_loop(

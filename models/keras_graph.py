@@ -43,7 +43,7 @@ TAKEN = re.compile(
 )
 # Layers that compute with the masks of their inputs, not only hand them on.
 MASKED_MERGES = (keras.layers.Multiply, keras.layers.Maximum, keras.layers.Minimum)
-# Numbers behind names that Keras could reach by counting.
+# Numbers at the end of names that Keras could reach by counting.
 LARGEST_COUNT = 10_000
 
 

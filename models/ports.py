@@ -37,7 +37,7 @@ class Port:
         type: `index` or `vector`.
         size: How many indices there are, 0 where nothing says; or numbers in a vector.
         dtype: What the model takes.
-        has_features: Whether there is an axis of features behind the timesteps.
+        has_features: Whether there is an axis of features after the timesteps.
         is_static: Whether there are no timesteps: an event may leave it out, and the
             newest value counts.
         shape: Of an event with several axes, such as a picture; a client sends its
@@ -80,7 +80,7 @@ def read_ports(
 
     Args:
         inputs: The model's symbolic inputs.
-        sizes: `input_dim` of the Embedding behind an input, by the input's position.
+        sizes: `input_dim` of the Embedding after an input, by the input's position.
         is_window: Whether a lone input of shape (batch, n) is a window of n numbers.
 
     Raises:
@@ -192,7 +192,7 @@ def describe_inputs(ports: Sequence[Port], events: Sequence[str] | None) -> Sche
     for port in ports:
         if not port.size:
             raise CannotServe(
-                f"input {port.name!r} takes whole numbers, and no Embedding behind it "
+                f"input {port.name!r} takes whole numbers, and no Embedding after it "
                 "says how many there are. Give their names with --events; before "
                 "IntegerLookup, Hashing or CategoryEncoding declare it as "
                 "keras.Input((None, 1)) instead; its events are plain numbers."

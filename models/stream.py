@@ -54,7 +54,7 @@ class Stream:
         self.after: dict[str, Tensor] = {}
         self.traces: dict[str, Tensor] = {}
         # Tensors that had no timesteps in the network and have them in the stream,
-        # because they stand behind a layer that gave only its last output.
+        # because they follow a layer that gave only its last output.
         self.per_sequence: dict[int, Tensor] = {}
         # Those of them that are the same at every event.
         self.static: dict[int, Tensor] = {}

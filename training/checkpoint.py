@@ -85,7 +85,7 @@ def load_checkpoint(path: Path, network: keras.Model) -> Progress:
 
 
 def read_validation(path: Path) -> list[float]:
-    """Read the validation losses of a checkpoint; empty if there is none.
+    """Read the validation losses of a checkpoint; empty without any.
 
     Raises:
         CheckpointError: The file is damaged.

@@ -158,7 +158,7 @@ def check_distributed(options: argparse.Namespace, config: Config) -> Task | Non
     """Read this process's task, where it is one of several.
 
     Raises:
-        ConfigError: There is none, or what is asked for is not distributed.
+        ConfigError: TF_CONFIG has no task, or what is asked for is not distributed.
     """
     if options.distribute is None:
         return None

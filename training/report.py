@@ -49,7 +49,7 @@ def format_row(cells: Sequence[str], widths: Sequence[int]) -> str:
 
 
 def format_figure(figure: float | None) -> str:
-    """Write a figure to four significant digits, or a dash where there is none."""
+    """Write a figure to four significant digits, or a dash without one."""
     return "-" if figure is None else f"{figure:.4g}"
 
 

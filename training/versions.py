@@ -112,8 +112,8 @@ def read_whole(path: Path) -> Version:
     """Read a version, and check that its files are those that were exported.
 
     Raises:
-        ConfigError: There is none, or a file is missing or another one: the service
-            refuses it.
+        ConfigError: There is no version, or a file is missing or another one: the
+            service refuses it.
     """
     version = read_version(path)
     files = version.manifest.get("files")

@@ -26,7 +26,7 @@ MAX_GRADIENT_NORM = 1.0
 
 
 class Run(NamedTuple):
-    """What tells one training from another."""
+    """What distinguishes one training from another."""
 
     cell: str
     timesteps: int
@@ -40,7 +40,7 @@ def train(run: Run, num_updates: int = NUM_UPDATES) -> list[float]:
     Returns:
         Mean squared error of every `POINT_UPDATES` updates.
     """
-    # Not enable_op_determinism: Keras then refuses to compile with XLA, whose programs
+    # Not enable_op_determinism: Keras then refuses to compile with XLA. Its programs
     # for the CPU add in one order anyway.
     keras.utils.set_random_seed(run.seed)
     network = build(run)

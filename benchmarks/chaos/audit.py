@@ -30,7 +30,7 @@ class Verdict(NamedTuple):
         events: How many events were acknowledged.
         lost: Acknowledged steps that are not there.
         doubled: Steps that are there and were not acknowledged.
-        wrong: Acknowledged rows whose probabilities are not those of the replay.
+        wrong: Acknowledged rows with other probabilities than those of the replay.
         max_difference: The largest difference of a probability.
     """
 
@@ -94,7 +94,7 @@ def fetch_step(url: str, session: str) -> int:
 
 
 def replay(url: str, sessions: Sequence[Sequence[Entry]]) -> list[float | None]:
-    """Send each session's events anew in one row.
+    """Send each session's events again in one row.
 
     Returns:
         For each acknowledged row by how much its probabilities differ at most; None

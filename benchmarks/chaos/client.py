@@ -146,7 +146,7 @@ class Client(threading.Thread):
         """Take in that a row's step was not its session's.
 
         Of a session that others advance too, nothing is wrong with that. Where neither
-        step nor key was said at first, it tells that the lost answer was a yes.
+        step nor key was said at first, it shows that the lost answer was a yes.
         """
         row, step = request.rows[0], body.get("step")
         if request.may_conflict and body.get("code") == "step_conflict":

@@ -24,8 +24,8 @@ from tests.servers import Server
 REST_SECONDS = (0.3, 1.5)
 # A store's server takes a moment more to read its log.
 AWAY_SECONDS = (0.0, 0.5)
-# What stands still goes on later, on what it knew before: with a memory that is old,
-# or with commits whose workers have given them up (after two seconds, twice).
+# What stands still continues later, on what it knew before: with a memory that is old,
+# or with commits that its workers have given up (after two seconds, twice).
 PAUSE_SECONDS = {"worker": (0.1, 1.0), "store": (1.0, 3.0)}
 # Where a fault lasts, workers die in it: what comes back finds it.
 FAULT_SECONDS = (1.5, 3.0)

@@ -26,7 +26,7 @@ NUM_CLIENTS = 16
 NUM_PRIVATE = 3
 NUM_SHARED = 3
 # Of a session that sixteen clients advance, eight answers may be gone before a client
-# whose worker died asks again.
+# asks again after its worker died.
 SETTINGS = {
     "workers": 2,
     "stored_answers": 128,

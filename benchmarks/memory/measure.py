@@ -125,7 +125,7 @@ def list_operations(store: Store, count: int) -> Iterator[tuple[str, Operation]]
 def time_it(
     size: int, start: Callable[[], Callable[[], object]], seconds: float
 ) -> Timing:
-    """Time calls for so many seconds; a call is prepared outside of its time."""
+    """Time calls for a number of seconds; a call is prepared outside of its time."""
     samples: list[float] = []
     stop = time.monotonic() + seconds
     while time.monotonic() < stop and len(samples) < MAX_SAMPLES:

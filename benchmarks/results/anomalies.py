@@ -33,7 +33,7 @@ from training.html_report.report import Measured
 
 DEVIATIONS, PADDING = 4, 50
 SMOOTHING = 0.01  # share of a series that errors are smoothed over
-# Rows whose errors are those of a state that has seen nothing.
+# Rows with the errors of a state that has seen nothing.
 WARM_UP = 50
 # Of times in the files, in days.
 SECONDS_A_DAY = 86_400

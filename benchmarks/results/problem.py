@@ -27,7 +27,7 @@ class Figure:
     Args:
         name: In words, with its unit.
         better: Which way is better.
-        digits: Digits behind the point that the page shows.
+        digits: Digits after the point that the page shows.
     """
 
     name: str

@@ -102,7 +102,7 @@ def describe_code() -> str:
 
 
 def ask_git(*words: str) -> str:
-    """Ask git; empty where there is none."""
+    """Ask git; empty without it."""
     try:
         done = subprocess.run(
             ["git", *words], cwd=ROOT, capture_output=True, text=True, check=False

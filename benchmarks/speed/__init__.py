@@ -1,4 +1,4 @@
 """How fast the service is, as ratios of contenders measured in one run.
 
-`python -m benchmarks.speed --help` tells what can be run.
+`python -m benchmarks.speed --help` lists what can be run.
 """

@@ -44,7 +44,7 @@ class Contender(NamedTuple):
         path: Where requests are posted.
         visits: Bodies of one session, the first visit and those that follow.
         read: Finds the probabilities in an answer; None for an echo.
-        first_events: What the first visit of a session tells the network.
+        first_events: What the first visit of a session sends to the network.
         is_peer: Whether it must be installed first.
     """
 
@@ -58,7 +58,7 @@ class Contender(NamedTuple):
 
 
 def launch_ours(home: Path, models: Path = ARTIFACTS) -> Launch:
-    """Start the service as it is deployed: LMDB, two workers, everything on."""
+    """Start the service like a deployed one: LMDB, two workers, everything on."""
     chosen = {
         "models": models,
         "memory": f"lmdb://{home}/memory",

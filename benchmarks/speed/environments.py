@@ -1,6 +1,6 @@
 """Environments of the peers: one each under `.bench/envs`, made when first asked for.
 
-A peer that cannot be installed is reported with its reason, and the rest goes on.
+A peer that cannot be installed is reported with its reason, and the rest continues.
 """
 
 from __future__ import annotations

@@ -39,7 +39,7 @@ def find_model(services: Services) -> Model:
 
 
 def make_row(length: int, session: str | None = None) -> Row:
-    """Make a row of so many events, as a dialect would."""
+    """Make a row of a number of events, as a dialect would."""
     sequence = np.arange(length, dtype=np.int32) % NUM_LABELS
     return Row(sequence=sequence, session=session)
 
@@ -68,7 +68,7 @@ class Program:
         self.inputs = {name: tensor(d["index"]) for name, d in inputs.items()}
         self.outputs = {name: tensor(d["index"]) for name, d in outputs.items()}
         self.carried = sorted(inputs.keys() & outputs.keys())
-        # Views must not be held while the interpreter runs.
+        # Views must not exist while the interpreter runs.
         self.inputs["length"]()[:] = 1
 
     def step(self, event: int) -> Any:

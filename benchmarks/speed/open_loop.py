@@ -1,4 +1,4 @@
-"""A client whose requests arrive at random times, answered or not: an open loop.
+"""An open loop: requests arrive at random times, the last one answered or not.
 
 wrk waits for each answer before it asks again, so a slow server is asked less and its
 delays go uncounted. Here a request is due at a time drawn before, and its latency
@@ -22,7 +22,7 @@ from benchmarks.speed.wrk import LoadError
 
 READ_BYTES = 1 << 16
 LENGTH = b"content-length:"
-# A server so far behind has broken down; what it answers then tells nothing.
+# A server so far behind has broken down; what it answers then says nothing.
 MAX_BACKLOG = 10_000
 
 

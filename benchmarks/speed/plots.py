@@ -27,7 +27,7 @@ OUR_CASES = ("carryover", "single events", "256 rows a request", "lines of a str
 
 
 def draw(results: Iterable[Result], folder: Path) -> None:
-    """Draw the plots whose scenarios were run."""
+    """Draw the plots of the scenarios that were run."""
     folder.mkdir(parents=True, exist_ok=True)
     # The same figures are to make the same file: no random ids, no date.
     mpl.rcParams["svg.hashsalt"] = "carryover"

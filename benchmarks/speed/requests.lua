@@ -1,6 +1,6 @@
 -- Sends the requests of a file; wrk -s requests.lua URL -- PATH FILE VISITS THREADS AUTHORIZATION
 --
--- FILE holds one body a line, behind how many events it has. VISITS lines are a session:
+-- FILE holds one body a line, after its number of events. VISITS lines are a session:
 -- its first visit, then those that follow, which are repeated for ever. A thread has one
 -- connection. It owns every so many-th session and visits them in turn, so that no two
 -- requests of a session are ever under way at once.

@@ -33,7 +33,7 @@ class Launch(NamedTuple):
     Args:
         command: The program and its arguments; `{port}` stands for the port.
         environ: Added to the environment; `{port}` likewise.
-        ready: Path that answers 2xx as soon as it is ready.
+        ready: Path that answers 2xx once it is ready.
         cwd: Where it runs.
     """
 
@@ -98,7 +98,7 @@ class Server:
         inherited = {
             k: v
             for k, v in os.environ.items()
-            # As in the image, whose modules are compiled.
+            # As in the image: its modules are compiled.
             if "CARRYOVER_" not in k and k != "PYTHONDONTWRITEBYTECODE"
         }
         added = self.launch.environ.items()

@@ -81,7 +81,7 @@ def write_load(
         file: What to write.
         path: Where they will be posted.
         sessions: The bodies of each.
-        count_events: Tells how many events a body has.
+        count_events: Counts how many events a body has.
 
     Raises:
         ValueError: Sessions have different numbers of visits.
@@ -96,7 +96,7 @@ def write_load(
 
 
 def run_wrk(port: int, load: Load, *, connections: int, seconds: float) -> Run:
-    """Send a load as fast as so many connections answer.
+    """Send a load as fast as a number of connections answer.
 
     Raises:
         LoadError: wrk is missing, failed, or some answers were errors.

@@ -70,7 +70,7 @@ def parse_options() -> argparse.Namespace:
 
 
 def prepare(name: str, path: Path, options: argparse.Namespace) -> bool:
-    """Write the log that a measurement reads; say why where there is none."""
+    """Write the log that a measurement reads; say why it cannot."""
     if name == "growth":
         write_log(path, options.events)
         return True

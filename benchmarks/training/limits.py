@@ -19,7 +19,7 @@ class Limit(NamedTuple):
         value: The figure.
         limit: The least or the most.
         is_at_least: Which of the two.
-        unit: Behind the figure.
+        unit: Follows the figure.
     """
 
     text: str

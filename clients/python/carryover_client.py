@@ -496,7 +496,7 @@ def _failure(outcome: Outcome | None) -> CarryoverError:
 
 
 def _wait(outcome: Outcome | None, num_tries: int, is_safe: bool) -> float | None:
-    """Return the seconds to the next try; None where there is none."""
+    """Return the seconds to the next try; None when it is over."""
     doubled = FIRST_WAIT_SECONDS * 2 ** min(num_tries, MAX_DOUBLINGS)
     wait = min(doubled, MAX_WAIT_SECONDS)
     if not isinstance(outcome, httpx.Response):

@@ -84,7 +84,7 @@ def choose_coding(accepted: str) -> str | None:
 
 
 def read_weight(text: str) -> float:
-    """Read the weight of a coding, such as `q=0.5`; 1 where there is none."""
+    """Read the weight of a coding, such as `q=0.5`; 1 without one."""
     name, _, value = text.strip().partition("=")
     if name.strip() != "q":
         return 1.0

@@ -25,7 +25,7 @@ FORM_MARK = "+"
 
 
 def tag_of(stored: StoredSession) -> str:
-    """Return the tag of a live session's state; empty where there is none."""
+    """Return the tag of a live session's state; empty without one."""
     if not isinstance(stored.record, Session):
         return ""
     digest = blake2b(encode(stored.record), digest_size=DIGEST_BYTES).hexdigest()

@@ -42,7 +42,7 @@ def read_text(kind: Any, text: str) -> Any:
 
     Args:
         kind: One of the types below.
-        text: As it is in the environment.
+        text: The variable's value in the environment.
 
     Raises:
         ValueError: It is not one of the type.

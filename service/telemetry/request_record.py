@@ -75,7 +75,7 @@ class TraceParent(NamedTuple):
 
 
 def parse_traceparent(header: str | None) -> TraceParent | None:
-    """Read a header; None where there is none, or none that is valid."""
+    """Read a header; None without a valid one."""
     found = HEADER.fullmatch(header.strip(" \t")) if header else None
     if found is None:
         return None

@@ -179,7 +179,7 @@ def draw(inputs, batch, timesteps):
 
 
 def run_in_parts(streaming, sequence, cuts, name):
-    """Advance part by part, memory carried, two timesteps of padding behind each."""
+    """Advance part by part, memory carried, two timesteps of padding after each."""
     batch, parts = len(sequence), []
     memory = {k: np.zeros((batch, *s), "float32") for k, s in streaming.memory.items()}
     for start, stop in itertools.pairwise(cuts):

@@ -429,14 +429,14 @@ def test_nothing_is_claimed_of_an_event_before_the_service_answered(open_page):
     said = page.locator(".story [aria-live]")
     expect(said).to_contain_text("The bear was two pictures ago")
 
-    held = []
-    page.route("**/nature:predict", lambda route: held.append(route))
+    waiting = []
+    page.route("**/nature:predict", lambda route: waiting.append(route))
     with page.expect_request("**/nature:predict"):
         button(page, "Step back").click()
 
     expect(said).to_have_text("It remembers one picture, so it says wolf.")
     expect(page.locator(".arcs path")).to_have_count(0)
-    held[0].continue_()
+    waiting[0].continue_()
     expect(said).to_contain_text("The bear was one picture ago")
 
 

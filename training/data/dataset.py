@@ -34,7 +34,7 @@ class Examples(NamedTuple):
 
     @property
     def lengths(self) -> Array:
-        """One past each row's last weighted timestep; 0 where there is none."""
+        """One past each row's last weighted timestep; 0 without one."""
         positions = np.arange(1, self.weights.shape[1] + 1)
         lengths: Array = np.where(self.weights > 0, positions, 0).max(axis=1)
         return lengths

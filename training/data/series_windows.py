@@ -50,7 +50,7 @@ def check_validation(windows: str, validation: float) -> None:
     """Refuse windows without a part to choose thresholds by.
 
     Raises:
-        ConfigError: There is none.
+        ConfigError: It has no such part.
     """
     if windows and not validation:
         raise ConfigError(

@@ -91,7 +91,7 @@ class Table:
         self.connection.execute(f"create or replace table raw as {select}")
 
     def ask(self, query: str) -> tuple[Any, ...]:
-        """Return the first row of an answer; empty where there is none."""
+        """Return the first row of an answer; empty without rows."""
         return self.connection.execute(query).fetchone() or ()
 
     def scan(self, names: Sequence[str]) -> str:

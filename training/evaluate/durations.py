@@ -146,7 +146,7 @@ def count_times(held_out: HeldOutTimes) -> dict[str, Predict]:
     """Expect what the training part has, counted in two ways."""
     return {
         "median after this event": expect_by_event(held_out),
-        "median after so many events": expect_by_place(held_out),
+        "median at the same position": expect_by_place(held_out),
     }
 
 

@@ -143,7 +143,7 @@ def draw_lines(
 def add_legend(axes: Any, *, is_wide: bool = False) -> None:
     """Add a legend above the axes, where it hides no line: in one row if there is room.
 
-    Where there is none, one name stands below the other.
+    Without room, one name stands below the other.
     """
     handles, names = axes.get_legend_handles_labels()
     room = WIDE_ROOM if is_wide else NARROW_ROOM

@@ -35,7 +35,7 @@ def make_graph() -> Path:
 
 
 def onnx_environ() -> dict[str, str]:
-    """Tell Flask's workers where the graph and ONNX Runtime are."""
+    """Say to Flask's workers where the graph and ONNX Runtime are."""
     return {"ONNX": str(GRAPH), "PACKAGES": str(site_packages(make_graph()))}
 
 

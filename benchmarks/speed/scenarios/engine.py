@@ -25,8 +25,8 @@ def engine(bench: Bench) -> Result:
     """Events per second of 64 rows that advance together.
 
     The program in a bare loop, its memory handed from call to call; the engine with
-    rows of many events, whose memory it hands on; and with an event each of sessions,
-    whose memory is fetched from the store and committed. Targets: the engine at least
+    rows of many events, handing on their memory; and with one event a session,
+    their memory fetched from the store and committed. Targets: the engine at least
     0.7 of the program, and 130,000 events a second with the store.
     """
     home = bench.new_home("engine")

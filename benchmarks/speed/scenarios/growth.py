@@ -16,7 +16,7 @@ from benchmarks.speed.wire import session_rows
 from benchmarks.speed.wrk import Run, write_load
 
 FEW = 1_000
-# Sessions visited in the large store: so many that hardly any is visited twice.
+# Sessions visited in the large store: enough that hardly any is visited twice.
 MAX_VISITED = 20_000
 
 
@@ -41,7 +41,7 @@ def growth(bench: Bench) -> Result:
 
 @contextmanager
 def stored(bench: Bench, count: int) -> Iterator[Callable[[], Run]]:
-    """Run the service on a store with so many sessions; yield a visit of them."""
+    """Run the service on a store with a number of sessions; yield a visit of them."""
     home = bench.new_home(f"{count}-sessions")
     fill = [sys.executable, "-m", "benchmarks.speed.fill", str(home)]
     subprocess.run([*fill, str(count)], check=True)

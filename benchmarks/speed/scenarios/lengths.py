@@ -40,7 +40,7 @@ def mixed(bench: Bench) -> Result:
                 servers[OURS.name],
                 write_lengths(bench, chosen),
                 connections=CONNECTIONS,
-                # Long enough that rows cut off by the end do not tell: 2%.
+                # Long enough that rows cut off by the end do not matter: 2%.
                 seconds=5,
             )
             for name, chosen in ((MIXED, lengths), (EQUAL, [mean] * len(lengths)))

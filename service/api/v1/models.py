@@ -227,7 +227,7 @@ def metadata(
 
 
 def find_described(name: str, version: int | None, label: str | None) -> Model:
-    """Find a model to describe; where there is none, in TensorFlow Serving's words."""
+    """Find a model to describe; its error is in TensorFlow Serving's words."""
     try:
         return find_model(name, version, label)
     except (ModelNotFound, VersionNotFound) as error:

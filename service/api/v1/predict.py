@@ -191,7 +191,7 @@ def explain(
 
 
 def find_servable(name: str, version: int | None, label: str | None) -> Model:
-    """Find a model to run; where there is none, in TensorFlow Serving's words."""
+    """Find a model to run; its error is in TensorFlow Serving's words."""
     try:
         return find_model(name, version, label)
     except (ModelNotFound, VersionNotFound) as error:

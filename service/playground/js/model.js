@@ -203,7 +203,7 @@ export function formatNumber(value) {
   return Math.abs(value) >= 100 ? value.toFixed(0) : value.toPrecision(3);
 }
 
-/** Digits after the point that tell probabilities apart: two, more where all are small. */
+/** Digits after the point that distinguish probabilities: two, more where all are small. */
 export function digitsOf(probabilities) {
   const most = Math.max(...probabilities);
   return most >= 0.1 ? 2 : Math.min(6, 1 - Math.floor(Math.log10(most)));

@@ -34,7 +34,7 @@ export function sendToSession(model, session, events) {
 
 /** Steps that a session can be taken back to; null where the service does not say. */
 export async function listRewindSteps(model, id) {
-  // The events were applied: a problem here is none of theirs.
+  // The events were applied: a problem here does not concern them.
   const about = await call("GET", sessionAddress(model.name, id)).catch(() => null);
   return about?.rewind_steps ?? null;
 }

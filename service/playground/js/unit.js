@@ -19,7 +19,7 @@ export function UnitPanel({ lane, selected, unit, onUnit }) {
   const isDeep = column.layers.length > 1;
   return html`<aside class="card unit" aria-label="One unit of the network">
     <h2>${eventName(column.event)} <small>${`${noun} ${column.step} · unit ${shown.unit + 1}${isDeep ? ` of layer ${shown.layer + 1}` : ""}`}</small></h2>
-    ${column.values ? html`<${Step} column=${column} before=${before} shown=${shown} />` : html`<p class="quiet">The session's memory as it is stored. Its gates show with the next ${noun}.</p>`}
+    ${column.values ? html`<${Step} column=${column} before=${before} shown=${shown} />` : html`<p class="quiet">The session's memory from the store. Its gates show with the next ${noun}.</p>`}
     <${HalfLife} columns=${columns} shown=${shown} />
     ${isDeep && html`<${LayerChoice} layers=${column.layers} shown=${shown} onUnit=${onUnit} />`}
     <h3>Written to most</h3>

@@ -2,7 +2,7 @@
 
 They expect how far the value moves from that of now, from the moves of the last rows,
 those of the same time in past seasons, the clock, and the other fields of the row.
-Fitted before the validation part, or where there is none before the last tenth of the
+Fitted before the validation part, or without one before the last tenth of the
 rows to train on: the errors that intervals are made of are those of rows not fitted.
 """
 
