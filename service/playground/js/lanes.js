@@ -13,6 +13,17 @@ export function makeLane(model, events) {
   return { id: ++lastId, model, events, trace: EMPTY_TRACE, session: null, problem: null };
 }
 
+/** A second lane that begins as `lane` did, up to column `last`. */
+export function branchOf(lane, last) {
+  const branch = makeLane(lane.model, lane.events.slice(0, last + 1));
+  return { ...branch, trace: { columns: lane.trace.columns.slice(0, last + 1) } };
+}
+
+/** A lane of a live session: no event is chosen here, its memory is one column. */
+export function sessionLane(model, { session, column }) {
+  return { ...makeLane(model, []), session, trace: { columns: [column] } };
+}
+
 /** The lanes of a place. Where the second one's model is not served, `missing` says so instead. */
 export async function loadLanes({ version, events, other }, name) {
   const first = loadModel(name, version);

@@ -5,9 +5,10 @@
 
 import { asProblem } from "./api.js";
 import { listModels, loadModel } from "./catalog.js";
+import { Follower } from "./follower.js";
 import { findPath } from "./forecast.js";
 import { findInfluence } from "./influence.js";
-import { advance, eventsAfter, eventsLeft, isBehind, loadLanes, makeLane } from "./lanes.js";
+import { branchOf, loadLanes, makeLane, sessionLane } from "./lanes.js";
 import { openingEvents } from "./model.js";
 import { forkSession, listRewindSteps, openSession, rewindSession, sendToSession } from "./session.js";
 import { INITIAL } from "./state.js";
@@ -16,7 +17,7 @@ import { EVENTS_A_REQUEST } from "./trace.js";
 const MOST_CALLS = 12;
 
 export class Workbench {
-  #following = new Set();
+  #follower = new Follower(this);
   #choices = 0;
   #forecasts = 0;
   #isBusy = false;
@@ -57,7 +58,7 @@ export class Workbench {
     this.change({ status: "ready", lanes, isLinked, active: 0, selected, view, influence: null, forecast: null });
     if (place.session) await this.attach(place.session);
     else this.change({ missing });
-    await Promise.all(this.state.lanes.map(({ id }) => this.#follow(id)));
+    await Promise.all(this.state.lanes.map(({ id }) => this.#follower.follow(id)));
   }
 
   /** Note a choice of what is shown, and what it loads; returns a check that it is still the latest. */
@@ -84,7 +85,7 @@ export class Workbench {
       const { model, events, session } = this.state.lanes[0];
       const kept = next.inputKey === model.inputKey && !session ? events : openingEvents(next);
       this.change({ lanes: [makeLane(next, kept)], active: 0, isLinked: false, selected: kept.length - 1, unit: null });
-      await this.#follow(this.lane.id);
+      await this.#follower.follow(this.lane.id);
     });
   }
 
@@ -108,8 +109,8 @@ export class Workbench {
       const step = lane.trace.columns[count - 1].step;
       await rewindSession(lane.model, lane.session.id, step);
       const columns = lane.trace.columns.slice(0, count);
-      this.#patch(lane.id, { trace: { columns }, session: { ...lane.session, step } });
-      this.#settle();
+      this.patch(lane.id, { trace: { columns }, session: { ...lane.session, step } });
+      this.settle();
     });
   }
 
@@ -118,7 +119,7 @@ export class Workbench {
     const changed = lanes.map((lane, k) => (isLinked || k === active ? { ...lane, events, problem: null } : lane));
     this.change({ lanes: changed, forecast: null, influence: null });
     if (!this.lane.session) this.change({ selected: events.length - 1 });
-    for (const { id } of changed) this.#follow(id);
+    for (const { id } of changed) this.#follower.follow(id);
   }
 
   /** Begin a second lane with the first events of the active one, and make it active. */
@@ -127,19 +128,18 @@ export class Workbench {
     if (lane.session && lane.events.length > 0) return; // the session is being advanced
     if (lane.session) return this.#once(this.state.active, () => this.#forkSession(lane, this.#choose()));
     this.#choose();
-    const events = lane.events.slice(0, this.state.selected + 1);
-    const branch = { ...makeLane(lane.model, events), trace: { columns: lane.trace.columns.slice(0, events.length) } };
+    const branch = branchOf(lane, this.state.selected);
     this.change({ lanes: [this.state.lanes[0], branch], active: 1, isLinked: false });
-    await this.#follow(branch.id);
+    await this.#follower.follow(branch.id);
   }
 
-  async #forkSession({ model, session, trace }, isLatest) {
-    const to = `${session.id}-fork-${Date.now().toString(36)}`;
-    const columns = trace.columns.slice(0, this.state.selected + 1);
-    const { step } = columns.at(-1);
-    await forkSession(model, session, to, step);
+  async #forkSession(lane, isLatest) {
+    const id = `${lane.session.id}-fork-${Date.now().toString(36)}`;
+    const branch = branchOf(lane, this.state.selected);
+    const { step } = branch.trace.columns.at(-1);
+    await forkSession(lane.model, lane.session, id, step);
     if (!isLatest()) return;
-    const branch = { ...makeLane(model, []), session: { ...session, id: to, step }, trace: { columns } };
+    branch.session = { ...lane.session, id, step };
     this.change({ lanes: [this.state.lanes[0], branch], active: 1, isLinked: false });
   }
 
@@ -150,7 +150,7 @@ export class Workbench {
       if (!isLatest()) return;
       const other = makeLane(model, this.state.lanes[0].events);
       this.change({ lanes: [this.state.lanes[0], other], active: 0, isLinked: true });
-      await this.#follow(other.id);
+      await this.#follower.follow(other.id);
     });
   }
 
@@ -178,19 +178,19 @@ export class Workbench {
     const selected = Math.min(this.state.selected, lanes[0].trace.columns.length - 1);
     this.#choose();
     this.change({ lanes, active: 0, isLinked: false, selected, forecast: null });
-    this.#settle();
+    this.settle();
   }
 
   activate(index) {
     this.change({ active: index, forecast: null });
-    this.#settle();
+    this.settle();
   }
 
   /** Select an event of the active lane, or of lane `index`. */
   select(at, index = this.state.active) {
     const last = this.state.lanes[index].trace.columns.length - 1;
     this.change({ selected: Math.max(0, Math.min(last, at)), active: index, forecast: null });
-    this.#settle();
+    this.settle();
   }
 
   /** Look at a live session: its memory is read, and nothing changes. */
@@ -199,8 +199,14 @@ export class Workbench {
       const { model } = this.state.lanes[0];
       const opened = await openSession(model, id);
       if (!isLatest()) return;
-      const lane = { ...makeLane(model, []), session: opened.session, trace: { columns: [opened.column] } };
-      this.change({ lanes: [lane], active: 0, isLinked: false, selected: 0, influence: null, forecast: null });
+      this.change({
+        lanes: [sessionLane(model, opened)],
+        active: 0,
+        isLinked: false,
+        selected: 0,
+        influence: null,
+        forecast: null,
+      });
     });
   }
 
@@ -210,9 +216,9 @@ export class Workbench {
       const lane = this.state.lanes[0];
       const columns = await sendToSession(lane.model, { id, step: 0 }, lane.events.slice(0, EVENTS_A_REQUEST));
       const session = { id, step: columns.at(-1).step, rewindSteps: await listRewindSteps(lane.model, id) };
-      const events = this.#find(lane.id)?.events.slice(columns.length);
-      this.#patch(lane.id, { session, events, trace: { columns } });
-      await this.#follow(lane.id);
+      const events = this.find(lane.id)?.events.slice(columns.length);
+      this.patch(lane.id, { session, events, trace: { columns } });
+      await this.#follower.follow(lane.id);
     });
   }
 
@@ -222,37 +228,9 @@ export class Workbench {
     const isLast = this.state.selected >= trace.columns.length - 1;
     if (isLast && !session) this.change({ selected: events.length - 1 });
     for (const lane of this.state.lanes) {
-      this.#patch(lane.id, { problem: null });
-      this.#follow(lane.id);
+      this.patch(lane.id, { problem: null });
+      this.#follower.follow(lane.id);
     }
-  }
-
-  async #follow(id) {
-    if (this.#following.has(id)) return;
-    this.#following.add(id);
-    for (let lane = this.#find(id); lane && isBehind(lane); lane = this.#find(id)) await this.#advance(lane);
-    this.#following.delete(id);
-    this.#settle();
-  }
-
-  async #advance(lane) {
-    try {
-      const { sent, ...part } = await advance(lane);
-      const now = this.#find(lane.id);
-      if (!now || now.session?.id !== lane.session?.id) return; // it became a session meanwhile
-      this.#patch(lane.id, { ...part, events: eventsAfter(now, { sent }) });
-      if (sent && lane.id === this.lane.id) this.change({ selected: part.trace.columns.length - 1 });
-    } catch (error) {
-      this.#fail(lane, asProblem(error));
-    }
-  }
-
-  // Events that were chosen while these failed are asked about first.
-  #fail({ id, events, session }, problem) {
-    const lane = this.#find(id);
-    if (!lane || (!session && lane.events !== events)) return;
-    this.#patch(id, { problem, events: eventsLeft(lane, problem) });
-    this.change({ selected: Math.min(this.state.selected, Math.max(0, lane.trace.columns.length - 1)) });
   }
 
   async #attempt(index, work) {
@@ -260,7 +238,7 @@ export class Workbench {
     try {
       await work();
     } catch (error) {
-      this.#patch(id, { problem: asProblem(error) });
+      this.patch(id, { problem: asProblem(error) });
     }
   }
 
@@ -279,16 +257,18 @@ export class Workbench {
     if (isLatest()) this.change({ loading: "" });
   }
 
-  #find(id) {
+  /** The lane of this number, if it is still shown. */
+  find(id) {
     return this.state.lanes.find((lane) => lane.id === id);
   }
 
-  #patch(id, part) {
+  /** Change a part of one lane. */
+  patch(id, part) {
     this.change({ lanes: this.state.lanes.map((lane) => (lane.id === id ? { ...lane, ...part } : lane)) });
   }
 
-  // Ask which earlier events made the answer, once the selection rests.
-  #settle() {
+  /** Ask which earlier events made the answer, once the selection rests. */
+  settle() {
     clearTimeout(this.timer);
     this.timer = setTimeout(() => this.#explainAnswer(), 120);
   }
