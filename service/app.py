@@ -33,10 +33,9 @@ from service.api.v1 import (
 from service.api.v2 import infer, input_plan, repository_routes
 from service.api.v2 import models as v2_models
 from service.common.runs import name_generation, open_run
-from service.engine.admission import USABLE
 from service.engine.capture import Capture, CaptureOptions
 from service.engine.captured_events import has_field
-from service.engine.engine import Engine
+from service.engine.engine import USABLE, Engine
 from service.registry.artifact import ArtifactError
 from service.registry.catalog import Catalog, Model, load_model
 from service.registry.model_repository import Repository

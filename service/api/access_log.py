@@ -19,7 +19,7 @@ import orjson
 from flask import Flask, Response, g, request
 
 from service.common.text import format_time
-from service.engine.call import Timings
+from service.engine.job import Timings
 from service.registry.catalog import Model
 from service.telemetry import metrics, tracing
 from service.telemetry.request_record import Phases, RequestRecord, parse_traceparent

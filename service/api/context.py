@@ -14,8 +14,8 @@ from service.api import body
 from service.api.body_budget import BodyBudget
 from service.api.limiter import Limiter
 from service.api.tenants import Tenants
-from service.engine.call import Timings
 from service.engine.engine import Engine
+from service.engine.job import Timings
 from service.errors import InvalidJson, InvalidRequest, NotServed, UnknownField
 from service.registry.catalog import Catalog, Model
 from service.registry.model_repository import Repository

@@ -15,18 +15,13 @@ from functools import partial
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
-from service.api.access_log import (
-    choose_id,
-    list_phases,
-    log_request,
-    name_request,
-)
+from service.api.access_log import choose_id, list_phases, log_request, name_request
 from service.api.body import CLAIM, read_body, release_body, reserve
 from service.api.problems import Answer, answer_problem
 from service.api.v1.predict import PredictRequest, answer_predict
 from service.api.v2.infer import InferRequest, Parts, answer_infer
 from service.common.value import Value
-from service.engine.call import Timings
+from service.engine.job import Timings
 from service.errors import CarryoverError
 from service.registry.catalog import Model
 from service.telemetry import tracing

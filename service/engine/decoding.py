@@ -1,18 +1,25 @@
-"""Paths: events that may follow one another, and how the next one is chosen.
+"""Paths: events that may follow one another; how one is chosen, and memory advances.
 
 The most probable path is looked for by beam search (Lowerre, "The HARPY speech
 recognition system", 1976), which is exact while every path fits the beams; samples are
-drawn event by event. It does not know how a memory advances; `service.engine.forecast`
-does.
+drawn event by event. The memory of a path advances by its last event.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
+
+from service.engine.execution import advance_batch, split_memory
+from service.engine.resume import ResumeState
+from service.errors import CarryoverError
+from service.registry.catalog import Model
+
+# The memory tensor that contains a network's prediction of the next event.
+EXPECTED = "expected"
 
 
 class DecodingPlan(NamedTuple):
@@ -104,3 +111,95 @@ def append_event(path: Path, event: int) -> Path:
         probabilities=(*path.probabilities, probability),
         log_probability=path.log_probability + math.log(probability),
     )
+
+
+def find_end(model: Model) -> int | None:
+    """Return the position of the label after which nothing follows, if there is one."""
+    end = model.manifest.output.get("end")
+    return None if end is None else (model.manifest.labels or []).index(end)
+
+
+def begin_paths(
+    model: Model, pasts: Mapping[int, ResumeState], deadline: float
+) -> dict[int, Path | CarryoverError]:
+    """Run the rows' own events, and note what the network expects after them."""
+    begun: dict[int, Path | CarryoverError] = {}
+    running = {
+        k: resume_state
+        for k, resume_state in pasts.items()
+        if len(resume_state.sequence)
+    }
+    for k, resume_state in pasts.items():
+        if k not in running:
+            begun[k] = Path(
+                (),
+                (),
+                0.0,
+                resume_state.tensors,
+                read_expected(model, resume_state.tensors),
+            )
+    if running:
+        advanced = advance_batch(
+            model,
+            "advance",
+            [resume_state.sequence for resume_state in running.values()],
+            [resume_state.tensors for resume_state in running.values()],
+            deadline=deadline,
+            is_last_only=True,
+        )
+        name = model.manifest.output["name"]
+        for k, ahead in zip(running, advanced, strict=True):
+            if isinstance(ahead, CarryoverError):
+                begun[k] = ahead
+            else:
+                begun[k] = Path((), (), 0.0, ahead.tensors, ahead.outputs[name][-1])
+    return begun
+
+
+def read_expected(model: Model, tensors: bytes | None) -> np.ndarray:
+    """Read from a memory the prediction of the next event."""
+    packed = np.frombuffer(tensors or model.no_memory, model.memory_dtype)[None]
+    expected: np.ndarray = split_memory(packed, model)[EXPECTED][0]
+    return expected
+
+
+def advance_paths(
+    model: Model, paths: dict[int, list[Path]], deadline: float
+) -> dict[int, CarryoverError]:
+    """Advance the memory of every path by its last event, in one batch.
+
+    Returns:
+        The rows of which a path led to something that is not a number.
+    """
+    end = find_end(model)
+    flat = [
+        (k, path)
+        for k, own in paths.items()
+        for path in own
+        if not has_ended(path, end)
+    ]
+    if not flat:
+        return {}
+    advanced = advance_batch(
+        model,
+        "advance",
+        [np.array([path.events[-1]], model.encoder.dtype) for _, path in flat],
+        [path.tensors for _, path in flat],
+        deadline=deadline,
+        is_last_only=True,
+    )
+    failed: dict[int, CarryoverError] = {}
+    name = model.manifest.output["name"]
+    results = iter(advanced)
+    for k, own in paths.items():
+        paths[k] = []
+        for path in own:
+            ahead = path if has_ended(path, end) else next(results)
+            if isinstance(ahead, CarryoverError):
+                failed[k] = ahead
+            elif isinstance(ahead, Path):
+                paths[k].append(ahead)
+            else:
+                last = ahead.outputs[name][-1]
+                paths[k].append(path._replace(tensors=ahead.tensors, ahead=last))
+    return failed

@@ -17,20 +17,22 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 
-from service.engine.admission import Admission
-from service.engine.call import Call, Timings
 from service.engine.capture import Capture
-from service.engine.counting import count_results
-from service.engine.in_progress import InProgress
-from service.engine.job import Flow, Job, Submission
-from service.engine.rows import Refused, Result, Row
+from service.engine.idempotency import InProgress
+from service.engine.job import Call, Flow, Job, Submission, Timings
+from service.engine.rows import (
+    Refused,
+    Result,
+    Row,
+    earlier_row_failed,
+    group_into_waves,
+)
 from service.engine.run_queue import RunQueue
+from service.engine.settlement import count_results
 from service.engine.shadow import Shadow
-from service.engine.tick_leader import TickLeader
-from service.engine.ticks import Ticks
+from service.engine.ticks import TickLeader, Ticks
 from service.engine.transition import Transitions
-from service.engine.waves import earlier_row_failed, group_into_waves
-from service.errors import CarryoverError
+from service.errors import CarryoverError, Overloaded, RequestTooLarge
 from service.registry.backends.base import Signature
 from service.registry.catalog import Catalog, Model
 from service.sessions.lifecycle import Sessions
@@ -38,6 +40,14 @@ from service.sessions.tokens.cipher import TokenCipher
 from service.sessions.version_policy import Lifetimes, Retention
 from service.telemetry.metrics import under_way
 
+# Ticks of fewer events say little about the time of one event among many.
+MIN_EVENTS = 32
+MIN_SECONDS = 0.001
+# Weight of the newest measurement: a pause of one tick must not look like a pace.
+SMOOTHING = 0.002
+MIN_MEASURED = 100
+# Part of a request's time that may be taken already: later requests share it too.
+USABLE = 0.5
 DEFAULT_RETENTION = Retention()
 NO_CATALOG = Catalog([])
 FIRST_ALONE: tuple[Sequence[int], ...] = (range(1),)
@@ -55,7 +65,7 @@ class Engine:
         catalog: The served models: a row may be advanced by another version than the
             one its request is for.
         max_queued_rows: How many rows may wait or be under way at once; see
-            `service.engine.admission`.
+            `Admission`.
         is_clock_trusted: See `service.engine.transition`.
         capture: Takes what was applied, if anything does.
     """
@@ -83,7 +93,7 @@ class Engine:
         self.admission = Admission(self.queue, max_queued_rows)
         self.capture = capture
         self.ticks = Ticks(
-            self.queue, self.admission, sessions, self.transitions, capture
+            self.queue, self.admission.measure, sessions, self.transitions, capture
         )
         self._tick_leader = TickLeader(self.ticks.run)
         self.shadow = Shadow(sessions, catalog, clock, self.count_under_way)
@@ -211,3 +221,84 @@ def survey(rows: Sequence[Row | Refused]) -> tuple[int, bool]:
             if row.key is not None:
                 has_keys = True
     return num_events, has_keys
+
+
+class Admission:
+    """Limits what is under way.
+
+    Args:
+        queue: What is under way.
+        max_rows: Rows under way, each other request counted for no more rows than the
+            request that asks.
+    """
+
+    def __init__(self, queue: RunQueue, max_rows: int) -> None:
+        self.max_rows = max_rows
+        self.num_rows = 0
+        self.num_events = 0
+        self._queue = queue
+        self._num_measured = 0
+        self._mean = 0.0
+        self._event_seconds = 0.0  # unknown as yet: nothing is refused for its time
+        self._fastest = float("inf")
+
+    def enter(self, flow: Flow, timeout_seconds: float) -> None:
+        """Take a request in.
+
+        Raises:
+            RequestTooLarge: It could never be done; nothing was applied.
+            Overloaded: It cannot be done now; nothing was applied.
+        """
+        # One that has no time left is given up by the engine.
+        timeout_seconds = max(timeout_seconds, MIN_SECONDS)
+        usable = timeout_seconds * USABLE
+        is_room = self.num_rows + flow.num_rows <= self.max_rows
+        seconds = self._event_seconds * (self.num_events + flow.num_events)
+        if not is_room or seconds > usable:
+            self._check(flow, timeout_seconds)
+        self.num_rows += flow.num_rows
+        self.num_events += flow.num_all_events
+        self._queue.open(flow)
+
+    def leave(self, flow: Flow) -> None:
+        """Give its room back."""
+        self._queue.close(flow)
+        self.num_rows -= flow.num_rows
+        self.num_events -= flow.num_all_events
+
+    def measure(self, seconds: float, num_events: int) -> None:
+        """Note how long a tick took to compute events."""
+        if num_events < MIN_EVENTS:
+            return
+        self._num_measured += 1
+        weight = max(1 / self._num_measured, SMOOTHING)
+        latest = seconds / num_events
+        self._fastest = min(self._fastest, latest)
+        self._mean += weight * (latest - self._mean)
+        if self._num_measured >= MIN_MEASURED:
+            self._event_seconds = self._mean
+
+    def _check(self, flow: Flow, timeout_seconds: float) -> None:
+        alone = 0.0
+        if self._event_seconds:
+            alone = self._fastest * flow.num_events
+        if flow.num_rows > self.max_rows or alone > timeout_seconds:
+            raise RequestTooLarge(
+                f"the request has {flow.num_rows} rows with {flow.num_events} events "
+                f"in all; expected at most {self.max_rows} rows, and events that are "
+                f"computed within {timeout_seconds:g} s (these take about {alone:.0f} "
+                "s). Split "
+                "it over several requests.",
+                max_queued_rows=self.max_rows,
+            )
+        rows, events = self._queue.others(flow.num_rows, flow.num_events)
+        if not rows:  # alone: to wait would not help it
+            return
+        seconds = self._event_seconds * (events + flow.num_events)
+        if rows + flow.num_rows > self.max_rows or seconds > timeout_seconds * USABLE:
+            raise Overloaded(
+                f"{self.num_rows} rows are under way here; with these {flow.num_rows} "
+                f"it would be more than {self.max_rows}, or more than is computed in "
+                "time. Nothing was applied; send the request again in a second.",
+                max_queued_rows=self.max_rows,
+            )

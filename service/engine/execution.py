@@ -1,8 +1,10 @@
 """One call of a network: the next timesteps of several runs, whatever their lengths.
 
-Gathers events and memories, runs the program, hands outputs and memories back. Knows
-neither sessions nor stores, nor which runs come next in a tick: `network_queue`
-does.
+Gathers events and memories, runs the program, hands outputs and memories back. In a
+tick each network has a queue: at each call the runtime says how many jobs it takes and
+how far; they come from the front, and those that have events left go to the back. So
+none waits for longer than the others take one call each, and a long sequence holds up
+no short one. Knows neither sessions nor stores.
 """
 
 from __future__ import annotations
@@ -16,11 +18,12 @@ from itertools import islice
 import numpy as np
 
 from service.common.loop import look_up
-from service.engine.rollout import Run
-from service.engine.rows import Advanced
-from service.errors import DeadlineExceeded, NonFiniteResult
+from service.engine.job import Job, Run
+from service.engine.rows import Advanced, log_defect
+from service.errors import CarryoverError, DeadlineExceeded, NonFiniteResult
 from service.registry.backends.base import Signature
 from service.registry.catalog import Model
+from service.telemetry.engine_metrics import find_call_tally
 
 # Maximum rows a runtime sees when it plans a call; no call takes more.
 MAX_PLANNED_ROWS = 1024
@@ -196,3 +199,66 @@ def look_for_bad(arrays: Sequence[np.ndarray], lengths: Sequence[int]) -> set[in
         if not np.isfinite(memory[k]).all()
         or not all(np.isfinite(output[k, :length]).all() for output in outputs)
     }
+
+
+class NetworkQueue:
+    """The jobs of one model and signature.
+
+    Args:
+        model: The network.
+        signature: `advance`, or `explain` for the gates too.
+
+    Attributes:
+        jobs: Those that take part from the next call on.
+    """
+
+    def __init__(self, model: Model, signature: Signature) -> None:
+        self._model = model
+        self._signature = signature
+        self.jobs: deque[Job] = deque()
+        self._tally = find_call_tally(model.manifest.name, signature)
+
+    def take_all(self) -> list[Job]:
+        """Empty the queue; return the jobs with events left."""
+        jobs = list(self.jobs)
+        self.jobs.clear()
+        return jobs
+
+    def run(self) -> tuple[list[Job], list[tuple[Job, CarryoverError]]]:
+        """Make one call of the network.
+
+        Returns:
+            The jobs that came to their end, and those that failed, and why.
+        """
+        remaining: list[int] = []
+        for job in islice(self.jobs, MAX_PLANNED_ROWS):
+            remaining.append(job.run.remaining)
+        num_jobs, timesteps = self._model.runtime.plan(self._signature, remaining)
+        jobs: list[Job] = []
+        runs: list[Run] = []
+        for _ in range(num_jobs):
+            job = self.jobs.popleft()
+            jobs.append(job)
+            runs.append(job.run)
+        began = time.monotonic()
+        try:
+            bad = advance_runs(self._model, self._signature, runs, timesteps)
+        except Exception:
+            work = f"{self._signature} of {self._model.manifest.name}"
+            defect = log_defect(work)
+            return [], [(job, defect) for job in jobs]
+        finished: list[Job] = []
+        failed: list[tuple[Job, CarryoverError]] = []
+        now = time.monotonic()
+        self._tally.rows.add(num_jobs)
+        self._tally.seconds.add(now - began)
+        for k, job in enumerate(jobs):
+            if k in bad:
+                failed.append((job, non_finite_error()))
+            elif not job.run.remaining:
+                finished.append(job)
+            elif job.deadline <= now:
+                failed.append((job, row_deadline_error(now - job.began)))
+            else:
+                self.jobs.append(job)
+        return finished, failed

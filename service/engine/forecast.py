@@ -1,8 +1,8 @@
 """Forecasts: the events that may follow, one path at a time, and nothing committed.
 
 A next-event network's own output is fed back to it: an event is chosen, the memory
-advances, the next one is chosen. `service.engine.decoding` chooses. Knows no HTTP, and
-stores nothing: the memories it makes are dropped.
+advances, the next one is chosen; `service.engine.decoding` does both. Knows no HTTP,
+and stores nothing: the memories it makes are dropped.
 """
 
 from __future__ import annotations
@@ -15,13 +15,20 @@ from typing import NamedTuple, TypeAlias
 import numpy as np
 
 from service.common.loop import Breaks, take_break
-from service.engine.call import Call
-from service.engine.decoding import DecodingPlan, Path, extend, has_ended
-from service.engine.defect import log_defect
+from service.engine.decoding import (
+    EXPECTED,
+    DecodingPlan,
+    Path,
+    advance_paths,
+    begin_paths,
+    extend,
+    find_end,
+)
 from service.engine.engine import Engine
-from service.engine.execution import advance_batch, row_deadline_error, split_memory
+from service.engine.execution import row_deadline_error
+from service.engine.job import Call
 from service.engine.resume import Named, ResumeState
-from service.engine.rows import Refused, Row
+from service.engine.rows import Refused, Row, log_defect
 from service.errors import (
     CannotForecast,
     CarryoverError,
@@ -33,10 +40,6 @@ from service.sessions.lifecycle import live
 from service.sessions.preconditions import StoredSession
 from service.sessions.record import SessionKey
 from service.sessions.tokens.cipher import OpenedToken
-
-# The memory tensor that contains a network's prediction of the next event.
-EXPECTED = "expected"
-
 
 # What was read for a row, and what its token holds.
 Source: TypeAlias = tuple[StoredSession | None, OpenedToken | None]
@@ -207,7 +210,7 @@ def recall(
     if row.session is not None and stored is not None and stored.record is None:
         name = SessionKey(call.tenant, call.model.manifest.name, row.session)
         live(name, stored)  # raises: a forecast does not begin a session
-    resume_state = engine.transitions.resume_by_rules(call, row, stored, opened)
+    resume_state = engine.transitions.start_rules.resume(call, row, stored, opened)
     if resume_state.tensors is None and not len(resume_state.sequence):
         raise nothing_to_continue(resume_state)
     check_forecastable(resume_state.model)
@@ -274,95 +277,3 @@ def walk(
             model, step, shown, resume_state.migrated_from, resume_state.is_reset
         )
     return results
-
-
-def find_end(model: Model) -> int | None:
-    """Return the position of the label after which nothing follows, if there is one."""
-    end = model.manifest.output.get("end")
-    return None if end is None else (model.manifest.labels or []).index(end)
-
-
-def begin_paths(
-    model: Model, pasts: Mapping[int, ResumeState], deadline: float
-) -> dict[int, Path | CarryoverError]:
-    """Run the rows' own events, and note what the network expects after them."""
-    begun: dict[int, Path | CarryoverError] = {}
-    running = {
-        k: resume_state
-        for k, resume_state in pasts.items()
-        if len(resume_state.sequence)
-    }
-    for k, resume_state in pasts.items():
-        if k not in running:
-            begun[k] = Path(
-                (),
-                (),
-                0.0,
-                resume_state.tensors,
-                read_expected(model, resume_state.tensors),
-            )
-    if running:
-        advanced = advance_batch(
-            model,
-            "advance",
-            [resume_state.sequence for resume_state in running.values()],
-            [resume_state.tensors for resume_state in running.values()],
-            deadline=deadline,
-            is_last_only=True,
-        )
-        name = model.manifest.output["name"]
-        for k, ahead in zip(running, advanced, strict=True):
-            if isinstance(ahead, CarryoverError):
-                begun[k] = ahead
-            else:
-                begun[k] = Path((), (), 0.0, ahead.tensors, ahead.outputs[name][-1])
-    return begun
-
-
-def read_expected(model: Model, tensors: bytes | None) -> np.ndarray:
-    """Read from a memory the prediction of the next event."""
-    packed = np.frombuffer(tensors or model.no_memory, model.memory_dtype)[None]
-    expected: np.ndarray = split_memory(packed, model)[EXPECTED][0]
-    return expected
-
-
-def advance_paths(
-    model: Model, paths: dict[int, list[Path]], deadline: float
-) -> dict[int, CarryoverError]:
-    """Advance the memory of every path by its last event, in one batch.
-
-    Returns:
-        The rows of which a path led to something that is not a number.
-    """
-    end = find_end(model)
-    flat = [
-        (k, path)
-        for k, own in paths.items()
-        for path in own
-        if not has_ended(path, end)
-    ]
-    if not flat:
-        return {}
-    advanced = advance_batch(
-        model,
-        "advance",
-        [np.array([path.events[-1]], model.encoder.dtype) for _, path in flat],
-        [path.tensors for _, path in flat],
-        deadline=deadline,
-        is_last_only=True,
-    )
-    failed: dict[int, CarryoverError] = {}
-    name = model.manifest.output["name"]
-    results = iter(advanced)
-    for k, own in paths.items():
-        paths[k] = []
-        for path in own:
-            ahead = path if has_ended(path, end) else next(results)
-            if isinstance(ahead, CarryoverError):
-                failed[k] = ahead
-            elif isinstance(ahead, Path):
-                paths[k].append(ahead)
-            else:
-                last = ahead.outputs[name][-1]
-                paths[k].append(path._replace(tensors=ahead.tensors, ahead=last))
-    return failed

@@ -1,14 +1,157 @@
-"""A job: one row on its way through the engine, from its memory to its result."""
+"""A job: one row on its way through the engine, and what it shares with others.
+
+A call is what all rows of a request share, a submission the jobs that a caller waits
+for, a flow the request's share of time, and a run the row's way through the network.
+"""
 
 from __future__ import annotations
 
 import threading
 from collections import deque
+from functools import lru_cache
 
-from service.engine.call import Call
+import numpy as np
+
 from service.engine.resume import NAMELESS, Named, ResumeState
-from service.engine.rollout import Run
-from service.engine.rows import Result, Row
+from service.engine.rows import WHOLE, Advanced, Result, Row
+from service.registry.backends.base import Signature
+from service.registry.catalog import Model
+from service.sessions.record import SessionKey, check_key
+from service.stores.base import MAX_KEY_BYTES
+
+
+class Timings:
+    """Where a request's time went in the engine, in seconds; its caller reads it.
+
+    Attributes:
+        queue: Of the row that waited longest, until the tick that took it in last: a
+            row that lost a race is taken in again.
+        fetch: Reading memories, in ticks that took a row of it in.
+        network: Calls of networks in those ticks.
+        commit: Storing memories in those ticks.
+    """
+
+    __slots__ = ("commit", "fetch", "network", "queue")
+
+    def __init__(self) -> None:
+        self.queue = self.fetch = self.network = self.commit = 0.0
+
+
+class Call:
+    """What all rows of a request share.
+
+    Args:
+        model: The network.
+        tenant: Whom sessions and tokens belong to.
+        signature: `explain` for the gates too.
+        is_version_named: Whether the client named the model's version.
+        timings: Where its times are measured, if anybody asks.
+    """
+
+    __slots__ = (
+        "_begin_of_key",
+        "is_version_named",
+        "model",
+        "signature",
+        "tenant",
+        "timings",
+    )
+
+    def __init__(
+        self,
+        model: Model,
+        tenant: str,
+        signature: Signature,
+        is_version_named: bool = False,
+        timings: Timings | None = None,
+    ) -> None:
+        self.model = model
+        self.tenant = tenant
+        self.signature = signature
+        self.is_version_named = is_version_named
+        self.timings = timings
+        self._begin_of_key = begin_key(tenant, model.manifest.name)
+
+    def key(self, session: str) -> bytes:
+        """Name a session among all tenants and models, as the store does.
+
+        Raises:
+            InvalidRequest: No store has such a key.
+        """
+        key = self._begin_of_key + session.encode()
+        return (
+            key if len(key) <= MAX_KEY_BYTES and key.count(0) == 2 else check_key(key)
+        )
+
+
+@lru_cache(maxsize=1024)
+def begin_key(tenant: str, model: str) -> bytes:
+    """Return what the keys of a tenant's sessions of a model begin with."""
+    return SessionKey(tenant, model, "").encode()
+
+
+# By name, outputs of shape (batch, timesteps, ...).
+Outputs = dict[str, np.ndarray]
+
+
+class Run:
+    """A sequence being advanced.
+
+    Args:
+        sequence: Encoded events, of shape (timesteps,) or (timesteps, columns).
+        memory: The memory before them, as stored; None for none.
+        is_last_only: Whether to keep outputs of the last timestep only, and of every
+            timestep only the one that is always shown whole. A long row costs less
+            memory than its body then.
+
+    Attributes:
+        memory: The memory it has come to.
+        position: How many events are absorbed.
+        remaining: How many are left.
+    """
+
+    __slots__ = (
+        "_is_last_only",
+        "_outputs",
+        "memory",
+        "position",
+        "remaining",
+        "sequence",
+    )
+
+    def __init__(
+        self, sequence: np.ndarray, memory: bytes | None, is_last_only: bool = False
+    ) -> None:
+        self.sequence = sequence
+        self.memory = memory
+        self.position = 0
+        self.remaining = len(sequence)
+        self._is_last_only = is_last_only
+        self._outputs: Outputs = {}
+
+    def take(self, outputs: Outputs, index: int, length: int, memory: bytes) -> None:
+        """Go on by `length` events: row `index` of a batch's outputs is this run's."""
+        begin = self.position
+        self.position += length
+        self.remaining -= length
+        self.memory = memory
+        if not begin and not self.remaining and length == 1:
+            for name, value in outputs.items():
+                self._outputs[name] = value[index, :1]
+            return
+        for name, value in outputs.items():
+            if self._is_last_only and name != WHOLE:
+                if not self.remaining:
+                    self._outputs[name] = value[index, length - 1 : length].copy()
+                continue
+            if not begin:
+                shape = (len(self.sequence), *value.shape[2:])
+                self._outputs[name] = np.empty(shape, value.dtype)
+            self._outputs[name][begin : self.position] = value[index, :length]
+
+    def ahead(self) -> Advanced:
+        """Return what it came to: the outputs it kept, and the memory."""
+        return Advanced(self._outputs, self.memory or b"")
 
 
 class Submission:

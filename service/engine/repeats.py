@@ -6,14 +6,15 @@ the session is at; and by what its client sent, digested before any version enco
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from hashlib import blake2b
 
-from service.engine.call import Call
-from service.engine.idempotency import FINGERPRINT_BYTES, name_key
+from service.engine.idempotency import FINGERPRINT_BYTES, digest_events, name_key
+from service.engine.job import Call
 from service.engine.result_codec import decode_outcome, encode_outcome
 from service.engine.rows import Outcome, Row
-from service.engine.sent_events import digest_events
 from service.errors import AnswerTooLarge, IdempotencyMismatch
+from service.registry.catalog import Catalog
 from service.sessions.preconditions import StoredSession
 from service.sessions.record import Session, Tombstone
 from service.sessions.sections import (
@@ -21,9 +22,73 @@ from service.sessions.sections import (
     AnswerBounds,
     StoredAnswer,
     append_answer,
+    has_older,
     iterate_answers,
     prune,
 )
+from service.sessions.version_policy import find_version
+
+
+class Repeats:
+    """Answers repeated rows, and keeps the answers of those that may be repeated.
+
+    Args:
+        bounds: Of the answers that a session keeps.
+        catalog: The served models, to find the version that gave an answer.
+        clock: Seconds since 1970.
+        is_clock_trusted: Whether the clock may be followed in what cannot be undone;
+            asked where an answer looks too old to be kept.
+    """
+
+    def __init__(
+        self,
+        bounds: AnswerBounds,
+        catalog: Catalog,
+        clock: Callable[[], float],
+        is_clock_trusted: Callable[[], bool],
+    ) -> None:
+        self._bounds = bounds
+        self._catalog = catalog
+        self._now = clock
+        self._is_clock_trusted = is_clock_trusted
+
+    def find(self, call: Call, row: Row, stored: StoredSession) -> Outcome | None:
+        """Find the answer to a row that is a repeat, and the version that gave it."""
+        if row.key is None and row.at is None:
+            return None
+        record = stored.record
+        kept = record.answers if isinstance(record, Session | Tombstone) else b""
+        since = self._find_oldest(kept, self._now())
+        outcome = find_answer(call, row, stored, since)
+        if outcome is None:
+            return None
+        served = self._catalog.family(call.model)
+        version = find_version(outcome.version, call.model, served)
+        return outcome.replace(model=version)
+
+    def _find_oldest(self, answers: bytes, now: float) -> float:
+        """Return since when answers count; any do while the clock cannot be trusted.
+
+        An answer that was dropped by error would let its repeat be applied again.
+        """
+        since = now - self._bounds.seconds
+        if not answers or not has_older(answers, since) or self._is_clock_trusted():
+            return since
+        return float("-inf")
+
+    def keep(
+        self, call: Call, row: Row, kept: bytes, outcome: Outcome, now: float
+    ) -> bytes:
+        """Add a row's answer to those that are kept; see `keep_answer`."""
+        return keep_answer(
+            call,
+            row,
+            kept,
+            outcome,
+            now=now,
+            since=self._find_oldest(kept, now),
+            bounds=self._bounds,
+        )
 
 
 def find_answer(

@@ -1,14 +1,19 @@
-"""Rows and outcomes: what dialects hand to the engine, and what it hands back."""
+"""Rows and outcomes: what dialects hand to the engine, and what it hands back.
+
+Rows of different sessions advance together, in waves; rows of one session one after
+another.
+"""
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from service.common.value import Value
-from service.errors import CarryoverError
+from service.errors import CarryoverError, EarlierRowFailed, SessionContended
 
 if TYPE_CHECKING:
     from service.registry.catalog import Model
@@ -142,3 +147,59 @@ class Outcome(Value, frozen=True):
 
 
 Result = Outcome | CarryoverError
+
+
+def group_into_waves(rows: Sequence[Row | Refused]) -> Sequence[Sequence[int]]:
+    """Sort rows into waves in which no session occurs twice; later rows wait."""
+    if len(rows) == 1 or len({row.session for row in rows}) == len(rows):
+        return [range(len(rows))]
+    waves: list[list[int]] = []
+    seen: dict[str, int] = {}
+    for k, row in enumerate(rows):
+        wave = 0
+        if row.session is not None:
+            wave = seen.get(row.session, 0)
+            seen[row.session] = wave + 1
+        if wave == len(waves):
+            waves.append([])
+        waves[wave].append(k)
+    return waves
+
+
+def earlier_row_failed(session: str) -> CarryoverError:
+    """Return the error of a row after a failed one: it would leave a gap."""
+    return EarlierRowFailed(
+        f"an earlier row of session {session!r} in this request failed, so this one "
+        "was not applied. Fix that row, then send it and those after it again."
+    )
+
+
+def contention_error(row: Row, seconds: float) -> CarryoverError:
+    """Return the error of a session that others kept changing."""
+    name = "the token's sequence" if row.session is None else f"session {row.session!r}"
+    return SessionContended(
+        f"{name} was changed by other requests each time this one was "
+        f"computed, for {seconds:g} s; nothing was stored. Send its "
+        "events from one client at a time, then repeat the request."
+    )
+
+
+log = logging.getLogger(__name__)
+
+
+def log_defect(work: str) -> CarryoverError:
+    """Log the exception being handled, and return what its rows answer.
+
+    Args:
+        work: What failed, for the log.
+    """
+    log.exception("%s failed; its rows answer 500, all others continue", work)
+    return defect_error()
+
+
+def defect_error() -> CarryoverError:
+    """Return the error of a row that a defect of the service left without a result."""
+    return CarryoverError(
+        "the service failed in a way it should not have; the session is where it was "
+        "or past the row: ask GET /v1/models/<model>/sessions/<id>."
+    )

@@ -2,7 +2,8 @@
 
 What a tick finished is committed in one transaction. A row that lost the race goes back
 to the front of the queue; any other is settled, and its session handed to the next row
-that waits for it. Knows nothing of networks.
+that waits for it. Rows are counted here: applied, answered from a stored answer, or
+refused. Knows nothing of networks.
 """
 
 from __future__ import annotations
@@ -13,25 +14,37 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from itertools import islice
 from operator import attrgetter
 
-from service.engine.call import Timings
 from service.engine.capture import Capture, CapturedRow
 from service.engine.column_lane import Columns
-from service.engine.counting import count_applied, count_columns
-from service.engine.defect import defect_error, log_defect
-from service.engine.job import Job
-from service.engine.rows import Result
+from service.engine.job import Job, Timings
+from service.engine.rows import (
+    WHOLE,
+    Outcome,
+    Result,
+    Row,
+    contention_error,
+    defect_error,
+    log_defect,
+)
 from service.engine.run_queue import RunQueue
-from service.engine.step import Step, entomb
-from service.engine.transition import Transitions
-from service.engine.waves import contention_error
+from service.engine.transition import Step, Transitions, entomb
 from service.errors import CarryoverError
+from service.registry.catalog import Model
 from service.sessions.lifecycle import Sessions, Write
 from service.stores.base import Put
-from service.telemetry.engine_metrics import LOST_RACES, find_counter
+from service.telemetry.engine_metrics import (
+    LOST_RACES,
+    REPLAYED_ROWS,
+    ROW_PROBLEMS,
+    VersionTally,
+    find_counter,
+    find_version_tally,
+)
 
 # Losing the race this long means dozens of writers on one session, or a long row
 # among quick ones: an error is better than trying for ever.
 MAX_CONTENTION_SECONDS = 10.0
+TALLY = "tally"  # in a model's `prepared`: quicker to find than by name and version
 SUBMISSION = attrgetter("submission")
 # Whether a write won, or why the store refused it.
 Saved = bool | CarryoverError
@@ -256,3 +269,51 @@ def capture_columns(
                 received,
             )
         )
+
+
+def count_applied(row: Row, model: Model, outcome: Outcome) -> None:
+    """Count a row of which the memory was committed."""
+    tally: VersionTally = model.prepared.get(TALLY) or find_tally(model)
+    num_events = len(row.sequence)
+    tally.events.number += num_events
+    if row.session is not None:
+        if not outcome.is_continued:
+            tally.started.number += 1
+        if row.end:
+            tally.ended.number += 1
+    surprise = outcome.outputs.get(WHOLE)
+    # Nothing was expected before the first event of a sequence.
+    if surprise is not None and (outcome.is_continued or num_events > 1):
+        tally.surprise.add(surprise.item(-1))
+
+
+def count_columns(columns: Columns, won: Sequence[bool]) -> None:
+    """Count rows that advanced as columns: an event of a live session each.
+
+    Args:
+        columns: The rows.
+        won: Whether the memory of each was committed.
+    """
+    tally = find_tally(columns.model)
+    tally.events.number += sum(won)
+    if WHOLE in columns.outputs:
+        tally.surprise.add_all(columns.outputs[WHOLE][list(won), 0])
+
+
+def find_tally(model: Model) -> VersionTally:
+    """Find what counts the rows of a model."""
+    tally: VersionTally | None = model.prepared.get(TALLY)
+    if tally is None:
+        manifest = model.manifest
+        tally = find_version_tally(manifest.name, manifest.version)
+        model.prepared[TALLY] = tally
+    return tally
+
+
+def count_results(model: str, results: Sequence[Result]) -> None:
+    """Count rows that were not applied now: repeats and problems."""
+    for result in results:
+        if isinstance(result, CarryoverError):
+            find_counter(ROW_PROBLEMS, model, result.code).number += 1
+        elif result.is_replayed:
+            find_counter(REPLAYED_ROWS, model).number += 1

@@ -20,11 +20,10 @@ from typing import NamedTuple
 import numpy as np
 
 from service.common.loop import give_way, offload
-from service.engine.call import Call
 from service.engine.comparison import compare
 from service.engine.execution import advance_runs, non_finite_error
+from service.engine.job import Call, Run
 from service.engine.resume import encode_for
-from service.engine.rollout import Run
 from service.engine.rows import Advanced, Outcome, Refused, Result, Row
 from service.errors import CarryoverError
 from service.registry.catalog import Catalog, Model

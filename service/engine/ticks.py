@@ -5,6 +5,11 @@ few calls of the network, and commits the memories of the rows that came to thei
 one transaction. Rows that are alike advance as columns (`column_lane`), the others by
 the rules of a step, one by one (`transition`).
 
+Callers that wait for their rows run the ticks, for everybody's: there is no thread of
+the engine. When a caller's own are done it hands over to one that still waits. So a
+lone request runs at once on its own thread, and requests that arrive together share a
+batch.
+
 An exception of any class fails the rows it concerns: one row, or one batch of one
 network.
 """
@@ -13,19 +18,17 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from operator import attrgetter
 
+from service.common.loop import give_way, look_up, make_brief_lock
 from service.engine import column_lane
-from service.engine.admission import Admission
-from service.engine.call import Timings
 from service.engine.capture import Capture
 from service.engine.column_lane import Alike, Columns
-from service.engine.defect import log_defect
-from service.engine.execution import non_finite_error, row_deadline_error
-from service.engine.job import Job
-from service.engine.network_queue import NetworkQueue
+from service.engine.execution import NetworkQueue, non_finite_error, row_deadline_error
+from service.engine.job import Job, Submission, Timings
 from service.engine.resume import ResumeState
+from service.engine.rows import log_defect
 from service.engine.run_queue import RunQueue
 from service.engine.settlement import Settlement
 from service.engine.transition import Transitions
@@ -51,7 +54,7 @@ class Ticks:
 
     Args:
         queue: Where rows wait.
-        admission: Learns how long events take.
+        measure: Learns how many seconds a number of events took.
         sessions: Memory kept by the service.
         transitions: The rules of a step.
         capture: Takes what was applied, if anything does.
@@ -63,13 +66,13 @@ class Ticks:
     def __init__(
         self,
         queue: RunQueue,
-        admission: Admission,
+        measure: Callable[[float, int], None],
         sessions: Sessions,
         transitions: Transitions,
         capture: Capture | None = None,
     ) -> None:
         self._queue = queue
-        self._admission = admission
+        self._measure = measure
         self._sessions = sessions
         self._transitions = transitions
         self._network_queues: dict[tuple[Model, Signature], NetworkQueue] = {}
@@ -220,7 +223,7 @@ class Ticks:
         if alike:
             flows = Counter([job.flow for part in alike for job in part.jobs])
             num_events += self._queue.charge_events(flows)
-        self._admission.measure(time.monotonic() - began, num_events)
+        self._measure(time.monotonic() - began, num_events)
         if self._network_queues:
             queues = self._network_queues.values()
             self.settlement.requeue(
@@ -243,3 +246,60 @@ class Ticks:
         for job in bad:
             self.settlement.settle(job, non_finite_error())
         return done
+
+
+class TickLeader:
+    """Runs ticks until submissions are done.
+
+    Args:
+        tick: Does a bounded piece of work on whatever is queued.
+    """
+
+    def __init__(self, tick: Callable[[], None]) -> None:
+        self._tick = tick
+        # Kept while other requests run, but never waited for.
+        self._leading = make_brief_lock()
+        self._waiting: dict[int, Submission] = {}
+
+    def complete(self, submission: Submission) -> None:
+        """Return when all jobs of a submission have their results."""
+        give_way()
+        while submission.num_pending:
+            if self._leading.acquire(blocking=False):
+                self._lead(submission)
+            else:
+                self._follow(submission)
+
+    def _lead(self, submission: Submission) -> None:
+        try:
+            self._tick()
+            while submission.num_pending:
+                look_up()
+                self._tick()
+        finally:
+            self._leading.release()
+            if self._waiting:
+                self._hand_over()
+
+    def _follow(self, submission: Submission) -> None:
+        """Wait, unless the leader left before it could see that someone waits."""
+        submission.listen()
+        self._waiting[id(submission)] = submission
+        is_whole = False
+        try:
+            if not self._leading.locked():
+                self._hand_over()
+            if submission.num_pending:
+                submission.wait()
+            is_whole = True
+        finally:
+            del self._waiting[id(submission)]
+            # Torn away, perhaps with the turn that was just handed to it.
+            if not is_whole and not self._leading.locked():
+                self._hand_over()
+
+    def _hand_over(self) -> None:
+        for submission in list(self._waiting.values()):
+            if submission.num_pending:
+                submission.wake()
+                return

@@ -10,52 +10,69 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from service.engine.call import Call
-from service.engine.defect import log_defect
-from service.engine.repeats import find_answer, keep_answer
-from service.engine.resume import (
-    NAMELESS,
-    Named,
-    ResumeState,
-    check_statics,
-    encode_for,
-    resolve_start,
-)
-from service.engine.rows import Advanced, Outcome, Result, Row
-from service.engine.sent_events import digest_events
-from service.engine.step import Step, form_outcome
-from service.errors import CarryoverError, CorruptRecord, WrongNetwork
+from service.common.value import Value
+from service.engine.job import Call
+from service.engine.repeats import Repeats
+from service.engine.resume import NAMELESS, Named, ResumeState, check_statics
+from service.engine.rows import Advanced, Outcome, Result, Row, log_defect
+from service.engine.start_rules import StartRules, name_use
+from service.errors import CarryoverError
 from service.registry.catalog import Catalog
-from service.sessions import changes
-from service.sessions.lifecycle import NEVER_SEEN
-from service.sessions.preconditions import StoredSession, check_preconditions
+from service.sessions.lifecycle import NEVER_SEEN, Write
+from service.sessions.preconditions import StoredSession
 from service.sessions.record import Session, Tombstone
-from service.sessions.sections import (
-    Snapshot,
-    append_events,
-    append_snapshot,
-    has_older,
-)
-from service.sessions.state_export import read_memory, show_memory
-from service.sessions.tokens.chains import Use, check_use, name_chain, note_newest
-from service.sessions.tokens.cipher import (
-    OpenedToken,
-    TokenCipher,
-    begin_chain,
-    digest_use,
-)
-from service.sessions.version_policy import (
-    Continuation,
-    Lifetimes,
-    Retention,
-    choose_version,
-    find_version,
-    is_made_by,
-    stay,
-)
+from service.sessions.sections import Snapshot, append_events, append_snapshot
+from service.sessions.state_export import show_memory
+from service.sessions.tokens.chains import name_chain, note_newest
+from service.sessions.tokens.cipher import OpenedToken, TokenCipher, begin_chain
+from service.sessions.version_policy import Lifetimes, Retention, is_made_by
 
-# Part of the use of a token when its memory is dropped: to continue it is another use.
-RESET = b"reset"
+
+class Step(Value, frozen=True, eq=False):
+    """What a row came to, before it is stored.
+
+    Args:
+        outcome: The row's outcome.
+        record: Of the memory it leaves.
+        chain: Of the token that will seal that memory; empty where none will.
+        chain_write: What the store is to keep of the chain, if it keeps chains.
+    """
+
+    outcome: Outcome
+    record: Session
+    chain: bytes = b""
+    chain_write: Write | None = None
+
+
+def entomb(record: Session) -> Tombstone:
+    """Return what takes the place of a session that ends."""
+    return Tombstone("ended", record.step, record.updated_at, record.answers)
+
+
+def form_outcome(
+    row: Row, resume_state: ResumeState, ahead: Advanced, step: int, expires_at: float
+) -> Outcome:
+    """Form a row's outcome; the outputs of a replayed history are not the row's."""
+    outputs = ahead.outputs
+    if resume_state.num_replayed:
+        own = len(resume_state.own)
+        outputs = {name: out[-own:] for name, out in outputs.items()}
+    # What is in the open does not expire: nothing would hold the client to it.
+    is_sealed = row.seal_memory and not row.is_plain
+    is_held = is_sealed or (row.session is not None and not row.end)
+    return Outcome(
+        outputs,
+        step > len(row.sequence),
+        step,
+        expires_at if is_held else None,
+        version=resume_state.model.manifest.version,
+        migrated_from=resume_state.migrated_from,
+        is_reset=resume_state.is_reset,
+        model=resume_state.model,
+        is_restarted=row.start
+        and resume_state.stored is not None
+        and isinstance(resume_state.stored.record, Session),
+    )
 
 
 class Transitions:
@@ -72,6 +89,7 @@ class Transitions:
 
     Attributes:
         now: Returns the present.
+        start_rules: All the rules of what a row continues.
         keeps_extras: Whether sessions keep more than their memory with each step.
     """
 
@@ -88,10 +106,12 @@ class Transitions:
         self._lifetimes = lifetimes
         self.now = clock
         self._retention = retention
+        self.start_rules = StartRules(
+            seal, lifetimes, clock, retention.policies, catalog
+        )
+        self._repeats = Repeats(retention.answers, catalog, clock, is_clock_trusted)
         policies = {retention.policies.default, *retention.policies.models.values()}
         self.keeps_extras = bool(retention.snapshots) or "replay" in policies
-        self._catalog = catalog
-        self._is_clock_trusted = is_clock_trusted
 
     def name(self, call: Call, row: Row) -> Named | CarryoverError:
         """Open the memory a row came with, and name what the store has of it.
@@ -141,162 +161,13 @@ class Transitions:
             CarryoverError: It may not continue; see `service.sessions.preconditions`.
         """
         if row.session is None or stored is None:
-            return self.resume_by_rules(call, row, stored, opened)
+            return self.start_rules.resume(call, row, stored, opened)
         if usual := continue_usual(call, row, stored):
-            return usual if usual.record is not None else self._begin(call, row, usual)
-        answered = self._find_answer(call, row, stored)
-        return self.resume_by_rules(call, row, stored) if answered is None else answered
-
-    def resume_by_rules(
-        self,
-        call: Call,
-        row: Row,
-        stored: StoredSession | None,
-        opened: OpenedToken | None = None,
-    ) -> ResumeState:
-        """Decide what a new row continues, by all the rules; see `resume`."""
-        chain: StoredSession | None = None
-        if row.session is None:
-            chain, stored = stored, None
-            stored_or_sent = self._read_sent(call, row, opened)
-        else:
-            stored_or_sent = stored or NEVER_SEEN
-        chosen = self._choose(call, row, stored_or_sent.record)
-        continued = check_preconditions(
-            stored_or_sent,
-            network=chosen.network if chosen else call.model.fingerprint,
-            start=row.start,
-            at=row.at,
-            is_strict=row.is_strict,
-        )
-        if chosen is None:
-            resume_state = ResumeState(stored, continued, call.model, row.sequence)
-        else:
-            resume_state = resolve_start(chosen, row, stored, continued, call.model)
-        if continued is None and not resume_state.is_reset:
-            resume_state = self._begin(call, row, resume_state)
-        check_statics(resume_state)
-        if opened is None:
-            return resume_state
-        if chain is not None:
-            use = self._name_use(call, row, is_reset=resume_state.is_reset)
-            check_use(chain, opened.record.step, use)
-        return resume_state.replace(opened=opened, chain=chain)
-
-    def _begin(self, call: Call, row: Row, usual: ResumeState) -> ResumeState:
-        """Begin a sequence on the version that the traffic of its model says.
-
-        Rows without a session have no id that all workers know, and begin on the stable
-        version. So do those of which the canary cannot take the first events.
-
-        Args:
-            call: What the rows of the request share.
-            row: The row.
-            usual: How it begins without traffic.
-        """
-        model = call.model
-        if row.session is None or call.is_version_named:
-            return usual
-        first = self._catalog.begin_with(model, call.key(row.session))
-        if first is model:
-            return usual
-        try:
-            sequence = encode_for(row, first, model)
-            return check_statics(ResumeState(usual.stored, None, first, sequence))
-        except CarryoverError:
-            return usual
-
-    def _read_sent(
-        self, call: Call, row: Row, opened: OpenedToken | None
-    ) -> StoredSession:
-        """Return the memory a client holds as if it had been found.
-
-        Raises:
-            PlainMemoryRefused: It is in the open, and may not be.
-        """
-        self._seal.check_plain(is_sent=row.plain is not None, is_wanted=row.is_plain)
-        record = opened.record if opened else self._read_plain(call, row)
-        return StoredSession(0, record)
-
-    def _find_answer(
-        self, call: Call, row: Row, stored: StoredSession
-    ) -> Outcome | None:
-        """Find the answer to a row that is a repeat, and the version that gave it."""
-        if row.key is None and row.at is None:
-            return None
-        record = stored.record
-        kept = record.answers if isinstance(record, Session | Tombstone) else b""
-        since = self._find_oldest(kept, self.now())
-        outcome = find_answer(call, row, stored, since)
-        if outcome is None:
-            return None
-        served = self._catalog.family(call.model)
-        version = find_version(outcome.version, call.model, served)
-        return outcome.replace(model=version)
-
-    def _find_oldest(self, answers: bytes, now: float) -> float:
-        """Return since when answers count; any do while the clock cannot be trusted.
-
-        An answer that was dropped by error would let its repeat be applied again.
-        """
-        since = now - self._retention.answers.seconds
-        if not answers or not has_older(answers, since) or self._is_clock_trusted():
-            return since
-        return float("-inf")
-
-    def _name_use(self, call: Call, row: Row, *, is_reset: bool) -> Use:
-        """Name what a row uses its token for: to continue its memory, or to drop it."""
-        manifest = call.model.manifest
-        events = digest_events(row, manifest.input)
-        return Use(
-            digest_use(row.token, events + RESET if is_reset else events),
-            digest_use(row.token, row.sequence.tobytes()),
-            manifest.version,
-        )
-
-    def _read_plain(self, call: Call, row: Row) -> Session | None:
-        """Read the memory a client sent in the open, if it did."""
-        if row.plain is None:
-            return None
-        name = call.model.manifest.name
-        family = self._catalog.family(call.model) or [call.model]
-        memory = read_memory(row.plain, name, family)
-        return changes.replace(None, memory, self.now(), self._lifetimes.token_seconds)
-
-    def _choose(
-        self, call: Call, row: Row, record: Session | Tombstone | CorruptRecord | None
-    ) -> Continuation | None:
-        """Choose the version that continues a memory; None where it is the request's.
-
-        Raises:
-            WrongNetwork: No version may.
-        """
-        model = call.model
-        if not isinstance(record, Session) or is_made_by(model, record):
-            return None
-        if row.is_strict and row.start:
-            return None
-        served = self._catalog.family(model)
-        policy = self._retention.policies.of(model.manifest.name)
-        is_on_trial = bool(self._catalog.traffic(model.manifest.name).canary)
-        if record.network == model.fingerprint:
-            # A canary of the same weights keeps the sessions that it began, too.
-            stays = is_on_trial and not call.is_version_named
-            return stay(record, served) if stays else None
-        if is_on_trial and any(other.fingerprint == record.network for other in served):
-            policy = "pin"  # a canary on trial moves no live session
-        try:
-            return choose_version(
-                record,
-                model,
-                served,
-                policy,
-                is_version_named=call.is_version_named,
-            )
-        except WrongNetwork:
-            if not row.start:
-                raise
-            return None
+            if usual.record is not None:
+                return usual
+            return self.start_rules.begin(call, row, usual)
+        answered = self._repeats.find(call, row, stored)
+        return answered or self.start_rules.resume(call, row, stored)
 
     def complete(
         self, call: Call, row: Row, resume_state: ResumeState, ahead: Advanced
@@ -352,7 +223,7 @@ class Transitions:
         chain = old = sent.chain if sent else begin_chain()
         if not self._seal.has_chains:
             return step.replace(chain=begin_chain() if resume_state.is_reset else chain)
-        use = self._name_use(call, row, is_reset=resume_state.is_reset)
+        use = name_use(call, row, is_reset=resume_state.is_reset)
         if sent is not None:
             until = sent.record.expires_at
             if resume_state.is_reset:  # a repeat of this row has to name the same chain
@@ -375,15 +246,7 @@ class Transitions:
         before, retention, own = resume_state.record, self._retention, resume_state.own
         answers, snapshots, history = resume_state.answers, b"", b""
         if answers or row.key is not None or row.at is not None:
-            answers = keep_answer(
-                call,
-                row,
-                answers,
-                outcome,
-                now=record.updated_at,
-                since=self._find_oldest(answers, record.updated_at),
-                bounds=retention.answers,
-            )
+            answers = self._repeats.keep(call, row, answers, outcome, record.updated_at)
         if retention.snapshots and before and before.network == record.network:
             snapshot = Snapshot(before.step, before.tensors)
             snapshots = append_snapshot(

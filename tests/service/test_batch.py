@@ -7,7 +7,7 @@ from service.engine.execution import (
     gather_events,
     gather_memory,
 )
-from service.engine.rollout import Run
+from service.engine.job import Run
 from service.errors import NonFiniteResult
 from tests.fakes import TickingRuntime, counting_model
 

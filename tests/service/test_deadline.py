@@ -24,7 +24,7 @@ def late(monkeypatch):
             return time.monotonic() + self.seconds
 
     clock = Late()
-    monkeypatch.setattr("service.engine.network_queue.time", clock)
+    monkeypatch.setattr("service.engine.execution.time", clock)
     return clock
 
 

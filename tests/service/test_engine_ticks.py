@@ -6,8 +6,7 @@ import time
 import numpy as np
 import pytest
 
-from service.engine.call import Timings
-from service.engine.job import Flow
+from service.engine.job import Flow, Timings
 from service.engine.rows import Row
 from service.errors import CarryoverError, DeadlineExceeded, Overloaded, RequestTooLarge
 from service.sessions.record import SessionKey

@@ -10,9 +10,9 @@ import pytest
 
 from service.api.v1 import forecast as v1_forecast
 from service.common import loop
-from service.engine.call import Call
 from service.engine.decoding import DecodingPlan
 from service.engine.forecast import forecast
+from service.engine.job import Call
 from service.engine.rows import Row
 from service.errors import CarryoverError, DeadlineExceeded, TooManyEvents
 from service.registry.backends.base import Plan as CallPlan

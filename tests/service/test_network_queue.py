@@ -1,9 +1,8 @@
 import numpy as np
 import pytest
 
-from service.engine.call import Call
-from service.engine.job import Flow, Job, Submission
-from service.engine.network_queue import NetworkQueue
+from service.engine.execution import NetworkQueue
+from service.engine.job import Call, Flow, Job, Submission
 from service.engine.resume import ResumeState
 from service.engine.rows import Row
 from service.errors import DeadlineExceeded, NonFiniteResult

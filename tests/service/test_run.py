@@ -5,7 +5,7 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from service.engine.rollout import Run
+from service.engine.job import Run
 from service.engine.rows import Row
 from tests.fakes import TickingRuntime, counting_model
 

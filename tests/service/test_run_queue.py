@@ -3,9 +3,8 @@
 import numpy as np
 import pytest
 
-from service.engine.admission import Admission
-from service.engine.call import Call
-from service.engine.job import Flow, Job, Submission
+from service.engine.engine import Admission
+from service.engine.job import Call, Flow, Job, Submission
 from service.engine.resume import NAMELESS, Named, ResumeState
 from service.engine.rows import Row
 from service.engine.run_queue import RunQueue

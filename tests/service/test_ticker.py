@@ -8,7 +8,7 @@ from collections import deque
 import pytest
 
 from service.engine.job import Submission
-from service.engine.tick_leader import TickLeader
+from service.engine.ticks import TickLeader
 from tests.servers import ROOT
 
 PATIENCE_SECONDS = 60

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from service.engine.call import Call
+from service.engine.job import Call
 from service.engine.resume import ResumeState
 from service.engine.rows import Row
 from service.engine.transition import Transitions, continue_usual
@@ -44,7 +44,7 @@ def decide(found, row):
         TokenCipher([b"k" * 32]), lifetimes, lambda: 3.0, Retention(), Catalog([MODEL])
     )
     try:
-        return transitions.resume_by_rules(CALL, row, found)
+        return transitions.start_rules.resume(CALL, row, found)
     except CarryoverError as error:
         return type(error)
 

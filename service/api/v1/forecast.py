@@ -25,9 +25,9 @@ from service.api.v1.predict import PATHS, ROWS, find_servable
 from service.api.v1.row import name_row
 from service.api.v1.schema import Count, ForecastAnswer, Forecasts
 from service.common.loop import long_work, take_break
-from service.engine.call import Call
 from service.engine.decoding import DecodingPlan, Path
 from service.engine.forecast import Forecast, check_forecastable, forecast
+from service.engine.job import Call
 from service.engine.rows import Refused, Row
 from service.errors import CarryoverError, InvalidRequest, TooManyEvents
 from service.registry.catalog import Model

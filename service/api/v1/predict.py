@@ -22,9 +22,9 @@ from service.api.v1.render import render_body
 from service.api.v1.schema import PredictBody, Predictions, RowAnswer
 from service.api.v1.wording import reword, servable_not_found
 from service.common.value import Value
-from service.engine.call import Timings
 from service.engine.engine import Engine
 from service.engine.idempotency import Idempotency, fingerprint_request, parse_key
+from service.engine.job import Timings
 from service.errors import CarryoverError, ModelNotFound, NotServed, VersionNotFound
 from service.registry.backends.base import Signature
 from service.registry.catalog import Model

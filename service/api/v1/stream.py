@@ -14,25 +14,14 @@ from typing import NamedTuple
 from service.api.rows import limit_events
 from service.api.v1.blocked_sessions import UNREADABLE, BlockedSessions
 from service.api.v1.line_reader import Line, Lines, count_bytes
-from service.api.v1.lines import (
-    Query,
-    choose_options,
-    parse_line,
-    render_lines,
-)
+from service.api.v1.lines import Query, choose_options, parse_line, render_lines
 from service.api.v1.row import name_row
 from service.api.v1.schema import ParsedPredict, ParsedRow
 from service.api.v1.wording import reword
 from service.common.loop import long_work
 from service.engine.engine import Engine
-from service.engine.rows import Refused, Result, Row
-from service.engine.waves import earlier_row_failed
-from service.errors import (
-    CarryoverError,
-    Overloaded,
-    RequestTooLarge,
-    TooManyEvents,
-)
+from service.engine.rows import Refused, Result, Row, earlier_row_failed
+from service.errors import CarryoverError, Overloaded, RequestTooLarge, TooManyEvents
 from service.registry.catalog import Model
 from service.settings import Settings
 from service.telemetry import metrics

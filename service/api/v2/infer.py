@@ -28,9 +28,9 @@ from service.api.v2.schema import Form, InferAnswer, ParsedInfer
 from service.api.v2.tensor_schema import list_inputs
 from service.common.loop import LARGE_BYTES, long_work, offload
 from service.common.value import Value
-from service.engine.call import Timings
 from service.engine.engine import Engine
 from service.engine.idempotency import parse_key
+from service.engine.job import Timings
 from service.engine.rows import Outcome, Result
 from service.errors import CarryoverError, InvalidRequest
 from service.registry.catalog import Model

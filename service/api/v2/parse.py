@@ -28,9 +28,8 @@ from service.api.v2.schema import (
 )
 from service.api.v2.tensors import read_raw
 from service.common.loop import LARGE_BYTES, long_work
-from service.engine.idempotency import FINGERPRINT_BYTES
+from service.engine.idempotency import FINGERPRINT_BYTES, EventColumns, digest_events
 from service.engine.rows import Row
-from service.engine.sent_events import EventColumns, digest_events
 from service.errors import InvalidRequest
 from service.registry.catalog import Model
 from service.registry.encoding.events import warn_of_unknown

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from service.engine.call import Call
+from service.engine.job import Call
 from service.errors import InvalidRequest
 from service.sessions.lifecycle import Sessions
 from service.sessions.preconditions import StoredSession
