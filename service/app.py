@@ -255,7 +255,7 @@ def check_descriptions(model: Model) -> None:
         raise ArtifactError(
             f"the manifest cannot be shown as JSON: {error}. Export the model again."
         ) from None
-    wording.wording_of(model)
+    wording.prepare_wording(model)
     input_plan.plan_of(model)
 
 

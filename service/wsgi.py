@@ -17,7 +17,7 @@ from service.api import access_log
 from service.api.fast_path import FastPath
 from service.api.responses import answer_crash
 from service.app import build_services, create_app
-from service.registry.folder_watch import FolderWatch
+from service.registry.adoption import FolderWatch
 from service.server.crash_report import record_crash
 from service.sessions.session_count import SessionCount, name_mark
 from service.sessions.sweeper import Sweeper

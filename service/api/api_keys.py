@@ -1,4 +1,4 @@
-"""API keys: the keys file, its lines, and reading it again when it changes.
+"""API keys: the form of the keys file, and new keys.
 
 A line is `tenant: SHA-256 of a key`, with `scope=` and `expires=` after it where the
 key has others than the usual. The keys themselves are nowhere on the service's side.
@@ -7,12 +7,10 @@ They are long and random, so one round of SHA-256 without salt is enough.
 
 from __future__ import annotations
 
-import logging
 import os
 import re
 import secrets
-import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
@@ -20,8 +18,6 @@ from typing import Literal, NamedTuple, get_args
 
 from service.common.files import read_regular
 from service.common.text import redact
-
-log = logging.getLogger(__name__)
 
 Scope = Literal["predict", "sessions", "admin"]
 SCOPES: tuple[Scope, ...] = get_args(Scope)
@@ -34,8 +30,6 @@ KEY_RANDOM_BYTES = 32
 # Distinguishes a leaked key from other secrets, for people and for scanners.
 KEY_PREFIX = "carryover_"
 NEVER = float("inf")
-# The file is looked at this often at most: 20 microseconds for a hundred keys.
-LOOK_SECONDS = 0.5
 FORM = (
     "expected `tenant: SHA-256 of a key`, then scope=predict,sessions,admin and "
     "expires=2027-01-31T00:00:00Z if wanted. Make keys with `python -m service key "
@@ -57,64 +51,6 @@ class ApiKey(NamedTuple):
     tenant: str
     scopes: frozenset[str] = USUAL_SCOPES
     expires_at: float = NEVER
-
-
-class KeysFile:
-    """The keys file, read again when its content changes.
-
-    A file that cannot be read leaves the keys of its last good state. A line of another
-    form is logged by its number, and the other lines are used.
-
-    Args:
-        path: The file.
-        clock: Seconds since 1970.
-    """
-
-    def __init__(self, path: Path, clock: Callable[[], float] = time.time) -> None:
-        self._path = path
-        self._clock = clock
-        self._content: bytes | None = None
-        self._seen: bytes | None = None
-        self._failure: str | None = None
-        self._looked_at = 0.0
-        self._keys: Mapping[str, ApiKey] = {}
-
-    def keys(self) -> Mapping[str, ApiKey]:
-        """Return the keys by their digests."""
-        now = self._clock()
-        # The clock may be set back.
-        if not 0 <= now - self._looked_at < LOOK_SECONDS:
-            self._looked_at = now
-            self._look(now)
-        return self._keys
-
-    def _look(self, now: float) -> None:
-        try:
-            content = read_regular(self._path)
-            age = now - self._path.stat().st_mtime
-        except OSError as error:
-            self._note_failure(error.strerror)
-            return
-        self._failure = None
-        # A file that is being written is empty or half its size for a moment.
-        is_written = not 0 <= age < LOOK_SECONDS or content == self._seen
-        self._seen = content
-        if content != self._content and (is_written or self._content is None):
-            self._keys, problems = parse_keys(content)
-            for problem in problems:
-                log.warning("%s: %s", self._path, problem)
-            self._content = content
-
-    def _note_failure(self, failure: str | None) -> None:
-        if failure != self._failure:
-            self._failure = failure
-            log.error(
-                "the API keys file %s cannot be read: %s. The %d keys of its last good "
-                "state are used; restore the file, no restart is needed.",
-                redact(str(self._path)),
-                failure,
-                len(self._keys),
-            )
 
 
 def parse_keys(content: bytes) -> tuple[dict[str, ApiKey], list[str]]:

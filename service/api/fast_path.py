@@ -61,14 +61,10 @@ class Sent(list[bytes]):
     """A body that logs its request when it is sent: no client waits for the log.
 
     Attributes:
-        record: Of the request.
+        close: Logs the request; the server calls it at the end in any case.
     """
 
-    record: RequestRecord
-
-    def close(self) -> None:
-        """Log the request; the server calls this at the end in any case."""
-        log_request(self.record)
+    close: Callable[[], None]
 
 
 class FastPath:
@@ -99,7 +95,7 @@ class FastPath:
         if (
             found is None
             or environ["REQUEST_METHOD"] != "POST"
-            or has_encoded_slash(environ)
+            or ("%" in environ.get("RAW_URI", "") and has_encoded_slash(environ))
         ):
             return self._app(environ, start_response)
         began = time.perf_counter()
@@ -138,7 +134,7 @@ class FastPath:
             headers.append(("X-Request-Id", request_id))
         start_response(STATUS_LINES[answer.status], headers)
         sent = Sent((answer.body,))
-        sent.record = record
+        sent.close = partial(log_request, record)
         return sent
 
     def _find(self, found: re.Match[str]) -> Target:
@@ -215,5 +211,4 @@ class FastPath:
 
 def has_encoded_slash(environ: dict[str, Any]) -> bool:
     """Return whether the path was sent with an encoded slash."""
-    uri = environ.get("RAW_URI", "")
-    return "%" in uri and "%2f" in uri.partition("?")[0].lower()
+    return "%2f" in environ.get("RAW_URI", "").partition("?")[0].lower()

@@ -15,7 +15,8 @@ from typing import Any, NamedTuple
 from service.common.text import redact
 from service.errors import RateLimited, TooManyAtOnce
 from service.settings import Settings
-from service.telemetry.engine_metrics import UNCOUNTED_REQUESTS, find_counter
+from service.telemetry.engine_metrics import UNCOUNTED_REQUESTS
+from service.telemetry.tallies import find_counter
 
 # In a request's WSGI environment.
 ENTERED = "carryover.entered"

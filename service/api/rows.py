@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from service.engine.rows import Outcome, Refused, Result, Row
+from service.engine.rows import Refused, Row
 from service.errors import (
     Conflict,
     CorruptRecord,
@@ -44,18 +44,6 @@ def too_many_rows(field: str, num_rows: int, max_rows: int) -> TooManyRows:
         "Send the rest in another.",
         max_rows=max_rows,
     )
-
-
-def is_replayed(rows: Sequence[Row | Refused], results: Sequence[Result]) -> bool:
-    """Return whether every row of a session had its answer from an earlier request."""
-    is_any = False
-    for row, result in zip(rows, results, strict=True):
-        if row.session is None:
-            continue
-        if not isinstance(result, Outcome) or not result.is_replayed:
-            return False
-        is_any = True
-    return is_any
 
 
 def limit_events(rows: Sequence[Row | Refused], max_events: int, what: str) -> None:

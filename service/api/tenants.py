@@ -1,10 +1,11 @@
-"""Tenants: the tenant of a request, and what its API key allows.
+"""Tenants: the tenant of a request and what its API key allows, by the keys file.
 
 It knows the WSGI environment's names of three headers, and no framework.
 """
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Mapping
 from hashlib import sha256
@@ -12,9 +13,15 @@ from hmac import compare_digest
 from pathlib import Path
 from typing import Any
 
-from service.api.api_keys import ApiKey, KeysFile, Scope
+from service.api.api_keys import ApiKey, Scope, parse_keys
+from service.common.files import read_regular
+from service.common.text import redact
 from service.errors import Forbidden, Unauthorized
 
+log = logging.getLogger(__name__)
+
+# The file is looked at this often at most: 20 microseconds for a hundred keys.
+LOOK_SECONDS = 0.5
 SCHEME = "bearer "
 
 
@@ -113,3 +120,61 @@ def _forbidden(scope: Scope, key: ApiKey) -> Forbidden:
         f"service makes it with `python -m service key {key.tenant} --scope {scope}`.",
         scope=scope,
     )
+
+
+class KeysFile:
+    """The keys file, read again when its content changes.
+
+    A file that cannot be read leaves the keys of its last good state. A line of another
+    form is logged by its number, and the other lines are used.
+
+    Args:
+        path: The file.
+        clock: Seconds since 1970.
+    """
+
+    def __init__(self, path: Path, clock: Callable[[], float] = time.time) -> None:
+        self._path = path
+        self._clock = clock
+        self._content: bytes | None = None
+        self._seen: bytes | None = None
+        self._failure: str | None = None
+        self._looked_at = 0.0
+        self._keys: Mapping[str, ApiKey] = {}
+
+    def keys(self) -> Mapping[str, ApiKey]:
+        """Return the keys by their digests."""
+        now = self._clock()
+        # The clock may be set back.
+        if not 0 <= now - self._looked_at < LOOK_SECONDS:
+            self._looked_at = now
+            self._look(now)
+        return self._keys
+
+    def _look(self, now: float) -> None:
+        try:
+            content = read_regular(self._path)
+            age = now - self._path.stat().st_mtime
+        except OSError as error:
+            self._note_failure(error.strerror)
+            return
+        self._failure = None
+        # A file that is being written is empty or half its size for a moment.
+        is_written = not 0 <= age < LOOK_SECONDS or content == self._seen
+        self._seen = content
+        if content != self._content and (is_written or self._content is None):
+            self._keys, problems = parse_keys(content)
+            for problem in problems:
+                log.warning("%s: %s", self._path, problem)
+            self._content = content
+
+    def _note_failure(self, failure: str | None) -> None:
+        if failure != self._failure:
+            self._failure = failure
+            log.error(
+                "the API keys file %s cannot be read: %s. The %d keys of its last good "
+                "state are used; restore the file, no restart is needed.",
+                redact(str(self._path)),
+                failure,
+                len(self._keys),
+            )

@@ -26,11 +26,8 @@ from service.common.value import Value
 from service.engine.captured_events import decode_events, leave_out, name_fields
 from service.registry.catalog import Model
 from service.telemetry.capture_files import CaptureFiles
-from service.telemetry.engine_metrics import (
-    CAPTURED_EVENTS,
-    DROPPED_EVENTS,
-    find_counter,
-)
+from service.telemetry.engine_metrics import CAPTURED_EVENTS, DROPPED_EVENTS
+from service.telemetry.tallies import find_counter
 
 # Sooner than this nothing is written, so that a write is of many rows.
 WRITE_SECONDS = 0.5

@@ -16,18 +16,13 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from service.common.value import Value
-from service.engine.execution import (
-    ONES,
-    find_bad,
-    join_memory,
-    split_memory,
-)
+from service.engine.execution import ONES, find_bad, join_memory, split_memory
 from service.engine.job import Job
 from service.engine.rows import BatchOutputs, Outcome, Row
 from service.registry.catalog import Model
 from service.sessions.record_columns import RecordLayout, find_layout
 from service.stores.base import Entry, Put
-from service.telemetry.engine_metrics import find_call_tally
+from service.telemetry.tallies import find_call_tally
 
 # Fewer rows cost less one by one: as many take about as long either way.
 MIN_ROWS = 16
@@ -199,8 +194,7 @@ def run(
         tensors["length"] = ONES[: plan.num_rows]
         began = time.monotonic()
         parts.append(model.runtime.run("advance", tensors))
-        tally.seconds.add(time.monotonic() - began)
-        tally.rows.add(plan.num_rows)
+        tally.add(plan.num_rows, time.monotonic() - began)
         start = stop
     outputs = parts[0]
     if len(parts) > 1:

@@ -15,16 +15,18 @@ session are applied one after another, in the order they were queued.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 
 from service.engine.capture import Capture
 from service.engine.idempotency import InProgress
 from service.engine.job import Call, Flow, Job, Submission, Timings
 from service.engine.rows import (
+    Outcome,
     Refused,
     Result,
     Row,
     earlier_row_failed,
+    find_failed,
     group_into_waves,
 )
 from service.engine.run_queue import RunQueue
@@ -38,7 +40,7 @@ from service.registry.catalog import Catalog, Model
 from service.sessions.lifecycle import Sessions
 from service.sessions.tokens.cipher import TokenCipher
 from service.sessions.version_policy import Lifetimes, Retention
-from service.telemetry.metrics import under_way
+from service.telemetry.metrics import debouncer, under_way
 
 # Ticks of fewer events say little about the time of one event among many.
 MIN_EVENTS = 32
@@ -135,7 +137,6 @@ class Engine:
         num_events, has_keys = survey(rows)
         flow = Flow(tenant, len(rows), num_events)
         self.admission.enter(flow, timeout_seconds)
-        under_way.add(flow.num_rows)
         try:
             if not has_keys:
                 return self._advance(call, rows, flow, deadline)
@@ -143,7 +144,6 @@ class Engine:
                 return self._advance(call, claimed, flow, deadline)
         finally:
             self.admission.leave(flow)
-            under_way.add(-flow.num_rows)
 
     def count_under_way(self) -> int:
         """Return how many rows wait or are under way."""
@@ -201,15 +201,16 @@ class Engine:
                 results[k] = job.result
 
 
-def find_failed(
-    rows: Sequence[Row | Refused], results: Mapping[int, Result]
-) -> set[str | None]:
-    """Find the sessions of rows that failed."""
-    return {
-        rows[k].session
-        for k, result in results.items()
-        if isinstance(result, CarryoverError)
-    }
+def is_replayed(rows: Sequence[Row | Refused], results: Sequence[Result]) -> bool:
+    """Return whether every row of a session had its answer from an earlier request."""
+    is_any = False
+    for row, result in zip(rows, results, strict=True):
+        if row.session is None:
+            continue
+        if not isinstance(result, Outcome) or not result.is_replayed:
+            return False
+        is_any = True
+    return is_any
 
 
 def survey(rows: Sequence[Row | Refused]) -> tuple[int, bool]:
@@ -258,6 +259,9 @@ class Admission:
             self._check(flow, timeout_seconds)
         self.num_rows += flow.num_rows
         self.num_events += flow.num_all_events
+        under_way.num_rows += flow.num_rows
+        if not debouncer.is_scheduled:
+            debouncer.trigger()
         self._queue.open(flow)
 
     def leave(self, flow: Flow) -> None:
@@ -265,6 +269,9 @@ class Admission:
         self._queue.close(flow)
         self.num_rows -= flow.num_rows
         self.num_events -= flow.num_all_events
+        under_way.num_rows -= flow.num_rows
+        if not debouncer.is_scheduled:
+            debouncer.trigger()
 
     def measure(self, seconds: float, num_events: int) -> None:
         """Note how long a tick took to compute events."""

@@ -23,7 +23,7 @@ from service.engine.rows import Advanced, log_defect
 from service.errors import CarryoverError, DeadlineExceeded, NonFiniteResult
 from service.registry.backends.base import Signature
 from service.registry.catalog import Model
-from service.telemetry.engine_metrics import find_call_tally
+from service.telemetry.tallies import find_call_tally
 
 # Maximum rows a runtime sees when it plans a call; no call takes more.
 MAX_PLANNED_ROWS = 1024
@@ -250,8 +250,7 @@ class NetworkQueue:
         finished: list[Job] = []
         failed: list[tuple[Job, CarryoverError]] = []
         now = time.monotonic()
-        self._tally.rows.add(num_jobs)
-        self._tally.seconds.add(now - began)
+        self._tally.add(num_jobs, now - began)
         for k, job in enumerate(jobs):
             if k in bad:
                 failed.append((job, non_finite_error()))

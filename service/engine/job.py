@@ -298,8 +298,3 @@ class Job:
         if resume_state.num_replayed:  # they rebuild it
             memory = None
         self.run = Run(resume_state.sequence, memory, self.row.is_last_only)
-
-    def settle(self, result: Result) -> None:
-        """Give it its result."""
-        self.result = result
-        self.submission.settle(1)

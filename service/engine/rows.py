@@ -166,6 +166,17 @@ def group_into_waves(rows: Sequence[Row | Refused]) -> Sequence[Sequence[int]]:
     return waves
 
 
+def find_failed(
+    rows: Sequence[Row | Refused], results: Mapping[int, Result]
+) -> set[str | None]:
+    """Find the sessions of rows that failed."""
+    return {
+        rows[k].session
+        for k, result in results.items()
+        if isinstance(result, CarryoverError)
+    }
+
+
 def earlier_row_failed(session: str) -> CarryoverError:
     """Return the error of a row after a failed one: it would leave a gap."""
     return EarlierRowFailed(

@@ -32,14 +32,8 @@ from service.errors import CarryoverError
 from service.registry.catalog import Model
 from service.sessions.lifecycle import Sessions, Write
 from service.stores.base import Put
-from service.telemetry.engine_metrics import (
-    LOST_RACES,
-    REPLAYED_ROWS,
-    ROW_PROBLEMS,
-    VersionTally,
-    find_counter,
-    find_version_tally,
-)
+from service.telemetry.engine_metrics import LOST_RACES, REPLAYED_ROWS, ROW_PROBLEMS
+from service.telemetry.tallies import VersionTally, find_counter, find_version_tally
 
 # Losing the race this long means dozens of writers on one session, or a long row
 # among quick ones: an error is better than trying for ever.
@@ -122,7 +116,7 @@ class Settlement:
         except Exception:
             return log_defect("the end of a row")
 
-    def _save(self, writes: Sequence[Write], puts: Sequence[Put]) -> Sequence[Saved]:
+    def _save(self, writes: Sequence[Write], puts: list[Put]) -> Sequence[Saved]:
         """Store what sessions come to.
 
         Returns:
@@ -133,9 +127,7 @@ class Settlement:
         if not num_changes:
             return []
         try:
-            if not puts:
-                return self._sessions.save(writes)
-            return self._sessions.save_encoded([*self._sessions.encode(writes), *puts])
+            return self._sessions.save_encoded(self._sessions.encode(writes) + puts)
         except CarryoverError as error:
             return [error] * num_changes
         except Exception:
@@ -199,14 +191,16 @@ class Settlement:
         A defect of a network, of the store or of a row's rules does not come here.
         """
         for job in [*self.open_jobs, *self._queue.clear()]:
-            job.settle(defect_error())
+            job.result = defect_error()
+            job.submission.settle(1)
         self.open_jobs.clear()
 
     def settle(self, job: Job, result: Result) -> None:
         """Settle a job that was taken in, and let the next of its session continue."""
         self.open_jobs.discard(job)
         self._queue.settled((job,))
-        job.settle(result)
+        job.result = result
+        job.submission.settle(1)
 
     def settle_all(self, jobs: Sequence[Job], results: Iterable[Result]) -> None:
         """Settle jobs that were taken in."""

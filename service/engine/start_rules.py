@@ -25,7 +25,6 @@ from service.sessions.version_policy import (
     Lifetimes,
     Policies,
     choose_version,
-    is_made_by,
     stay,
 )
 
@@ -147,7 +146,9 @@ class StartRules:
             WrongNetwork: No version may.
         """
         model = call.model
-        if not isinstance(record, Session) or is_made_by(model, record):
+        if not isinstance(record, Session):
+            return None
+        if (record.network, record.model_version) == model.maker:
             return None
         if row.is_strict and row.start:
             return None

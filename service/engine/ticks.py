@@ -38,7 +38,7 @@ from service.registry.catalog import Model
 from service.sessions.lifecycle import Sessions, read_entry
 from service.sessions.preconditions import StoredSession
 from service.stores.base import Entry
-from service.telemetry.engine_metrics import QUEUE
+from service.telemetry.tallies import QUEUE
 
 # Maximum seconds a tick computes before it looks for new arrivals, unless one call
 # takes longer: a fraction of what a request takes by itself.

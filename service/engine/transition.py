@@ -25,7 +25,7 @@ from service.sessions.sections import Snapshot, append_events, append_snapshot
 from service.sessions.state_export import show_memory
 from service.sessions.tokens.chains import name_chain, note_newest
 from service.sessions.tokens.cipher import OpenedToken, TokenCipher, begin_chain
-from service.sessions.version_policy import Lifetimes, Retention, is_made_by
+from service.sessions.version_policy import Lifetimes, Retention
 
 
 class Step(Value, frozen=True, eq=False):
@@ -296,7 +296,7 @@ def continue_usual(call: Call, row: Row, stored: StoredSession) -> ResumeState |
         return None
     record = stored.record
     if isinstance(record, Session):
-        if is_made_by(call.model, record):
+        if (record.network, record.model_version) == call.model.maker:
             return ResumeState(stored, record, call.model, row.sequence)
     elif record is None and not row.is_strict:
         return check_statics(ResumeState(stored, None, call.model, row.sequence))

@@ -1,4 +1,4 @@
-"""The watch's adoption of what the folder of a model offers: versions, and labels.
+"""Adoption of what the folder of models offers: at the start, and by the watch.
 
 A version is checked and loaded before it is chosen for all workers. Labels are adopted
 whole, once each of them stands for a version that can be served; else the old ones
@@ -9,13 +9,24 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import threading
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from msgspec.structs import replace
+
 from service.errors import UnknownLabel
+from service.registry.artifact import find_versions
 from service.registry.catalog import Catalog, Model
-from service.registry.shared_choices import LOADED, UNLOADED, ModelChoice, VersionLabels
+from service.registry.model_folder import ModelFolder
+from service.registry.shared_choices import (
+    LOADED,
+    UNLOADED,
+    Choices,
+    ModelChoice,
+    VersionLabels,
+)
 from service.registry.version_labels import FILE, decode_labels
 
 if TYPE_CHECKING:
@@ -23,6 +34,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+# Services that share one state; a worker of each follows what its start chose.
+MAX_GENERATIONS = 8
 # The files of a version: name, size, and time of the last change.
 Look = frozenset[tuple[str, int, int]]
 
@@ -44,6 +57,7 @@ class Adoption:
 
     Args:
         repository: Opens versions, and stores what is chosen.
+        folder: The folder of models.
         catalog: What is served by this process.
         count_labels: Counts labels of a model that were adopted, or refused.
     """
@@ -51,25 +65,61 @@ class Adoption:
     def __init__(
         self,
         repository: Repository,
+        folder: ModelFolder,
         catalog: Catalog,
         count_labels: Callable[[str, bool], None],
     ) -> None:
         self._repository = repository
+        self._folder = folder
         self._catalog = catalog
         self._count_labels = count_labels
         # Versions that could not be loaded, and labels files that were read.
         self._refused: dict[Path, Look] = {}
         self._tried: dict[str, tuple[VersionLabels, list[Look]]] = {}
 
-    def adopt(self, name: str, folder: Path) -> None:
+    def choose_all(self, generation: str, before: Choices) -> Choices:
+        """Choose the newest versions of every model that is not unloaded."""
+        models = dict(before.models)
+        for paths in find_versions(self._folder.path):
+            name = paths[0].parent.name
+            earlier = models.get(name, ModelChoice(LOADED, 0))
+            if earlier.state != UNLOADED:
+                models[name] = self._choose(paths, earlier)
+        generations = [generation, *before.generations][:MAX_GENERATIONS]
+        return Choices(generations, models)
+
+    def _choose(self, paths: list[Path], earlier: ModelChoice) -> ModelChoice:
+        """Choose the newest versions of a model that can be loaded.
+
+        An earlier choice that cannot be opened here stays chosen: other processes may
+        serve it.
+        """
+        name = paths[0].parent.name
+        versions = [int(path.name) for path in paths]
+        good, failures = self._repository.open_newest(
+            name, versions, earlier.kept_versions()
+        )
+        for version, reason in failures.items():
+            log.error("skipped %s version %d: %s", name, version, reason)
+        self._catalog.replace(name, good.values())
+        kept = {v: failures.pop(v) for v in earlier.versions if v in failures}
+        # Tried again.
+        self._repository.note_failures(name, kept or ({} if good else failures))
+        versions = sorted([*good, *kept], reverse=True)
+        number = earlier.number + 1
+        return replace(
+            earlier, state=LOADED, number=number, versions=versions, failures=failures
+        )
+
+    def adopt(self, name: str) -> None:
         """Serve what is new of a model that is not unloaded.
 
         Raises:
             ModelNotLoaded: The choice cannot be stored; what is served stays.
         """
         chosen = self._repository.find_choice(name)
-        paths = {int(path.name): path for path in self._repository.find_versions(name)}
-        offer = self._find_offer(name, paths, chosen, folder)
+        paths = {int(path.name): path for path in self._folder.find_versions(name)}
+        offer = self._find_offer(name, paths, chosen)
         if chosen.state == UNLOADED or offer is None:
             return
         labels, ready, failed = self._try_labels(name, offer.version_labels, chosen)
@@ -97,11 +147,11 @@ class Adoption:
         self._report_labels(name, labels, chosen.version_labels)
 
     def _find_offer(
-        self, name: str, paths: Mapping[int, Path], chosen: ModelChoice, folder: Path
+        self, name: str, paths: Mapping[int, Path], chosen: ModelChoice
     ) -> Offer | None:
         """Return what is new in a model's folder, or None for nothing."""
         newest = max(chosen.versions, default=0)
-        labels = read_offered(folder)
+        labels = read_offered(self._folder.path / name)
         newer = {v: path for v, path in paths.items() if v > newest}
         looks = {version: describe_files(path) for version, path in newer.items()}
         older = (paths.keys() & labels.versions.values()) - {*chosen.versions, *newer}
@@ -183,3 +233,36 @@ def describe_files(folder: Path) -> Look:
             status = path.stat()
             look.add((str(path), status.st_size, status.st_mtime_ns))
     return frozenset(look)
+
+
+log = logging.getLogger(__name__)
+
+
+class FolderWatch(threading.Thread):
+    """Looks for new versions now and then.
+
+    Args:
+        repository: Where they are, and who serves them.
+        seconds: How long it waits between two looks.
+        wait: Waits some seconds and returns whether to stop; by default it never does,
+            and the thread ends with the process.
+    """
+
+    def __init__(
+        self,
+        repository: Repository,
+        seconds: float,
+        wait: Callable[[float], bool] | None = None,
+    ) -> None:
+        super().__init__(name="folder-watch", daemon=True)
+        self._repository = repository
+        self._seconds = seconds
+        self._wait = wait or threading.Event().wait
+
+    def run(self) -> None:
+        """Look now and then; a look that fails is logged, and the next one comes."""
+        while not self._wait(self._seconds):
+            try:
+                self._repository.adopt_newer()
+            except Exception:
+                log.exception("cannot look for new versions; next in a while")

@@ -55,6 +55,11 @@ class Model:
         return bytes.fromhex(self.manifest.network)[:FINGERPRINT_BYTES]
 
     @cached_property
+    def maker(self) -> tuple[bytes, int]:
+        """What a memory says of the version that made it: its weights, its number."""
+        return self.fingerprint, self.manifest.version
+
+    @cached_property
     def schema(self) -> bytes:
         """Digest of its input schema: where it is the same, encoded events are."""
         schema = json.dumps(self.manifest.input, sort_keys=True).encode()

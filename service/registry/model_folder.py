@@ -9,6 +9,7 @@ import contextlib
 import logging
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 from service.common.loop import offload
 from service.errors import ModelNotFound
@@ -18,7 +19,7 @@ from service.registry.artifact import (
     list_unfinished,
     list_versions,
 )
-from service.registry.catalog import Model
+from service.registry.catalog import Catalog, Model
 
 log = logging.getLogger(__name__)
 
@@ -26,6 +27,15 @@ UNFINISHED = (
     f"has no {MANIFEST}. Wait until it is copied whole, or export it with `python -m "
     "training export`."
 )
+
+
+class ListedVersion(NamedTuple):
+    """A version in the repository's index."""
+
+    name: str
+    version: int
+    is_ready: bool
+    reason: str
 
 
 class ModelFolder:
@@ -120,3 +130,27 @@ def no_such_model(name: str) -> ModelNotFound:
         f"model {name[:80]!r} is not in the folder of models; export it there first.",
         error=f"failed to load '{name[:80]}', failed to poll from model repository",
     )
+
+
+def list_index(
+    folder: ModelFolder, catalog: Catalog, explain: Callable[[str], dict[int, str]]
+) -> list[ListedVersion]:
+    """List every version in the folder, and those served from elsewhere.
+
+    Args:
+        folder: The folder.
+        catalog: What is served.
+        explain: Says why versions of a model are not served, as far as they were tried.
+    """
+    served = {n: catalog.versions(n) for n in catalog.names()}
+    listed = []
+    for name in sorted({*served, *folder.names()}):
+        ready = served.get(name, [])
+        known = {int(path.name) for path in folder.find_versions(name)}
+        failures = explain(name)
+        for version in sorted({*ready, *known, *failures}):
+            is_ready = version in ready
+            reason = "not newest" if ready else "unloaded"
+            reason = "" if is_ready else failures.get(version, reason)
+            listed.append(ListedVersion(name, version, is_ready, reason))
+    return listed

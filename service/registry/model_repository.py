@@ -12,19 +12,20 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Collection, Mapping
+from functools import partial
 from pathlib import Path
-from typing import NamedTuple
-
-from msgspec.structs import replace
 
 from service.common.loop import offload
 from service.errors import ModelNotLoaded
 from service.registry.adoption import Adoption
-from service.registry.artifact import (
-    find_versions,
-)
 from service.registry.catalog import Catalog, Model
-from service.registry.model_folder import UNFINISHED, ModelFolder, no_such_model
+from service.registry.model_folder import (
+    UNFINISHED,
+    ListedVersion,
+    ModelFolder,
+    list_index,
+    no_such_model,
+)
 from service.registry.shared_choices import (
     LOADED,
     UNLOADED,
@@ -39,17 +40,6 @@ log = logging.getLogger(__name__)
 
 # A folder may be repaired, or a disk come back.
 RETRY_SECONDS = 5.0
-# Services that share one state; a worker of each follows what its start chose.
-MAX_GENERATIONS = 8
-
-
-class ListedVersion(NamedTuple):
-    """A version in the repository's index."""
-
-    name: str
-    version: int
-    is_ready: bool
-    reason: str
 
 
 class Repository:
@@ -88,66 +78,39 @@ class Repository:
         self._clock = clock
         self._lock = threading.RLock()
         self._chosen: dict[str, ModelChoice] = {}
-        # Choices that this process does not serve yet, and when to try them.
-        self._pending: dict[str, float] = {}
         self._failures: dict[str, dict[int, str]] = {}
-        self._adoption = Adoption(self, catalog, count_labels)
-        self._seen = (0, 0)
+        self._adoption = Adoption(self, self._folder, catalog, count_labels)
         self._shared = None if state is None else SharedChoices(state, models)
+        # Choices that this process does not serve yet, and when to try them.
+        self._pending: dict[str, float] = self._shared.pending if self._shared else {}
         if self._shared is not None:
             self._start(self._shared, generation)
 
     def _start(self, shared: SharedChoices, generation: str) -> None:
         """Choose if this is the first worker, and serve what is chosen."""
+        choose = partial(self._adoption.choose_all, generation)
         is_first = False
         try:
             with shared.lock():
                 choices = shared.read()
                 is_first = generation not in choices.generations
                 if is_first:
-                    choices = self._choose_all(choices, generation)
+                    choices = choose(choices)
                     shared.write(choices)
         except OSError as error:
             log.error("the choice of versions is not shared: %s", error)
-            choices = self._choose_all(shared.read(), generation)
-        self._seen = shared.stamp()
+            choices = choose(shared.read())
+        shared.seen = shared.stamp()
         self._note(choices)
-        self._catalog.watch = self.reconcile
+        self._catalog.watch = partial(shared.watch, self.reconcile)
         self.reconcile()
         if is_first and self.follows_labels:
             with contextlib.suppress(OSError):  # no room for a lock; the watch follows
                 self.adopt_newer()
 
-    def _choose_all(self, before: Choices, generation: str) -> Choices:
-        """Choose the newest versions of every model that is not unloaded."""
-        models = dict(before.models)
-        for paths in find_versions(self._folder.path):
-            name = paths[0].parent.name
-            earlier = models.get(name, ModelChoice(LOADED, 0))
-            if earlier.state != UNLOADED:
-                models[name] = self._choose(paths, earlier)
-        generations = [generation, *before.generations][:MAX_GENERATIONS]
-        return Choices(generations, models)
-
-    def _choose(self, paths: list[Path], earlier: ModelChoice) -> ModelChoice:
-        """Choose the newest versions of a model that can be loaded.
-
-        An earlier choice that cannot be opened here stays chosen: other processes may
-        serve it.
-        """
-        name = paths[0].parent.name
-        versions = [int(path.name) for path in paths]
-        good, failures = self.open_newest(name, versions, earlier.kept_versions())
-        for version, reason in failures.items():
-            log.error("skipped %s version %d: %s", name, version, reason)
-        self._catalog.replace(name, good.values())
-        kept = {v: failures.pop(v) for v in earlier.versions if v in failures}
-        self._failures[name] = kept or ({} if good else failures)  # tried again
-        versions = sorted([*good, *kept], reverse=True)
-        number = earlier.number + 1
-        return replace(
-            earlier, state=LOADED, number=number, versions=versions, failures=failures
-        )
+    def note_failures(self, name: str, failures: dict[int, str]) -> None:
+        """Note why versions of a model that were chosen are not served here."""
+        self._failures[name] = failures
 
     def reconcile(self, name: str | None = None) -> None:
         """Serve what was chosen since this process last looked.
@@ -157,12 +120,12 @@ class Repository:
                 is not waited for.
         """
         shared = self._shared
-        if shared is None or (shared.stamp() == self._seen and not self._pending):
+        if shared is None or (shared.stamp() == shared.seen and not self._pending):
             return
         seen = shared.stamp()
-        if seen != self._seen:
+        if seen != shared.seen:
             self._note(shared.read())
-            self._seen = seen
+            shared.seen = seen
         wanted = list(self._pending) if name is None else [name]
         for one in wanted:
             if self._clock() >= self._pending.get(one, float("inf")):
@@ -226,10 +189,6 @@ class Repository:
             name, versions, kept, loaded, limit=self._max_versions
         )
 
-    def find_versions(self, name: str) -> list[Path]:
-        """List a model's folders, the newest version first."""
-        return self._folder.find_versions(name)
-
     def load(self, name: str) -> None:
         """Serve the newest versions of a model, in all workers.
 
@@ -283,7 +242,7 @@ class Repository:
             for name in self._folder.names():
                 try:
                     with self._lock:
-                        self._adoption.adopt(name, self._folder.path / name)
+                        self._adoption.adopt(name)
                 except ModelNotLoaded as error:  # the choice cannot be stored
                     log.error("%s", error)
 
@@ -388,15 +347,4 @@ class Repository:
 
     def index(self) -> list[ListedVersion]:
         """List every version in the folder, and those served from elsewhere."""
-        served = {n: self._catalog.versions(n) for n in self._catalog.names()}
-        listed = []
-        for name in sorted({*served, *self._folder.names()}):
-            ready = served.get(name, [])
-            known = {int(path.name) for path in self._folder.find_versions(name)}
-            failures = self.failures(name)
-            for version in sorted({*ready, *known, *failures}):
-                is_ready = version in ready
-                reason = "not newest" if ready else "unloaded"
-                reason = "" if is_ready else failures.get(version, reason)
-                listed.append(ListedVersion(name, version, is_ready, reason))
-        return listed
+        return list_index(self._folder, self._catalog, self.failures)

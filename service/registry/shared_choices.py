@@ -90,6 +90,10 @@ class SharedChoices:
     Args:
         state: Folder they share; created if absent.
         models: Folder of models; services of another one have choices of their own.
+
+    Attributes:
+        seen: Stamp of the file as this process follows it.
+        pending: Choices that this process does not serve yet, and when to try them.
     """
 
     def __init__(self, state: Path, models: Path) -> None:
@@ -99,6 +103,8 @@ class SharedChoices:
         # Of an earlier release, which had one file for all folders of models.
         self._earlier = [state / name for name in NAMES]
         self._path = str(self._file)  # quicker to look at
+        self.seen = 0, 0
+        self.pending: dict[str, float] = {}
 
     def stamp(self) -> tuple[int, int]:
         """Return the stamp of the file; each choice gives it another."""
@@ -107,6 +113,11 @@ class SharedChoices:
         except OSError:
             return 0, 0
         return found.st_ino, found.st_mtime_ns
+
+    def watch(self, follow: Callable[[str | None], None], name: str | None) -> None:
+        """Call `follow` with a name where a choice is not followed yet."""
+        if self.pending or self.stamp() != self.seen:
+            follow(name)
 
     def read(self) -> Choices:
         """Read what was chosen, from the copy where the file is damaged."""

@@ -11,12 +11,7 @@ from functools import partial
 from typing import NamedTuple, TypeAlias
 
 from service.common.loop import take_break
-from service.errors import (
-    CorruptRecord,
-    SessionContended,
-    SessionNotFound,
-    StoreFull,
-)
+from service.errors import CorruptRecord, SessionContended, SessionNotFound, StoreFull
 from service.sessions.preconditions import StoredSession, session_gone_error
 from service.sessions.record import (
     END_BYTES,
@@ -28,15 +23,11 @@ from service.sessions.record import (
 )
 from service.stores.base import Entry, Put, Store, Survey
 from service.telemetry.engine_metrics import (
-    COMMIT,
-    FETCH,
-    FORGET,
     SESSIONS_ENDED,
     SESSIONS_FORGOTTEN,
     SESSIONS_STARTED,
-    find_counter,
-    measure,
 )
+from service.telemetry.tallies import COMMIT, FETCH, FORGET, find_counter, measure
 
 log = logging.getLogger(__name__)
 

@@ -84,18 +84,10 @@ def choose_version(
     raise wrong_network(record)
 
 
-def is_made_by(model: Model, record: Session) -> bool:
-    """Return whether a version made a memory: its weights, under its number."""
-    return (
-        record.network == model.fingerprint
-        and record.model_version == model.manifest.version
-    )
-
-
 def stay(record: Session, served: Sequence[Model]) -> Continuation | None:
     """Continue a memory by the version that made it; None where it is not served."""
     maker = find_maker(record, served)
-    if maker is None or not is_made_by(maker, record):
+    if maker is None or maker.maker != (record.network, record.model_version):
         return None
     return Continuation(maker, record.network)
 
@@ -103,7 +95,8 @@ def stay(record: Session, served: Sequence[Model]) -> Continuation | None:
 def find_maker(record: Session, served: Sequence[Model]) -> Model | None:
     """Find the served version that made a memory, or the newest of its weights."""
     makers = [model for model in served if model.fingerprint == record.network]
-    exact = [model for model in makers if is_made_by(model, record)]
+    made_by = record.network, record.model_version
+    exact = [model for model in makers if model.maker == made_by]
     return (exact or makers)[-1] if makers else None
 
 

@@ -25,10 +25,10 @@ from prometheus_client.multiprocess import MultiProcessCollector
 
 from service.common.loop import Debouncer
 from service.common.runs import find_metrics_folder, lock_folder
-from service.telemetry import engine_metrics
+from service.telemetry import engine_metrics, tallies
+from service.telemetry.engine_metrics import SECONDS, BulkHistogram
 from service.telemetry.metrics_counts import counts_alone, write_counts
 from service.telemetry.request_record import RequestRecord
-from service.telemetry.tallies import SECONDS, BulkHistogram
 
 REQUESTS = Counter(
     "carryover_requests",
@@ -69,12 +69,6 @@ class UnderWay:
 
     def __init__(self) -> None:
         self.num_rows = 0
-
-    def add(self, num_rows: int) -> None:
-        """Add rows, or take them away; the next `count_all` publishes the number."""
-        self.num_rows += num_rows
-        if not debouncer.is_scheduled:
-            debouncer.trigger()
 
 
 Kind = tuple[str, str, int, int, str]
@@ -143,7 +137,7 @@ def count_all() -> None:
     """Count what was answered and called since the last time."""
     QUEUED_ROWS.set(under_way.num_rows)
     count_answered()
-    engine_metrics.publish()
+    tallies.publish()
     write_counts()
 
 

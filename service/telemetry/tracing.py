@@ -14,8 +14,9 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
-from service.telemetry.engine_metrics import LOST_SPANS, SPANS, find_counter
+from service.telemetry.engine_metrics import LOST_SPANS, SPANS
 from service.telemetry.request_record import RequestRecord, parse_traceparent
+from service.telemetry.tallies import find_counter
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace.export import SpanExporter

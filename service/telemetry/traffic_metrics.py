@@ -7,8 +7,8 @@ from functools import cache
 
 from prometheus_client import Counter, Gauge
 
-from service.telemetry.engine_metrics import NATS, find_counter, keep
-from service.telemetry.tallies import BulkHistogram, CounterTally, HistogramTally
+from service.telemetry.engine_metrics import NATS, BulkHistogram
+from service.telemetry.tallies import CounterTally, HistogramTally, find_counter, keep
 
 # Of probabilities, from the same to the opposite; differences of numbers have any size.
 DIFFERENCES = (1e-6, 1e-4, 0.001, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 10.0, 100.0)

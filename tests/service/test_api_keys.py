@@ -8,10 +8,10 @@ from dataclasses import replace
 import pytest
 from werkzeug.test import Client
 
-from service.api.api_keys import SCOPES, KeysFile, add_key, check_keys_file, parse_keys
+from service.api.api_keys import SCOPES, add_key, check_keys_file, parse_keys
 from service.api.fast_path import FastPath
 from service.api.responses import answer_crash
-from service.api.tenants import Tenants, load_tenants
+from service.api.tenants import KeysFile, Tenants, load_tenants
 from service.app import create_app
 from service.errors import Forbidden, Unauthorized
 from tests.fakes import FakeClock

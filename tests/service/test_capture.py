@@ -20,11 +20,8 @@ from service.engine.captured_events import decode_record
 from service.registry.catalog import Catalog
 from service.settings import read_settings
 from service.telemetry.capture_files import CaptureBounds, CaptureFiles
-from service.telemetry.engine_metrics import (
-    CAPTURED_EVENTS,
-    DROPPED_EVENTS,
-    find_counter,
-)
+from service.telemetry.engine_metrics import CAPTURED_EVENTS, DROPPED_EVENTS
+from service.telemetry.tallies import find_counter
 from tests.assembly import build_engine
 from tests.fakes import FakeClock, counting_model
 

@@ -19,7 +19,7 @@ SEAMS = {
     "resume": ("transitions", "resume"),
     "complete": ("transitions", "complete"),
     "seal": ("transitions", "seal_state"),
-    "commit": ("sessions", "save"),
+    "commit": ("sessions", "save_encoded"),
 }
 
 

@@ -199,7 +199,7 @@ def test_a_store_that_refuses_costs_only_the_rows_that_need_it(engine, model, er
     def refuse(writes):
         raise failure
 
-    save, engine.sessions.save = engine.sessions.save, refuse
+    save, engine.sessions.save_encoded = engine.sessions.save_encoded, refuse
     stored, bare, sealed = engine.advance(
         model,
         [
@@ -209,7 +209,7 @@ def test_a_store_that_refuses_costs_only_the_rows_that_need_it(engine, model, er
         ],
         tenant="",
     )
-    engine.sessions.save = save
+    engine.sessions.save_encoded = save
 
     assert stored is failure
     assert (bare.step, sealed.step) == (1, 2)
@@ -218,16 +218,16 @@ def test_a_store_that_refuses_costs_only_the_rows_that_need_it(engine, model, er
 
 
 def test_committed_rows_keep_their_answers_when_the_store_fills_up(engine, model):
-    save = engine.sessions.save
+    save = engine.sessions.save_encoded
 
     def fill_up(writes):
-        engine.sessions.save = refuse
+        engine.sessions.save_encoded = refuse
         return save(writes)
 
     def refuse(writes):
         raise StoreFull("no room.")
 
-    engine.sessions.save = fill_up
+    engine.sessions.save_encoded = fill_up
 
     first, second = engine.advance(
         model, [row(RED, session="s"), row(RED, session="s")], tenant=""

@@ -9,7 +9,7 @@ from prometheus_client.parser import text_string_to_metric_families as parse
 from service.errors import StoreUnavailable
 from service.registry.catalog import Catalog
 from service.sessions.record import SessionKey
-from service.telemetry import engine_metrics
+from service.telemetry import engine_metrics, tallies
 from tests.fakes import counting_model
 from tests.service.test_operations_document import Metric
 
@@ -181,7 +181,7 @@ def test_surprise_is_that_of_the_newest_event(predict, model, changed, client):
     predict(session("green"))
 
     assert changed()["surprise_count", "1", "counting"] == 1
-    assert engine_metrics.find_version_tally("counting", 1).surprise.total > 0
+    assert tallies.find_version_tally("counting", 1).surprise.total > 0
 
 
 def test_rows_that_advance_as_columns_are_counted_too(predict, model, changed):

@@ -282,17 +282,17 @@ def test_a_defect_leaves_nobody_waiting_and_the_engine_whole(engine, model):
 
 
 def test_a_store_with_a_defect_leaves_nobody_waiting(engine, model):
-    save = engine.sessions.save
+    save = engine.sessions.save_encoded
 
     def fail(writes):
         raise RuntimeError("a defect of the store")
 
-    engine.sessions.save = fail
+    engine.sessions.save_encoded = fail
     bare, failed = engine.advance(model, [row(RED), row(RED, session="s")], tenant="")
     assert bare.step == 1
     assert type(failed) is CarryoverError
 
-    engine.sessions.save = save
+    engine.sessions.save_encoded = save
     (after,) = engine.advance(model, [row(RED, session="s")], tenant="")
     assert after.step == 1
 

@@ -172,7 +172,7 @@ def test_keys_of_different_sessions_have_nothing_in_common(send, client):
 
 def test_repeat_of_a_request_applied_in_part_applies_the_rest(send, client, services):
     rows = [row("red"), row("green"), row("red", session="t")]
-    save, commits = services.engine.sessions.save, []
+    save, commits = services.engine.sessions.save_encoded, []
 
     def fail_before_the_second_turn(writes):
         commits.append(writes)
@@ -180,10 +180,10 @@ def test_repeat_of_a_request_applied_in_part_applies_the_rest(send, client, serv
             raise KeyError("a defect")
         return save(writes)
 
-    services.engine.sessions.save = fail_before_the_second_turn
+    services.engine.sessions.save_encoded = fail_before_the_second_turn
     first, second, third = send(*rows).get_json()["predictions"]
     assert (first["step"], second["code"], third["step"]) == (1, "internal", 1)
-    services.engine.sessions.save = save
+    services.engine.sessions.save_encoded = save
 
     response = send(*rows)
 

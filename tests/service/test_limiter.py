@@ -16,7 +16,8 @@ from service.api.responses import answer_crash
 from service.app import create_app
 from service.errors import RateLimited
 from service.settings import read_settings
-from service.telemetry.engine_metrics import UNCOUNTED_REQUESTS, find_counter
+from service.telemetry.engine_metrics import UNCOUNTED_REQUESTS
+from service.telemetry.tallies import find_counter
 from tests.fakes import FakeClock
 from tests.keys import keyed
 from tests.problems import assert_problem

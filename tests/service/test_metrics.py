@@ -6,8 +6,9 @@ import pytest
 from prometheus_client import CollectorRegistry, Histogram
 
 from service.telemetry import metrics
+from service.telemetry.engine_metrics import SECONDS, BulkHistogram
 from service.telemetry.request_record import RequestRecord
-from service.telemetry.tallies import SECONDS, BulkHistogram, HistogramTally
+from service.telemetry.tallies import HistogramTally
 
 OBSERVED = [0.0, 0.0004, *SECONDS, 0.3, 31.0]
 

@@ -7,9 +7,9 @@ import shutil
 import pytest
 
 from service.errors import ModelNotFound, ModelNotLoaded
+from service.registry.adoption import FolderWatch
 from service.registry.artifact import ArtifactError
 from service.registry.catalog import Catalog
-from service.registry.folder_watch import FolderWatch
 from service.registry.model_repository import Repository
 from tests.fakes import FakeClock, counting_model
 

@@ -38,7 +38,7 @@ from service.api.v1.schema import (
     ParsedRow,
     PredictBody,
 )
-from service.api.v1.wording import to_float32, wording_of
+from service.api.v1.wording import WORDING, Wording, prepare_wording, to_float32
 from service.common.loop import LARGE_BYTES, long_work, take_break
 from service.engine.idempotency import Idempotency, stamp
 from service.engine.rows import Refused, Row
@@ -79,8 +79,13 @@ def parse_body(
         InvalidRequest: The body as a whole cannot be used.
     """
     if len(data) <= LARGE_BYTES:
-        decoded = decode(data, model.manifest)
-        return parse_rows(*decoded, model, max_rows, explain, idempotency)
+        forms: Sequence[Form | str]
+        try:
+            body = DECODER.decode(data)
+            forms = body.instances or []
+        except UNREADABLE:
+            body, forms = read_carefully(data, model.manifest)
+        return parse_rows(body, forms, model, max_rows, explain, idempotency)
     with long_work(len(data), timeout_seconds):
         decoded = decode_large(data, max_rows)
         return parse_rows(*decoded, model, max_rows, explain, idempotency)
@@ -142,15 +147,6 @@ def choose_id(form: Form, position: int, idempotency: Idempotency) -> None:
     if isinstance(form, ObjectRow):
         name = f"{idempotency.key}\0{position}\0".encode() + idempotency.fingerprint
         spelling.choose_id(form, name)
-
-
-def decode(data: bytes, manifest: Manifest) -> tuple[PredictBody, Sequence[Form | str]]:
-    """Decode a body."""
-    try:
-        body = DECODER.decode(data)
-        return body, body.instances or []
-    except UNREADABLE:
-        return read_carefully(data, manifest)
 
 
 def decode_large(data: bytes, max_rows: int) -> tuple[PredictBody, list[str]]:
@@ -218,7 +214,8 @@ def check_body(body: PredictBody, model: Model) -> Options:
         refuse_keys(is_columnar)
     if body.signature_name and body.signature_name != SIGNATURE:
         refuse_signature(body.signature_name)
-    default = wording_of(model).options
+    wording: Wording = model.prepared.get(WORDING) or prepare_wording(model)
+    default = wording.options
     top, threshold = body.top, body.threshold
     if body.returned == "last" and top is None and threshold is None:
         return default._replace(is_columnar=True) if is_columnar else default

@@ -14,7 +14,7 @@ from service.api.v1.columns import to_columns
 from service.api.v1.explanation import render_digest, render_layers
 from service.api.v1.row_texts import MIN_ROWS, write_texts
 from service.api.v1.schema import Options, ParsedPredict, ParsedRow
-from service.api.v1.wording import wording_of
+from service.api.v1.wording import WORDING, Wording, prepare_wording
 from service.common.loop import Breaks, take_break
 from service.common.text import format_time
 from service.engine.rows import Outcome, Refused, Result, Row
@@ -56,7 +56,8 @@ def render_all(
     request: ParsedPredict, results: Sequence[Result], model: Model, explain: bool
 ) -> bytes:
     """Write all rows, and what follows them; see `render_body`."""
-    tail = wording_of(model).tail
+    wording: Wording = model.prepared.get(WORDING) or prepare_wording(model)
+    tail = wording.tail
     # Most models refuse what they do not know.
     if model.encoder.unknown is not None and (warnings := request.warnings):
         tail = b',"warnings":' + orjson.dumps(warnings) + tail
@@ -130,7 +131,7 @@ def render_row(
     if isinstance(result, CarryoverError):
         return problem(result)
     model = result.model or common
-    wording = wording_of(model)
+    wording: Wording = model.prepared.get(WORDING) or prepare_wording(model)
     outputs, last = result.outputs, options.is_last_only
     answer = choose_outputs(outputs, wording.names, last)
     main = answer[wording.names[0]]

@@ -14,7 +14,7 @@ import orjson
 
 from service.api.long_json import JSON_OPTIONS
 from service.api.v1.schema import Options, ParsedRow
-from service.api.v1.wording import Wording, wording_of
+from service.api.v1.wording import WORDING, Wording, prepare_wording
 from service.common.text import format_time
 from service.engine.rows import BatchOutputs, Outcome, Result
 from service.registry.catalog import Model
@@ -57,7 +57,8 @@ def write_texts(
             return None
         outcomes.append(result)
         batches.append(result.outputs)
-    return join(list_members(rows, outcomes, batches, options, wording_of(common)))
+    wording: Wording = common.prepared.get(WORDING) or prepare_wording(common)
+    return join(list_members(rows, outcomes, batches, options, wording))
 
 
 def list_members(

@@ -17,6 +17,7 @@ from service.engine.rows import Result
 from service.errors import SessionGone, SessionLive
 from service.registry.catalog import Model
 
+WORDING = "v1.wording"  # in a model's `prepared`
 # OpenVINO Model Server's, for rows that came with a `sequence_id`.
 SEQUENCE_TEXTS = {
     SessionLive: "Sequence with provided ID already exists",
@@ -40,29 +41,22 @@ class Wording(NamedTuple):
     tail: bytes
 
 
-def wording_of(model: Model) -> Wording:
-    """Return a model's wording, prepared at the first call."""
-    found: Wording | None = model.prepared.get(__name__)
-    if found is None:
-        found = model.prepared[__name__] = prepare(model)
-    return found
-
-
-def prepare(model: Model) -> Wording:
-    """Write what does not change from answer to answer."""
+def prepare_wording(model: Model) -> Wording:
+    """Write what does not change from answer to answer, once a model."""
     manifest = model.manifest
     tail: dict[str, Any] = {"model_version": str(manifest.version)}
     if manifest.labels is not None:
         tail["labels"] = manifest.labels
     if "quantiles" in manifest.output:
         tail["quantiles"] = manifest.output["quantiles"]
-    return Wording(
+    wording = model.prepared[WORDING] = Wording(
         names=(manifest.output["name"], *manifest.output.get("others", ())),
         labels=manifest.labels,
         options=Options(True, None, to_float32(manifest.threshold)),
         # A line end, so that a shell's prompt does not stick to the answer.
         tail=b"," + orjson.dumps(tail)[1:] + b"\n",
     )
+    return wording
 
 
 def to_float32(threshold: float | None) -> float | None:

@@ -21,14 +21,14 @@ from service.api.openapi import describes
 from service.api.openapi.operation import Example, example_events
 from service.api.problems import JSON, Answer
 from service.api.responses import respond
-from service.api.rows import ROW_ERRORS, is_replayed, limit_events
+from service.api.rows import ROW_ERRORS, limit_events
 from service.api.v2.parse import parse_body
 from service.api.v2.render import RenderedBody, render_body, word_error
 from service.api.v2.schema import Form, InferAnswer, ParsedInfer
 from service.api.v2.tensor_schema import list_inputs
 from service.common.loop import LARGE_BYTES, long_work, offload
 from service.common.value import Value
-from service.engine.engine import Engine
+from service.engine.engine import Engine, is_replayed
 from service.engine.idempotency import parse_key
 from service.engine.job import Timings
 from service.engine.rows import Outcome, Result
