@@ -13,9 +13,9 @@ from typing import Any, NamedTuple
 
 import keras
 import numpy as np
-import tensorflow as tf
 
 from models.export.compilation import CannotCompile, Form, Program
+from models.export.loading import load_saved_model
 from models.export.running import (
     BLOCK,
     STEPS,
@@ -83,7 +83,7 @@ def compare_programs(
         they are, forecasts in standard deviations of their field, others relative to
         their size where that is above 1.
     """
-    signatures = tf.saved_model.load(str(path)).signatures
+    signatures = load_saved_model(path).signatures
     references = {name: load_signature(call) for name, call in signatures.items()}
     runners = [run_program(program) for program in programs]
     distances = compare_runners(
@@ -107,7 +107,7 @@ def compare_with_truth(
         ValueError: Keras cannot make the network again from its description.
         TypeError: The same.
     """
-    signatures = tf.saved_model.load(str(path)).signatures
+    signatures = load_saved_model(path).signatures
     wide = widen_network(network)
     runners = [run_program(program) for program in programs]
     truth = {name: truth_call(wide, outputs, name) for name in signatures_of(runners)}

@@ -122,9 +122,8 @@ def advance(
     for start in range(0, sequence.shape[1], timesteps):
         part = sequence[:, start : start + timesteps]
         length = part.shape[1]
-        padding = [(0, 0), (0, timesteps - length)] + [(0, 0)] * (part.ndim - 2)
         results = call(
-            sequence=np.pad(part, padding),
+            sequence=pad(part, timesteps),
             length=np.full(len(part), length, "int32"),
             **memory,
         )
@@ -132,6 +131,14 @@ def advance(
         parts.append({k: v[:, :length] for k, v in results.items() if k not in memory})
     whole = {k: np.concatenate([part[k] for part in parts], axis=1) for k in parts[0]}
     return whole, memory
+
+
+def pad(part: Any, timesteps: int) -> Any:
+    """Add timesteps of zeros; a call of one timestep needs none, and `np.pad` costs."""
+    missing = timesteps - part.shape[1]
+    if not missing:
+        return part
+    return np.pad(part, [(0, 0), (0, missing)] + [(0, 0)] * (part.ndim - 2))
 
 
 def differ(

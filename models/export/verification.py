@@ -16,6 +16,7 @@ import numpy as np
 import tensorflow as tf
 
 from models.export.examples import random_sequence as random_sequence
+from models.export.loading import load_saved_model
 from models.rounding import TOLERANCE as TOLERANCE
 from models.rounding import (
     find_mask_values,
@@ -53,7 +54,7 @@ def verify_export(
     Raises:
         ExportError: A difference is above what rounding does; names signature and case.
     """
-    loaded = tf.saved_model.load(str(path))
+    loaded = load_saved_model(path)
     scale, allowed = output_scale(inputs, outputs), tolerance(network)
     for label, sequence in example_sequences(inputs, np.asarray(real)):
         live = name_outputs(network(sequence, training=False), outputs)
