@@ -5,14 +5,23 @@ Does not know how a figure was measured.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from training.evaluate.boosting.model import list_missing
 from training.evaluate.metric import Metric
 from training.seeds import Spread
 from training.verdict import Verdict
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+# Columns of a terminal, and of an output that is not one.
+WIDTH = 80
+# A longer word in a column of figures is broken.
+LONGEST_WORD = 20
 
 
 def say(line: str) -> None:
@@ -37,6 +46,80 @@ def format_table(metrics: Sequence[Metric], network: str = "network") -> str:
         f"{'-' * (width - 1)}{':' if k > 1 else '-'}" for k, width in enumerate(widths)
     ]
     return "\n".join([lines[0], format_row(rule, widths), *lines[1:]])
+
+
+def print_table(
+    metrics: Sequence[Metric],
+    network: str = "network",
+    console: Console | None = None,
+) -> None:
+    """Print metrics and their baselines as a table that fits the terminal.
+
+    Names are wrapped. Where the models do not fit next to each other, further tables
+    have those that remain.
+
+    Args:
+        metrics: What was measured.
+        network: What the first column of figures is called.
+        console: Where to print; standard output otherwise, in 80 columns where that is
+            not a terminal.
+    """
+    from rich.console import Console
+
+    if console is None:
+        console = Console(width=None if sys.stdout.isatty() else WIDTH)
+    names = list(dict.fromkeys(name for m in metrics for name in m.baselines))
+    columns = [
+        [name, *(format_figure(metric.baselines.get(name)) for metric in metrics)]
+        for name in names
+    ]
+    figures = [format_figure(metric.value) for metric in metrics]
+    for shown in split_columns([[network, *figures], *columns], console.width):
+        console.print(build_table(metrics, shown))
+    sys.stdout.flush()
+
+
+def split_columns(
+    columns: Sequence[Sequence[str]], width: int
+) -> list[Sequence[Sequence[str]]]:
+    """Divide columns into tables that fit, each at least as wide as its widest word."""
+    room = width // 2  # the names of metrics have the other half
+    tables: list[list[Sequence[str]]] = []
+    left = 0
+    for column in columns:
+        wide = 3 + measure_words(column)
+        if not tables or wide > left:
+            tables.append([])
+            left = room
+        tables[-1].append(column)
+        left -= wide
+    return list(tables)
+
+
+def build_table(metrics: Sequence[Metric], columns: Sequence[Sequence[str]]) -> Any:
+    """Lay out a table of metrics by models, as Markdown has it where it is narrow."""
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=box.MARKDOWN)
+    table.add_column("held-out data", overflow="fold")
+    table.add_column("better", no_wrap=True)
+    for column in columns:
+        # A Text, since brackets in a name are no markup.
+        name = Text(column[0])
+        table.add_column(
+            name, justify="right", min_width=measure_words(column), overflow="fold"
+        )
+    for k, metric in enumerate(metrics):
+        label = Text(f"{metric.name} ({metric.unit})")
+        table.add_row(label, metric.better, *(column[k + 1] for column in columns))
+    return table
+
+
+def measure_words(column: Sequence[str]) -> int:
+    """Return the least width of a column: its widest word, or a part of a long one."""
+    return min(LONGEST_WORD, max(len(word) for cell in column for word in cell.split()))
 
 
 def format_row(cells: Sequence[str], widths: Sequence[int]) -> str:
@@ -75,7 +158,8 @@ def print_verdict(
     verdict: Verdict, metrics: Sequence[Metric], facts: Mapping[str, Any]
 ) -> None:
     """Print whether it was worth it, then the table."""
-    say(f"\n{verdict.sentence}\n\n{format_table(metrics)}\n")
+    say(f"\n{verdict.sentence}")
+    print_table(metrics)
     if missing := list_missing(facts):
         say(f"{missing}\n")
 

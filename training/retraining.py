@@ -10,7 +10,7 @@ from training.data.dataset import Dataset
 from training.errors import NotBetter
 from training.html_report.report import Measured
 from training.pipeline import check_worth, train_and_publish
-from training.report import format_table, say
+from training.report import print_table, say
 from training.saved import open_side
 from training.sources import SOURCES
 from training.versions import Version
@@ -25,7 +25,8 @@ def compare_versions(newer: Version, older: Version, config: Config) -> None:
     compared = compare(
         open_side(newer), open_side(older), dataset.held_out, source.evaluate
     )
-    say(f"{compared.sentence}\n\n{format_table(compared.metrics, newer.title)}")
+    say(compared.sentence)
+    print_table(compared.metrics, newer.title)
 
 
 def has_changed(version: Version, dataset: Dataset) -> bool:

@@ -192,16 +192,18 @@ def test_a_series_is_recognised_with_its_gaps(inspect, tmp_path):
         for k in hours
     ]
     path = tmp_path / "mine.toml"
+    text = "\n".join(["at,load", "2023-12-31 23:00,", *rows])
 
-    _, out, _ = inspect("at,load\n" + "\n".join(rows), "--write", str(path))
+    _, out, _ = inspect(text, "--write", str(path))
 
     assert "roles     time = at, value = load" in out
     assert "1 rows are missing, 0 further gaps" in out
     assert "0.5 to 23.5" in out
-    assert "1 are empty" in out
+    assert "1 are empty, 1 rows before the first value are left out" in out
     config = load_config(path)
     assert (config.data.source, config.data.missing) == ("series", "previous")
-    assert SOURCES["series"].load(config.data, 1).facts["filled_rows"] == 1
+    facts = SOURCES["series"].load(config.data, 1).facts
+    assert (facts["filled_rows"], facts["dropped_rows"]) == (1, 1)
 
 
 @pytest.mark.parametrize(

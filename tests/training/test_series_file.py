@@ -188,6 +188,7 @@ def test_several_series_with_further_fields_are_filled_with_what_was_known(tmp_p
     assert [first.names[0][code] for code in first.categories[:, 0]] == ["blue"] * 7
     # The first row has no value before it; two rows are missing; 40 minutes are a gap.
     assert (first.filled_values, first.filled_rows, first.gaps) == (1, 2, 1)
+    assert (first.dropped_rows, second.dropped_rows) == (1, 0)
     assert second.values.tolist() == [9]
 
 

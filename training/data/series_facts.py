@@ -29,6 +29,7 @@ def describe_series(
     if options.missing == "previous":
         facts["filled_values"] = sum(one.filled_values for one in file.series)
         facts["filled_rows"] = sum(one.filled_rows for one in file.series)
+        facts["dropped_rows"] = sum(one.dropped_rows for one in file.series)
     if options.origins > 1:
         facts["origin"] = f"{options.origin + 1} of {options.origins}"
     return facts

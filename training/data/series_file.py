@@ -60,6 +60,7 @@ class Series(NamedTuple):
         gaps: How often two rows are not the usual time apart.
         filled_values: Cells that were empty.
         filled_rows: Rows that were missing.
+        dropped_rows: Rows before the first of which all is known, left out.
         names: Of each column of categories: what the codes stand for.
     """
 
@@ -71,6 +72,7 @@ class Series(NamedTuple):
     gaps: int = 0
     filled_values: int = 0
     filled_rows: int = 0
+    dropped_rows: int = 0
     names: Sequence[list[str]] = ()
 
     @property
@@ -192,6 +194,7 @@ def fill(path: Path, series: Series) -> Series:
         if begun.numbers.size
         else begun.numbers,
         filled_values=int(np.count_nonzero(~whole[first:])),
+        dropped_rows=first,
     )
     return fill_rows(path, filled)
 

@@ -50,20 +50,24 @@ def describe_series(file: SeriesFile) -> dict[str, str]:
     empty = sum(one.filled_values for one in file.series)
     missing = sum(one.filled_rows for one in file.series)
     gaps = sum(one.gaps for one in file.series)
+    dropped = sum(one.dropped_rows for one in file.series)
+    before = f", {dropped:,} rows before the first value are left out" * bool(dropped)
     several = {"series": f"{len(file.series):,}"} if len(file.series) > 1 else {}
     return {
         **several,
         "time": f"{show_time(clocks.min())} to {show_time(clocks.max())}; {missing:,} "
         f"rows are missing, {gaps:,} further gaps",
         "values": f"{values.min():g} to {values.max():g}, mean {values.mean():g}; "
-        f"{empty:,} are empty",
+        f"{empty:,} are empty{before}",
     }
 
 
 def start_series(path: Path, columns: SeriesColumns, rows: int) -> dict[str, Any]:
     """Write down the `[data]` to start from."""
     file = read_series(path, columns)
-    is_filled = any(one.filled_values or one.filled_rows for one in file.series)
+    is_filled = any(
+        one.filled_values or one.filled_rows or one.dropped_rows for one in file.series
+    )
     window = max(2, min(WINDOW, rows // len(file.series) // 8))
     return {
         "source": "series",
