@@ -15,8 +15,7 @@ from flask import Flask, request
 from werkzeug.routing import BaseConverter, IntegerConverter, Rule
 
 from service.api import hooks, operations, playground, responses
-from service.api.body import release_body
-from service.api.body_budget import BodyBudget
+from service.api.body import BodyBudget, release_body
 from service.api.context import Services
 from service.api.limiter import open_limiter
 from service.api.sessions import change_routes, memory_routes, routes
@@ -25,10 +24,9 @@ from service.api.v1 import (
     forecast,
     models,
     predict,
-    report_routes,
+    spelling,
     stream_routes,
     traffic_routes,
-    wording,
 )
 from service.api.v2 import infer, input_plan, repository_routes
 from service.api.v2 import models as v2_models
@@ -62,7 +60,7 @@ BLUEPRINTS = (
     predict.not_served_blueprint,
     forecast.blueprint,
     models.blueprint,
-    report_routes.blueprint,
+    models.report_blueprint,
     traffic_routes.blueprint,
     routes.blueprint,
     change_routes.blueprint,
@@ -255,7 +253,7 @@ def check_descriptions(model: Model) -> None:
         raise ArtifactError(
             f"the manifest cannot be shown as JSON: {error}. Export the model again."
         ) from None
-    wording.prepare_wording(model)
+    spelling.prepare_wording(model)
     input_plan.plan_of(model)
 
 

@@ -11,15 +11,15 @@ import msgspec
 from flask import current_app, g, request
 
 from service.api import body
-from service.api.body_budget import BodyBudget
+from service.api.body import BodyBudget
 from service.api.limiter import Limiter
 from service.api.tenants import Tenants
 from service.engine.engine import Engine
 from service.engine.job import Timings
 from service.errors import InvalidJson, InvalidRequest, NotServed, UnknownField
 from service.registry.catalog import Catalog, Model
+from service.registry.model_folder import find_version
 from service.registry.model_repository import Repository
-from service.registry.version_labels import find_version
 from service.settings import Settings
 from service.telemetry import tracing
 from service.telemetry.statistics import CallStatistics

@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from service.api.rows import too_many_rows
+from service.api.problems import too_many_rows
 from service.common.loop import take_break
 
 # Characters of a container that is read at once; the first size spares small ones a

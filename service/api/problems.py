@@ -6,12 +6,29 @@ the clients of TensorFlow Serving and Triton read, and a stable `code`.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from http import HTTPStatus
 
 import orjson
 
 from service import errors
 from service.common.value import Value
+from service.engine.rows import Refused, Row
+from service.errors import (
+    Conflict,
+    CorruptRecord,
+    DeadlineExceeded,
+    InvalidRequest,
+    ModelNotFound,
+    NonFiniteResult,
+    Overloaded,
+    SessionGone,
+    StoreFull,
+    TokenExpired,
+    TooManyEvents,
+    TooManyRows,
+    VersionNotFound,
+)
 
 JSON = "application/json"
 PROBLEM_JSON = "application/problem+json"
@@ -55,6 +72,20 @@ STATUS: dict[type[errors.CarryoverError], HTTPStatus] = {
     errors.StoreFull: HTTPStatus.SERVICE_UNAVAILABLE,
     errors.StoreUnavailable: HTTPStatus.SERVICE_UNAVAILABLE,
 }
+# Each call that advances rows may answer them.
+ROW_ERRORS = [
+    InvalidRequest,
+    ModelNotFound,
+    VersionNotFound,
+    SessionGone,
+    TokenExpired,
+    Conflict,
+    NonFiniteResult,
+    CorruptRecord,
+    DeadlineExceeded,
+    Overloaded,
+    StoreFull,
+]
 
 
 class Answer(Value, frozen=True):
@@ -116,3 +147,27 @@ def answer_problem(*failures: errors.CarryoverError) -> Answer:
     if status == HTTPStatus.UNAUTHORIZED:
         headers["WWW-Authenticate"] = CHALLENGE
     return Answer(status, data, PROBLEM_JSON, headers, first.code)
+
+
+def too_many_rows(field: str, num_rows: int, max_rows: int) -> TooManyRows:
+    """Return the error of a request with more rows than are accepted."""
+    return TooManyRows(
+        f"{field} has {num_rows} rows; at most {max_rows} are accepted in one request. "
+        "Send the rest in another.",
+        max_rows=max_rows,
+    )
+
+
+def limit_events(rows: Sequence[Row | Refused], max_events: int, what: str) -> None:
+    """Refuse answers about more events than one can reasonably hold.
+
+    Raises:
+        TooManyEvents: The rows hold more events together.
+    """
+    events = sum(len(row.sequence) for row in rows if isinstance(row, Row))
+    if events > max_events:
+        raise TooManyEvents(
+            f"the rows hold {events} events; at most {max_events} are {what} one by "
+            "one in a request. Split them over several requests of a session.",
+            max_events=max_events,
+        )

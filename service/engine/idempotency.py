@@ -34,6 +34,7 @@ PERSON = b"events as sent"  # no digest of a former release begins so
 QUOTED = re.compile(r'"((?:[ !#-\[\]-~]|\\["\\])+)"')
 BARE = re.compile(r"[!#-+\--:<-~]+")  # without a space, a quote, a comma, a semicolon
 ESCAPED = re.compile(r'\\(["\\])')
+Name = tuple[str, str, str, str]
 
 
 class Idempotency(NamedTuple):
@@ -97,9 +98,6 @@ def stamp(
         return row
     key, fingerprint = idempotency
     return row.replace(key=key, fingerprint=fingerprint, position=position)
-
-
-Name = tuple[str, str, str, str]
 
 
 class InProgress:

@@ -19,6 +19,9 @@ from service.registry.catalog import Model
 from service.sessions.record import SessionKey, check_key
 from service.stores.base import MAX_KEY_BYTES
 
+# By name, outputs of shape (batch, timesteps, ...).
+Outputs = dict[str, np.ndarray]
+
 
 class Timings:
     """Where a request's time went in the engine, in seconds; its caller reads it.
@@ -88,10 +91,6 @@ class Call:
 def begin_key(tenant: str, model: str) -> bytes:
     """Return what the keys of a tenant's sessions of a model begin with."""
     return SessionKey(tenant, model, "").encode()
-
-
-# By name, outputs of shape (batch, timesteps, ...).
-Outputs = dict[str, np.ndarray]
 
 
 class Run:

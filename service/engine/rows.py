@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 # Shown of all timesteps even where only the last one's outputs are.
 WHOLE = "surprise"
+log = logging.getLogger(__name__)
 
 
 class Row(Value, frozen=True, eq=False):
@@ -193,9 +194,6 @@ def contention_error(row: Row, seconds: float) -> CarryoverError:
         f"computed, for {seconds:g} s; nothing was stored. Send its "
         "events from one client at a time, then repeat the request."
     )
-
-
-log = logging.getLogger(__name__)
 
 
 def log_defect(work: str) -> CarryoverError:

@@ -19,7 +19,7 @@ from msgspec.structs import replace
 from service.errors import UnknownLabel
 from service.registry.artifact import find_versions
 from service.registry.catalog import Catalog, Model
-from service.registry.model_folder import ModelFolder
+from service.registry.model_folder import LABELS_FILE, ModelFolder, decode_labels
 from service.registry.shared_choices import (
     LOADED,
     UNLOADED,
@@ -27,7 +27,6 @@ from service.registry.shared_choices import (
     ModelChoice,
     VersionLabels,
 )
-from service.registry.version_labels import FILE, decode_labels
 
 if TYPE_CHECKING:
     from service.registry.model_repository import Repository
@@ -38,6 +37,7 @@ log = logging.getLogger(__name__)
 MAX_GENERATIONS = 8
 # The files of a version: name, size, and time of the last change.
 Look = frozenset[tuple[str, int, int]]
+log = logging.getLogger(__name__)
 
 
 class Offer(NamedTuple):
@@ -197,7 +197,7 @@ class Adoption:
 def read_offered(folder: Path) -> VersionLabels:
     """Read the labels file of a model, or why it cannot be read."""
     try:
-        return VersionLabels(decode_labels(folder / FILE))
+        return VersionLabels(decode_labels(folder / LABELS_FILE))
     except UnknownLabel as error:
         return VersionLabels({}, str(error))
 
@@ -219,7 +219,8 @@ def settle_labels(
         if version not in served:
             reason = (
                 f"label {label[:80]!r} of {name!r} is version {version}; expected a "
-                f"version that can be served. Publish it, or set another in {FILE}."
+                f"version that can be served. Publish it, or set another in "
+                f"{LABELS_FILE}."
             )
             return VersionLabels(chosen.versions, reason)
     return offered
@@ -233,9 +234,6 @@ def describe_files(folder: Path) -> Look:
             status = path.stat()
             look.add((str(path), status.st_size, status.st_mtime_ns))
     return frozenset(look)
-
-
-log = logging.getLogger(__name__)
 
 
 class FolderWatch(threading.Thread):

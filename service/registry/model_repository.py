@@ -23,6 +23,7 @@ from service.registry.model_folder import (
     UNFINISHED,
     ListedVersion,
     ModelFolder,
+    choose_version,
     list_index,
     no_such_model,
 )
@@ -34,7 +35,6 @@ from service.registry.shared_choices import (
     SharedChoices,
     VersionLabels,
 )
-from service.registry.version_labels import choose_version
 
 log = logging.getLogger(__name__)
 

@@ -21,10 +21,8 @@ from gunicorn.workers.ggevent import PyWSGIHandler
 
 from service.api.responses import answer_crash
 from service.common.loop import look_up
-from service.server.chunks import ChunkReader
-from service.server.head import MAX_LINE_BYTES, Head, read_head
-from service.server.refusals import refuse, write_last
-from service.server.reserved import App, answer_health_only
+from service.server.accepting import App, answer_health_only, refuse, write_last
+from service.server.framing import MAX_LINE_BYTES, ChunkReader, Head, read_head
 
 if TYPE_CHECKING:
     from service.server.worker import Server

@@ -22,9 +22,8 @@ from gunicorn.workers.ggevent import GeventPyWSGIWorker, PyWSGIServer
 
 from service.common.loop import watch_clients
 from service.errors import CarryoverError
+from service.server.accepting import NUM_RESERVED, Passing, Reserved
 from service.server.connection import Handler
-from service.server.passing import Passing
-from service.server.reserved import NUM_RESERVED, Reserved
 from service.settings import read_settings
 
 # Longer than most proxies keep theirs, so that the proxy closes first and no request

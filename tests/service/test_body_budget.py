@@ -6,9 +6,14 @@ import threading
 
 import pytest
 
-from service.api import body, body_budget, compression
-from service.api.body import LARGE_BYTES, read_body, release_body
-from service.api.body_budget import SLOW_SECONDS, BodyBudget
+from service.api import body, compression
+from service.api.body import (
+    LARGE_BYTES,
+    SLOW_SECONDS,
+    BodyBudget,
+    read_body,
+    release_body,
+)
 from service.app import build_services
 from service.errors import BodyTooLarge, InvalidRequest, Overloaded
 from service.server.connection import Body
@@ -252,8 +257,8 @@ def test_slow_body_is_ended_while_another_waits():
 
 
 def test_whoever_waits_ends_what_is_slow(monkeypatch):
-    monkeypatch.setattr(body_budget, "LOOK_SECONDS", 0.001)
-    monkeypatch.setattr(body_budget, "SLOW_SECONDS", 0)
+    monkeypatch.setattr(body, "LOOK_SECONDS", 0.001)
+    monkeypatch.setattr(body, "SLOW_SECONDS", 0)
     budget = BodyBudget(LONGEST, timeout_seconds=60)
     slow = []
     slow.append(budget.claim("a", LONGEST, lambda: budget.release(slow[0])))

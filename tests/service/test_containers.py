@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from service.api.long_json import count_containers
-from service.api.v1 import excess, parse
-from service.api.v1.excess import limit_of_row
+from service.api.v1 import parse, row
+from service.api.v1.row import limit_of_row
 from tests.fakes import counting_model
 from tests.problems import assert_problem, assert_problem_body
 from tests.service.test_forecast import markov_model
@@ -107,7 +107,7 @@ def test_the_longest_row_of_events_in_base64_is_within_the_limit(model):
 
 
 def test_many_lists_in_columns_are_refused_by_their_number(client, monkeypatch):
-    monkeypatch.setattr(excess, "MAX_IN_COLUMNS", NUM_LISTS)
+    monkeypatch.setattr(row, "MAX_IN_COLUMNS", NUM_LISTS)
 
     answer = client.post("/v1/models/counting:predict", data=f'{{"inputs":{MANY}}}')
 

@@ -4,7 +4,7 @@ import io
 
 import pytest
 
-from service.server.head import MAX_HEAD_BYTES, read_head
+from service.server.framing import MAX_HEAD_BYTES, read_head
 
 LINE = b"POST /v1/models/m:predict?a=b HTTP/1.1\r\n"
 

@@ -6,7 +6,7 @@ import re
 import pytest
 from prometheus_client.metrics import MetricWrapperBase as Metric
 
-from service.server.reserved import HEALTH
+from service.server.accepting import HEALTH
 from service.telemetry import engine_metrics, metrics, traffic_metrics
 from tests.servers import ROOT
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from service.server.passing import MAX_SECONDS, TURNS_PER_CONNECTION, Passing
+from service.server.accepting import MAX_SECONDS, TURNS_PER_CONNECTION, Passing
 
 
 def count_passed(passing, connections, first_turn, seconds_a_turn=0.0):

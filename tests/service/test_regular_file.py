@@ -12,7 +12,7 @@ import pytest
 from service.common.files import read_regular
 from service.errors import UnknownLabel
 from service.registry.artifact import MANIFEST, ArtifactError, read_artifact
-from service.registry.version_labels import MAX_BYTES, decode_labels, find_version
+from service.registry.model_folder import MAX_BYTES, decode_labels, find_version
 
 
 def make_endless(path: Path) -> None:

@@ -9,7 +9,7 @@ import json
 import msgspec
 import pytest
 
-from service.api.v1.report_routes import write_policy
+from service.api.v1.models import write_policy
 from service.app import create_app
 from service.registry.catalog import Model
 from tests.assembly import serve

@@ -8,10 +8,12 @@ import pytest
 from safetensors.numpy import load, save
 
 from service.sessions.record import Session
-from service.sessions.state_export import MemoryDocument, read_memory, show_memory
-from service.sessions.state_formats import (
+from service.sessions.state_export import (
+    MemoryDocument,
     read_json,
+    read_memory,
     read_safetensors,
+    show_memory,
     write_json,
     write_safetensors,
 )

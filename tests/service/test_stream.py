@@ -11,8 +11,7 @@ import pytest
 from werkzeug.test import EnvironBuilder
 
 from service.api.tenants import load_tenants
-from service.api.v1 import line_reader
-from service.api.v1.line_reader import Lines
+from service.api.v1.lines import Lines
 from service.app import create_app
 from service.engine.job import Flow
 from tests.fakes import FakeClock
@@ -389,7 +388,7 @@ def test_lines_that_wait_are_one_batch(open_stream, model):
 
 
 def test_an_answer_that_is_not_taken_stops_the_reading(monkeypatch):
-    monkeypatch.setattr(line_reader, "MAX_WAITING_LINES", 10)
+    monkeypatch.setattr("service.api.v1.lines.MAX_WAITING_LINES", 10)
     body = io.BytesIO(b"1\n" * 1000)
     lines = Lines(body, 100)
     lines.start()
@@ -404,7 +403,7 @@ def test_an_answer_that_is_not_taken_stops_the_reading(monkeypatch):
 
 
 def test_long_lines_wait_in_smaller_numbers(monkeypatch):
-    monkeypatch.setattr(line_reader, "MAX_WAITING_BYTES", 1000)
+    monkeypatch.setattr("service.api.v1.lines.MAX_WAITING_BYTES", 1000)
     lines = Lines(io.BytesIO((b"x" * 399 + b"\n") * 50), 2000)
     lines.start()
     taken = []

@@ -4,10 +4,9 @@ import os
 import time
 from pathlib import Path
 
-from service.api.body import read_body, release_body
-from service.api.body_budget import BodyBudget
+from service.api.body import BodyBudget, read_body, release_body
 from service.api.problems import answer_problem
-from service.api.v1.line_reader import Lines
+from service.api.v1.lines import Lines
 from service.errors import CarryoverError
 from service.server import worker
 

@@ -9,7 +9,7 @@ import threading
 
 import pytest
 
-from service.registry.version_labels import find_version
+from service.registry.model_folder import find_version
 from training.__main__ import main
 from training.errors import ConfigError
 from training.versions import MANIFEST, find_served, promote, read_version

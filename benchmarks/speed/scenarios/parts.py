@@ -21,7 +21,7 @@ from benchmarks.speed.in_process import (
 from benchmarks.speed.results import Result
 from service.api.context import Services
 from service.api.v1 import parse, render
-from service.server.head import read_head
+from service.server.framing import read_head
 
 SESSION = "session-0"
 # Loops as long as this, the median of as many.

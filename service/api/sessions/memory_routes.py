@@ -26,15 +26,13 @@ from service.sessions.lifecycle import live
 from service.sessions.preconditions import StoredSession, wrong_network
 from service.sessions.record import Session, Tombstone
 from service.sessions.state_export import (
-    MemoryDocument,
-    read_memory,
-    show_memory,
-)
-from service.sessions.state_formats import (
     JSON,
     SAFETENSORS,
+    MemoryDocument,
     read_json,
+    read_memory,
     read_safetensors,
+    show_memory,
     write_json,
     write_safetensors,
 )

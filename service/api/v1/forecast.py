@@ -19,10 +19,9 @@ from service.api.openapi.operation import Example, example_events
 from service.api.problems import JSON, problem
 from service.api.responses import problem_response
 from service.api.v1.diagnose import load_json, refuse_json, wrong_form
-from service.api.v1.excess import refuse_excess
 from service.api.v1.parse import refuse_number
 from service.api.v1.predict import PATHS, ROWS, find_servable
-from service.api.v1.row import name_row
+from service.api.v1.row import name_row, refuse_excess
 from service.api.v1.schema import Count, ForecastAnswer, Forecasts
 from service.common.loop import long_work, take_break
 from service.engine.decoding import DecodingPlan, Path

@@ -17,7 +17,7 @@ from msgspec import UNSET
 
 from service.api.json_loading import load_body
 from service.api.long_json import is_decoded_at_once
-from service.api.rows import too_many_rows
+from service.api.problems import too_many_rows
 from service.api.v1 import spelling
 from service.api.v1.columns import read_columns
 from service.api.v1.diagnose import (
@@ -29,8 +29,7 @@ from service.api.v1.diagnose import (
     unreadable_refused,
     wrong_form,
 )
-from service.api.v1.excess import check_columns, refuse_excess
-from service.api.v1.row import parse_row
+from service.api.v1.row import check_columns, parse_row, refuse_excess
 from service.api.v1.schema import (
     ObjectRow,
     Options,
@@ -38,7 +37,7 @@ from service.api.v1.schema import (
     ParsedRow,
     PredictBody,
 )
-from service.api.v1.wording import WORDING, Wording, prepare_wording, to_float32
+from service.api.v1.spelling import WORDING, Wording, prepare_wording, to_float32
 from service.common.loop import LARGE_BYTES, long_work, take_break
 from service.engine.idempotency import Idempotency, stamp
 from service.engine.rows import Refused, Row

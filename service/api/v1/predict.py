@@ -14,13 +14,12 @@ from flask import Blueprint, Response, request
 from service.api.context import find_model, measure, read_body, services, tenant
 from service.api.openapi import Parameter, describes
 from service.api.openapi.operation import Example, example_events
-from service.api.problems import JSON, Answer, answer_problem
+from service.api.problems import JSON, ROW_ERRORS, Answer, answer_problem, limit_events
 from service.api.responses import respond
-from service.api.rows import ROW_ERRORS, limit_events
 from service.api.v1.parse import parse_body
 from service.api.v1.render import render_body
 from service.api.v1.schema import PredictBody, Predictions, RowAnswer
-from service.api.v1.wording import reword, servable_not_found
+from service.api.v1.spelling import reword, servable_not_found
 from service.common.value import Value
 from service.engine.engine import Engine, is_replayed
 from service.engine.idempotency import Idempotency, fingerprint_request, parse_key

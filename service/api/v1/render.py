@@ -14,13 +14,13 @@ from service.api.v1.columns import to_columns
 from service.api.v1.explanation import render_digest, render_layers
 from service.api.v1.row_texts import MIN_ROWS, write_texts
 from service.api.v1.schema import Options, ParsedPredict, ParsedRow
-from service.api.v1.wording import WORDING, Wording, prepare_wording
+from service.api.v1.spelling import WORDING, Wording, prepare_wording
 from service.common.loop import Breaks, take_break
 from service.common.text import format_time
 from service.engine.rows import Outcome, Refused, Result, Row
 from service.errors import CarryoverError
 from service.registry.catalog import Model
-from service.sessions.state_formats import to_object
+from service.sessions.state_export import to_object
 
 # Rows of a last timestep that are written at a time.
 PIECE_ROWS = 64

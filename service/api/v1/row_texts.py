@@ -14,7 +14,7 @@ import orjson
 
 from service.api.long_json import JSON_OPTIONS
 from service.api.v1.schema import Options, ParsedRow
-from service.api.v1.wording import WORDING, Wording, prepare_wording
+from service.api.v1.spelling import WORDING, Wording, prepare_wording
 from service.common.text import format_time
 from service.engine.rows import BatchOutputs, Outcome, Result
 from service.registry.catalog import Model

@@ -1,8 +1,10 @@
-"""Spellings of other servers' clients, rewritten in the service's own.
+"""Spelling: how other servers' clients write, and what they are answered with.
 
 TensorFlow Serving: `{"b64": "..."}` is a string in base64, and "" after the last event
 pads a row to the length of others; only what failed to encode is looked at. OpenVINO
-Model Server: `sequence_id` 42 with `sequence_control_input` is session "42".
+Model Server: `sequence_id` 42 with `sequence_control_input` is session "42". Their
+clients may match on an error's text: it stands in `error`, where `detail` has the
+service's. What is the same in all answers of a model is prepared once.
 """
 
 from __future__ import annotations
@@ -10,14 +12,19 @@ from __future__ import annotations
 import base64
 import binascii
 import secrets
+from collections.abc import Sequence
 from hashlib import blake2b
-from typing import Any
+from typing import Any, NamedTuple
 
+import numpy as np
+import orjson
 from msgspec import UNSET
 
-from service.api.v1.schema import ObjectRow
+from service.api.v1.schema import ObjectRow, Options, ParsedPredict
 from service.common.loop import take_break
-from service.errors import InvalidEvent, InvalidRequest
+from service.engine.rows import Result
+from service.errors import InvalidEvent, InvalidRequest, SessionGone, SessionLive
+from service.registry.catalog import Model
 
 # Values that are looked at in a fraction of a millisecond.
 PIECE_VALUES = 1024
@@ -27,6 +34,12 @@ MAX_SEQUENCE_ID = 2**64 - 1
 NO_IDS: tuple[Any, ...] = (UNSET, 0, "", [0], [""])
 # Ids the service chooses survive JavaScript: its integers end here.
 MAX_CHOSEN_ID = 2**53 - 1
+WORDING = "v1.wording"  # in a model's `prepared`
+# OpenVINO Model Server's, for rows that came with a `sequence_id`.
+SEQUENCE_TEXTS = {
+    SessionLive: "Sequence with provided ID already exists",
+    SessionGone: "Sequence with provided ID does not exist",
+}
 
 
 def normalize_events(sequence: list[Any]) -> list[Any] | None:
@@ -136,3 +149,64 @@ def only(value: Any, name: str) -> Any:
             f"{name} has {len(value)} values; a row is part of one sequence. Send one."
         )
     return value[0]
+
+
+class Wording(NamedTuple):
+    """A model's part of its answers.
+
+    Attributes:
+        names: Of the outputs, the main one first.
+        labels: Of the main output's last axis, where it has any.
+        options: What a body without options asks for.
+        tail: The answer's end: version, labels and quantiles, as JSON.
+    """
+
+    names: tuple[str, ...]
+    labels: Sequence[str] | None
+    options: Options
+    tail: bytes
+
+
+def prepare_wording(model: Model) -> Wording:
+    """Write what does not change from answer to answer, once a model."""
+    manifest = model.manifest
+    tail: dict[str, Any] = {"model_version": str(manifest.version)}
+    if manifest.labels is not None:
+        tail["labels"] = manifest.labels
+    if "quantiles" in manifest.output:
+        tail["quantiles"] = manifest.output["quantiles"]
+    wording = model.prepared[WORDING] = Wording(
+        names=(manifest.output["name"], *manifest.output.get("others", ())),
+        labels=manifest.labels,
+        options=Options(True, None, to_float32(manifest.threshold)),
+        # A line end, so that a shell's prompt does not stick to the answer.
+        tail=b"," + orjson.dumps(tail)[1:] + b"\n",
+    )
+    return wording
+
+
+def to_float32(threshold: float | None) -> float | None:
+    """Round a threshold as the probabilities are: one of 0.9 reaches 0.9."""
+    return None if threshold is None else float(np.float32(threshold))
+
+
+def servable_not_found(name: str, version: int | None) -> str:
+    """Say what TensorFlow Serving says when a prediction finds no model."""
+    asked = f"Latest({name})" if version is None else f"Specific({name}, {version})"
+    return f"Servable not found for request: {asked}"
+
+
+def no_versions(name: str, version: int | None) -> str:
+    """Say what TensorFlow Serving says when a status or metadata finds no model."""
+    if version is None:
+        return f"Could not find any versions of model {name}"
+    return f"Could not find version {version} of model {name}"
+
+
+def reword(request: ParsedPredict, results: Sequence[Result]) -> None:
+    """Say in OpenVINO Model Server's words why a sequence cannot continue."""
+    for parsed, result in zip(request.rows, results, strict=True):
+        if parsed.sequence_id is not None and isinstance(
+            result, SessionLive | SessionGone
+        ):
+            result.members["error"] = SEQUENCE_TEXTS[type(result)]

@@ -11,13 +11,20 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
-from service.api.rows import limit_events
+from service.api.problems import limit_events
 from service.api.v1.blocked_sessions import UNREADABLE, BlockedSessions
-from service.api.v1.line_reader import Line, Lines, count_bytes
-from service.api.v1.lines import Query, choose_options, parse_line, render_lines
+from service.api.v1.lines import (
+    Line,
+    Lines,
+    Query,
+    choose_options,
+    count_bytes,
+    parse_line,
+    render_lines,
+)
 from service.api.v1.row import name_row
 from service.api.v1.schema import ParsedPredict, ParsedRow
-from service.api.v1.wording import reword
+from service.api.v1.spelling import reword
 from service.common.loop import long_work
 from service.engine.engine import Engine
 from service.engine.rows import Refused, Result, Row, earlier_row_failed

@@ -19,9 +19,8 @@ from service.api.compression import COMPRESS, choose_coding, decompress
 from service.api.context import find_model, measure, read_body, services, tenant
 from service.api.openapi import describes
 from service.api.openapi.operation import Example, example_events
-from service.api.problems import JSON, Answer
+from service.api.problems import JSON, ROW_ERRORS, Answer, limit_events
 from service.api.responses import respond
-from service.api.rows import ROW_ERRORS, limit_events
 from service.api.v2.parse import parse_body
 from service.api.v2.render import RenderedBody, render_body, word_error
 from service.api.v2.schema import Form, InferAnswer, ParsedInfer
