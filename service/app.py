@@ -254,7 +254,7 @@ def check_descriptions(model: Model) -> None:
             f"the manifest cannot be shown as JSON: {error}. Export the model again."
         ) from None
     spelling.prepare_wording(model)
-    input_plan.plan_of(model)
+    input_plan.prepare_plan(model)
 
 
 class Route(Rule):

@@ -6,7 +6,7 @@ import json
 
 from hypothesis import strategies as st
 
-from service.api.v2.tensor_schema import DATATYPES
+from service.api.v2.schema import DATATYPES
 from service.api.v2.tensors import write_texts
 
 NAMES = st.sampled_from(["red", "green", "poison", "blue", "", "r\u00e9d"])

@@ -10,16 +10,10 @@ from typing import NoReturn
 
 import numpy as np
 
-from service.api.v2.input_plan import Field, InputPlan, plan_of, read_field
-from service.api.v2.schema import Column
-from service.api.v2.tensor_schema import LENGTH, LENGTH_DATATYPES
+from service.api.v2.input_plan import PLAN, Field, InputPlan, prepare_plan, read_field
+from service.api.v2.schema import LENGTH, LENGTH_DATATYPES, Column
 from service.common.loop import take_break
-from service.errors import (
-    EmptySequence,
-    InvalidRequest,
-    SequenceTooLong,
-    TooManyRows,
-)
+from service.errors import EmptySequence, InvalidRequest, SequenceTooLong, TooManyRows
 from service.registry.catalog import Model
 from service.registry.encoding.events import Encoder
 
@@ -41,7 +35,7 @@ def encode_rows(
     Raises:
         InvalidRequest: The tensors are not the model's, or hold other events.
     """
-    plan = plan_of(model)
+    plan: InputPlan = model.prepared.get(PLAN) or prepare_plan(model)
     if columns.keys() != plan.required:
         check_names(columns, plan.names, model.manifest.name, plan.statics)
     batch, timesteps = check_shapes(columns, plan)

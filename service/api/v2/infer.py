@@ -23,8 +23,7 @@ from service.api.problems import JSON, ROW_ERRORS, Answer, limit_events
 from service.api.responses import respond
 from service.api.v2.parse import parse_body
 from service.api.v2.render import RenderedBody, render_body, word_error
-from service.api.v2.schema import Form, InferAnswer, ParsedInfer
-from service.api.v2.tensor_schema import list_inputs
+from service.api.v2.schema import Form, InferAnswer, ParsedInfer, list_inputs
 from service.common.loop import LARGE_BYTES, long_work, offload
 from service.common.value import Value
 from service.engine.engine import Engine, is_replayed

@@ -11,8 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from service.api.v2.schema import Column, Wanted
-from service.api.v2.tensor_schema import BYTES, field_schemas, list_outputs
+from service.api.v2.schema import BYTES, Column, Wanted, field_schemas, list_outputs
 from service.errors import InvalidEvent, NonFiniteInput, UnknownEvent
 from service.registry.catalog import Model
 from service.registry.encoding.events import EventEncoder, RecordEncoder
@@ -22,6 +21,8 @@ from service.registry.encoding.fields import (
     read_time,
     suggest,
 )
+
+PLAN = "v2.plan"  # in a model's `prepared`
 
 Field = dict[str, Any]
 # Names to their indices, of a field that has any.
@@ -56,21 +57,13 @@ class InputPlan(NamedTuple):
     threshold: np.float32
 
 
-def plan_of(model: Model) -> InputPlan:
-    """Return a model's plan, worked out at the first call."""
-    found: InputPlan | None = model.prepared.get(__name__)
-    if found is None:
-        found = model.prepared[__name__] = prepare(model)
-    return found
-
-
-def prepare(model: Model) -> InputPlan:
-    """Work out what does not change from request to request."""
+def prepare_plan(model: Model) -> InputPlan:
+    """Work out what does not change from request to request, once a model."""
     manifest = model.manifest
     fields = field_schemas(manifest)
     names = [field["name"] for field in fields]
     outputs = [tensor.name for tensor in list_outputs(manifest)]
-    return InputPlan(
+    plan = model.prepared[PLAN] = InputPlan(
         fields=fields,
         names=names,
         required=frozenset(names),
@@ -86,6 +79,7 @@ def prepare(model: Model) -> InputPlan:
         # Rounded as the probabilities are: one of 0.9 reaches 0.9.
         threshold=np.float32(manifest.threshold or 0),
     )
+    return plan
 
 
 def index_of(field: Field, model: Model) -> Index:

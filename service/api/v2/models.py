@@ -16,13 +16,16 @@ from service.api.context import find_model, services
 from service.api.openapi import describes
 from service.api.responses import json_response
 from service.api.v2.schema import (
+    BYTES,
     InferMetadata,
     ModelConfiguration,
     ModelReady,
     ModelStatistics,
     ServerMetadata,
+    Tensor,
+    list_inputs,
+    list_outputs,
 )
-from service.api.v2.tensor_schema import BYTES, Tensor, list_inputs, list_outputs
 from service.errors import ModelNotFound, VersionNotFound
 from service.registry.catalog import Model
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from service.api.v2.body import no_shared_memory, read_form
 from service.api.v2.events import encode_rows
-from service.api.v2.input_plan import plan_of
+from service.api.v2.input_plan import PLAN, InputPlan, prepare_plan
 from service.api.v2.parameters import read, read_memory
 from service.api.v2.schema import (
     Column,
@@ -149,7 +149,7 @@ def find_events(
 ) -> Sequence[Any] | None:
     """Return a row's events as they were sent, where any of it came by name."""
     if model.manifest.input["kind"] == "record":
-        plan = plan_of(model)
+        plan: InputPlan = model.prepared.get(PLAN) or prepare_plan(model)
         sizes = zip(plan.names, plan.sizes, strict=True)
         own = {n: list_events(columns[n], size) for n, size in sizes if n in columns}
         return EventColumns(own, length)
@@ -181,7 +181,7 @@ def digest_request(
 
 def choose_outputs(form: Form, memory: Remembering, model: Model) -> Sequence[Wanted]:
     """Return the outputs that are asked for; all of them unless some are named."""
-    plan = plan_of(model)
+    plan: InputPlan = model.prepared.get(PLAN) or prepare_plan(model)
     is_binary = False
     if "binary_data_output" in form.parameters:
         is_binary = bool(read(form.parameters, "binary_data_output", False))

@@ -9,7 +9,7 @@ import numpy as np
 import orjson
 
 from service.api.long_json import JSON_OPTIONS, in_pieces
-from service.api.v2.input_plan import InputPlan, plan_of
+from service.api.v2.input_plan import PLAN, InputPlan, prepare_plan
 from service.api.v2.schema import ParsedInfer, Remembering, Wanted
 from service.api.v2.tensors import write_texts
 from service.common.text import format_time
@@ -48,7 +48,7 @@ def render_body(
     """
     # A pinned memory may be another version's than the one that was asked.
     model = outcomes[0].model or model
-    plan = plan_of(model)
+    plan: InputPlan = model.prepared.get(PLAN) or prepare_plan(model)
     answer: dict[str, Any] = {
         "model_name": model.manifest.name,
         "model_version": str(model.manifest.version),
@@ -159,7 +159,7 @@ def surprise_of(outcome: Outcome) -> np.ndarray:
 
 def pad(rows: Sequence[np.ndarray], filler: float) -> np.ndarray:
     """Stack rows of different lengths, the shorter ones filled up at the end."""
-    longest = max(len(row) for row in rows)
+    longest = max(map(len, rows))
     padded = np.full((len(rows), longest, *rows[0].shape[1:]), filler, "<f4")
     for k, row in enumerate(rows):
         padded[k, : len(row)] = row

@@ -18,8 +18,15 @@ import numpy as np
 
 from service.api.json_loading import load_large_json
 from service.api.long_json import NUM_OTHERS, count_containers
-from service.api.v2.schema import Column, Form, InputForm
-from service.api.v2.tensor_schema import BYTES, DATATYPES, DTYPES, list_inputs
+from service.api.v2.schema import (
+    BYTES,
+    DATATYPES,
+    DTYPES,
+    Column,
+    Form,
+    InputForm,
+    list_inputs,
+)
 from service.common.loop import LARGE_BYTES, LONG_LIST_BYTES, take_break
 from service.errors import InvalidEvent, InvalidRequest, NonFiniteInput
 from service.registry.catalog import Model
