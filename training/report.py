@@ -175,6 +175,8 @@ def print_parts(facts: Mapping[str, Any]) -> None:
     unused = facts["unused_events"]
     cut = f", {unused:,} unused, in cases cut at a boundary" if unused else ""
     say(f"  events      {counts}{cut} (split by {facts['split']})")
+    if "note" in facts:
+        say(f"  note        {facts['note']}")
 
 
 def print_places(name: str, version: Path, run: Path) -> None:

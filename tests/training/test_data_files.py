@@ -10,6 +10,7 @@ import duckdb
 import pytest
 
 from training.data.event_log import Roles, read_log
+from training.data.inspection import inspect_file
 from training.errors import DataError, TrainingError
 
 ROWS = [
@@ -240,6 +241,23 @@ def test_a_trace_within_a_trace_is_refused_with_its_line(tmp_path):
 
     with pytest.raises(DataError, match="line 9: trace within trace"):
         read(tmp_path / "log.xes", content, NAMED_IN_XES)
+
+
+def test_traces_of_one_name_are_one_case_and_said_with_their_line(tmp_path):
+    event = '<event><string key="concept:name" value="a"/></event>'
+    name = '<string key="concept:name" value="7"/>'
+    trace = f"<trace>{name}\n{event}</trace>\n"
+    notes = {}
+    for count in (1, 2, 3):
+        path = tmp_path / f"{count}.xes"
+        # A trace without events is no case, and so no second one.
+        path.write_text(f"<log>{trace * count}<trace>{name}</trace></log>")
+        notes[count] = read_log(path, Roles("case:concept:name", "concept:name")).note
+        assert (notes[count] in inspect_file(path, {}).problems) == bool(notes[count])
+
+    assert notes[1] == ""
+    assert "2.xes, line 4: trace '7' has the name of an earlier trace" in notes[2]
+    assert "line 4: trace '7', like 1 further traces, has the name" in notes[3]
 
 
 @pytest.mark.parametrize("name", ["log.jsonl", "log.xes"])

@@ -207,6 +207,26 @@ def test_a_series_is_recognised_with_its_gaps(inspect, tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("rows", "value", "part"),
+    [(200, "5", "all 160 values to train on are 5.0"), (6, "{}", "rows")],
+)
+def test_a_series_that_fit_refuses_is_not_proposed(
+    inspect, tmp_path, rows, value, part
+):
+    text = "at,load\n" + "\n".join(
+        f"2024-01-{1 + k // 24:02d} {k % 24:02d}:00,{value.format(k)}"
+        for k in range(rows)
+    )
+    path = tmp_path / "mine.toml"
+
+    _, out, _ = inspect(text, "--write", str(path))
+
+    assert part in out.partition("problems")[2]
+    assert f"; {0:,} are empty" in out  # what is known is said all the same
+    assert not path.exists()
+
+
+@pytest.mark.parametrize(
     ("options", "part"),
     [
         (

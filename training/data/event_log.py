@@ -109,6 +109,7 @@ class EventLog:
             in, 0 outside; None without labels.
         zoned: Whether times have UTC offsets.
         equal_times: Rows at the time of the row before them, in the same case.
+        note: What a user should know of the file, with its line; empty without.
     """
 
     offsets: Array
@@ -124,6 +125,7 @@ class EventLog:
     windows: Array | None = None
     zoned: bool = False
     equal_times: int = 0
+    note: str = ""
 
     @property
     def num_cases(self) -> int:
@@ -215,7 +217,8 @@ def sort_log(
         f"{' '.join(joins)} order by {order}"
     )
     table.connection.execute("drop table raw")
-    return replace(fetch_log(table, roles, place, fingerprint), zoned=zoned)
+    log = fetch_log(table, roles, place, fingerprint)
+    return replace(log, zoned=zoned, note=table.note)
 
 
 def refuse_twofold(table: Table, case: str, times: Times, name: str) -> None:

@@ -136,6 +136,7 @@ def load_events(options: EventOptions, seed: int) -> Dataset:
             "vocabulary": len(encoded.vocabulary.names),
             **describe_times(log),
             **describe_parts(split, log.num_rows),
+            **({"note": log.note} if log.note else {}),
             **{name: fact for head in heads for name, fact in head.facts.items()},
         },
     )

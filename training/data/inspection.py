@@ -16,6 +16,7 @@ import numpy as np
 from training.data.event_log import EventLog, Roles, read_text, sort_log
 from training.data.files import find_file, fingerprint_file
 from training.data.guessing import TIME, Column, describe_columns, guess_roles
+from training.data.series import SeriesOptions, load_series
 from training.data.series_file import SeriesColumns, read_series
 from training.data.series_inspection import (
     describe_series,
@@ -90,6 +91,8 @@ def inspect_file(path: Path, given: Mapping[str, str]) -> Inspection:
             for name in duplicates
         ]
         problems += find_unread_times(table, counted, roles)
+        if table.note:
+            problems.append(table.note)
         return inspect_table(table, rows, roles, problems)
 
 
@@ -101,11 +104,14 @@ def inspect_series(
     if columns.case:
         roles = {"case": columns.case, **roles}
     form, names = table.file.form, table.columns
+    facts: Mapping[str, str] = {}
     try:
         facts = describe_series(read_series(path, columns))
         start = start_series(path, columns, rows)
+        # What `fit` would refuse is not proposed.
+        load_series(SeriesOptions(**start), seed=1)
     except DataError as error:
-        return Inspection(form, rows, names, roles, {}, (str(error),))
+        return Inspection(form, rows, names, roles, facts, (str(error),))
     return Inspection(form, rows, names, roles, facts, series=start)
 
 

@@ -45,6 +45,7 @@ class Table:
         columns: Names of the columns, in the file's order.
         connection: The database; `load` puts columns there as the table `raw`; its
             `rowid` counts the file's rows from 0.
+        note: What a user should know of the file, with its line; empty without.
     """
 
     def __init__(
@@ -56,6 +57,7 @@ class Table:
     ) -> None:
         self.file, self.columns, self.folder = file, list(columns), folder
         self.connection = connection
+        self.note = ""
 
     def load(self, names: Sequence[str]) -> int:
         """Read columns into the table `raw`, as text named c0, c1, ... in this order.
@@ -194,8 +196,14 @@ def open_table(path: Path) -> Iterator[Table]:
                 file = DataFile(source, "jsonl", is_gzip=False, is_exact=True)
             else:
                 source.symlink_to(path.resolve())
-            columns = list_columns(file, folder, connection)
-            yield Table(file, columns, folder, connection)
+            if file.form == "xes":
+                names, note = convert_xes(file, folder / "events.jsonl")
+                columns = attribute_names(names)
+            else:
+                columns, note = list_columns(file, folder, connection), ""
+            table = Table(file, columns, folder, connection)
+            table.note = note
+            yield table
         finally:
             connection.close()
 
@@ -206,8 +214,6 @@ def list_columns(
     """List the columns of a file."""
     if file.form == "csv":
         return list(file.columns)
-    if file.form == "xes":
-        return attribute_names(convert_xes(file, folder / "events.jsonl"))
     if file.form == "jsonl":
         objects = (names for _, names in islice(check_objects(file), NAMED_OBJECTS))
         return list(dict.fromkeys(name for names in objects for name in names))

@@ -17,6 +17,7 @@ from training.errors import DataError
 VALUES = frozenset({"string", "date", "int", "float", "boolean", "id"})
 NEVER_NESTED = ("trace", "event")
 LINE = "line of the file"
+NAME = "case:concept:name"
 
 
 class XesReader:
@@ -36,6 +37,9 @@ class XesReader:
         self.path: list[str] = []
         self.trace: dict[str, str] = {}
         self.event: dict[str, str] = {}
+        self.is_empty = True  # the trace, so far
+        self.seen: set[str] = set()
+        self.repeated: list[tuple[str, int]] = []
 
     def start(self, tag: str, attributes: dict[str, str]) -> None:
         """Begin an element; an attribute of the trace or the event is kept."""
@@ -48,7 +52,7 @@ class XesReader:
             )
         self.path.append(tag)
         if tag == "trace":
-            self.trace = {}
+            self.trace, self.is_empty = {}, True
         elif tag == "event":
             self.event = {}
         elif tag in VALUES and "key" in attributes and "value" in attributes:
@@ -60,18 +64,46 @@ class XesReader:
     def end(self, tag: str) -> None:
         """End an element; an event is written."""
         del tag
-        if self.path.pop() == "event":
+        closed = self.path.pop()
+        if closed == "trace":
+            self.note_repeated()
+        if closed == "event":
+            self.is_empty = False
             line = str(self.parser.CurrentLineNumber)
             event = {**self.trace, **self.event, LINE: line}
             self.names.update(dict.fromkeys(event))
             self.target.write(json.dumps(event) + "\n")
 
+    def note_repeated(self) -> None:
+        """Note a trace with the name of an earlier one, and its last line."""
+        name = self.trace.get(NAME)
+        if name is None or self.is_empty:
+            return
+        if name in self.seen:
+            self.repeated.append((name, self.parser.CurrentLineNumber))
+        self.seen.add(name)
 
-def convert_xes(file: DataFile, target: Path) -> list[str]:
+    def describe_repeated(self) -> str:
+        """Say which traces have the name of an earlier one; empty without any."""
+        if not self.repeated:
+            return ""
+        name, line = self.repeated[0]
+        more = len(self.repeated) - 1
+        who = f"trace {name!r}"
+        if more:
+            who += f", like {more:,} further traces,"
+        return (
+            f"{self.file}, line {line}: {who} has the name of an earlier trace; traces "
+            "of one name are one case"
+        )
+
+
+def convert_xes(file: DataFile, target: Path) -> tuple[list[str], str]:
     """Write the events of an XES file as JSON Lines.
 
     Returns:
-        The names of their attributes.
+        The names of their attributes, and a sentence about traces that have the name
+        of an earlier one, empty without any.
 
     Raises:
         DataError: The file is not XML, or has no events.
@@ -90,7 +122,7 @@ def convert_xes(file: DataFile, target: Path) -> list[str]:
         raise DataError(
             f"{file.path} has no events; expected XES with a trace for each case."
         )
-    return list(reader.names)
+    return list(reader.names), reader.describe_repeated()
 
 
 def attribute_names(names: Any) -> list[str]:
