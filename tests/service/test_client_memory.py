@@ -156,9 +156,12 @@ def test_row_with_a_chain_that_cannot_be_kept_gets_no_token(strict, services):
         raise StoreFull("the store has no room.")
 
     token = advance(strict, None, "red")["memory"]
-    save, services.engine.sessions.save = services.engine.sessions.save, refuse
+    save, services.engine.sessions.save_encoded = (
+        services.engine.sessions.save_encoded,
+        refuse,
+    )
     refused = send(strict, token, "green")
-    services.engine.sessions.save = save
+    services.engine.sessions.save_encoded = save
 
     assert_problem(refused, 503, "store_full")
     assert advance(strict, token, "red")["step"] == 2
