@@ -265,37 +265,41 @@ ITALY = Problem(
         "LSTM(32)": {ACCURACY: 0.950},
     },
 )
+
+
+def character(validation: float, epochs: int) -> dict[str, Any]:
+    """Make a configuration of tinyshakespeare."""
+    return {
+        "data": {
+            "source": "events",
+            "file": "input.txt",
+            "end": False,
+            "split": "events",
+            "test": 0.1,
+            "validation": validation,
+            "window": 128,
+        },
+        "network": {"cell": "lstm", "units": [256], "embedding": 32, "dropout": 0.1},
+        "training": {"epochs": epochs, "batch_size": 32, "learning_rate": 0.004},
+    }
+
+
 SHAKESPEARE = Problem(
     name="tinyshakespeare",
     title="tinyshakespeare: the next character",
     source="Plays of Shakespeare, public domain, as "
     "[char-rnn](https://github.com/karpathy/char-rnn) has them.",
     files=("tinyshakespeare/input.txt",),
-    protocol="The last 10% of 1,115,394 characters is the test part; the 2% before it "
-    "choose the order of the n-gram.",
-    chosen="One network, sized for ten minutes on two cores; no search.",
+    protocol="The last 10% of 1,115,394 characters is the test part; the characters "
+    "before it, 2% or .2%, choose the order of the n-gram.",
+    chosen="One network, sized for ten minutes on two cores; no search. The second was "
+    "tried after the test figure of the first was known.",
     figures=(Figure(NATS, "lower"),),
     variants=(
+        Variant("LSTM(256)", character(0.02, 6), (1,), limit=1.70, reason=NO_TIME),
         Variant(
-            "LSTM(256)",
-            {
-                "data": {
-                    "source": "events",
-                    "file": "input.txt",
-                    "end": False,
-                    "split": "events",
-                    "test": 0.1,
-                    "validation": 0.02,
-                    "window": 128,
-                },
-                "network": {
-                    "cell": "lstm",
-                    "units": [256],
-                    "embedding": 32,
-                    "dropout": 0.1,
-                },
-                "training": {"epochs": 6, "batch_size": 32, "learning_rate": 0.004},
-            },
+            "LSTM(256), on nearly all of the 90%",
+            character(0.002, 10),
             (1,),
             limit=1.70,
             reason=NO_TIME,
@@ -309,5 +313,8 @@ SHAKESPEARE = Problem(
         "LSTM(128), three epochs": {NATS: 2.01},
         "a small Transformer": {NATS: 1.47},
     },
+    note="The test part continues the play in which the 2% before it begin, with its "
+    "names: a 5-gram trained without them has 1.810 nats, with them 1.669, as "
+    "published. So the second network leaves only .2% for validation.",
 )
 SERIES = (VOWELS, ITALY, TAXI, TAXI_YEAR, SHAKESPEARE)
