@@ -73,8 +73,6 @@ MSNBC = Problem(
                 {"epochs": 12, "batch_size": 128, "learning_rate": 0.003},
             ),
             seeds=(1,),
-            limit=1.155,
-            reason=NO_TIME,
         ),
         Variant(
             "two LSTM(192), dropout .2",
