@@ -13,10 +13,16 @@ import pytest
 from tests.exported import export_all
 from tests.scheduling import read_record, sort_by_length
 from tests.servers import ROOT, Server
+from tests.start import sitecustomize
 
 BUNDLED = ("nature", "taxi", "visits")
 # Whatever answers over HTTP answers the same whoever runs the networks.
 RUNTIMES = ("litert", "tensorflow")
+
+# Processes that the tests start run it too, by this.
+os.environ["PYTHONPATH"] = os.pathsep.join(
+    [str(Path(sitecustomize.__file__).parent), os.environ.get("PYTHONPATH", "")]
+).rstrip(os.pathsep)
 
 # A shell starts what runs in the background with SIGINT ignored, and so would be
 # what a test starts and interrupts.

@@ -6,7 +6,7 @@ TensorFlow already.
 
 from __future__ import annotations
 
-import fcntl
+import contextlib
 import hashlib
 import json
 import re
@@ -29,6 +29,14 @@ CONFIGS = ROOT / "training" / "configs"
 PROGRAM = 3  # words of a command before its options: python -m training
 QUICK = ("data.sequences=200", "data.held_out=20", "training.epochs=6")
 
+LOCK = """
+import fcntl, sys
+with open(sys.argv[1], "w") as lock:
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    print("locked", flush=True)
+    sys.stdin.read()
+"""
+
 
 def command(folder, *options, name="roommate", overrides=QUICK):
     """Write the command that trains a model below `folder`."""
@@ -49,9 +57,9 @@ def run(folder, *options, **which):
 
 
 def run_here(monkeypatch, folder, *options, **which):
-    """Train in this process, with programs of two forms; the exit status."""
+    """Train in this process, with one program; the exit status."""
     monkeypatch.chdir(ROOT)
-    monkeypatch.setattr("training.programs.FORMS", (FORMS[0], FORMS[-1]))
+    monkeypatch.setattr("training.programs.FORMS", FORMS[:1])
     return main(command(folder, *options, **which)[PROGRAM:])
 
 
@@ -76,6 +84,20 @@ def stop_after(folder, line, how, **which):
                 break
         printed = "".join([*lines, process.stdout.read()])
         return process.wait(), printed
+
+
+@contextlib.contextmanager
+def lock_elsewhere(path):
+    """Lock a file in another process, as a training there does."""
+    with subprocess.Popen(
+        [sys.executable, "-c", LOCK, path],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout.readline() == "locked\n"
+        yield
+        process.stdin.close()
 
 
 def read_manifest(folder, version=1, name="roommate"):
@@ -238,18 +260,18 @@ def test_interrupted_training_says_how_to_go_on(tmp_path):
     assert len(list(tmp_path.glob("runs/roommate/*/network.checkpoint.npz"))) == 1
 
 
-def test_run_in_progress_is_not_trained_twice(trained):
+def test_run_in_progress_is_not_trained_twice(trained, monkeypatch, capfd):
     folder, _ = trained
     (lock,) = folder.glob("runs/roommate/*/lock")
 
-    with lock.open("w") as held:
-        fcntl.flock(held, fcntl.LOCK_EX)
-        done = run(folder)
+    with lock_elsewhere(lock):
+        status = run_here(monkeypatch, folder)
 
-    assert done.returncode == 2
-    assert done.stderr.startswith("error: ")
-    assert done.stderr.count("\n") == 1
-    assert "is being trained by another process" in done.stderr
+    error = capfd.readouterr().err
+    assert status == 2
+    assert error.startswith("error: ")
+    assert error.count("\n") == 1
+    assert "is being trained by another process" in error
 
 
 def test_series_of_a_users_own_is_trained_and_published(tmp_path, monkeypatch, capsys):
@@ -293,7 +315,6 @@ def test_series_of_a_users_own_is_trained_and_published(tmp_path, monkeypatch, c
 def test_mistakes_of_the_user_are_one_line_and_status_2(
     tmp_path, capfd, monkeypatch, options, part
 ):
-    # A run in progress, above, is refused in a process of its own.
     status = run_here(monkeypatch, tmp_path, *options)
 
     error = capfd.readouterr().err

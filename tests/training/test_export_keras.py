@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ pytestmark = pytest.mark.tensorflow
 import keras  # noqa: E402
 from keras import layers  # noqa: E402
 
+from models.export import FORMS, export_programs  # noqa: E402
 from tests.servers import Server  # noqa: E402
 from tests.training.keras_files import (  # noqa: E402
     EVENTS,
@@ -22,6 +24,7 @@ from tests.training.keras_files import (  # noqa: E402
     save,
     sequential,
 )
+from training import export_keras  # noqa: E402
 from training.export_keras import Order, export_file  # noqa: E402
 
 # Float32 rounding; what the service promises between any two ways of sending.
@@ -248,7 +251,11 @@ def test_manifest_says_what_the_model_takes_and_where_it_is_from(published):
     assert manifest["training"]["file"] == "two.keras"
 
 
-def test_h5_file_is_exported_with_programs_and_a_call_to_try(tmp_path, capsys):
+def test_h5_file_is_exported_with_programs_and_a_call_to_try(
+    tmp_path, capsys, monkeypatch
+):
+    few = partial(export_programs, forms=FORMS[:1])  # of any: not how many
+    monkeypatch.setattr(export_keras, "export_programs", few)
     model = sequential(layers.LSTM(4, name="recall"))
     path = save(tmp_path, model, "model.h5")
 

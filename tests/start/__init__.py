@@ -1,0 +1,1 @@
+"""What every Python process of the tests runs at its start."""
