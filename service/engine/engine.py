@@ -137,6 +137,9 @@ class Engine:
         num_events, has_keys = survey(rows)
         flow = Flow(tenant, len(rows), num_events)
         self.admission.enter(flow, timeout_seconds)
+        under_way.num_rows += flow.num_rows
+        if not debouncer.is_scheduled:
+            debouncer.trigger()
         try:
             if not has_keys:
                 return self._advance(call, rows, flow, deadline)
@@ -144,6 +147,9 @@ class Engine:
                 return self._advance(call, claimed, flow, deadline)
         finally:
             self.admission.leave(flow)
+            under_way.num_rows -= flow.num_rows
+            if not debouncer.is_scheduled:
+                debouncer.trigger()
 
     def count_under_way(self) -> int:
         """Return how many rows wait or are under way."""
@@ -259,9 +265,6 @@ class Admission:
             self._check(flow, timeout_seconds)
         self.num_rows += flow.num_rows
         self.num_events += flow.num_all_events
-        under_way.num_rows += flow.num_rows
-        if not debouncer.is_scheduled:
-            debouncer.trigger()
         self._queue.open(flow)
 
     def leave(self, flow: Flow) -> None:
@@ -269,9 +272,6 @@ class Admission:
         self._queue.close(flow)
         self.num_rows -= flow.num_rows
         self.num_events -= flow.num_all_events
-        under_way.num_rows -= flow.num_rows
-        if not debouncer.is_scheduled:
-            debouncer.trigger()
 
     def measure(self, seconds: float, num_events: int) -> None:
         """Note how long a tick took to compute events."""
