@@ -9,7 +9,7 @@ BUNDLED := nature taxi visits
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
 .DEFAULT_GOAL := help
-.PHONY: help serve models $(BUNDLED:%=model-%) train test test-fast test-memory test-container fuzz-api fuzz-binary random-graphs check format bench bench-peers bench-memory bench-adding bench-chaos bench-training results performance profile screenshots playground-frames lock sbom audit image base-digest clean
+.PHONY: help serve models $(BUNDLED:%=model-%) train test test-fast coverage test-memory test-container fuzz-api fuzz-binary random-graphs check format bench bench-peers bench-memory bench-adding bench-chaos bench-training results performance profile screenshots playground-frames lock sbom audit image base-digest clean
 
 help:  ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -33,6 +33,16 @@ test: .venv/installed-dev models  ## run the whole test suite [PYTEST=--junitxml
 
 test-fast: .venv/installed-dev  ## run the tests that need no TensorFlow
 	@$(BIN)/python -m pytest -m "not tensorflow and not server and not container and not slow"
+
+# Lines that run in the tests' own process: not those of gunicorn's workers and of commands,
+# which tests marked "server" start, nor of Redis. Fewer examples than `make test`: lines need no more.
+LEAST_COVERED := 89
+coverage: .venv/installed-dev  ## list the lines of service/ that no test runs in process; a floor of 89%, five minutes
+	@EXAMPLES=20 FUZZ_BODIES=20 FUZZ_MUTATIONS=20 FUZZ_EXAMPLES=3 \
+	  $(BIN)/python -m slipcover --source service --json --out .coverage.json \
+	  -m pytest -q -W "ignore:Module already imported:pytest.PytestAssertRewriteWarning" \
+	  -m "not tensorflow and not slow and not server and not redis" tests/service
+	@$(BIN)/python -m slipcover --merge .coverage.json --skip-covered --fail-under $(LEAST_COVERED) --out .coverage.json
 
 fuzz-api: .venv/installed-dev  ## make up requests from /openapi.json and check the answers [SECONDS=600]
 	@FUZZ_SECONDS=$(or $(SECONDS),600) FUZZ_EXAMPLES=1000 FUZZ_SEED=$$(date +%s) \
