@@ -18,10 +18,10 @@ in Open Inference v2 with sequences and binary tensors. **By wrk** (single event
 rows) and by a socket a stream (lines): the service's v1 JSON beside Triton's v2 JSON.
 Lines that do not name perf_analyzer are of the second kind.
 
-What one run measured. `make bench-peers` measures again on your machine;
-`make performance` also writes this page. Figures are medians of rounds in which the
-contenders took turns. They hold for this machine, the ratios for others too; the load
-generator ran on the same cores.
+What was measured on one day, each table in one run. `make bench-peers` measures again
+on your machine; `make performance` also writes this page. Figures are medians of rounds
+in which the contenders took turns. They hold for this machine, the ratios for others
+too; the load generator ran on the same cores.
 
 The service is deployed as usual: two gunicorn workers, an LSTM of 128 units with 16
 labels, memory in LMDB; access log, request ids and limits on. *flask echo* is a Flask
