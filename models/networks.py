@@ -55,7 +55,7 @@ def build_network(
     Args:
         inputs: Input schema, as in `models.schemas`.
         outputs: Output schema, as in `models.schemas`.
-        cell: `rnn`, `lstm`, `gru` or `peephole`.
+        cell: A name in `CELLS`.
         units: Size of each recurrent layer, first to last.
         embedding: Size of the learnt vector of an event or category; None for one-hot,
             which is as good while a vocabulary is small.

@@ -58,6 +58,16 @@ def rnn(x, kernel, recurrent_kernel, bias, h):
     return np.array(hs)
 
 
+def cell(name, x, weights, units):
+    """Run a cell of `models.networks.CELLS` from empty memories; return h per step.
+
+    Weights are in the layer's own order.
+    """
+    run, num_memories = CELLS[name]
+    ran = run(x, *weights, *[np.zeros(units)] * num_memories)
+    return ran[0] if num_memories > 1 else ran
+
+
 def softmax(x):
     e = np.exp(x - x.max(axis=-1, keepdims=True))
     return e / e.sum(axis=-1, keepdims=True)
@@ -79,3 +89,12 @@ def peephole_lstm(x, kernel, recurrent_kernel, peepholes, bias, h, c):
         hs.append(h)
         cs.append(c)
     return np.array(hs), np.array(cs)
+
+
+# Of each cell of `models.networks`, its equations and how many memories it has.
+CELLS = {
+    "rnn": (rnn, 1),
+    "lstm": (lstm, 2),
+    "gru": (gru, 1),
+    "peephole": (peephole_lstm, 2),
+}

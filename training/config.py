@@ -29,6 +29,7 @@ from training.sections import (
 from training.sources import SOURCES
 from training.training_section import TrainingConfig as TrainingConfig
 from training.training_section import check_training
+from training.verdict import CELLS
 
 # A name becomes a folder and a part of a URL.
 NAME = matching(
@@ -49,7 +50,7 @@ class General:
 class NetworkConfig:
     """What is trained: the arguments of `models.networks.build_network`."""
 
-    cell: Annotated[str, one_of("lstm", "gru", "rnn", "peephole")]
+    cell: Annotated[str, one_of(*CELLS)]
     units: Annotated[tuple[int, ...], each(between(1, 4096))]
     embedding: Annotated[int | None, between(1, 4096)] = None
     dropout: Annotated[float, between(0, 0.95)] = 0.0

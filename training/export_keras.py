@@ -21,6 +21,7 @@ from models.export import (
     trace_signature,
 )
 from models.keras_graph import find_graph, find_operations
+from models.networks import CELLS
 from models.ports import CannotServe
 from models.refusals import CannotStream
 from models.streaming import StreamingNetwork, stream_network
@@ -38,13 +39,6 @@ from training.report import say
 from training.run import package_versions
 
 REPLACE = "Use another layer of Keras in its place."
-# What the bundled models call these cells; any other has the name of its class.
-CELLS = {
-    "SimpleRNNCell": "rnn",
-    "LSTMCell": "lstm",
-    "GRUCell": "gru",
-    "PeepholeLSTMCell": "peephole",
-}
 
 
 @dataclass(frozen=True)
@@ -261,8 +255,10 @@ def find_cells(model: keras.Model) -> list[Any]:
 
 def name_cell(cell: Any) -> str:
     """Name a cell as the bundled models do, or by its class."""
-    kind = type(cell).__name__
-    return CELLS.get(kind, kind)
+    kinds = {
+        type(build(1, return_sequences=True).cell): n for n, build in CELLS.items()
+    }
+    return kinds.get(type(cell), type(cell).__name__)
 
 
 def count_units(cell: Any) -> int:

@@ -24,7 +24,7 @@ from keras.src.utils import python_utils
 
 # Imported for the layers they register, so that files with them can be read.
 import models.clock
-import models.peephole  # noqa: F401
+import models.networks  # noqa: F401
 from training.errors import (
     LONGEST_REASON,
     ModelError,

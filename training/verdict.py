@@ -12,6 +12,8 @@ from typing import NamedTuple
 
 from training.evaluate.metric import Metric
 
+# The cells of `models.networks.CELLS`, as a sentence names them: the configuration
+# reads which there are here, where Keras is not imported. A test compares the two.
 CELLS = {"lstm": "LSTM", "gru": "GRU", "rnn": "simple RNN", "peephole": "peephole LSTM"}
 # Of the values of these tasks one sees at once what they are: what was counted.
 COUNTED = re.compile(r"\d+-gram|most frequent|majority")

@@ -1,5 +1,7 @@
 """The readable cells against Keras's, a NumPy reference, and numerical gradients."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 
@@ -8,6 +10,7 @@ pytestmark = pytest.mark.tensorflow
 import keras  # noqa: E402
 from keras import ops  # noqa: E402
 
+from models.networks import CELLS  # noqa: E402
 from models.peephole import PeepholeLSTMCell  # noqa: E402
 from models.tracing import TWINS, TracingCell  # noqa: E402
 from tests import reference  # noqa: E402
@@ -16,10 +19,15 @@ from tests import reference  # noqa: E402
 TOLERANCES = {"float32": 1e-6, "float64": 1e-12}
 UNITS, FEATURES, TIMESTEPS = 5, 3, 20
 
+
+def build_cell(name, dtype):
+    """Build the cell of a layer of `CELLS`, which take no type of numbers."""
+    cell = CELLS[name](UNITS, return_sequences=True).cell
+    return type(cell).from_config({**cell.get_config(), "dtype": dtype})
+
+
 KERAS_CELLS = {
-    "rnn": lambda dtype: keras.layers.SimpleRNNCell(UNITS, dtype=dtype),
-    "lstm": lambda dtype: keras.layers.LSTMCell(UNITS, dtype=dtype),
-    "gru": lambda dtype: keras.layers.GRUCell(UNITS, dtype=dtype),
+    **{name: partial(build_cell, name) for name in CELLS},
     "gru-before": lambda dtype: keras.layers.GRUCell(
         UNITS, reset_after=False, dtype=dtype
     ),
@@ -30,7 +38,6 @@ KERAS_CELLS = {
     "relu": lambda dtype: keras.layers.LSTMCell(
         UNITS, activation="relu", recurrent_activation="hard_sigmoid", dtype=dtype
     ),
-    "peephole": lambda dtype: PeepholeLSTMCell(UNITS, dtype=dtype),
 }
 
 
@@ -82,8 +89,9 @@ def test_peephole_with_zero_peepholes_equals_keras_lstm(dtype):
 
 
 @pytest.mark.parametrize("dtype", TOLERANCES)
-def test_peephole_equals_the_numpy_reference(dtype):
-    cell = PeepholeLSTMCell(UNITS, dtype=dtype)
+@pytest.mark.parametrize("name", CELLS)
+def test_cell_equals_the_numpy_reference(name, dtype):
+    cell = build_cell(name, dtype)
     layer = keras.layers.RNN(cell, return_sequences=True, dtype=dtype)
     sequence = events(dtype)
     layer(sequence)
@@ -91,9 +99,7 @@ def test_peephole_equals_the_numpy_reference(dtype):
 
     got = ops.convert_to_numpy(layer(sequence))[0]
 
-    h, _ = reference.peephole_lstm(
-        sequence[0], *layer.get_weights(), np.zeros(UNITS), np.zeros(UNITS)
-    )
+    h = reference.cell(name, sequence[0], layer.get_weights(), UNITS)
     np.testing.assert_allclose(got, h, atol=TOLERANCES[dtype])
 
 

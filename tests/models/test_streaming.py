@@ -5,13 +5,12 @@ import pytest
 
 pytestmark = pytest.mark.tensorflow
 
-from models.networks import build_network  # noqa: E402
+from models.networks import CELLS, build_network  # noqa: E402
 from models.streaming import stream_network  # noqa: E402
 from tests import networks, reference  # noqa: E402
 
 # Float32 rounding over tens of timesteps; an error of logic is a thousand times larger.
 TOLERANCE = 1e-5
-CELLS = ["rnn", "lstm", "gru", "peephole"]
 
 
 def zeros(streaming, batch):
