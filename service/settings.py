@@ -32,6 +32,7 @@ from service.common.setting_types import (
     Text,
     VersionPolicy,
     find_expected,
+    list_store_forms,
     read_text,
     setting,
 )
@@ -75,7 +76,7 @@ class Settings:
     )
     memory: StoreAddress = setting(
         "lmdb://var/memory",
-        "Where sessions live: lmdb://PATH, redis://HOST, rediss://HOST, or memory:// "
+        f"Where sessions live: {list_store_forms()} "
         "(one process, for tests); see docs/how-to/stores.md.",
     )
     max_sessions: Natural = setting(

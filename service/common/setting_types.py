@@ -19,6 +19,14 @@ PolicyName = Literal["pin", "replay", "reset", "refuse"]
 POLICIES: tuple[PolicyName, ...] = get_args(PolicyName)
 MAX_PORT = 65_535
 MAX_FLOAT = 1.7976931348623157e308
+# Schemes of the stores of sessions, and how an address of each is written. What opens
+# them is in `service.stores.base`, which imports the settings' side; a test compares.
+STORE_FORMS = {
+    "lmdb": "lmdb://PATH",
+    "redis": "redis://HOST",
+    "rediss": "rediss://HOST",
+    "memory": "memory://",
+}
 RATE = r"[1-9][0-9]{0,8}/(second|minute|hour|day)"
 
 
@@ -67,6 +75,12 @@ def is_expected(expected: str, read: Callable[[str], Any] | None = None) -> Meta
     return Meta(
         extra={"expected": expected} | ({"read": read} if read is not None else {})
     )
+
+
+def list_store_forms() -> str:
+    """Write how the address of a store may be written: `lmdb://PATH, ... or ...`."""
+    *most, last = STORE_FORMS.values()
+    return f"{', '.join(most)} or {last}"
 
 
 def read_pairs(kind: Any) -> Callable[[str], dict[str, Any]]:
@@ -121,8 +135,8 @@ LogLevel = Annotated[
 Runtime = Annotated[RuntimeChoice, is_expected("auto, litert or tensorflow")]
 StoreAddress = Annotated[
     str,
-    Meta(pattern=r"\A(lmdb|memory|redis|rediss)://"),
-    is_expected("lmdb://PATH, redis://HOST, rediss://HOST or memory://"),
+    Meta(pattern=rf"\A({'|'.join(STORE_FORMS)})://"),
+    is_expected(list_store_forms()),
 ]
 RateStore = Annotated[
     str,

@@ -5,11 +5,12 @@ It does not know what the bytes mean; `record` and `sessions` do.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple, Protocol
 from urllib.parse import parse_qsl
 
+from service.common.setting_types import STORE_FORMS, list_store_forms
 from service.common.text import redact
 from service.common.value import Value
 from service.errors import StoreFull
@@ -178,6 +179,13 @@ class Store(Protocol):
         ...
 
 
+class Scheme(NamedTuple):
+    """How an address of a scheme is opened, and how it is checked without opening."""
+
+    open: Callable[[str, Capacity, Path | None], Store]
+    check: Callable[[str], object]
+
+
 def open_store(
     url: str, capacity: Capacity = UNLIMITED, folder: Path | None = None
 ) -> Store:
@@ -195,26 +203,7 @@ def open_store(
     Raises:
         ValueError: The URL names no store, or the path cannot be used.
     """
-    # Imported here: the implementations import this module, and a client library is
-    # needed only where its store is used.
-    scheme, _, rest = url.partition("://")
-    if url == "memory://":
-        from service.stores.in_process import InProcessStore
-
-        return InProcessStore(capacity)
-    if scheme == "lmdb" and rest.partition("?")[0]:
-        from service.stores.lmdb.store import LmdbStore
-
-        head, options = split_options(url, ["durability"])
-        durability = choose(options, "durability", "process", "disk")
-        path = Path(head.removeprefix("lmdb://"))
-        return LmdbStore(path, capacity=capacity, durable=durability == "disk")
-    if scheme in ("redis", "rediss") and rest:
-        from service.stores.redis.address import parse_address
-        from service.stores.redis.store import RedisStore
-
-        return RedisStore(parse_address(url), capacity, folder)
-    raise unknown_store(url)
+    return find_scheme(url).open(url, capacity, folder)
 
 
 def check_address(url: str) -> None:
@@ -223,23 +212,75 @@ def check_address(url: str) -> None:
     Raises:
         ValueError: The URL names no store, or one of its options cannot be used.
     """
-    scheme, _, rest = url.partition("://")
-    if scheme == "lmdb" and rest.partition("?")[0]:
-        _, options = split_options(url, ["durability"])
-        choose(options, "durability", "process", "disk")
-    elif scheme in ("redis", "rediss") and rest:
-        from service.stores.redis.address import parse_address
+    find_scheme(url).check(url)
 
-        parse_address(url)
-    elif url != "memory://":
+
+def find_scheme(url: str) -> Scheme:
+    """Find the entry of an address in `SCHEMES`.
+
+    Raises:
+        ValueError: No entry has its scheme, or it does not have the scheme's form.
+    """
+    name, _, rest = url.partition("://")
+    form = STORE_FORMS.get(name, "")
+    is_bare = form == f"{name}://"
+    has_form = url == form if is_bare else bool(rest.partition("?")[0])
+    if name not in SCHEMES or not has_form:
         raise unknown_store(url)
+    return SCHEMES[name]
+
+
+# Implementations are imported where they are opened: they import this module, and a
+# client library is needed only where its store is used.
+def open_in_process(url: str, capacity: Capacity, folder: Path | None) -> Store:
+    """Open the store of one process."""
+    from service.stores.in_process import InProcessStore
+
+    return InProcessStore(capacity)
+
+
+def open_lmdb(url: str, capacity: Capacity, folder: Path | None) -> Store:
+    """Open a directory of LMDB."""
+    from service.stores.lmdb.store import LmdbStore
+
+    path, durability = read_lmdb(url)
+    return LmdbStore(path, capacity=capacity, durable=durability == "disk")
+
+
+def read_lmdb(url: str) -> tuple[Path, str]:
+    """Read the directory and the durability from an address."""
+    head, options = split_options(url, ["durability"])
+    durability = choose(options, "durability", "process", "disk")
+    return Path(head.removeprefix("lmdb://")), durability
+
+
+def open_redis(url: str, capacity: Capacity, folder: Path | None) -> Store:
+    """Connect to a server of Redis or Valkey."""
+    from service.stores.redis.address import parse_address
+    from service.stores.redis.store import RedisStore
+
+    return RedisStore(parse_address(url), capacity, folder)
+
+
+def check_redis(url: str) -> None:
+    """Refuse a wrong part of a server's address."""
+    from service.stores.redis.address import parse_address
+
+    parse_address(url)
+
+
+SCHEMES: Mapping[str, Scheme] = {
+    "memory": Scheme(open_in_process, lambda url: None),
+    "lmdb": Scheme(open_lmdb, read_lmdb),
+    "redis": Scheme(open_redis, check_redis),
+    "rediss": Scheme(open_redis, check_redis),
+}
 
 
 def unknown_store(url: str) -> ValueError:
     """Return the error of an address that names no store."""
     return ValueError(
-        f"The memory store {redact(url)!r} is unknown; expected memory://, "
-        "lmdb://PATH, redis://HOST or rediss://HOST. "
+        f"The memory store {redact(url)!r} is unknown; expected {list_store_forms()}. "
         "Use lmdb:///var/lib/carryover for a directory that all workers share."
     )
 

@@ -8,9 +8,19 @@ from pathlib import Path
 
 import pytest
 
-from service.stores.base import MAX_KEY_BYTES, Entry, Put, Store, open_store
+from service.common.setting_types import STORE_FORMS
+from service.stores.base import (
+    MAX_KEY_BYTES,
+    SCHEMES,
+    Entry,
+    Put,
+    Store,
+    check_address,
+    open_store,
+)
 from service.stores.in_process import InProcessStore
 from service.stores.lmdb.store import LmdbStore
+from tests.service.memory.conftest import STORES
 
 LATER = 4_000_000_000.0
 
@@ -196,8 +206,21 @@ def test_lmdb_url_with_two_slashes_is_a_relative_path(
     "url", ["", "lmdb://", "lmdb:/x", "memory", "memory://x", "redis://"]
 )
 def test_unknown_url_says_what_is_expected(url: str) -> None:
-    with pytest.raises(ValueError, match="expected memory://, lmdb://PATH"):
+    with pytest.raises(
+        ValueError, match="expected lmdb://PATH, redis://HOST"
+    ) as raised:
         open_store(url)
+
+    assert all(form in str(raised.value) for form in STORE_FORMS.values())
+    with pytest.raises(ValueError, match="is unknown"):
+        check_address(url)
+
+
+def test_every_scheme_has_an_address_and_is_tried_with_every_test() -> None:
+    tried = {getattr(kind, "values", (kind,))[0] for kind in STORES}
+
+    assert SCHEMES.keys() == STORE_FORMS.keys()
+    assert SCHEMES.keys() <= tried
 
 
 def test_unknown_option_is_refused(tmp_path: Path) -> None:
