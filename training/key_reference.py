@@ -60,9 +60,9 @@ def describe_section(title: str, section: type, name: str, file: str = "") -> st
 def read_meanings(section: str, file: str = "") -> dict[str, str]:
     """Read what the comments of the bundled configurations say of a section's keys."""
     meanings: dict[str, str] = {}
-    # The first one is the one with most keys.
-    names = [file] if file else ["visits", "taxi", "nature", "roommate"]
-    for name in names:
+    # Those of the sources' order: the first is the one with most keys.
+    sources = [EXAMPLES.get(source, source) for source in SOURCES]
+    for name in [file] if file else sources:
         text = (CONFIGS / f"{name}.toml").read_text(encoding="utf-8")
         for key, meaning in find_comments(text, section):
             meanings.setdefault(key, meaning)

@@ -30,9 +30,10 @@ def small_config(name):
         "nature": ["data.held_out=40"],
         "roommate": ["data.held_out=40", "data.sequences=40", "data.held_out_days=20"],
         "visits": ["data.first_cases=300"],
-        "taxi": [],
     }
-    config = load_config(ROOT / "training" / "configs" / f"{name}.toml", few[name])
+    config = load_config(
+        ROOT / "training" / "configs" / f"{name}.toml", few.get(name, [])
+    )
     if file := getattr(config.data, "file", None):  # relative to where it is run
         data = dataclasses.replace(config.data, file=str(ROOT / file))
         return dataclasses.replace(config, data=data)

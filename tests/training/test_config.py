@@ -9,10 +9,11 @@ import pytest
 from training.config import load_config
 from training.errors import ConfigError
 from training.key_reference import describe_keys
+from training.sources import SOURCES
 from training.toml import write_toml
 
 CONFIGS = Path(__file__).parents[2] / "training" / "configs"
-BUNDLED = ("nature", "roommate", "taxi", "visits")
+BUNDLED = sorted(path.stem for path in CONFIGS.glob("*.toml"))
 
 MINIMAL = """
 name = "tiny"
@@ -49,6 +50,12 @@ def write_config(tmp_path):
         return path
 
     return write
+
+
+def test_every_source_has_a_bundled_configuration():
+    sources = [load_config(CONFIGS / f"{name}.toml").data.source for name in BUNDLED]
+
+    assert set(sources) == set(SOURCES)
 
 
 @pytest.mark.parametrize("name", BUNDLED)

@@ -439,6 +439,20 @@ def test_an_event_of_several_fields_is_written_in_one_line():
     assert say_event("open") == "open"
 
 
+def test_held_out_sequences_of_labels_are_illustrated_whichever_their_source():
+    dataset = SimpleNamespace(
+        held_out=pack([[0, 1]] * 20, [[0, 1]] * 20),
+        inputs={"kind": "event", "vocabulary": ["x", "y"]},
+        outputs={"labels": ["a", "b"]},
+    )
+
+    sections = illustrate_held_out(dataset, always(0.75, 0.25), {})
+
+    assert sections[0].title == "How sure, and how right"
+    dataset.outputs = {"kind": "forecast"}
+    assert illustrate_held_out(dataset, always(0.75, 0.25), {}) == []
+
+
 def test_each_head_has_its_own_sections_and_plots():
     part = pack([[0, 1, 2]] * 20, [[1, 2, 0]] * 20)
     names = ["a", "b", "c"]

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from training.data.dataset import Dataset, Examples
+from training.data.dataset import Dataset, Examples, Sequences
 from training.data.durations import HeldOutTimes
 from training.data.heads import HeldOutEvents, HeldOutHeads, HeldOutLabels
 from training.data.nature import Programmes
@@ -42,15 +42,28 @@ def illustrate_held_out(
         return illustrate_times(held_out, predict, name_events(dataset))
     if isinstance(held_out, HeldOutLabels):
         return illustrate(ask_labels(dataset, held_out, predict))
-    if isinstance(held_out, HeldOutWeather):
-        asked = ask(dataset, held_out.examples, predict, baselines)
-        return illustrate(asked._replace(what="dinner"))
-    if isinstance(held_out, Programmes):
-        weights = held_out.is_blurry.astype("float32")
-        examples = Examples(held_out.events, held_out.labels, weights)
-        asked = ask(dataset, examples, predict, baselines)
-        return illustrate(asked._replace(what="blurry animal"))
+    if (asked := ask_examples(dataset, predict, baselines)) is not None:
+        return illustrate(asked)
     return []
+
+
+def ask_examples(
+    dataset: Dataset, predict: Predict, baselines: Mapping[str, Predict]
+) -> Asked | None:
+    """Describe what a network was asked of examples; None for another form of data."""
+    held_out, what = dataset.held_out, "label"
+    if isinstance(held_out, HeldOutWeather):
+        held_out, what = held_out.examples, "dinner"
+    elif isinstance(held_out, Programmes):
+        weights = held_out.is_blurry.astype("float32")
+        held_out = Examples(held_out.events, held_out.labels, weights)
+        what = "blurry animal"
+    if (
+        not isinstance(held_out, Examples | Sequences)
+        or "labels" not in dataset.outputs
+    ):
+        return None
+    return ask(dataset, held_out, predict, baselines)._replace(what=what)
 
 
 def illustrate_heads(
