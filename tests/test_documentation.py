@@ -116,6 +116,65 @@ def test_files_that_pages_name_exist():
                 assert (ROOT / name).exists(), f"{page.name}: {name}"
 
 
+ADDING = sorted((ROOT / "docs" / "how-to").glob("add-a-*.md"))
+
+
+def named_code(text):
+    """Find the files that a text names, and what it says stands in each.
+
+    `FILE.py::name` in one; or, as in the tables, files and then constants and tests of
+    one of them.
+    """
+    files = []
+    for word in re.findall(r"`([^`]+)`", text):
+        found = re.fullmatch(r"([\w/]*\w+\.py)(?:::(\w+))?", word)
+        if found and "NAME" not in word:
+            name, inside = found.groups()
+            files.append(ROOT / name)
+            yield files[-1], inside
+        elif files and re.fullmatch(r"[A-Z_]{4,}|test_\w+", word) and word != "NAME":
+            places = [path for path in files if defines(path, word)]
+            yield (places or files)[0], word
+
+
+def defines(path, name):
+    """Return whether a module has a function, class or variable of that name."""
+    pattern = rf"^(?:\s*(?:def|class) {name}\b|{name}\b[^=\n]*=)"
+    return re.search(pattern, path.read_text(), re.M) is not None
+
+
+@pytest.mark.parametrize("page", ADDING, ids=lambda path: path.stem)
+def test_code_that_pages_of_adding_name_exists(page):
+    named = [
+        (path, inside)
+        for line in page.read_text().splitlines()
+        for path, inside in named_code(line)
+    ]
+
+    assert len(named) > 4
+    for path, inside in named:
+        assert path.exists(), path
+        assert inside is None or defines(path, inside), f"{path.name}: {inside}"
+
+
+def test_code_that_does_not_exist_would_be_found():
+    text = "`models/networks.py` has `CELLS`, `NO_CELLS`; `training/verdict.py::jury`"
+
+    wrong = [
+        name for path, name in named_code(text) if name and not defines(path, name)
+    ]
+
+    assert wrong == ["NO_CELLS", "jury"]
+
+
+def test_commands_of_pages_are_targets_of_the_makefile():
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.M))
+
+    for page in (ROOT / "docs").rglob("*.md"):
+        named = set(re.findall(r"`make ([a-z-]+)", page.read_text()))
+        assert named <= targets, page.name
+
+
 def test_readme_commands_are_targets_of_the_makefile():
     text = (ROOT / "README.md").read_text()
     makefile = (ROOT / "Makefile").read_text()
