@@ -5,6 +5,7 @@ import sys
 import pytest
 
 from service.common.setting_types import POLICIES as settings_policies
+from service.common.setting_types import list_store_forms
 from service.sessions.version_policy import POLICIES
 from service.settings import (
     TABLE,
@@ -33,11 +34,7 @@ def test_other_variables_are_none_of_ours():
     [
         ("CARRYOVER_PORT", "http", "a whole number from 1 to 65535, such as 8080"),
         ("CARRYOVER_PORT", "70000", "a whole number from 1 to 65535"),
-        (
-            "CARRYOVER_MEMORY",
-            "lmbd://x",
-            "lmdb://PATH, redis://HOST, rediss://HOST or memory://",
-        ),
+        ("CARRYOVER_MEMORY", "lmbd://x", list_store_forms()),
         ("CARRYOVER_MAX_SESSIONS", "-1", "a whole number of at least 0, such as 0"),
         ("CARRYOVER_WORKERS", "0", "a whole number of at least 1, such as 2"),
         ("CARRYOVER_TOKEN_SECONDS", "-1", "a number of seconds above 0"),

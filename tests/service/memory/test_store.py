@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from service.common.setting_types import STORE_FORMS
+from service.common.setting_types import STORE_FORMS, list_store_forms
 from service.stores.base import (
     MAX_KEY_BYTES,
     SCHEMES,
@@ -221,6 +221,8 @@ def test_every_scheme_has_an_address_and_is_tried_with_every_test() -> None:
 
     assert SCHEMES.keys() == STORE_FORMS.keys()
     assert SCHEMES.keys() <= tried
+    assert list_store_forms().startswith("lmdb://PATH, redis://HOST, ")
+    assert list_store_forms().endswith(" or memory://")
 
 
 def test_unknown_option_is_refused(tmp_path: Path) -> None:
