@@ -14,10 +14,7 @@ from typing import Any, NamedTuple
 
 import keras
 import tensorflow as tf
-from tensorflow.lite.python.convert import (
-    ConverterError,
-    deduplicate_readonly_buffers,
-)
+from tensorflow.lite.python.convert import ConverterError
 from tensorflow.lite.python.lite import TFLiteSavedModelConverterV2
 
 from models.export.resources import find_resources
@@ -35,10 +32,6 @@ CHUNK = 64
 CONVERTER_ERRORS = (ConverterError, NotImplementedError, RuntimeError, ValueError)
 LONGEST_REASON = 300  # characters; the converter quotes whole graphs
 UNCOMPILED = re.compile(r"'(tf\.\w+)' op is neither a custom op nor a flex op")
-
-
-# A flatbuffer above 2 GiB keeps its weights behind it, and says so by this name.
-OFFSETS = b"buffer_location"
 
 
 class CannotCompile(Exception):
@@ -130,20 +123,6 @@ def trace(model: keras.Model, batch: int) -> Any:
     return signature.get_concrete_function(**specs)
 
 
-class FloatConverter(TFLiteSavedModelConverterV2):
-    """Converter without quantization, which reads what it converted once.
-
-    Its base reads the flatbuffer twice, in Python, and the first time only to find
-    `OFFSETS`: a tenth of a conversion.
-    """
-
-    def _optimize_tflite_model(self, model: bytes, *args: Any, **options: Any) -> Any:
-        """Let equal weights share a buffer, as the base does; nothing else applies."""
-        if OFFSETS in model:
-            return super()._optimize_tflite_model(model, *args, **options)
-        return deduplicate_readonly_buffers(model)
-
-
 def convert(
     function: Any, network: keras.Model, form: Form, quantize: str | None
 ) -> bytes:
@@ -158,8 +137,9 @@ def convert(
     module.resources = find_resources(network)
     with tempfile.TemporaryDirectory() as folder:
         tf.saved_model.save(module, folder, signatures={form.signature: function})
-        kind = TFLiteSavedModelConverterV2 if quantize else FloatConverter
-        converter = kind(folder, {tf.saved_model.SERVING}, [form.signature])
+        converter = TFLiteSavedModelConverterV2(
+            folder, {tf.saved_model.SERVING}, [form.signature]
+        )
         converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
         if quantize:
             converter.optimizations = [tf.lite.Optimize.DEFAULT]
