@@ -1,12 +1,15 @@
 """Workers wait for each other before TensorFlow does, which waits without an end.
 
-Each listens at its own address of `TF_CONFIG` and connects to all others. It is done
-when it has reached every other one and every other one has reached it; then the port is
-free for TensorFlow's own server.
+Each listens at its own address of `TF_CONFIG` and sends its rank to all others. It is
+done when it has heard from every other one and has sent its rank to it since: whoever
+calls listens, so the rank waits in its queue. No answer is needed, which a slow machine
+could send too late. Then the port is free for TensorFlow's own server. A call to a
+worker that has already left reaches that server, which drops it.
 """
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import time
 
@@ -24,17 +27,15 @@ def meet(task: Task, patience: float) -> None:
     """
     deadline = time.monotonic() + patience
     others = set(range(len(task.workers))) - {task.rank}
-    reached: set[int] = set()
     heard: set[int] = set()
+    met: set[int] = set()
     with listen(task) as listener:
-        while not others <= reached & heard:
+        while not others <= met:
             if time.monotonic() > deadline:
-                raise TrainingError(
-                    describe_missing(task, others - (reached & heard), patience)
-                )
-            for rank in others - reached:
-                if call(task.workers[rank], task.rank):
-                    reached.add(rank)
+                raise TrainingError(describe_missing(task, others - met, patience))
+            for rank in others - met:
+                if call(task.workers[rank], task.rank) and rank in heard:
+                    met.add(rank)
             heard |= hear(listener)
 
 
@@ -62,32 +63,31 @@ def listen(task: Task) -> socket.socket:
             f"this worker cannot listen at {address} ({error}); expected a free port. "
             "Stop what uses it, or name another one in TF_CONFIG of all workers."
         ) from error
-    listener.settimeout(PAUSE)
     return listener
 
 
 def call(address: str, rank: int) -> bool:
-    """Send the own rank to a worker; return whether it answers."""
+    """Send the own rank to a worker; return whether anything listens there."""
     host, _, port = address.rpartition(":")
     try:
         with socket.create_connection((host, int(port)), timeout=2) as connection:
             connection.sendall(bytes([rank % 256]))
-            return connection.recv(1) == b"."
+            return True
     except (OSError, OverflowError):
         return False
 
 
 def hear(listener: socket.socket) -> set[int]:
-    """Return the ranks of workers that called."""
-    try:
-        connection, _ = listener.accept()
-    except TimeoutError:
-        return set()
-    with connection:
-        connection.settimeout(2)
+    """Return the ranks of workers that called: all that wait in the queue."""
+    said = b""
+    listener.settimeout(PAUSE)
+    while True:
         try:
-            said = connection.recv(1)
-            connection.sendall(b".")
+            connection, _ = listener.accept()
         except OSError:
-            return set()
-    return set(said)
+            return set(said)
+        listener.settimeout(0)
+        with connection:
+            connection.settimeout(2)
+            with contextlib.suppress(OSError):
+                said += connection.recv(1)

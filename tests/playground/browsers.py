@@ -45,6 +45,10 @@ def install_chromium():
 
 def rest(page):
     """Wait until the numbers of the page have followed what is selected."""
+    # What a click changes is drawn in the next frame; until then nothing is busy.
+    page.evaluate(
+        "new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))"
+    )
     expect(page.locator('[aria-busy="true"]')).to_have_count(0)
 
 

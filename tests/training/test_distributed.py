@@ -5,11 +5,14 @@ import multiprocessing
 import os
 import socket
 import sys
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 
+from training import rendezvous
 from training.__main__ import main
 from training.cluster import Task, read_task
 from training.errors import ConfigError
@@ -137,7 +140,7 @@ def train_all(folder, ports):
     (folder / "codes.json").write_text(json.dumps(codes))
 
 
-def wait_until(is_true, patience=200):
+def wait_until(is_true, patience=600):
     end = time.monotonic() + patience
     while not is_true():
         assert time.monotonic() < end
@@ -175,6 +178,47 @@ def test_two_processes_killed_and_resumed_train_what_one_does(folder):
     assert alone.keys() == shared.keys()
     for name, values in alone.items():
         assert shared[name] == pytest.approx(values, abs=TOLERANCE), name
+
+
+def test_a_worker_that_hears_late_is_met_and_may_be_gone():
+    """As on a slow machine: it reads the call when the caller has given up waiting."""
+    first, second = find_ports(2)
+    task = Task((f"127.0.0.1:{first}", f"127.0.0.1:{second}"), 0)
+    late = socket.create_server(("127.0.0.1", second))
+    meeting = threading.Thread(target=rendezvous.meet, args=(task, 60), daemon=True)
+    meeting.start()
+    connection, _ = late.accept()
+    time.sleep(3)
+    assert connection.recv(1) == b"\0"
+    connection.close()
+    # All calls are answered by now or never: the other one has left with its listener.
+    assert rendezvous.call(task.workers[0], 1)
+    late.close()
+    time.sleep(1)
+    assert meeting.is_alive()
+    # TensorFlow's server, which says nothing.
+    with socket.create_server(("127.0.0.1", second)):
+        meeting.join(30)
+        assert not meeting.is_alive()
+
+
+def test_workers_meet_in_any_order():
+    addresses = tuple(f"127.0.0.1:{port}" for port in find_ports(3))
+    everyone = threading.Barrier(3)
+
+    def meet(rank):
+        rendezvous.meet(Task(addresses, rank), 60)
+        # TensorFlow's server opens the same port.
+        with socket.create_server(("127.0.0.1", int(addresses[rank][10:]))):
+            everyone.wait(60)
+
+    with ThreadPoolExecutor(3) as pool:
+        meetings = []
+        for rank in (2, 0, 1):
+            meetings.append(pool.submit(meet, rank))
+            time.sleep(0.3)
+        for meeting in meetings:
+            meeting.result(60)
 
 
 def test_a_missing_worker_is_named_in_time(folder, monkeypatch, capsys):
