@@ -46,11 +46,12 @@ class Inbound(io.RawIOBase):
     Attributes:
         num_reads: How often it was read.
         is_over: Set where nothing more is to be read, whatever comes.
+        is_paused: Set where nothing is to be read now.
     """
 
     def __init__(self, sock: Any) -> None:
         self.num_reads = 0
-        self.is_over = False
+        self.is_over = self.is_paused = False
         self._socket = sock
         self._hub = get_hub()
         self._is_readable = self._hub.loop.io(sock.fileno(), READ)
@@ -59,8 +60,10 @@ class Inbound(io.RawIOBase):
         """Return what `io.BufferedReader` asks first."""
         return True
 
-    def readinto(self, buffer: Any) -> int:
-        """Read what is there, at least a byte; 0 at the end."""
+    def readinto(self, buffer: Any) -> int | None:
+        """Read what is there, at least a byte; 0 at the end, None while paused."""
+        if self.is_paused:
+            return None
         self.num_reads += 1
         if not self.is_over:
             self._hub.wait(self._is_readable)
@@ -122,6 +125,16 @@ class Body(Input):  # type: ignore[misc]
         if self._handler.end_reason:
             raise OSError(self._handler.end_reason)
         return line
+
+    def take_lines(self) -> list[bytes]:
+        """Take further whole lines that have come already; waits for nothing.
+
+        Of chunks, the way of those who send lines as they arise.
+        """
+        if not self.chunked_input or self._handler.end_reason:
+            return []
+        lines = self._chunks.take_lines(self._handler.peek())
+        return io.BytesIO(lines).readlines() if lines else []
 
     def stop(self) -> None:
         """Take what has come for all there is."""
@@ -306,6 +319,14 @@ class Handler(PyWSGIHandler):  # type: ignore[misc]
         if not self.response_length:
             with contextlib.suppress(OSError):
                 self.socket.sendall(write_last(answer))
+
+    def peek(self) -> bytes:
+        """Return what has been read from the socket and not been used."""
+        self._inbound.is_paused = True
+        try:
+            return self.rfile.peek()
+        finally:
+            self._inbound.is_paused = False
 
     def stop_reading(self) -> None:
         """Take what was read for all there is; the client may still hear so."""

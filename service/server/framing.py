@@ -227,6 +227,16 @@ class ChunkReader:
             length = None if length is None else length - len(part)
         return b"".join(parts)
 
+    def take_lines(self, came: bytes) -> bytes:
+        """Take the whole lines of this chunk that have come, but for its last.
+
+        Args:
+            came: What has been read from the socket and not been used.
+        """
+        end = came.rfind(b"\n", 0, max(self._rest - 1, 0)) + 1
+        self._rest -= end
+        return self._rfile.read(end) if end else b""
+
     def _read_part(
         self, read_next: Callable[[int], bytes], length: int | None
     ) -> bytes:

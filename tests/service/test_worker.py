@@ -1,7 +1,9 @@
 """gunicorn's worker, with connections that end when they should."""
 
 import contextlib
+import http.client
 import os
+import random
 import signal
 import socket
 import struct
@@ -431,3 +433,38 @@ def find_timer(port, peer):
             kind, _, ticks = timer.partition(":")
             return kind, int(ticks, 16)
     return "", 0
+
+
+def test_lines_are_the_same_however_they_are_cut(service):
+    rng = random.Random(7)
+    sizes = [
+        *range(12),
+        *(rng.randrange(70) for _ in range(500)),
+        999,
+        1000,
+        1001,
+        2500,
+    ]
+    rng.shuffle(sizes)
+    lines = [f"{k} ".encode().ljust(size, b"x")[:size] for k, size in enumerate(sizes)]
+    body, chunks = b"".join(line + b"\n" for line in lines), []
+    while body:
+        size = rng.choice([1, 2, 60, 500, 9000, 20000])
+        chunks.append(b"%x\r\n%b\r\n" % (len(body[:size]), body[:size]))
+        body = body[size:]
+    sent = LINES + b"".join(chunks) + b"0\r\n\r\n"
+    with service.connect() as client:
+        while sent:
+            size = rng.choice([1, 100, 5000, 50000])
+            client.sendall(sent[:size])
+            sent = sent[size:]
+
+        answer = http.client.HTTPResponse(client)
+        answer.begin()
+        answered = answer.read().splitlines()
+
+    long = b"the line is longer than 1000 bytes"
+    expected = [long if len(line) > 1000 else line for line in lines if line.strip()]
+    assert len(answered) == len(expected)
+    for answer, line in zip(answered, expected, strict=True):
+        assert answer == line or (line is long and answer.startswith(long))

@@ -40,6 +40,10 @@ class BlockedSessions:
         self._have_all = True
         self._resumed.clear()
 
+    def is_idle(self) -> bool:
+        """Return whether no session is blocked."""
+        return not self._failed and not self._have_all
+
     def hold_back(
         self, rows: Sequence[Row | Refused], waiting: Sequence[int]
     ) -> tuple[list[int], dict[int, Result]]:
@@ -52,7 +56,7 @@ class BlockedSessions:
         Returns:
             Positions of the first, and the errors of the others.
         """
-        if not self._failed and not self._have_all:
+        if self.is_idle():
             return list(waiting), {}
         resumed: set[str] = set()
         free: list[int] = []

@@ -1,37 +1,31 @@
 """The v1 dialect a line at a time: the rows and answers of `:stream`.
 
-A line is what a row of `instances` is, its answer what stands in `predictions`; what
-a body says once, the query says. Lines are read ahead of their answers, up to a bound.
-Knows neither sessions that failed nor the engine.
+A line is what a row of `instances` is, its answer what stands in `predictions`.
+Lines are read ahead of their answers, up to a bound, and decoded as one where they are
+alike. Knows neither sessions that failed nor the engine.
 """
 
 from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
 import msgspec
 import orjson
 
-from service.api.long_json import JSON_OPTIONS, is_decoded_at_once
+from service.api.long_json import JSON_OPTIONS, MAX_AT_ONCE, is_decoded_at_once
 from service.api.problems import problem
-from service.api.v1.diagnose import Form, load_json, read_row, wrong_form
-from service.api.v1.parse import UNREADABLE, check_body
+from service.api.v1.diagnose import Form, load_json, read_row
+from service.api.v1.parse import UNREADABLE
 from service.api.v1.render import render_row
-from service.api.v1.row import parse_row, refuse_excess
+from service.api.v1.row import limit_of_row, parse_row, refuse_excess
 from service.api.v1.row_texts import write_texts
-from service.api.v1.schema import (
-    ObjectRow,
-    Options,
-    ParsedRow,
-    PredictBody,
-    Returned,
-    Threshold,
-    Top,
-)
+from service.api.v1.schema import ObjectRow, Options, ParsedRow
+from service.common.loop import long_work
+from service.common.value import Value
 from service.engine.rows import Refused, Result
 from service.errors import BodyTooLarge, CarryoverError, InvalidJson, InvalidRequest
 from service.registry.catalog import Model
@@ -43,6 +37,8 @@ MAX_WAITING_BYTES = 128 * 1024
 # A client that is gone fails the reading and the writing at once.
 CLOSE_SECONDS = 5.0
 DECODER = msgspec.json.Decoder(ObjectRow | list[Any])
+LINES_DECODER = msgspec.json.Decoder(ObjectRow)
+BETWEEN = b"}\n{"
 LINE_OPTIONS = JSON_OPTIONS | orjson.OPT_APPEND_NEWLINE
 
 
@@ -53,16 +49,18 @@ class Source(Protocol):
         """Return a line or its first `size` bytes; nothing at the end."""
 
 
-class Line(NamedTuple):
+class Line(Value, frozen=True):
     """One line.
 
     Attributes:
         number: Which of the body's it is, from 1; empty ones count.
         content: What stands in it; or why that cannot be read.
+        end: Bytes of the body up to its end.
     """
 
     number: int
     content: bytes | CarryoverError
+    end: int = 0
 
 
 class Lines:
@@ -82,6 +80,10 @@ class Lines:
         self._max_line_bytes = max_line_bytes
         self._num_bytes = num_bytes
         self._waiting: deque[Line] = deque()
+        # What some sources have in addition: lines that have come whole already.
+        self._take_lines: Callable[[], list[bytes]] = getattr(
+            source, "take_lines", list
+        )
         self._num_read = 0  # bytes; each count has one writer
         self._num_taken = 0
         self._is_over = False
@@ -101,7 +103,8 @@ class Lines:
             eof = self._is_over
             taken = [self._waiting.popleft() for _ in range(len(self._waiting))]
             if taken or eof:
-                self._num_taken += sum(count_bytes(line) for line in taken)
+                if taken:
+                    self._num_taken = taken[-1].end
                 self._room.set()
                 return taken
             self._came.wait()
@@ -115,14 +118,18 @@ class Lines:
         self._thread.join(CLOSE_SECONDS)
 
     def _read(self) -> None:
-        number = 0
+        number, longest = 0, self._max_line_bytes + 1  # with its line feed
         try:
             while not self._is_closed and (content := self._read_line()):
                 number += 1
-                if isinstance(content, CarryoverError) or not content.isspace():
-                    self._put(Line(number, content))
+                self._put(number, content)
+                for line in self._take_lines():
+                    number += 1
+                    self._num_read += len(line)
+                    is_long = len(line) > longest
+                    self._put(number, too_long(longest - 1) if is_long else line)
         except (OSError, ValueError) as error:  # a lost connection, a broken chunk
-            self._put(Line(number + 1, cut(number, str(error))))
+            self._put(number + 1, cut(number, str(error)))
         finally:
             self._is_over = True
             self._came.set()
@@ -153,9 +160,11 @@ class Lines:
     def _is_whole(self) -> bool:
         return self._num_bytes is None or self._num_read >= self._num_bytes
 
-    def _put(self, line: Line) -> None:
+    def _put(self, number: int, content: bytes | CarryoverError) -> None:
         """Let a line wait to be taken, and wait oneself while enough do."""
-        self._waiting.append(line)
+        if isinstance(content, bytes) and content.isspace():
+            return
+        self._waiting.append(Line(number, content, self._num_read))
         if not self._came.is_set():
             self._came.set()
         while self._is_full() and not self._is_closed:
@@ -192,35 +201,47 @@ def cut(number: int, reason: str) -> InvalidRequest:
     )
 
 
-class Query(msgspec.Struct, forbid_unknown_fields=True, rename={"returned": "return"}):
-    """The query of `:stream`: what the body of `:predict` says for all rows."""
+def decode_lines(batch: Sequence[Line], model: Model) -> list[ObjectRow] | None:
+    """Decode lines that came together at once.
 
-    returned: Returned = "last"
-    top: Top | None = None
-    threshold: Threshold | None = None
-
-
-def read_query(arguments: Mapping[str, str]) -> Query:
-    """Read the query.
-
-    Raises:
-        UnknownField: It has a parameter that does not exist.
-        InvalidRequest: A parameter has no right value.
+    Returns:
+        The row of each; None where each is to be decoded by itself: some are not
+        objects, not right or long, or not parted by line feeds alone.
     """
-    try:
-        return msgspec.convert(dict(arguments), Query, strict=False)
-    except msgspec.ValidationError as error:
-        raise wrong_form(error, "the query", Query) from None
+    contents: list[bytes] = []
+    # A line has fewer lists and objects than bytes.
+    longest = min(limit_of_row(model), MAX_AT_ONCE)
+    for line in batch:
+        if isinstance(line.content, CarryoverError) or len(line.content) > longest:
+            return None
+        contents.append(line.content)
+    whole = b"".join(contents)
+    # Within an object no brace follows a brace and a line feed, and no string has one.
+    # So no row spans lines, and as many rows as lines are one a line.
+    if whole.count(BETWEEN) != len(contents) - 1:
+        return None
+    with suppress(*UNREADABLE):
+        rows: list[ObjectRow] = LINES_DECODER.decode_lines(whole)
+        if len(rows) == len(contents):
+            return rows
+    return None
 
 
-def choose_options(query: Query, model: Model) -> Options:
-    """Choose how a model's answers are written.
-
-    Raises:
-        InvalidRequest: The query asks for labels the model has not.
-    """
-    body = PredictBody([], msgspec.UNSET, query.returned, query.top, query.threshold)
-    return check_body(body, model)
+def parse_lines(
+    batch: Sequence[Line], model: Model, *, is_last_only: bool, timeout_seconds: float
+) -> list[ParsedRow]:
+    """Parse lines that came together; a bad one is refused, a long one with breaks."""
+    rows = decode_lines(batch, model)
+    if rows is not None:
+        return [
+            parse_row(f"line {line.number}", row, model, is_last_only)
+            for line, row in zip(batch, rows, strict=True)
+        ]
+    parsed: list[ParsedRow] = []
+    for line in batch:
+        with long_work(count_bytes(line), timeout_seconds):
+            parsed.append(parse_line(line, model, is_last_only=is_last_only))
+    return parsed
 
 
 def parse_line(line: Line, model: Model, *, is_last_only: bool) -> ParsedRow:

@@ -6,7 +6,6 @@ Writes what `render` does, byte for byte, without an object for each row and num
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import groupby
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -21,6 +20,8 @@ from service.registry.catalog import Model
 
 # How a member of each answer is written, and its values.
 Member: TypeAlias = tuple[bytes, list[Any]]
+# Arrays of a batch, and which of its rows follow each other.
+Block: TypeAlias = tuple[dict[str, np.ndarray], list[int]]
 # Fewer rows cost less one by one: as many take about as long either way.
 MIN_ROWS = 16
 
@@ -69,7 +70,8 @@ def list_members(
     wording: Wording,
 ) -> dict[str, Member]:
     """Write each member of the answers, in their order."""
-    arrays = {name: gather(batches, name) for name in wording.names}
+    blocks = find_blocks(batches)
+    arrays = {name: gather(blocks, name) for name in wording.names}
     members = {name: write_rows(array) for name, array in arrays.items()}
     members["step"] = b"%d", [outcome.step for outcome in outcomes]
     members["session"] = b'"%b"', write_strings([row.row.session or "" for row in rows])
@@ -77,7 +79,7 @@ def list_members(
     times = {time: format_time(time).encode() for time in set(expiries)}
     members["expires_at"] = b'"%b"', [times[time] for time in expiries]
     if "surprise" in batches[0]:
-        form, numbers = write_rows(gather(batches, "surprise"))
+        form, numbers = write_rows(gather(blocks, "surprise"))
         for k, outcome in enumerate(outcomes):
             if not outcome.is_continued:
                 numbers[k] = b"null"
@@ -89,12 +91,21 @@ def list_members(
     return members
 
 
-def gather(batches: Sequence[BatchOutputs], name: str) -> np.ndarray:
+def find_blocks(batches: Sequence[BatchOutputs]) -> list[Block]:
+    """Find which rows of which batches follow each other."""
+    blocks: list[Block] = []
+    arrays: dict[str, np.ndarray] | None = None
+    for row in batches:
+        if row.arrays is not arrays:
+            arrays = row.arrays
+            blocks.append((arrays, []))
+        blocks[-1][1].append(row.index)
+    return blocks
+
+
+def gather(blocks: Sequence[Block], name: str) -> np.ndarray:
     """Return an output of the rows, of shape (rows, ...)."""
-    parts = []
-    for _, group in groupby(batches, lambda one: id(one.arrays)):
-        rows = list(group)
-        parts.append(rows[0].arrays[name][[row.index for row in rows], -1])
+    parts = [arrays[name][rows, -1] for arrays, rows in blocks]
     return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
 
@@ -109,10 +120,10 @@ def write_rows(array: np.ndarray) -> Member:
 
 
 def write_strings(strings: list[str]) -> list[bytes]:
-    """Write each string, without its quotes.
-
-    Each by itself: a string may have what stands between two of a list.
-    """
+    """Write each string, without its quotes."""
+    text = orjson.dumps(strings)
+    if b"\\" not in text:  # no quote is within a string
+        return text[2:-2].split(b'","')
     return [orjson.dumps(string)[1:-1] for string in strings]
 
 

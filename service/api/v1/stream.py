@@ -2,30 +2,34 @@
 
 What waits is advanced as one batch, and what comes meanwhile waits: a client that sends
 a line and waits is answered at once, and one that sends as fast as it can in batches of
-hundreds. Knows the dialect and the engine, not the web framework.
+hundreds. What a body says once, the query says. Knows the dialect and the engine, not
+the web framework.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple
+
+import msgspec
 
 from service.api.problems import limit_events
 from service.api.v1.blocked_sessions import UNREADABLE, BlockedSessions
-from service.api.v1.lines import (
-    Line,
-    Lines,
-    Query,
-    choose_options,
-    count_bytes,
-    parse_line,
-    render_lines,
-)
+from service.api.v1.diagnose import wrong_form
+from service.api.v1.lines import Line, Lines, parse_lines, render_lines
+from service.api.v1.parse import check_body
 from service.api.v1.row import name_row
-from service.api.v1.schema import ParsedPredict, ParsedRow
+from service.api.v1.schema import (
+    Options,
+    ParsedPredict,
+    ParsedRow,
+    PredictBody,
+    Returned,
+    Threshold,
+    Top,
+)
 from service.api.v1.spelling import reword
-from service.common.loop import long_work
 from service.engine.engine import Engine
 from service.engine.rows import Refused, Result, Row, earlier_row_failed
 from service.errors import CarryoverError, Overloaded, RequestTooLarge, TooManyEvents
@@ -36,6 +40,37 @@ from service.telemetry import metrics
 # How long a batch waits for room in the engine's queue before it asks again: some
 # batches' time.
 ROOM_SECONDS = 0.02
+
+
+class Query(msgspec.Struct, forbid_unknown_fields=True, rename={"returned": "return"}):
+    """The query of `:stream`: what the body of `:predict` says for all rows."""
+
+    returned: Returned = "last"
+    top: Top | None = None
+    threshold: Threshold | None = None
+
+
+def read_query(arguments: Mapping[str, str]) -> Query:
+    """Read the query.
+
+    Raises:
+        UnknownField: It has a parameter that does not exist.
+        InvalidRequest: A parameter has no right value.
+    """
+    try:
+        return msgspec.convert(dict(arguments), Query, strict=False)
+    except msgspec.ValidationError as error:
+        raise wrong_form(error, "the query", Query) from None
+
+
+def choose_options(query: Query, model: Model) -> Options:
+    """Choose how a model's answers are written.
+
+    Raises:
+        InvalidRequest: The query asks for labels the model has not.
+    """
+    body = PredictBody([], msgspec.UNSET, query.returned, query.top, query.threshold)
+    return check_body(body, model)
 
 
 class Opening(NamedTuple):
@@ -115,9 +150,9 @@ class Stream:
         self._give_up_at = time.monotonic() + self._settings.request_timeout_seconds
         try:
             self._look()
-            parsed = [self._parse(line) for line in batch]
+            parsed = self._parse(batch)
             results = self._advance([parsed_row.row for parsed_row in parsed])
-            if any(isinstance(result, CarryoverError) for result in results):
+            if has_failed(results):
                 reword(ParsedPredict(self._options, parsed), results)
             return self._render(batch, parsed, results)
         except CarryoverError as error:
@@ -140,12 +175,20 @@ class Stream:
             self._options = choose_options(self._opening.query, model)
             self._model = model
 
-    def _parse(self, line: Line) -> ParsedRow:
+    def _parse(self, batch: Sequence[Line]) -> list[ParsedRow]:
         is_last_only = self._options.is_last_only
-        with long_work(count_bytes(line), self._settings.request_timeout_seconds):
-            parsed = parse_line(line, self._model, is_last_only=is_last_only)
+        parsed = parse_lines(
+            batch,
+            self._model,
+            is_last_only=is_last_only,
+            timeout_seconds=self._settings.request_timeout_seconds,
+        )
         if is_last_only:
             return parsed
+        return [self._limit(line, row) for line, row in zip(batch, parsed, strict=True)]
+
+    def _limit(self, line: Line, parsed: ParsedRow) -> ParsedRow:
+        """Refuse a row with more events than are returned."""
         try:
             limit_events([parsed.row], self._settings.max_returned_events, "returned")
         except TooManyEvents as error:
@@ -170,6 +213,9 @@ class Stream:
         while waiting:
             free, blocked = self._blocked_sessions.hold_back(rows, waiting)
             done = self._submit([rows[k] for k in free])
+            is_usual = len(free) == len(rows) and self._blocked_sessions.is_idle()
+            if is_usual and not has_failed(done):  # nothing to note
+                return done
             noted, waiting = self._blocked_sessions.note(rows, free, done)
             results |= blocked | noted
         return [results[k] for k in range(len(rows))]
@@ -239,6 +285,11 @@ class Stream:
         results: Sequence[Result],
     ) -> bytes:
         return render_lines(batch, parsed, results, self._options, self.common)
+
+
+def has_failed(results: Sequence[Result]) -> bool:
+    """Return whether a row was refused."""
+    return any([isinstance(result, CarryoverError) for result in results])
 
 
 def fail(rows: Sequence[Row | Refused], error: CarryoverError) -> list[Result]:

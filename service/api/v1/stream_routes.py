@@ -13,10 +13,10 @@ from service.api.context import services, tenant
 from service.api.openapi import Parameter, describes
 from service.api.responses import log_crash
 from service.api.tenants import Tenants
-from service.api.v1.lines import Lines, read_query
+from service.api.v1.lines import Lines
 from service.api.v1.predict import PATHS, ROWS, find_servable
 from service.api.v1.schema import ObjectRow, Returned, RowAnswer, Threshold, Top
-from service.api.v1.stream import Opening, Stream
+from service.api.v1.stream import Opening, Stream, read_query
 from service.errors import InvalidRequest, Unauthorized
 
 blueprint = Blueprint("stream", __name__)
