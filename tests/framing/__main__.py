@@ -17,6 +17,8 @@ from tests.framing.client import send_bytes, split_answers
 from tests.framing.corpus import CORPUS, Case
 from tests.servers import ROOT, free_port
 
+# Of a server that does not close; some do not, which is what is found out.
+SECONDS = 3
 OWN = "service.server.worker.Worker"
 ASGI, WSGI = "tests.framing.echo:asgi", "tests.framing.echo:wsgi"
 # By class of gunicorn's workers; the service's own needs the service's environment.
@@ -72,7 +74,7 @@ def wait_for(port: int, process: subprocess.Popen[bytes]) -> None:
     """
     while process.poll() is None:
         try:
-            send_bytes(port, CORPUS[-1].sent)
+            send_bytes(port, CORPUS[-1].sent, SECONDS)
         except OSError:
             time.sleep(0.1)
         else:
@@ -83,7 +85,7 @@ def wait_for(port: int, process: subprocess.Popen[bytes]) -> None:
 def answer(port: int, case: Case) -> object:
     """Return the statuses that a case is answered with, or what went wrong."""
     try:
-        received = send_bytes(port, case.sent)
+        received = send_bytes(port, case.sent, SECONDS)
         return tuple(answer.status for answer in split_answers(received))
     except (OSError, http.client.HTTPException) as error:
         return repr(error)

@@ -8,8 +8,6 @@ import io
 import socket
 from typing import NamedTuple
 
-SECONDS = 3
-
 
 class Answer(NamedTuple):
     """One answer; `headers` have lower-case names."""
@@ -30,14 +28,14 @@ class Bytes(io.BytesIO):
         """Stay open: the next answer is read from it too."""
 
 
-def send_bytes(port: int, sent: bytes) -> bytes:
+def send_bytes(port: int, sent: bytes, patience: float) -> bytes:
     """Send bytes, and return all that comes back until the server closes.
 
     Raises:
-        TimeoutError: It does not close.
+        TimeoutError: It does not close within `patience` seconds of its last byte.
     """
     received = b""
-    with socket.create_connection(("127.0.0.1", port), timeout=SECONDS) as client:
+    with socket.create_connection(("127.0.0.1", port), timeout=patience) as client:
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):
             client.sendall(sent)
         with contextlib.suppress(ConnectionResetError):

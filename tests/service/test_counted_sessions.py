@@ -10,7 +10,8 @@ from service.sessions.lifecycle import SessionKey, Sessions
 from service.sessions.record import Session
 from service.stores.base import open_store
 from tests.redis_servers import running
-from tests.service.test_two_workers import Bare, wait_for
+from tests.service.test_two_workers import Bare
+from tests.waiting import wait_until
 
 NUM_LIVE, NUM_EXPIRED, NUM_ENDED = 2500, 40, 3
 TIMES = "sessions_counted_timestamp_seconds"
@@ -60,7 +61,7 @@ def test_live_and_expired_sessions_are_shown_by_both_workers(memory, tmp_path):
     (tmp_path / "models").mkdir()
     (tmp_path / "state").mkdir()
     with Bare(tmp_path / "models", tmp_path, memory=memory, workers=2) as server:
-        wait_for(lambda: read_metrics(server).get(TIMES, 0) > 0)
+        wait_until(lambda: read_metrics(server).get(TIMES, 0) > 0)
         seen = [read_metrics(server) for _ in range(6)]
 
     for metrics in seen:

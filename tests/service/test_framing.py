@@ -13,13 +13,13 @@ from tests.framing.client import send_bytes, split_answers
 from tests.framing.corpus import CORPUS
 from tests.problems import assert_problem_body
 from tests.servers import Server
+from tests.waiting import PATIENCE_SECONDS, wait_until
 
 pytestmark = [pytest.mark.tensorflow, pytest.mark.server]
 
 # The libraries of TensorFlow write theirs by themselves, at loading.
 OF_TENSORFLOW = re.compile(r"[A-Z]+: |[IWE]\d{4} |\s*$")
 NUM_CLIENTS = 8
-SECONDS = 60
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +29,7 @@ def framed(servers, exported):
 
 @pytest.mark.parametrize("case", CORPUS, ids=lambda case: case.name[:60])
 def test_answers_are_those_of_the_standard(framed, case):
-    answers = split_answers(send_bytes(framed.port, case.sent))
+    answers = split_answers(send_bytes(framed.port, case.sent, PATIENCE_SECONDS))
 
     assert tuple(answer.status for answer in answers) in case.expected
     assert answers[-1].headers["connection"] == "close"
@@ -47,23 +47,15 @@ def test_names_of_cases_differ():
 def test_every_line_of_the_log_is_json(exported, tmp_path):
     with Server(exported[0], tmp_path, workers=1) as server:
         for case in CORPUS[::7]:
-            send_bytes(server.port, case.sent)
+            send_bytes(server.port, case.sent, PATIENCE_SECONDS)
         server.process.send_signal(signal.SIGHUP)
-        wait_for_line(server, "Hang up")
+        wait_until(lambda: "Hang up" in server.read_log(), server.read_log)
     lines = [line for line in server.read_log().splitlines() if line.strip()]
     own = [json.loads(line) for line in lines if not OF_TENSORFLOW.match(line)]
 
     assert {"time", "level", "process", "message"} <= own[0].keys()
     assert any("refused a request from" in line.get("message", "") for line in own)
     assert all(line["time"].endswith("Z") for line in own)
-
-
-def wait_for_line(server, text):
-    for _ in range(SECONDS * 20):
-        if text in server.read_log():
-            return
-        threading.Event().wait(0.05)
-    raise AssertionError(f"no line with {text!r}")
 
 
 def test_reload_under_load_closes_no_connection_that_sends(exported, tmp_path):
@@ -77,11 +69,10 @@ def test_reload_under_load_closes_no_connection_that_sends(exported, tmp_path):
             client.start()
         before = find_processes(server)
         server.process.send_signal(signal.SIGHUP)
-        while find_processes(server) & before:
-            threading.Event().wait(0.1)
+        wait_until(lambda: not find_processes(server) & before)
         ended.set()
         for client in clients:
-            client.join(SECONDS)
+            client.join(PATIENCE_SECONDS)
 
     assert failures == []
     assert min(counts) > 10

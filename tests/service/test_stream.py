@@ -17,6 +17,7 @@ from service.engine.job import Flow
 from tests.fakes import FakeClock
 from tests.keys import digest
 from tests.problems import assert_problem, assert_problem_body
+from tests.waiting import PATIENCE_SECONDS
 
 PATH = "/v1/models/counting:stream"
 
@@ -57,7 +58,7 @@ class Pipe:
     def readline(self, size):
         line = self._rest
         while not line.endswith(b"\n") and len(line) < size:
-            piece = self._lines.get(timeout=60)
+            piece = self._lines.get(timeout=PATIENCE_SECONDS)
             if piece is None:
                 raise OSError("connection reset")
             if not piece:
@@ -371,7 +372,7 @@ def test_a_defect_fails_its_lines_and_leaves_no_hole(open_stream, services, mode
 def test_lines_that_wait_are_one_batch(open_stream, model):
     pipe = Pipe()
     release = threading.Event()
-    model.runtime.before_return = lambda: release.wait(10)
+    model.runtime.before_return = lambda: release.wait(PATIENCE_SECONDS)
     _, answers = open_stream(pipe)
     got = []
     taker = threading.Thread(target=lambda: got.extend(b"".join(answers).splitlines()))
@@ -381,7 +382,7 @@ def test_lines_that_wait_are_one_batch(open_stream, model):
     while pipe._lines.qsize():  # until all are read ahead
         taker.join(0.001)
     release.set()
-    taker.join(10)
+    taker.join(PATIENCE_SECONDS)
 
     assert len(got) == 51
     assert model.runtime.calls < 6
@@ -474,9 +475,24 @@ def test_a_full_queue_slows_a_stream_and_fails_no_line(services, model):
 IN_PARTS = pytest.mark.parametrize("between", [b"", b"not JSON\n"], ids=["", "pieces"])
 
 
+class PassingTime:
+    """Stands for `time` where a stream waits for room: a wait passes at once."""
+
+    def __init__(self):
+        self.seconds = 0.0
+
+    def monotonic(self):
+        return self.seconds
+
+    def sleep(self, _):
+        self.seconds += 10
+
+
 @IN_PARTS
-def test_part_without_room_leaves_the_others_their_answers(services, model, between):
-    settings = replace(services.settings, request_timeout_seconds=0.01)
+def test_part_without_room_leaves_the_others_their_answers(
+    monkeypatch, services, model, between
+):
+    monkeypatch.setattr("service.api.v1.stream.time", PassingTime())
     entry = services.engine.admission
     entry.max_rows = 1  # a batch of more lines is handed over in parts
 
@@ -487,7 +503,7 @@ def test_part_without_room_leaves_the_others_their_answers(services, model, betw
         entry.max_rows = 1
 
     model.runtime.before_return = fill
-    client = create_app(replace(services, settings=settings)).test_client()
+    client = create_app(services).test_client()
     last = dump(row("blue", session="t"), row("red", session="u", at=0))
 
     response = client.post(PATH, data=dump(row("red")) + between + last)
@@ -528,7 +544,7 @@ def test_part_that_breaks_down_leaves_the_others_their_answers(
 def test_batch_that_can_never_fit_is_split(open_stream, services, model):
     services.engine.admission.max_rows = 2
     pipe, release = Pipe(), threading.Event()
-    model.runtime.before_return = lambda: release.wait(10)
+    model.runtime.before_return = lambda: release.wait(PATIENCE_SECONDS)
     _, answers = open_stream(pipe)
     got = []
     taker = threading.Thread(target=lambda: got.extend(b"".join(answers).splitlines()))
@@ -539,7 +555,7 @@ def test_batch_that_can_never_fit_is_split(open_stream, services, model):
     while pipe._lines.qsize():  # until all are read ahead: the next batch
         taker.join(0.001)
     release.set()
-    taker.join(10)
+    taker.join(PATIENCE_SECONDS)
     first, *answered = map(json.loads, got)
 
     assert first["step"] == 1

@@ -5,19 +5,16 @@ import shutil
 import signal
 import subprocess
 import sys
-import threading
-import time
 
 import pytest
 import requests
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.servers import COMMAND, ROOT, Server
+from tests.waiting import PATIENCE_SECONDS, wait_until
 
 pytestmark = pytest.mark.server
 
-# Waiting longer costs nothing where the condition comes true.
-PATIENCE_SECONDS = 120
 MANY = 40
 # One worker may be quicker than the other, but not for so long.
 MOST = 2000
@@ -34,7 +31,7 @@ class Bare(Server):
             env=self.environ,
             stderr=self.log,
         )
-        wait_for(self.listens)
+        wait_until(self.listens)
 
     def listens(self):
         try:
@@ -65,14 +62,7 @@ class Bare(Server):
             seen.add(answer.headers["X-Request-Id"][:24])  # of a process
             return len(seen) == 2
 
-        wait_for(scrape)
-
-
-def wait_for(condition):
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while not condition():
-        assert time.monotonic() < deadline
-        threading.Event().wait(0.02)
+        wait_until(scrape)
 
 
 @pytest.fixture(scope="module")
@@ -96,7 +86,7 @@ def test_metrics_are_those_of_both_workers(service):
         sent += 1
 
     # A worker counts a moment after it has answered.
-    wait_for(lambda: service.counted() >= sent)
+    wait_until(lambda: service.counted() >= sent)
 
     assert service.counted() == sent
     assert len(counting_workers(service)) == 2
@@ -117,7 +107,7 @@ def test_metrics_are_those_of_both_workers(service):
 )
 def test_harm_to_the_files_of_counts_ends_no_worker_and_is_repaired(service, harm):
     assert service.get("/v1/models").ok
-    wait_for(lambda: service.counted() > 0)
+    wait_until(lambda: service.counted() > 0)
     counted, pids = service.counted(), set(service.worker_pids())
 
     for file in [*(service.home / "state" / "runs").glob("*/metrics/*_[0-9]*.db")]:
@@ -126,7 +116,7 @@ def test_harm_to_the_files_of_counts_ends_no_worker_and_is_repaired(service, har
     while asked < MOST and service.counted() < counted + asked:
         assert service.get("/v1/models").ok
         asked += 1
-        wait_for(lambda: service.counted() > 0)
+        wait_until(lambda: service.counted() > 0)
 
     assert set(service.worker_pids()) == pids
     # What was answered before may have been counted after the first look.
@@ -135,17 +125,17 @@ def test_harm_to_the_files_of_counts_ends_no_worker_and_is_repaired(service, har
 
 def test_ended_workers_leave_their_counts_and_no_files(service):
     assert service.get("/v1/models").ok
-    wait_for(lambda: service.counted() > 0)
+    wait_until(lambda: service.counted() > 0)
     service.settle()
     counted, before = service.counted(), set(service.worker_pids())
 
     for pid in before:
         os.kill(pid, signal.SIGKILL)
-    wait_for(lambda: not before & set(service.worker_pids()) and service.listens())
+    wait_until(lambda: not before & set(service.worker_pids()) and service.listens())
 
     assert service.counted() == counted
     ended = {f"counter_{pid}" for pid in before}
-    wait_for(lambda: not ended & counting_workers(service))
+    wait_until(lambda: not ended & counting_workers(service))
     assert service.counted() == counted
 
 
@@ -158,7 +148,7 @@ def test_second_service_of_one_state_counts_apart(service, tmp_path):
     with Bare(service.home / "models", tmp_path, state=service.home / "state") as other:
         assert other.counted() == 0
         assert other.get("/v1/models").ok
-        wait_for(lambda: other.counted() == 1)
+        wait_until(lambda: other.counted() == 1)
         assert service.counted() == counted
     assert service.counted() == counted
     assert "Traceback" not in (tmp_path / "log").read_text()  # of its stop

@@ -19,6 +19,7 @@ import requests
 
 from tests.problems import assert_problem_body
 from tests.servers import ROOT, free_port
+from tests.waiting import PATIENCE_SECONDS, wait_until
 
 pytestmark = pytest.mark.server
 
@@ -27,7 +28,6 @@ pytestmark = pytest.mark.server
 STOP_SECONDS = 60
 WITHOUT_END = "300"
 LARGE_BYTES = 20_000_000
-PATIENCE_SECONDS = 90
 # A socket that is closed resets its connection.
 RESET = struct.pack("ii", 1, 0)
 
@@ -55,7 +55,7 @@ class Service:
                 env={**os.environ, "APP_HOME": str(home), **environ},
                 stderr=log,
             )
-        wait_for(self.answers)
+        wait_until(self.answers)
 
     def answers(self):
         try:
@@ -73,13 +73,6 @@ class Service:
         self.process.terminate()
         self.process.wait(PATIENCE_SECONDS)
         return time.monotonic() - began
-
-
-def wait_for(condition):
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while not condition():
-        assert time.monotonic() < deadline
-        threading.Event().wait(0.01)
 
 
 @pytest.fixture
@@ -142,10 +135,10 @@ def test_a_request_under_way_is_answered_before_the_worker_stops(start):
 
     sender = threading.Thread(target=send)
     sender.start()
-    wait_for((service.home / "held").exists)
+    wait_until((service.home / "held").exists)
 
     service.process.send_signal(signal.SIGTERM)
-    wait_for(lambda: not listens(service))
+    wait_until(lambda: not listens(service))
     (service.home / "release").touch()
     sender.join(PATIENCE_SECONDS)
 
@@ -231,7 +224,9 @@ def test_slow_bodies_do_not_hold_up_others(start):
             client.sendall(b"POST / HTTP/1.1\r\nHost: x\r\n" + HEADS["announced"])
 
         for k in range(20):
-            answer = requests.post(service.url, data=f"quick {k}", timeout=5)
+            answer = requests.post(
+                service.url, data=f"quick {k}", timeout=PATIENCE_SECONDS
+            )
             assert answer.text == f"quick {k}"
 
         for client in clients:
@@ -273,7 +268,7 @@ def test_what_has_arrived_before_a_stop_is_answered(start):
     clients = [threading.Thread(target=ask_until_it_ends) for _ in range(20)]
     for client in clients:
         client.start()
-    wait_for(lambda: len(answered) > 500)
+    wait_until(lambda: len(answered) > 500)
 
     assert service.stop() < STOP_SECONDS
 
@@ -321,7 +316,9 @@ def test_a_client_that_sends_without_end_holds_up_no_other(service, head, endles
         sender.start()
 
         for k in range(5):
-            answer = requests.post(service.url, data=f"quick {k}", timeout=5)
+            answer = requests.post(
+                service.url, data=f"quick {k}", timeout=PATIENCE_SECONDS
+            )
             assert answer.text == f"quick {k}"
         sender.join(PATIENCE_SECONDS)
 
@@ -340,7 +337,7 @@ def test_requests_sent_together_let_others_in_between(start):
     with service.connect() as client:
         client.sendall(together)
 
-        answer = requests.post(service.url, data="quick", timeout=60)
+        answer = requests.post(service.url, data="quick", timeout=STOP_SECONDS)
 
     assert answer.text == "quick"
 
@@ -351,34 +348,42 @@ LINES = b"POST /lines HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
 
 @pytest.mark.parametrize("num_silent", [3, 10, 100])
 def test_health_is_answered_at_the_limit_of_connections(start, num_silent):
-    service = start(GUNICORN_CMD_ARGS="--worker-connections 3")
+    service = start(
+        GUNICORN_CMD_ARGS="--worker-connections 3", SILENT_SECONDS=WITHOUT_END
+    )
     with ExitStack() as opened:
         for _ in range(num_silent):
             opened.enter_context(service.connect())
 
         for _ in range(3):
-            healthy = requests.get(service.url + HEALTH, timeout=2)
+            healthy = requests.get(service.url + HEALTH, timeout=PATIENCE_SECONDS)
             assert (healthy.status_code, healthy.headers["Connection"]) == (
                 200,
                 "close",
             )
-        refused = requests.post(service.url, data="x", timeout=2)
+        refused = requests.post(service.url, data="x", timeout=PATIENCE_SECONDS)
 
     assert_problem_body(refused.json(), 503, "overloaded")
     assert int(refused.headers["Retry-After"]) > 0
     assert refused.headers["Connection"] == "close"
-    wait_for(lambda: requests.post(service.url, data="x", timeout=2).text == "x")
+    wait_until(
+        lambda: (
+            requests.post(service.url, data="x", timeout=PATIENCE_SECONDS).text == "x"
+        )
+    )
 
 
 def test_connections_below_the_limit_are_kept_whatever_comes_beyond_it(start):
-    service = start(GUNICORN_CMD_ARGS="--worker-connections 3")
+    service = start(
+        GUNICORN_CMD_ARGS="--worker-connections 3", SILENT_SECONDS=WITHOUT_END
+    )
     head = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
     with service.connect() as kept, ExitStack() as opened:
         kept.sendall(head)
         assert kept.recv(65536).startswith(b"HTTP/1.1 200")
         for _ in range(50):
             opened.enter_context(service.connect()).sendall(head[:-2])
-        assert requests.get(service.url + HEALTH, timeout=2).ok
+        assert requests.get(service.url + HEALTH, timeout=PATIENCE_SECONDS).ok
 
         kept.sendall(head)
         assert kept.recv(65536).startswith(b"HTTP/1.1 200")
@@ -398,11 +403,11 @@ def test_a_silent_stream_is_ended_with_its_reason(start):
 
 
 def test_a_stream_with_a_line_now_and_then_is_kept(start):
-    service = start(CARRYOVER_STREAM_IDLE_SECONDS="1.5", SILENT_SECONDS="0.5")
+    service = start(CARRYOVER_STREAM_IDLE_SECONDS="4", SILENT_SECONDS="0.5")
     with service.connect() as client:
         client.sendall(LINES)
         for _ in range(5):
-            threading.Event().wait(0.8)  # four seconds in all
+            threading.Event().wait(1)  # five seconds in all
             client.sendall(b"2\r\na\n\r\n")
         client.sendall(b"0\r\n\r\n")
 
@@ -419,7 +424,7 @@ def test_the_kernel_probes_silent_clients(service):
         while b"a\n" not in client.recv(65536):
             pass
         port, peer = service.port, client.getsockname()[1]
-        wait_for(lambda: find_timer(port, peer)[0] == "02")
+        wait_until(lambda: find_timer(port, peer)[0] == "02")
         _, ticks = find_timer(port, peer)
 
     assert 0 < ticks <= 60 * 100

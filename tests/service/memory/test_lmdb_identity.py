@@ -16,7 +16,8 @@ from service.errors import StoreUnavailable
 from service.stores.base import Entry, Put
 from service.stores.lmdb.identity import list_marks
 from service.stores.lmdb.store import LmdbStore
-from tests.service.test_two_workers import Bare, wait_for
+from tests.service.test_two_workers import Bare
+from tests.waiting import wait_until
 
 LATER = 2_000_000_000.0
 PUT = Put(b"a", 0, b"1", LATER)
@@ -142,14 +143,14 @@ def test_store_that_was_moved_away_and_back_is_used_again(
 @pytest.mark.server
 def test_service_with_a_deleted_store_says_so_in_every_worker(tmp_path: Path) -> None:
     with Bare(tmp_path / "models", tmp_path, workers=2) as server:
-        wait_for(lambda: all(maps_data(pid) for pid in server.worker_pids()))
+        wait_until(lambda: all(maps_data(pid) for pid in server.worker_pids()))
         shutil.rmtree(tmp_path / "memory")
 
-        wait_for(lambda: in_a_row(server, 20, "store_unavailable"))
+        wait_until(lambda: in_a_row(server, 20, "store_unavailable"))
 
         assert "deleted or replaced" in server.get("/v2/health/ready").json()["detail"]
         os.kill(server.worker_pids()[0], signal.SIGKILL)
-        wait_for(lambda: "Restore it from a backup" in server.read_log())
+        wait_until(lambda: "Restore it from a backup" in server.read_log())
         assert not (tmp_path / "memory").exists()
 
 

@@ -1,0 +1,32 @@
+"""Waiting for a condition, with a patience that no slow and busy machine uses up.
+
+Waiting longer costs nothing where the condition comes true.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+PATIENCE_SECONDS = 120.0
+POLL_SECONDS = 0.02
+T = TypeVar("T")
+
+
+def wait_until(condition: Callable[[], T], show: Callable[[], object] = str) -> T:
+    """Ask again and again until an answer is true, and return it.
+
+    Args:
+        condition: What is asked.
+        show: Returns what a failure shows, such as a log.
+
+    Raises:
+        AssertionError: It was not true within `PATIENCE_SECONDS`.
+    """
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while not (found := condition()):
+        if time.monotonic() > deadline:
+            raise AssertionError(f"not within {PATIENCE_SECONDS:.0f} s: {show()}")
+        time.sleep(POLL_SECONDS)
+    return found
