@@ -13,7 +13,7 @@ from typing import Any
 from training.cluster import Task, read_task
 from training.config import Config, check_config, load_config
 from training.data.files import check_column, find_file
-from training.data.tasks import ALIASES, split_tasks
+from training.data.tasks import TASK_WORDS, split_tasks
 from training.errors import ConfigError
 from training.native_log import silence_native_log
 from training.options import add_overrides
@@ -46,8 +46,8 @@ def add_fit(commands: Any) -> None:
     fit.add_argument(
         "--task",
         metavar="TASK",
-        help=f"with --data: what to learn, of {', '.join(ALIASES)}, several with "
-        "commas between; the label where there is --label, else what comes next",
+        help=f"with --data: what to learn, of {TASK_WORDS}, several with commas "
+        "between; the label where there is --label, else what comes next",
     )
     add_overrides(fit)
     fit.add_argument("--artifacts", type=Path, default=Path("artifacts"))

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 # Columns of a terminal, and of an output that is not one.
 WIDTH = 80
+# Left for the name of a metric and the column "better", borders included: a longer name
+# takes two lines, seldom three.
+NAMES_WIDTH = 38
 # A longer word in a column of figures is broken.
 LONGEST_WORD = 20
 
@@ -53,10 +56,11 @@ def print_table(
     network: str = "network",
     console: Console | None = None,
 ) -> None:
-    """Print metrics and their baselines as a table that fits the terminal.
+    """Print metrics and their baselines as tables that fit the terminal.
 
-    Names are wrapped. Where the models do not fit next to each other, further tables
-    have those that remain.
+    Where one table is too wide, metrics of other baselines, as of another head, have a
+    table of their own; models that do not fit next to each other there are in further
+    tables.
 
     Args:
         metrics: What was measured.
@@ -64,26 +68,54 @@ def print_table(
         console: Where to print; standard output otherwise, in 80 columns where that is
             not a terminal.
     """
-    from rich.console import Console
+    console = console or open_console()
+    shown = split_columns(list_columns(metrics, network), console.width)
+    groups = [metrics] if len(shown) == 1 else group_by_baselines(metrics)
+    for group in groups:
+        for columns in split_columns(list_columns(group, network), console.width):
+            console.print(build_table(group, columns))
+    sys.stdout.flush()
 
-    if console is None:
-        console = Console(width=None if sys.stdout.isatty() else WIDTH)
+
+def list_columns(metrics: Sequence[Metric], network: str) -> list[list[str]]:
+    """Return the figures of each model under its name, the network's first."""
     names = list(dict.fromkeys(name for m in metrics for name in m.baselines))
-    columns = [
+    beside = [
         [name, *(format_figure(metric.baselines.get(name)) for metric in metrics)]
         for name in names
     ]
-    figures = [format_figure(metric.value) for metric in metrics]
-    for shown in split_columns([[network, *figures], *columns], console.width):
-        console.print(build_table(metrics, shown))
-    sys.stdout.flush()
+    return [[network, *(format_figure(metric.value) for metric in metrics)], *beside]
+
+
+def open_console() -> Console:
+    """Open standard output, in 80 columns where it is not a terminal."""
+    from rich.console import Console
+
+    return Console(width=None if sys.stdout.isatty() else WIDTH)
+
+
+def group_by_baselines(metrics: Sequence[Metric]) -> list[list[Metric]]:
+    """Group metrics that follow each other and stand next to the same baselines.
+
+    A metric with some of them, or without any, belongs to its neighbours.
+    """
+    groups: list[list[Metric]] = []
+    known: set[str] = set()
+    for metric in metrics:
+        names = set(metric.baselines)
+        if not groups or not (names <= known or names >= known):
+            groups.append([])
+            known = set()
+        groups[-1].append(metric)
+        known |= names
+    return groups
 
 
 def split_columns(
     columns: Sequence[Sequence[str]], width: int
 ) -> list[Sequence[Sequence[str]]]:
-    """Divide columns into tables that fit, each at least as wide as its widest word."""
-    room = width // 2  # the names of metrics have the other half
+    """Divide columns into tables that fit next to the names of metrics."""
+    room = width - NAMES_WIDTH
     tables: list[list[Sequence[str]]] = []
     left = 0
     for column in columns:
@@ -108,9 +140,8 @@ def build_table(metrics: Sequence[Metric], columns: Sequence[Sequence[str]]) -> 
     for column in columns:
         # A Text, since brackets in a name are no markup.
         name = Text(column[0])
-        table.add_column(
-            name, justify="right", min_width=measure_words(column), overflow="fold"
-        )
+        width = measure_words(column)
+        table.add_column(name, justify="right", width=width, overflow="fold")
     for k, metric in enumerate(metrics):
         label = Text(f"{metric.name} ({metric.unit})")
         table.add_row(label, metric.better, *(column[k + 1] for column in columns))

@@ -15,7 +15,14 @@ from training.errors import ConfigError, Drifted
 from training.names import check_name
 from training.native_log import silence_native_log
 from training.options import add_overrides
-from training.versions import Version, find_served, promote, read_version
+from training.publish import VERSION
+from training.versions import (
+    Version,
+    find_served,
+    find_versions,
+    promote,
+    read_version,
+)
 
 if TYPE_CHECKING:
     from training.drift.checks import Drift
@@ -41,7 +48,7 @@ def add_promote(commands: Any) -> None:
     )
     command.set_defaults(run=run_promote)
     command.add_argument("name", help="the model")
-    command.add_argument("version", type=int, help="the version")
+    command.add_argument("version", help="number of the version")
     command.add_argument("--label", required=True, help="such as stable")
     command.add_argument("--artifacts", type=Path, default=ARTIFACTS)
 
@@ -130,9 +137,25 @@ def run_promote(options: argparse.Namespace) -> None:
     """Move a label."""
     check_name(options.name)
     folder = options.artifacts / options.name
-    before = promote(folder, options.version, options.label)
+    number = parse_number(folder, options.version)
+    before = promote(folder, number, options.label)
     was = "new" if before is None else f"was {before}"
-    print(f"{options.name}: {options.label} is version {options.version} ({was})")
+    print(f"{options.name}: {options.label} is version {number} ({was})")
+
+
+def parse_number(folder: Path, text: str) -> int:
+    """Read the number of a version.
+
+    Raises:
+        ConfigError: It is not the number of one.
+    """
+    if not VERSION.fullmatch(text):
+        known = ", ".join(map(str, find_versions(folder)))
+        raise ConfigError(
+            f"VERSION is {text[:80]!r}; expected the number of a version of "
+            f"{folder.name}: {known}. Name one of them."
+        )
+    return int(text)
 
 
 def run_compare(options: argparse.Namespace) -> None:

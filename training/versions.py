@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import fcntl
 import hashlib
 import json
@@ -20,6 +21,8 @@ from training.publish import flush, list_versions
 MANIFEST = Path("assets.extra/carryover/manifest.json")
 LABELS = "labels.json"  # the service reads it: `{"stable": 1}`
 LABEL = re.compile(r"[^/:\s]{1,64}")  # as in /v1/models/{model}/labels/{label}
+
+LISTED = 10  # models that an error names
 
 
 class Version(NamedTuple):
@@ -50,8 +53,12 @@ def read_version(path: Path) -> Version:
         if not isinstance(manifest, dict):
             raise ValueError("it is not an object")
     except FileNotFoundError as error:
-        versions = list_versions(path.parent)
-        known = ", ".join(map(str, versions)) or "none"
+        if versions := list_versions(path):
+            raise ConfigError(
+                f"{path} is a model; expected one of its versions, such as "
+                f"{path.name}/{versions[-1]}. Name it."
+            ) from error
+        known = ", ".join(map(str, find_versions(path.parent)))
         raise ConfigError(
             f"{path} is no published version; the versions in {path.parent} are: "
             f"{known}. Name one of them."
@@ -61,6 +68,29 @@ def read_version(path: Path) -> Version:
             f"{path / MANIFEST} cannot be read ({error}). Restore the version."
         ) from error
     return Version(path, manifest)
+
+
+def find_versions(folder: Path) -> list[int]:
+    """Return the numbers of a model's versions, in order; there is one or more.
+
+    Raises:
+        ConfigError: It has no version; with the names of models that are near.
+    """
+    if versions := list_versions(folder):
+        return versions
+    names = []
+    if folder.parent.is_dir():
+        names = sorted(
+            one.name for one in folder.parent.iterdir() if list_versions(one)
+        )
+    near = difflib.get_close_matches(folder.name, names, n=2, cutoff=0.5)
+    hint = f"Did you mean {' or '.join(near)}? " if near else ""
+    known = ", ".join(names[:LISTED]) + (", ..." if len(names) > LISTED else "")
+    raise ConfigError(
+        f"{folder} has no version yet. {hint}The models in {folder.parent} are: "
+        f"{known or 'none'}. Name one of them, or train the first version with `python "
+        "-m training fit`."
+    )
 
 
 def find_served(folder: Path, label: str | None) -> Version:
@@ -74,13 +104,9 @@ def find_served(folder: Path, label: str | None) -> Version:
             labelled one, is whole.
     """
     if label is not None:
+        find_versions(folder)  # a misspelt name of the model, before its labels
         return read_whole(folder / find_labelled(folder, label))
-    versions = list_versions(folder)
-    if not versions:
-        raise ConfigError(
-            f"{folder} has no version yet. Train the first one with `python -m "
-            "training fit`."
-        )
+    versions = find_versions(folder)
     refusal = ConfigError("")
     for number in reversed(versions):
         try:
@@ -147,10 +173,11 @@ def promote(folder: Path, number: int, label: str) -> int | None:
     Raises:
         ConfigError: There is no such version, or the label cannot be one.
     """
-    if not LABEL.fullmatch(label):
+    if not LABEL.fullmatch(label) or label.isdecimal():
         raise ConfigError(
-            f"--label is {label!r}; expected 1 to 64 characters without '/', ':' and "
-            "spaces. Choose a name such as stable."
+            f"--label is {label[:80]!r}; expected 1 to 64 characters without '/', ':' "
+            "and spaces, and no number, which would read as a version. Choose a name "
+            "such as stable."
         )
     read_version(folder / str(number))
     with hold(folder):

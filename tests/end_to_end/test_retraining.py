@@ -141,7 +141,7 @@ def test_a_better_version_is_served_without_a_restart_or_a_failed_request(places
 @pytest.mark.parametrize(
     ("arguments", "part"),
     [
-        (("nobody",), "has no version yet. Train the first one"),
+        (("nobody",), "has no version yet. The models in"),
         (("tickets", "--label", "canary"), "has no label 'canary'"),
         (("tickets", "--set", "data.event=whta"), "what"),
         (("tickets", "--set", "name=other"), "the configuration's name is 'other'"),

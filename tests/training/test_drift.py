@@ -1,13 +1,15 @@
 """Drift: changes are seen, and samples of no size raise an alarm without one."""
 
+import io
 import json
 
 import numpy as np
 import pytest
+from rich.console import Console
 
 from training.drift import checks
 from training.drift.checks import check_drift
-from training.drift.page import conclude, format_checks, write_page
+from training.drift.page import conclude, print_checks, write_page
 from training.drift.profile import PROFILE, describe, read_profile
 from training.drift.sample import Sample, SampledSeries
 from training.errors import ConfigError
@@ -90,7 +92,32 @@ def test_a_change_is_seen_by_its_own_check_alone(profile, changed, name):
 
     assert [check.name for check in drift.drifted] == [name]
     assert f"visits/1 has drifted: {name} " in conclude("visits/1", drift)
-    assert f"| {name} " in format_checks(drift)
+    lines = print_at(drift, 120)
+    assert any(line.startswith(f"| {name} ") for line in lines)
+
+
+def print_at(drift, width):
+    out = io.StringIO()
+    print_checks(drift, Console(file=out, width=width, color_system=None))
+    return [line.rstrip() for line in out.getvalue().splitlines()]
+
+
+def test_the_table_fits_the_terminal_with_every_figure(profile):
+    sample = draw(500, 3, shift=1.0)
+    long = f"an event with the longest [name] {'of_all' * 20}"
+    bins = json.loads(json.dumps(profile).replace("sport", long))
+    inputs = json.loads(json.dumps(INPUTS).replace("sport", long))
+    moved = sample.names["page"]._replace(values=np.full(sample.num_events, 2))
+
+    drift = check_drift(inputs, bins, sample._replace(names={"page": moved}))
+    lines = print_at(drift, 80)
+
+    assert max(map(len, lines)) <= 80
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in lines if line]
+    for check in drift.checks:
+        figures = [f"{check.figure:.3f}", f"{check.limit:g}", f"{check.noise:.3f}"]
+        assert [*figures, check.state] in [row[1:5] for row in rows]
+    assert "[name]" in "\n".join(lines)
 
 
 def test_less_surprise_is_no_drift(profile):

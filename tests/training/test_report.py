@@ -68,6 +68,36 @@ def test_short_table_is_printed_as_one():
     ]
 
 
+def test_each_head_has_a_table_of_its_own_baselines():
+    metrics = [
+        Metric("surprise", 0.1, "nats", {"2-gram": 0.2, "gradient boosting": 0.3}),
+        Metric("surprise after 1 event", 0.1, "nats", {"2-gram": 0.25}),
+        Metric("alarms", 0.05, "share", better="nominal"),
+        Metric("right labels", 0.9, "share", {"majority": 0.6, "nearest prefix": 0.8}),
+    ]
+
+    lines = print_at(metrics, 80)
+
+    heads = [line for line in lines if "held-out data" in line]
+    # "gradient boosting" takes two lines, its second word next to the other names.
+    columns = [[cell.strip() for cell in head.split("|")[3:-1]] for head in heads]
+    assert columns == [
+        ["network", "2-gram", "boosting"],
+        ["network", "majority", "prefix"],
+    ]
+
+
+def test_names_of_metrics_take_few_lines_next_to_four_models():
+    name = "mean error of the remaining time after 5 to 9 events"
+    baselines = ("median after this event", "median at the same position", "boosting")
+    metric = Metric(name, 0.1, "hours", dict.fromkeys(baselines, 0.2))
+
+    lines = [line for line in print_at([metric], 80) if line]
+    rule = next(k for k, line in enumerate(lines) if line.startswith("|--"))
+
+    assert len(lines) - rule - 1 <= 3
+
+
 def test_evaluation_holds_table_and_data():
     text = format_evaluation(
         "nature", Verdict("it does", True), METRICS, {"source": "nature", "rows": 7}, 3

@@ -57,8 +57,18 @@ def test_other_labels_stay_and_nothing_is_left_over(artifacts):
     ("arguments", "labels", "part"),
     [
         (("tickets", "3", "--label", "x"), None, "the versions in"),
-        (("nobody", "1", "--label", "x"), None, "are: none. Name one of them."),
+        (("nobody", "1", "--label", "x"), None, "are: tickets. Name one of them"),
+        (("ticket", "1", "--label", "x"), None, "Did you mean tickets?"),
+        (("ticket", "new", "--label", "x"), None, "Did you mean tickets?"),
+        (
+            ("tickets", "new", "--label", "x"),
+            None,
+            "VERSION is 'new'; expected the number of a version of tickets: 1, 2.",
+        ),
+        (("tickets", "-1", "--label", "x"), None, "VERSION is '-1'"),
+        (("tickets", "01", "--label", "x"), None, "VERSION is '01'"),
         (("tickets", "1", "--label", "a/b"), None, "--label is 'a/b'; expected 1 to"),
+        (("tickets", "1", "--label", "3"), None, "which would read as a version"),
         (("../tickets", "1", "--label", "x"), None, "'../tickets'"),
         (("tickets", "1", "--label", "x"), "{", "labels.json cannot be read"),
         (("tickets", "1", "--label", "x"), '{"a": "1"}', "versions by label"),
@@ -79,6 +89,17 @@ def test_mistakes_are_one_sentence_and_change_nothing(
     assert error.count("\n") == 1
     assert part in error
     assert (file.read_text() if labels else not file.exists()) == (labels or True)
+
+
+def test_a_model_is_not_taken_for_one_of_its_versions(artifacts, capsys):
+    command = ["compare", "tickets", "tickets/2", "--artifacts", str(artifacts)]
+
+    assert main(command) == 2
+
+    error = capsys.readouterr().err
+    assert (
+        "tickets is a model; expected one of its versions, such as tickets/2" in error
+    )
 
 
 def test_labels_in_a_named_pipe_are_refused_at_once(artifacts, capsys):

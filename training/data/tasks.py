@@ -32,4 +32,8 @@ def is_tasks(text: str) -> bool:
     return set(words) <= set(TASKS) and len(set(words)) == len(words)
 
 
-TASK_RULE = Rule(f"of {', '.join(TASKS)}, several with commas between", is_tasks)
+# Both spellings, wherever tasks are asked for.
+TASK_WORDS = ", ".join(
+    task if short == task else f"{task} (or {short})" for short, task in ALIASES.items()
+)
+TASK_RULE = Rule(f"of {TASK_WORDS}, several with commas between", is_tasks)

@@ -11,7 +11,7 @@ from training.data.captured_config import replace_data
 from training.data.events import EventOptions
 from training.drift.captured_sample import read_sample
 from training.drift.checks import Drift, check_drift
-from training.drift.page import conclude, format_checks, write_page
+from training.drift.page import conclude, print_checks, write_page
 from training.drift.profile import read_profile
 from training.report import say
 from training.saved import open_side
@@ -43,7 +43,7 @@ def measure_drift(
     sample = read_sample(data, open_side(version))
     drift = check_drift(version.manifest["input"], profile, sample)
     if drift.checks:
-        say(format_checks(drift))
+        print_checks(drift)
     page.parent.mkdir(parents=True, exist_ok=True)
     content = write_page(version.title, drift)
     write_atomically(page, lambda file: file.write(content))

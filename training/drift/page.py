@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from training.drift.checks import (
     DRIFTED_GAP,
@@ -16,7 +18,11 @@ from training.drift.checks import (
 )
 from training.html_report.page import Heading, render_page
 from training.html_report.parts import Bar, HtmlTable, Section, Text, write_share
+from training.report import open_console
 from training.verdict import Verdict
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 HEADINGS = ("figure", "change", "drift from", "noise", "state", "what changed")
 HEADING = Heading(
@@ -60,15 +66,26 @@ def list_rows(drift: Drift) -> list[list[str]]:
     ]
 
 
-def format_checks(drift: Drift) -> str:
-    """Write the checks as a table of text."""
-    rows = [list(HEADINGS), *list_rows(drift)]
-    widths = [max(map(len, cells)) for cells in zip(*rows, strict=True)]
-    rows.insert(1, ["-" * width for width in widths])
-    return "\n".join(
-        f"| {' | '.join(c.ljust(w) for c, w in zip(row, widths, strict=True))} |"
-        for row in rows
-    )
+def print_checks(drift: Drift, console: Console | None = None) -> None:
+    """Print the checks as a table that fits the terminal.
+
+    Args:
+        drift: What was found.
+        console: Where to print; standard output otherwise.
+    """
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=box.MARKDOWN)
+    for heading in HEADINGS:
+        is_text = heading in (HEADINGS[0], HEADINGS[-1])
+        # Figures and states are short, names of columns and events may be long.
+        table.add_column(heading, overflow="fold", no_wrap=not is_text)
+    for row in list_rows(drift):
+        table.add_row(*map(Text, row))  # brackets in a name are no markup
+    (console or open_console()).print(table)
+    sys.stdout.flush()
 
 
 def write_page(title: str, drift: Drift) -> bytes:
