@@ -21,6 +21,7 @@ from training.data.series import HeldOutSeries
 from training.errors import ConfigError
 from training.evaluate.durations import choose_unit, wait
 from training.evaluate.guesses import BLOCK, find_margin, guess
+from training.evaluate.labels import choose_last, decides_at_end
 from training.evaluate.metric import Metric, Predict
 from training.evaluate.quantiles import find_losses
 from training.evaluate.series import find_errors
@@ -99,6 +100,8 @@ def measure_margin(held_out: Any, newer: Predict, older: Predict) -> float:
         size = len(held_out.labels)
         one, other = (guess(held_out.test, p, size) for p in (newer, older))
         is_label = isinstance(held_out, HeldOutLabels)
+        if isinstance(held_out, HeldOutLabels) and decides_at_end(held_out):
+            one, other = (choose_last(held_out, g) for g in (one, other))
         first, second = (
             g.is_right(None).astype(float) if is_label else g.surprise
             for g in (one, other)

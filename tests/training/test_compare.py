@@ -9,11 +9,12 @@ from tests.training.report_pages import always
 from training.compare import Side, compare, translate
 from training.data.dataset import Sequences
 from training.data.durations import HeldOutTimes
-from training.data.heads import HeldOutEvents
+from training.data.heads import HeldOutEvents, HeldOutLabels
 from training.data.series import HeldOutSeries
 from training.errors import ConfigError
 from training.evaluate.durations import evaluate_times
 from training.evaluate.events import evaluate_events
+from training.evaluate.labels import evaluate_labels
 from training.evaluate.series import evaluate_series
 
 
@@ -246,3 +247,40 @@ def test_times_that_chance_explains_are_no_better():
     assert not compare(other, one, held_out, evaluate_times).is_better
     far = side("t/1", middle + 200)
     assert compare(one, far, held_out, evaluate_times).is_better
+
+
+@pytest.mark.parametrize(
+    ("weight", "how"), [("even", "better than"), ("last", "no better than")]
+)
+def test_where_the_last_event_is_learnt_earlier_answers_gain_nothing(weight, how):
+    """The newer one is right after each event, the older one after the last alone."""
+    count = 60
+    cases = Sequences(
+        np.tile(np.array([0, 1, 2], np.int32), count),
+        np.repeat(np.arange(count) % 2, 3),
+        np.ones(3 * count, np.uint8),
+        np.arange(0, 3 * count + 1, 3),
+    )
+    held_out = HeldOutLabels(
+        cases, cases, cases, ["even", "odd"], 3, of_case=True, label_weight=weight
+    )
+    inputs = {"kind": "event", "vocabulary": ["a", "b", "c"]}
+    outputs = {"kind": "sequence_label", "name": "p", "labels": ["even", "odd"]}
+
+    def answer(early):
+        def predict(sequences):
+            is_odd = np.arange(len(sequences)) % 2  # as the rows of one call are
+            shares = np.full((*sequences.shape, 2), 0.5)
+            for place, sure in enumerate((early, early, 0.9)):
+                shares[:, place, 0] = np.where(is_odd, 1 - sure, sure)
+                shares[:, place, 1] = np.where(is_odd, sure, 1 - sure)
+            return shares
+
+        return predict
+
+    older = Side("old/1", inputs, outputs, answer(0.1))
+    newer = Side("old/2", inputs, outputs, answer(0.9))
+    found = compare(newer, older, held_out, evaluate_labels)
+
+    assert found.sentence.startswith(f"old/2 is {how} old/1")
+    assert found.is_better is (how == "better than")

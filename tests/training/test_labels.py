@@ -80,6 +80,73 @@ def test_label_of_a_case_that_is_cut_is_not_known_there(load):
     assert train.targets.max() < len(data.held_out.labels)  # or the loss has no row
 
 
+@pytest.mark.parametrize(
+    ("weight", "expected"),
+    [("even", [1, 1, 1]), ("rising", [0.5, 1, 1.5]), ("last", [0, 0, 3])],
+)
+def test_label_weighs_by_position_in_training_and_validation_alone(
+    load, weight, expected
+):
+    data = load(cases(20), label_weight=weight)
+
+    drawn = data.draw_epoch(np.random.default_rng(1))
+    for part in (drawn, data.validation):
+        weights = part.weights.reshape(-1, 3)
+        assert weights.tolist() == [expected] * len(weights)
+        assert len(weights)
+    assert data.held_out.train.weights.all()  # as baselines are fitted
+    assert data.held_out.test.weights.all()
+
+
+def test_last_label_of_a_case_is_the_last_that_is_known(load):
+    rows = cases(20)
+    rows.append((0, "d", 175, "even"))  # case 0 is cut, its label not known
+    rows += [(1, "d", 20, "odd")]  # longer than the others
+    data = load(rows, time="time", split="time", label_weight="last")
+
+    drawn = data.draw_epoch(np.random.default_rng(1))
+
+    assert drawn.weights[:7].tolist() == [0, 0, 0, 0, 0, 0, 4]
+    assert drawn.weights.sum() == data.held_out.train.weights.sum()
+
+
+def test_weights_by_position_of_several_heads_are_of_the_label_alone(load):
+    data = load(cases(20), task="next event, label", label_weight="last")
+
+    drawn = data.draw_epoch(np.random.default_rng(1))
+
+    assert drawn.weights[:3].tolist() == [[1, 0], [1, 0], [1, 3]]
+
+
+def test_where_the_last_event_is_learnt_its_answer_decides(load):
+    def name_verdict(weight):
+        data = load(cases(40), label_weight=weight)
+        metrics = evaluate_labels(data.held_out, answer_evenly, {})
+        return [metric.verdict for metric in metrics if metric.verdict]
+
+    assert name_verdict("rising") == ["right labels"]
+    assert name_verdict("last") == ["right labels after the last event of a case"]
+
+
+def answer_evenly(sequences):
+    return np.full((*sequences.shape[:2], 2), 0.5)
+
+
+@pytest.mark.parametrize(
+    ("task", "label", "sentence"),
+    [
+        ("label", lambda case, k: "xyz"[k], "so that each event has its own"),
+        ("next event", None, "the task 'next event' learns no label"),
+    ],
+)
+def test_weights_by_position_need_a_label_of_the_case(load, task, label, sentence):
+    named = {"label": ""} if label is None else {}
+    rows = cases(20, label) if label else cases(20)
+
+    with pytest.raises(ConfigError, match=sentence):
+        load(rows, task=task, label_weight="last", **named)
+
+
 def test_labels_of_the_other_parts_decide_nothing(load):
     def poison(case, k):
         if case < 14:

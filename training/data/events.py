@@ -36,6 +36,12 @@ from training.data.heads import (
     join_schemas,
     lay_out,
 )
+from training.data.label_weights import (
+    EVEN,
+    LABEL_WEIGHTS,
+    check_label_weight,
+    weigh_positions,
+)
 from training.data.selection import select_cases
 from training.data.splits import (
     SPLITS,
@@ -79,6 +85,7 @@ class EventOptions:
         tuple[str, ...] | None, each(one_of(*TIME_FEATURES)), ONCE
     ] = None
     task: Annotated[str, TASK_RULE] = "next event"
+    label_weight: Annotated[str, one_of(*LABEL_WEIGHTS)] = EVEN
     quantiles: Annotated[tuple[float, ...], each(inside(0, 1)), RISING] = QUANTILES
     windows: str = ""
     anomaly: str = ""
@@ -124,9 +131,9 @@ def load_events(options: EventOptions, seed: int) -> Dataset:
         outputs=join_schemas(heads),
         draw_epoch=lambda rng: draw_epoch(heads, encoded, options.window, rng),
         held_out=join_held_out(heads),
-        validation=join_parts([h.held_out.validation for h in heads]).cut(
-            options.window
-        ),
+        validation=join_parts(
+            [weigh_positions(h.held_out.validation, h.held_out) for h in heads]
+        ).cut(options.window),
         real=pick_real(heads[0].held_out.train),
         facts={
             "source": "events",
@@ -154,6 +161,9 @@ def ask(
     for task in parse_tasks(options.task):
         if task == "label":
             head = ask_label(encoded, log, layouts, options.label)
+            check_label_weight(head.held_out, options.label_weight)
+            weighed = head.held_out._replace(label_weight=options.label_weight)
+            head = head._replace(held_out=weighed)
             if heads:
                 head.schema["name"] = "label_probabilities"
         elif task == "next event":
@@ -182,6 +192,11 @@ def refuse_unused(options: EventOptions, tasks: Sequence[str]) -> None:
         raise ConfigError(
             f"data.label is {options.label!r}; the task {options.task!r} does not "
             'learn it. Leave it out, or set data.task = "label".'
+        )
+    if "label" not in tasks and options.label_weight != EVEN:
+        raise ConfigError(
+            f'data.label_weight is "{options.label_weight}"; the task {options.task!r} '
+            "learns no label. Leave it out, or add the task label."
         )
     timed = [task for task in tasks if task in TIMED]
     if timed and not options.time:
@@ -346,7 +361,7 @@ def draw_epoch(
     rng: np.random.Generator,
 ) -> Sequences:
     """Return the training part, some of its names hidden, long cases in pieces."""
-    parts = [head.held_out.train for head in heads]
+    parts = [weigh_positions(h.held_out.train, h.held_out) for h in heads]
     shown = parts[0].inputs
     inputs = hide_names(encoded, shown, rng)
     changed = inputs != shown

@@ -87,6 +87,7 @@ class HeldOutLabels(NamedTuple):
         of_case: Whether a label is its case's, the same at every event.
         numbers: Columns of records that are numbers.
         columns: What each column of the inputs is: name, number, days or seconds.
+        label_weight: How much the answers at the events of a case weigh in training.
     """
 
     train: Sequences
@@ -97,6 +98,7 @@ class HeldOutLabels(NamedTuple):
     of_case: bool
     numbers: tuple[int, ...] = ()
     columns: tuple[str, ...] = ("name",)
+    label_weight: str = "even"
 
 
 class Head(NamedTuple):
@@ -291,7 +293,9 @@ def ask_label(
     labels = [column.names[code] for code in order]
     num_events = len(encoded.vocabulary.names)
     held_out = HeldOutLabels(
-        **sequences,
+        train=sequences["train"],
+        validation=sequences["validation"],
+        test=sequences["test"],
         labels=labels,
         num_events=num_events,
         of_case=of_case,

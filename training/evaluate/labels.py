@@ -12,6 +12,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from training.data.heads import HeldOutLabels
+from training.data.label_weights import LAST
 from training.evaluate.boosting.model import boost_labels
 from training.evaluate.events import (
     BRIER,
@@ -21,7 +22,7 @@ from training.evaluate.events import (
     measure_positions,
     measure_whole,
 )
-from training.evaluate.guesses import Guesses, guess, measure_f1
+from training.evaluate.guesses import SEQUENCE_BITS, Guesses, guess, measure_f1
 from training.evaluate.metric import AS_TRAINED, NETWORK, Metric, Predict
 from training.evaluate.nearest import fit_nearest
 from training.evaluate.ngram import choose_ngram
@@ -29,6 +30,7 @@ from training.evaluate.ngram import choose_ngram
 NAME = "right labels"
 RIGHT = Figure(NAME, "share", "higher", lambda one: one.is_right(None), NAME)
 AT_PLACE = RIGHT._replace(verdict="")
+AT_END = f"{NAME} after the last event of a case"
 
 
 def evaluate_labels(
@@ -36,6 +38,7 @@ def evaluate_labels(
 ) -> list[Metric]:
     """Measure a network on the test part.
 
+    Where only the last event of a case was learnt, the answers there decide.
     All baselines are fitted here but one: the network before it was corrected.
     """
     size = len(held_out.labels)
@@ -53,7 +56,7 @@ def evaluate_labels(
     trained = baselines.get(AS_TRAINED)
     before = None if trained is None else guess(held_out.test, trained, size)
     return [
-        measure_mean(RIGHT, guesses),
+        measure_mean(AT_PLACE if decides_at_end(held_out) else RIGHT, guesses),
         *measure_at_end(held_out, guesses),
         measure_whole("macro F1", "mean over labels", "higher", guesses, measure_f1),
         measure_mean(BRIER, guesses),
@@ -68,13 +71,20 @@ def measure_at_end(
     """Measure the label of a case when all its events are known."""
     if not held_out.of_case:
         return []
+    chosen = {name: choose_last(held_out, one) for name, one in guesses.items()}
+    verdict = AT_END if decides_at_end(held_out) else ""
+    return [measure_mean(RIGHT._replace(name=AT_END, verdict=verdict), chosen)]
+
+
+def decides_at_end(held_out: HeldOutLabels) -> bool:
+    """Return whether the answers after the last events decide."""
+    return held_out.label_weight == LAST
+
+
+def choose_last(held_out: HeldOutLabels, guesses: Guesses) -> Guesses:
+    """Choose the answers after the last event of each case of the test part."""
     lengths = held_out.test.lengths
-    chosen = {
-        name: one.choose(one.place == lengths[one.block >> 32])
-        for name, one in guesses.items()
-    }
-    figure = AT_PLACE._replace(name=f"{NAME} after the last event of a case")
-    return [measure_mean(figure, chosen)]
+    return guesses.choose(guesses.place == lengths[guesses.block >> SEQUENCE_BITS])
 
 
 def count_labels(held_out: HeldOutLabels) -> Predict:
