@@ -54,7 +54,7 @@ and, of several outputs, the names of all but the first in `others`. Knows no Ke
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -83,6 +83,27 @@ def count_columns(field: Schema) -> int:
 def output_names(outputs: Schema) -> list[str]:
     """Name all outputs, the schema's own first."""
     return [outputs["name"], *outputs.get("others", ())]
+
+
+def list_heads(outputs: Schema) -> list[Schema]:
+    """List the schemas of all heads, the main one first."""
+    return [outputs, *outputs.get("heads", ())]
+
+
+def list_fields(inputs: Schema) -> list[Schema]:
+    """List the fields of records; a lone event or vector is one field."""
+    if inputs["kind"] == "record":
+        return list(inputs["fields"])
+    return [{**inputs, "name": inputs["kind"], "type": inputs["kind"]}]
+
+
+def find_columns(inputs: Schema) -> Iterator[tuple[Schema, int | None]]:
+    """Yield each field with its first column; a lone event has none."""
+    column = 0
+    for field in list_fields(inputs):
+        width = COLUMNS.get(field["type"])
+        yield field, None if width is None else column
+        column += width or 0
 
 
 def vocabularies(inputs: Schema) -> dict[str, Sequence[str]]:

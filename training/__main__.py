@@ -30,7 +30,7 @@ from training.version_commands import (
     add_retrain,
 )
 
-MENDABLE = 2
+FIXABLE = 2
 NOT_BETTER = 3
 INTERRUPTED = 130  # 128 + SIGINT, as shells count
 OPERATIONS = {
@@ -146,7 +146,7 @@ def run(options: argparse.Namespace) -> None:
 def fail(error: TrainingError) -> int:
     """Print what is wrong as one line."""
     print(f"error: {error}", file=sys.stderr)
-    return NOT_BETTER if isinstance(error, NotBetter | Drifted) else MENDABLE
+    return NOT_BETTER if isinstance(error, NotBetter | Drifted) else FIXABLE
 
 
 def run_export(options: argparse.Namespace) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from models.schemas import list_heads
 from training.data.dataset import Array, Dataset, Examples, Sequences
 from training.errors import ConfigError
 from training.training_section import BALANCED, TrainingConfig
@@ -20,11 +21,6 @@ CLASSIFIERS = ("label", "sequence_label", "next_event")
 
 Drawn = Examples | Sequences
 Draw = Callable[[np.random.Generator], Drawn]
-
-
-def list_heads(outputs: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    """List the schemas of all heads, the main one first."""
-    return [outputs, *outputs.get("heads", ())]
 
 
 def check_classified(dataset: Dataset, training: TrainingConfig) -> None:

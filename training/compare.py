@@ -7,13 +7,19 @@ its unknown event, as the service would take it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from models.schemas import COLUMNS, output_names
+from models.schemas import (
+    Schema,
+    find_columns,
+    list_fields,
+    list_heads,
+    output_names,
+)
 from training.data.dataset import Array
 from training.data.durations import HeldOutTimes
 from training.data.heads import HeldOutEvents, HeldOutHeads, HeldOutLabels
@@ -28,8 +34,6 @@ from training.evaluate.series import find_errors
 from training.evaluate.tasks import select
 from training.sources import Evaluation
 from training.verdict import show
-
-Schema = Mapping[str, Any]
 
 
 class Side(NamedTuple):
@@ -157,13 +161,16 @@ def translate(older: Side, newer: Side) -> Predict:
     fields, known = list_fields(newer.inputs), list_fields(older.inputs)
     if [f["name"] for f in fields] != [f["name"] for f in known]:
         raise ConfigError(
-            f"{older.title} takes {describe(known)} and {newer.title} "
-            f"{describe(fields)}; expected the same fields. Compare versions that "
+            f"{older.title} takes {name_fields(known)} and {newer.title} "
+            f"{name_fields(fields)}; expected the same fields. Compare versions that "
             "take the same, or train the first one with `python -m training fit`."
         )
     changes = [
         (column, translate_names(field, other, older.title))
-        for column, field, other in place_fields(fields, known)
+        for (field, column), other in zip(
+            find_columns(newer.inputs), known, strict=True
+        )
+        if "vocabulary" in field
     ]
     answer = translate_answers(older, newer)
 
@@ -180,30 +187,9 @@ def translate(older: Side, newer: Side) -> Predict:
     return predict
 
 
-def list_fields(inputs: Schema) -> list[Schema]:
-    """List the fields of records; an event is one without a column of its own."""
-    if inputs["kind"] == "record":
-        return list(inputs["fields"])
-    return [{**inputs, "name": inputs["kind"], "type": inputs["kind"]}]
-
-
-def describe(fields: Sequence[Schema]) -> str:
-    """Name fields."""
+def name_fields(fields: Sequence[Schema]) -> str:
+    """Write the names of fields, with commas between."""
     return ", ".join(field["name"] for field in fields)
-
-
-def place_fields(
-    fields: Sequence[Schema], known: Sequence[Schema]
-) -> list[tuple[int | None, Schema, Schema]]:
-    """Return the fields that have names, with their columns; None for lone events."""
-    placed: list[tuple[int | None, Schema, Schema]] = []
-    column = 0
-    for field, other in zip(fields, known, strict=True):
-        is_alone = field["type"] not in COLUMNS
-        if "vocabulary" in field:
-            placed.append((None if is_alone else column, field, other))
-        column += 0 if is_alone else COLUMNS[field["type"]]
-    return placed
 
 
 def translate_names(field: Schema, other: Schema, title: str) -> Array:
@@ -247,11 +233,6 @@ def translate_answers(older: Side, newer: Side) -> Any:
         return heads[0]
     by_name = dict(zip(names, heads, strict=True))
     return lambda answers: {name: by_name[name](answers[name]) for name in names}
-
-
-def list_heads(outputs: Schema) -> list[Schema]:
-    """List the schemas of all outputs, the main one first."""
-    return [outputs, *outputs.get("heads", ())]
 
 
 def translate_head(older: Side, newer: Side) -> Any:

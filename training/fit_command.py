@@ -90,7 +90,7 @@ def count_seeds(text: str) -> int:
     """Read a number of seeds.
 
     Raises:
-        ArgumentTypeError: It is not a name.
+        ArgumentTypeError: It is not a whole number in this range.
     """
     if not (text.isascii() and text.isdigit() and 1 <= int(text) <= MOST_SEEDS):
         raise argparse.ArgumentTypeError(

@@ -10,7 +10,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from training.data.event_log import Roles
 from training.data.files import list_captured
 from training.errors import ConfigError
 
@@ -96,15 +95,3 @@ def default_name(path: Path) -> str:
     if not name:
         raise ConfigError(f"--name is missing; give the model of {path} a name.")
     return name
-
-
-def list_roles(roles: Roles) -> dict[str, Any]:
-    """Write roles as keys of `[data]`."""
-    return pick_roles(
-        roles.case,
-        roles.event,
-        roles.time,
-        roles.label,
-        roles.numbers,
-        roles.categories,
-    )

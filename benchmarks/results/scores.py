@@ -11,7 +11,7 @@ import numpy as np
 from benchmarks.results.problem import NETWORK, Figures
 from training.data.dataset import Array
 from training.evaluate.boosting.model import boost_labels
-from training.evaluate.events import count_events
+from training.evaluate.events import expect_shares
 from training.evaluate.guesses import Guesses, guess
 from training.evaluate.ngram import choose_ngram
 from training.html_report.report import Measured
@@ -62,7 +62,7 @@ def share_right(
     ngram = choose_ngram(held_out.train, held_out.validation, size)
     predicts = {
         NETWORK: measured.predict,
-        "most frequent": count_events(held_out),
+        "most frequent": expect_shares(held_out),
         "n-gram": ngram.predict,
         **boost_labels(held_out),
     }

@@ -8,7 +8,7 @@ import pytest
 from training.data.dataset import Sequences
 from training.data.events import EventOptions, load_events
 from training.errors import ConfigError, DataError
-from training.evaluate.events import count_events, evaluate_events
+from training.evaluate.events import evaluate_events, expect_shares
 from training.evaluate.ngram import fit_ngram
 
 HEADER = "case,event,time\n"
@@ -196,7 +196,7 @@ def test_poison_in_other_parts_changes_no_byte_of_training(load, split):
     epochs = (data.draw_epoch(np.random.default_rng(7)) for data in (clean, dirty))
     for a, b in zip(*epochs, strict=True):
         assert (a.dtype, a.tobytes()) == (b.dtype, b.tobytes())
-    for count in (count_events, count_triples):
+    for count in (expect_shares, count_triples):
         a, b = (count(data.held_out)(clean.real) for data in (clean, dirty))
         assert a.tobytes() == b.tobytes()
     assert clean.held_out.test.inputs.tobytes() != dirty.held_out.test.inputs.tobytes()

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from training.compare import Side, list_fields, translate_names
+from models.schemas import find_columns, list_fields
+from training.compare import Side, name_fields, translate_names
 from training.data.dataset import Array, Sequences
 from training.data.event_log import EventLog
 from training.data.events import EventOptions, ask, find_roles, read_events
@@ -19,9 +19,10 @@ from training.data.selection import select_cases
 from training.data.splits import Part, Split
 from training.data.tables import open_table
 from training.data.tasks import TIMED, parse_tasks
-from training.drift.sample import Sample, find_columns, split_fields, take_sample
+from training.drift.sample import Sample, split_fields, take_sample
 from training.errors import ConfigError
 from training.evaluate.metric import Predict
+from training.evaluate.tasks import select
 
 
 def read_sample(data: EventOptions, side: Side) -> Sample:
@@ -90,8 +91,8 @@ def translate_inputs(
     own, theirs = list_fields(schema), list_fields(side.inputs)
     if [field["name"] for field in own] != [field["name"] for field in theirs]:
         raise ConfigError(
-            f"the captured events have the fields {join(own)} and {side.title} takes "
-            f"{join(theirs)}; expected the same. Leave none of them out."
+            f"the captured events have the fields {name_fields(own)} and {side.title} "
+            f"takes {name_fields(theirs)}; expected the same. Leave none of them out."
         )
     inputs = sequences.inputs.copy()
     if inputs.ndim == 1:  # a narrow type may have no room for the version's places
@@ -105,11 +106,6 @@ def translate_inputs(
         else:
             inputs[:, column] = places[inputs[:, column].astype(np.int64)]
     return sequences._replace(inputs=inputs)
-
-
-def join(fields: Sequence[Any]) -> str:
-    """Name fields."""
-    return ", ".join(field["name"] for field in fields)
 
 
 def translate_targets(held_out: Any, side: Side) -> Any:
@@ -132,11 +128,4 @@ def select_first(side: Side) -> Predict:
     """Return the first of a version's outputs."""
     if not side.outputs.get("heads"):
         return side.predict
-    name = side.outputs["name"]
-
-    def predict(sequences: Array) -> Array:
-        answers: Any = side.predict(sequences)
-        answer: Array = answers[name]
-        return answer
-
-    return predict
+    return select(side.predict, side.outputs["name"])

@@ -12,7 +12,7 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-from training.compare import list_fields
+from models.schemas import list_fields
 from training.drift.profile import OTHER
 from training.drift.sample import Sample, SampledSeries
 from training.drift.statistics import (

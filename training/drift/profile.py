@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from training.compare import list_fields
+from models.schemas import list_fields
 from training.drift.sample import Sample, SampledSeries
 from training.drift.statistics import find_below, find_error
 from training.errors import ConfigError

@@ -5,13 +5,12 @@ The same of a version's held-out part, when it is published, and of captured eve
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from models.schemas import COLUMNS
-from training.compare import list_fields
+from models.schemas import find_columns
 from training.data.dataset import Array, Sequences
 from training.data.heads import HeldOutEvents, HeldOutHeads, HeldOutLabels
 from training.evaluate.guesses import guess
@@ -84,7 +83,7 @@ def take_sample(inputs: Mapping[str, Any], held_out: Any, predict: Predict) -> S
         guesses = guesses.choose(guesses.targets != held_out.end)
     if not len(guesses.targets):
         return sample
-    sessions = guesses.block >> 32  # as `training.evaluate.guesses` numbers blocks
+    sessions = guesses.sequence
     gap = guesses.confidence - guesses.is_right(None)
     surprise = SampledSeries(guesses.surprise, sessions)
     return sample._replace(surprise=surprise, gap=SampledSeries(gap, sessions))
@@ -106,14 +105,3 @@ def split_fields(
                 values[known].astype(np.float64), sessions[known]
             )
     return names, numbers
-
-
-def find_columns(
-    inputs: Mapping[str, Any],
-) -> Iterator[tuple[Mapping[str, Any], int | None]]:
-    """Yield each field with its first column; a lone event has none."""
-    column = 0
-    for field in list_fields(inputs):
-        width = COLUMNS.get(field["type"])
-        yield field, None if width is None else column
-        column += width or 0

@@ -15,7 +15,7 @@ import numpy as np
 
 from training.data.dataset import Array
 from training.data.heads import HeldOutEvents
-from training.evaluate.guesses import SEQUENCE_BITS, Guesses, guess
+from training.evaluate.guesses import Guesses, guess
 from training.evaluate.metric import NETWORK, Metric, Predict
 
 # Shares of alarms on the validation part, each with its threshold on surprise.
@@ -152,5 +152,5 @@ def locate(guesses: Guesses, held_out: HeldOutEvents) -> Array:
 
     The first row of a sequence is never guessed, so that no run has two cases.
     """
-    begins = held_out.test.offsets[guesses.block >> SEQUENCE_BITS]
+    begins = held_out.test.offsets[guesses.sequence]
     return np.sort(begins + guesses.place)

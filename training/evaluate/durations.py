@@ -16,20 +16,26 @@ from training.data.durations import HeldOutTimes
 from training.data.fields import take_events
 from training.evaluate.boosting.model import boost_times
 from training.evaluate.events import POSITIONS, describe_positions
-from training.evaluate.guesses import BLOCK, cut_calls, find_margin
+from training.evaluate.guesses import (
+    BLOCK,
+    SEQUENCE_BITS,
+    cut_calls,
+    find_margin,
+)
 from training.evaluate.metric import NETWORK, Metric, Predict
+from training.evaluate.quantiles import pinball_loss
 
 UNITS = {"days": 86_400, "hours": 3_600, "minutes": 60, "seconds": 1}
 
 
 class Waits(NamedTuple):
-    """What was expected at every event that counts.
+    """Times that were expected at every event that counts, in one unit.
 
     Args:
-        targets: What came, of shape (events,).
-        made: The quantiles, of shape (events, quantiles).
-        block: Equal for the events of a case, or of a part of a long one.
-        place: How many events of the case were known, from 1.
+        targets: Times that came, of shape (events,).
+        made: Quantiles that were forecast, of shape (events, quantiles).
+        block: Number of the event's block, as in `Guesses`; of shape (events,).
+        place: Number of known events of the case, from 1; of shape (events,).
     """
 
     targets: Array
@@ -77,7 +83,7 @@ def wait(sequences: Sequences, predict: Predict, unit: int) -> Waits:
     for examples, rows in cut_calls(sequences, 1):
         counted = examples.weights > 0
         row, place = np.nonzero(counted)
-        block = rows[row] * (1 << 32) + place // BLOCK
+        block = rows[row] * (1 << SEQUENCE_BITS) + place // BLOCK
         made = np.asarray(predict(examples.sequences))[counted] / unit
         parts.append(Waits(examples.targets[counted] / unit, made, block, place + 1))
     return Waits(*(np.concatenate(arrays) for arrays in zip(*parts, strict=True)))
@@ -104,11 +110,10 @@ def measure_pinball(
     held_out: HeldOutTimes, unit: str, waits: Mapping[str, Waits]
 ) -> Metric:
     """Measure the mean pinball loss over the quantiles."""
-    levels = np.array(held_out.quantiles)
-    losses = {}
-    for name, one in waits.items():
-        error = one.targets[:, None] - one.made.astype(float)
-        losses[name] = float(np.maximum(levels * error, (levels - 1) * error).mean())
+    losses = {
+        name: pinball_loss(one.targets, one.made.astype(float), held_out.quantiles)
+        for name, one in waits.items()
+    }
     name = f"pinball loss of the {held_out.task}"
     return Metric(name, losses.pop(NETWORK), unit, losses)
 

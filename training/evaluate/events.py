@@ -14,12 +14,13 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from training.data.dataset import Array
-from training.data.heads import HeldOutEvents
+from training.data.heads import HeldOutEvents, HeldOutLabels
 from training.evaluate.alarms import measure_alarms
 from training.evaluate.boosting.model import boost_labels
 from training.evaluate.guesses import (
     Guesses,
     find_margin,
+    find_shares,
     guess,
     measure_calibration,
     measure_f1,
@@ -62,7 +63,7 @@ def evaluate_events(
     ngram = choose_ngram(held_out.train, held_out.validation, size)
     predicts: dict[str, Predict] = {
         NETWORK: predict,
-        "most frequent": count_events(held_out),
+        "most frequent": expect_shares(held_out),
         f"{ngram.order}-gram": ngram.predict,
         **boost_labels(held_out),
     }
@@ -201,9 +202,8 @@ def describe_positions(low: int, high: int | None) -> str:
     return f"{low} to {high - 1} events"
 
 
-def count_events(held_out: HeldOutEvents) -> Predict:
-    """Expect every event as often as the training part has it."""
-    train, size = held_out.train, len(held_out.labels)
-    counts = np.bincount(train.targets[train.weights > 0], minlength=size)
-    shares = (counts + 1.0 / size) / (counts.sum() + 1.0)
+def expect_shares(held_out: HeldOutEvents | HeldOutLabels) -> Predict:
+    """Expect every label as often as the training part has it."""
+    size = len(held_out.labels)
+    shares = find_shares(held_out.train, size)
     return lambda sequences: np.broadcast_to(shares, (*sequences.shape[:2], size))

@@ -23,17 +23,18 @@ NUM_BINS = 15
 
 
 class Guesses(NamedTuple):
-    """What was expected at every event that counts.
+    """What was expected at every event that counts, each of shape (events,).
 
     Args:
-        targets: What came.
-        rank: How many labels were more probable than what came.
-        confidence: Probability of the most probable label.
-        surprise: -ln of the probability of what came.
-        block: Equal for the events of a case, or of a part of a long one.
-        best: The most probable label.
-        brier: Sum over labels of (probability - 1 where it came, else 0) squared.
-        place: How many events of the case were known, from 1.
+        targets: Position of the label that came.
+        rank: Number of labels that were more probable than the one that came.
+        confidence: Probability of the most probable label, 0 to 1.
+        surprise: -ln of the probability of the label that came, in nats.
+        block: Number of the event's block: 100 events of one sequence.
+        best: Position of the most probable label.
+        brier: Sum over labels of (probability - 1 where it came, else 0) squared,
+            0 to 2.
+        place: Number of known events of the case, from 1.
     """
 
     targets: Array
@@ -44,6 +45,12 @@ class Guesses(NamedTuple):
     best: Array
     brier: Array
     place: Array
+
+    @property
+    def sequence(self) -> Array:
+        """Number of the sequence of each event, of shape (events,)."""
+        sequence: Array = self.block >> SEQUENCE_BITS
+        return sequence
 
     def choose(self, rows: Array) -> Guesses:
         """Choose some of the events."""
@@ -105,6 +112,18 @@ def guess_batch(examples: Examples, rows: Array, predict: Predict) -> Guesses:
         np.square(probabilities, dtype=np.float64).sum(axis=1) - 2.0 * given + 1.0,
         place + 1,
     )
+
+
+def find_shares(train: Sequences, num_labels: int) -> Array:
+    """Return how often training has each label: float64 of shape (labels,), none 0.
+
+    One event more is counted, spread evenly over all labels, so that the surprise of a
+    label that training lacks is finite.
+    """
+    targets = train.targets[train.weights > 0].astype(np.int64)
+    counts = np.bincount(targets, minlength=num_labels)
+    shares: Array = (counts + 1.0 / num_labels) / (counts.sum() + 1.0)
+    return shares
 
 
 def find_margin(differences: Array, block: Array) -> float:

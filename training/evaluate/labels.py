@@ -9,8 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-import numpy as np
-
 from training.data.heads import HeldOutLabels
 from training.data.label_weights import LAST
 from training.evaluate.boosting.model import boost_labels
@@ -18,11 +16,12 @@ from training.evaluate.events import (
     BRIER,
     Figure,
     calibrate,
+    expect_shares,
     measure_mean,
     measure_positions,
     measure_whole,
 )
-from training.evaluate.guesses import SEQUENCE_BITS, Guesses, guess, measure_f1
+from training.evaluate.guesses import Guesses, guess, measure_f1
 from training.evaluate.metric import AS_TRAINED, NETWORK, Metric, Predict
 from training.evaluate.nearest import fit_nearest
 from training.evaluate.ngram import choose_ngram
@@ -45,7 +44,7 @@ def evaluate_labels(
     ngram = choose_ngram(held_out.train, held_out.validation, size, held_out.num_events)
     predicts: dict[str, Predict] = {
         NETWORK: predict,
-        "majority": count_labels(held_out),
+        "majority": expect_shares(held_out),
         f"{ngram.order}-gram": ngram.predict,
         "nearest prefix": fit_nearest(
             held_out.train, held_out.num_events, size, held_out.numbers
@@ -84,12 +83,4 @@ def decides_at_end(held_out: HeldOutLabels) -> bool:
 def choose_last(held_out: HeldOutLabels, guesses: Guesses) -> Guesses:
     """Choose the answers after the last event of each case of the test part."""
     lengths = held_out.test.lengths
-    return guesses.choose(guesses.place == lengths[guesses.block >> SEQUENCE_BITS])
-
-
-def count_labels(held_out: HeldOutLabels) -> Predict:
-    """Expect every label as often as the training part has it."""
-    train, size = held_out.train, len(held_out.labels)
-    counts = np.bincount(train.targets[train.weights > 0], minlength=size)
-    shares = (counts + 1.0 / size) / (counts.sum() + 1.0)
-    return lambda sequences: np.broadcast_to(shares, (*sequences.shape[:2], size))
+    return guesses.choose(guesses.place == lengths[guesses.sequence])

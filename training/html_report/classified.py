@@ -264,7 +264,7 @@ def show_surprising(asked: Asked, network: Guesses) -> Section:
 
 def choose_surprising(asked: Asked, network: Guesses) -> list[int]:
     """Choose sequences by their mean surprise, equal ones once."""
-    row = network.block >> 32
+    row = network.sequence
     counts = np.bincount(row)
     means = np.bincount(row, network.surprise) / np.maximum(counts, 1)
     least = LEAST_EVENTS if (counts >= LEAST_EVENTS).any() else 1

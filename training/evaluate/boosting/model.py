@@ -17,6 +17,7 @@ from training.data.dataset import Array, Sequences
 from training.data.durations import HeldOutTimes
 from training.data.heads import HeldOutEvents, HeldOutLabels
 from training.evaluate.boosting.features import describe
+from training.evaluate.guesses import find_shares
 from training.evaluate.metric import Predict
 
 NAME = "gradient boosting"
@@ -106,9 +107,7 @@ def fit_classes(held_out: HeldOutEvents | HeldOutLabels) -> Predict:
     chosen_by = tabulate(
         held_out.validation, columns, counts=counts_events, most=MOST_VALIDATION_ROWS
     )
-    counted = held_out.train.targets[held_out.train.weights > 0]
-    counts = np.bincount(counted.astype(np.int64), minlength=size)
-    shares = (counts + 1 / size) / (counts.sum() + 1)
+    shares = find_shares(held_out.train, size)
     pools = pool_classes(train.targets, size)
     train, chosen_by = (
         one._replace(targets=pools[one.targets.astype(np.int64)])
