@@ -79,7 +79,7 @@ def test_roles_that_are_given_are_not_guessed(inspect):
         ),
         (
             lambda text: text + "T1,open,soon,1.5\n",
-            "line 63: column changed_at is no time",
+            "line 63: column changed_at has 'soon', which is no time",
         ),
         (
             lambda text: text.replace("cost", "status", 1),
@@ -117,7 +117,7 @@ def test_times_that_are_not_iso_are_a_problem_and_not_left_out_silently(inspect)
         written = written.replace(f"2024-01-{day:02d}T0", f"{day:02d}.01.2024 0")
     _, all_of_them, _ = inspect(written)
 
-    assert "line 6: column changed_at is no time" in few
+    assert "column changed_at has '02.01.2024 01:00', which is no time" in few
     assert "line 2: column changed_at has '01.01.2024 00:00:00', which" in all_of_them
     assert "data.time_format" in all_of_them
 
@@ -183,6 +183,25 @@ def test_names_and_numbers_of_names_say_what_a_column_is(columns, expected):
         counts.append(Column(columns[2], 100, 99, 100, 0))
 
     assert guess_roles(counts, 100) == expected
+
+
+def test_cases_of_one_event_are_cases_where_the_column_says_so():
+    columns = [Column("case", 100, 103, 0, 0), Column("event", 100, 2, 0, 0)]
+    ids = [Column("event_id", 100, 103, 0, 100), *columns[1:]]
+
+    # The number of different names is rough where there are many.
+    assert guess_roles(columns, 100) == {"case": "case", "event": "event"}
+    assert guess_roles(ids, 100).get("case") != "event_id"
+
+
+def test_one_label_in_all_rows_is_not_proposed_to_learn():
+    columns = [
+        Column("case", 100, 30, 0, 0),
+        Column("event", 100, 5, 0, 0),
+        Column("label", 100, 1, 0, 0),
+    ]
+
+    assert "label" not in guess_roles(columns, 100)
 
 
 def test_a_series_is_recognised_with_its_gaps(inspect, tmp_path):
@@ -268,4 +287,4 @@ def test_several_series_in_a_file_are_recognised(inspect, options):
 def test_one_row_that_is_wrong_has_no_more_rows_like_it(inspect):
     _, out, _ = inspect(TICKETS + "T1,open,soon,1.5\n")
 
-    assert "line 63: column changed_at is no time\n" in out
+    assert "line 63: column changed_at has 'soon', which is no time\n" in out

@@ -17,6 +17,8 @@ CASE = re.compile(
     r"|device|host|patient|account|_id$|^id$",
     re.I,
 )
+# Each row its own case: only a column that says so is one, other ids are of rows.
+CASE_ALONE = re.compile(r"case(?!.*event)", re.I)
 EVENT = re.compile(
     r"event|activity|action|concept:name|section|page|step|status|state|type|message"
     r"|command|code",
@@ -97,6 +99,9 @@ def guess_roles(
     filled = [column for column in left if column.filled > MOST * rows]
     cases = [column for column in filled if column.distinct < rows]
     named = [c for c in cases if CASE.search(c.name) and not is_event(c)]
+    # Of cases of one event; the count of many different names is rough.
+    named = named or [column for column in filled if CASE_ALONE.match(column.name)]
+    cases = cases or named
     if cases and "case" not in roles:
         texts = [column for column in cases if not column.is_number]
         chosen = max(named or texts or cases, key=lambda c: c.distinct)
@@ -111,7 +116,8 @@ def guess_roles(
         chosen = best(events, EVENT)
         roles["event"] = chosen.name
         left = [column for column in left if column is not chosen]
-    labels = [c for c in left if LABEL.search(c.name)]
+    # One label in all rows teaches nothing.
+    labels = [c for c in left if LABEL.search(c.name) and c.distinct > 1]
     if labels and "label" not in roles:
         roles["label"] = labels[0].name
     return order_roles(roles)

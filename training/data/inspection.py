@@ -181,19 +181,19 @@ def find_empty(
             continue
         column = places[role]
         is_wrong = f"{column} is null"
-        what = "empty"
         if role == "time":
             is_wrong = (
                 f"not coalesce(regexp_matches({column}, '{ISO}|{NUMBER}'), false)"
             )
-            what = "no time"
-        count, first = table.ask(
-            f"select count(*), min(rowid) from raw where {is_wrong}"
+        count, first, cell = table.ask(
+            f"select count(*), min(rowid), arg_min(coalesce({column}, ''), rowid) "
+            f"from raw where {is_wrong}"
         )
         if count:
+            what = f"has {cell[:SHOWN_CHARACTERS]!r}, which is no time"
             problems.append(
-                f"{table.where(first)}: column {roles[role]} is {what}"
-                f"{count_more(count)}"
+                f"{table.where(first)}: column {roles[role]} "
+                f"{what if cell else 'is empty'}{count_more(count)}"
             )
     return problems
 
