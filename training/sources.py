@@ -10,7 +10,8 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from training.data.dataset import Dataset
-from training.data.events import EventOptions, load_events
+from training.data.event_options import EventOptions
+from training.data.events import load_events
 from training.data.nature import NatureOptions, load_nature
 from training.data.roommate import RoommateOptions, load_roommate
 from training.data.series import SeriesOptions, load_series

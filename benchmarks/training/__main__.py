@@ -102,7 +102,8 @@ def describe() -> dict[str, str]:
 
 def read_views(path: Path, number: int) -> dict[str, float]:
     """Read and sort a log."""
-    from training.data.event_log import Roles, read_log
+    from training.data.event_log import Roles
+    from training.data.log_reader import read_log
 
     began, cpu = time.perf_counter(), time.process_time()
     log = read_log(path, Roles("reader", "section"))

@@ -7,7 +7,8 @@ import json
 import numpy as np
 import pytest
 
-from training.data.events import EventOptions, load_events
+from training.data.event_options import EventOptions
+from training.data.events import load_events
 from training.errors import ConfigError, DataError
 from training.evaluate.alarms import (
     find_runs,

@@ -6,7 +6,8 @@ import sys
 import numpy as np
 import pytest
 
-from training.data.events import EventOptions, load_events
+from training.data.event_options import EventOptions
+from training.data.events import load_events
 from training.data.heads import HeldOutHeads
 from training.data.series import HeldOutSeries, SeriesOptions, load_series
 from training.evaluate.boosting import model as boosting

@@ -5,8 +5,9 @@ import os
 
 import pytest
 
-from training.data.event_log import Roles, read_log
+from training.data.event_log import Roles
 from training.data.files import find_file, fingerprint_file
+from training.data.log_reader import read_log
 from training.errors import DataError
 
 ROLES = Roles("capture_session", "event")

@@ -9,8 +9,9 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from training.data.event_log import Roles, read_log
+from training.data.event_log import Roles
 from training.data.inspection import inspect_file
+from training.data.log_reader import read_log
 from training.errors import DataError, TrainingError
 
 ROWS = [

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from training.data.durations import HeldOutTimes
-from training.data.events import EventOptions, load_events
+from training.data.event_options import EventOptions
+from training.data.events import load_events
 from training.data.tasks import parse_tasks
 from training.errors import ConfigError, DataError
 from training.evaluate.durations import evaluate_times

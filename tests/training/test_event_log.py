@@ -3,7 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from training.data.event_log import Roles, read_log, read_text
+from training.data.event_log import Roles
+from training.data.log_reader import read_log, read_text
 from training.data.selection import select_cases
 from training.errors import DataError
 

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from training.data.dataset import Sequences
-from training.data.events import EventOptions, load_events
+from training.data.event_options import EventOptions
+from training.data.events import load_events
 from training.errors import ConfigError, DataError
 from training.evaluate.events import evaluate_events, expect_shares
 from training.evaluate.ngram import fit_ngram

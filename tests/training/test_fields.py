@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from training.data.events import EventOptions, load_events
+from training.data.event_options import EventOptions
+from training.data.events import load_events
 from training.errors import ConfigError, DataError
 
 HEADER = "case,event,time,amount,team\n"

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from training.data.dataset import Sequences
-from training.data.events import EventOptions, load_events
+from training.data.event_options import EventOptions
+from training.data.events import load_events
 from training.errors import ConfigError, DataError
 from training.evaluate.labels import evaluate_labels
 from training.evaluate.nearest import MOST_ROWS, fit_nearest, thin_out

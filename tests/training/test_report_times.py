@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from training.data.events import EventOptions, load_events
+from training.data.event_options import EventOptions
+from training.data.events import load_events
 from training.html_report.held_out import illustrate_held_out
 from training.html_report.page import render_page
 from training.html_report.parts import HtmlTable, Plot

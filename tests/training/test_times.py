@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from training.data.event_log import Roles, read_log
+from training.data.event_log import Roles
+from training.data.log_reader import read_log
 from training.errors import DataError
 
 

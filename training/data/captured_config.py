@@ -8,7 +8,7 @@ from typing import Any
 
 from training.config import Config
 from training.data.captured import SESSION, TIME
-from training.data.events import EventOptions
+from training.data.event_options import EventOptions
 from training.data.tables import open_table
 from training.errors import ConfigError
 

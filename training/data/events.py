@@ -1,25 +1,30 @@
 """An event log to learn from: one sequence per case, asked at every event.
 
-Reading is `training.data.event_log`, dividing `training.data.splits`, what is asked
-`training.data.heads`. The vocabulary is fitted on the training part.
+`training.data.log_reader` reads the log, `training.data.splits` divides it,
+`training.data.heads` and `training.data.labels` make the targets of each task. The
+vocabulary is fitted on the training part.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
 
 import numpy as np
 
-from models.schemas import TIME_FEATURES
 from training.data.anomalies import Clock, mark_windows, read_windows
 from training.data.dataset import Array, Dataset, Sequences
 from training.data.durations import ask_time
-from training.data.event_log import EventLog, Roles, read_log, read_text
+from training.data.event_log import EventLog
+from training.data.event_options import (
+    EventOptions,
+    find_roles,
+    refuse_columns,
+    refuse_unused,
+    split_options,
+)
 from training.data.fields import (
-    MISSING_NUMBERS,
     EncodedEvents,
     encode_events,
     hide_names,
@@ -29,7 +34,6 @@ from training.data.heads import (
     Head,
     HeldOutEvents,
     Layouts,
-    ask_label,
     ask_next_event,
     join_held_out,
     join_parts,
@@ -37,71 +41,22 @@ from training.data.heads import (
     lay_out,
 )
 from training.data.label_weights import (
-    EVEN,
-    LABEL_WEIGHTS,
     check_label_weight,
     weigh_positions,
 )
+from training.data.labels import ask_label
+from training.data.log_reader import read_log, read_text
 from training.data.selection import select_cases
 from training.data.splits import (
-    SPLITS,
-    SplitOptions,
     describe_parts,
     divide_log,
     show_time,
 )
-from training.data.tasks import TASK_RULE, TIMED, parse_tasks
+from training.data.tasks import TIMED, parse_tasks
 from training.errors import ConfigError, DataError
-from training.sections import (
-    ONCE,
-    RISING,
-    between,
-    each,
-    inside,
-    inside_or_count,
-    one_of,
-)
 
-QUANTILES = (0.1, 0.5, 0.9)
 # Of the cases that an export is compared on.
 REAL_LENGTH, NUM_REAL = 50, 8
-
-
-@dataclass(frozen=True)
-class EventOptions:
-    """The `[data]` keys of source `events`."""
-
-    source: Annotated[str, one_of("events")]
-    file: str
-    case: str = ""
-    event: str = ""
-    time: str = ""
-    label: str = ""
-    numbers: tuple[str, ...] = ()
-    categories: tuple[str, ...] = ()
-    time_format: str = ""
-    missing: Annotated[str, one_of(*MISSING_NUMBERS)] = "refuse"
-    time_features: Annotated[
-        tuple[str, ...] | None, each(one_of(*TIME_FEATURES)), ONCE
-    ] = None
-    task: Annotated[str, TASK_RULE] = "next event"
-    label_weight: Annotated[str, one_of(*LABEL_WEIGHTS)] = EVEN
-    quantiles: Annotated[tuple[float, ...], each(inside(0, 1)), RISING] = QUANTILES
-    windows: str = ""
-    anomaly: str = ""
-    end: bool = True
-    unknown: bool = True
-    min_count: Annotated[int, between(1, 1_000_000)] = 1
-    split: Annotated[str, one_of(*SPLITS)] = "time"
-    validation: Annotated[float, inside_or_count()] = 0.1
-    test: Annotated[float, inside_or_count()] = 0.2
-    fold_column: str = ""
-    folds: Annotated[int, between(2, 1000)] = 5
-    fold: str = "0"
-    min_events: Annotated[int, between(1, 1_000_000)] = 1
-    cut_after: Annotated[int, between(0, 1_000_000_000)] = 0
-    first_cases: Annotated[int, between(0, 1_000_000_000)] = 0
-    window: Annotated[int, between(2, 100_000)] = 500
 
 
 def load_events(options: EventOptions, seed: int) -> Dataset:
@@ -177,70 +132,6 @@ def ask(
     return heads
 
 
-def refuse_unused(options: EventOptions, tasks: Sequence[str]) -> None:
-    """Refuse a column that no task looks at, and a task without its column.
-
-    Raises:
-        ConfigError: There is one.
-    """
-    if "label" in tasks and not options.label:
-        raise ConfigError(
-            "data.label is missing; expected the column of what is to be learnt. "
-            f"`python -m training inspect {options.file}` shows the columns."
-        )
-    if "label" not in tasks and options.label:
-        raise ConfigError(
-            f"data.label is {options.label!r}; the task {options.task!r} does not "
-            'learn it. Leave it out, or set data.task = "label".'
-        )
-    if "label" not in tasks and options.label_weight != EVEN:
-        raise ConfigError(
-            f'data.label_weight is "{options.label_weight}"; the task {options.task!r} '
-            "learns no label. Leave it out, or add the task label."
-        )
-    timed = [task for task in tasks if task in TIMED]
-    if timed and not options.time:
-        raise ConfigError(
-            f"data.time is missing; expected the column of times for the {timed[0]}. "
-            "Name it, or leave the task out."
-        )
-    if timed and 0.5 not in options.quantiles:
-        raise ConfigError(
-            f"data.quantiles is {list(options.quantiles)}; expected the median, 0.5, "
-            "among them. Add it."
-        )
-    refuse_unasked(options, tasks)
-    if options.time_features and not options.time:
-        raise ConfigError(
-            f"data.time_features is {list(options.time_features)}; expected a column "
-            "of times with it. Name it in data.time."
-        )
-
-
-def refuse_unasked(options: EventOptions, tasks: Sequence[str]) -> None:
-    """Refuse labels of anomalies that no surprise is compared with.
-
-    Raises:
-        ConfigError: There are such labels.
-    """
-    if options.windows and options.anomaly:
-        raise ConfigError(
-            f"data.windows is {options.windows!r} and data.anomaly {options.anomaly!r};"
-            " expected one of them. Leave the other out."
-        )
-    for key in ("windows", "anomaly"):
-        if getattr(options, key) and "next event" not in tasks:
-            raise ConfigError(
-                f"data.{key} is {getattr(options, key)!r}; the task {options.task!r} "
-                "has no surprise to score by it. Leave it out, or add the task next."
-            )
-    if options.windows and not options.time:
-        raise ConfigError(
-            f"data.windows is {options.windows!r}; expected a column of times with it. "
-            "Name it in data.time, or mark events in a column: data.anomaly."
-        )
-
-
 def read_marked(options: EventOptions) -> EventLog:
     """Read the file, its rows marked that are in labelled windows.
 
@@ -282,51 +173,6 @@ def read_events(options: EventOptions) -> EventLog:
             f"columns. `python -m training inspect {path}` shows the columns."
         )
     return read_log(path, find_roles(options))
-
-
-def refuse_columns(options: EventOptions) -> None:
-    """Refuse columns of plain text, which has none.
-
-    Raises:
-        ConfigError: One is named.
-    """
-    named = find_roles(options).asked()
-    if named:
-        option, column = next(iter(named.items()))
-        raise ConfigError(
-            f"{option} is {column!r}; {options.file} is plain text by its name, an "
-            "event per character, and has no columns. Leave it out; or where the file "
-            "is CSV, rename it to .csv."
-        )
-
-
-def find_roles(options: EventOptions) -> Roles:
-    """Read the roles of columns from the options."""
-    return Roles(
-        options.case,
-        options.event,
-        options.time or None,
-        options.label or None,
-        options.numbers,
-        options.categories,
-        options.fold_column or None,
-        options.time_format or None,
-        options.missing,
-        anomaly=options.anomaly or None,
-    )
-
-
-def split_options(options: EventOptions, seed: int) -> SplitOptions:
-    """Read how to divide the log from the options."""
-    return SplitOptions(
-        options.split,
-        options.validation,
-        options.test,
-        options.folds,
-        options.fold,
-        seed,
-        options.window,
-    )
 
 
 def check_targets(head: Head, task: str, options: EventOptions) -> None:

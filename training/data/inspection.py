@@ -13,9 +13,10 @@ from typing import Any
 
 import numpy as np
 
-from training.data.event_log import EventLog, Roles, read_text, sort_log
+from training.data.event_log import EventLog, Roles
 from training.data.files import find_file, fingerprint_file
 from training.data.guessing import TIME, Column, describe_columns, guess_roles
+from training.data.log_reader import read_text, sort_log
 from training.data.series import SeriesOptions, load_series
 from training.data.series_file import SeriesColumns, read_series
 from training.data.series_inspection import (

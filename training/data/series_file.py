@@ -14,7 +14,8 @@ from typing import NamedTuple
 import numpy as np
 
 from training.data.dataset import Array
-from training.data.event_log import Coded, Roles, read_log
+from training.data.event_log import Coded, Roles
+from training.data.log_reader import read_log
 from training.data.times import DAY
 from training.errors import DataError
 

@@ -12,7 +12,8 @@ from models.schemas import find_columns, list_fields
 from training.compare import Side, name_fields, translate_names
 from training.data.dataset import Array, Sequences
 from training.data.event_log import EventLog
-from training.data.events import EventOptions, ask, find_roles, read_events
+from training.data.event_options import EventOptions, find_roles
+from training.data.events import ask, read_events
 from training.data.fields import encode_events
 from training.data.heads import HeldOutEvents, HeldOutLabels, lay_out
 from training.data.selection import select_cases

@@ -8,7 +8,7 @@ from typing import cast
 from training.atomic import write_atomically
 from training.config import Config
 from training.data.captured_config import replace_data
-from training.data.events import EventOptions
+from training.data.event_options import EventOptions
 from training.drift.captured_sample import read_sample
 from training.drift.checks import Drift, check_drift
 from training.drift.page import conclude, print_checks, write_page
