@@ -11,7 +11,9 @@ import contextlib
 import json
 import logging
 import struct
-from collections.abc import Container, Iterator
+import threading
+from collections.abc import Container, Iterator, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,7 @@ from prometheus_client import multiprocess, values
 from prometheus_client.mmap_dict import MmapedDict
 
 from service.common.files import replace_file
+from service.common.loop import offload
 from service.common.runs import NOW, find_metrics_folder, lock_folder
 
 # Bytes of a file without counts: how many are used, in the library's form.
@@ -30,11 +33,16 @@ log = logging.getLogger(__name__)
 
 
 class WrittenDict(MmapedDict):
-    """Counts of this worker, kept in memory and written to a file when asked."""
+    """Counts of this worker, kept in memory and written to a file when asked.
+
+    Attributes:
+        file: The file.
+        is_failing: Whether it could not be written the last time.
+    """
 
     def __init__(self, filename: str, read_mode: bool = False) -> None:
         # Not the library's own: it maps the file.
-        self._file = Path(filename)
+        self.file = Path(filename)
         self._positions: dict[str, int] = {}
         self._used = HEADER_BYTES
         self._m: Any = bytearray(struct.pack("ii", self._used, 0))
@@ -67,26 +75,23 @@ class WrittenDict(MmapedDict):
             self._capacity = len(self._m)
         super()._init_value(key)  # type: ignore[no-untyped-call]
 
+    def copy_counts(self) -> bytes:
+        """Return what the file is to hold."""
+        return bytes(self._m[: self._used])
+
     def write(self) -> None:
         """Replace the file.
 
         Raises:
             OSError: There is no room for it.
         """
-        self._file.parent.mkdir(parents=True, exist_ok=True)
-        replace_file(self._file, bytes(self._m[: self._used]), sync=False)
+        write_file(self.file, self.copy_counts())
 
-    def try_write(self) -> None:
-        """Replace the file, or leave that to the next time."""
-        try:
-            self.write()
-        except OSError as error:
-            if not self.is_failing:
-                reason = error.strerror
-                log.error("%s: %s; this worker counts alone", self._file, reason)
-            self.is_failing = True
-        else:
-            self.is_failing = False
+    def note(self, error: OSError | None) -> None:
+        """Note whether the file was replaced; where not, the next time may do it."""
+        if error is not None and not self.is_failing:
+            log.error("%s: %s; this worker counts alone", self.file, error.strerror)
+        self.is_failing = error is not None
 
     def close(self) -> None:
         """Write no more."""
@@ -98,9 +103,41 @@ _written: list[WrittenDict] = []
 
 
 def write_counts() -> None:
-    """Write what this process has counted, where the others read it."""
-    for counts in list(_written):
-        counts.try_write()
+    """Write what this process has counted, where the others read it.
+
+    Not in the event loop: a file system makes who creates a file wait for others.
+    """
+    with find_lock():
+        written = list(_written)
+        contents = [(counts.file, counts.copy_counts()) for counts in written]
+        errors = offload(write_files, contents)
+        for counts, error in zip(written, errors, strict=True):
+            counts.note(error)
+
+
+@cache
+def find_lock() -> threading.Lock:
+    """Return the lock of those who write; made late, for gevent replaces its class."""
+    return threading.Lock()
+
+
+def write_files(contents: Sequence[tuple[Path, bytes]]) -> list[OSError | None]:
+    """Replace files; return why each was not replaced."""
+    errors: list[OSError | None] = []
+    for file, content in contents:
+        try:
+            write_file(file, content)
+        except OSError as error:
+            errors.append(error)
+        else:
+            errors.append(None)
+    return errors
+
+
+def write_file(file: Path, content: bytes) -> None:
+    """Replace a file of counts, whatever happened to it and its folder."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    replace_file(file, content, sync=False)
 
 
 def counts_alone() -> bool:

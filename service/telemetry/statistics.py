@@ -14,7 +14,7 @@ import os
 import threading
 import time
 from collections.abc import Container, Iterator
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import quote
@@ -22,7 +22,7 @@ from urllib.parse import quote
 import numpy as np
 
 from service.common.files import PARTIAL, replace_file
-from service.common.loop import Debouncer
+from service.common.loop import Debouncer, offload
 from service.common.runs import NOW, lock_folder
 
 # Batches beyond this size are counted with it.
@@ -74,6 +74,7 @@ class CallStatistics:
 
     def __init__(self, folder: Path | None = None) -> None:
         self._lock = threading.Lock()
+        self._writing = threading.Lock()
         self._counts: dict[str, np.ndarray] = {}
         self._changed: set[str] = set()
         self._debouncer = Debouncer(self.write)
@@ -114,21 +115,28 @@ class CallStatistics:
                 self._debouncer.trigger()
 
     def write(self) -> None:
-        """Write what this worker has counted since the last time, for the others."""
-        while self._folder is not None and self._changed:
-            key = self._changed.pop()
-            path = self._folder / f"{key}@{os.getpid()}"
-            with self._lock:
-                content = self._counts[key].tobytes()
-            try:
-                replace_file(path, content, sync=False)
-            except OSError as error:
-                if not self._is_failing:
-                    log.error("%s: %s; this worker counts alone", path, error.strerror)
-                self._is_failing = True
-                self._changed.add(key)
-                return
-            self._is_failing = False
+        """Write what this worker has counted since the last time, for the others.
+
+        Not in the event loop: a file system makes who creates a file wait for others.
+        """
+        with self._writing:
+            while self._folder is not None and self._changed:
+                key = self._changed.pop()
+                path = self._folder / f"{key}@{os.getpid()}"
+                with self._lock:
+                    content = self._counts[key].tobytes()
+                try:
+                    offload(partial(replace_file, sync=False), path, content)
+                except OSError as error:
+                    self._note(path, error)
+                    self._changed.add(key)
+                    return
+                self._is_failing = False
+
+    def _note(self, path: Path, error: OSError) -> None:
+        if not self._is_failing:
+            log.error("%s: %s; this worker counts alone", path, error.strerror)
+        self._is_failing = True
 
     def describe(self, name: str, version: int) -> dict[str, Any]:
         """Return the statistics of a version, in the form of Triton's extension."""

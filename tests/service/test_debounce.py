@@ -45,3 +45,44 @@ def test_work_that_was_offloaded_may_trigger():
     )
 
     assert done.returncode == 0, done.stderr
+
+
+STALLED = """
+from gevent import monkey; monkey.patch_all()
+import os, sys
+import gevent
+from pathlib import Path
+from service.telemetry import metrics_counts, statistics
+
+gate = monkey.get_original("threading", "Lock")()
+gate.acquire()
+opened, replace = [], os.replace
+
+def stall(*files):  # as a file system does that writes for others
+    opened.append(gate.acquire(timeout=60))
+    gate.release()
+    replace(*files)
+
+os.replace = stall
+folder = Path(sys.argv[1])
+counts = metrics_counts.WrittenDict(str(folder / "counter_1.db"))
+calls = statistics.CallStatistics(folder)
+calls.record_success("m", 1, 1, statistics.Times(1, 1, 1, 1))
+writers = [gevent.spawn(metrics_counts.write_counts), gevent.spawn(calls.write)]
+gevent.sleep(0)
+gate.release()  # the loop is free, or this comes too late
+gevent.joinall(writers, raise_error=True)
+assert opened == [True, True], opened
+assert len(list(folder.iterdir())) == 2
+"""
+
+
+def test_files_of_counts_are_not_written_in_the_event_loop(tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-c", STALLED, str(tmp_path)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
+
+    assert done.returncode == 0, done.stderr
