@@ -67,7 +67,7 @@ def test_same_run_gives_the_same_curve():
     # does not compile, which the benchmark does.
     code = (
         "from benchmarks.adding.train import Run, train\n"
-        "run = Run('lstm', 8, 0.01, seed=3)\n"
+        "run = Run('rnn', 8, 0.01, seed=3)\n"
         "print([train(run, num_updates=50) for _ in range(2)])"
     )
     command = [sys.executable, "-c", code]

@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 import requests
 
+from models.export.compilation import Form
+from tests.exported import FORMS
 from tests.servers import Server
 from training.__main__ import main
 from training.publish import list_versions
@@ -18,6 +20,8 @@ from training.publish import list_versions
 pytestmark = [pytest.mark.server, pytest.mark.tensorflow]
 
 SECONDS = 120
+# Between two requests: leaves the training a processor.
+PAUSE_SECONDS = 0.02
 
 
 def append_cases(path, first, count):
@@ -41,7 +45,7 @@ def run(*arguments):
 
 
 class Caller(threading.Thread):
-    """Asks for a prediction without a pause, and keeps what it was answered."""
+    """Asks for a prediction again and again, and keeps what it was answered."""
 
     def __init__(self, url):
         super().__init__()
@@ -54,6 +58,7 @@ class Caller(threading.Thread):
                 answer = session.post(f"{self.url}:predict", json=body, timeout=60)
                 version = answer.json().get("model_version")
                 self.answers.append((answer.status_code, version))
+                self.stopped.wait(PAUSE_SECONDS)
 
     def served(self, version):
         return any(answer == (200, version) for answer in self.answers[-5:])
@@ -64,6 +69,14 @@ def wait_until(what):
     while not what():
         assert time.monotonic() < deadline
         time.sleep(0.02)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def few_programs():
+    """Compile what a service needs: one client waits at a time."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("training.programs.FORMS", [Form(*form) for form in FORMS])
+        yield
 
 
 @pytest.fixture(scope="module")

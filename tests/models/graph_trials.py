@@ -24,7 +24,7 @@ from training.errors import ModelError
 from training.export_keras import Order, export_file
 
 # Read at import: a fixture hides the settings of the shell.
-FEW = 60
+FEW = 20
 GRAPHS = int(os.environ.get("CARRYOVER_GRAPHS", FEW))
 FIRST = int(os.environ.get("CARRYOVER_GRAPHS_SEED", "0"))
 # Graphs a service has at a time.

@@ -8,7 +8,8 @@ from typing import get_type_hints
 import numpy as np
 import pytest
 
-pytestmark = pytest.mark.tensorflow
+# With graphs the same is tested of whole commands and of windows.
+pytestmark = [pytest.mark.tensorflow, pytest.mark.usefixtures("op_by_op")]
 
 from models.networks import CELLS, build_network  # noqa: E402
 from training.baselines import (  # noqa: E402
@@ -51,7 +52,7 @@ def draw_epoch(rng):
 def train(checkpoint, *, seed=1, training=TRAINING, draw=draw_epoch, **options):
     """Train a small network and return its weights."""
     make_deterministic(seed)
-    network = build_network(INPUTS, OUTPUTS, units=(3,), **options)
+    network = build_network(INPUTS, OUTPUTS, cell="rnn", units=(3,), **options)
     loss = build_loss(INPUTS, OUTPUTS)
     fit_network(network, loss, Plan(draw, training, seed), checkpoint=checkpoint)
     return network.get_weights()

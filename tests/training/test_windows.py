@@ -118,14 +118,6 @@ def train(path, kind="labels", training=TRAINING, kill_after=None, **options):
     return network.get_weights(), history
 
 
-@pytest.fixture
-def op_by_op():
-    """Run without graphs, of which each takes seconds to trace."""
-    tf.config.run_functions_eagerly(True)
-    yield
-    tf.config.run_functions_eagerly(False)
-
-
 def in_windows(bptt, training=TRAINING):
     return dataclasses.replace(training, bptt=bptt)
 
@@ -195,6 +187,7 @@ def test_a_window_as_long_as_the_longest_sequence_changes_no_bit(tmp_path, kind)
     assert str(plain[1]) == str(windowed[1])
 
 
+@pytest.mark.usefixtures("op_by_op")
 @pytest.mark.parametrize(
     ("kind", "cell"),
     [("layers", "gru"), ("padded", "rnn"), ("heads", "lstm"), ("records", "peephole")],
@@ -318,13 +311,13 @@ MEASURE = textwrap.dedent(
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
 
     before = fit(400)
-    print("grown by", fit(10_000) - before, "MB")
+    print("grown by", fit(4_000) - before, "MB")
     """
 )
 
 
 def measure_growth(bptt):
-    """MB of resident memory that a case of 10,000 events adds to one of 400."""
+    """MB of resident memory that a case of 4,000 events adds to one of 400."""
     code = MEASURE.replace("BPTT", str(bptt))
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True
