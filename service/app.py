@@ -118,12 +118,6 @@ def build_services(
     check_redacted(settings, catalog)
     tenants = load_tenants(settings.api_keys_file, clock)
     statistics = CallStatistics(open_run(state, "statistics"))
-    bodies = BodyBudget(
-        NUM_LARGE_BODIES * settings.max_body_bytes,
-        settings.request_timeout_seconds * USABLE,
-        # One body's room is left to other tenants, where there are any.
-        (NUM_LARGE_BODIES - bool(settings.api_keys_file)) * settings.max_body_bytes,
-    )
     return Services(
         settings,
         catalog,
@@ -131,9 +125,19 @@ def build_services(
         tenants,
         repository,
         statistics,
-        bodies,
+        open_body_budget(settings),
         guard.is_trusted,
         open_limiter(settings),
+    )
+
+
+def open_body_budget(settings: Settings) -> BodyBudget:
+    """Bound the bytes of large bodies that a worker reads at once."""
+    return BodyBudget(
+        NUM_LARGE_BODIES * settings.max_body_bytes,
+        settings.request_timeout_seconds * USABLE,
+        # One body's room is left to other tenants, where there are any.
+        (NUM_LARGE_BODIES - bool(settings.api_keys_file)) * settings.max_body_bytes,
     )
 
 

@@ -49,12 +49,12 @@ class Corrected(NamedTuple):
 
     Args:
         network: To be measured and exported.
-        beside: What it is compared with; what it was before is one of them.
+        others: What it is compared with; what it was before is one of them.
         metrics: Temperatures by output, if any was fitted.
     """
 
     network: keras.Model
-    beside: dict[str, Predict]
+    others: dict[str, Predict]
     metrics: list[Metric]
 
 
@@ -74,7 +74,7 @@ def check_calibration(dataset: Dataset, config: CalibrationConfig) -> None:
 def correct(
     network: keras.Model, dataset: Dataset, config: Config, others: dict[str, Predict]
 ) -> Corrected:
-    """Correct a trained network; what it was before stands beside the others."""
+    """Correct a trained network; what it was before is one of the others then."""
     if config.calibration.temperature:
         return cool(network, dataset, config, others)
     corrected = calibrate(network, dataset.inputs, dataset.outputs, config.calibration)

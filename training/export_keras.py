@@ -177,7 +177,7 @@ def export_version(ready: Streamable, order: Order, version: Path) -> dict[str, 
         streaming=ready.streaming,
         advance=ready.advance,
     )
-    programs = compile_programs(ready, version) if order.compiled else {}
+    programs = write_stream_programs(ready, version) if order.compiled else {}
     cells = find_cells(ready.model)
     # The same weights behind another activation are another network.
     architecture = [hashlib.sha256(ready.model.to_json().encode()).hexdigest()]
@@ -214,7 +214,7 @@ def name_input(wrapped: Wrapped) -> dict[str, str]:
     return {"input_name": wrapped.ports[0].name} if len(wrapped.ports) == 1 else {}
 
 
-def compile_programs(ready: Streamable, version: Path) -> dict[str, Any]:
+def write_stream_programs(ready: Streamable, version: Path) -> dict[str, Any]:
     """Write the version's programs, and return what its manifest says of them."""
     wrapped = ready.wrapped
     began = time.perf_counter()

@@ -50,6 +50,11 @@ def add_fit(commands: Any) -> None:
         "between; the label where there is --label, else what comes next",
     )
     add_overrides(fit)
+    add_training(fit)
+
+
+def add_training(fit: Any) -> None:
+    """Describe the options that say how to train, and what is published."""
     fit.add_argument("--artifacts", type=Path, default=Path("artifacts"))
     fit.add_argument("--runs", type=Path, default=Path("runs"))
     fit.add_argument(

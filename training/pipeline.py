@@ -17,14 +17,15 @@ from models.export import export_network
 from training.baselines import predict_with
 from training.calibrate import check_calibration, correct
 from training.config import Config
+from training.data.dataset import Dataset
 from training.distributed import Cluster
 from training.drift.profile import write_profile
 from training.drift.sample import take_sample
 from training.errors import NotBetter
-from training.evaluate.metric import Metric
+from training.evaluate.metric import Metric, Predict
 from training.html_report.report import Measured, write_report
 from training.manifest import REPORT, describe_version, write_evaluation, write_manifest
-from training.programs import compile_network
+from training.programs import write_programs
 from training.publish import publish_version
 from training.report import (
     format_evaluation,
@@ -98,41 +99,79 @@ def train_and_publish(
         keep_config(run, config)
         say(f"Training {config.name} on source {config.data.source}; run {run}")
         print_parts(dataset.facts)
-        curves: dict[str, list[float]] = {}
-        network = train_network(config, dataset, run, curves, cluster=cluster)
-        others = {
-            name: train_baseline(config, dataset, run, name, curves)
-            for name in dataset.baselines
-        }
-        evaluate = SOURCES[config.data.source].evaluate
-        network, beside, fitted_metrics = correct(network, dataset, config, others)
-        predict = predict_with(network)
-        metrics = [*evaluate(dataset.held_out, predict, beside), *fitted_metrics]
-        verdict = judge(metrics, config.network.cell)
-        print_verdict(verdict, metrics, dataset.facts)
-        by_seed = {config.seed: metrics}
-        for seed in list_seeds(config.seed, seeds)[1:]:
-            name = f"seed {seed}"
-            other = train_network(replace(config, seed=seed), dataset, run, {}, name)
-            other, past, found = correct(other, dataset, config, others)
-            figures = evaluate(dataset.held_out, predict_with(other), past)
-            by_seed[seed] = [*figures, *found]
-        spread = gather_spread(by_seed) if seeds > 1 else []
-        print_spread(list(by_seed), spread)
-        measured = Measured(
-            config, dataset, predict, beside, metrics, verdict, curves, spread
-        )
+        fitted = train_and_measure(config, dataset, run, seeds=seeds, cluster=cluster)
         try:
-            accept(measured)
+            accept(fitted.measured)
         except NotBetter:
-            log_training(tracker, measured, run, None)
+            log_training(tracker, fitted.measured, run, None)
             raise
-        fitted = Fitted(network, measured)
         version = publish_network(fitted, artifacts, quantize)
         remove_checkpoints(run)
-        log_training(tracker, measured, run, version)
+        log_training(tracker, fitted.measured, run, version)
     print_places(config.name, version, run)
-    return Trained(version, run, metrics)
+    return Trained(version, run, list(fitted.measured.metrics))
+
+
+def train_and_measure(
+    config: Config,
+    dataset: Dataset,
+    run: Path,
+    *,
+    seeds: int = 1,
+    cluster: Cluster | None = None,
+) -> Fitted:
+    """Train a network and its baselines, and measure them on the test part.
+
+    The verdict and the figures are printed.
+
+    Args:
+        config: The configuration.
+        dataset: Its data.
+        run: Folder of the run, locked; checkpoints stay in it.
+        seeds: Networks to train and measure; the first one is returned.
+        cluster: The workers that train the first one together.
+    """
+    curves: dict[str, list[float]] = {}
+    network = train_network(config, dataset, run, curves, cluster=cluster)
+    trained = {
+        name: train_baseline(config, dataset, run, name, curves)
+        for name in dataset.baselines
+    }
+    network, others, corrections = correct(network, dataset, config, trained)
+    predict = predict_with(network)
+    evaluate = SOURCES[config.data.source].evaluate
+    metrics = [*evaluate(dataset.held_out, predict, others), *corrections]
+    verdict = judge(metrics, config.network.cell)
+    print_verdict(verdict, metrics, dataset.facts)
+    by_seed = {config.seed: metrics}
+    for seed in list_seeds(config.seed, seeds)[1:]:
+        seeded = replace(config, seed=seed)
+        by_seed[seed] = measure_seed(seeded, dataset, run, trained)
+    spread = gather_spread(by_seed) if seeds > 1 else []
+    print_spread(list(by_seed), spread)
+    measured = Measured(
+        config, dataset, predict, others, metrics, verdict, curves, spread
+    )
+    return Fitted(network, measured)
+
+
+def measure_seed(
+    config: Config, dataset: Dataset, run: Path, trained: dict[str, Predict]
+) -> list[Metric]:
+    """Train with another seed, on the same data, and measure.
+
+    Args:
+        config: With that seed.
+        dataset: The data.
+        run: Folder of the run.
+        trained: The baselines of the first seed, by name.
+    """
+    name = f"seed {config.seed}"
+    network = train_network(config, dataset, run, {}, name)
+    network, others, corrections = correct(network, dataset, config, trained)
+    evaluate = SOURCES[config.data.source].evaluate
+    figures = evaluate(dataset.held_out, predict_with(network), others)
+    return [*figures, *corrections]
 
 
 def train_worker(config: Config, runs: Path, cluster: Cluster) -> None:
@@ -182,7 +221,7 @@ def export_version(
 ) -> dict[str, Any]:
     """Write all of a version but its manifest, and return what that is to say."""
     network, measured = fitted
-    config, dataset, _, _, metrics, verdict, _, spread = measured
+    config, dataset, metrics = measured.config, measured.dataset, measured.metrics
     began = time.perf_counter()
     memory = export_network(
         network, dataset.inputs, dataset.outputs, version, real=dataset.real
@@ -191,7 +230,7 @@ def export_version(
         f"\nSavedModel proved equal to the network, {time.perf_counter() - began:.1f} s"
     )
     evaluate = SOURCES[config.data.source].evaluate
-    compiled = compile_network(
+    compiled = write_programs(
         network,
         dataset,
         version,
@@ -199,9 +238,10 @@ def export_version(
         measure=lambda predict: evaluate(dataset.held_out, predict, {}),
     )
     report = format_evaluation(
-        config.name, verdict, metrics, dataset.facts, config.seed
+        config.name, measured.verdict, metrics, dataset.facts, config.seed
     )
-    write_evaluation(version, report + compiled.report, verdict, metrics, spread)
+    report += compiled.report
+    write_evaluation(version, report, measured.verdict, metrics, measured.spread)
     (version / REPORT).write_bytes(write_report(measured))
     if config.data.source == "events":
         sample = take_sample(dataset.inputs, dataset.held_out, measured.predict)

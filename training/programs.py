@@ -34,7 +34,7 @@ class Compiled(NamedTuple):
     report: str
 
 
-def compile_network(
+def write_programs(
     network: keras.Model,
     dataset: Dataset,
     version: Path,

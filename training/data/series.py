@@ -122,16 +122,7 @@ def load_series(options: SeriesOptions, seed: int) -> Dataset:
         lay_out(path, one, bound, fields)
         for one, bound in zip(file.series, bounds, strict=True)
     ]
-    held_out = [
-        hold_out(sequence, one.values, bound, options)._replace(
-            boosted=len(file.series) <= MOST_BOOSTED,
-            windows=None if marked is None else marked[: bound.stop],
-        )
-        for sequence, one, bound, marked in zip(
-            sequences, file.series, bounds, marks, strict=True
-        )
-        if bound.is_scored(options.horizon)
-    ]
+    held_out = hold_out(file, sequences, bounds, marks, options)
     trained = [s[: b.train] for s, b in zip(sequences, bounds, strict=True)]
     trained = [s for s in trained if len(s) >= options.window + options.horizon]
     return Dataset(
@@ -182,18 +173,38 @@ def split_shares(options: SeriesOptions) -> Shares:
 
 
 def hold_out(
-    sequence: Array, values: Array, bound: Bounds, options: SeriesOptions
-) -> HeldOutSeries:
-    """Hand a series to its evaluation."""
-    return HeldOutSeries(
-        sequence,
-        values[: bound.stop],
-        bound.start,
-        options.horizon,
-        options.season_rows or {},
-        options.quantiles or (),
-        bound.train if bound.train != bound.start else None,
-    )
+    file: SeriesFile,
+    sequences: Sequence[Array],
+    bounds: Sequence[Bounds],
+    marks: Sequence[Array | None],
+    options: SeriesOptions,
+) -> list[HeldOutSeries]:
+    """Hand the series with enough held-out rows to their evaluation.
+
+    Args:
+        file: The series.
+        sequences: Of each, float32 of shape (rows, columns), from `lay_out`.
+        bounds: Of each.
+        marks: Of each, int32 of shape (rows,): numbers of labelled windows, or None.
+        options: Horizon, seasons and quantiles.
+    """
+    return [
+        HeldOutSeries(
+            sequence=sequence,
+            values=one.values[: bound.stop],
+            start=bound.start,
+            horizon=options.horizon,
+            season_rows=options.season_rows or {},
+            quantiles=options.quantiles or (),
+            validation=bound.train if bound.train != bound.start else None,
+            boosted=len(file.series) <= MOST_BOOSTED,
+            windows=None if marked is None else marked[: bound.stop],
+        )
+        for sequence, one, bound, marked in zip(
+            sequences, file.series, bounds, marks, strict=True
+        )
+        if bound.is_scored(options.horizon)
+    ]
 
 
 def input_fields(
