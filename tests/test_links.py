@@ -11,6 +11,9 @@ LINK = re.compile(r"\]\(([^)\s]+)\)")
 FENCE = re.compile(r"^```.*?^```", re.M | re.S)
 
 
+NAMED = re.compile(r"\[([\w.-]+\.md)\]\(([^)\s#]+)")
+
+
 def markdown_files():
     """Every Markdown file that git knows of."""
     command = ("git", "ls-files", "--cached", "--others", "--exclude-standard", "*.md")
@@ -39,3 +42,11 @@ def test_links_lead_somewhere(path):
         assert target.exists(), link
         if anchor:
             assert anchor in anchors(target.read_text()), link
+
+
+@pytest.mark.parametrize(
+    "path", markdown_files(), ids=lambda p: str(p.relative_to(ROOT))
+)
+def test_link_that_names_a_file_leads_to_that_file(path):
+    for name, target in NAMED.findall(path.read_text()):
+        assert target.rpartition("/")[2] == name
