@@ -13,6 +13,7 @@ import logging
 import os
 import threading
 import time
+from collections import deque
 from collections.abc import Container, Iterator
 from functools import lru_cache, partial
 from pathlib import Path
@@ -45,6 +46,8 @@ BATCH_COLUMNS = 1 + len(BATCH_DURATIONS)
 SIZE = NUM_TOTALS + (MAX_BATCH + 1) * BATCH_COLUMNS
 NOTHING = np.zeros(SIZE, np.int64)
 ENDED = "ended"
+# Answered calls that are kept until they are counted together, as in `metrics`.
+MAX_WAITING = 128
 log = logging.getLogger(__name__)
 
 
@@ -77,12 +80,41 @@ class CallStatistics:
         self._writing = threading.Lock()
         self._counts: dict[str, np.ndarray] = {}
         self._changed: set[str] = set()
+        self._answered: deque[tuple[str, int, int, Times, int]] = deque()
         self._debouncer = Debouncer(self.write)
         self._is_failing = False
         self._folder = folder
 
     def record_success(self, name: str, version: int, rows: int, times: Times) -> None:
-        """Count a call that was answered."""
+        """Note a call that was answered; many are counted together.
+
+        What counts one is cold after each request, and takes several times as long.
+        """
+        at = time.time_ns() // 1_000_000
+        self._answered.append((name, version, rows, times, at))
+        if len(self._answered) >= MAX_WAITING:
+            self._count_answered()
+        elif self._folder is not None and not self._debouncer.is_scheduled:
+            self._debouncer.trigger()
+
+    def record_failure(self, name: str, version: int, taken: int) -> None:
+        """Count a call that was refused, and its nanoseconds."""
+        counts = self._find(name, version)
+        with self._lock:
+            counts[2] += 1
+            counts[3] += taken
+        if self._folder is not None:
+            self._changed.add(name_counts(name, version))
+            if not self._debouncer.is_scheduled:
+                self._debouncer.trigger()
+
+    def _count_answered(self) -> None:
+        """Count the calls that were answered since the last time."""
+        with contextlib.suppress(IndexError):  # none is left
+            while True:
+                self._count(*self._answered.popleft())
+
+    def _count(self, name: str, version: int, rows: int, times: Times, at: int) -> None:
         # A view's numbers are Python's own, at a fraction of what NumPy's cost.
         counts = self._find(name, version).data
         start = NUM_TOTALS + min(rows, MAX_BATCH) * BATCH_COLUMNS
@@ -97,22 +129,9 @@ class CallStatistics:
             counts[start] += 1
             counts[ROWS] += rows
             counts[CALLS] += 1
-            counts[LAST] = time.time_ns() // 1_000_000
-        self._ask_to_write(name, version)
-
-    def record_failure(self, name: str, version: int, taken: int) -> None:
-        """Count a call that was refused, and its nanoseconds."""
-        counts = self._find(name, version)
-        with self._lock:
-            counts[2] += 1
-            counts[3] += taken
-        self._ask_to_write(name, version)
-
-    def _ask_to_write(self, name: str, version: int) -> None:
+            counts[LAST] = at
         if self._folder is not None:
             self._changed.add(name_counts(name, version))
-            if not self._debouncer.is_scheduled:
-                self._debouncer.trigger()
 
     def write(self) -> None:
         """Write what this worker has counted since the last time, for the others.
@@ -120,6 +139,7 @@ class CallStatistics:
         Not in the event loop: a file system makes who creates a file wait for others.
         """
         with self._writing:
+            self._count_answered()
             while self._folder is not None and self._changed:
                 key = self._changed.pop()
                 path = self._folder / f"{key}@{os.getpid()}"
@@ -176,6 +196,7 @@ class CallStatistics:
         """Yield the counts of every worker, ended ones too."""
         key = name_counts(name, version)
         if self._folder is None:
+            self._count_answered()
             yield self._find(name, version)
             return
         # Whatever happened to this worker's files and their folder.
