@@ -108,7 +108,11 @@ def apply_form(operation: Any, stream: Stream, args: Any, kwargs: Any) -> Any:
 
 
 def check_timesteps(operation: Any, given: Tensor, result: Tensor) -> None:
-    """Refuse an operation after which the timesteps are others."""
+    """Refuse an operation after which the timesteps are others.
+
+    Raises:
+        CannotStream: It joins, drops or adds timesteps.
+    """
     # A Lambda may leave a number of timesteps open that was known.
     if len(result.shape) < 2 or result.shape[1] not in (None, given.shape[1]):
         raise CannotStream(
@@ -127,7 +131,11 @@ def advance_distributed(
 
 
 def advance_item(operation: Any, stream: Stream, hidden: Tensor, key: Any) -> Tensor:
-    """Take a part of the features, or the last timestep."""
+    """Take a part of the features, or the last timestep.
+
+    Raises:
+        CannotStream: It takes other timesteps than the first or the last one.
+    """
     keys = [*key] if isinstance(key, (list, tuple)) else [key]
     if Ellipsis in keys:
         missing = len(hidden.shape) - sum(k is not None for k in keys) + 1

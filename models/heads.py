@@ -130,7 +130,11 @@ def pinball(target: Tensor, forecast: Tensor, quantiles: Sequence[float]) -> Ten
 def find_field(
     sequence: Tensor, inputs: Schema, name: str
 ) -> tuple[dict[str, Any], Tensor]:
-    """Find a numeric field's schema and its column, of shape (batch, timesteps, 1)."""
+    """Find a numeric field's schema and its column, of shape (batch, timesteps, 1).
+
+    Raises:
+        ValueError: The inputs have no numeric field of that name.
+    """
     fields = inputs.get("fields", ())
     for field, columns in split_fields(sequence, fields):
         if field["name"] == name and field["type"] == "number":

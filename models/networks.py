@@ -122,7 +122,11 @@ def check_options(
     embedding: int | None,
     dropout: float,
 ) -> None:
-    """Refuse options that no network can be built with."""
+    """Refuse options that no network can be built with.
+
+    Raises:
+        ValueError: An option is outside its range, or has nothing to act on.
+    """
     require_one_of("cell", cell, CELLS)
     if not units:
         raise ValueError("units is empty; give the size of at least one layer: [16].")

@@ -126,7 +126,11 @@ def is_static(k: int, inputs: Sequence[Tensor], sizes: Mapping[int, int]) -> boo
 
 
 def refuse_text(tensor: Tensor) -> None:
-    """Refuse an input of text."""
+    """Refuse an input of text.
+
+    Raises:
+        CannotServe: The input is text.
+    """
     if tensor.dtype == "string":
         raise CannotServe(
             f"input {tensor.name!r} takes text; look the names up before the model "
@@ -155,7 +159,11 @@ def is_index(tensor: Tensor, size: int | None) -> bool:
 
 
 def read_port(tensor: Tensor, size: int | None) -> Port:
-    """Describe what one input takes."""
+    """Describe what one input takes.
+
+    Raises:
+        CannotServe: An axis after the timesteps has no size, or indices are too many.
+    """
     shape, dtype, where = tensor.shape, tensor.dtype, f"input {tensor.name!r}"
     if None in shape[2:]:
         raise CannotServe(
@@ -203,7 +211,11 @@ def describe_inputs(ports: Sequence[Port], events: Sequence[str] | None) -> Sche
 
 
 def check_events(ports: Sequence[Port], events: Sequence[str]) -> None:
-    """Refuse names that are not as many as the model has events."""
+    """Refuse names that are not as many as the model has events.
+
+    Raises:
+        CannotServe: There are more or fewer names than events.
+    """
     if len(ports) > 1:
         raise CannotServe(
             "--events names the events of a model with one input; this one has "

@@ -56,7 +56,11 @@ def advance_cell(
     own: Any,
     initial: Sequence[Tensor] = (),
 ) -> tuple[Tensor, list[Tensor]]:
-    """Run one cell over the timesteps: its outputs, and its states where asked."""
+    """Run one cell over the timesteps: its outputs, and its states where asked.
+
+    Raises:
+        CannotStream: The cell has three states or more, or one of several axes.
+    """
     index = stream.count("short_term_")
     sizes = state_sizes(cell)
     if len(sizes) > len(STATE_NAMES) or not all(isinstance(s, int) for s in sizes):

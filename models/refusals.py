@@ -105,7 +105,11 @@ MOVES: dict[str, Callable[[Any, int], list[int]]] = {
 
 
 def refuse_encoding(layer: keras.layers.CategoryEncoding) -> None:
-    """Refuse an encoding that Keras makes of axis 1, whatever the axes are."""
+    """Refuse an encoding that Keras makes of axis 1, whatever the axes are.
+
+    Raises:
+        CannotStream: The encoding joins the timesteps.
+    """
     if layer.output_mode != "one_hot":
         raise CannotStream(
             f"{describe(layer)} has output_mode={layer.output_mode!r} and joins all "
@@ -169,7 +173,11 @@ def fill(value: Any) -> Any:
 
 
 def refuse_recurrent(layer: keras.layers.RNN) -> None:
-    """Refuse a recurrent layer that runs backwards."""
+    """Refuse a recurrent layer that runs backwards.
+
+    Raises:
+        CannotStream: The layer runs backwards.
+    """
     if layer.go_backwards:
         raise CannotStream(
             f"{describe(layer)} has go_backwards=True and begins at the end; {FUTURE}. "
@@ -184,6 +192,9 @@ def refuse_states(layer: Any, initial: Sequence[Tensor], stream: Stream) -> None
         layer: The layer.
         initial: The states it is given.
         stream: Has values of static inputs, which are known at the first event.
+
+    Raises:
+        CannotStream: Its initial states come from a sequence.
     """
     if all(map(stream.is_static, initial)):
         return
@@ -206,7 +217,11 @@ def refuse_join(operation: Any) -> CannotStream:
 
 
 def refuse_convolution(layer: keras.layers.Conv1D) -> None:
-    """Refuse a convolution that reaches forward or skips timesteps."""
+    """Refuse a convolution that reaches forward or skips timesteps.
+
+    Raises:
+        CannotStream: The convolution is not causal, or has a stride.
+    """
     is_causal = layer.padding == "causal" or layer.kernel_size == (1,)
     is_last = layer.data_format == "channels_last"
     if is_causal and layer.strides == (1,) and is_last:
@@ -233,7 +248,11 @@ CONDITIONS: dict[type, Callable[[Any], None]] = {
 
 
 def refuse_axis(operation: Any, rank: int) -> None:
-    """Refuse an operation that works along the timesteps or across the batch."""
+    """Refuse an operation that works along the timesteps or across the batch.
+
+    Raises:
+        CannotStream: Its axis is that of the timesteps or of the batch.
+    """
     axes = find_axes(operation, rank)
     shared = getattr(operation, "shared_axes", None)
     has_slopes = isinstance(operation, keras.layers.PReLU) and 1 not in (shared or [])

@@ -186,7 +186,11 @@ def find_events(inputs: Schema, outputs: Schema) -> Sequence[str]:
 
 
 def check_quantiles(quantiles: Sequence[float] | None) -> None:
-    """Refuse quantiles that do not rise between 0 and 1."""
+    """Refuse quantiles that do not rise between 0 and 1.
+
+    Raises:
+        ValueError: They do not rise, or one is not between 0 and 1.
+    """
     if quantiles is None:
         return
     bounded = [0.0, *quantiles, 1.0]
@@ -198,7 +202,11 @@ def check_quantiles(quantiles: Sequence[float] | None) -> None:
 
 
 def check_names(what: str, names: Sequence[str]) -> None:
-    """Refuse a list of names that is empty or says one twice."""
+    """Refuse a list of names that is empty or says one twice.
+
+    Raises:
+        ValueError: The list is empty, or a name occurs twice.
+    """
     doubles = [name for name, count in Counter(names).items() if count > 1]
     if not names or doubles:
         came = f"has {brief(doubles)} more than once" if doubles else "is empty"
@@ -206,7 +214,11 @@ def check_names(what: str, names: Sequence[str]) -> None:
 
 
 def require_one_of(what: str, value: object, choices: Collection[str]) -> None:
-    """Refuse a value that is not among the choices."""
+    """Refuse a value that is not among the choices.
+
+    Raises:
+        ValueError: The value is not one of the choices.
+    """
     if value not in choices:
         raise ValueError(f"{what} is {value!r}; choose one of {', '.join(choices)}.")
 

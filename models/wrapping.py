@@ -270,7 +270,11 @@ def describe_outputs(
     labels: Sequence[str] | None,
     task: str | None,
 ) -> Schema:
-    """Write the output schema of a model."""
+    """Write the output schema of a model.
+
+    Raises:
+        CannotServe: There are more or fewer labels than numbers.
+    """
     if task == "next_event":
         labels = check_next_event(events, labels)
     first, *others = named
@@ -293,7 +297,11 @@ def describe_outputs(
 def check_next_event(
     events: Sequence[str] | None, labels: Sequence[str] | None
 ) -> Sequence[str]:
-    """Return what a next-event model answers: the events."""
+    """Return what a next-event model answers: the events.
+
+    Raises:
+        CannotServe: The events have no names, or the labels are others.
+    """
     if events is None or (labels is not None and list(labels) != list(events)):
         raise CannotServe(
             "--task next-event answers the probability of each event to come, so its "

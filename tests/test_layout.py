@@ -68,6 +68,35 @@ def test_no_function_is_long():
     assert {name for name, n in lines.items() if n > MAX_FUNCTION_LINES} == set()
 
 
+def raises_itself(function):
+    """Return whether a function has a raise of its own, with what it raises."""
+    nodes = list(function.body)
+    while nodes:
+        node = nodes.pop()
+        if isinstance(node, ast.Raise) and node.exc is not None:
+            return True
+        if not isinstance(node, ast.FunctionDef | ast.Lambda):
+            nodes += ast.iter_child_nodes(node)
+    return False
+
+
+@pytest.mark.parametrize("package", ["models", "training"])
+def test_public_functions_state_what_they_raise(package):
+    silent, checked = [], 0
+    for path in sorted((ROOT / package).rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if not isinstance(node, ast.FunctionDef) or node.name.startswith("_"):
+                continue
+            text = ast.get_docstring(node)  # functions inside of others have none
+            if text is not None and raises_itself(node):
+                checked += 1
+                if "Raises:" not in text:
+                    silent.append(f"{path.relative_to(ROOT)}::{node.name}")
+
+    assert checked > 20
+    assert not silent
+
+
 def test_service_starts_without_tensorflow():
     code = "import sys, service.app; sys.exit('tensorflow' in sys.modules)"
 

@@ -134,7 +134,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def run(options: argparse.Namespace) -> None:
-    """Run one command; what the system refuses has its own sentence."""
+    """Run one command; what the system refuses has its own sentence.
+
+    Raises:
+        TrainingError: The command fails on something that the user can fix.
+    """
     try:
         options.run(options)
     except OSError as error:

@@ -113,7 +113,11 @@ def open_archive(path: Path) -> Iterator[Any]:
 
 
 def restore(path: Path, network: keras.Model, values: Sequence[Any]) -> None:
-    """Assign values to variables of the same number and shapes."""
+    """Assign values to variables of the same number and shapes.
+
+    Raises:
+        CheckpointError: The checkpoint has other arrays than the network.
+    """
     variables = checkpointed(network)
     expected = [tuple(variable.shape) for variable in variables]
     came = [value.shape for value in values]

@@ -226,7 +226,11 @@ def parse_value(text: str) -> Any:
 
 
 def read_named(table: dict[str, Any], name: str, origin: Origin) -> Any:
-    """Read one of the fixed sections."""
+    """Read one of the fixed sections.
+
+    Raises:
+        ConfigError: The section is missing, or a key of it is wrong.
+    """
     if name not in table and name not in OPTIONAL:
         raise ConfigError(f"{origin.file}: the section [{name}] is missing; add it.")
     return read_section(SECTIONS[name], table.get(name, {}), origin.section(name))
@@ -243,7 +247,11 @@ def read_training(table: dict[str, Any], origin: Origin) -> TrainingConfig:
 
 
 def read_data(table: dict[str, Any], origin: Origin) -> Any:
-    """Read the options of the source that `data.source` names."""
+    """Read the options of the source that `data.source` names.
+
+    Raises:
+        ConfigError: The source is unknown, or a key of it is wrong.
+    """
     origin = origin.section("data")
     options = expect_table(table.get("data", {}), origin)
     name = options.get("source")

@@ -140,7 +140,11 @@ def check_lookups(wrapped: Wrapped, sequence: Any) -> None:
 
 
 def check_range(embedding: keras.layers.Embedding, index: Any) -> None:
-    """Refuse indices that an Embedding does not have."""
+    """Refuse indices that an Embedding does not have.
+
+    Raises:
+        ModelError: An index is below 0, or not below the size of the Embedding.
+    """
     low, high = int(index.min()), int(index.max())
     if low < 0 or high >= embedding.input_dim:
         raise ModelError(
@@ -152,7 +156,11 @@ def check_range(embedding: keras.layers.Embedding, index: Any) -> None:
 
 
 def check_distinct(wrapped: Wrapped, indices: Any) -> None:
-    """Refuse events that become the same index."""
+    """Refuse events that become the same index.
+
+    Raises:
+        ModelError: Two events become one index.
+    """
     first: dict[bytes, int] = {}
     for k, index in enumerate(indices):
         other = first.setdefault(index.tobytes(), k)

@@ -37,7 +37,11 @@ def add_inspect(commands: Any) -> None:
 
 
 def run_inspect(options: argparse.Namespace) -> None:
-    """Print what was found, and a configuration to start from."""
+    """Print what was found, and a configuration to start from.
+
+    Raises:
+        ConfigError: The file to write exists.
+    """
     if options.write and options.write.exists():
         raise ConfigError(
             f"--write is {options.write}, which exists; expected a new file. Choose "

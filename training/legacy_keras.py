@@ -177,7 +177,11 @@ def make_input(first: Config, shape: Any) -> Config:
 
 
 def translate_layer(name: str, options: Config, *, is_legacy: bool) -> Config:
-    """Translate the arguments of one layer."""
+    """Translate the arguments of one layer.
+
+    Raises:
+        ModelError: The layer is of Keras 1, or no rule translates an argument.
+    """
     for key in INNER:
         if isinstance(options.get(key), dict):
             options[key] = translate(options[key], is_legacy=is_legacy)

@@ -125,7 +125,11 @@ def forget_states(part: Any) -> Any:
 
 
 def revive(config: dict[str, Any], *, allow_code: bool) -> keras.Model:
-    """Let Keras build what a description says; it empties what it is given."""
+    """Let Keras build what a description says; it empties what it is given.
+
+    Raises:
+        ModelError: The description is not of a model.
+    """
     described = {**copy.deepcopy(config), "compile_config": None}
     model = keras.saving.deserialize_keras_object(described, safe_mode=not allow_code)
     if not isinstance(model, keras.Model):

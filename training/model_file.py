@@ -132,7 +132,11 @@ def read_model_file(path: Path) -> ModelFile:
 
 
 def refuse_missing(path: Path) -> Path:
-    """Refuse a folder, and a path where nothing is."""
+    """Refuse a folder, and a path where nothing is.
+
+    Raises:
+        ModelError: There is no file at the path.
+    """
     if path.is_dir():
         if all((path / name).exists() for name in UNPACKED):
             raise ModelError(
@@ -180,7 +184,11 @@ def damaged(path: Path, error: Exception) -> ModelError:
 
 
 def read_hdf5(path: Path) -> ModelFile:
-    """Read the description in an HDF5 file."""
+    """Read the description in an HDF5 file.
+
+    Raises:
+        ModelError: It describes no layers, or is too large unpacked.
+    """
     with h5py.File(path, "r") as file:
         text = file.attrs.get("model_config")
         if text is None:
@@ -207,7 +215,11 @@ def refuse_layerless(path: Path, file: h5py.File) -> ModelError:
 
 
 def read_archive(path: Path) -> ModelFile:
-    """Read the description in a `.keras` archive."""
+    """Read the description in a `.keras` archive.
+
+    Raises:
+        ModelError: It has no description of layers, or is too large unpacked.
+    """
     with zipfile.ZipFile(path) as archive:
         names = archive.namelist()
         if "config.json" not in names:

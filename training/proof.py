@@ -151,7 +151,11 @@ def guess_cause(model: keras.Model) -> str:
 def refuse_difference(
     model: keras.Model, reference: str, name: str, stop: int, difference: float
 ) -> None:
-    """Refuse a stream that differs from its model."""
+    """Refuse a stream that differs from its model.
+
+    Raises:
+        ModelError: The difference is above the tolerance.
+    """
     allowed = tolerance(model)
     if not difference <= allowed:  # a NaN is a difference too
         raise ModelError(
@@ -226,6 +230,9 @@ def check_finite(streamed: Arrays) -> None:
     """Refuse a model with an output that is never a finite number.
 
     A service answers an error where a number is not finite, so to every call.
+
+    Raises:
+        ModelError: An output is never finite.
     """
     for name, output in streamed.items():
         if not np.isfinite(output).any():
@@ -237,7 +244,11 @@ def check_finite(streamed: Arrays) -> None:
 
 
 def check_probabilities(wrapped: Wrapped, output: Any) -> None:
-    """Refuse labels for numbers that are no probabilities."""
+    """Refuse labels for numbers that are no probabilities.
+
+    Raises:
+        ModelError: A number is not between 0 and 1, or they do not add up to 1.
+    """
     within = (output >= 0).all() and (output <= 1 + SUM_TOLERANCE).all()
     sums = np.abs(output.sum(axis=-1) - 1) <= SUM_TOLERANCE
     if not within or (wrapped.outputs["kind"] == "next_event" and not sums.all()):

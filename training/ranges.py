@@ -74,7 +74,11 @@ def read_ranges(table: Mapping[str, Any], file: str) -> list[Range]:
 
 
 def list_ranges(given: Mapping[str, Any], file: str) -> Iterator[Range]:
-    """Yield the ranges of a table."""
+    """Yield the ranges of a table.
+
+    Raises:
+        ConfigError: A key or its range is wrong.
+    """
     for section, keys in given.items():
         if section not in TUNED or not isinstance(keys, dict):
             raise ConfigError(

@@ -178,7 +178,11 @@ def read_section(section: type[Section], table: object, origin: Origin) -> Secti
 
 
 def expect_table(table: object, origin: Origin) -> dict[str, Any]:
-    """Insist that a section is a table."""
+    """Insist that a section is a table.
+
+    Raises:
+        ConfigError: It is not a table.
+    """
     if isinstance(table, dict):
         return table
     raise ConfigError(
@@ -190,7 +194,11 @@ def expect_table(table: object, origin: Origin) -> dict[str, Any]:
 def refuse_unknown(
     given: Collection[str], known: Collection[str], origin: Origin
 ) -> None:
-    """Raise for the first key that no section has: it would do nothing."""
+    """Raise for the first key that no section has: it would do nothing.
+
+    Raises:
+        ConfigError: There is such a key.
+    """
     for name in given:
         if name not in known:
             close = difflib.get_close_matches(name, known, n=1)
@@ -211,7 +219,11 @@ def missing_key(name: str, hint: Any, origin: Origin) -> ConfigError:
 
 
 def read_value(value: object, hint: Any, name: str, origin: Origin) -> Any:
-    """Check one value against its annotation."""
+    """Check one value against its annotation.
+
+    Raises:
+        ConfigError: The value has another type, or is outside its range.
+    """
     rules, words = explain(hint)
     if not all(rule.accepts(value) for rule in rules):
         key = origin.key(name)

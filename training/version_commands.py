@@ -207,7 +207,11 @@ def drop_missing(table: dict[str, Any]) -> dict[str, Any]:
 
 
 def run_retrain(options: argparse.Namespace) -> None:
-    """Train again, and publish what beats the served version."""
+    """Train again, and publish what beats the served version.
+
+    Raises:
+        ConfigError: There is no version to beat, or options contradict each other.
+    """
     check_name(options.name)
     folder = options.artifacts / options.name
     served = find_served(folder, options.label)

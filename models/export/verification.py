@@ -98,6 +98,9 @@ def check(
         scale: The unit of differences; None for the size where that is above 1.
         allowed: The largest difference in that unit.
         slack: Measures how far each number may be off besides, where one is.
+
+    Raises:
+        ExportError: The outputs differ by more than is allowed.
     """
     if np.ndim(expected) < np.ndim(got):
         got = got[:, -1]

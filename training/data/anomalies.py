@@ -98,7 +98,11 @@ def read_windows(path: Path, clock: Clock) -> list[LabelledWindow]:
 
 
 def read_json(file: DataFile) -> Iterator[tuple[str, Any, Any, str]]:
-    """Yield name, from, to and place of each window of a JSON file."""
+    """Yield name, from, to and place of each window of a JSON file.
+
+    Raises:
+        DataError: The file is not JSON of this form.
+    """
     try:
         document = json.loads("".join(line for _, line in read_lines(file)))
     except (ValueError, RecursionError) as error:
@@ -129,7 +133,11 @@ def wrong_window(path: Path, where: str, found: object) -> DataError:
 
 
 def read_csv(file: DataFile) -> Iterator[tuple[str, Any, Any, str]]:
-    """Yield case, from, to and place of each row of a CSV file."""
+    """Yield case, from, to and place of each row of a CSV file.
+
+    Raises:
+        DataError: A column is missing, or a row has another number of cells.
+    """
     file = find_file(file.path)
     for name in ("from", "to"):
         check_column(file.path, file.columns, name, "data.windows")
@@ -250,7 +258,11 @@ def mark_windows(
 
 
 def find_case(window: LabelledWindow, index: Mapping[str, int], what: str) -> int:
-    """Find the case of a window."""
+    """Find the case of a window.
+
+    Raises:
+        DataError: The data have no such case.
+    """
     if window.case in index:
         return index[window.case]
     raise DataError(

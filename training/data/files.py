@@ -116,7 +116,11 @@ def list_captured(folder: Path) -> list[Path]:
 
 @contextmanager
 def readable(path: Path) -> Iterator[None]:
-    """Turn what the system says of a file into one sentence."""
+    """Turn what the system says of a file into one sentence.
+
+    Raises:
+        DataError: The file cannot be read, or its gzip is damaged.
+    """
     try:
         yield
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
@@ -133,7 +137,11 @@ def readable(path: Path) -> Iterator[None]:
 
 
 def find_form(path: Path, begin: bytes) -> str:
-    """Find the form of a file."""
+    """Find the form of a file.
+
+    Raises:
+        DataError: The file is one JSON array.
+    """
     if begin[:4] == b"PAR1":
         return "parquet"
     suffixes = [s for s in map(str.lower, path.suffixes) if s != ".gz"]
@@ -160,7 +168,11 @@ def open_bytes(file: DataFile) -> Iterator[IO[bytes]]:
 
 
 def read_header(file: DataFile) -> DataFile:
-    """Read the names of a CSV file's columns, and what separates them."""
+    """Read the names of a CSV file's columns, and what separates them.
+
+    Raises:
+        DataError: There is no header, or the file is not UTF-8.
+    """
     line = next((line for _, line in read_lines(file) if line.strip()), "")
     if "\0" in line:
         raise DataError(
@@ -193,7 +205,11 @@ def read_lines(file: DataFile) -> Iterator[tuple[int, str]]:
 
 
 def decode(path: Path, line: bytes, number: int) -> str:
-    """Decode a line, with or without the mark some spreadsheets put in front."""
+    """Decode a line, with or without the mark some spreadsheets put in front.
+
+    Raises:
+        DataError: The line is not UTF-8.
+    """
     try:
         return line.decode("utf-8-sig" if number == 1 else "utf-8")
     except UnicodeDecodeError as error:

@@ -52,7 +52,11 @@ def read_log(
 
 
 def refuse_missing(table: Table, column: str, role: str, name: str) -> None:
-    """Refuse a row without a case, an event or a time."""
+    """Refuse a row without a case, an event or a time.
+
+    Raises:
+        DataError: There is such a row; with its line.
+    """
     if found := table.ask(f"select min(rowid) from raw where {column} is null"):
         if found[0] is None:
             return
@@ -103,7 +107,11 @@ def sort_log(
 
 
 def refuse_twofold(table: Table, case: str, times: Times, name: str) -> None:
-    """Refuse two rows of a series at one time, or on two clocks."""
+    """Refuse two rows of a series at one time, or on two clocks.
+
+    Raises:
+        DataError: There are such rows; with the line of the later one.
+    """
     shift = f"({times.instant}) - ({times.clock})"
     found = table.ask(
         f"select rowid from raw where ({shift}) <> (select {shift} from raw limit 1) "
@@ -145,7 +153,11 @@ def coded_columns(roles: Roles) -> list[str]:
 
 
 def check_numbers(table: Table, column: str, name: str, missing: str) -> None:
-    """Refuse what is not a finite number, and a missing one unless it is filled."""
+    """Refuse what is not a finite number, and a missing one unless it is filled.
+
+    Raises:
+        DataError: There is such a number; with its line.
+    """
     wrong = (
         f"{column} is not null and not coalesce(abs(try_cast({column} as double)) "
         f"< {TOO_LARGE!r}, false)"

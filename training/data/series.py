@@ -210,7 +210,11 @@ def hold_out(
 def input_fields(
     path: Path, file: SeriesFile, bounds: Sequence[Bounds], options: SeriesOptions
 ) -> list[dict[str, Any]]:
-    """Describe the fields of a row, fitted on the training parts."""
+    """Describe the fields of a row, fitted on the training parts.
+
+    Raises:
+        DataError: A field is named twice, or its values do not change.
+    """
     trained = [b.train for b in bounds]
     pairs = list(zip(file.series, trained, strict=True))
     mean, std = measure_scale(path, np.concatenate([s.values[:n] for s, n in pairs]))

@@ -208,7 +208,11 @@ def carry(values: Array) -> Array:
 
 
 def fill_rows(path: Path, series: Series) -> Series:
-    """Repeat a row where rows are missing after it."""
+    """Repeat a row where rows are missing after it.
+
+    Raises:
+        DataError: Most rows would be made up.
+    """
     steps = np.diff(series.clocks)
     if not len(steps):
         return series

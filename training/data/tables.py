@@ -113,7 +113,11 @@ class Table:
         )
 
     def refuse_unless_text(self, error: duckdb.Error) -> None:
-        """Refuse a file that cannot be read row by row to find out what is wrong."""
+        """Refuse a file that cannot be read row by row to find out what is wrong.
+
+        Raises:
+            DataError: The file is Parquet or XES.
+        """
         if self.file.form not in ("csv", "jsonl"):
             raise unreadable(self.file, self.folder, error) from error
 
@@ -211,7 +215,11 @@ def open_table(path: Path) -> Iterator[Table]:
 def list_columns(
     file: DataFile, folder: Path, connection: duckdb.DuckDBPyConnection
 ) -> list[str]:
-    """List the columns of a file."""
+    """List the columns of a file.
+
+    Raises:
+        DataError: The file cannot be read.
+    """
     if file.form == "csv":
         return list(file.columns)
     if file.form == "jsonl":

@@ -96,7 +96,11 @@ def find_compact(table: Table, column: str) -> str | None:
 
 
 def check_form(table: Table, form: str) -> None:
-    """Refuse a form that no time can have."""
+    """Refuse a form that no time can have.
+
+    Raises:
+        DataError: The form has an unknown directive.
+    """
     try:
         table.ask(f"select try_strptime('', {quote(form)})")
     except duckdb.Error as error:
@@ -128,7 +132,11 @@ def read_numbers(table: Table, column: str, name: str) -> Times:
 def refuse_units(
     table: Table, column: str, name: str, value: str, largest: float, scale: float
 ) -> None:
-    """Refuse seconds among milliseconds: both are times of these years as such."""
+    """Refuse seconds among milliseconds: both are times of these years as such.
+
+    Raises:
+        DataError: There are both; with the line of the first one.
+    """
     if not LIKELY[0] <= largest * scale <= LIKELY[1]:
         return
     sizes = " ".join(
@@ -149,7 +157,11 @@ def refuse_units(
 
 
 def refuse_wrong(table: Table, column: str, name: str, micros: str, what: str) -> None:
-    """Refuse the first cell that is no time."""
+    """Refuse the first cell that is no time.
+
+    Raises:
+        DataError: There is such a cell; with its line.
+    """
     found = table.ask(
         f"select rowid, {column} from raw where ({micros}) is null "
         "order by rowid limit 1"
@@ -162,7 +174,11 @@ def refuse_wrong(table: Table, column: str, name: str, micros: str, what: str) -
 
 
 def refuse_mixed(table: Table, column: str, name: str, zone: str) -> None:
-    """Refuse times of which some have an offset and others have none."""
+    """Refuse times of which some have an offset and others have none.
+
+    Raises:
+        DataError: There are both; with the line of the first other one.
+    """
     found = table.ask(
         f"select rowid, {column} from raw where ({zone}) <> "
         f"(select {zone} from raw limit 1) order by rowid limit 1"

@@ -42,7 +42,11 @@ class XesReader:
         self.repeated: list[tuple[str, int]] = []
 
     def start(self, tag: str, attributes: dict[str, str]) -> None:
-        """Begin an element; an attribute of the trace or the event is kept."""
+        """Begin an element; an attribute of the trace or the event is kept.
+
+        Raises:
+            DataError: A trace or an event is inside another one.
+        """
         tag = tag.rpartition(":")[2]
         parent = self.path[-1] if self.path else ""
         if tag in NEVER_NESTED and tag in self.path:
