@@ -2,28 +2,27 @@
 
 wrk waits for each answer before it asks again, so a slow server is asked less and its
 delays go uncounted. Here a request is due at a time drawn before, and its latency
-counts from then.
+counts from then, as in wrk2. `open_loop.c` sends: a client in Python would take as much
+of the machine as the server does.
 """
 
 from __future__ import annotations
 
-import gc
 import random
-import select
-import socket
-import time
-from collections import deque
-from collections.abc import Iterator, Sequence
-from itertools import cycle
+import shutil
+import subprocess
+from collections.abc import Sequence
+from functools import cache
+from itertools import chain
+from pathlib import Path
 from typing import NamedTuple
 
+from benchmarks.model import HOME
 from benchmarks.speed.access import HEADER
 from benchmarks.speed.wrk import LoadError
 
-READ_BYTES = 1 << 16
-LENGTH = b"content-length:"
-# A server so far behind has broken down; what it answers then says nothing.
-MAX_BACKLOG = 10_000
+SOURCE = Path(__file__).with_suffix(".c")
+PATIENCE_SECONDS = 60.0
 
 
 class OpenRun(NamedTuple):
@@ -31,44 +30,6 @@ class OpenRun(NamedTuple):
 
     p50_seconds: float
     p99_seconds: float
-
-
-class Connection:
-    """One kept-alive connection, and the requests of its own sessions.
-
-    Args:
-        port: Where the server listens.
-        bodies: Requests, sent in turn for ever.
-    """
-
-    def __init__(self, port: int, path: str, bodies: Sequence[str]) -> None:
-        self.socket = socket.create_connection(("127.0.0.1", port))
-        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self.requests = cycle([format_request(path, body) for body in bodies])
-        self.answer = b""
-        self.due = 0.0
-
-    def ask(self, due: float) -> None:
-        """Send the next request, which was due at a time that may have passed."""
-        self.due = due
-        self.answer = b""
-        self.socket.sendall(next(self.requests))
-
-    def is_answered(self) -> bool:
-        """Read what has come; whether the answer is whole.
-
-        Raises:
-            LoadError: The answer is an error, or the connection was closed.
-        """
-        came = self.socket.recv(READ_BYTES)
-        self.answer += came
-        if not came or not b"HTTP/1.1 200".startswith(self.answer[:12]):
-            raise LoadError(f"the answer is {self.answer[:200]!r}; expected a 200.")
-        head, found, body = self.answer.partition(b"\r\n\r\n")
-        if not found:
-            return False
-        length = head.lower().partition(LENGTH)[2].partition(b"\r")[0]
-        return len(body) >= int(length)
 
 
 def format_request(path: str, body: str) -> bytes:
@@ -100,56 +61,53 @@ def run_open_loop(
         seconds: How long requests arrive.
 
     Raises:
-        LoadError: The server answers errors or cannot follow.
+        LoadError: The server answers errors or cannot follow; or there is no compiler.
     """
-    shares = [sessions[k::connections] for k in range(connections)]
-    opened = [
-        Connection(
-            port, path, [body for visit in zip(*share, strict=True) for body in visit]
-        )
-        for share in shares
-    ]
-    gc.disable()  # its pauses would count as the server's
-    try:
-        latencies = sorted(follow(arrivals(rate, seconds), opened))
-    finally:
-        gc.enable()
-        for connection in opened:
-            connection.socket.close()
-    p99 = latencies[int(0.99 * len(latencies))]
-    return OpenRun(latencies[len(latencies) // 2], p99)
+    due = arrivals(rate, seconds)
+    lines = [b"%d\n" % len(due), *(b"%.9f\n" % second for second in due)]
+    for k in range(connections):
+        visits = zip(*sessions[k::connections], strict=True)
+        requests = [format_request(path, body) for body in chain(*visits)]
+        lines.append(b"%d\n" % len(requests))
+        lines += [b"%d\n%b" % (len(request), request) for request in requests]
+    done = subprocess.run(
+        [compile_client(), str(port)],
+        input=b"".join(lines),
+        capture_output=True,
+        timeout=seconds + PATIENCE_SECONDS,
+        check=False,
+    )
+    if done.returncode:
+        raise LoadError(f"the open loop ended: {done.stderr.decode(errors='replace')}")
+    p50, p99 = map(float, done.stdout.split())
+    return OpenRun(p50, p99)
 
 
-def arrivals(rate: float, seconds: float) -> deque[float]:
+def arrivals(rate: float, seconds: float) -> list[float]:
     """Draw when requests are due, in seconds from the beginning."""
     rng = random.Random(7)
-    due, times = 0.0, deque[float]()
+    due, times = 0.0, list[float]()
     while due < seconds:
         times.append(due)
         due += rng.expovariate(rate)
     return times
 
 
-def follow(due: deque[float], connections: list[Connection]) -> Iterator[float]:
-    """Ask when requests are due, and yield how late each was answered.
+@cache
+def compile_client() -> Path:
+    """Compile the client, and return where it is.
 
     Raises:
-        LoadError: Too many requests wait for a free connection.
+        LoadError: There is no compiler of C, or it refuses.
     """
-    began, free = time.perf_counter(), deque(connections)
-    busy: dict[int, Connection] = {}
-    while due or busy:
-        now = time.perf_counter() - began
-        while due and free and due[0] <= now:
-            connection = free.popleft()
-            connection.ask(due.popleft())
-            busy[connection.socket.fileno()] = connection
-        # Not epoll: its timeout is in milliseconds, and a request may be due sooner.
-        wait = max(0.0, due[0] - now) if due and free else None
-        for number in select.select(list(busy), (), (), wait)[0]:
-            if busy[number].is_answered():
-                connection = busy.pop(number)
-                yield time.perf_counter() - began - connection.due
-                free.append(connection)
-        if len(due) > MAX_BACKLOG and due[MAX_BACKLOG] < now:
-            raise LoadError("the server cannot follow: ever more requests wait.")
+    compiler = shutil.which("cc")
+    if compiler is None:
+        raise LoadError("there is no cc; on Debian: apt-get install gcc libc6-dev")
+    program = HOME / "open_loop"
+    program.parent.mkdir(exist_ok=True)
+    partial = program.with_suffix(".partial")
+    command = [compiler, "-O2", "-Wall", "-o", str(partial), str(SOURCE)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise LoadError(f"{SOURCE} does not compile:\n{done.stderr}")
+    return partial.replace(program)

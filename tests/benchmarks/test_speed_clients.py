@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+import time
 from itertools import pairwise
 
 import pytest
@@ -70,6 +71,12 @@ def test_arrivals_are_random_and_of_the_rate_asked_for():
     assert sum(g < 1e-3 for g in gaps) / len(gaps) == pytest.approx(0.632, abs=0.03)
 
 
+needs_compiler = pytest.mark.skipif(
+    shutil.which("cc") is None, reason="a compiler of C is not installed"
+)
+
+
+@needs_compiler
 def test_open_loop_answers_for_every_arrival():
     with answering(lambda _: whole_answer("200 OK", b"{}")) as (port, seen):
         run = run_open_loop(port, "/", SESSIONS, rate=200, connections=2, seconds=0.25)
@@ -78,6 +85,20 @@ def test_open_loop_answers_for_every_arrival():
     assert len(bodies(seen)) == len(arrivals(200, 0.25))
 
 
+@needs_compiler
+def test_open_loop_counts_from_when_a_request_was_due():
+    def reply(_):
+        time.sleep(0.02)  # one of two connections answers 50 a second
+        return whole_answer("200 OK", b"{}")
+
+    with answering(reply) as (port, _):
+        run = run_open_loop(port, "/", SESSIONS, rate=200, connections=2, seconds=0.5)
+
+    # As many wait as came beyond 100 a second: half a second's at the end.
+    assert run.p99_seconds > 0.3
+
+
+@needs_compiler
 def test_open_loop_sends_a_session_its_visits_in_order():
     with answering(lambda _: whole_answer("200 OK", b"{}")) as (port, seen):
         run_open_loop(port, "/", SESSIONS, rate=200, connections=1, seconds=0.1)
@@ -85,6 +106,7 @@ def test_open_loop_sends_a_session_its_visits_in_order():
     assert bodies(seen)[:6] == ["a-1", "b-1", "c-1", "d-1", "a-2", "b-2"]
 
 
+@needs_compiler
 def test_open_loop_refuses_errors():
     refusing = answering(lambda _: whole_answer("500 No", b"{}"))
 
