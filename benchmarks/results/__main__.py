@@ -21,6 +21,7 @@ from benchmarks.results.page import write_page
 from benchmarks.results.problem import Job, Problem, list_jobs
 from benchmarks.results.problems import PROBLEMS
 from benchmarks.results.records import read_records, write_record
+from training.native_log import silence_native_log
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "explanation" / "results.md"
@@ -35,7 +36,8 @@ def main() -> int:
     os.chdir(ROOT)
     problems = [p for p in PROBLEMS if not options.only or p.name in options.only]
     if options.jobs:
-        from benchmarks.results.train import train  # TensorFlow, for seconds
+        with silence_native_log():
+            from benchmarks.results.train import train  # TensorFlow, for seconds
 
         for job in list_jobs(problems):
             if job.key in options.jobs:

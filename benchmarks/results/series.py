@@ -102,6 +102,7 @@ def label(
     validation: int,
     network: dict[str, Any],
     training: dict[str, Any],
+    weight: str = "even",
 ) -> dict[str, Any]:
     """Make a configuration of labels of whole series."""
     return {
@@ -112,6 +113,7 @@ def label(
             "event": "event",
             "label": "label",
             "task": "label",
+            **({} if weight == "even" else {"label_weight": weight}),
             "numbers": [f"c{k}" for k in range(1, channels + 1)],
             "split": "file",
             "test": test,
@@ -210,11 +212,14 @@ ITALY = Problem(
         "italy_power_demand/ItalyPowerDemand_TEST.ts",
     ),
     protocol="The standard split, 67 and 1,029 days; 7 of the 67 are validation. The "
-    "label is learnt at every hour and scored after the last one.",
+    "label is learnt at every hour, or after the last one alone where that is said, "
+    "and scored after the last one.",
     chosen=LABELS_CHOSEN
     + "more updates fit the values of the first hours by heart, so "
     "that a small network was tried. The others were tried after the test figure of "
-    "the first was known.",
+    "the first was known. That the last hour alone is learnt was chosen by four folds "
+    "of the 67 days: .956 there, .941 where every hour is learnt and where late ones "
+    "weigh more; of a GRU(32) .955, .926 and .852.",
     figures=(Figure(ACCURACY, "higher"),),
     variants=(
         Variant(
@@ -238,7 +243,6 @@ ITALY = Problem(
                 {"epochs": 400, "batch_size": 8, "learning_rate": 0.01},
             ),
             (1,),
-            limit=0.955,
         ),
         Variant(
             "GRU(16), early stopping",
@@ -255,6 +259,18 @@ ITALY = Problem(
                 },
             ),
             (1, 2),
+        ),
+        Variant(
+            "LSTM(64), the last hour alone",
+            label(
+                1,
+                1029,
+                7,
+                PLAIN,
+                {"epochs": 150, "batch_size": 16, "learning_rate": 0.01},
+                weight="last",
+            ),
+            limit=0.955,
         ),
     ),
     prepare=write_labelled("italy_power_demand", "ItalyPowerDemand"),
