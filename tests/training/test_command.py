@@ -228,7 +228,8 @@ def test_killed_while_patience_runs_out_it_resumes_to_the_same_weights(
     visits = {
         "name": "visits",
         "overrides": (
-            *("data.first_cases=150", "network.units=[8]", "training.epochs=30"),
+            *("data.first_cases=60", "network.units=[8]", "training.epochs=30"),
+            *("network.cell=rnn", "network.embedding=4"),
             *("training.learning_rate=0.3", "training.schedule=constant"),
             *("training.patience=2", "training.bptt=6", "data.cut_after=40"),
         ),

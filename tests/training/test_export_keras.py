@@ -77,7 +77,6 @@ MODELS = {
     "stateful": make_stateful,
     "subclassed": make_subclassed,
     "nested": make_nested,
-    "fixed": lambda: sequential(layers.GRU(4), shape=(30, FEATURES)),
     "scalar": lambda: sequential(layers.LSTM(4), layers.Dense(1), shape=(None, 1)),
 }
 
