@@ -38,6 +38,32 @@ PLOTS = """\
 
 ![Events per second of each way to send them](../images/speed-bulk.svg)
 """
+LIMITS = """\
+## What falls short, and why
+
+What was tried for targets that runs have missed, and what limits each. Figures are on
+the pages of the decisions.
+
+- **Engine with LMDB, and events/s in bulk.** A bare loop over LMDB, both checksums and
+  the compiled program, without sessions and rules, takes 0.3 of the engine's time; the
+  rest is Python, spread over 50 calls and the objects of each row. Fewer of them gave
+  1% to 3% ([columns](decisions/columns.md)). Lines of a stream that come together are
+  read and decoded as one, which takes a fifth less
+  ([streams](decisions/streams.md)).
+- **One event, one connection, and perf_analyzer.** Half of a request is code that the
+  processor's caches no longer have, a fifth is the system's sending. What is left out
+  or counted later is listed with what it gave
+  ([calls of a step](decisions/calls-of-a-step.md)).
+- **Whole sequences.** The program adds what a whole chunk's events add to the gates by
+  one product already; alone, without a service, it takes more than the target
+  ([compiled programs](decisions/compiled-programs.md)).
+- **Start.** Two thirds are imports of Flask, gunicorn, gevent and NumPy
+  ([start](decisions/start.md)).
+- **p99.** A worker never waits for its files of metrics
+  ([fast path](decisions/fast-path.md)). Until 2026-11-29 a client in Python sent the
+  random arrivals, on the same cores: medians were of waiting requests. It is in C,
+  and a run that does not keep up with the arrivals is not judged.
+"""
 PROFILE = """\
 ## Profile
 
@@ -134,7 +160,7 @@ def format_run(run: Run) -> str:
     if run.kept:
         parts.append("## Measured in earlier runs\n")
         parts += [format_result(result, f" ({date})") for date, result in run.kept]
-    parts.append(PROFILE)
+    parts += [LIMITS, PROFILE]
     if run.missing:
         reasons = {name: " ".join(text.split()) for name, text in run.missing.items()}
         parts += ["## Not measured\n", table(("peer", "why"), reasons.items())]
