@@ -14,12 +14,17 @@ POLL_SECONDS = 0.02
 T = TypeVar("T")
 
 
-def wait_until(condition: Callable[[], T], show: Callable[[], object] = str) -> T:
+def wait_until(
+    condition: Callable[[], T],
+    show: Callable[[], object] = str,
+    every: float = POLL_SECONDS,
+) -> T:
     """Ask again and again until an answer is true, and return it.
 
     Args:
         condition: What is asked.
         show: Returns what a failure shows, such as a log.
+        every: Seconds between two questions; more of what costs a service time.
 
     Raises:
         AssertionError: It was not true within `PATIENCE_SECONDS`.
@@ -28,5 +33,5 @@ def wait_until(condition: Callable[[], T], show: Callable[[], object] = str) -> 
     while not (found := condition()):
         if time.monotonic() > deadline:
             raise AssertionError(f"not within {PATIENCE_SECONDS:.0f} s: {show()}")
-        time.sleep(POLL_SECONDS)
+        time.sleep(every)
     return found

@@ -1,23 +1,27 @@
 """Requests made up from /openapi.json, right and wrong ones (schemathesis).
 
-No answer is a 5xx, and each is as the document says. `FUZZ_SECONDS` is how long at
-most, `FUZZ_EXAMPLES` how many per call and phase; `make fuzz-api` sets both high.
+No answer is a 5xx, and each is as the document says. Without `FUZZ_SECONDS` this is a
+sample, the same on each machine: every limit that the document names, and then
+`FUZZ_EXAMPLES` requests a call. With it, as `make fuzz-api` does, it runs for as long.
 """
 
 import json
 import os
+import re
 
 import pytest
 import schemathesis
 from schemathesis.core.parameters import ParameterLocation
 from schemathesis.engine import Status, events, from_schema
 
-SECONDS = int(os.environ.get("FUZZ_SECONDS", "20"))
-NUM_EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "20"))
+SECONDS = os.environ.get("FUZZ_SECONDS")
+NUM_EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "5"))
+# The same calls by another address; `test_routes_apart.py` has every address.
+ALIASES = re.compile(r"/(versions/\{version\}|labels/\{label\})[:/]")
 # Names of the counting model's, so that many requests get past the first check.
 EVENTS = {"anyOf": [{"enum": ["red", "green"]}, {}]}
 CONFIG = {
-    "max-time": SECONDS,
+    **({"max-time": int(SECONDS)} if SECONDS else {}),
     # Flask's test client does not decompress.
     "headers": {"Accept-Encoding": "identity"},
     "seed": int(os.environ.get("FUZZ_SEED", "1")),
@@ -69,6 +73,9 @@ def wrong_rows_are_refused_in_their_place(ctx, response, case):
 def api(client):
     """The service's document, with the counting model's events made likely."""
     document = client.get("/openapi.json").get_json()
+    if SECONDS is None:
+        kept = {p: c for p, c in document["paths"].items() if not ALIASES.search(p)}
+        document["paths"] = kept
     row = document["components"]["schemas"]["ObjectRow"]
     row["properties"]["sequence"]["items"] = EVENTS
     config = schemathesis.Config.from_dict(CONFIG)

@@ -61,7 +61,7 @@ def test_live_and_expired_sessions_are_shown_by_both_workers(memory, tmp_path):
     (tmp_path / "models").mkdir()
     (tmp_path / "state").mkdir()
     with Bare(tmp_path / "models", tmp_path, memory=memory, workers=2) as server:
-        wait_until(lambda: read_metrics(server).get(TIMES, 0) > 0)
+        wait_until(lambda: read_metrics(server).get(TIMES, 0) > 0, every=0.5)
         seen = [read_metrics(server) for _ in range(6)]
 
     for metrics in seen:

@@ -60,7 +60,7 @@ def test_every_line_of_the_log_is_json(exported, tmp_path):
 
 def test_reload_under_load_closes_no_connection_that_sends(exported, tmp_path):
     failures, counts, ended = [], [0] * NUM_CLIENTS, threading.Event()
-    with Server(exported[0], tmp_path) as server:
+    with Server(exported[0], tmp_path, runtime="litert") as server:
         clients = [
             threading.Thread(target=ask, args=(server, k, counts, failures, ended))
             for k in range(NUM_CLIENTS)

@@ -9,7 +9,7 @@ from service.engine.job import Run
 from service.engine.rows import Row
 from tests.fakes import TickingRuntime, counting_model
 
-NUM_ROWS, NUM_EVENTS = 8, 5000
+NUM_ROWS, NUM_EVENTS = 8, 2500
 # The last outputs, a surprise per event, and a tick's own arrays.
 MAX_BYTES_PER_EVENT = 20
 

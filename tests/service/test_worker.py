@@ -102,6 +102,19 @@ def service(tmp_path_factory):
     running.process.wait()
 
 
+@pytest.fixture(scope="module")
+def limited(tmp_path_factory):
+    """One that takes three connections at a time, however long they are silent."""
+    running = Service(
+        tmp_path_factory.mktemp("limited"),
+        GUNICORN_CMD_ARGS="--worker-connections 3",
+        SILENT_SECONDS=WITHOUT_END,
+    )
+    yield running
+    running.process.kill()
+    running.process.wait()
+
+
 def read_all(client):
     """Read until the other side ends the connection."""
     received = b""
@@ -347,10 +360,8 @@ LINES = b"POST /lines HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
 
 
 @pytest.mark.parametrize("num_silent", [3, 10, 100])
-def test_health_is_answered_at_the_limit_of_connections(start, num_silent):
-    service = start(
-        GUNICORN_CMD_ARGS="--worker-connections 3", SILENT_SECONDS=WITHOUT_END
-    )
+def test_health_is_answered_at_the_limit_of_connections(limited, num_silent):
+    service = limited
     with ExitStack() as opened:
         for _ in range(num_silent):
             opened.enter_context(service.connect())
@@ -373,10 +384,8 @@ def test_health_is_answered_at_the_limit_of_connections(start, num_silent):
     )
 
 
-def test_connections_below_the_limit_are_kept_whatever_comes_beyond_it(start):
-    service = start(
-        GUNICORN_CMD_ARGS="--worker-connections 3", SILENT_SECONDS=WITHOUT_END
-    )
+def test_connections_below_the_limit_are_kept_whatever_comes_beyond_it(limited):
+    service = limited
     head = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
     with service.connect() as kept, ExitStack() as opened:
         kept.sendall(head)
