@@ -71,7 +71,7 @@ check: .venv/installed-dev  ## check format, lint, types and imports, of the pag
 	@$(BIN)/lint-imports
 	@$(BIN)/biome ci --error-on-warnings service/playground
 
-format: .venv/installed-dev  ## format the code and mend what ruff can
+format: .venv/installed-dev  ## format the code and fix what ruff can
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 	@$(BIN)/biome check --write service/playground

@@ -11,7 +11,7 @@ from service.registry.encoding.events import build_encoder
 
 
 class FakeClock:
-    """A clock that stands still until it is told to advance.
+    """A clock that stands still until a test advances it.
 
     Args:
         now: The first reading, in seconds since the epoch.

@@ -31,7 +31,7 @@ SHOP = {
 
 
 def build(inputs, outputs, *, units=(8,), seed=7, noise=0.5, **options):
-    """Build a network whose weights are large enough for its memory to matter."""
+    """Build a network with weights large enough for its memory to matter."""
     import keras
 
     from models.networks import build_network

@@ -12,8 +12,8 @@ import numpy as np
 LABELS = ("dog", "wolf", "fish")
 
 
-class Told(NamedTuple):
-    """What the service told of a programme, event by event.
+class Explanation(NamedTuple):
+    """Answer of `:explain` to a programme, event by event.
 
     Args:
         pictures: The events.
@@ -26,7 +26,7 @@ class Told(NamedTuple):
     gates: dict[str, Any]
 
 
-def explain(address: str, pictures: Sequence[str]) -> Told:
+def explain(address: str, pictures: Sequence[str]) -> Explanation:
     """Ask `nature` for its answer after every picture, and for its gates."""
     body = {"instances": [list(pictures)], "return": "all"}
     request = urllib.request.Request(
@@ -38,23 +38,23 @@ def explain(address: str, pictures: Sequence[str]) -> Told:
         raise ValueError(f"labels are {answer['labels']}; expected {list(LABELS)}.")
     (row,) = answer["predictions"]
     gates = {name: np.array(values) for name, values in row["layers"][0].items()}
-    return Told(tuple(pictures), np.array(row["probabilities"]), gates)
+    return Explanation(tuple(pictures), np.array(row["probabilities"]), gates)
 
 
-def format_gates(told: Told) -> str:
+def format_gates(explained: Explanation) -> str:
     """Lay the gates out as a Markdown table, averaged over the units."""
     lines = [
         "| picture | learn i | forget f | remember, size of c | use o | P(wolf) |",
         "|---|---:|---:|---:|---:|---:|",
     ]
-    gates = told.gates
-    for k, picture in enumerate(told.pictures):
+    gates = explained.gates
+    for k, picture in enumerate(explained.pictures):
         figures = (
             gates["learn"][k].mean(),
             gates["forget"][k].mean(),
             np.abs(gates["long_term"][k]).mean(),
             gates["use"][k].mean(),
-            told.probabilities[k, LABELS.index("wolf")],
+            explained.probabilities[k, LABELS.index("wolf")],
         )
         cells = " | ".join(f"{figure:.2f}" for figure in figures)
         lines.append(f"| {picture} | {cells} |")

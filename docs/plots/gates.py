@@ -7,17 +7,17 @@ from typing import Any
 import numpy as np
 from matplotlib import pyplot as plt
 
-from docs.plots.answers import Told
+from docs.plots.answers import Explanation
 
 # Purple to orange and one hue dark to light: both survive any kind of colour vision.
 SIGNED, SHARE = "PuOr_r", "cividis"
 
 
-def draw_gates(told: Told) -> Any:
+def draw_gates(explained: Explanation) -> Any:
     """Draw learned, forget, long-term and short-term memory, units by events."""
-    gates = told.gates
+    gates = explained.gates
     # The units that the bear changed most on top: the same order in every panel.
-    bear = told.pictures.index("bear")
+    bear = explained.pictures.index("bear")
     change = gates["long_term"][-1] - gates["long_term"][bear - 1]
     order = np.argsort(-change)
     panels = [
@@ -28,7 +28,9 @@ def draw_gates(told: Told) -> Any:
     ]
     figure, axes = plt.subplots(1, 4, figsize=(11, 4.6), sharey=True)
     for panel, (name, words, values) in zip(axes, panels, strict=True):
-        draw_panel(panel, told.pictures, values[:, order], is_share=name == "forget")
+        draw_panel(
+            panel, explained.pictures, values[:, order], is_share=name == "forget"
+        )
         panel.set_title(name, fontweight="bold", pad=18)
         panel.text(0, 1.02, words, transform=panel.transAxes, fontsize=8.5)
     axes[0].invert_yaxis()  # shared: inverts them all

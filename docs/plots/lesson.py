@@ -32,15 +32,15 @@ def main() -> None:
     parser.add_argument("--address", default="http://127.0.0.1:8080")
     address = parser.parse_args().address
     use_style()
-    told = explain(address, PROGRAMME)
+    explained = explain(address, PROGRAMME)
     alone = [explain(address, (picture,)) for picture in PROGRAMME]
     long = {
         first: explain(address, (first, *NEUTRAL, "blurry")) for first in BEGINNINGS
     }
-    save(draw_unrolled(told, alone), IMAGES / "lesson-unrolled.svg")
-    save(draw_gates(told), IMAGES / "lesson-gates.svg")
+    save(draw_unrolled(explained, alone), IMAGES / "lesson-unrolled.svg")
+    save(draw_gates(explained), IMAGES / "lesson-gates.svg")
     save(draw_memory(long, BEGINNINGS), IMAGES / "lesson-memory.svg")
-    print(format_gates(told))
+    print(format_gates(explained))
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from matplotlib import pyplot as plt
 
-from docs.plots.answers import LABELS, Told
+from docs.plots.answers import LABELS, Explanation
 from docs.plots.style import BLUE, GREEN, INK, ORANGE, PURPLE, SKY
 
 NUM_UNITS_SHOWN = 3
@@ -16,25 +16,27 @@ LOOKS = {"bear": (ORANGE, "-"), "tree": (INK, "--"), "sofa": (BLUE, "-.")}
 WOLF = LABELS.index("wolf")
 
 
-def draw_memory(told: Mapping[str, Told], exact: Mapping[str, float]) -> Any:
+def draw_memory(
+    explained: Mapping[str, Explanation], exact: Mapping[str, float]
+) -> Any:
     """Draw long-term memory above, P(wolf) below, over the pictures after the first.
 
     Args:
-        told: Programmes that differ in their first picture alone, by that picture.
+        explained: Programmes that differ in their first picture alone, by that picture.
         exact: P(wolf) by Bayes' rule, by the first picture.
     """
     figure, (above, below) = plt.subplots(
         2, 1, figsize=(9, 6), sharex=True, height_ratios=(3, 2)
     )
-    draw_units(above, told["bear"], told["tree"])
-    draw_wolf(below, told, exact)
+    draw_units(above, explained["bear"], explained["tree"])
+    draw_wolf(below, explained, exact)
     below.set_xlabel("pictures since the first, all neutral but the last (blurry)")
     figure.tight_layout()
     return figure
 
 
-def draw_units(panel: Any, bear: Told, tree: Told) -> None:
-    """Draw the units that tell bear from tree longest, both ways."""
+def draw_units(panel: Any, bear: Explanation, tree: Explanation) -> None:
+    """Draw the units that distinguish bear from tree longest, both ways."""
     with_bear, without = bear.gates["long_term"], tree.gates["long_term"]
     apart = np.abs(with_bear[-2] - without[-2])
     shown = np.argsort(-apart)[:NUM_UNITS_SHOWN]
@@ -55,9 +57,11 @@ def draw_units(panel: Any, bear: Told, tree: Told) -> None:
     panel.set_title("Long-term memory of three units of sixteen")
 
 
-def draw_wolf(panel: Any, told: Mapping[str, Told], exact: Mapping[str, float]) -> None:
+def draw_wolf(
+    panel: Any, explained: Mapping[str, Explanation], exact: Mapping[str, float]
+) -> None:
     """Draw the network's P(wolf) over the exact one."""
-    for first, one in told.items():
+    for first, one in explained.items():
         color, line = LOOKS[first]
         wolf = one.probabilities[:, WOLF]
         panel.axhline(exact[first], color=SKY, linewidth=5, alpha=0.35)

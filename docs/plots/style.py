@@ -7,7 +7,7 @@ from typing import Any
 
 import matplotlib as mpl
 
-# Okabe & Ito's colours, told apart with any kind of colour vision.
+# Okabe & Ito's colours, distinct with any kind of colour vision.
 # Reference: Wong, Points of view: Color blindness, Nature Methods 8, 2011,
 # doi 10.1038/nmeth.1618.
 BLUE, ORANGE, GREEN = "#0072B2", "#D55E00", "#009E73"

@@ -8,7 +8,7 @@ from typing import Any
 from matplotlib import pyplot as plt
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
 
-from docs.plots.answers import LABELS, Told
+from docs.plots.answers import LABELS, Explanation
 from docs.plots.style import BLUE, GREY, INK, ORANGE, PALE
 
 WOLF = LABELS.index("wolf")
@@ -16,25 +16,25 @@ CELL_Y, HALF = 0.0, 0.3
 LONG_Y, SHORT_Y = 0.15, -0.15
 
 
-def draw_unrolled(told: Told, alone: Sequence[Told]) -> Any:
+def draw_unrolled(explained: Explanation, alone: Sequence[Explanation]) -> Any:
     """Draw the programme through the cell, and what it answers with and without.
 
     Args:
-        told: The programme, memory carried.
+        explained: The programme, memory carried.
         alone: Each of its pictures as a programme of its own.
     """
     figure, axes = plt.subplots(figsize=(11, 3.9))
     draw_folded(axes, -2.0)
-    for k, picture in enumerate(told.pictures):
+    for k, picture in enumerate(explained.pictures):
         draw_cell(axes, k, picture)
-        draw_memories(axes, k, is_last=k + 1 == len(told.pictures))
-        wolf = told.probabilities[k, WOLF]
+        draw_memories(axes, k, is_last=k + 1 == len(explained.pictures))
+        wolf = explained.probabilities[k, WOLF]
         axes.text(k, 1.02, f"{wolf:.2f}", ha="center", weight="bold", color=INK)
         wolf = alone[k].probabilities[0, WOLF]
         axes.text(k, 1.3, f"{wolf:.2f}", ha="center", color=GREY)
     axes.text(-0.62, 1.02, "P(wolf), memory carried", ha="right", weight="bold")
     axes.text(-0.62, 1.3, "P(wolf), picture alone", ha="right", color=GREY)
-    last = len(told.pictures) - 1
+    last = len(explained.pictures) - 1
     axes.text(last + 0.72, LONG_Y, "c, long-term", color=BLUE, va="center")
     axes.text(last + 0.72, SHORT_Y, "h, short-term", color=ORANGE, va="center")
     axes.set(xlim=(-3.1, last + 1.9), ylim=(-1.15, 1.5), aspect="equal")
@@ -43,7 +43,7 @@ def draw_unrolled(told: Told, alone: Sequence[Told]) -> Any:
 
 
 def draw_folded(axes: Any, x: float) -> None:
-    """Draw one cell whose memories come back to it."""
+    """Draw one cell with memories that come back to it."""
     draw_cell(axes, x, "picture")
     for y, far, color in ((LONG_Y, 0.52, BLUE), (SHORT_Y, -0.52, ORANGE)):
         side = HALF + 0.25

@@ -59,12 +59,12 @@ def form_outcome(
         outputs = {name: out[-own:] for name, out in outputs.items()}
     # What is in the open does not expire: nothing would hold the client to it.
     is_sealed = row.seal_memory and not row.is_plain
-    is_held = is_sealed or (row.session is not None and not row.end)
+    is_kept = is_sealed or (row.session is not None and not row.end)
     return Outcome(
         outputs,
         step > len(row.sequence),
         step,
-        expires_at if is_held else None,
+        expires_at if is_kept else None,
         version=resume_state.model.manifest.version,
         migrated_from=resume_state.migrated_from,
         is_reset=resume_state.is_reset,

@@ -251,7 +251,7 @@ class Handler(PyWSGIHandler):  # type: ignore[misc]
     def finalize_headers(self) -> None:
         """Complete the answer's headers; the date is written once a second."""
         if self.provided_date is None:
-            self.provided_date = tell_date(int(time.time()))
+            self.provided_date = format_date(int(time.time()))
             self.response_headers.append((b"Date", self.provided_date))
         if self.server.is_stopping:
             self.close_connection = True
@@ -343,7 +343,7 @@ class Handler(PyWSGIHandler):  # type: ignore[misc]
 
 
 @lru_cache(maxsize=1)
-def tell_date(second: int) -> bytes:
+def format_date(second: int) -> bytes:
     """Write an instant as HTTP does, once a second."""
     date: bytes = format_date_time(second)
     return date

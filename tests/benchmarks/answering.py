@@ -11,7 +11,7 @@ READ_BYTES = 1 << 16
 
 @contextmanager
 def answering(reply):
-    """Serve connections whose every read is answered by `reply(bytes) -> bytes`.
+    """Serve connections; every read is answered by `reply(bytes) -> bytes`.
 
     Yields:
         The port, and what has been read so far, one entry a read.

@@ -228,7 +228,7 @@ CUTS = {
     "half a body of no length": HEAD + b"Connection: close\r\n\r\n" + ANSWER[:-7],
     "half a chunk": CHUNK[:-9],
     "no last chunk": CHUNK,
-    "a head that is none": b"\x00\x01\r\n\r\n",
+    "a head that is not HTTP": b"\x00\x01\r\n\r\n",
 }
 
 

@@ -37,7 +37,7 @@ def whole(service):
 
 
 def drive(name, *arguments):
-    """Run a driver in the clients' environment; return what it tells."""
+    """Run a driver in the clients' environment; return what it reports."""
     python = python_clients() / "bin" / "python"
     return json.loads(run(python, DRIVERS / f"{name}.py", *arguments))
 

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import requests
 
-# The first picture tells the topic, the second is the one memory decides.
+# The first picture shows the topic, the second is the one memory decides.
 EVENTS = ["bear", "blurry"]
 VOLUMES = "carryover-test-"
 READY_SECONDS = 60

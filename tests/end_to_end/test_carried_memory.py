@@ -293,7 +293,7 @@ def send_long(server, row, key):
 
 
 def send_or_fail(server, row, key):
-    """Send a row whose worker may die under it."""
+    """Send a row to a worker that may die meanwhile."""
     with contextlib.suppress(requests.ConnectionError):
         send_long(server, row, key)
 

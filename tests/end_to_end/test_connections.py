@@ -24,7 +24,7 @@ def connect(server):
 
 
 def read_answers(client, count):
-    """Read so many whole answers; return heads and bodies."""
+    """Read a number of whole answers; return heads and bodies."""
     rest, answers = b"", []
     while len(answers) < count:
         head, found, body = rest.partition(b"\r\n\r\n")

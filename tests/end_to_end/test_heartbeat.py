@@ -39,7 +39,7 @@ def rows(row, num_rows=NUM_ROWS, **options):
 
 
 def bad(first):
-    """A large body whose first row is something else."""
+    """A large body with something else as its first row."""
     return rows(lambda k: LONG if k else first)
 
 
@@ -78,7 +78,7 @@ HEAVY = {
         "bare rows": lambda: rows(lambda k: LONG),
         "sessions": lambda: rows(lambda k: {"sequence": LONG[:9], "session": f"l{k}"}),
         "a bad row": lambda: bad([*LONG, "nonsense"]),
-        "a row that is none": lambda: bad(5),
+        "a row that is a number": lambda: bad(5),
         "a row with NaN": lambda: bad([float("nan")]),
         "a row of half a surrogate pair": lambda: bad(["\ud800"]),
         "not JSON": lambda: bad([])[:-1],

@@ -99,7 +99,7 @@ def wait_until_gone(pid):
                 return
         except FileNotFoundError:
             return
-    raise AssertionError(f"process {pid} goes on")
+    raise AssertionError(f"process {pid} is still running")
 
 
 def start_in_vain(environ):

@@ -178,7 +178,7 @@ def test_an_export_that_is_not_a_number_is_refused():
 
 
 def normalise_nearly_equal():
-    """Make a network and events whose variance is made of rounding."""
+    """Make a network and events with a variance made of rounding."""
     inputs = keras.Input((None, 4))
     network = keras.Model(inputs, keras.layers.LayerNormalization(epsilon=0)(inputs))
     events = 100 + 1e-4 * np.random.default_rng(0).normal(size=(3, 5, 4))

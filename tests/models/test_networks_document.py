@@ -43,7 +43,7 @@ def documented_cells():
 
 
 def find_row(section, beginning):
-    """Find the only row whose first cell, or its beginning, is this."""
+    """Find the only row with this first cell, or beginning of it."""
     rows = [row for row in read_table(section) if row[0].startswith(beginning)]
     assert len(rows) == 1, beginning
     return rows[0]

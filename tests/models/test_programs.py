@@ -179,7 +179,7 @@ def add_programs(path, network, forms=HOT_FORMS[:1], **options):
 
 @pytest.fixture(scope="module")
 def exported(tmp_path_factory):
-    """A network whose weights are worth quantizing, and its SavedModel."""
+    """A network with weights worth quantizing, and its SavedModel."""
     network = networks.build(networks.EVENTS, networks.LABEL, units=(48,))
     # Smaller, or 48 units are chaotic: then rounding alone grows without bound.
     network.set_weights([0.2 * weights for weights in network.get_weights()])
@@ -454,7 +454,7 @@ def test_where_rounding_parts_them_the_truth_decides(exported, monkeypatch):
 
 
 def make_chaotic():
-    """Build a network whose memory magnifies every rounding as steps go by."""
+    """Build a network with a memory that magnifies every rounding as steps go by."""
     network = networks.build(
         networks.EVENTS, networks.LABEL, cell="rnn", units=(24,), noise=0.0
     )

@@ -1,4 +1,4 @@
-"""Finds a Chromium for the browser tests, and installs one where there is none."""
+"""Finds a Chromium for the browser tests, and installs one where it is missing."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ GRAPH = hashlib.sha256(b"graph").hexdigest()
 
 
 def write_version(folder, number, **changes):
-    """Write a version whose one file is `saved_model.pb`."""
+    """Write a version with one file, `saved_model.pb`."""
     path = folder / str(number)
     (path / MANIFEST).parent.mkdir(parents=True)
     (path / "saved_model.pb").write_bytes(b"graph")

@@ -1,4 +1,4 @@
-"""Client-held memory over HTTP: whose a token is, and how often it is good."""
+"""Client-held memory over HTTP: the owner of a token, and how often it is good."""
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace

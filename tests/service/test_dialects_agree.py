@@ -57,7 +57,7 @@ def tensor_of(sequences):
 
 
 def length_of(sequences):
-    """Tell how many events of each padded row are its own."""
+    """State how many events of each padded row are its own."""
     lengths = [len(one) for one in sequences]
     shape = [len(lengths)]
     return {"name": "length", "datatype": "INT32", "shape": shape, "data": lengths}

@@ -96,7 +96,7 @@ def test_a_short_row_joins_a_long_one_and_leaves_before_it(engine, model):
 
     (short,) = arrivals[0].join()
     assert (long.step, short.step) == (1000, 1)
-    # It was told its answer while the long row went on: a handful of calls later.
+    # It got its answer while the long row went on: a handful of calls later.
     assert [1, 1] in model.runtime.lengths[10:12]
     assert short.outputs["probabilities"].tolist() == [[0, 1, 0]]
     assert long.outputs["probabilities"][-1].tolist() == [1, 0, 0]

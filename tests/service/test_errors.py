@@ -42,7 +42,7 @@ GROUPS = (Conflict, Gone)
 
 
 class FaultyStore(InProcessStore):
-    """A store that fails when told to."""
+    """A store that fails when a test says so."""
 
     def __init__(self):
         super().__init__()
@@ -373,7 +373,7 @@ def test_every_error_is_reached_and_has_the_one_shape(world, code, monkeypatch):
 
 
 def describe_errors():
-    """Write the table of errors as it is in docs/reference/errors.md."""
+    """Write the table of errors of docs/reference/errors.md."""
     lines = ["| code | status | when | `Retry-After` |", "|---|---|---|---|"]
     for code, cls in CLASSES.items():
         meaning = cls.__doc__.splitlines()[0]

@@ -31,7 +31,7 @@ EXTREMES = [
     *[0, 1, -1, 10**30, -(10**400)],
     *[0.5, -0.0, 5e-324, 1e22, 3.4028235e38, 1.7e308, -1.7e308],
     *[float("inf"), float("nan")],
-    "HUGE",  # 5,000 digits: Python refuses to read so many
+    "HUGE",  # 5,000 digits: Python refuses to read that many
 ]
 DIGITS = "9" * 5000
 LATER = 1e12  # the sessions are forgotten by the tests alone
@@ -98,7 +98,7 @@ class Field:
 
 
 class Service:
-    """A service whose sessions can be looked at and forgotten."""
+    """A service with sessions that can be looked at and forgotten."""
 
     def __init__(self) -> None:
         clock, self.store = FakeClock(), InProcessStore()

@@ -1,4 +1,4 @@
-"""Forecasts, against a network whose every path can be listed by hand."""
+"""Forecasts, against a network with paths that can be listed by hand."""
 
 import json
 import re

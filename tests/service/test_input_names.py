@@ -18,7 +18,7 @@ EVENTS = ["red", "green"]
 
 @pytest.fixture
 def model():
-    """The counting model, whose input was called `lstm_input`."""
+    """The counting model, with an input that was called `lstm_input`."""
     found = counting_model()
     manifest = msgspec.structs.replace(found.manifest, input_name="lstm_input")
     return dataclasses.replace(found, manifest=manifest)

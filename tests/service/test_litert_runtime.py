@@ -1,4 +1,4 @@
-"""Compiled programs as the service runs them, held against the SavedModel."""
+"""Compiled programs as the service runs them, compared with the SavedModel."""
 
 import json
 import logging
@@ -165,7 +165,7 @@ def test_a_call_no_program_takes_is_a_defect(full):
 
 @pytest.fixture
 def copied(exported, tmp_path):
-    """A version that a test may damage, and what writes its manifest anew."""
+    """A version that a test may damage, and what writes its manifest again."""
     path = tmp_path / "label" / "1"
     shutil.copytree(exported[0] / "label" / "1", path)
 

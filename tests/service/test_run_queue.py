@@ -1,4 +1,4 @@
-"""Whose rows are next: least service first, per tenant and then per request."""
+"""The rows that are next: least service first, per tenant and then per request."""
 
 import numpy as np
 import pytest
@@ -38,7 +38,7 @@ def arrive(queue, tenant, num_rows, num_events=1, session=None):
 
 
 def tick(queue, limit=4):
-    """Serve one event of each row that is chosen; return whose they were."""
+    """Serve one event of each row that is chosen; return their owners."""
     jobs = queue.take(limit)
     for job in jobs:
         if not job.is_begun:

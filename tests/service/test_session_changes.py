@@ -17,7 +17,7 @@ PATH = "/v1/models/counting/sessions/"
 
 @pytest.fixture
 def engine(clock, model):
-    """An engine whose sessions keep three earlier memories and their history."""
+    """An engine with sessions that keep three earlier memories and their history."""
     retention = Retention(snapshots=3, policies=Policies("replay"))
     return build_engine(clock, retention=retention, catalog=Catalog([model]))
 

@@ -184,7 +184,7 @@ def test_log_line_holds_no_session_and_no_event(predict, caplog):
 
 @pytest.fixture
 def unloaded(live, services):
-    """A session whose model is served no more."""
+    """A session of a model that is served no more."""
     services.catalog.replace("counting", [])
 
 

@@ -66,7 +66,7 @@ CHUNKED = {
 
 
 class BrokenBody:
-    """A body whose connection is lost, or whose chunks are none."""
+    """A body with a lost connection, or with wrong chunks."""
 
     def read(self, size=-1):
         raise OSError("unexpected end of file")

@@ -22,7 +22,7 @@ FIELDS = [
 
 
 class SummingRuntime:
-    """A network whose memory is the sum of the records' columns so far."""
+    """A network with the sum of the records' columns so far as memory."""
 
     name = "summing"
 

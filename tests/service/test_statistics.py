@@ -1,4 +1,4 @@
-"""Statistics of several workers are told as one."""
+"""Statistics of several workers are reported as one."""
 
 import fcntl
 import os

@@ -70,7 +70,7 @@ class Pipe:
 
 @pytest.fixture
 def open_stream(client):
-    """Begin a stream whose lines are still to come; end it after the test.
+    """Begin a stream with lines still to come; end it after the test.
 
     Not through Flask's client, which waits for the first answer.
     """

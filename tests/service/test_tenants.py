@@ -1,4 +1,4 @@
-"""Whose a request is: API keys, and what those without one are told."""
+"""The tenant of a request: API keys, and the answers without one."""
 
 import os
 import stat

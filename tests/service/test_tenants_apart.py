@@ -1,4 +1,4 @@
-"""No answer tells one tenant of another's session: whole responses are compared."""
+"""No answer shows one tenant another's session: whole responses are compared."""
 
 import itertools
 import json

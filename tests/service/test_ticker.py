@@ -1,4 +1,4 @@
-"""Whose turn it is: with real threads, and with greenlets in another process."""
+"""The caller that runs ticks: with threads, and with greenlets in another process."""
 
 import subprocess
 import sys
@@ -15,7 +15,7 @@ PATIENCE_SECONDS = 60
 
 
 class Watched(Submission):
-    """A submission of one job that tells when its caller begins to wait."""
+    """A submission of one job that reports when its caller begins to wait."""
 
     __slots__ = ("listening",)
 
@@ -166,7 +166,7 @@ class Torn(Exception):
 
 
 class TornAway(Watched):
-    """Its caller is torn away as soon as it is woken."""
+    """Its caller is torn away once it is woken."""
 
     __slots__ = ()
 

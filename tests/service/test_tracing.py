@@ -274,7 +274,7 @@ def test_collector_that_fails_loses_spans_that_are_counted_and_delays_no_request
     assert made == len(calls)
     assert lost + received == made
     # No request waited for it, or most would have, those that find the queues full: a
-    # wait is at least as long as it is slow. A busy machine may hold up some.
+    # wait is at least as long as its delay. A busy machine may hold up some.
     assert statistics.median(taken) < SLOW_SECONDS, sorted(taken)
 
 

@@ -1,4 +1,4 @@
-"""What two real workers tell together; they have no models, so that they start fast."""
+"""Reports of two real workers together; without models they start fast."""
 
 import os
 import shutil

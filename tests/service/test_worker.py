@@ -68,7 +68,7 @@ class Service:
         return socket.create_connection(address, timeout=PATIENCE_SECONDS)
 
     def stop(self):
-        """Tell it to stop; return how many seconds it took."""
+        """Stop it by SIGTERM; return how many seconds it took."""
         began = time.monotonic()
         self.process.terminate()
         self.process.wait(PATIENCE_SECONDS)
@@ -148,7 +148,7 @@ def test_a_request_under_way_is_answered_before_the_worker_stops(start):
 
     sender = threading.Thread(target=send)
     sender.start()
-    wait_until((service.home / "held").exists)
+    wait_until((service.home / "waiting").exists)
 
     service.process.send_signal(signal.SIGTERM)
     wait_until(lambda: not listens(service))

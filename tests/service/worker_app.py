@@ -18,7 +18,7 @@ LARGE_BYTES = 20_000_000
 
 def hold():
     """Wait until a file says to go on."""
-    (HOME / "held").touch()
+    (HOME / "waiting").touch()
     while not (HOME / "release").exists():
         time.sleep(0.005)
 

@@ -37,7 +37,7 @@ def save(folder, model, name="model.keras"):
     """Write a model as its author would, in a process that then ends."""
     path = folder / name
     randomise(model).save(path)
-    keras.backend.clear_session()  # names are counted anew, as in a new process
+    keras.backend.clear_session()  # names are counted from 1, as in a new process
     return path
 
 

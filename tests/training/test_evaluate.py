@@ -35,7 +35,7 @@ def held_out_series(values, start):
 
 
 def shifted(values, ahead):
-    """The value `ahead` rows later, NaN where there is none."""
+    """The value `ahead` rows later, NaN past the end."""
     return np.concatenate([values[ahead:], np.full(ahead, np.nan)])
 
 

@@ -98,7 +98,7 @@ def make_numbers():
 
 
 def make_shifted():
-    """A record whose second Embedding lacks the last index of the first."""
+    """A record with a second Embedding that lacks the last index of the first."""
     machine = keras.Input((None,), dtype="int32", name="machine")
     sensors = keras.Input((None, FEATURES), name="sensors")
     tables = [layers.Embedding(4, 2, name="own"), layers.Embedding(4, 2, name="next")]

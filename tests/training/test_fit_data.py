@@ -73,7 +73,7 @@ def test_the_equivalent_configuration_is_printed_and_kept(trained):
     assert config.data.event == "what"
     assert config.training.epochs == 3
     assert config.network.units == (8,)
-    assert "| right next events, ends " in printed  # the name goes on below
+    assert "| right next events, ends " in printed  # the name continues below
 
 
 def test_no_better_than_counting_is_not_published_but_by_force(trained):

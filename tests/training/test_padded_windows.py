@@ -43,7 +43,7 @@ def draw(kind, size):
 
 
 def make(kind):
-    """Build a model that no mask tells where its padding ends."""
+    """Build a model without a mask that shows where its padding ends."""
     if kind == "names":
         first, shape = layers.Embedding(len(NAMES), 3), (WINDOW,)
     else:

@@ -13,7 +13,7 @@ from training.publish import list_versions, publish_version
 
 ROOT = Path(__file__).parents[2]
 
-# Publishes a version of two files, and stops to be killed at a step it is told.
+# Publishes a version of two files, and stops to be killed at a step that it is given.
 STALLING = """
 import sys
 from pathlib import Path

@@ -55,10 +55,10 @@ def find_bounds(clocks: Sequence[Array], shares: Shares) -> list[Bounds]:
         shares: How much is held out.
     """
     pooled = np.sort(np.concatenate(clocks))
-    held = count_share(len(pooled), shares.held_out)
-    first = len(pooled) - held
+    num_held_out = count_share(len(pooled), shares.held_out)
+    first = len(pooled) - num_held_out
     start, stop = (
-        first + held * block // shares.origins
+        first + num_held_out * block // shares.origins
         for block in (shares.origin, shares.origin + 1)
     )
     train = start

@@ -138,9 +138,9 @@ def render_row(
     if parsed.is_bare and not explain:
         return answer if len(answer) > 1 else main
     answer["step"] = result.step
-    tell_memory(answer, parsed, row, result)
+    write_memory(answer, parsed, row, result)
     if model is not common or result.migrated_from is not None or result.is_reset:
-        tell_version(answer, result, model, common)
+        write_version(answer, result, model, common)
     if "surprise" in outputs:
         answer["surprise"] = render_surprise(result)
     if wording.labels is not None:
@@ -164,7 +164,7 @@ def choose_outputs(
     return chosen
 
 
-def tell_memory(
+def write_memory(
     answer: dict[str, Any], parsed: ParsedRow, row: Row, outcome: Outcome
 ) -> None:
     """Say where the memory is now, and until when."""
@@ -182,7 +182,7 @@ def tell_memory(
         answer["expires_at"] = format_time(outcome.expires_at)
 
 
-def tell_version(
+def write_version(
     answer: dict[str, Any], outcome: Outcome, model: Model, common: Model
 ) -> None:
     """Name which version advanced a row where it is not the body's, or has changed."""

@@ -1,4 +1,4 @@
-"""A store at its capacity begins nothing new, evicts nothing, and goes on."""
+"""A store at its capacity begins nothing new, evicts nothing, and serves the rest."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A service that is told to stop releases its store first."""
+"""A service that gets SIGTERM releases its store first."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.servers import COMMAND, ROOT, STOP_SECONDS, Server
 @pytest.mark.server
 def test_stopped_service_has_closed_its_store(tmp_path: Path) -> None:
     LmdbStore(tmp_path / "memory").close()
-    # Held open, so that the table of readers outlives the service.
+    # Stays open, so that the table of readers outlives the service.
     env = lmdb.open(str(tmp_path / "memory"), max_dbs=3)
     server = Server(tmp_path / "models", tmp_path, workers=1)
     process = subprocess.Popen(

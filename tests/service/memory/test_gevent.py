@@ -28,8 +28,8 @@ def increment(_):
     for _ in range(20):
         stored = False
         while not stored:
-            held = store.fetch([b"counter"])[0] or Entry(0, b"0")
-            put = Put(b"counter", held.version, b"%d" % (int(held.value) + 1), 4e9)
+            found = store.fetch([b"counter"])[0] or Entry(0, b"0")
+            put = Put(b"counter", found.version, b"%d" % (int(found.value) + 1), 4e9)
             stored = store.commit([put])[0]
 
 gevent.joinall([gevent.spawn(increment, i) for i in range(10)], raise_error=True)

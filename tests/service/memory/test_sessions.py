@@ -26,7 +26,7 @@ from tests.service.memory.stored import (
 )
 
 TOMBSTONE_SECONDS = 600.0
-# The next instant that a float can tell apart from the present is 0.2 microseconds on.
+# The next instant that a float distinguishes from the present is 0.2 microseconds on.
 INSTANT = 2.0**-20
 
 

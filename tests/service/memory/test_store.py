@@ -70,12 +70,12 @@ def test_commit_that_expects_a_version_of_an_absent_key_is_refused(
 
 
 def test_one_refused_put_spoils_no_other_of_the_batch(store: Store) -> None:
-    store.commit([put(b"b", 0, b"held")])
+    store.commit([put(b"b", 0, b"kept")])
 
     batch = [put(b"a", 0, b"1"), put(b"b", 0, b"2"), put(b"c", 0, b"3")]
     assert store.commit(batch) == [True, False, True]
 
-    entries = [Entry(1, b"1"), Entry(1, b"held"), Entry(1, b"3")]
+    entries = [Entry(1, b"1"), Entry(1, b"kept"), Entry(1, b"3")]
     assert store.fetch([b"a", b"b", b"c"]) == entries
 
 

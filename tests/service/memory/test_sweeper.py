@@ -35,7 +35,7 @@ class FailingStore(InProcessStore):
 
 
 def wait_times(times: int) -> Callable[[float], bool]:
-    """Return a `wait` that does not wait, and stops the sweeper after so many times."""
+    """Return a `wait` that does not wait; it stops the sweeper after some times."""
     answers = iter([False] * times + [True])
 
     def wait(seconds: float) -> bool:

@@ -1,4 +1,4 @@
-"""What LMDB raises never leaves the store as it is."""
+"""Errors of LMDB leave the store as errors of the service."""
 
 from __future__ import annotations
 
