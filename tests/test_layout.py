@@ -97,6 +97,76 @@ def test_public_functions_state_what_they_raise(package):
     assert not silent
 
 
+# Private names of other objects that tests use: none is added, and a file that needs
+# fewer says so here.
+REACHING_FILES = {
+    "tests/clients/lossy.py": 1,
+    "tests/clients/test_client_robustness.py": 3,
+    "tests/clients/test_python_client.py": 1,
+    "tests/models/test_programs.py": 1,
+    "tests/service/memory/raw.py": 5,
+    "tests/service/memory/test_damaged_file.py": 9,
+    "tests/service/memory/test_damaged_values.py": 7,
+    "tests/service/memory/test_full_store.py": 8,
+    "tests/service/memory/test_lmdb_environment.py": 2,
+    "tests/service/memory/test_lmdb_identity.py": 6,
+    "tests/service/memory/test_lmdb_store.py": 2,
+    "tests/service/memory/test_redis_cluster.py": 3,
+    "tests/service/memory/test_redis_store.py": 21,
+    "tests/service/memory/test_session_count.py": 1,
+    "tests/service/test_api_keys.py": 1,
+    "tests/service/test_body_budget.py": 5,
+    "tests/service/test_engine_metrics.py": 1,
+    "tests/service/test_litert_runtime.py": 2,
+    "tests/service/test_log_buffer.py": 1,
+    "tests/service/test_operations_document.py": 6,
+    "tests/service/test_redaction.py": 1,
+    "tests/service/test_repository.py": 3,
+    "tests/service/test_run_queue.py": 4,
+    "tests/service/test_same_weights.py": 1,
+    "tests/service/test_shadow.py": 7,
+    "tests/service/test_statistics.py": 3,
+    "tests/service/test_ticker.py": 1,
+    "tests/training/test_boosting.py": 2,
+    "tests/training/test_progress.py": 2,
+    "tests/training/test_streams_table.py": 1,
+}
+# Public, whatever their names begin with.
+PUBLIC = {"_replace", "_asdict", "_fields", "_make", "_exit"}
+
+
+def is_private(name):
+    return name.startswith("_") and not name.startswith("__") and name not in PUBLIC
+
+
+def find_reaches(tree):
+    """List the private names of others that a file of tests uses."""
+    nodes = [
+        node
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Attribute) and is_private(node.attr)
+    ]
+    own = {n.attr for n in nodes if ast.unparse(n.value) in ("self", "cls")}
+    found = [node.attr for node in nodes if node.attr not in own]
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom):
+            found += [name.name for name in node.names if is_private(name.name)]
+        elif isinstance(node, ast.Call) and ast.unparse(node.func).endswith("attr"):
+            texts = [a.value for a in node.args if isinstance(a, ast.Constant)]
+            lasts = [text.split(".")[-1] for text in texts if isinstance(text, str)]
+            found += [name for name in lasts if is_private(name)]
+    return found
+
+
+def test_tests_reach_into_few_private_members():
+    counts = {
+        str(path.relative_to(ROOT)): len(find_reaches(ast.parse(path.read_text())))
+        for path in sorted((ROOT / "tests").rglob("*.py"))
+    }
+
+    assert {name: n for name, n in counts.items() if n} == REACHING_FILES
+
+
 def test_service_starts_without_tensorflow():
     code = "import sys, service.app; sys.exit('tensorflow' in sys.modules)"
 

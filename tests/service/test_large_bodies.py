@@ -9,6 +9,8 @@ from service.api import json_loading, long_json
 from service.api.v1 import render
 from service.api.v2 import tensors
 from service.common import loop
+from tests.assembly import build_app
+from tests.fakes import counting_model
 from tests.problems import assert_problem
 
 # Reading a body and undoing its compression are tried with large ones.
@@ -73,8 +75,35 @@ BODIES = {
 }
 # Wrong in a large body before its end is reached.
 FOUND_FIRST = ("ud800", '["red"], ["red"], ["red"]', '"colour"', '"horizon"')
-CALLS = ["/v1/models/counting:predict", "/v1/models/counting:explain"]
-CALLS += ["/v2/models/counting/infer", "/v1/models/counting:forecast"]
+
+
+def has_rows(document, schema):
+    """Return whether a body has rows or tensors, by its schema."""
+    if "$ref" in schema:
+        schema = document["components"]["schemas"][schema["$ref"].rpartition("/")[2]]
+    choices = schema.get("anyOf", []) + schema.get("oneOf", [])
+    return bool({"instances", "inputs"} & schema.get("properties", {}).keys()) or any(
+        has_rows(document, choice) for choice in choices
+    )
+
+
+def find_calls():
+    """List the calls that take rows in one body, by the service's own description.
+
+    A version or a label in an address changes no body.
+    """
+    document = build_app([counting_model()]).test_client().get("/openapi.json").json
+    return [
+        address.format(model="counting")
+        for address, calls in document["paths"].items()
+        for call in calls.values()
+        for content in call.get("requestBody", {}).get("content", {}).values()
+        if "/{version}" not in address and "/{label}" not in address
+        if has_rows(document, content.get("schema", {}))
+    ]
+
+
+CALLS = find_calls()
 
 
 def ask(client, call, data):
@@ -98,6 +127,12 @@ def test_the_answer_does_not_depend_on_the_size(client, monkeypatch, call, body)
     make_all_large(monkeypatch)
 
     assert [ask(client, call, text) for text in texts] == small
+
+
+def test_every_call_with_rows_is_tried():
+    found = {call.rpartition("/")[2].rpartition(":")[2] for call in CALLS}
+
+    assert found >= {"predict", "explain", "forecast", "infer"}
 
 
 def test_broken_json_is_refused(client, large):
