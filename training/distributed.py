@@ -75,7 +75,7 @@ class Cluster:
             with self._waiting():
                 return list(self._sum_up(tensors))
         except tf.errors.OpError as error:
-            raise TrainingError(self._describe()) from error
+            raise TrainingError(self._describe(None)) from error
 
     def share(self, arrays: Sequence[Array]) -> list[Array]:
         """Return the chief's arrays; those of others have the same shapes."""
@@ -137,12 +137,12 @@ class Cluster:
         """
         while time.monotonic() < self._deadline:
             time.sleep(0.2)
-        print(f"error: {self._describe()}", file=sys.stderr, flush=True)  # noqa: T201
+        print(f"error: {self._describe(self._patience)}", file=sys.stderr, flush=True)  # noqa: T201
         os._exit(EXIT_STATUS)
 
-    def _describe(self) -> str:
+    def _describe(self, patience: float | None) -> str:
         others = set(range(len(self.task.workers))) - {self.task.rank}
-        return describe_missing(self.task, others, self._patience)
+        return describe_missing(self.task, others, patience)
 
 
 class SharedRunner:

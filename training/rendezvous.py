@@ -39,13 +39,15 @@ def meet(task: Task, patience: float) -> None:
             heard |= hear(listener)
 
 
-def describe_missing(task: Task, missing: set[int], patience: float) -> str:
-    """Say which workers do not answer."""
+def describe_missing(task: Task, missing: set[int], patience: float | None) -> str:
+    """Say which workers do not answer in time; without a time, any more."""
     names = ", ".join(task.workers[rank] for rank in sorted(missing))
+    reason = f"the connection to {names} was lost"
+    if patience is not None:
+        reason = f"no answer from {names} within {patience:g} s"
     return (
-        f"no answer from {names} within {patience:g} s; expected all "
-        f"{len(task.workers)} workers of TF_CONFIG. Start the same command in each of "
-        "them; training continues from the last finished epoch."
+        f"{reason}; expected all {len(task.workers)} workers of TF_CONFIG. Start the "
+        "same command in each of them; training continues from the last finished epoch."
     )
 
 

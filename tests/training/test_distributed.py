@@ -3,6 +3,7 @@
 import json
 import multiprocessing
 import os
+import re
 import socket
 import sys
 import threading
@@ -105,7 +106,7 @@ def run(arguments, task, output):
 
 
 def train_all(folder, ports):
-    """Train in one process, and in two that are killed once, all of them forks of this.
+    """Train in one process, and in two of which one is killed, all forks of this.
 
     TensorFlow is imported once, and only used in the forks.
     """
@@ -130,10 +131,12 @@ def train_all(folder, ports):
         ]
 
     first = start_both()
-    wait_until(lambda: "epoch 2/4" in read(folder / "shared0.txt"))
+    wait_until(lambda: "epoch 1/4" in read(folder / "shared0.txt"))
+    first[1].kill()
     for process in first:
-        process.kill()
         process.join()
+    left = f"{read(folder / 'shared0.txt')}exit status {first[0].exitcode}\n"
+    (folder / "left.txt").write_text(left)
     ended = [start("alone"), *start_both()]
     wait_until(lambda: not any(process.is_alive() for process in ended))
     codes = [process.exitcode for process in ended]
@@ -160,13 +163,20 @@ def read_checkpoint(folder):
 
 @pytest.mark.tensorflow
 @pytest.mark.slow
-def test_two_processes_killed_and_resumed_train_what_one_does(folder):
+def test_two_processes_one_killed_and_both_resumed_train_what_one_does(folder):
     trained = multiprocessing.get_context("spawn").Process(
         target=train_all, args=(folder, find_ports(2))
     )
     trained.start()
     trained.join()
 
+    *_, sentence, status = read(folder / "left.txt").splitlines()
+    assert re.fullmatch(
+        r"error: (the connection to|no answer from) 127.0.0.1:\d+ .*; expected all 2 "
+        r"workers of TF_CONFIG\. Start the same command in each of them; .*",
+        sentence,
+    )
+    assert status == "exit status 2"
     chief, worker = (read(folder / f"shared{k}.txt") for k in range(2))
     # Counting does better on such a log, so all of the training stays in the run.
     assert read(folder / "codes.json") == "[3, 3, 0]", chief + worker
@@ -191,9 +201,10 @@ def test_a_worker_that_hears_late_is_met_and_may_be_gone():
     time.sleep(3)
     assert connection.recv(1) == b"\0"
     connection.close()
-    # All calls are answered by now or never: the other one has left with its listener.
-    assert rendezvous.call(task.workers[0], 1)
+    # All calls are answered by now or never: the other one has left with its listener,
+    # before it is heard, or a call in between would meet it.
     late.close()
+    assert rendezvous.call(task.workers[0], 1)
     time.sleep(1)
     assert meeting.is_alive()
     # TensorFlow's server, which says nothing.

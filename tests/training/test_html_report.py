@@ -393,6 +393,19 @@ def test_best_figures_stand_out():
     assert rows[2][2:] == ["0.4", "0.2", "-"]
 
 
+def test_each_head_has_a_table_next_to_its_own_baselines():
+    metrics = [
+        Metric("surprise", 0.1, "nats", {"2-gram": 0.2}),
+        Metric("right labels", 0.9, "share", {"majority": 0.6}),
+    ]
+
+    parts = list_metrics(metrics).parts
+
+    assert [part.caption for part in parts] == ["Next to 2-gram", "Next to majority"]
+    assert [len(part.headings) for part in parts] == [4, 4]
+    assert list_metrics(metrics[:1]).parts[0].caption == "All figures"
+
+
 def test_held_out_events_are_compared_with_the_ngram():
     part = pack([[0, 1, 2]] * 20, [[1, 2, 0]] * 20)
 

@@ -30,6 +30,7 @@ from training.html_report.parts import (
     write_figure,
 )
 from training.html_report.plots import Line, draw_lines
+from training.report import group_by_baselines
 from training.seeds import Spread
 from training.verdict import Verdict
 
@@ -99,12 +100,22 @@ def group_by_kind(parts: Sequence[Part]) -> Iterator[tuple[str, list[Part]]]:
 
 
 def list_metrics(metrics: Sequence[Metric], missing: str = "") -> Section:
-    """Lay metrics and their baselines out as a table; the best of a row stands out.
+    """Lay metrics and their baselines out as tables; the best of a row stands out.
+
+    Metrics of other baselines, as of another head, have a table of their own.
 
     Args:
         metrics: What was measured.
         missing: A line on a baseline that could not be fitted.
     """
+    tables = [tabulate(group) for group in group_by_baselines(metrics)]
+    if len(tables) == 1:
+        tables = [replace(tables[0], caption="All figures")]
+    return Section("Result", [*tables, *([Text(missing)] if missing else [])])
+
+
+def tabulate(metrics: Sequence[Metric]) -> HtmlTable:
+    """Lay metrics and their baselines out as a table."""
     names = list(dict.fromkeys(name for m in metrics for name in m.baselines))
     rows = [
         [
@@ -115,8 +126,8 @@ def list_metrics(metrics: Sequence[Metric], missing: str = "") -> Section:
         for metric in metrics
     ]
     headings = ["measured on held-out data", "better", "network", *names]
-    table = HtmlTable("All figures", headings, rows, num_words=2)
-    return Section("Result", [table, *([Text(missing)] if missing else [])])
+    caption = f"Next to {', '.join(names)}"
+    return HtmlTable(caption, headings, rows, num_words=2)
 
 
 def mark_best(metric: Metric, figures: Sequence[float | None]) -> list[Cell]:
