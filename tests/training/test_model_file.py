@@ -211,7 +211,7 @@ def test_failure_of_any_step_is_one_sentence(
     def fail(*args, **kwargs):
         raise ZeroDivisionError("one\ntwo")
 
-    path = save(tmp_path, make_next_event())
+    path = save(tmp_path, sequential(layers.Dense(2)))  # each step after all before it
     for step in steps:
         with monkeypatch.context() as patch:
             patch.setattr(export_keras, step, fail)
