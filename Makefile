@@ -53,7 +53,7 @@ random-graphs: .venv/installed-dev  ## try random Keras graphs over every layer,
 	  $(BIN)/python -m pytest -q -k refused tests/models/test_random_graphs.py tests/models/test_plausible_graphs.py
 
 test-memory: .venv/installed-dev  ## drive random lives of sessions for longer [EXAMPLES=2000]
-	@EXAMPLES=$(or $(EXAMPLES),2000) $(BIN)/python -m pytest tests/service/memory/test_stateful.py
+	@EXAMPLES=$(or $(EXAMPLES),2000) $(BIN)/python -m pytest tests/service/memory/test_stateful.py tests/service/test_repeats_between_versions.py
 
 bench-memory: .venv/installed-dev  ## measure the stores, five minutes [BENCH="--publish"]
 	@$(BIN)/python -m benchmarks.memory $(BENCH)

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.exported import export_all
 from tests.scheduling import read_record, sort_by_length
@@ -19,6 +20,17 @@ from training.publish import list_versions
 BUNDLED = ("nature", "taxi", "visits")
 # Whatever answers over HTTP answers the same whoever runs the networks.
 RUNTIMES = ("litert", "tensorflow")
+
+# The same examples on each machine, however slow; `make fuzz-...` draws others.
+settings.register_profile(
+    "suite",
+    max_examples=50,
+    deadline=None,
+    database=None,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+settings.load_profile("suite")
 
 # Processes that the tests start run it too, by this.
 os.environ["PYTHONPATH"] = os.pathsep.join(

@@ -40,8 +40,7 @@ def assert_rows_or_refusal(data, header_length):
 
 @settings(
     max_examples=NUM_BODIES,
-    deadline=None,
-    database=None,
+    derandomize="FUZZ_BODIES" not in os.environ,
     suppress_health_check=list(HealthCheck),
 )
 @given(bodies(), st.integers(0, 2**32))

@@ -8,6 +8,7 @@ what its client sent, each is applied once, and each repeat gets its first answe
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -40,6 +41,7 @@ VOCABULARIES = {
 }
 SESSIONS = ("1", "2")
 NAMES = st.lists(st.sampled_from(VOCABULARIES[1][:3]), min_size=1, max_size=2)
+EXAMPLES = int(os.environ.get("EXAMPLES", "12"))  # as in memory/test_stateful.py
 FORMS = ("v1", "stream", "v2 names", "v2 numbers")
 
 
@@ -371,11 +373,9 @@ def test_each_request_is_applied_once_whatever_version_encodes_it(policy, kind):
     run_state_machine_as_test(
         lambda: RepeatsMachine(policy, kind),
         settings=settings(
-            max_examples=25,
+            max_examples=EXAMPLES,
             stateful_step_count=30,
-            deadline=None,
-            database=None,
-            derandomize=True,
+            derandomize="EXAMPLES" not in os.environ,
             suppress_health_check=list(HealthCheck),
         ),
     )
