@@ -1,4 +1,4 @@
-"""What stands in for each kind of layer when a network streams.
+"""Streaming forms of layers: the replacement of each kind when a network streams.
 
 A tensor of the network with timesteps has them in the stream. One without, such as a
 last output, has them too: what it would be if the sequence ended at each event. It is

@@ -32,7 +32,7 @@ Activation = Callable[[Tensor], Tensor]
 
 
 class Learned(NamedTuple):
-    """What the learn gate yields: gate i, candidate g and their product."""
+    """Results of the learn gate: gate i, candidate g and their product."""
 
     i: Tensor
     g: Tensor

@@ -1,4 +1,4 @@
-"""What is trained: features, recurrent layers, a head. Plain Keras, no state.
+"""Networks to train: features, recurrent layers, a head. Plain Keras, no state.
 
 Knows nothing of where sequences come from or how memory travels: a network maps whole
 sequences to outputs per timestep; `models.streaming` gives the same layers a memory.

@@ -62,7 +62,7 @@ class Port:
 
     @property
     def sizes(self) -> Schema:
-        """How many numbers it takes, and what each may be."""
+        """Number of its columns, and the values that each may have."""
         indices = {"indices": self.indices} if self.indices else {}
         boolean = {"boolean": True} if self.dtype == "bool" else {}
         return {"size": self.size, **indices, **boolean}

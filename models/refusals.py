@@ -1,4 +1,4 @@
-"""Which layers cannot stream, why, and what to use instead."""
+"""Layers that cannot stream, with the reason and the alternative."""
 
 from __future__ import annotations
 

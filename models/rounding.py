@@ -1,4 +1,4 @@
-"""How exactly a network computes: what rounding does to its outputs.
+"""Rounding of a network: the size of its effect on the outputs.
 
 A variance of numbers that are large and nearly equal is made of rounding: the network
 itself says something else of them in a batch of another size.

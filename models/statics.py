@@ -134,7 +134,7 @@ class RepeatedStatic(Unmasked):
 
 
 class Statics:
-    """What of a graph comes from static inputs alone, while it is run again.
+    """Tensors of a graph that come from static inputs alone, while it is run again.
 
     Args:
         sequence: What the graph is run on, with all its timesteps.

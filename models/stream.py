@@ -1,4 +1,4 @@
-"""What a network's layers share while its graph is run again as a stream."""
+"""Stream: the state that layers share while a graph is run again."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ BEGUN = "begun_0"
 
 
 class Stream:
-    """What a network's layers share while its graph is run again.
+    """State that the layers of a network share while its graph is run again.
 
     Args:
         mask: Bool of shape (batch, timesteps), false in padding.

@@ -31,6 +31,22 @@ def puzzling(text):
     return [word[0] for word in WORDS.finditer(joined)]
 
 
+QUESTION = re.compile(r"(What|Which|Where|How|When|Who|Whose|Whoever) ")
+
+
+@pytest.mark.parametrize("package", ["models", "training"])
+def test_documented_things_are_named_not_asked_about(package):
+    found = []
+    for path in sorted((ROOT / package).rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef):
+                text = ast.get_docstring(node)
+                if text and QUESTION.match(text):
+                    found.append(f"{path.relative_to(ROOT)}: {text.splitlines()[0]}")
+
+    assert not found
+
+
 def names(path):
     """Yield the names that a file defines or uses, without attributes."""
     for node in ast.walk(ast.parse(path.read_text())):

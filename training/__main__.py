@@ -1,11 +1,13 @@
-"""The command line of training: `fit` trains a model, `export` takes a Keras file.
+"""Train, export, compare and retrain models that the service remembers with.
 
-Exit status: 0 done, 2 something the user can fix (one `error: ...` line), 3 trained
-but no better than its best baseline (`retrain`: than the served version), so not
-published, or (`drift`) captured events drifted, 130 interrupted (the same
-command continues). TensorFlow is imported once it is needed, so
-mistakes in a configuration show at once.
+Exit status: 0 done; 2 an error that the user can fix, in one `error: ...` line; 3 not
+published, as the network is no better than its best baseline or (`retrain`) than the
+served version, or (`drift`) captured events have drifted; 130 interrupted, the same
+command continues.
 """
+
+# TensorFlow is imported once it is needed, so that mistakes in a configuration show at
+# once.
 
 from __future__ import annotations
 
@@ -160,10 +162,10 @@ def run_export(options: argparse.Namespace) -> None:
     events = read_names(options.events, "--events")
     labels = read_names(options.labels, "--labels")
     with silence_native_log():
-        from training.export_keras import Order, export_file
+        from training.export_keras import ExportRequest, export_file
     task = options.task.replace("-", "_") if options.task else None
     export_file(
-        Order(
+        ExportRequest(
             options.file,
             options.name,
             events=events,

@@ -22,7 +22,7 @@ TIMESTEPS_PER_CALL = 65_536
 
 
 class Baseline(NamedTuple):
-    """How a baseline differs from the network.
+    """Difference of a baseline from the network.
 
     Args:
         share: How many of the network's epochs it trains for; simpler networks are

@@ -1,8 +1,8 @@
 """Two versions side by side on the same held-out data, the newer one's.
 
 The older version is asked in its own words: names of events and categories are
-translated to its places, and its answers to the newer one's. What it does not know is
-its unknown event, as the service would take it.
+translated to its places, and its answers to the newer one's. An event that it does not
+know is its unknown event, as the service would take it.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class Side(NamedTuple):
 
 
 class Comparison(NamedTuple):
-    """What came out.
+    """Result of a comparison.
 
     Args:
         sentence: For people.

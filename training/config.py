@@ -1,7 +1,7 @@
 """The configuration of a training run: its sections, and how a file becomes one.
 
 Precedence: `--set key=value` over the TOML file over the defaults here. Every key is
-explained beside its value in `training/configs/*.toml`.
+explained next to its value in `training/configs/*.toml`.
 Does not know what a source does with its options: `training.sources` does.
 """
 
@@ -48,7 +48,7 @@ class General:
 
 @dataclass(frozen=True)
 class NetworkConfig:
-    """What is trained: the arguments of `models.networks.build_network`."""
+    """The section `[network]`: arguments of `models.networks.build_network`."""
 
     cell: Annotated[str, one_of(*CELLS)]
     units: Annotated[tuple[int, ...], each(between(1, 4096))]
@@ -59,14 +59,14 @@ class NetworkConfig:
 
 @dataclass(frozen=True)
 class DecisionConfig:
-    """When a probability becomes a decision."""
+    """The section `[decision]`: from a probability to a decision."""
 
     threshold: Annotated[float | None, inside(0, 1)] = None
 
 
 @dataclass(frozen=True)
 class CardConfig:
-    """What the report says of a model; no weight depends on it.
+    """The section `[card]`: words of the report; no weight depends on them.
 
     Args:
         intended_use: What it is for, and for whom.
@@ -81,7 +81,7 @@ class CardConfig:
 
 @dataclass(frozen=True)
 class CalibrationConfig:
-    """What is corrected of a trained network, inside its graph."""
+    """The section `[calibration]`: corrections inside the graph of a network."""
 
     # How far the quantiles of a forecast move at an event, in widths; 0: not at all.
     intervals: Annotated[float, between(0, 1)] = 0.05

@@ -11,9 +11,8 @@ TrainingError
 ├── Diverged          the loss is no longer a number
 └── OperationFailed   a library raised something that nobody foresaw
 
-The command line prints the sentence and exits with status 2, for NotBetter and
-Drifted with 3;
---debug adds the trace.
+The command line prints the sentence and exits with status 2, for NotBetter and Drifted
+with 3. --debug adds the trace.
 """
 
 from __future__ import annotations

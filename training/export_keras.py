@@ -42,8 +42,8 @@ REPLACE = "Use another layer of Keras in its place."
 
 
 @dataclass(frozen=True)
-class Order:
-    """What is to be exported, and as what.
+class ExportRequest:
+    """Request to export a Keras file, with the options of the command.
 
     Args:
         file: The Keras file.
@@ -52,7 +52,7 @@ class Order:
         labels: Names of the numbers its first output ends in, if they have any.
         task: `next_event`, or None.
         allow_code: Whether Python code stored in the file may run.
-        compiled: Whether programs are compiled beside the SavedModel.
+        compiled: Whether programs are compiled as well as the SavedModel.
         window: How many of the last events the model is applied to, if not to all.
         padding: What a window is padded with, if not with what the model masks.
     """
@@ -86,11 +86,11 @@ class Streamable(NamedTuple):
     proof: Proof
 
 
-def export_file(order: Order, artifacts: Path) -> Path:
+def export_file(request: ExportRequest, artifacts: Path) -> Path:
     """Publish a Keras file as a new version of a model.
 
     Args:
-        order: What, and as what.
+        request: What, and as what.
         artifacts: Folder of models; the version appears in `<artifacts>/<name>/`.
 
     Returns:
@@ -99,15 +99,15 @@ def export_file(order: Order, artifacts: Path) -> Path:
     Raises:
         ModelError: The file cannot be read, streamed or served unchanged.
     """
-    say(f"Exporting {order.name} from {order.file}")
+    say(f"Exporting {request.name} from {request.file}")
     with during("Loading", SAVE_AGAIN):
-        model = load_model(order.file, allow_code=order.allow_code)
+        model = load_model(request.file, allow_code=request.allow_code)
     try:
-        ready = make_streamable(model, order)
+        ready = make_streamable(model, request)
         with during("Writing the version", REPLACE, (ExportError,)):
-            version = publish(ready, order, artifacts)
+            version = publish(ready, request, artifacts)
     except (CannotServe, CannotStream, ExportError) as error:
-        raise ModelError(f"{order.file}: {name_window(model, str(error))}") from error
+        raise ModelError(f"{request.file}: {name_window(model, str(error))}") from error
     print_export(ready.model, ready.wrapped, ready.streaming, ready.proof, version)
     return version
 
@@ -125,7 +125,7 @@ def name_window(model: keras.Model, sentence: str) -> str:
     return sentence.replace("--window N", f"--window {size}")
 
 
-def make_streamable(model: keras.Model, order: Order) -> Streamable:
+def make_streamable(model: keras.Model, request: ExportRequest) -> Streamable:
     """Give a model a memory that travels with the call, and prove it is the same.
 
     Raises:
@@ -137,11 +137,11 @@ def make_streamable(model: keras.Model, order: Order) -> Streamable:
     with during("Reading inputs and outputs", REPLACE, refusals):
         wrapped = wrap_model(
             model,
-            events=order.events,
-            labels=order.labels,
-            task=order.task,
-            window=order.window,
-            padding=order.padding,
+            events=request.events,
+            labels=request.labels,
+            task=request.task,
+            window=request.window,
+            padding=request.padding,
         )
     with during("Streaming", REPLACE, refusals):
         streaming = stream_network(wrapped.network, wrapped.outputs)
@@ -152,20 +152,22 @@ def make_streamable(model: keras.Model, order: Order) -> Streamable:
     return Streamable(model, wrapped, streaming, advance, proof)
 
 
-def publish(ready: Streamable, order: Order, artifacts: Path) -> Path:
+def publish(ready: Streamable, request: ExportRequest, artifacts: Path) -> Path:
     """Export, describe and publish a model as a new version."""
     description: dict[str, Any] = {}
 
     def fill(version: Path) -> None:
-        description.update(export_version(ready, order, version))
+        description.update(export_version(ready, request, version))
 
     def seal(version: Path, number: int) -> None:
-        write_manifest(version, order.name, number, description)
+        write_manifest(version, request.name, number, description)
 
-    return publish_version(artifacts / order.name, fill, seal)
+    return publish_version(artifacts / request.name, fill, seal)
 
 
-def export_version(ready: Streamable, order: Order, version: Path) -> dict[str, Any]:
+def export_version(
+    ready: Streamable, request: ExportRequest, version: Path
+) -> dict[str, Any]:
     """Write all of a version but its manifest, and return what that is to say."""
     wrapped, real = ready.wrapped, ready.proof.sequence
     memory = export_network(
@@ -177,7 +179,7 @@ def export_version(ready: Streamable, order: Order, version: Path) -> dict[str, 
         streaming=ready.streaming,
         advance=ready.advance,
     )
-    programs = write_stream_programs(ready, version) if order.compiled else {}
+    programs = write_stream_programs(ready, version) if request.compiled else {}
     cells = find_cells(ready.model)
     # The same weights behind another activation are another network.
     architecture = [hashlib.sha256(ready.model.to_json().encode()).hexdigest()]
@@ -197,7 +199,7 @@ def export_version(ready: Streamable, order: Order, version: Path) -> dict[str, 
         **dtype,
         **programs,
         **name_input(wrapped),
-        "training": describe_file(order.file),
+        "training": describe_file(request.file),
         "metrics": [],
         "packages": package_versions(),
     }

@@ -1,4 +1,4 @@
-"""What a user reads when a Keras file was exported, and a first call to try.
+"""Messages after the export of a Keras file, with a first call to try.
 
 Does not know how anything was done.
 """

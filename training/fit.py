@@ -69,7 +69,7 @@ class Epoch(NamedTuple):
 
 
 class Plan(NamedTuple):
-    """What to train with.
+    """Everything that a training of one network needs besides the network.
 
     Args:
         draw_epoch: Returns an epoch's examples.
@@ -167,7 +167,7 @@ def fit_network(
     if losses:
         on_resume(len(losses))
     for epoch in range(len(losses), plan.training.epochs):
-        if is_over(validation, plan.training.patience):
+        if should_stop(validation, plan.training.patience):
             break
         started = time.monotonic()
         loss, events = train_epoch(runner, network, plan, epoch, on_batch)
@@ -214,7 +214,7 @@ def find_best(validation: list[float]) -> int:
     return int(np.argmin(np.nan_to_num(validation, nan=np.inf, posinf=np.inf)))
 
 
-def is_over(validation: list[float], patience: int | None) -> bool:
+def should_stop(validation: list[float], patience: int | None) -> bool:
     """Return whether the validation loss has not fallen for `patience` epochs.
 
     Reference: Prechelt, Early Stopping - But When?, in: Neural Networks: Tricks of the

@@ -1,4 +1,4 @@
-"""What Keras 2, TF 1 and TF 2.0 to 2.15 wrote, as Keras 3 reads it.
+"""Files of Keras 2, TF 1 and TF 2.0 to 2.15, translated to the form of Keras 3.
 
 Rules for the arguments of layers; `legacy_nodes` has those for calls, `load_keras`
 those for weights. What a rule cannot translate is refused: a layer that is loaded as

@@ -75,8 +75,8 @@ def train_and_publish(
         artifacts: Folder of models; the version appears in `<artifacts>/<name>/`.
         runs: Folder of runs; an interrupted one continues from its last epoch.
         accept: Raises `NotBetter` where a network is not to be published.
-        quantize: Adds programs with weights in `int8` or `float16`, measured beside
-            the exact ones.
+        quantize: Adds programs with weights in `int8` or `float16`, measured next
+            to the exact ones.
         seeds: Networks to train and measure; the first one is published.
         cluster: The workers that train the network together.
 

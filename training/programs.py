@@ -28,7 +28,7 @@ Measure = Callable[[Predict], Sequence[Metric]]
 
 
 class Compiled(NamedTuple):
-    """What a version's manifest and its evaluation say of its programs."""
+    """Entries of a version's manifest and evaluation about its programs."""
 
     description: dict[str, Any]
     report: str

@@ -1,4 +1,4 @@
-"""What a user sees during training: a bar on a terminal, else a line per epoch."""
+"""Progress of a training: a bar on a terminal, otherwise a line per epoch."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from training.report import say
 
 
 class Watcher(Protocol):
-    """What is called while a network trains."""
+    """Observer that is called while a network trains."""
 
     def resume(self, epochs: int) -> None:
         """Note that a checkpoint spares epochs."""

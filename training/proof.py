@@ -58,7 +58,7 @@ class Stepper(NamedTuple):
 
 
 class Proof(NamedTuple):
-    """What was compared, and the largest difference found.
+    """Result of a proof: the sequences, and the largest difference.
 
     Args:
         rows: Sequences.

@@ -1,7 +1,7 @@
 """Publish a version: `artifacts/<name>/<number>/` appears whole or not at all.
 
-A version is written in a hidden folder beside, flushed to disk and renamed. Whoever
-lists the versions, or loses power, sees the version complete or does not see it.
+A version is written in a hidden folder next to it, flushed to disk and renamed. So a
+listing of the versions, after a loss of power too, has all of it or nothing.
 Does not know what a version holds.
 """
 
@@ -50,7 +50,7 @@ def publish_version(
     """
     folder.mkdir(parents=True, exist_ok=True)
     remove_leftovers(folder)
-    with hold_partial(folder) as partial:
+    with create_partial(folder) as partial:
         content = partial / "version"
         fill(content)
         while True:
@@ -74,7 +74,7 @@ def rename_unless_taken(content: Path, target: Path) -> bool:
 
 
 @contextmanager
-def hold_partial(folder: Path) -> Iterator[Path]:
+def create_partial(folder: Path) -> Iterator[Path]:
     """Create a hidden folder, locked for as long as this process lives.
 
     The lock, not the process id in the name, distinguishes the living from the dead: in

@@ -1,4 +1,4 @@
-"""What a model itself predicts, to compare its stream with, and how exactly.
+"""Predictions of a model itself, to compare its stream with, and their precision.
 
 Knows no streams.
 """

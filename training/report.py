@@ -1,4 +1,4 @@
-"""What a user reads when a network is trained: the verdict, a table, where all is.
+"""Messages of a training: the verdict, a table of figures, and the folders.
 
 Does not know how a figure was measured.
 """

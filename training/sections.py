@@ -30,14 +30,14 @@ Section = TypeVar("Section")
 
 
 class Rule(NamedTuple):
-    """What a value must satisfy beyond its type, and the words that say so."""
+    """Condition on a value beyond its type, and the words that say it."""
 
     words: str
     accepts: Callable[[Any], bool]
 
 
 class Origin(NamedTuple):
-    """Where keys come from, to name it in errors.
+    """Origin of keys, to name it in errors.
 
     Args:
         file: The configuration file.

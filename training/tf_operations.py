@@ -24,7 +24,7 @@ REPLACE = (
 
 
 class OperationRule(NamedTuple):
-    """How a function of TensorFlow is written as an operation of Keras.
+    """Translation of a function of TensorFlow to an operation of Keras.
 
     Args:
         module: Of `keras.src.ops` where the operation is.

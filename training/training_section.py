@@ -30,7 +30,7 @@ CLASS_WEIGHTS = Rule(
 
 @dataclass(frozen=True)
 class TrainingConfig:
-    """How the weights are found: Adam, its learning rate by a schedule.
+    """The section `[training]`: Adam, its learning rate by a schedule.
 
     Args:
         epochs: Passes over the data; with `patience` their maximum.

@@ -1,4 +1,4 @@
-"""Whether a network was worth training: one sentence, the first of every report.
+"""Verdict on a network: was it worth training? One sentence, the first of every report.
 
 It beats its best baseline where the difference is more than chance explains. Figures
 with a say come in order: the first decides, another that only ties is named.
@@ -20,7 +20,7 @@ COUNTED = re.compile(r"\d+-gram|most frequent|majority")
 
 
 class Verdict(NamedTuple):
-    """What is said of a network.
+    """Verdict on a network.
 
     Args:
         sentence: For people.

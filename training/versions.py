@@ -180,7 +180,7 @@ def promote(folder: Path, number: int, label: str) -> int | None:
             "such as stable."
         )
     read_version(folder / str(number))
-    with hold(folder):
+    with lock_labels(folder):
         labels = read_labels(folder)
         before = labels.get(label)
         content = json.dumps({**labels, label: number}, indent=2) + "\n"
@@ -190,7 +190,7 @@ def promote(folder: Path, number: int, label: str) -> int | None:
 
 
 @contextmanager
-def hold(folder: Path) -> Iterator[None]:
+def lock_labels(folder: Path) -> Iterator[None]:
     """Keep others from changing labels meanwhile; the lock dies with the process."""
     lock = os.open(folder, os.O_RDONLY)
     try:

@@ -39,7 +39,7 @@ class CannotCompile(Exception):
 
 
 class Form(NamedTuple):
-    """What a program is compiled for.
+    """Shape that a program is compiled for.
 
     Args:
         signature: `advance` or `explain`.

@@ -1,4 +1,4 @@
-"""What a network has besides variables, for a module that is saved."""
+"""Resources of a network besides variables, for a module that is saved."""
 
 from __future__ import annotations
 

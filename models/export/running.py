@@ -26,7 +26,7 @@ Call = Callable[..., Mapping[str, Any]]
 
 
 class Distance(NamedTuple):
-    """How far arrays are from what they should be.
+    """Errors of arrays, compared with exact ones.
 
     Args:
         largest: The largest difference of a number.

@@ -21,7 +21,7 @@ from service.app import build_services, create_app
 from service.settings import read_settings
 from tests.models.random_graphs import TIMESTEPS, draw_events, draw_graph
 from training.errors import ModelError
-from training.export_keras import Order, export_file
+from training.export_keras import ExportRequest, export_file
 
 # Read at import: a fixture hides the settings of the shell.
 FEW = 20
@@ -64,7 +64,7 @@ def publish(model, seed, folder, window=None):
     """Export one graph; None, or the sentence that refuses it."""
     path = folder / f"graph{seed}.keras"
     model.save(path)
-    order = Order(path, f"graph{seed}", compiled=False, window=window)
+    order = ExportRequest(path, f"graph{seed}", compiled=False, window=window)
     try:
         export_file(order, folder / "artifacts")
     except ModelError as error:

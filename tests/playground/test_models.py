@@ -77,7 +77,7 @@ def playground(tmp_path_factory):
     """
     import keras
 
-    from training.export_keras import Order, export_file
+    from training.export_keras import ExportRequest, export_file
 
     home = tmp_path_factory.mktemp("kinds")
     models = home / "models"
@@ -89,7 +89,7 @@ def playground(tmp_path_factory):
         keras.utils.set_random_seed(3)
         name = make.__name__.removeprefix("make_")
         make(keras).save(home / f"{name}.keras")
-        order = Order(
+        order = ExportRequest(
             home / f"{name}.keras", name, compiled=False, **NAMES.get(name, {})
         )
         export_file(order, models)

@@ -8,13 +8,13 @@ import numpy as np
 from service.registry.catalog import load_model
 from tests import assembly
 from tests.training.keras_files import save
-from training.export_keras import Order, export_file
+from training.export_keras import ExportRequest, export_file
 
 
 def publish(folder, name, model, **options):
     """Save a model, publish its file and return the model as it was loaded again."""
     path = save(folder, model, f"{name}.keras")
-    order = Order(path, name, **{"compiled": False, **options})
+    order = ExportRequest(path, name, **{"compiled": False, **options})
     version = export_file(order, folder / "artifacts")
     return keras.saving.load_model(path, compile=False), version
 

@@ -25,7 +25,7 @@ from tests.training.keras_files import (  # noqa: E402
     sequential,
 )
 from training import export_keras  # noqa: E402
-from training.export_keras import Order, export_file  # noqa: E402
+from training.export_keras import ExportRequest, export_file  # noqa: E402
 
 # Float32 rounding; what the service promises between any two ways of sending.
 TOLERANCE = 1e-5
@@ -94,7 +94,7 @@ def published(tmp_path_factory):
     for name, path in paths.items():
         names = NAMES if name == "next" else None
         task = "next_event" if names else None
-        order = Order(path, name, events=names, task=task, compiled=False)
+        order = ExportRequest(path, name, events=names, task=task, compiled=False)
         export_file(order, folder / "artifacts")
     return folder / "artifacts", paths
 
@@ -280,7 +280,7 @@ def test_code_in_the_file_runs_only_when_it_is_allowed(tmp_path, capsys):
     )
 
     refused = export(path, tmp_path)
-    order = Order(path, "mine", allow_code=True, compiled=False)
+    order = ExportRequest(path, "mine", allow_code=True, compiled=False)
     version = export_file(order, tmp_path / "artifacts")
 
     assert refused == 2
@@ -298,7 +298,7 @@ def test_lambda_of_a_keras_function_is_code_too(tmp_path, capsys):
 def test_one_hot_input_takes_names(tmp_path):
     path = save(tmp_path, sequential(layers.LSTM(4), layers.Softmax()))
 
-    order = Order(
+    order = ExportRequest(
         path,
         "mine",
         events=["red", "green", "blue"],

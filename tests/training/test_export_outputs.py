@@ -12,7 +12,7 @@ from keras import layers  # noqa: E402
 
 from tests.servers import Server  # noqa: E402
 from tests.training.keras_files import FEATURES, save, sequential  # noqa: E402
-from training.export_keras import Order, export_file  # noqa: E402
+from training.export_keras import ExportRequest, export_file  # noqa: E402
 
 EVENT = [0.5, 1.0, -2.0]
 
@@ -77,7 +77,7 @@ MODELS = {
 def running(tmp_path_factory):
     folder = tmp_path_factory.mktemp("published")
     for name, (make, options) in {**MODELS, "flags": (make_flags, {})}.items():
-        order = Order(
+        order = ExportRequest(
             save(folder, make(), f"{name}.keras"), name, compiled=False, **options
         )
         export_file(order, folder / "artifacts")

@@ -22,7 +22,7 @@ from tests.training.keras_files import (  # noqa: E402
 )
 from training.__main__ import main  # noqa: E402
 from training.errors import ModelError  # noqa: E402
-from training.export_keras import Order, export_file  # noqa: E402
+from training.export_keras import ExportRequest, export_file  # noqa: E402
 
 
 @keras.saving.register_keras_serializable(package="tests")
@@ -273,11 +273,11 @@ def test_unknown_class_is_named_with_ways_out(tmp_path):
     path = save(tmp_path, model)
 
     with pytest.raises(ModelError, match=r"'Unregistered'.*save keras\.Model\(x, "):
-        export_file(Order(path, "mine"), tmp_path)
+        export_file(ExportRequest(path, "mine"), tmp_path)
 
     inputs = keras.Input((None, FEATURES))
     keras.Model(inputs, model.call(inputs)).save(path)
-    assert export_file(Order(path, "mine", compiled=False), tmp_path)
+    assert export_file(ExportRequest(path, "mine", compiled=False), tmp_path)
 
 
 def make_own_layer():

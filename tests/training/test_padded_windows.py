@@ -19,7 +19,7 @@ from keras import layers  # noqa: E402
 from tests.servers import Server  # noqa: E402
 from tests.training.keras_files import FEATURES, sequential  # noqa: E402
 from training.__main__ import main  # noqa: E402
-from training.export_keras import Order, export_file  # noqa: E402
+from training.export_keras import ExportRequest, export_file  # noqa: E402
 
 TOLERANCE = 1e-5
 WINDOW = 4
@@ -73,7 +73,7 @@ def published(models):
 
     def order(kind, name, **options):
         file = folder / f"{kind}.keras"
-        export_file(Order(file, name, compiled=False, **options), artifacts)
+        export_file(ExportRequest(file, name, compiled=False, **options), artifacts)
 
     with redirect_stdout(io.StringIO()) as output:
         # Compiled, and by the command; the others cost less.

@@ -18,8 +18,8 @@ from training.fit import (  # noqa: E402
     Stopped,
     find_best,
     fit_network,
-    is_over,
     make_deterministic,
+    should_stop,
     validate,
 )
 from training.losses import build_loss  # noqa: E402
@@ -154,7 +154,7 @@ def test_without_patience_the_last_weights_are_taken_and_no_others_kept(tmp_path
     ],
 )
 def test_patience_counts_from_the_first_best_epoch(validation, patience, over):
-    assert is_over(validation, patience) is over
+    assert should_stop(validation, patience) is over
 
 
 def test_best_epoch_is_the_first_of_equals():

@@ -1,1 +1,1 @@
-"""Where examples come from, a module per source; `training.sources` names them."""
+"""Data sources, a module each; `training.sources` names them."""

@@ -34,7 +34,7 @@ OUTSIDE = {"", "0", "0.0", "-", "false", "no", "none", "normal"}
 
 
 class Clock(NamedTuple):
-    """How the times of a log are written.
+    """Form of the times of a log.
 
     Args:
         form: As strptime has it; empty for ISO 8601 and numbers.

@@ -1,4 +1,4 @@
-"""What every data source hands to training: schemas, examples, held-out data.
+"""Data of a source as training takes them: schemas, examples, held-out data.
 
 Does not know where the data came from, nor anything of TensorFlow.
 """
@@ -52,7 +52,7 @@ class Examples(NamedTuple):
 
 
 class Sequences(NamedTuple):
-    """Sequences to learn from, one behind the other: no padding until a batch is cut.
+    """Sequences to learn from, one after the other: no padding until a batch is cut.
 
     Args:
         inputs: Of shape (rows,), or (rows, columns) for records.

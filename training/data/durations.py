@@ -21,7 +21,7 @@ MICROS = 1e6
 
 
 class HeldOutTimes(NamedTuple):
-    """What measuring times needs.
+    """Held-out times until an event, for the evaluation.
 
     Args:
         train: The training part, as baselines are fitted on it.

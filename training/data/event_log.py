@@ -1,6 +1,6 @@
 """An event log in memory: columns of codes, sorted by case, time and file order.
 
-A case is a run of rows. What is text in the file is a code and a list of names here, so
+A case is a run of rows. Text of the file is a code and a list of names here, so
 that fifty million events take a few bytes each. Knows no vocabulary: what a network
 takes is fitted on the training part (`training.data.vocabulary`).
 """
@@ -20,7 +20,7 @@ MISSING = ("refuse", "previous")
 
 @dataclass(frozen=True)
 class Roles:
-    """Which columns of a file are what.
+    """Roles of the columns of a log.
 
     Args:
         case: Names the case of an event; None: all rows are one.

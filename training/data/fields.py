@@ -1,4 +1,4 @@
-"""What the network is shown of an event: its name, or a record with further fields.
+"""Events as a network takes them: names, or records with further fields.
 
 An event is its name alone until numbers, categories or features of its time are asked
 for; then it is a record, with the names of the file's columns. Means, deviations and
@@ -49,7 +49,7 @@ class EncodedEvents(NamedTuple):
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """What each column of the inputs is: name, number, days or seconds."""
+        """Kind of each column of the inputs: name, number, days or seconds."""
         kinds = {"category": ("name",), "time": ("days", "seconds")}
         fields = self.schema.get("fields", [{"type": "category"}])
         each = (kinds.get(field["type"], ("number",)) for field in fields)

@@ -28,7 +28,7 @@ ZIP = b"PK\x03\x04"
 ARRAY = re.compile(rb"\[\s*[{\[]")
 DELIMITERS = ",;\t|"
 CHUNK = 1 << 20
-# A longer cell is the rest of a file behind a quote that is never closed.
+# A longer cell is the rest of a file after a quote that is never closed.
 LONGEST_CELL = 1 << 20
 LISTED = 8
 FORMS = {
@@ -251,7 +251,7 @@ def read_rows(file: DataFile) -> Iterator[tuple[int, list[str]]]:
 
 
 def check_rows(file: DataFile) -> Iterator[list[str]]:
-    """Yield the rows of a CSV file behind its header, as many cells in each.
+    """Yield the rows of a CSV file after its header, as many cells in each.
 
     Raises:
         DataError: A row has another number of cells than the header.
@@ -294,7 +294,7 @@ def check_objects(file: DataFile) -> Iterator[tuple[int, dict[str, Any]]]:
 
 
 def find_line(file: DataFile, row: int) -> int:
-    """Return the line on which a row ends, counting rows from 0 behind the header."""
+    """Return the line on which a row ends, counting rows from 0 after the header."""
     if file.form == "csv":
         numbers: Iterator[int] = (line for line, _ in read_rows(file))
         row += 1

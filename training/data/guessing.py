@@ -1,4 +1,4 @@
-"""Which column of a table is what: a guess, from names first, then from what is there.
+"""Guesses of the roles of columns, from their names first, then from their cells.
 
 Looks at every row of the table `raw`; decides nothing that cannot be overridden.
 """
@@ -35,7 +35,7 @@ MOST_CODES = 100
 
 
 class Column(NamedTuple):
-    """What is known of a column.
+    """Counts of a column.
 
     Args:
         name: Its name.

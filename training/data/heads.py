@@ -49,7 +49,7 @@ Layouts = Mapping[str, Layout]
 
 
 class HeldOutEvents(NamedTuple):
-    """What measuring the next event needs.
+    """Held-out next events, for the evaluation.
 
     Args:
         train: The training part, as baselines are fitted on it.
@@ -74,7 +74,7 @@ class HeldOutEvents(NamedTuple):
 
 
 class HeldOutLabels(NamedTuple):
-    """What measuring labels needs.
+    """Held-out labels, for the evaluation.
 
     Args:
         train: The training part, as baselines are fitted on it.
@@ -114,7 +114,7 @@ class Head(NamedTuple):
 
 
 class HeldOutHeads(NamedTuple):
-    """What measuring a network with several heads needs.
+    """Held-out data of a network with several heads, for the evaluation.
 
     Args:
         by_name: What each head's evaluation needs, by the name of its output.

@@ -1,4 +1,4 @@
-"""What is in a file of events: rows, cases, names, times, and what is wrong with it.
+"""Inspection of a file of events: rows, cases, names, times, and its problems.
 
 Nothing is changed and nothing refused that can be said. The roles of columns that are
 not given are guessed by `training.data.guessing`.
@@ -35,7 +35,7 @@ SHOWN_CHARACTERS = 40
 
 @dataclass(frozen=True)
 class Inspection:
-    """What was found.
+    """Result of an inspection.
 
     Args:
         form: Of the file.

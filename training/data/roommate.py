@@ -26,7 +26,7 @@ TRAIN_STREAM, HELD_OUT_STREAM = 0, 1
 
 
 class HeldOutWeather(NamedTuple):
-    """What measuring needs.
+    """Held-out weather, for the evaluation.
 
     Args:
         examples: Held out; never trained on.

@@ -33,9 +33,9 @@ from training.sections import ONCE, RISING, between, each, inside, one_of
 
 # More timesteps would make the export's comparison slow and prove nothing further.
 REAL_TIMESTEPS = 64
-# Place of the value among the columns, behind the two of the time.
+# Place of the value among the columns, after the two of the time.
 VALUE = 2
-# Series beside which boosted trees are fitted, each by trees of its own.
+# Series of a file for which boosted trees are fitted, each by trees of its own.
 MOST_BOOSTED = 20
 
 
@@ -319,7 +319,7 @@ def cut_windows(
 
     Returns:
         Windows and, at each timestep, the next `horizon` values. All timesteps count,
-        so the network also learns to forecast with little behind it.
+        so the network also learns to forecast after few rows.
     """
     window, horizon = options.window, options.horizon
     last = len(sequence) - window - horizon

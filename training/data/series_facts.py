@@ -1,4 +1,4 @@
-"""What a manifest says of series: rows, gaps, times, labelled windows."""
+"""Facts of series for the manifest: rows, gaps, times, labelled windows."""
 
 from __future__ import annotations
 

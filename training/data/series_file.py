@@ -1,6 +1,6 @@
 """Read series of numbers over time: one or several in a file, of any form.
 
-Rows are sorted by series and time. What is missing is refused with its line, or filled
+Rows are sorted by series and time. A missing value is refused with its line, or filled
 by the last value known, which is what a service knows at that time; a rule that looks
 ahead, such as a straight line, would let the held-out part into training.
 """
@@ -28,7 +28,7 @@ FINEST_STEPS = 16
 
 
 class SeriesColumns(NamedTuple):
-    """Which columns of a file are what.
+    """Roles of the columns of a file of series.
 
     Args:
         time: Times of the rows.
@@ -78,7 +78,7 @@ class Series(NamedTuple):
 
     @property
     def title(self) -> str:
-        """What to call it in a sentence."""
+        """Its name in a sentence."""
         return f"series {self.name!r}" if self.name else "the series"
 
     @property

@@ -1,4 +1,4 @@
-"""What is in a file of numbers over time: span, gaps, empty cells, where to start."""
+"""Inspection of a file of numbers over time: span, gaps, empty cells, first options."""
 
 from __future__ import annotations
 

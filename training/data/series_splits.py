@@ -1,4 +1,4 @@
-"""Where series are divided: at one time for all of them, rows before it trained on.
+"""Split of series: at one time for all of them, rows before it trained on.
 
 A rolling-origin backtest divides the held-out part into blocks: for each, all rows
 before it are trained on and its own are held out (Tashman, Out-of-sample tests of
@@ -20,7 +20,7 @@ from training.errors import DataError
 
 
 class Shares(NamedTuple):
-    """How to divide.
+    """Shares of a split of series.
 
     Args:
         held_out: Share of all rows, the last ones.

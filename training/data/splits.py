@@ -1,4 +1,4 @@
-"""How a log is divided into training, validation and test parts, so that none leaks.
+"""Split of a log into training, validation and test parts, so that none leaks.
 
 By time, a part begins where its first case does, and cases of the part before are cut
 there: what happened later is in no training example (Weytjens & De Weerdt, Creating
@@ -66,7 +66,7 @@ class Split(NamedTuple):
 
 
 class SplitOptions(NamedTuple):
-    """How to divide.
+    """Options of a split of a log.
 
     Args:
         split: `time`: by the beginnings of cases; `events`: all cases at one time, or

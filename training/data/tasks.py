@@ -1,4 +1,4 @@
-"""What can be learnt of an event log: the tasks, as a configuration names them."""
+"""Tasks on an event log, as a configuration names them."""
 
 from __future__ import annotations
 

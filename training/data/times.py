@@ -65,7 +65,7 @@ def read_times(table: Table, column: str, name: str, form: str | None) -> Times:
     if is_number:
         return read_numbers(table, column, name)
     text = f"regexp_extract({column}, '{STAMP}')"
-    # DuckDB wants minutes behind an hour.
+    # DuckDB wants minutes after an hour.
     whole = f"regexp_replace({text}, '([T ]\\d{{1,2}})$', '\\1:00')"
     stamp = f"try_cast({whole} as timestamp)"
     clock = f"case when regexp_matches({column}, '{ISO}') then epoch_us({stamp}) end"

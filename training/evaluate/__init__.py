@@ -1,1 +1,1 @@
-"""How well a network does on held-out data, a module per source."""
+"""Evaluation of a network on held-out data, a module per source."""

@@ -1,4 +1,4 @@
-"""What was expected at every event that counts, and the figures that follow from it."""
+"""Predicted labels at every event that counts, and figures that follow from them."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ NUM_BINS = 15
 
 
 class Guesses(NamedTuple):
-    """What was expected at every event that counts, each of shape (events,).
+    """Predictions at every event that counts, each array of shape (events,).
 
     Args:
         targets: Position of the label that came.

@@ -1,4 +1,4 @@
-"""What a measurement is. Does not know what is measured."""
+"""Metric: a figure of a network next to those of its baselines."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from training.data.dataset import Array
 
 # From sequences (batch, timesteps[, columns]) to outputs (batch, timesteps, outputs).
 Predict = Callable[[Array], Array]
-# The trained network, beside its baselines.
+# The trained network, among its baselines.
 NETWORK = "network"
 # A network before it was corrected: shown, and no baseline to beat.
 AS_TRAINED = "as trained"
@@ -19,7 +19,7 @@ AS_TRAINED = "as trained"
 
 @dataclass(frozen=True)
 class Metric:
-    """One measured figure beside what simpler means reach on the same data.
+    """One measured figure next to what simpler means reach on the same data.
 
     Args:
         name: What was measured, in words.

@@ -28,7 +28,7 @@ SHORTEST = 4
 
 
 class Likeness(NamedTuple):
-    """How days are compared, and how many are averaged.
+    """Rows to compare days by, and days to average.
 
     Args:
         rows: Compared before now.

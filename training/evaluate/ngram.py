@@ -30,7 +30,7 @@ MOST_CELLS = 4_000_000
 
 
 class Level(NamedTuple):
-    """What followed the contexts of one length.
+    """Counts of the labels that followed the contexts of one length.
 
     Args:
         contexts: Keys of the contexts, rising: of the context one shorter, and the
@@ -48,13 +48,13 @@ class Level(NamedTuple):
 
     @property
     def totals(self) -> Array:
-        """How often each context is there."""
+        """Number of times each context occurs."""
         totals: Array = np.add.reduceat(self.counts, self.starts[:-1])
         return totals
 
     @property
     def kinds(self) -> Array:
-        """How many different events follow each context."""
+        """Number of different events that follow each context."""
         kinds: Array = np.diff(self.starts)
         return kinds
 

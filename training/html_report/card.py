@@ -1,4 +1,4 @@
-"""What a report says besides figures: data, use, limits, and how to repeat it."""
+"""Sections of a report besides figures: data, use, limits, the command to repeat it."""
 
 from __future__ import annotations
 

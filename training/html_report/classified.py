@@ -1,4 +1,4 @@
-"""What a report shows of networks that choose among labels, the next event included."""
+"""Sections of a report on networks that choose among labels or next events."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ POSITIONS = (1, 2, 3, 4, 5, 7, 10, 15, 20, 30, 50, 100)
 
 
 class Asked(NamedTuple):
-    """What a network was asked on held-out data.
+    """Questions to a network on held-out data.
 
     Args:
         sequences: Where a weight is above 0 it was asked.

@@ -1,4 +1,4 @@
-"""What a report shows by data source: held-out data in the form that is illustrated."""
+"""Sections of a report by data source: held-out data, ready to be illustrated."""
 
 from __future__ import annotations
 

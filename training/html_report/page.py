@@ -38,7 +38,7 @@ FOLDER = Path(__file__).parent
 
 
 class Heading(NamedTuple):
-    """What a page is.
+    """Heading of a page.
 
     Args:
         title: Such as `Training report`, of a model.
@@ -51,7 +51,7 @@ class Heading(NamedTuple):
 
 TRAINING = Heading(
     "Training report",
-    "Measured on held-out data, beside what simpler means reach on the same data.",
+    "Measured on held-out data, next to what simpler means reach on the same data.",
 )
 
 

@@ -1,4 +1,4 @@
-"""What a report consists of: sections of text, tables and plots."""
+"""Parts of a report: sections of text, tables and plots."""
 
 from __future__ import annotations
 

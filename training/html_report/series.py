@@ -1,4 +1,4 @@
-"""What a report shows of forecasts: a fan, coverage, errors by distance and hour."""
+"""Sections of a report on forecasts: a fan, coverage, errors by distance and hour."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a report shows of times: quantiles that hold, errors by size and position."""
+"""Sections of a report on times: coverage of quantiles, errors by size and position."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ TICKS = (
 
 
 class Timed(NamedTuple):
-    """What was expected of times on held-out data.
+    """Forecasts of times on held-out data.
 
     Args:
         held_out: What was asked.

@@ -1,4 +1,4 @@
-"""What gradient boosting is shown at an event: the last few, and where the case is.
+"""Features for gradient boosting: the last few events, the position in the case.
 
 Of each of the last events its name; of records also the other columns of the last two,
 and of times what a clock shows, the time since the event before and since the first.
