@@ -6,6 +6,9 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from training.data.event_log import EventLog
 from training.data.inspection import Inspection, inspect_file
 from training.errors import ConfigError
 from training.starting import SERIES, default_name, start_config
@@ -69,8 +72,17 @@ def propose(path: Path, found: Inspection) -> dict[str, Any] | None:
         return {"name": name, "seed": 1, "data": found.series, **SERIES}
     if found.log is None:
         return None
-    few = {"split": "events"} if found.log.num_cases < FEW_CASES else {}
-    return start_config(name, path, {**found.roles, **few})
+    return start_config(name, path, {**found.roles, **propose_split(found.log)})
+
+
+def propose_split(log: EventLog) -> dict[str, str]:
+    """Propose a split where cases cannot be divided by when they begin."""
+    if log.num_cases < FEW_CASES:
+        return {"split": "events"}
+    if log.times is None:
+        return {}
+    beginnings = np.unique(log.times[log.offsets[:-1]])
+    return {"split": "file"} if len(beginnings) < FEW_CASES else {}
 
 
 def format_inspection(path: Path, found: Inspection) -> list[str]:

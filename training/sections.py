@@ -227,8 +227,15 @@ def read_value(value: object, hint: Any, name: str, origin: Origin) -> Any:
     rules, words = explain(hint)
     if not all(rule.accepts(value) for rule in rules):
         key = origin.key(name)
+        quoted = ""
+        if is_number(value) and words.startswith(KINDS[str].words):
+            # A shell takes one pair of quotes away.
+            written = (
+                f'"{value}"' if origin.source(key) != "--set" else f"'\"{value}\"'"
+            )
+            quoted = f" Write it in quotes: {written}."
         raise ConfigError(
-            f"{origin.source(key)}: {key} is {value!r}; expected {words}."
+            f"{origin.source(key)}: {key} is {value!r}; expected {words}.{quoted}"
         )
     return tuple(value) if isinstance(value, list) else value
 

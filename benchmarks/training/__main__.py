@@ -25,6 +25,7 @@ from typing import Any
 from benchmarks.training.generated import measure_growth, write_log
 from benchmarks.training.limits import RESULT, check, read_result
 from benchmarks.training.views import ARCHIVE, write_views
+from training.native_log import silence_native_log
 
 MOST_READERS = 8_000  # to train on
 NAMES = ("read", "speed", "growth")
@@ -118,7 +119,8 @@ def read_views(path: Path, number: int) -> dict[str, float]:
 
 def compare_speed(path: Path, number: int) -> dict[str, Any]:
     """Train the same network by `fit`, Keras and PyTorch."""
-    from benchmarks.training.speed import measure_speed
+    with silence_native_log():
+        from benchmarks.training.speed import measure_speed
 
     return measure_speed(path)
 

@@ -76,6 +76,19 @@ def test_every_key_of_a_bundled_configuration_has_a_comment(name):
     assert [line for line in silent if not line.startswith(("name", "source"))] == []
 
 
+def test_a_number_where_text_is_expected_is_to_be_put_in_quotes(tmp_path):
+    file = tmp_path / "mine.toml"
+    bundled = (CONFIGS / "visits.toml").read_text()
+    file.write_text(bundled.replace('# fold = "0"', "fold = 1"))
+
+    with pytest.raises(ConfigError, match=r'expected text\. Write it in quotes: "1"\.'):
+        load_config(file)
+    # The shell takes the outer quotes.
+    with pytest.raises(ConfigError, match=r"Write it in quotes: '\"2\"'\."):
+        load_config(CONFIGS / "visits.toml", ["data.fold=2"])
+    assert load_config(CONFIGS / "visits.toml", ['data.fold="2"']).data.fold == "2"
+
+
 def test_reference_has_every_key_with_type_default_and_meaning():
     page = (CONFIGS.parents[1] / "docs/reference/configuration.md").read_text()
 

@@ -204,6 +204,20 @@ def test_one_label_in_all_rows_is_not_proposed_to_learn():
     assert "label" not in guess_roles(columns, 100)
 
 
+def test_cases_that_begin_at_the_same_time_are_divided_by_the_file(inspect, tmp_path):
+    same = "ticket_id,status,changed_at\n" + "".join(
+        f"T{case},{event},2024-01-01T00:00:00\n"
+        for case in range(20)
+        for event in ("open", "work", "closed")
+    )
+    inspect(same, "--write", str(tmp_path / "mine.toml"))
+
+    config = load_config(tmp_path / "mine.toml")
+    assert config.data.split == "file"
+    data = SOURCES["events"].load(config.data, 1)  # what fit would refuse, by time
+    assert data.held_out.train.weights.any()
+
+
 def test_a_series_is_recognised_with_its_gaps(inspect, tmp_path):
     hours = [k for k in range(200) if k != 50]
     rows = [
