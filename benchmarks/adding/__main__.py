@@ -18,7 +18,17 @@ from typing import Any
 
 from benchmarks.adding.plot import draw
 from benchmarks.adding.problem import BASELINE_MSE
-from benchmarks.adding.train import NUM_UPDATES, POINT_UPDATES, UNITS, Run, build, train
+from training.native_log import silence_native_log
+
+with silence_native_log():
+    from benchmarks.adding.train import (
+        NUM_UPDATES,
+        POINT_UPDATES,
+        UNITS,
+        Run,
+        build,
+        train,
+    )
 
 ROOT = Path(__file__).parents[2]
 RESULT = Path(__file__).with_name("result.json")
