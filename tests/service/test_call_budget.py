@@ -103,7 +103,7 @@ def count(send, post):
 
 
 @pytest.mark.parametrize(
-    ("send", "max_calls", "max_files"), [(predict, 120, 27), (infer, 143, 31)]
+    ("send", "max_calls", "max_files"), [(predict, 120, 27), (infer, 144, 31)]
 )
 def test_step_stays_within_its_budget(post, send, max_calls, max_files):
     calls = count(send, post)
