@@ -18,40 +18,38 @@ JOINED = {"Engine", "Services"}
 ASSEMBLY = "tests/assembly.py"
 # Public names that begin with an underscore: of named tuples, and `os._exit`.
 PUBLIC = {"_replace", "_fields", "_asdict", "_make", "_exit"}
-# Files that still look behind a class's public names: the list only becomes shorter.
+# How often files still look behind a class's public names: it only becomes less.
 LOOK_BEHIND = {
-    "tests/clients/lossy.py",
-    "tests/clients/test_client_robustness.py",
-    "tests/clients/test_python_client.py",
-    "tests/models/test_programs.py",
-    "tests/service/memory/raw.py",
-    "tests/service/memory/test_damaged_file.py",
-    "tests/service/memory/test_damaged_values.py",
-    "tests/service/memory/test_full_store.py",
-    "tests/service/memory/test_lmdb_environment.py",
-    "tests/service/memory/test_lmdb_identity.py",
-    "tests/service/memory/test_lmdb_store.py",
-    "tests/service/memory/test_redis_cluster.py",
-    "tests/service/memory/test_redis_store.py",
-    "tests/service/memory/test_session_count.py",
-    "tests/service/test_api_keys.py",
-    "tests/service/test_body_budget.py",
-    "tests/service/test_engine_metrics.py",
-    "tests/service/test_litert_runtime.py",
-    "tests/service/test_log_buffer.py",
-    "tests/service/test_operations_document.py",
-    "tests/service/test_redaction.py",
-    "tests/service/test_repository.py",
-    "tests/service/test_run_queue.py",
-    "tests/service/test_same_weights.py",
-    "tests/service/test_shadow.py",
-    "tests/service/test_statistics.py",
-    "tests/service/test_stream.py",
-    "tests/service/test_ticker.py",
-    "tests/service/test_tracing.py",
-    "tests/training/test_boosting.py",
-    "tests/training/test_progress.py",
-    "tests/training/test_streams_table.py",
+    "tests/clients/lossy.py": 1,
+    "tests/clients/test_client_robustness.py": 3,
+    "tests/clients/test_python_client.py": 1,
+    "tests/models/test_programs.py": 1,
+    "tests/service/memory/raw.py": 5,
+    "tests/service/memory/test_damaged_file.py": 9,
+    "tests/service/memory/test_damaged_values.py": 7,
+    "tests/service/memory/test_full_store.py": 8,
+    "tests/service/memory/test_lmdb_environment.py": 2,
+    "tests/service/memory/test_lmdb_identity.py": 6,
+    "tests/service/memory/test_lmdb_store.py": 2,
+    "tests/service/memory/test_redis_cluster.py": 3,
+    "tests/service/memory/test_redis_store.py": 21,
+    "tests/service/memory/test_session_count.py": 1,
+    "tests/service/test_api_keys.py": 1,
+    "tests/service/test_body_budget.py": 5,
+    "tests/service/test_engine_metrics.py": 1,
+    "tests/service/test_litert_runtime.py": 2,
+    "tests/service/test_log_buffer.py": 1,
+    "tests/service/test_operations_document.py": 6,
+    "tests/service/test_redaction.py": 1,
+    "tests/service/test_repository.py": 3,
+    "tests/service/test_run_queue.py": 4,
+    "tests/service/test_same_weights.py": 1,
+    "tests/service/test_shadow.py": 7,
+    "tests/service/test_statistics.py": 3,
+    "tests/service/test_ticker.py": 1,
+    "tests/training/test_boosting.py": 2,
+    "tests/training/test_progress.py": 2,
+    "tests/training/test_streams_table.py": 1,
 }
 
 
@@ -104,9 +102,10 @@ def test_no_further_file_looks_behind_public_names():
     found = {path: [*find_private(tree)] for path, tree in TREES.items()}
     found = {path: lines for path, lines in found.items() if lines}
 
-    new = {path: found[path] for path in found.keys() - LOOK_BEHIND}
+    new = {k: lines for k, lines in found.items() if len(lines) > LOOK_BEHIND.get(k, 0)}
     assert not new, "use public names, or give the part one"
-    assert TREES.keys() >= LOOK_BEHIND
+    fewer = {k for k, number in LOOK_BEHIND.items() if len(found.get(k, ())) < number}
+    assert not fewer, "lower their numbers in LOOK_BEHIND"
 
 
 def test_private_names_are_found_wherever_they_are_used():

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
+from werkzeug.test import EnvironBuilder
 
 from service.app import create_app
 from service.stores.in_process import InProcessStore
 from tests.assembly import build_engine, build_services
 from tests.fakes import FakeClock, counting_model
+from tests.service.streams import PATH, dump
 from tests.service.v2_bodies import INFER, body
 
 
@@ -68,3 +72,38 @@ def infer(client):
         return client.post(INFER, json=body(*names, **options))
 
     return send
+
+
+@pytest.fixture
+def stream(client):
+    """POST lines, and return the answers."""
+
+    def send(*rows, data=None, path=PATH, **options):
+        data = dump(*rows) if data is None else data
+        response = client.post(path, data=data, **options)
+        assert response.status_code == 200, response.text
+        assert response.mimetype == "application/x-ndjson"
+        return [json.loads(line) for line in response.text.splitlines()]
+
+    return send
+
+
+@pytest.fixture
+def open_stream(client):
+    """Begin a stream with lines still to come; end it after the test.
+
+    Not through Flask's client, which waits for the first answer.
+    """
+    opened = []
+
+    def begin(pipe, application=client.application, **headers):
+        environ = EnvironBuilder(path=PATH, method="POST").get_environ() | headers
+        environ |= {"wsgi.input": pipe, "wsgi.input_terminated": True}
+        answers = application(environ, lambda status, headers: None)
+        opened.append((answers, pipe))
+        return answers, iter(answers)
+
+    yield begin
+    for answers, pipe in opened:
+        pipe.write(b"")
+        answers.close()
