@@ -209,10 +209,15 @@ def share_progress(
         progress = load_checkpoint(checkpoint, network)
     epochs, num_best = (
         int(n.item())
-        for n in cluster.share([np.array([len(x)]) for x in progress[::2]])
+        for n in cluster.share(
+            [np.array([len(x)]) for x in (progress.losses, progress.best)]
+        )
     )
     losses, validation = cluster.share(
-        [np.resize(np.array([*x, 0.0]), epochs) for x in progress[:2]]
+        [
+            np.resize(np.array([*x, 0.0]), epochs)
+            for x in (progress.losses, progress.validation)
+        ]
     )
     best = progress.best or [np.zeros(v.shape) for v in network.variables[:num_best]]
     best = [one.astype(np.float32) for one in cluster.share(best)]

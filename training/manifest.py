@@ -21,13 +21,12 @@ from training.examples import write_examples
 from training.run import package_versions
 from training.seeds import Spread
 from training.verdict import Verdict
+from training.versions import MANIFEST
 
 FORMAT = 1
-FOLDER = Path("assets.extra/carryover")
-MANIFEST = FOLDER / "manifest.json"
-EVALUATION = FOLDER / "evaluation.md"
-METRICS = FOLDER / "metrics.json"
-REPORT = FOLDER / "report.html"
+EVALUATION = MANIFEST.with_name("evaluation.md")
+METRICS = MANIFEST.with_name("metrics.json")
+REPORT = MANIFEST.with_name("report.html")
 
 
 def describe_version(

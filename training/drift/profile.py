@@ -17,9 +17,9 @@ from models.schemas import list_fields
 from training.drift.sample import Sample, SampledSeries
 from training.drift.statistics import find_below, find_error
 from training.errors import ConfigError
-from training.versions import Version
+from training.versions import MANIFEST, Version
 
-PROFILE = Path("assets.extra/carryover/profile.json")
+PROFILE = MANIFEST.with_name("profile.json")
 FORMAT = 1
 # The most frequent names have a bin each; the index of many small bins is noise.
 NUM_NAMES = 20
