@@ -71,12 +71,17 @@ class BodyBudget:
     ) -> None:
         self.max_bytes = max_bytes
         self._clock = clock
-        self._tenant_bytes = max_bytes if tenant_bytes is None else tenant_bytes
-        self._timeout_seconds = timeout_seconds
+        self.tenant_bytes = max_bytes if tenant_bytes is None else tenant_bytes
+        self.timeout_seconds = timeout_seconds
         self._lock = make_brief_lock()
         self._granted = Counter[str]()  # bytes by tenant
         self._waiting: list[Claim] = []
         self._coming: list[Claim] = []  # granted, and their bodies are not here yet
+
+    @property
+    def num_waiting(self) -> int:
+        """How many requests wait for their part."""
+        return len(self._waiting)
 
     @property
     def num_bytes(self) -> int:
@@ -111,7 +116,7 @@ class BodyBudget:
                 self.release(claim)
         if not is_granted:
             raise Overloaded(
-                f"the body of {num_bytes} bytes waited {self._timeout_seconds:g} s for "
+                f"the body of {num_bytes} bytes waited {self.timeout_seconds:g} s for "
                 "other large ones and was not read whole. Nothing was applied; send it "
                 "again in a second, or fewer events at a time.",
             )
@@ -142,7 +147,7 @@ class BodyBudget:
 
     def _wait(self, claim: Claim) -> bool:
         """Wait for a part, and return whether it is granted."""
-        until = self._clock() + self._timeout_seconds
+        until = self._clock() + self.timeout_seconds
         while (left := until - self._clock()) > 0:
             if claim.granted.wait(min(left, LOOK_SECONDS)):
                 return True
@@ -172,7 +177,7 @@ class BodyBudget:
             claim
             for tenant, claim in first.items()
             if not granted[tenant]
-            or granted[tenant] + claim.num_bytes <= self._tenant_bytes
+            or granted[tenant] + claim.num_bytes <= self.tenant_bytes
         ]
 
     def _grant(self) -> None:

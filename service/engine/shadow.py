@@ -93,7 +93,7 @@ class Shadow:
         self._catalog = catalog
         self._clock = clock
         self._count_live = count_live
-        self._monotonic = monotonic
+        self.monotonic = monotonic
         self._waiting: deque[Followed] = deque()
         self._later: deque[tuple[float, Followed]] = deque()
         self._wake = threading.Event()
@@ -177,7 +177,7 @@ class Shadow:
             give_way()
 
     def _take(self) -> Followed | None:
-        if self._later and self._later[0][0] <= self._monotonic():
+        if self._later and self._later[0][0] <= self.monotonic():
             followed = self._later.popleft()[1]
         elif self._waiting:
             followed = self._waiting.popleft()
@@ -215,7 +215,7 @@ class Shadow:
         """Wait once for the step before a row; then leave the session for good."""
         begun = found.record.step if isinstance(found.record, Session) else 0
         if not followed.is_retried and begun < followed.outcome.step:
-            due = self._monotonic() + LATER_SECONDS
+            due = self.monotonic() + LATER_SECONDS
             self._num_taken -= len(followed.row.sequence)
             self._later.append((due, followed._replace(is_retried=True)))
             return ""

@@ -3,6 +3,7 @@
 import gzip
 import io
 import threading
+import time
 
 import pytest
 
@@ -49,11 +50,11 @@ def claim_in_thread(budget, tenant, num_bytes, done):
     def work():
         done.append((tenant, budget.claim(tenant, num_bytes)))
 
-    num_waiting = len(budget._waiting)
+    num_waiting = budget.num_waiting
     thread = threading.Thread(target=work)
     thread.start()
-    while thread.is_alive() and len(budget._waiting) == num_waiting:
-        pass  # until it waits
+    while thread.is_alive() and budget.num_waiting == num_waiting:
+        time.sleep(0.001)  # until it waits
     return thread
 
 
@@ -169,7 +170,7 @@ def test_every_way_in_gives_the_room_back(client, services, verb):
 
 @pytest.mark.usefixtures("all_are_large")
 def test_request_without_room_is_answered_503(client, services, monkeypatch):
-    monkeypatch.setattr(services.bodies, "_timeout_seconds", 0)
+    monkeypatch.setattr(services.bodies, "timeout_seconds", 0)
     services.bodies.claim("", services.bodies.max_bytes)
 
     answer = client.post("/v1/models/counting:predict", data=b"{}")
@@ -183,7 +184,7 @@ def test_compressed_body_needs_room_for_what_it_becomes(
     client, services, monkeypatch, path
 ):
     monkeypatch.setattr(compression, "LARGE_BYTES", 1)
-    monkeypatch.setattr(services.bodies, "_timeout_seconds", 0)
+    monkeypatch.setattr(services.bodies, "timeout_seconds", 0)
     headers = {"Content-Encoding": "gzip"}
     other = services.bodies.claim("", services.bodies.max_bytes)
 
@@ -232,7 +233,7 @@ def test_keys_leave_room_for_one_body_to_other_tenants(tmp_path):
 
     bodies = build_services(settings).bodies
 
-    assert bodies._tenant_bytes == bodies.max_bytes - settings.max_body_bytes
+    assert bodies.tenant_bytes == bodies.max_bytes - settings.max_body_bytes
 
 
 def test_slow_body_is_ended_while_another_waits():

@@ -38,7 +38,7 @@ def live(worker, engine, clock):
 
 def open_engine(worker, engine, clock):
     own = worker.build_engine(engine.sessions, clock)
-    own.shadow._monotonic = FakeClock()
+    own.shadow.monotonic = FakeClock()
     return own
 
 
@@ -148,7 +148,7 @@ def test_worker_waits_once_for_the_step_another_has_not_stored(
     other.shadow.work()  # before the first worker has followed its step
     assert counted() == {}
     live.shadow.work()
-    other.shadow._monotonic.advance(1)
+    other.shadow.monotonic.advance(1)
     other.shadow.work()
 
     assert counted() == {"compared": 2, "agreed": 2}
@@ -164,7 +164,7 @@ def test_session_that_was_not_seen_from_its_beginning_is_not_followed(
 
     send(RED)
     live.shadow.work()
-    live.shadow._monotonic.advance(1)
+    live.shadow.monotonic.advance(1)
     live.shadow.work()
 
     assert counted() == {"dropped": 1}
@@ -182,11 +182,11 @@ def test_rewound_session_is_followed_no_more(send, live, counted):
     send(GREEN)
     live.shadow.work()
 
-    live.shadow._monotonic.advance(1)
+    live.shadow.monotonic.advance(1)
     live.shadow.work()
     send(GREEN)
     live.shadow.work()
-    live.shadow._monotonic.advance(1)
+    live.shadow.monotonic.advance(1)
     live.shadow.work()
 
     assert counted() == {"compared": 2, "agreed": 2, "dropped": 2}
