@@ -27,7 +27,9 @@ from tests.service.test_forecast import markov_model
 
 POWERS = [2**31, 2**53, 2**63, 2**64]
 EXTREMES = [
-    *[sign * (power + k) for power in POWERS for k in (-1, 0, 1) for sign in (1, -1)],
+    # Both sides of each limit: the last that fits, and the first that does not.
+    *[limit - k for power in POWERS for limit in (power, -power) for k in (0, 1)],
+    2**53 + 1,  # the first whole number that is no float64
     *[0, 1, -1, 10**30, -(10**400)],
     *[0.5, -0.0, 5e-324, 1e22, 3.4028235e38, 1.7e308, -1.7e308],
     *[float("inf"), float("nan")],
