@@ -30,6 +30,7 @@ DELIMITERS = ",;\t|"
 CHUNK = 1 << 20
 # A longer cell is the rest of a file after a quote that is never closed.
 LONGEST_CELL = 1 << 20
+LONGEST_OBJECT = 1 << 24
 LISTED = 8
 FORMS = {
     ".csv": "csv",
@@ -276,6 +277,11 @@ def check_objects(file: DataFile) -> Iterator[tuple[int, dict[str, Any]]]:
     for number, line in read_lines(file):
         if not line.strip():
             continue
+        if len(line) > LONGEST_OBJECT:
+            raise DataError(
+                f"{file.path}, line {number}: an object of {len(line):,} characters; "
+                f"expected at most {LONGEST_OBJECT:,}. Write one object a line."
+            )
         try:
             document = json.loads(line)
             if "\\u" in line:  # half of a character is no text, though Python reads it

@@ -6,6 +6,7 @@ not given are guessed by `training.data.guessing`.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -79,17 +80,17 @@ def inspect_file(path: Path, given: Mapping[str, str]) -> Inspection:
         return Inspection("text", log.num_rows, [], {}, describe_log(log), (), log)
     with open_table(path) as table:
         table.check_columns({f"--{role}": name for role, name in given.items()})
-        names = list(dict.fromkeys(table.columns))
-        duplicates = [n for n in names if table.columns.count(n) > 1]
-        table.columns = [n for n in table.columns if n not in duplicates]
+        times = Counter(table.columns)
+        table.columns = [name for name, count in times.items() if count == 1]
         rows = table.load(table.columns)
         counted = describe_columns(table)
         roles = guess_roles(counted, rows, given)
         if columns := guess_series(counted, roles, given.values()):
             return inspect_series(path, table, rows, columns)
         problems = [
-            f"line 1: the header has {name!r} {names.count(name) + 1} times or more"
-            for name in duplicates
+            f"line 1: the header has {name!r} {count} times"
+            for name, count in times.items()
+            if count > 1
         ]
         problems += find_unread_times(table, counted, roles)
         if table.note:

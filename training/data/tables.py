@@ -19,6 +19,7 @@ import duckdb
 
 from training.data.captured import join_captured
 from training.data.files import (
+    LONGEST_OBJECT,
     DataFile,
     check_column,
     check_objects,
@@ -26,6 +27,7 @@ from training.data.files import (
     find_file,
     find_line,
 )
+from training.data.last_lines import ends_in_long_line
 from training.data.xes import LINE, attribute_names, convert_xes
 from training.errors import DataError
 
@@ -33,6 +35,8 @@ from training.errors import DataError
 MEMORY_LIMIT = "256MB"
 # Rows of a column that are handed over at a time.
 CHUNK_ROWS = 1 << 20
+# Of the table `raw`: each takes room in memory, however short.
+MAX_COLUMNS = 1000
 # Objects of a JSON Lines file in which every column has to be once.
 NAMED_OBJECTS = 10_000
 
@@ -68,17 +72,26 @@ class Table:
         Raises:
             DataError: The file is not what its form says; with the line.
         """
+        if len(names) > MAX_COLUMNS:
+            raise DataError(
+                f"{self.file.path} has {len(names):,} columns; expected at most "
+                f"{MAX_COLUMNS:,}. Keep those of cases, events, times and labels."
+            )
         # DuckDB leaves out lines of the file, whatever is in quotes, and takes names
         # for the same that differ in capitals.
         is_alike = len({name.lower() for name in names}) < len(names)
-        needs_copy = self.file.header_lines > 1 or (
-            is_alike and self.file.form in ("jsonl", "xes")
+        # It leaves out a last row as well that is longer than its buffer.
+        needs_copy = (
+            self.file.header_lines > 1
+            or (is_alike and self.file.form in ("jsonl", "xes"))
+            or (self.file.form == "csv" and ends_in_long_line(self.file))
         )
         try:
             self.create(self.scan_copy(names) if needs_copy else self.scan(names))
         except duckdb.OutOfMemoryException as error:
             raise DataError(
-                f"{self.file.path} needs more room than {self.folder} has: {error}."
+                f"{self.file.path} needs more room than {self.folder} has: "
+                f"{str(error).splitlines()[0]}."
             ) from error
         except duckdb.Error as error:
             self.refuse_unless_text(error)
@@ -273,7 +286,7 @@ def scan_json(
     )
     return (
         f"select {chosen} from read_json({quote(source)}, columns = {{{columns}}}, "
-        "format = 'newline_delimited', maximum_object_size = 16777216, "
+        f"format = 'newline_delimited', maximum_object_size = {LONGEST_OBJECT}, "
         f"compression = '{'gzip' if is_gzip else 'none'}')"
     )
 
