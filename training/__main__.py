@@ -24,6 +24,7 @@ from training.inspect_command import add_inspect
 from training.model_file import read_model_file
 from training.names import check_name, read_names
 from training.native_log import silence_native_log
+from training.printable import escape_controls
 from training.tune_command import add_tune
 from training.version_commands import (
     add_compare,
@@ -151,7 +152,7 @@ def run(options: argparse.Namespace) -> None:
 
 def fail(error: TrainingError) -> int:
     """Print what is wrong as one line."""
-    print(f"error: {error}", file=sys.stderr)
+    print(f"error: {escape_controls(str(error))}", file=sys.stderr)
     return NOT_BETTER if isinstance(error, NotBetter | Drifted) else FIXABLE
 
 

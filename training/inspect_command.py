@@ -11,6 +11,7 @@ import numpy as np
 from training.data.event_log import EventLog
 from training.data.inspection import Inspection, inspect_file
 from training.errors import ConfigError
+from training.printable import escape_controls
 from training.starting import SERIES, default_name, start_config
 from training.toml import write_toml
 
@@ -52,7 +53,7 @@ def run_inspect(options: argparse.Namespace) -> None:
         )
     given = {role: getattr(options, role) for role in ROLES if getattr(options, role)}
     found = inspect_file(options.file, given)
-    print("\n".join(format_inspection(options.file, found)))
+    print(escape_controls("\n".join(format_inspection(options.file, found))))
     config = propose(options.file, found)
     if config is None:
         return

@@ -6,6 +6,8 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from training.printable import escape_controls
+
 
 def write_toml(table: Mapping[str, Any]) -> str:
     """Write a table of values and of sections, one section deep.
@@ -42,5 +44,5 @@ def write_value(value: Any) -> str:
         return f"{{ {pairs} }}"
     if isinstance(value, list | tuple):
         return f"[{', '.join(map(write_value, value))}]"
-    # A JSON string is a TOML one, but for this character.
-    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+    # A JSON string is a TOML one, but for U+007F.
+    return escape_controls(json.dumps(value, ensure_ascii=False))
