@@ -102,6 +102,23 @@ def print_at(drift, width):
     return [line.rstrip() for line in out.getvalue().splitlines()]
 
 
+def test_names_do_not_command_the_terminal(profile):
+    name = "sport\x1b[31m"
+    bins, inputs = replace_name(profile, name), replace_name(INPUTS, name)
+    sample = draw(500, 3, shift=1.0)
+    moved = sample.names["page"]._replace(values=np.full(sample.num_events, 2))
+
+    drift = check_drift(inputs, bins, sample._replace(names={"page": moved}))
+    lines = print_at(drift, 200)
+
+    assert any(r"sport\u001b[31m" in line for line in lines)
+    assert "\x1b" not in "".join(lines)
+
+
+def replace_name(document, name):
+    return json.loads(json.dumps(document).replace("sport", json.dumps(name)[1:-1]))
+
+
 def test_the_table_fits_the_terminal_with_every_figure(profile):
     sample = draw(500, 3, shift=1.0)
     long = f"an event with the longest [name] {'of_all' * 20}"

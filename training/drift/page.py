@@ -18,6 +18,7 @@ from training.drift.checks import (
 )
 from training.html_report.page import Heading, render_page
 from training.html_report.parts import Bar, HtmlTable, Section, Text, write_share
+from training.printable import escape_controls
 from training.report import open_console
 from training.verdict import Verdict
 
@@ -83,7 +84,8 @@ def print_checks(drift: Drift, console: Console | None = None) -> None:
         # Figures and states are short, names of columns and events may be long.
         table.add_column(heading, overflow="fold", no_wrap=not is_text)
     for row in list_rows(drift):
-        table.add_row(*map(Text, row))  # brackets in a name are no markup
+        # Brackets in a name are no markup, and its controls no commands.
+        table.add_row(*(Text(escape_controls(cell)) for cell in row))
     (console or open_console()).print(table)
     sys.stdout.flush()
 
