@@ -95,7 +95,9 @@ MSNBC = Problem(
 )
 
 
-def ticket(split: dict[str, Any], *, timed: bool) -> dict[str, Any]:
+def ticket(
+    split: dict[str, Any], *, timed: bool, cell: str = "gru"
+) -> dict[str, Any]:
     """Make a configuration of Helpdesk."""
     data = {
         "source": "events",
@@ -106,7 +108,8 @@ def ticket(split: dict[str, Any], *, timed: bool) -> dict[str, Any]:
     }
     if timed:
         data |= {"time": "CompleteTimestamp", "time_features": TIMES}
-    return {"data": data, "network": SMALL_NETWORK, "training": SMALL_TRAINING}
+    network = SMALL_NETWORK | {"cell": cell}
+    return {"data": data, "network": network, "training": SMALL_TRAINING}
 
 
 HELPDESK_SOURCE = (
@@ -125,11 +128,20 @@ HELPDESK = Problem(
     "all cases among them is validation), the rest is the test part. Scored where two "
     "events are known or more and another one follows; to expect the end is wrong "
     "there ([Tax et al. 2017](https://arxiv.org/abs/1612.02130)).",
-    chosen=DEFAULTS,
+    chosen=f"{DEFAULTS} After the test figure of those was known, LSTM cells, one or "
+    "two layers, 32 to 128 units, dropout .2 to .4, 15 to 40 epochs, batches of 64, "
+    "the rate's schedule and label smoothing were compared by the loss of validation: "
+    "LSTM(64) has the lowest, 0.5617 in the mean of three seeds.",
     figures=(Figure(ACCURACY, "higher", 4),),
     variants=(
         Variant("GRU(64), activities", ticket(BY_FILE, timed=False)),
-        Variant("GRU(64), with times", ticket(BY_FILE, timed=True), limit=0.715),
+        Variant("GRU(64), with times", ticket(BY_FILE, timed=True)),
+        Variant(
+            "LSTM(64), with times",
+            ticket(BY_FILE, timed=True, cell="lstm"),
+            seeds=(1, 2, 3),
+            limit=0.715,
+        ),
     ),
     prepare=copy("helpdesk/helpdesk.csv", "helpdesk.csv"),
     score=score_tax,
