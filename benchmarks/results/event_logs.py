@@ -95,9 +95,7 @@ MSNBC = Problem(
 )
 
 
-def ticket(
-    split: dict[str, Any], *, timed: bool, cell: str = "gru"
-) -> dict[str, Any]:
+def ticket(split: dict[str, Any], *, timed: bool, cell: str = "gru") -> dict[str, Any]:
     """Make a configuration of Helpdesk."""
     data = {
         "source": "events",
@@ -200,7 +198,9 @@ BPI13 = Problem(
     protocol="The benchmark's five folds, the last 20% of the other cases for "
     "validation; every prefix is scored, the end too; mean of the folds "
     "([Rama-Maneiro et al. 2023](https://arxiv.org/abs/2009.13251)).",
-    chosen=DEFAULTS,
+    chosen=f"{DEFAULTS} After its test figure was known, dropout .3 (.6882 with "
+    "seed 1), LSTM(64) (.6922) and LSTM(96) with dropout .3 (.6864) were tried; the "
+    "loss of validation is lowest for LSTM(64).",
     figures=(Figure(ACCURACY, "higher", 4),),
     variants=(
         Variant("GRU(64), activities", problem_step(), (1, 2), FOLDS),
