@@ -86,10 +86,10 @@ def find_versions(folder: Path) -> list[int]:
     near = difflib.get_close_matches(folder.name, names, n=2, cutoff=0.5)
     hint = f"Did you mean {' or '.join(near)}? " if near else ""
     known = ", ".join(names[:LISTED]) + (", ..." if len(names) > LISTED else "")
+    others = f"The models in {folder.parent} are: {known}. Name one of them, or train"
     raise ConfigError(
-        f"{folder} has no version yet. {hint}The models in {folder.parent} are: "
-        f"{known or 'none'}. Name one of them, or train the first version with `python "
-        "-m training fit`."
+        f"{folder} has no version yet. {hint}{others if names else 'Train'} "
+        "the first version with `python -m training fit`."
     )
 
 

@@ -347,7 +347,7 @@ def test_retraining_waits_for_events_and_then_runs_the_command_of_this_version(
     assert nothing.stdout == "no captured events of tickets yet\n"
     assert without_model.returncode != 0
     assert "usage" not in without_model.stderr
-    assert f"{tmp_path}/models/tickets has no label" in without_model.stderr
+    assert f"{tmp_path}/models/tickets has no version yet" in without_model.stderr
 
 
 def test_retraining_gets_events_and_publishes_where_the_service_watches(rendered):
