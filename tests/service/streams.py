@@ -43,3 +43,21 @@ class Pipe:
 
 def readers():
     return [t for t in threading.enumerate() if "_read" in t.name]
+
+
+def answer_together(pipe, answers, release, *lines):
+    """Return all answers: a row's, at which the network waits, and those of `lines`.
+
+    Args:
+        release: Event that the network waits for; set once all lines are read ahead.
+    """
+    got = []
+    taker = threading.Thread(target=lambda: got.extend(b"".join(answers).splitlines()))
+    pipe.write(dump(row("red")))
+    taker.start()
+    pipe.write(*lines, b"")
+    while pipe.lines.qsize():
+        taker.join(0.001)
+    release.set()
+    taker.join(PATIENCE_SECONDS)
+    return [json.loads(answer) for answer in got]

@@ -16,7 +16,14 @@ from service.engine.job import Flow
 from tests.fakes import FakeClock
 from tests.keys import digest
 from tests.problems import assert_problem_body
-from tests.service.streams import PATH, Pipe, dump, readers, row
+from tests.service.streams import (
+    PATH,
+    Pipe,
+    answer_together,
+    dump,
+    readers,
+    row,
+)
 from tests.waiting import PATIENCE_SECONDS
 
 
@@ -32,12 +39,12 @@ def test_a_defect_fails_its_lines_and_leaves_no_hole(open_stream, services, mode
     pipe.write(dump(row("red")))
     crashed = json.loads(next(answers))
     pipe.write(dump(row("red")))
-    held = json.loads(next(answers))
+    refused = json.loads(next(answers))
     pipe.write(dump(row("red", at=0)))
     resumed = json.loads(next(answers))
 
     assert_problem_body(crashed, 500, "internal")
-    assert held["code"] == "earlier_row_failed"
+    assert refused["code"] == "earlier_row_failed"
     assert resumed["step"] == 1
     assert engine.advance(model, [], tenant="") == []
 
@@ -47,15 +54,8 @@ def test_lines_that_wait_are_one_batch(open_stream, model):
     release = threading.Event()
     model.runtime.before_return = lambda: release.wait(PATIENCE_SECONDS)
     _, answers = open_stream(pipe)
-    got = []
-    taker = threading.Thread(target=lambda: got.extend(b"".join(answers).splitlines()))
-    pipe.write(dump(row("red")))
-    taker.start()
-    pipe.write(*[dump(row("red", session=str(k))) for k in range(50)], b"")
-    while pipe.lines.qsize():  # until all are read ahead
-        taker.join(0.001)
-    release.set()
-    taker.join(PATIENCE_SECONDS)
+    lines = [dump(row("red", session=str(k))) for k in range(50)]
+    got = answer_together(pipe, answers, release, *lines)
 
     assert len(got) == 51
     assert model.runtime.calls < 6
@@ -219,17 +219,9 @@ def test_batch_that_can_never_fit_is_split(open_stream, services, model):
     pipe, release = Pipe(), threading.Event()
     model.runtime.before_return = lambda: release.wait(PATIENCE_SECONDS)
     _, answers = open_stream(pipe)
-    got = []
-    taker = threading.Thread(target=lambda: got.extend(b"".join(answers).splitlines()))
-    pipe.write(dump(row("red")))
-    taker.start()
     lines = [row("red"), row("nonsense", session="t"), row("red", session="t")]
-    pipe.write(*map(dump, [*lines, row("red"), row("green", session="t")]), b"")
-    while pipe.lines.qsize():  # until all are read ahead: the next batch
-        taker.join(0.001)
-    release.set()
-    taker.join(PATIENCE_SECONDS)
-    first, *answered = map(json.loads, got)
+    lines += [row("red"), row("green", session="t")]
+    first, *answered = answer_together(pipe, answers, release, *map(dump, lines))
 
     assert first["step"] == 1
     assert [answer.get("step") for answer in answered] == [2, None, None, 3, None]
