@@ -12,7 +12,6 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-from service.common.loop import make_brief_lock
 from service.common.text import redact
 from service.errors import RateLimited, TooManyAtOnce
 from service.settings import Settings
@@ -61,37 +60,6 @@ class Window(NamedTuple):
         }
 
 
-class LocalCounts:
-    """Counts of windows in this process.
-
-    What the library's own store in memory does, without a thread that wakes a hundred
-    times a second to look at every window, and without a lock for each.
-
-    Args:
-        clock: Seconds since 1970.
-    """
-
-    def __init__(self, clock: Callable[[], float] = time.time) -> None:
-        self._clock = clock
-        self._lock = make_brief_lock()
-        # By key: when its window ends, in seconds since 1970, and its count.
-        self._windows: dict[str, tuple[float, int]] = {}
-
-    def incr(self, key: str, expiry: float) -> int:
-        """Count one; the first begins a window of `expiry` seconds."""
-        now = self._clock()
-        with self._lock:
-            ends_at, number = self._windows.get(key, (now, 0))
-            if not now < ends_at <= now + expiry:  # the clock may be set back
-                ends_at, number = now + expiry, 0
-            self._windows[key] = ends_at, number + 1
-        return number + 1
-
-    def get_expiry(self, key: str) -> float:
-        """Return when a window ends."""
-        return self._windows[key][0]
-
-
 class Windows:
     """Counts of requests by tenant, in windows of time.
 
@@ -116,14 +84,13 @@ class Windows:
         self._usual = parse(rate) if rate else None
         self._items = {tenant: parse(text) for tenant, text in rates.items()}
         self._failure = errors.StorageError
-        self._store: Any = LocalCounts()
+        options: dict[str, Any] = {}
         if not store.startswith("memory:"):
-            self._store = storage_from_string(
-                store,
-                wrap_exceptions=True,
-                socket_timeout=STORE_SECONDS,
-                socket_connect_timeout=STORE_SECONDS,
-            )
+            options = {
+                "socket_timeout": STORE_SECONDS,
+                "socket_connect_timeout": STORE_SECONDS,
+            }
+        self._store: Any = storage_from_string(store, wrap_exceptions=True, **options)
         self._name = redact(store)
         self._clock = clock
         self._asked_from = 0.0

@@ -11,13 +11,7 @@ from werkzeug.test import Client
 
 from service.api.fast_path import ROUTES, FastPath
 from service.api.hooks import find_access
-from service.api.limiter import (
-    RETRY_SECONDS,
-    Limiter,
-    LocalCounts,
-    Windows,
-    open_limiter,
-)
+from service.api.limiter import RETRY_SECONDS, Limiter, Windows, open_limiter
 from service.api.responses import answer_crash
 from service.app import create_app
 from service.errors import RateLimited
@@ -197,25 +191,6 @@ def test_exactly_the_limit_is_admitted():
     limiter = Limiter(Windows("50/day", {}, "memory://"), 0)
 
     assert count_in_threads(limiter, 25) == 50
-
-
-def test_window_begins_with_its_first_request_and_ends():
-    clock = FakeClock()
-    counts = LocalCounts(clock)
-
-    assert [counts.incr("a", 60), counts.incr("a", 60), counts.incr("b", 9)] == [
-        1,
-        2,
-        1,
-    ]
-    assert counts.get_expiry("a") == clock() + 60
-    clock.advance(59)
-    assert counts.incr("a", 60) == 3
-    clock.advance(1)
-    assert counts.incr("a", 60) == 1
-    clock.advance(-3600)  # set back: no tenant waits for an hour
-    assert counts.incr("a", 60) == 1
-    assert counts.get_expiry("a") == clock() + 60
 
 
 @pytest.mark.redis
