@@ -2,7 +2,8 @@
 
 PORT ?= $(or $(CARRYOVER_PORT),8080)
 CONFIG ?= training/configs/nature.toml
-PYTHON ?= python3
+# Chosen once, by speed, where an environment is made and no Python is named.
+PYTHON ?= $(eval PYTHON := $$(shell .ci/choose_python))$(PYTHON)
 BIN := .venv/bin
 BUNDLED := nature taxi visits
 # Quiet TensorFlow's start-up notes; its errors still show.
