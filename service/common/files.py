@@ -55,9 +55,11 @@ def replace_file(
     """
     partial = file.with_name(f"{file.name}.{os.getpid()}{PARTIAL}")
     try:
-        with partial.open("wb") as opened:
-            opened.write(content)
-            opened.flush()
+        # Unbuffered: a thread of the pool waits for its turn after each system call.
+        with partial.open("wb", buffering=0) as opened:
+            rest = memoryview(content)
+            while rest:
+                rest = rest[opened.write(rest) :]
             if modified_ns is not None:
                 os.utime(opened.fileno(), ns=(modified_ns, modified_ns))
             if sync:

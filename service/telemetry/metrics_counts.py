@@ -136,8 +136,11 @@ def write_files(contents: Sequence[tuple[Path, bytes]]) -> list[OSError | None]:
 
 def write_file(file: Path, content: bytes) -> None:
     """Replace a file of counts, whatever happened to it and its folder."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    replace_file(file, content, sync=False)
+    try:
+        replace_file(file, content, sync=False)
+    except FileNotFoundError:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        replace_file(file, content, sync=False)
 
 
 def counts_alone() -> bool:
