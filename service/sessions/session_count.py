@@ -91,7 +91,7 @@ class SessionCount(threading.Thread):
 
     def _try(self) -> None:
         try:
-            if self._lock():
+            if self.lock():
                 self.count()
         except (CarryoverError, OSError) as error:
             log.warning("sessions were not counted, next in a while: %s", error)
@@ -129,7 +129,7 @@ class SessionCount(threading.Thread):
         if is_trusted:
             self._write_mark(until)
 
-    def _lock(self) -> bool:
+    def lock(self) -> bool:
         """Return whether this process counts; without a lock file, each does."""
         if self._mark is not None:
             return True

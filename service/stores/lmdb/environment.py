@@ -108,6 +108,11 @@ class LmdbEnvironment:
         databases: Names of the databases to open.
         durable: Whether a commit waits until it is on the disk.
 
+    Attributes:
+        databases: The databases, in the order of their names.
+        page_bytes: Size of a page.
+        identity: Whether the file is still the one that was opened.
+
     Raises:
         ValueError: The directory cannot be created, written or opened.
     """
@@ -133,8 +138,8 @@ class LmdbEnvironment:
             path, map_bytes, databases, durable
         )
         self.page_bytes: int = self._env.stat()["psize"]
-        self._identity = LmdbIdentity(path)
-        self._flusher = LmdbFlusher(path / DATA, self._identity)
+        self.identity = LmdbIdentity(path)
+        self._flusher = LmdbFlusher(path / DATA, self.identity)
         self._is_durable = durable
 
     def read(self, work: Callable[[ReadTransaction], T]) -> T:
@@ -143,7 +148,7 @@ class LmdbEnvironment:
         Raises:
             StoreUnavailable: LMDB cannot read; the log says why.
         """
-        if not self._identity.is_intact:
+        if not self.identity.is_intact:
             raise store_replaced(self._path)
         while True:
             try:
@@ -162,7 +167,7 @@ class LmdbEnvironment:
             StoreFull: The disk or the map is full; nothing was stored.
             StoreUnavailable: LMDB cannot write; the log says why.
         """
-        if not self._identity.is_intact:
+        if not self.identity.is_intact:
             raise store_replaced(self._path)
         with self._writing:
             try:

@@ -144,7 +144,7 @@ def _open_databases(
     while True:
         try:
             databases = [env.open_db(name) for name in names]
-            _check_format(env, path)
+            check_format(env, path)
             return databases
         except lmdb.MapResizedError:
             adopt_size(file, env.set_mapsize)
@@ -167,7 +167,7 @@ def adopt_size(file: LmdbFile | None, resize: Callable[[int], None]) -> None:
         resize(file.fill())
 
 
-def _check_format(env: lmdb.Environment, path: Path) -> None:
+def check_format(env: lmdb.Environment, path: Path) -> None:
     """Refuse a directory that another release wrote in another way."""
     with env.begin(write=True) as txn:
         is_empty = txn.stat(env.open_db(b"entries", txn))["entries"] == 0

@@ -67,13 +67,26 @@ class LmdbReserve:
         self._env = env
         self._ballast = ballast
 
+    def count(self, txn: WriteTransaction) -> Pages:
+        """Count pages as the transaction leaves them; free are those of before it.
+
+        LMDB's own list of free pages counts as free: a page for some 500 of them.
+        """
+        stats = [txn.stat(db) for db in (None, *self._env.databases)]
+        ballast = txn.stat(self._ballast)["overflow_pages"]
+        taken = META_PAGES + sum(
+            stat["branch_pages"] + stat["leaf_pages"] + stat["overflow_pages"]
+            for stat in stats
+        )
+        return Pages(taken - ballast, ballast, self._env.count_file_pages() - taken)
+
     def check(self, txn: WriteTransaction) -> None:
         """Let a transaction that grew the store pass if it leaves the reserve.
 
         Raises:
             ReserveLow: It does not; abort it, call `grow` and try again.
         """
-        pages = self._count(txn)
+        pages = self.count(txn)
         # What was released is in reserve as well while it is free.
         if pages.free < PIECE_PAGES + max(pages.count_missing(), 0):
             raise ReserveLow
@@ -83,7 +96,7 @@ class LmdbReserve:
 
         Free pages and the reserve are not among them.
         """
-        return self._count(txn).used * self._env.page_bytes
+        return self.count(txn).used * self._env.page_bytes
 
     def grow(self, size: int) -> None:
         """Lengthen the file, and hold what is missing.
@@ -100,7 +113,7 @@ class LmdbReserve:
 
     def _lengthen(self, size: int, txn: WriteTransaction) -> None:
         # One more than are free cannot fit among those, so it makes the file longer.
-        pages = self._count(txn)
+        pages = self.count(txn)
         wanted = max(pages.count_missing(), 0) + size // self._env.page_bytes
         self._put(SCRATCH, max(wanted, pages.free + 1, PIECE_PAGES), txn)
 
@@ -123,7 +136,7 @@ class LmdbReserve:
             self._env.write(self._hold)
 
     def _hold(self, txn: WriteTransaction) -> None:
-        pages = self._count(txn)
+        pages = self.count(txn)
         missing = pages.count_missing()
         if missing <= 0 or pages.free < missing + 2 * PIECE_PAGES:
             return
@@ -134,16 +147,3 @@ class LmdbReserve:
     def _put(self, key: bytes, num_pages: int, txn: WriteTransaction) -> None:
         size = num_pages * self._env.page_bytes - PAGE_HEADER_BYTES
         txn.put(key, bytes(size), db=self._ballast)
-
-    def _count(self, txn: WriteTransaction) -> Pages:
-        """Count pages as the transaction leaves them; free are those of before it.
-
-        LMDB's own list of free pages counts as free: a page for some 500 of them.
-        """
-        stats = [txn.stat(db) for db in (None, *self._env.databases)]
-        ballast = txn.stat(self._ballast)["overflow_pages"]
-        taken = META_PAGES + sum(
-            stat["branch_pages"] + stat["leaf_pages"] + stat["overflow_pages"]
-            for stat in stats
-        )
-        return Pages(taken - ballast, ballast, self._env.count_file_pages() - taken)

@@ -90,6 +90,10 @@ class LmdbStore:
             writes through its map, the least by which the file grows, up to 16 MiB.
         max_map_bytes: Where it stops growing and refuses new entries.
 
+    Attributes:
+        environment: The directory's, with the databases entries, due and ballast.
+        reserve: Its reserve.
+
     Raises:
         ValueError: The directory cannot be created, written or opened.
     """
@@ -104,16 +108,16 @@ class LmdbStore:
         max_map_bytes: int = 1 << 40,
     ) -> None:
         names = [b"entries", b"due", b"ballast"]
-        self._env = LmdbEnvironment(
+        self.environment = LmdbEnvironment(
             path, map_bytes, max_map_bytes, names, durable=durable
         )
-        self._entries, self._due, ballast = self._env.databases
-        self._reserve = LmdbReserve(self._env, ballast)
+        self._entries, self._due, ballast = self.environment.databases
+        self.reserve = LmdbReserve(self.environment, ballast)
         self._capacity = capacity
 
     def fetch(self, keys: Sequence[bytes]) -> list[Entry | None]:
         """Return each key's entry in one consistent snapshot; None where absent."""
-        return self._env.read(partial(self._fetch, keys))
+        return self.environment.read(partial(self._fetch, keys))
 
     def _fetch(self, keys: Sequence[bytes], txn: ReadTransaction) -> list[Entry | None]:
         get, db, size = txn.get, self._entries, HEADER.size
@@ -138,14 +142,14 @@ class LmdbStore:
             check_puts(puts)
         while True:
             try:
-                return self._env.write(partial(self._commit, puts))
+                return self.environment.write(partial(self._commit, puts))
             except ReserveLow:
-                self._reserve.grow(sum(len(put.value) for put in puts))
+                self.reserve.grow(sum(len(put.value) for put in puts))
             except CapacityReached as reached:
                 raise store_full(reached.what) from None
             except StoreFull:
-                is_growing = self._env.read(partial(self._is_growing, puts))
-                if is_growing or not self._reserve.release():
+                is_growing = self.environment.read(partial(self._is_growing, puts))
+                if is_growing or not self.reserve.release():
                     raise
 
     def _commit(self, puts: Sequence[Put], txn: WriteTransaction) -> list[bool]:
@@ -172,7 +176,7 @@ class LmdbStore:
             put(key, header + value, db=db)
             stored.append(True)
         if is_growing:
-            self._reserve.check(txn)
+            self.reserve.check(txn)
         if is_new:
             self._check_capacity(txn)
         return stored
@@ -194,7 +198,7 @@ class LmdbStore:
         most, most_bytes = self._capacity
         if most and txn.stat(self._entries)["entries"] > most:
             raise CapacityReached(f"CARRYOVER_MAX_SESSIONS={most}")
-        if most_bytes and self._reserve.count_used_bytes(txn) > most_bytes:
+        if most_bytes and self.reserve.count_used_bytes(txn) > most_bytes:
             raise CapacityReached(f"CARRYOVER_MAX_MEMORY_BYTES={most_bytes}")
 
     def _is_growing(self, puts: Sequence[Put], txn: ReadTransaction) -> bool:
@@ -209,7 +213,7 @@ class LmdbStore:
         self, prefix: bytes, after: bytes, limit: int
     ) -> list[tuple[bytes, Entry]]:
         """Return up to `limit` entries of a prefix in byte order, after key `after`."""
-        return self._env.read(partial(self._scan, prefix, after, limit))
+        return self.environment.read(partial(self._scan, prefix, after, limit))
 
     def _scan(
         self, prefix: bytes, after: bytes, limit: int, txn: ReadTransaction
@@ -228,7 +232,7 @@ class LmdbStore:
 
     def survey(self, after: bytes, limit: int, num_bytes: int) -> Survey:
         """Return the first bytes of up to `limit` values in key order."""
-        return self._env.read(partial(self._survey, after, limit, num_bytes))
+        return self.environment.read(partial(self._survey, after, limit, num_bytes))
 
     def _survey(
         self, after: bytes, limit: int, num_bytes: int, txn: ReadTransaction
@@ -249,15 +253,17 @@ class LmdbStore:
         while more and forgotten < limit:
             chunk = min(size, limit - forgotten)
             try:
-                deleted, more = self._env.write(partial(self._forget, now, chunk))
+                deleted, more = self.environment.write(
+                    partial(self._forget, now, chunk)
+                )
             except StoreFull:  # the fewer are deleted, the fewer pages are copied
-                if not self._reserve.release():
+                if not self.reserve.release():
                     if chunk == 1:
                         raise
                     size = chunk // 2
             else:
                 forgotten += deleted
-        self._reserve.hold()
+        self.reserve.hold()
         return forgotten
 
     def _forget(
@@ -302,7 +308,7 @@ class LmdbStore:
 
     def restore(self, entries: Sequence[Raw]) -> None:
         """Store entries of another store at their versions, whatever is stored."""
-        self._env.write(partial(self._restore, entries))
+        self.environment.write(partial(self._restore, entries))
 
     def _restore(self, entries: Sequence[Raw], txn: WriteTransaction) -> None:
         for key, version, forget_at, value in entries:
@@ -312,11 +318,11 @@ class LmdbStore:
 
     def count(self) -> int:
         """Return how many entries are stored."""
-        return self._env.read(lambda txn: txn.stat(self._entries)["entries"])
+        return self.environment.read(lambda txn: txn.stat(self._entries)["entries"])
 
     def close(self) -> None:
         """Flush, and release the directory; closing twice is harmless."""
-        self._env.close()
+        self.environment.close()
 
 
 def read_header(raw: bytes | memoryview) -> tuple[int, float, float, int]:

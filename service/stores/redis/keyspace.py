@@ -21,6 +21,7 @@ from service.errors import StoreFull, StoreUnavailable
 from service.stores.base import Capacity, Put
 from service.stores.redis.address import RedisAddress
 from service.stores.redis.client import DAMAGED, Command, RedisClient
+from service.stores.redis.layout import RedisLayout
 
 log = logging.getLogger(__name__)
 
@@ -41,7 +42,7 @@ class RedisIdentity:
     Args:
         client: The server.
         address: Where it is.
-        buckets: What the keys of each bucket begin with.
+        layout: What its keys are named.
         folder: Where files of known ids are; None keeps none.
         clock: Returns seconds that only advance.
     """
@@ -50,12 +51,11 @@ class RedisIdentity:
         self,
         client: RedisClient,
         address: RedisAddress,
-        buckets: Sequence[bytes],
+        layout: RedisLayout,
         folder: Path | None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.marks = [bucket + b"/mark" for bucket in buckets]
-        self._complete = buckets[0] + b"/marked"
+        self._layout = layout
         self._client = client
         self._address = address
         self._file = None if folder is None else folder / name_file(address)
@@ -72,12 +72,12 @@ class RedisIdentity:
         """
         if self._id:
             return self._id
-        known, first = self._read_file(), self.marks[0]
+        known, first = self._read_file(), self._layout.marks[0]
         if not known:
             fresh = secrets.token_hex(ID_BYTES).encode()
             self._client.run([Command(first, ("SET", first, fresh, "NX"))])
         [found, is_complete] = self._client.run(
-            [Command(key, ("GET", key)) for key in (first, self._complete)]
+            [Command(key, ("GET", key)) for key in (first, self._layout.completed)]
         )
         if known and found != known:
             self._note(is_lost=True)
@@ -105,7 +105,7 @@ class RedisIdentity:
                 raise self._lost()
             return []
         self._checked_at = now
-        mark = self.marks[number]
+        mark = self._layout.marks[number]
         return [Command(mark, ("GET", mark))]
 
     def judge(self, replies: Sequence[Any]) -> None:
@@ -125,8 +125,10 @@ class RedisIdentity:
         return self._lost()
 
     def _mark_all(self, own: bytes) -> None:
-        self._client.run([Command(m, ("SET", m, own, "NX")) for m in self.marks])
-        last = self._complete
+        self._client.run(
+            [Command(m, ("SET", m, own, "NX")) for m in self._layout.marks]
+        )
+        last = self._layout.completed
         self._client.run([Command(last, ("SET", last, "1"))])
 
     def _note(self, *, is_lost: bool) -> None:

@@ -16,9 +16,9 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from zlib import crc32
 
 from service.errors import StoreFull, StoreUnavailable
 from service.stores.base import UNLIMITED, Capacity, Entry, Put, Survey, check_puts
@@ -32,6 +32,7 @@ from service.stores.redis.client import (
     unknown_outcome,
 )
 from service.stores.redis.keyspace import RedisCapacity, RedisIdentity, scan_buckets
+from service.stores.redis.layout import NUM_BUCKETS, RedisLayout
 from service.stores.redis.scripts import (
     COMMIT,
     FORGET,
@@ -53,8 +54,6 @@ log = logging.getLogger(__name__)
 UNREADABLE = Entry(1, b"")
 # The scripts cannot discern an entry without a byte from an absent one.
 EMPTY = Entry(0, b"")
-# Enough to spread over a large cluster, few enough to ask all of them at once.
-NUM_BUCKETS = 64
 # Scripts of a round trip: steps wait for a fraction of them.
 FORGET_CHUNK = 250
 # Keys of a damaged index in a round trip.
@@ -68,6 +67,11 @@ class RedisStore:
         address: Where the server is. It need not run yet.
         capacity: Beyond which new entries are refused; see `RedisCapacity`.
         folder: Where it is noted which store it is; see `RedisIdentity`.
+        clock: Returns seconds that only advance; by it the store's mark is read again.
+
+    Attributes:
+        client: The server, for any commands.
+        layout: What the keys are named.
 
     Raises:
         ValueError: The server evicts entries when it is full.
@@ -78,15 +82,12 @@ class RedisStore:
         address: RedisAddress,
         capacity: Capacity = UNLIMITED,
         folder: Path | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._client = RedisClient(address)
-        self._capacity = RedisCapacity(capacity, self.count, self._client)
-        self._buckets = [
-            b"%s:{%02x}" % (address.prefix.encode(), i) for i in range(NUM_BUCKETS)
-        ]
-        self._indexes = [bucket + b"/keys" for bucket in self._buckets]
-        self._due = [bucket + b"/due" for bucket in self._buckets]
-        self._identity = RedisIdentity(self._client, address, self._buckets, folder)
+        self.client = RedisClient(address)
+        self.layout = RedisLayout(address.prefix)
+        self._capacity = RedisCapacity(capacity, self.count, self.client)
+        self._identity = RedisIdentity(self.client, address, self.layout, folder, clock)
         try:
             refusal = self._find_policy()
         except StoreUnavailable as error:
@@ -100,10 +101,10 @@ class RedisStore:
         if not keys:
             return []
         self._identity.learn()
-        entries = [self._entry_key(key) for key in keys]
+        entries = [self.layout.name_entry(key) for key in keys]
         commands = [Command(key, ("GET", key)) for key in entries]
-        replies = self._client.run(
-            [*commands, *self._identity.ask(crc32(keys[0]) % NUM_BUCKETS)]
+        replies = self.client.run(
+            [*commands, *self._identity.ask(self.layout.find_bucket(keys[0]))]
         )
         self._identity.judge(replies[len(keys) :])
         return [_entry(reply) for reply in replies[: len(keys)]]
@@ -113,7 +114,7 @@ class RedisStore:
         check_puts(puts)
         self._capacity.admit([put for put in puts if not put.expected])
         writer, own = os.urandom(WRITER_BYTES), self._identity.learn()
-        replies = self._client.call([self._commit(put, writer, own) for put in puts])
+        replies = self.client.call([self._commit(put, writer, own) for put in puts])
         if UNMARKED in replies:
             raise self._identity.lose()
         # Sent twice, it may have been stored, and been built upon in between. Called a
@@ -132,8 +133,9 @@ class RedisStore:
             expiry_ms(put.forget_at),
             own,
         )
-        mark = self._identity.marks[crc32(put.key) % NUM_BUCKETS]
-        return ScriptCall(COMMIT, (*self._keys(put.key), mark), arguments)
+        number = self.layout.find_bucket(put.key)
+        names = (*self.layout.name_in(number, put.key), self.layout.marks[number])
+        return ScriptCall(COMMIT, names, arguments)
 
     def scan(
         self, prefix: bytes, after: bytes, limit: int
@@ -142,7 +144,7 @@ class RedisStore:
         found: list[tuple[bytes, Entry]] = []
         while len(found) < limit:
             wanted = limit - len(found)
-            keys = scan_buckets(self._client, self._indexes, prefix, after, wanted)
+            keys = scan_buckets(self.client, self.layout.indexes, prefix, after, wanted)
             entries = zip(keys, self.fetch(keys), strict=True)
             # Some may have expired since the indexes were cleared.
             found += [(key, entry) for key, entry in entries if entry]
@@ -157,7 +159,9 @@ class RedisStore:
         heads: list[tuple[bytes, bytes]] = []
         while number < NUM_BUCKETS and len(heads) < limit:
             wanted = limit - len(heads)
-            keys = scan_buckets(self._client, [self._indexes[number]], b"", key, wanted)
+            keys = scan_buckets(
+                self.client, [self.layout.indexes[number]], b"", key, wanted
+            )
             heads += self._read_heads(keys, num_bytes)
             if len(keys) == wanted:
                 return Survey(heads, bytes([number]) + keys[-1])
@@ -168,8 +172,8 @@ class RedisStore:
         self, keys: Sequence[bytes], num_bytes: int
     ) -> list[tuple[bytes, bytes]]:
         last = HEADER.size + num_bytes - 1
-        entries = [self._entry_key(key) for key in keys]
-        replies = self._client.run(
+        entries = [self.layout.name_entry(key) for key in keys]
+        replies = self.client.run(
             [Command(entry, ("GETRANGE", entry, 0, last)) for entry in entries]
         )
         return [
@@ -186,12 +190,12 @@ class RedisStore:
         forgotten, more = 0, True
         while more and forgotten < limit:
             due = self._list_due(now, min(FORGET_CHUNK, limit - forgotten))
-            time = SECONDS.pack(now)
+            limit_time = SECONDS.pack(now)
             calls = [
-                ScriptCall(FORGET, self._keys_in(bucket, key), (key, time))
+                ScriptCall(FORGET, self.layout.name_in(bucket, key), (key, limit_time))
                 for bucket, key in due
             ]
-            forgotten += sum(reply == 1 for reply in self._client.call(calls))
+            forgotten += sum(reply == 1 for reply in self.client.call(calls))
             more = bool(due)
         self._capacity.forget()
         return forgotten
@@ -201,29 +205,32 @@ class RedisStore:
 
         At time 0: an item that comes too early is moved to its entry's time.
         """
-        counts = self._client.run(
-            [Command(index, ("ZCARD", index)) for index in (*self._indexes, *self._due)]
+        counts = self.client.run(
+            [
+                Command(index, ("ZCARD", index))
+                for index in (*self.layout.indexes, *self.layout.due)
+            ]
         )
         pairs = zip(counts[:NUM_BUCKETS], counts[NUM_BUCKETS:], strict=True)
         for number, (num_keys, num_due) in enumerate(pairs):
             if num_due is DAMAGED:
-                due = self._due[number]
-                self._client.run([Command(due, ("DEL", due))])
+                due = self.layout.due[number]
+                self.client.run([Command(due, ("DEL", due))])
                 num_due = 0
             if num_keys is not DAMAGED and num_keys > num_due:
                 self._index_again(number)
 
     def _index_again(self, number: int) -> None:
         """Put all keys of a bucket into its index by time."""
-        index, due = self._indexes[number], self._due[number]
+        index, due = self.layout.indexes[number], self.layout.due[number]
         after: bytes = b"-"
         while True:
             ask = ("ZRANGEBYLEX", index, after, "+", "LIMIT", 0, RESTORE_CHUNK)
-            [keys] = self._client.run([Command(index, ask)])
+            [keys] = self.client.run([Command(index, ask)])
             if not keys:
                 return
             items = [part for key in keys for part in (0, key)]
-            self._client.run([Command(due, ("ZADD", due, "NX", *items))])
+            self.client.run([Command(due, ("ZADD", due, "NX", *items))])
             after = b"(" + keys[-1]
 
     def _list_due(self, now: float, limit: int) -> list[tuple[int, bytes]]:
@@ -233,8 +240,8 @@ class RedisStore:
         """
         each = -(-limit // NUM_BUCKETS) * 4
         ask = ("-inf", score(now), "LIMIT", 0, each)
-        replies = self._client.run(
-            [Command(due, ("ZRANGEBYSCORE", due, *ask)) for due in self._due]
+        replies = self.client.run(
+            [Command(due, ("ZRANGEBYSCORE", due, *ask)) for due in self.layout.due]
         )
         listed = enumerate(replies)
         return [(i, key) for i, keys in listed if keys is not DAMAGED for key in keys][
@@ -243,18 +250,18 @@ class RedisStore:
 
     def count(self) -> int:
         """Return how many entries are stored, expired ones until `forget` is called."""
-        replies = self._client.run(
-            [Command(index, ("ZCARD", index)) for index in self._indexes]
+        replies = self.client.run(
+            [Command(index, ("ZCARD", index)) for index in self.layout.indexes]
         )
         return sum(reply for reply in replies if reply is not DAMAGED)
 
     def close(self) -> None:
         """Close the connections; closing twice is harmless."""
-        self._client.close()
+        self.client.close()
 
     def _find_policy(self) -> str:
         """Say what is wrong with a server that throws live sessions away when full."""
-        for memory in self._client.info("memory"):
+        for memory in self.client.info("memory"):
             policy = memory.get("maxmemory_policy", KEEPING)
             if memory.get("maxmemory") and policy != KEEPING:
                 return (
@@ -263,16 +270,6 @@ class RedisStore:
                     f"it: redis-cli CONFIG SET maxmemory-policy {KEEPING}"
                 )
         return ""
-
-    def _keys(self, key: bytes) -> tuple[bytes, bytes, bytes]:
-        return self._keys_in(crc32(key) % NUM_BUCKETS, key)
-
-    def _keys_in(self, number: int, key: bytes) -> tuple[bytes, bytes, bytes]:
-        bucket = self._buckets[number]
-        return b"%s:%s" % (bucket, key), self._indexes[number], self._due[number]
-
-    def _entry_key(self, key: bytes) -> bytes:
-        return b"%s:%s" % (self._buckets[crc32(key) % NUM_BUCKETS], key)
 
 
 def _entry(reply: bytes | None) -> Entry | None:

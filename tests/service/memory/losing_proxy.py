@@ -1,4 +1,4 @@
-"""A proxy that loses one answer of a server and closes the connection, on request."""
+"""A proxy that loses a request or its answer, and closes the connection."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class LosingProxy:
     Attributes:
         port: Where it listens.
         target: Where the server listens.
-        num_lost: How many answers it has lost.
+        num_lost: How many requests and answers it has lost.
     """
 
     def __init__(self) -> None:
@@ -26,6 +26,7 @@ class LosingProxy:
         self.target = 0
         self.num_lost = 0
         self._word: bytes | None = None
+        self._reaches_server = True
         self._before: Callable[[], None] = lambda: None
         self._thread = threading.Thread(target=self._accept, daemon=True)
 
@@ -38,14 +39,18 @@ class LosingProxy:
         self._listener.close()
         self._thread.join()
 
-    def lose_next(self, word: bytes, before: Callable[[], None]) -> None:
-        """Lose the answer to the next request that contains a word.
+    def lose_next(
+        self, word: bytes, before: Callable[[], None], *, reaches_server: bool = True
+    ) -> None:
+        """Lose the next request that contains a word, or the answer to it.
 
         Args:
             word: What is in the request.
             before: Called when the server has answered, before the client notices.
+            reaches_server: Whether the answer is lost; otherwise the request is.
         """
-        self._word, self._before = word, before
+        self._before, self._reaches_server = before, reaches_server
+        self._word = word
 
     def _accept(self) -> None:
         with contextlib.suppress(OSError):
@@ -64,6 +69,9 @@ class LosingProxy:
             while request := client.recv(BUFFER_BYTES):
                 if self._word is not None and self._word in request:
                     self._word = None
+                    if not self._reaches_server:
+                        self._close(client)
+                        break
                     is_lost.set()
                 server.sendall(request)
             server.shutdown(socket.SHUT_RDWR)
@@ -75,11 +83,14 @@ class LosingProxy:
         with contextlib.suppress(OSError):
             while answer := server.recv(BUFFER_BYTES):
                 if is_lost.is_set():
-                    self._before()
-                    self.num_lost += 1
-                    client.shutdown(socket.SHUT_RDWR)
+                    self._close(client)
                     return
                 client.sendall(answer)
+
+    def _close(self, client: socket.socket) -> None:
+        self._before()
+        self.num_lost += 1
+        client.shutdown(socket.SHUT_RDWR)
 
 
 def start(target: Callable[..., None], *arguments: object) -> threading.Thread:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,8 @@ import lmdb
 
 from service.stores.base import Entry, Store
 from service.stores.in_process import InProcessStore
-from service.stores.lmdb.store import LmdbStore
+from service.stores.lmdb.store import HEADER, LmdbStore
+from service.stores.redis.client import Command
 from service.stores.redis.store import RedisStore
 
 DAMAGES = ("empty", "short", "garbage", "zeros", "header only", "another type")
@@ -33,7 +35,7 @@ def damage_entry(store: Store, key: bytes, how: str) -> bool:
     if isinstance(store, LmdbStore):
         return damage_in_lmdb(store, key, how)
     assert isinstance(store, RedisStore)
-    damage_in_redis(store, store._keys(key)[0], how)
+    damage_in_redis(store, store.layout.name_entry(key), how)
     return True
 
 
@@ -52,24 +54,35 @@ def change_bytes(value: bytes, how: str, header_bytes: int) -> bytes:
 def damage_in_lmdb(store: LmdbStore, key: bytes, how: str) -> bool:
     if how == "another type":  # LMDB has one type
         return False
-    db = store._entries
-
-    def write(txn: Any) -> None:
-        txn.put(key, change_bytes(bytes(txn.get(key, None, db)), how, 28), db=db)
-
-    store._env.write(write)
+    change_in_lmdb(store, key, lambda value: change_bytes(value, how, HEADER.size))
     return True
 
 
+def change_in_lmdb(
+    store: LmdbStore, key: bytes, change: Callable[[bytes], bytes]
+) -> None:
+    """Change the bytes of an entry, its header included."""
+    entries, _, _ = store.environment.databases
+
+    def write(txn: Any) -> None:
+        txn.put(key, change(bytes(txn.get(key, None, entries))), db=entries)
+
+    store.environment.write(write)
+
+
 def damage_in_redis(store: RedisStore, name: bytes, how: str) -> None:
-    client: Any = store._client._connect()
     if how == "another type":
-        client.delete(name)
-        client.rpush(name, b"a list")
-    elif how == "empty":
-        client.set(name, b"")
+        ask_redis(store, "DEL", name)
+        ask_redis(store, "RPUSH", name, b"a list")
     else:
-        client.set(name, change_bytes(client.get(name), how, 24))
+        value = ask_redis(store, "GET", name)
+        ask_redis(store, "SET", name, change_bytes(value, how, 24))
+
+
+def ask_redis(store: RedisStore, verb: str, name: bytes, *arguments: Any) -> Any:
+    """Return the reply to a command, past the store's own methods."""
+    [reply] = store.client.run([Command(name, (verb, name, *arguments))])
+    return reply
 
 
 def count_pages(path: Path) -> int:

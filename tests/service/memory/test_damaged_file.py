@@ -17,7 +17,7 @@ from service.stores.base import Entry, Put
 from service.stores.lmdb.store import HEADER, LmdbStore
 from tests.fakes import FakeClock
 from tests.servers import ROOT
-from tests.service.memory.raw import count_pages
+from tests.service.memory.raw import change_in_lmdb, count_pages
 from tests.service.memory.stored import session_at
 
 LATER = 2_000_000_000.0
@@ -82,16 +82,16 @@ def test_value_under_another_key_is_not_served(
 
 def copy_raw(store: LmdbStore, source: bytes, target: bytes) -> None:
     """Do what a damaged page does: let one key lead to another's bytes."""
-    db = store._entries
-    store._env.write(
-        lambda txn: txn.put(target, bytes(txn.get(source, None, db)), db=db)
+    entries, _, _ = store.environment.databases
+    store.environment.write(
+        lambda txn: txn.put(target, bytes(txn.get(source, None, entries)), db=entries)
     )
 
 
 def test_directory_of_another_format_is_refused(tmp_path: Path) -> None:
     store = LmdbStore(tmp_path / "store")
     store.commit([Put(b"a", 0, b"", LATER)])
-    store._env.write(lambda txn: txn.put(b"format", b"99"))
+    store.environment.write(lambda txn: txn.put(b"format", b"99"))
     store.close()
 
     with pytest.raises(ValueError, match="has format 99; expected 2"):
@@ -145,10 +145,7 @@ def test_entry_cut_off_in_its_header_is_forgotten_when_it_is_due(
 
 def cut_entry(store: LmdbStore, key: bytes) -> None:
     """Leave 20 bytes of an entry, as damage from outside might."""
-    database = store._entries
-    store._env.write(
-        lambda txn: txn.put(key, bytes(txn.get(key, None, database))[:20], db=database)
-    )
+    change_in_lmdb(store, key, lambda value: value[:20])
 
 
 @pytest.mark.parametrize(
@@ -161,7 +158,8 @@ def test_damaged_item_of_the_index_does_not_stop_the_sweep(
 ) -> None:
     store = LmdbStore(tmp_path / "store")
     store.commit([Put(b"whole", 0, b"value", 10.0), Put(b"live", 0, b"value", LATER)])
-    store._env.write(lambda txn: txn.put(item, b"", db=store._due))
+    _, due, _ = store.environment.databases
+    store.environment.write(lambda txn: txn.put(item, b"", db=due))
 
     assert store.forget(11.0, 10) == 1
     assert store.forget(11.0, 10) == 0
@@ -175,10 +173,8 @@ def test_entry_with_a_time_that_is_no_number_is_forgotten(tmp_path: Path) -> Non
     store.commit([Put(name, 0, b"value", 10.0) for name in names])
     header = HEADER.pack(1, float("nan"), 10.0, 0)[:-4]
     for name in names:
-        held = header + crc32(name).to_bytes(4, "big") + b"value"
-        store._env.write(
-            lambda txn, name=name, held=held: txn.put(name, held, db=store._entries)
-        )
+        entry = header + crc32(name).to_bytes(4, "big") + b"value"
+        change_in_lmdb(store, name, lambda _, entry=entry: entry)
 
     assert store.forget(11.0, 1_000) == 300
     store.close()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import pytest
 
@@ -13,10 +12,11 @@ from service.sessions.lifecycle import Sessions
 from service.sessions.preconditions import check_preconditions
 from service.sessions.record import SessionKey, Tombstone
 from service.stores.base import UNLIMITED, Entry, Put, Store
+from service.stores.redis.layout import NUM_BUCKETS
 from service.stores.redis.store import RedisStore
 from tests.fakes import FakeClock
 from tests.service.memory.conftest import SERVERS
-from tests.service.memory.raw import DAMAGES, damage_entry
+from tests.service.memory.raw import DAMAGES, ask_redis, damage_entry
 from tests.service.memory.stored import KEY, OTHER, session_at, store_session
 
 LATER = 4_000_000_000.0
@@ -114,11 +114,11 @@ def redis_store(
 def test_damaged_index_costs_its_bucket_until_the_next_step(
     redis_store: RedisStore, index: int, is_replaced: bool
 ) -> None:
-    client: Any = redis_store._client._connect()
-    name = redis_store._keys(b"b")[index]
-    client.delete(name)
+    layout = redis_store.layout
+    name = layout.name_in(layout.find_bucket(b"b"), b"b")[index]
+    ask_redis(redis_store, "DEL", name)
     if is_replaced:
-        client.set(name, b"no sorted set")
+        ask_redis(redis_store, "SET", name, b"no sorted set")
 
     assert redis_store.fetch([b"a", b"b"]) == [Entry(1, b"1")] * 2
     assert {key for key, _ in redis_store.scan(b"", b"", 9)} >= {b"a", b"c"}
@@ -134,11 +134,10 @@ def test_damaged_index_costs_its_bucket_until_the_next_step(
 def test_index_with_a_foreign_name_does_not_hold_the_sweep(
     redis_store: RedisStore,
 ) -> None:
-    client: Any = redis_store._client._connect()
-    for due in redis_store._due:
-        client.zadd(due, {b"\xffnobody": 1.0})
+    for due in redis_store.layout.due:
+        ask_redis(redis_store, "ZADD", due, 1.0, b"\xffnobody")
 
-    assert redis_store.forget(2.0, 1_000) == len(redis_store._due)
+    assert redis_store.forget(2.0, 1_000) == NUM_BUCKETS
 
     assert redis_store.forget(2.0, 1_000) == 0
     assert redis_store.count() == 3

@@ -58,7 +58,7 @@ def update(store: LmdbStore, keys: list[bytes], size: int) -> list[bool]:
 
 
 def has_reserve(store: LmdbStore) -> bool:
-    pages = store._env.write(store._reserve._count)
+    pages = store.environment.write(store.reserve.count)
     return pages.ballast > 0 and pages.free > pages.count_missing()
 
 
@@ -137,13 +137,14 @@ def test_a_process_that_died_while_it_made_room_leaves_no_lasting_ballast(
     path: Path,
 ) -> None:
     store = open_small(path)
-    store._env.write(lambda txn: store._reserve._lengthen(1 << 20, txn))
+    _, _, ballast = store.environment.databases
+    store.environment.write(lambda txn: txn.put(SCRATCH, bytes(1 << 20), db=ballast))
     store.close()
 
     store = open_small(path)
     fill(store, 1_100)
 
-    ballast = store._env.databases[2]
-    assert store._env.read(lambda txn: txn.get(SCRATCH, db=ballast)) is None
+    _, _, ballast = store.environment.databases
+    assert store.environment.read(lambda txn: txn.get(SCRATCH, db=ballast)) is None
     assert store.forget(1_000.0, 1_000_000) > 2_500
     store.close()

@@ -65,7 +65,7 @@ def test_processes_that_grow_the_map_together_lose_nothing(path: Path) -> None:
 def test_map_that_grows_while_a_process_opens_it_is_adopted(
     path: Path, monkeypatch: pytest.MonkeyPatch, durable: bool
 ) -> None:
-    check_format = opening._check_format
+    check_format = opening.check_format
     writers: list[multiprocessing.process.BaseProcess] = []
 
     def lose_the_race_and_check(*args: Any) -> None:
@@ -76,7 +76,7 @@ def test_map_that_grows_while_a_process_opens_it_is_adopted(
             writers[-1].join()
         check_format(*args)
 
-    monkeypatch.setattr(opening, "_check_format", lose_the_race_and_check)
+    monkeypatch.setattr(opening, "check_format", lose_the_race_and_check)
     store = LmdbStore(path, map_bytes=1 << 16, durable=durable)
 
     assert store.count() == 200

@@ -115,7 +115,7 @@ def test_store_that_is_not_at_its_path_refuses_everything(
     ]
 
     lose(path)
-    store._env._identity.check()
+    store.environment.identity.check()
 
     for call in calls:
         with pytest.raises(StoreUnavailable, match="deleted or replaced"):
@@ -130,10 +130,10 @@ def test_store_that_was_moved_away_and_back_is_used_again(
     caplog.set_level(logging.WARNING)
     store = LmdbStore(path)
     path.rename(path.with_name("away"))
-    store._env._identity.check()
+    store.environment.identity.check()
     path.with_name("away").rename(path)
 
-    store._env._identity.check()
+    store.environment.identity.check()
 
     assert store.fetch([b"a"]) == [Entry(1, b"1")]
     assert "is back" in caplog.text

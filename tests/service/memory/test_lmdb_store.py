@@ -74,7 +74,8 @@ def test_step_leaves_the_index_alone_when_it_postpones(path: Path) -> None:
 
 
 def index_size(store: LmdbStore) -> int:
-    return store._env.read(lambda txn: txn.stat(store._due)["entries"])
+    _, due, _ = store.environment.databases
+    return store.environment.read(lambda txn: txn.stat(due)["entries"])
 
 
 def test_increments_from_processes_add_up(path: Path) -> None:

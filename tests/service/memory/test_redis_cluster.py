@@ -12,7 +12,8 @@ from redis.crc import key_slot
 
 from service.errors import StoreUnavailable
 from service.stores.base import Entry, Put, open_store
-from service.stores.redis.store import NUM_BUCKETS, RedisStore
+from service.stores.redis.layout import NUM_BUCKETS
+from service.stores.redis.store import RedisStore
 from tests.redis_servers import SLOTS, RedisServer, join, running_low, running_nodes
 from tests.service.memory.losing_proxy import LosingProxy
 
@@ -38,7 +39,7 @@ def store(nodes: list[RedisServer]) -> Iterator[RedisStore]:
 def test_store_follows_a_slot_that_moves(
     nodes: list[RedisServer], store: RedisStore
 ) -> None:
-    slot = key_slot(store._entry_key(KEYS[0]))
+    slot = key_slot(store.layout.name_entry(KEYS[0]))
     owner = next(i for i in range(3) if slot in owned(i))
 
     move(slot, nodes[owner], nodes[owner - 1])
@@ -58,8 +59,10 @@ def test_dead_node_is_given_up_in_time_and_others_go_on(
     nodes: list[RedisServer], store: RedisStore
 ) -> None:
     gone = owned(1)
-    lost = next(key for key in KEYS if key_slot(store._entry_key(key)) in gone)
-    kept = next(key for key in KEYS if key_slot(store._entry_key(key)) not in gone)
+    lost = next(key for key in KEYS if key_slot(store.layout.name_entry(key)) in gone)
+    kept = next(
+        key for key in KEYS if key_slot(store.layout.name_entry(key)) not in gone
+    )
     nodes[1].kill()
     start = time.monotonic()
 

@@ -7,19 +7,29 @@ import signal
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import redis
+from redis.client import Pipeline
+from redis.crc import key_slot
 
 from service.errors import StoreFull, StoreUnavailable
 from service.stores.base import Capacity, Entry, Put, Store, open_store
-from service.stores.redis.address import RedisAddress
-from service.stores.redis.client import Command, RedisClient
+from service.stores.redis.address import RedisAddress, parse_address
+from service.stores.redis.client import RedisClient
 from service.stores.redis.keyspace import CHECK_SECONDS
 from service.stores.redis.store import RedisStore
 from tests.fakes import FakeClock
-from tests.redis_servers import RedisServer, decrypting, make_certificate, running
+from tests.redis_servers import (
+    SLOTS,
+    RedisServer,
+    decrypting,
+    make_certificate,
+    running,
+)
 from tests.servers import ROOT
+from tests.service.memory.losing_proxy import LosingProxy
 
 pytestmark = pytest.mark.redis
 LATER = 4_000_000_000.0
@@ -73,48 +83,58 @@ def test_store_may_be_opened_before_its_server(server: RedisServer) -> None:
     store.close()
 
 
+@pytest.fixture
+def proxy(server: RedisServer) -> Iterator[LosingProxy]:
+    with LosingProxy() as started:
+        started.target = server.port
+        yield started
+
+
 def test_repeated_commit_with_a_lost_answer_is_stored_once(
-    server: RedisServer, store: RedisStore
+    proxy: LosingProxy,
 ) -> None:
-    own, put = store._identity.learn(), Put(b"a", 0, b"mine", LATER)
-    mine = store._commit(put, b"writer-1", own)
-    other = store._commit(put, b"writer-2", own)
+    mine, other = open_pair(proxy)
+    proxy.lose_next(b"EVALSHA", lambda: None)
 
-    assert [store._client.call([call]) for call in (mine, mine, other)] == [
-        [1],
-        [1],
-        [0],
-    ]
+    assert mine.commit([Put(b"a", 0, b"mine", LATER)]) == [True]
+    assert other.commit([Put(b"a", 0, b"others", LATER)]) == [False]
 
-    assert store.fetch([b"a"]) == [Entry(1, b"mine")]
-
-
-@pytest.mark.parametrize("is_lost", [False, True], ids=["one ahead", "two ahead"])
-def test_commit_sent_again_after_others_went_on_is_not_called_a_loser(
-    server: RedisServer, store: RedisStore, is_lost: bool
-) -> None:
-    other = open_store(server.url)
-    other.commit([Put(b"a", 0, b"first", LATER)])
-    store.fetch([b"a"])
-    execute = store._client._execute
-
-    def lose_the_answer(commands: list[Command]) -> list[object]:
-        store._client._execute = execute  # type: ignore[method-assign]
-        if is_lost:
-            execute(commands)
-            assert other.commit([Put(b"a", 2, b"others", LATER)]) == [True]
-        else:
-            assert other.commit([Put(b"a", 1, b"others", LATER)]) == [True]
-        raise redis.ConnectionError("cut")
-
-    store._client._execute = lose_the_answer  # type: ignore[method-assign]
-
-    if is_lost:  # it was stored, and has been built upon
-        with pytest.raises(StoreUnavailable, match="stored is not known"):
-            store.commit([Put(b"a", 1, b"mine", LATER)])
-    else:  # it was not: another took its place
-        assert store.commit([Put(b"a", 1, b"mine", LATER)]) == [False]
+    assert proxy.num_lost == 1
+    assert mine.fetch([b"a"]) == [Entry(1, b"mine")]
+    mine.close()
     other.close()
+
+
+@pytest.mark.parametrize("is_stored", [False, True], ids=["one ahead", "two ahead"])
+def test_commit_sent_again_after_others_went_on_is_not_called_a_loser(
+    proxy: LosingProxy, is_stored: bool
+) -> None:
+    mine, other = open_pair(proxy)
+    other.commit([Put(b"a", 0, b"first", LATER)])
+    version = 2 if is_stored else 1
+
+    def step_further() -> None:
+        assert other.commit([Put(b"a", version, b"others", LATER)]) == [True]
+
+    proxy.lose_next(b"EVALSHA", step_further, reaches_server=is_stored)
+
+    if is_stored:  # and has been built upon
+        with pytest.raises(StoreUnavailable, match="stored is not known"):
+            mine.commit([Put(b"a", 1, b"mine", LATER)])
+    else:  # another took its place
+        assert mine.commit([Put(b"a", 1, b"mine", LATER)]) == [False]
+    assert proxy.num_lost == 1
+    mine.close()
+    other.close()
+
+
+def open_pair(proxy: LosingProxy) -> tuple[Store, Store]:
+    """Open a server's store twice, with the scripts known to the server."""
+    url = f"redis://127.0.0.1:{proxy.port}?timeout_seconds=60"
+    stores = open_store(url), open_store(url)
+    for store in stores:
+        store.commit([Put(b"known", 0, b"", LATER)])
+    return stores
 
 
 def test_server_that_does_not_answer_is_given_up_in_time(server: RedisServer) -> None:
@@ -228,12 +248,13 @@ def test_password_is_used_and_never_shown(caplog: pytest.LogCaptureFixture) -> N
         assert store.commit([Put(b"a", 0, b"1", LATER)]) == [True]
         store.close()
 
-        wrong = open_store(f"redis://someone:wrong{QUOTED}@{at}")
+        url = f"redis://someone:wrong{QUOTED}@{at}"
+        wrong = open_store(url)
         with pytest.raises(StoreUnavailable) as refusal:
             wrong.fetch([b"a"])
         wrong.close()
 
-    shown = caplog.text + refusal.value.detail + repr(wrong._client._address)
+    shown = caplog.text + refusal.value.detail + repr(parse_address(url))
     assert at in caplog.text
     for secret in (PASSWORD, QUOTED, "s3cret"):
         assert secret not in shown
@@ -258,10 +279,17 @@ def test_threads_share_few_connections(server: RedisServer) -> None:
     store.close()
 
 
-def test_batch_is_one_round_trip(server: RedisServer, store: RedisStore) -> None:
+def test_batch_is_one_round_trip(
+    server: RedisServer, store: RedisStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
     trips: list[int] = []
-    send = store._client._send
-    store._client._send = lambda commands: trips.append(len(commands)) or send(commands)
+    execute = Pipeline.execute
+
+    def count_and_execute(self: Pipeline, **options: Any) -> list[Any]:
+        trips.append(len(self))
+        return execute(self, **options)
+
+    monkeypatch.setattr(Pipeline, "execute", count_and_execute)
     puts = [Put(b"%d" % i, 0, b"", LATER) for i in range(64)]
     store.commit(puts)  # which also makes the scripts known
     trips.clear()
@@ -275,16 +303,13 @@ def test_batch_is_one_round_trip(server: RedisServer, store: RedisStore) -> None
 def test_script_of_another_slot_is_not_needed(server_url: Callable[[str], str]) -> None:
     """In a cluster, each script's keys are where its entry is."""
     url = server_url("cluster")
-    store = open_store(f"{url}&prefix=slots")
+    store = RedisStore(parse_address(f"{url}&prefix=slots"))
     puts = [Put(b"%d" % i, 0, b"", LATER) for i in range(300)]
 
     assert all(store.commit(puts))
 
-    nodes = {
-        store._client._connect().get_node_from_key(store._entry_key(put.key)).name
-        for put in puts
-    }
-    assert len(nodes) == 3
+    slots = {key_slot(store.layout.name_entry(put.key)) for put in puts}
+    assert {slot * 3 // SLOTS for slot in slots} == {0, 1, 2}
     store.close()
 
 
@@ -318,10 +343,10 @@ def test_emptied_server_begins_no_session_again(
 
 
 def test_emptied_server_is_noticed_within_a_second_of_reads(
-    server: RedisServer, store: RedisStore
+    server: RedisServer,
 ) -> None:
     clock = FakeClock()
-    store._identity._clock = clock
+    store = RedisStore(parse_address(server.url), clock=clock)
     store.fetch([b"a"])
     empty(server)
 
@@ -329,6 +354,7 @@ def test_emptied_server_is_noticed_within_a_second_of_reads(
 
     with pytest.raises(StoreUnavailable, match="was emptied or replaced"):
         store.fetch([b"a"])
+    store.close()
 
 
 def test_emptied_server_is_known_after_a_restart(

@@ -103,7 +103,7 @@ def test_another_process_takes_over_and_counts_what_expired_meanwhile_once(
 ) -> None:
     first, second = make(), make()
     store_session(sessions, clock)
-    assert first._lock()
+    assert first.lock()
     first.count()
     second.run()
     assert len(published) == 1
