@@ -253,7 +253,11 @@ def die_with_parent(parent: int) -> None:
 
 
 def interrupt(signum: int, frame: object) -> NoReturn:
-    """Treat SIGTERM and a closed terminal as Ctrl-C."""
+    """Treat SIGTERM and a closed terminal as Ctrl-C.
+
+    Raises:
+        KeyboardInterrupt: Always.
+    """
     raise KeyboardInterrupt
 
 

@@ -321,7 +321,11 @@ def check_capture(settings: Settings) -> None:
 
 
 def read_one(setting: Setting, environ: Mapping[str, str]) -> Any:
-    """Read one setting, or take its default."""
+    """Read one setting, or take its default.
+
+    Raises:
+        SettingError: Its text cannot be read, or is outside its limits.
+    """
     key = PREFIX + setting.name.upper()
     if key not in environ:
         return setting.default

@@ -290,7 +290,11 @@ def release_body(environ: WSGIEnvironment) -> None:
 
 
 def read_length(environ: WSGIEnvironment) -> int | None:
-    """Return the announced length of the body; None where it comes in chunks."""
+    """Return the announced length of the body; None where it comes in chunks.
+
+    Raises:
+        InvalidRequest: It is not a whole number.
+    """
     text = environ.get("CONTENT_LENGTH") or ""
     if "chunked" in environ.get("HTTP_TRANSFER_ENCODING", "").lower() or not text:
         return None

@@ -1,8 +1,7 @@
 """JSON of a large body, read value by value, so that other requests continue meanwhile.
 
 For bodies over 64 KiB, and those that the quick decoder refuses. Takes what Python's
-`json` takes (NaN and Infinity too) and raises its errors. Long containers are read part
-by part.
+`json` takes (NaN and Infinity too) and raises its errors. Cuts long containers.
 """
 
 from __future__ import annotations
@@ -26,8 +25,7 @@ SCALARS = re.compile(rf"(?:{SCALAR}[ \t\n\r]*+,[ \t\n\r]*+){{1,256}}")
 SPACE = re.compile(r"[ \t\n\r]*")
 COLON = re.compile(r"[ \t\n\r]*+:[ \t\n\r]*+")
 COMMA = re.compile(r"[ \t\n\r]*+,[ \t\n\r]*+")
-# Values that are read between two breaks, if they are short.
-PIECE_VALUES = 256
+PIECE_VALUES = 256  # most short values read between two breaks
 # Long containers within each other. At each level a part of the text is scanned once
 # more; a row's events lie four levels deep.
 MAX_LONG_DEPTH = 16
@@ -35,8 +33,7 @@ DECODER = json.JSONDecoder()
 CONTAINERS = ("{", "[")
 # Reads the value at a position of a text; returns it, and where it ends.
 Scan = Callable[[str, int], tuple[Any, int]]
-# Stands for a container that is too long to be read at once.
-LONG = object()
+LONG = object()  # stands for a container that is too long to be read at once
 
 
 def load_large_json(
@@ -86,7 +83,11 @@ def load_body(
 
 
 def finish(reader: Reader) -> Any:
-    """Read the one value of a text."""
+    """Read the one value of a text.
+
+    Raises:
+        json.JSONDecodeError: Text follows the value; other errors are the reader's.
+    """
     value = reader.read_body()
     reader.skip()
     if reader.at < len(reader.text):
@@ -95,12 +96,7 @@ def finish(reader: Reader) -> Any:
 
 
 class Reader:
-    """Reads values from a text.
-
-    Args:
-        text: The text.
-        check: See `load_large_json`.
-        decoder: The same.
+    """Reads values from a text; its arguments are those of `load_large_json`.
 
     Attributes:
         text: The text.
@@ -136,7 +132,11 @@ class Reader:
         return value
 
     def read_parts(self) -> Any:
-        """Read a container part by part."""
+        """Read a container part by part.
+
+        Raises:
+            RecursionError: It lies in `MAX_LONG_DEPTH` others.
+        """
         if self._depth == MAX_LONG_DEPTH:
             raise RecursionError("its values are nested too deeply")
         self._depth += 1
@@ -146,7 +146,11 @@ class Reader:
         return value
 
     def read_at_once(self) -> Any:
-        """Read a scalar or a short container, unchecked; `LONG` where it is neither."""
+        """Read a scalar or a short container, unchecked; `LONG` where it is neither.
+
+        Raises:
+            json.JSONDecodeError: No JSON value begins here.
+        """
         take_break()
         if self.text[self.at : self.at + 1] in CONTAINERS:
             return self._read_short()
@@ -272,7 +276,11 @@ class Reader:
         return is_closed
 
     def read_separator(self, closing: str) -> bool:
-        """Take what follows a value: a comma, or the closing bracket."""
+        """Take what follows a value: a comma, or the closing bracket.
+
+        Raises:
+            json.JSONDecodeError: Something else follows.
+        """
         self.skip()
         character = self.text[self.at : self.at + 1]
         if character not in (",", closing):

@@ -193,7 +193,10 @@ def offload(work: Callable[..., T], *arguments: object) -> T:
     """Run what blocks for long where it holds up no other request, and wait for it.
 
     On gevent's thread pool under gevent; right here under threads, those of the pool
-    too. What it raises is raised here.
+    too.
+
+    Raises:
+        Exception: The work raised it.
     """
     if not is_gevent() or is_foreign():
         return work(*arguments)

@@ -246,7 +246,11 @@ def walk(
     plan: DecodingPlan,
     deadline: float,
 ) -> dict[int, Forecast | CarryoverError]:
-    """Follow the paths of all rows of one version together."""
+    """Follow the paths of all rows of one version together.
+
+    Raises:
+        DeadlineExceeded: The deadline has passed before the last event.
+    """
     paths: dict[int, list[Path]] = {}
     results: dict[int, Forecast | CarryoverError] = {}
     for k, begun in begin_paths(model, pasts, deadline).items():

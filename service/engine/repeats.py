@@ -117,7 +117,11 @@ def find_answer(
 
 
 def find_by_key(call: Call, row: Row, answers: bytes, since: float) -> Outcome | None:
-    """Find the answer stored under a row's key."""
+    """Find the answer stored under a row's key.
+
+    Raises:
+        IdempotencyMismatch: Another request to the session had the key.
+    """
     name, former = name_key(row.key or ""), row.former_fingerprint
     named = [
         answer for answer in iterate_answers(answers, since) if answer.name == name

@@ -129,7 +129,11 @@ def check_schemas(manifest: Manifest) -> None:
 
 
 def convert(manifest: Manifest, member: str, kind: Any) -> Any:
-    """Read a schema of the manifest into its struct."""
+    """Read a schema of the manifest into its struct.
+
+    Raises:
+        ArtifactError: It does not have the struct's form.
+    """
     try:
         return msgspec.convert(getattr(manifest, member), kind)
     except msgspec.ValidationError as error:
@@ -139,7 +143,11 @@ def convert(manifest: Manifest, member: str, kind: Any) -> Any:
 
 
 def check_names(where: str, names: Sequence[str]) -> None:
-    """Refuse a name that stands twice."""
+    """Refuse a name that stands twice.
+
+    Raises:
+        ArtifactError: A name occurs twice.
+    """
     name, times = Counter(names).most_common(1)[0]
     if times > 1:
         raise ArtifactError(
@@ -149,7 +157,11 @@ def check_names(where: str, names: Sequence[str]) -> None:
 
 
 def check_member(where: str, name: str | None, names: Sequence[str]) -> None:
-    """Refuse a name outside the allowed names."""
+    """Refuse a name outside the allowed names.
+
+    Raises:
+        ArtifactError: The name is not one of them.
+    """
     if name is not None and name not in names:
         raise ArtifactError(
             f"the manifest's {where} is {name[:80]!r}, which is not one of its names. "

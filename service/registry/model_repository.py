@@ -1,8 +1,7 @@
 """The model repository: models loaded and unloaded while the service runs.
 
 One worker gets the call; all have to follow. The versions that were chosen are in a
-file that all share: each worker looks whether it is another one before it looks a model
-up. Knows no HTTP.
+shared file, which each worker compares with what it serves before it looks a model up.
 """
 
 from __future__ import annotations
@@ -38,8 +37,7 @@ from service.registry.shared_choices import (
 
 log = logging.getLogger(__name__)
 
-# A folder may be repaired, or a disk come back.
-RETRY_SECONDS = 5.0
+RETRY_SECONDS = 5.0  # a folder may be repaired, or a disk come back
 
 
 class Repository:
@@ -51,8 +49,7 @@ class Repository:
         load: Loads a version's folder.
         max_versions: How many versions of a model are served, the newest first.
         state: Folder the workers share; None for one process.
-        generation: Names the start of the service. The first worker of another one
-            chooses the newest versions; those after it follow its choice.
+        generation: Names this start of the service; its first worker chooses.
         follows_labels: Whether a watch adopts version labels for all workers.
         count_labels: Counts labels of a model that were adopted, or refused.
         clock: Returns seconds that only grow.
@@ -116,8 +113,7 @@ class Repository:
         """Serve what was chosen since this process last looked.
 
         Args:
-            name: The model that is wanted; None for all. A model that is not wanted
-                is not waited for.
+            name: The only model to serve; None serves all.
         """
         shared = self._shared
         if shared is None or (shared.stamp() == shared.seen and not self._pending):
@@ -285,7 +281,11 @@ class Repository:
         failures: dict[int, str] | None = None,
         labels: VersionLabels | None = None,
     ) -> None:
-        """Store a choice for all workers, and for those that start later."""
+        """Store a choice for all workers, and for those that start later.
+
+        Raises:
+            ModelNotLoaded: It cannot be stored; nothing has changed.
+        """
         if self._shared is not None:
             try:
                 choice = offload(

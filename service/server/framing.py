@@ -120,7 +120,12 @@ def read_head(line: bytes, read_line: Callable[[int], bytes]) -> Head:
 
 
 def conclude(head: Head, parser: HttpRequestParser) -> Head:
-    """Say what the headers come to."""
+    """Say what the headers come to.
+
+    Raises:
+        ValueError: The head is not complete, or its target, Host or Transfer-Encoding
+            cannot be used.
+    """
     head.method, head.version = parser.get_method().decode(), parser.get_http_version()
     if not head.is_complete:
         raise ValueError("its head is not whole.")

@@ -92,7 +92,11 @@ def check_memory(record: Session, *, network: bytes, at: int | None) -> Session:
 
 
 def check_step(step: int, at: int | None) -> None:
-    """Refuse a row that believes the memory to be at another step."""
+    """Refuse a row that believes the memory to be at another step.
+
+    Raises:
+        StepConflict: It is at another step than `at`.
+    """
     if at is not None and at != step:
         raise StepConflict(
             f"the row says the memory is at step {at}; it is at step {step}. Send the "

@@ -286,7 +286,11 @@ def unknown_store(url: str) -> ValueError:
 
 
 def check_puts(puts: Sequence[Put]) -> None:
-    """Raise ValueError unless keys are distinct and of a length every store takes."""
+    """Check that keys are distinct and of a length that every store takes.
+
+    Raises:
+        ValueError: A key occurs twice, or has no byte or more than `MAX_KEY_BYTES`.
+    """
     if len(puts) != 1 and len({put.key for put in puts}) != len(puts):
         raise ValueError(
             f"A commit of {len(puts)} puts names a key twice; expected "

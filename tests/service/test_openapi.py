@@ -72,6 +72,15 @@ def test_every_operation_has_a_name_of_its_own_a_group_and_a_summary(document):
         assert operation["summary"].endswith(".")
 
 
+def test_sections_for_programmers_are_left_out_of_descriptions(client, document):
+    views = client.application.view_functions.values()
+    assert any("Raises:" in (view.__doc__ or "") for view in views)
+
+    for path, _, operation in operations(document):
+        assert "Raises:" not in operation["summary"], path
+        assert "Raises:" not in operation.get("description", ""), path
+
+
 @pytest.fixture
 def forgetful(services, clock):
     """Give a client of a service that remembers nothing yet, at every call."""

@@ -5,6 +5,7 @@ Knows the routes and what is declared at their views; no call's own work.
 
 from __future__ import annotations
 
+import inspect
 import re
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -128,7 +129,8 @@ def describe_call(
     models: list[Model],
 ) -> dict[str, Any]:
     """Describe one call."""
-    text = (view.__doc__ or "").strip()
+    # The errors are among the responses already.
+    text = inspect.cleandoc(view.__doc__ or "").partition("\n\nRaises:")[0]
     summary, _, description = text.partition("\n\n")
     described: dict[str, Any] = {
         "tags": [call.tag],

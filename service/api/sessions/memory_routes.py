@@ -56,7 +56,11 @@ blueprint = Blueprint(
     errors=[*routes.MISSING, CorruptRecord, WrongNetwork],
 )
 def export(name: str, session: str) -> Response:
-    """Lay a session's memory open, as JSON or as a safetensors file."""
+    """Lay a session's memory open, as JSON or as a safetensors file.
+
+    Raises:
+        WrongNetwork: No version that is served has the weights that made the memory.
+    """
     if is_part_of_id(request.environ.get(RAW_PATH, "")):
         return routes.show(name, session + MEMORY)
     key = routes.find_key(name, session)

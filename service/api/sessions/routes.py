@@ -161,7 +161,11 @@ def is_key(key: SessionKey) -> bool:
     ],
 )
 def list_sessions(name: str) -> Response:
-    """List the live sessions of a model, a page at a time; an unloaded one's too."""
+    """List the live sessions of a model, a page at a time; an unloaded one's too.
+
+    Raises:
+        InvalidRequest: `limit` is not a whole number from 1 to `MAX_PAGE`.
+    """
     query = read_query("prefix", "after", "limit")
     find_model_of_sessions(name)
     limit = query.get("limit", "100")
@@ -213,7 +217,11 @@ def delete(name: str, session: str) -> Response:
 
 
 def answer_state(key: SessionKey, stored: StoredSession, status: int = 200) -> Response:
-    """Answer the description of a live session, with its tag."""
+    """Answer the description of a live session, with its tag.
+
+    Raises:
+        TypeError: The session is not live.
+    """
     record = stored.record
     if not isinstance(record, Session):
         raise TypeError(f"expected a live session, received {type(record).__name__}")

@@ -88,7 +88,11 @@ def load_json(data: bytes) -> Any:
 
 @contextmanager
 def unreadable_refused() -> Iterator[None]:
-    """Turn the errors of a decoder into the sentence about a body that is not JSON."""
+    """Turn the errors of a decoder into the sentence about a body that is not JSON.
+
+    Raises:
+        InvalidJson: A decoder inside raised one of its errors.
+    """
     try:
         yield
     except json.JSONDecodeError as error:
@@ -111,7 +115,12 @@ def no_json(reason: str, text: str) -> InvalidJson:
 
 
 def refuse_json(data: bytes) -> NoReturn:
-    """Say why a body is not JSON; NaN and Infinity are, to some."""
+    """Say why a body is not JSON; NaN and Infinity are, to some.
+
+    Raises:
+        NonFiniteInput: It has NaN or an infinity.
+        InvalidJson: In every other case.
+    """
     refuse_non_finite(load_json(data), "the body")
     raise InvalidJson("the body is not JSON; expected an object.")
 
@@ -125,12 +134,12 @@ def read_row(raw: Any, manifest: Manifest, where: str) -> Form:
             return read_object(raw, manifest)
         if isinstance(raw, list):
             return raw
-        raise InvalidRequest(
+        refused: CarryoverError = InvalidRequest(
             f"{where}: this is {json.dumps(raw)[:80]}; a row is a list of events, such "
             'as ["first event", "second event"], or an object with a sequence.'
         )
     except msgspec.ValidationError as error:
-        refused: CarryoverError = wrong_form(error, where, ObjectRow)
+        refused = wrong_form(error, where, ObjectRow)
     except InvalidEvent as error:
         refused = InvalidEvent(f"{where}: {error.detail}", **error.members)
     except CarryoverError as error:

@@ -168,7 +168,12 @@ def decode(text: str, form: type[T]) -> T:
 
 
 def build_row(row: ForecastRow, model: Model) -> Row:
-    """Hand a row to the engine's form; it may be without events."""
+    """Hand a row to the engine's form; it may be without events.
+
+    Raises:
+        InvalidRequest: It has both session and memory, or an id or an event that cannot
+            be used.
+    """
     session = row.session if isinstance(row.session, str) else None
     token = row.memory if isinstance(row.memory, str) else None
     if session is not None and token is not None:

@@ -200,7 +200,11 @@ def ask_plain(row: Row | Refused) -> Row | Refused:
 
 
 def refuse_tensor(rows: Sequence[ParsedRow]) -> None:
-    """Refuse columns, one tensor of all rows, where any of them is bad."""
+    """Refuse columns, one tensor of all rows, where any of them is bad.
+
+    Raises:
+        CarryoverError: That of the first bad row.
+    """
     for parsed in rows:
         if isinstance(parsed.row, Refused):
             raise parsed.row.error
@@ -224,7 +228,11 @@ def check_body(body: PredictBody, model: Model) -> Options:
 
 
 def check_labels(body: PredictBody, manifest: Manifest) -> None:
-    """Refuse to choose labels of a model that has none."""
+    """Refuse to choose labels of a model that has none.
+
+    Raises:
+        InvalidRequest: `top` or `threshold` is there, and the model has no labels.
+    """
     chooses_labels = body.top is not None or body.threshold is not None
     if manifest.labels is None and chooses_labels:
         raise InvalidRequest(
@@ -234,14 +242,23 @@ def check_labels(body: PredictBody, manifest: Manifest) -> None:
 
 
 def refuse_number(num_rows: int, max_rows: int, field: str = "instances") -> NoReturn:
-    """Refuse a body without rows, or with more than the service accepts."""
+    """Refuse a body without rows, or with more than the service accepts.
+
+    Raises:
+        EmptySequence: There is no row.
+        TooManyRows: There are some.
+    """
     if not num_rows:
         raise EmptySequence(f"{field} is empty; send at least one row.")
     raise too_many_rows(field, num_rows, max_rows)
 
 
 def refuse_keys(has_both: bool) -> NoReturn:
-    """Refuse a body with neither rows nor columns, or with both."""
+    """Refuse a body with neither rows nor columns, or with both.
+
+    Raises:
+        InvalidRequest: Always.
+    """
     if has_both:
         raise InvalidRequest(
             "the body has both instances and inputs; send rows as instances, or "
@@ -257,7 +274,11 @@ def refuse_keys(has_both: bool) -> NoReturn:
 
 
 def refuse_signature(name: str) -> NoReturn:
-    """Refuse a signature the service does not serve."""
+    """Refuse a signature the service does not serve.
+
+    Raises:
+        InvalidRequest: Always.
+    """
     text = f'Serving signature name: "{name[:80]}" not found in signature def'
     raise InvalidRequest(
         f'{text}. Leave it out, or send "{SIGNATURE}".',

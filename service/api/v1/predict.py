@@ -218,7 +218,11 @@ def answer_rows(
 def classify(
     name: str, version: int | None = None, label: str | None = None
 ) -> NoReturn:
-    """Refuse TensorFlow Serving's call for tf.Example, and name the one to use."""
+    """Refuse TensorFlow Serving's call for tf.Example, and name the one to use.
+
+    Raises:
+        NotServed: Always.
+    """
     raise NotServed(NOT_SERVED.format(verb="classify"))
 
 
@@ -229,5 +233,9 @@ def classify(
 def regress(
     name: str, version: int | None = None, label: str | None = None
 ) -> NoReturn:
-    """Refuse TensorFlow Serving's call for tf.Example, and name the one to use."""
+    """Refuse TensorFlow Serving's call for tf.Example, and name the one to use.
+
+    Raises:
+        NotServed: Always.
+    """
     raise NotServed(NOT_SERVED.format(verb="regress"))

@@ -103,7 +103,12 @@ def encode(events: list[Any], model: Model) -> tuple[np.ndarray, list[Any]]:
 
 
 def check_options(row: ObjectRow) -> None:
-    """Refuse options of a row without a session that contradict each other."""
+    """Refuse options of a row without a session that contradict each other.
+
+    Raises:
+        InvalidRequest: The row has both session and memory, or an option of one that it
+            lacks.
+    """
     if row.session is not UNSET and row.memory is not UNSET:
         raise InvalidRequest(
             "the row has both session and memory; send session when the service "

@@ -77,7 +77,11 @@ def decode(value: Any) -> Any:
 
 
 def decode_base64(text: Any) -> str:
-    """Decode one base64 value, its padding there or not."""
+    """Decode one base64 value, its padding there or not.
+
+    Raises:
+        InvalidEvent: It is not base64 of UTF-8 text.
+    """
     try:
         padded = text.rstrip("=") + "=" * (-len(text.rstrip("=")) % 4)
         return base64.b64decode(padded, validate=True).decode()
@@ -141,7 +145,11 @@ def read_sequence(row: ObjectRow) -> int | str:
 
 
 def only(value: Any, name: str) -> Any:
-    """Take the one element of a tensor of shape [1], or a value that stands alone."""
+    """Take the one element of a tensor of shape [1], or a value that stands alone.
+
+    Raises:
+        InvalidRequest: The tensor has no element, or several.
+    """
     if not isinstance(value, list):
         return value
     if len(value) != 1:

@@ -24,7 +24,13 @@ UNREADABLE = (msgspec.DecodeError, RecursionError, UnicodeDecodeError)
 
 
 def read_form(data: bytes, header_length: int | None) -> tuple[Form, list[Column]]:
-    """Read a body of JSON, and of binary tensors after it."""
+    """Read a body of JSON, and of binary tensors after it.
+
+    Raises:
+        InvalidRequest: The JSON or a tensor does not have the right form, an input
+            occurs twice, or bytes are left over.
+        InvalidJson: The JSON or the `data` of an input cannot be read.
+    """
     view = memoryview(data)
     if header_length is not None and header_length > len(data):
         raise InvalidRequest(
@@ -52,7 +58,13 @@ def read_form(data: bytes, header_length: int | None) -> tuple[Form, list[Column
 
 
 def decode_form(head: bytes) -> Form:
-    """Read the JSON and check its form."""
+    """Read the JSON and check its form.
+
+    Raises:
+        InvalidRequest: It does not have the right form.
+        InvalidJson: It is not JSON.
+        NonFiniteInput: It has NaN or an infinity.
+    """
     try:
         return DECODER.decode(head)
     except msgspec.ValidationError as error:
@@ -65,7 +77,12 @@ def decode_form(head: bytes) -> Form:
 
 
 def refuse_json(data: bytes, reason: str) -> NoReturn:
-    """Say why a body is not JSON; NaN and Infinity are, to some."""
+    """Say why a body is not JSON; NaN and Infinity are, to some.
+
+    Raises:
+        NonFiniteInput: It has NaN or an infinity.
+        InvalidJson: In every other case.
+    """
 
     def refuse_constant(token: str) -> NoReturn:
         raise NonFiniteInput(
@@ -88,7 +105,12 @@ def refuse_json(data: bytes, reason: str) -> NoReturn:
 
 
 def read_input(form: InputForm, tail: memoryview) -> tuple[Column, memoryview]:
-    """Read one input, from its `data` or from the front of the binary tail."""
+    """Read one input, from its `data` or from the front of the binary tail.
+
+    Raises:
+        InvalidRequest: Its data is missing, sent twice, in shared memory, or not of the
+            size or kind that it says.
+    """
     if "shared_memory_region" in form.parameters:
         raise no_shared_memory(form.name)
     if "binary_data_size" not in form.parameters:

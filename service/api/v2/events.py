@@ -67,7 +67,11 @@ def check_names(
     model: str,
     statics: Collection[str] = (),
 ) -> None:
-    """Refuse inputs the model does not take, and the lack of those it does."""
+    """Refuse inputs the model does not take, and the lack of those it does.
+
+    Raises:
+        InvalidRequest: An input is unknown or missing.
+    """
     unknown = [name for name in columns if name not in names and name != LENGTH]
     missing = [name for name in names if name not in {*columns, *statics}]
     if unknown:
@@ -88,7 +92,12 @@ def check_names(
 
 
 def check_shapes(columns: Mapping[str, Column], plan: InputPlan) -> tuple[int, int]:
-    """Refuse tensors that do not hold rows of events; return (batch, timesteps)."""
+    """Refuse tensors that do not hold rows of events; return (batch, timesteps).
+
+    Raises:
+        InvalidRequest: A shape is not the model's, or batches or timesteps differ.
+        EmptySequence: There is no row.
+    """
     sizes: set[tuple[int, ...]] = set()
     batches: set[int] = set()
     for name, size in zip(plan.names, plan.sizes, strict=True):
@@ -122,7 +131,11 @@ def is_lone(shape: tuple[int, ...], size: tuple[int, ...]) -> bool:
 
 
 def refuse_shape(name: str, shape: tuple[int, ...], size: tuple[int, ...]) -> NoReturn:
-    """Refuse the shape of a tensor."""
+    """Refuse the shape of a tensor.
+
+    Raises:
+        InvalidRequest: Always.
+    """
     expected = ["batch", "timesteps", *map(str, size)]
     raise InvalidRequest(
         f"input {name!r} has shape {list(shape)}; this model takes "
@@ -132,7 +145,12 @@ def refuse_shape(name: str, shape: tuple[int, ...], size: tuple[int, ...]) -> No
 
 
 def read_lengths(column: Column, batch: int, timesteps: int) -> list[int]:
-    """Read how many events of each row are its own."""
+    """Read how many events of each row are its own.
+
+    Raises:
+        InvalidRequest: The input has another datatype or shape, or a number outside 0
+            to `timesteps`.
+    """
     if column.datatype not in LENGTH_DATATYPES or column.shape not in (
         (batch,),
         (batch, 1),
@@ -151,7 +169,12 @@ def read_lengths(column: Column, batch: int, timesteps: int) -> list[int]:
 
 
 def check_lengths(lengths: Sequence[int], max_events: int) -> None:
-    """Refuse rows without events, or with more than the service accepts."""
+    """Refuse rows without events, or with more than the service accepts.
+
+    Raises:
+        EmptySequence: A row has no event.
+        SequenceTooLong: A row has more than `max_events`.
+    """
     for k, length in enumerate(lengths):
         if not length:
             raise EmptySequence(f"row {k} has no event; send at least one.")

@@ -149,6 +149,9 @@ def require_outcomes(
 
     The protocol has one answer for all rows. Where there are several they have no
     memory, so that a failed one leaves nothing half done.
+
+    Raises:
+        CarryoverError: That of the first row that failed.
     """
     outcomes: list[Outcome] = []
     for result in results:
@@ -159,7 +162,11 @@ def require_outcomes(
 
 
 def read_header_length(value: str) -> int:
-    """Read how many bytes of the body are JSON."""
+    """Read how many bytes of the body are JSON.
+
+    Raises:
+        InvalidRequest: It is not a whole number of at most `MAX_DIGITS` digits.
+    """
     if not (value.isascii() and value.isdigit() and len(value) <= MAX_DIGITS):
         raise InvalidRequest(
             f"{HEADER_LENGTH} is {value[:40]!r}; expected how many bytes of the body "

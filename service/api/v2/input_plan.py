@@ -95,7 +95,14 @@ def index_of(field: Field, model: Model) -> Index:
 
 
 def read_field(column: Column, field: Field, own: slice, index: Index) -> np.ndarray:
-    """Read one field of one row: (timesteps,) or (timesteps, columns)."""
+    """Read one field of one row: (timesteps,) or (timesteps, columns).
+
+    Raises:
+        InvalidEvent: The datatype is not one that the field takes, or a time cannot be
+            read.
+        UnknownEvent: A name or an index is not in the vocabulary.
+        NonFiniteInput: A number is not finite in 32 bits.
+    """
     kind = field["type"]
     if isinstance(column.values, list):
         texts = column.values[own]
@@ -127,7 +134,11 @@ def read_times(name: str, texts: Sequence[str]) -> np.ndarray:
 
 
 def look_up(name: str, texts: Sequence[str], index: Index) -> np.ndarray:
-    """Look names up in a vocabulary: their indices."""
+    """Look names up in a vocabulary: their indices.
+
+    Raises:
+        UnknownEvent: A name is not in the vocabulary.
+    """
     try:
         return np.array([index[text] for text in texts])
     except KeyError:
@@ -140,7 +151,12 @@ def look_up(name: str, texts: Sequence[str], index: Index) -> np.ndarray:
 
 
 def check_indices(column: Column, values: np.ndarray, size: int) -> np.ndarray:
-    """Refuse what is no whole number from 0 to size - 1."""
+    """Refuse what is no whole number from 0 to size - 1.
+
+    Raises:
+        InvalidEvent: The datatype is not one of whole numbers.
+        UnknownEvent: A number is outside 0 to size - 1.
+    """
     if values.dtype.kind not in "iu":
         raise InvalidEvent(
             f"input {column.name!r} is {column.datatype}; this model takes whole "
@@ -158,7 +174,11 @@ def check_indices(column: Column, values: np.ndarray, size: int) -> np.ndarray:
 
 
 def check_numbers(name: str, values: np.ndarray) -> np.ndarray:
-    """Refuse numbers that are not finite in 32 bits."""
+    """Refuse numbers that are not finite in 32 bits.
+
+    Raises:
+        NonFiniteInput: One is NaN, infinite or too large.
+    """
     wide = values.astype(np.float64)
     fits = np.abs(wide) < FLOAT32_BOUND  # false for NaN as well
     if not fits.all():
@@ -172,7 +192,11 @@ def check_numbers(name: str, values: np.ndarray) -> np.ndarray:
 
 
 def check_whole(name: str, rows: np.ndarray, size: int) -> np.ndarray:
-    """Refuse numbers that are not indices, where a size says that they are some."""
+    """Refuse numbers that are not indices, where a size says that they are some.
+
+    Raises:
+        UnknownEvent: One is not a whole number from 0 to size - 1.
+    """
     if not size:
         return rows
     wrong = (rows < 0) | (rows >= size) | (rows != np.floor(rows))

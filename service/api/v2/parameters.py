@@ -74,6 +74,10 @@ def check_parameters(parameters: Parameters) -> None:
     """Refuse reserved names, and slips of those that are known.
 
     Others are the client's own: Triton hands them to the model, which here takes none.
+
+    Raises:
+        InvalidRequest: A name begins with `triton_`.
+        UnknownField: A name is close to a known one.
     """
     for name in parameters.keys() - KNOWN_NAMES:
         if name.startswith("triton_"):
@@ -122,6 +126,10 @@ def read_sequence_id(parameters: Parameters) -> int | str | None:
     """Read the id of a sequence; 0 and "" mean no id, as for Triton.
 
     An integer names the session of its digits: 42 and "42" are one.
+
+    Raises:
+        InvalidRequest: It is of another kind, not in 1 to `MAX_SEQUENCE_ID`, or text
+            that cannot be an id.
     """
     value = parameters.get("sequence_id", 0)
     if type(value) not in SEQUENCE_ID:
@@ -138,7 +146,11 @@ def read_sequence_id(parameters: Parameters) -> int | str | None:
 
 
 def read_at(parameters: Parameters) -> int | None:
-    """Read the step the client believes its sequence to be at."""
+    """Read the step the client believes its sequence to be at.
+
+    Raises:
+        InvalidRequest: It is not a whole number from 0 to `MAX_STEP`.
+    """
     if "at" not in parameters:
         return None
     at = int(read(parameters, "at", 0))
@@ -160,7 +172,11 @@ def read_token(parameters: Parameters) -> str | None:
 
 
 def read_ttl(parameters: Parameters) -> float | None:
-    """Read the idle lifetime asked for."""
+    """Read the idle lifetime asked for.
+
+    Raises:
+        InvalidRequest: It is not a number above 0, or it is above `MAX_TTL_SECONDS`.
+    """
     if "ttl_seconds" not in parameters:
         return None
     value = read(parameters, "ttl_seconds", 0)
@@ -174,7 +190,11 @@ def read_ttl(parameters: Parameters) -> float | None:
 
 
 def read_return(parameters: Parameters) -> bool:
-    """Read whether outputs are wanted after the last event only."""
+    """Read whether outputs are wanted after the last event only.
+
+    Raises:
+        InvalidRequest: It is neither `last` nor `all`.
+    """
     value = read(parameters, "return", "last")
     if value not in ("last", "all"):
         raise InvalidRequest(
@@ -184,7 +204,12 @@ def read_return(parameters: Parameters) -> bool:
 
 
 def check_memory(memory: Remembering) -> None:
-    """Refuse parameters that contradict each other."""
+    """Refuse parameters that contradict each other.
+
+    Raises:
+        InvalidRequest: There are both an id and a memory, or a parameter of one that is
+            missing.
+    """
     if memory.session is not None and memory.token is not None:
         raise InvalidRequest(
             "the parameters have both sequence_id and memory; send sequence_id when "

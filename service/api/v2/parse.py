@@ -76,7 +76,11 @@ def parse_whole(
     key: str | None,
     scope: str,
 ) -> ParsedInfer:
-    """Parse a body; see `parse_body`."""
+    """Parse a body; see `parse_body`.
+
+    Raises:
+        InvalidRequest: The body cannot be used.
+    """
     if header_length == 0:
         form, columns = read_raw(data, model)
     else:
@@ -196,7 +200,12 @@ def choose_outputs(form: Form, memory: Remembering, model: Model) -> Sequence[Wa
 def choose_output(
     output: OutputForm, names: Sequence[str], is_binary: bool, memory: Remembering
 ) -> Wanted:
-    """Check one output that is asked for."""
+    """Check one output that is asked for.
+
+    Raises:
+        InvalidRequest: The model has no such output, a parameter of it cannot be used,
+            or classes are asked for after every event.
+    """
     if output.name not in names:
         raise InvalidRequest(
             f"output {output.name[:80]!r} is not one of this model's; its outputs are "
@@ -213,7 +222,12 @@ def choose_output(
 
 
 def read_wanted(name: str, parameters: Parameters, *, is_binary: bool) -> Wanted:
-    """Read in which form an output is wanted."""
+    """Read in which form an output is wanted.
+
+    Raises:
+        InvalidRequest: It is to be in shared memory, or a parameter is of another kind
+            or below 0.
+    """
     if not parameters:
         return Wanted(name, is_binary)
     if len(parameters) == 1 and parameters.get("binary_data") is True:

@@ -68,7 +68,13 @@ def index() -> Response:
     errors=[*UNREADABLE, ModelNotFound],
 )
 def load(name: str) -> Response:
-    """Serve the newest version of a model, in all workers."""
+    """Serve the newest version of a model, in all workers.
+
+    Raises:
+        NotServed: The request has parameters.
+        ModelNotFound: The folder has no such model.
+        ModelNotLoaded: A version cannot be loaded, or the choice cannot be stored.
+    """
     given = sorted(read_form(LoadForm).parameters)
     if given:
         raise NotServed(
@@ -99,7 +105,11 @@ def unload(name: str) -> Response:
 @blueprint.get("/models/<model:name>/trace/setting")
 @describes("inference", "any", errors=[NotServed])
 def trace_setting(name: str = "") -> NoReturn:
-    """Refuse Triton's trace settings: requests are logged one line each."""
+    """Refuse Triton's trace settings: requests are logged one line each.
+
+    Raises:
+        NotServed: Always.
+    """
     raise not_served("trace settings", "The log has one line for each request.")
 
 
@@ -107,21 +117,33 @@ def trace_setting(name: str = "") -> NoReturn:
 @blueprint.post("/models/<model:name>/trace/setting")
 @describes("inference", "admin", errors=[NotServed])
 def set_trace_setting(name: str = "") -> NoReturn:
-    """Refuse Triton's trace settings: requests are logged one line each."""
+    """Refuse Triton's trace settings: requests are logged one line each.
+
+    Raises:
+        NotServed: Always.
+    """
     raise not_served("trace settings", "The log has one line for each request.")
 
 
 @blueprint.get("/logging")
 @describes("inference", "any", errors=[NotServed])
 def log_setting() -> NoReturn:
-    """Refuse Triton's log settings: the log has a setting of the service."""
+    """Refuse Triton's log settings: the log has a setting of the service.
+
+    Raises:
+        NotServed: Always.
+    """
     raise not_served("log settings", "Start the service with CARRYOVER_LOG_LEVEL.")
 
 
 @blueprint.post("/logging")
 @describes("inference", "admin", errors=[NotServed])
 def set_log_setting() -> NoReturn:
-    """Refuse Triton's log settings: the log has a setting of the service."""
+    """Refuse Triton's log settings: the log has a setting of the service.
+
+    Raises:
+        NotServed: Always.
+    """
     raise not_served("log settings", "Start the service with CARRYOVER_LOG_LEVEL.")
 
 
@@ -131,7 +153,12 @@ def not_served(what: str, fix: str) -> NotServed:
 
 
 def read_form(form: type[Form]) -> Form:
-    """Read a body that may be empty."""
+    """Read a body that may be empty.
+
+    Raises:
+        InvalidRequest: It does not have the right form.
+        InvalidJson: It is not JSON.
+    """
     data = read_body()
     if not data.strip():
         return form()

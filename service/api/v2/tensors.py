@@ -63,7 +63,11 @@ def read_binary(form: InputForm, data: memoryview) -> Column:
 
 
 def check_datatype(form: InputForm) -> int:
-    """Refuse an unknown datatype; return how many elements the shape holds."""
+    """Refuse an unknown datatype; return how many elements the shape holds.
+
+    Raises:
+        InvalidRequest: The datatype is unknown.
+    """
     if form.datatype not in DTYPES and form.datatype != BYTES:
         raise InvalidRequest(
             f"input {form.name!r} has datatype {form.datatype[:40]!r}; expected one of "
@@ -73,7 +77,12 @@ def check_datatype(form: InputForm) -> int:
 
 
 def read_texts(name: str, data: memoryview, count: int) -> list[str]:
-    """Read elements of BYTES: each a length of four bytes, then that many bytes."""
+    """Read elements of BYTES: each a length of four bytes, then that many bytes.
+
+    Raises:
+        InvalidRequest: The bytes are not `count` elements.
+        InvalidEvent: An element is not UTF-8.
+    """
     texts: list[str] = []
     start, end = 0, len(data)
     if count * SIZE.size > end:
@@ -173,7 +182,11 @@ def decode(data: msgspec.Raw) -> Any:
 
 
 def flatten(form: InputForm, data: Any) -> list[Any]:
-    """Lay nested lists out row by row."""
+    """Lay nested lists out row by row.
+
+    Raises:
+        InvalidRequest: It is not a list, or has lists next to values.
+    """
     if not isinstance(data, list):
         raise InvalidRequest(
             f"data of input {form.name!r} is no list; expected a list of "
@@ -192,7 +205,13 @@ def flatten(form: InputForm, data: Any) -> list[Any]:
 
 
 def to_array(form: InputForm, flat: Sequence[Any], kinds: set[type]) -> np.ndarray:
-    """Check JSON values and make them an array."""
+    """Check JSON values and make them an array.
+
+    Raises:
+        InvalidEvent: A value is of another kind than the datatype.
+        InvalidRequest: A whole number does not fit the datatype.
+        NonFiniteInput: A whole number is beyond float64.
+    """
     dtype = DTYPES[form.datatype]
     if dtype.kind == "b":
         check_kinds(form, kinds, {bool}, "true or false")
@@ -211,7 +230,11 @@ def to_array(form: InputForm, flat: Sequence[Any], kinds: set[type]) -> np.ndarr
 
 
 def to_floats(form: InputForm, flat: Sequence[Any]) -> np.ndarray:
-    """Make numbers float64; what the model takes is narrowed only after its checks."""
+    """Make numbers float64; what the model takes is narrowed only after its checks.
+
+    Raises:
+        NonFiniteInput: A whole number is beyond float64.
+    """
     try:
         return np.array(flat, np.float64)
     except OverflowError:
@@ -224,7 +247,11 @@ def to_floats(form: InputForm, flat: Sequence[Any]) -> np.ndarray:
 def check_kinds(
     form: InputForm, kinds: set[type], allowed: set[type], what: str
 ) -> None:
-    """Refuse values of another type than the datatype says."""
+    """Refuse values of another type than the datatype says.
+
+    Raises:
+        InvalidEvent: There is one.
+    """
     if not kinds <= allowed:
         others = ", ".join(sorted(kind.__name__ for kind in kinds - allowed))
         raise InvalidEvent(
@@ -242,6 +269,9 @@ def read_raw(data: bytes, model: Model) -> tuple[Form, list[Column]]:
     """Read a body that is the one input of a model, one row of it.
 
     A body for a model of names is a lone name, or names in the binary form of BYTES.
+
+    Raises:
+        InvalidRequest: The model has several inputs, or a name is not UTF-8.
     """
     inputs = list_inputs(model.manifest)
     if len(inputs) != 1:
@@ -264,7 +294,11 @@ def read_raw(data: bytes, model: Model) -> tuple[Form, list[Column]]:
 
 
 def split_texts(data: bytes) -> list[str]:
-    """Cut a body into names: as the binary form has them, or else it is one name."""
+    """Cut a body into names: as the binary form has them, or else it is one name.
+
+    Raises:
+        InvalidRequest: A name is not UTF-8.
+    """
     texts: list[str] = []
     start = 0
     try:

@@ -85,7 +85,12 @@ def open_runtime(artifact: Artifact, choice: RuntimeChoice = "auto") -> Runtime:
 
 
 def open_tensorflow(artifact: Artifact) -> Runtime:
-    """Open the SavedModel, if TensorFlow is installed."""
+    """Open the SavedModel, if TensorFlow is installed.
+
+    Raises:
+        ArtifactError: TensorFlow is not installed, or the inputs of the SavedModel are
+            not the manifest's.
+    """
     try:
         with mute_native_log():
             from service.registry.backends.tensorflow import TensorFlowRuntime

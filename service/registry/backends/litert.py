@@ -169,7 +169,11 @@ class LiteRTRuntime:
         return Plan(min(len(remaining), self._largest[signature]), 1)
 
     def run(self, signature: Signature, tensors: Tensors) -> dict[str, np.ndarray]:
-        """Advance a batch; see `service.registry.backends.base.Runtime`."""
+        """Advance a batch; see `service.registry.backends.base.Runtime`.
+
+        Raises:
+            ValueError: No program takes so large a batch.
+        """
         num_rows, timesteps = tensors["sequence"].shape[:2]
         with self._lock:
             for program in self._programs[signature]:

@@ -271,7 +271,12 @@ class RecordEncoder:
         return columns
 
     def encode_partly(self, position: int, record: Any) -> list[float]:
-        """Read a record that leaves static fields out."""
+        """Read a record that leaves static fields out.
+
+        Raises:
+            InvalidEvent: It is not a record, a field is unknown or missing, or a value
+                is not the field's.
+        """
         where = f"sequence[{position}]"
         is_record = isinstance(record, dict) and self._required <= record.keys()
         if not is_record or not record.keys() <= self.readers.keys():

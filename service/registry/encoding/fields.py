@@ -39,7 +39,11 @@ Reader = Callable[[Any, str, int], tuple[float, ...]]
 
 
 def read_time(value: Any, where: str, position: int) -> tuple[float, ...]:
-    """Read a wall-clock time as days since 1970-01-01 and seconds of the day."""
+    """Read a wall-clock time as days since 1970-01-01 and seconds of the day.
+
+    Raises:
+        InvalidEvent: It is not an ISO 8601 time, or has a UTC offset.
+    """
     try:
         time = datetime.fromisoformat(value)
         if time.tzinfo is None and not TIME_FORM.fullmatch(value):
@@ -62,7 +66,12 @@ def read_time(value: Any, where: str, position: int) -> tuple[float, ...]:
 
 
 def read_number(value: Any, where: str, position: int) -> tuple[float, ...]:
-    """Read a finite number: one column."""
+    """Read a finite number: one column.
+
+    Raises:
+        InvalidEvent: It is not a number.
+        NonFiniteInput: It is NaN, infinite or too large for a 32-bit float.
+    """
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise InvalidEvent(
             f"{where} is {describe(value)}; expected a number.", position=position
@@ -166,7 +175,12 @@ def describe(value: Any) -> str:
 
 
 def check_length(sequence: Sequence[Any], max_events: int) -> None:
-    """Refuse a row without events, or with more than the service accepts."""
+    """Refuse a row without events, or with more than the service accepts.
+
+    Raises:
+        EmptySequence: There is no event.
+        SequenceTooLong: There are more than `max_events`.
+    """
     if not sequence:
         raise EmptySequence("sequence is empty; send at least one event.")
     if len(sequence) > max_events:

@@ -138,6 +138,11 @@ def read_vector(
         size: Numbers of the list.
         indices: Where it is not 0, the numbers are whole ones below it.
         boolean: Whether true and false may stand for 1 and 0.
+
+    Raises:
+        InvalidEvent: It is not such a list, or has something else than numbers.
+        UnknownEvent: An index is not below `indices`.
+        NonFiniteInput: A number is not finite in 32 bits.
     """
     read: Reader = read_boolean if boolean else read_number
     if indices:
@@ -155,7 +160,12 @@ def read_vector(
 
 
 def read_boolean(value: Any, where: str, position: int) -> tuple[float, ...]:
-    """Read true or false as 1 or 0, or a number."""
+    """Read true or false as 1 or 0, or a number.
+
+    Raises:
+        InvalidEvent: It is something else.
+        NonFiniteInput: A number is not finite in 32 bits.
+    """
     if isinstance(value, bool):
         return (float(value),)
     if not isinstance(value, int | float):
@@ -173,7 +183,12 @@ def read_whole(value: Any, where: str, position: int, size: int) -> tuple[float,
 
 
 def read_index(value: Any, where: str, position: int, size: int) -> tuple[float, ...]:
-    """Read a whole number from 0 to size - 1."""
+    """Read a whole number from 0 to size - 1.
+
+    Raises:
+        InvalidEvent: It is not a whole number.
+        UnknownEvent: It is outside 0 to size - 1.
+    """
     expected = f"this model takes whole numbers, 0 to {size - 1}, there."
     sentence = f"{where} is {describe(value)}; {expected}"
     if isinstance(value, bool) or not isinstance(value, int):

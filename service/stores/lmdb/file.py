@@ -160,7 +160,12 @@ def translate(error: lmdb.Error, path: Path) -> StoreFull | StoreUnavailable:
 
 @contextmanager
 def refuse_without_room() -> Iterator[None]:
-    """Raise StoreFull where the file cannot be made longer."""
+    """Raise StoreFull where the file cannot be made longer.
+
+    Raises:
+        StoreFull: The disk or the user's share of it is full.
+        OSError: The work failed for another reason.
+    """
     try:
         yield
     except OSError as error:

@@ -136,7 +136,13 @@ class LmdbStore:
         return entries
 
     def commit(self, puts: Sequence[Put]) -> list[bool]:
-        """Store, in one transaction, each put if its key is at the expected version."""
+        """Store, in one transaction, each put if its key is at the expected version.
+
+        Raises:
+            ValueError: Two puts name the same key, or a key has a wrong length.
+            StoreFull: There is no room; nothing was stored.
+            StoreUnavailable: LMDB cannot write; the log says why.
+        """
         # Most commits are of one key, of a usual length: that costs no call.
         if len(puts) != 1 or not 0 < len(puts[0].key) <= MAX_KEY_BYTES:
             check_puts(puts)

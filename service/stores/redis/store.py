@@ -110,7 +110,14 @@ class RedisStore:
         return [_entry(reply) for reply in replies[: len(keys)]]
 
     def commit(self, puts: Sequence[Put]) -> list[bool | StoreFull]:
-        """Store, in one round trip, each put if its key is at the expected version."""
+        """Store, in one round trip, each put if its key is at the expected version.
+
+        Raises:
+            ValueError: Two puts name the same key, or a key has a wrong length.
+            StoreFull: The entries that would begin are too many; nothing was stored.
+            StoreUnavailable: The server cannot be reached or has lost the store; some
+                puts may have been stored.
+        """
         check_puts(puts)
         self._capacity.admit([put for put in puts if not put.expected])
         writer, own = os.urandom(WRITER_BYTES), self._identity.learn()
