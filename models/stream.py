@@ -118,7 +118,7 @@ class Stream:
 
 
 def position(sequence: Tensor) -> Tensor:
-    """Number the timesteps from 1: int32 of shape (batch, timesteps).
+    """Enumerate the timesteps from 1: int32 of shape (batch, timesteps).
 
     A running count, because a symbolic sequence does not know its length.
     """

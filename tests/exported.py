@@ -65,7 +65,7 @@ def export_model(
 
 
 class Order(NamedTuple):
-    """What to export: a next-event model per cell, a label model, a series model."""
+    """Export to make: a next-event model per cell, a label model, a series model."""
 
     name: str
     inputs: dict

@@ -1,4 +1,4 @@
-"""Which packages a file imports."""
+"""Packages that a file imports."""
 
 import ast
 

@@ -135,7 +135,7 @@ def test_lock_has_what_its_packages_need(name):
 
 
 def applies(need):
-    """Whether the image needs it, without extras; not this machine's Python."""
+    """Return whether the image needs it, without extras; not this machine's Python."""
     image = {
         **default_environment(),
         "sys_platform": "linux",

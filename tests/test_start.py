@@ -1,4 +1,4 @@
-"""What a process of the tests imports with TensorFlow, and what not."""
+"""Imports of the tests' processes, TensorFlow's among them or not."""
 
 from __future__ import annotations
 

@@ -35,7 +35,7 @@ class Task(NamedTuple):
 
     @property
     def is_chief(self) -> bool:
-        """Whether this process measures and publishes."""
+        """True for the process that measures and publishes."""
         return self.rank == 0
 
 

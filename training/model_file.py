@@ -103,7 +103,7 @@ class ModelFile:
 
     @property
     def is_legacy(self) -> bool:
-        """Whether a Keras before 3 wrote it."""
+        """True if a Keras before 3 wrote it."""
         major = self.keras_version.partition(".")[0]
         # Keras Core, of which Keras 3 was made, counted from 0.
         return not (major == "0" or (major.isdecimal() and int(major) >= 3))

@@ -47,7 +47,7 @@ class Range:
 
     @property
     def is_whole(self) -> bool:
-        """Whether a span has whole numbers only."""
+        """True if a span has whole numbers only."""
         ends = (self.low, self.high, 1 if self.step is None else self.step)
         return all(map(is_integer, ends))
 

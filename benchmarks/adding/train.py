@@ -26,7 +26,7 @@ MAX_GRADIENT_NORM = 1.0
 
 
 class Run(NamedTuple):
-    """What distinguishes one training from another."""
+    """Parameters that distinguish one training from another."""
 
     cell: str
     timesteps: int

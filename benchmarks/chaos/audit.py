@@ -23,7 +23,7 @@ TIMEOUT_SECONDS = 60.0
 
 
 class Verdict(NamedTuple):
-    """What became of all sessions.
+    """Counts of lost, doubled and wrong steps over all sessions.
 
     Attributes:
         sessions: How many there were.

@@ -23,7 +23,7 @@ class Entry(NamedTuple):
 
 
 class Ledger:
-    """What all clients learned; safe to share between threads.
+    """Ledger of what was acknowledged to all clients; safe to share between threads.
 
     Attributes:
         entries: By session, in the order they were acknowledged.

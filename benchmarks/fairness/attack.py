@@ -18,7 +18,7 @@ HEAD_START_SECONDS = 2.0
 
 
 class Seen(NamedTuple):
-    """What the other client saw: answers by status, and latencies in milliseconds."""
+    """Answers of the other client by status, and its latencies in milliseconds."""
 
     statuses: dict[int, int]
     median_ms: float

@@ -1,1 +1,1 @@
-"""What a store costs: time per operation and bytes per session, at three sizes."""
+"""Cost of a store: time per operation and bytes per session, at three sizes."""

@@ -24,14 +24,14 @@ MAX_SAMPLES = 3_000
 
 
 class Timing(NamedTuple):
-    """How long an operation takes, in microseconds per session."""
+    """Duration of an operation, in microseconds per session."""
 
     median: float
     p99: float
 
 
 class Result(NamedTuple):
-    """What a store of a size takes; bytes are per session, None without meaning."""
+    """Cost of a store of one size; bytes are per session, None without meaning."""
 
     kind: str
     sessions: int

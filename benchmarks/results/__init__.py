@@ -1,1 +1,1 @@
-"""What networks reach on public data, beside baselines and published figures."""
+"""Results of networks on public data, with baselines and published figures."""

@@ -1,4 +1,4 @@
-"""What is measured: a data set, its protocol, and the networks that are tried on it.
+"""Problem definition: a data set, its protocol, and the networks tried on it.
 
 Knows no files' formats and no networks.
 """

@@ -1,4 +1,4 @@
-"""What the trainings found, by their names: a JSON file that is committed."""
+"""Records of the trainings by their names: a JSON file that is committed."""
 
 from __future__ import annotations
 

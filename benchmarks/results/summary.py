@@ -19,7 +19,7 @@ class Spread(NamedTuple):
 
 
 class Summary(NamedTuple):
-    """What a network reached.
+    """Summary of a network's figures.
 
     Args:
         figures: By name of the figure, then of the network and its baselines.

@@ -1,4 +1,4 @@
-"""Whether a contender computes the network at all, before its time is taken.
+"""Check that a contender computes the network, made before its time is taken.
 
 The network once more, in NumPy, from the weights that all were given.
 """

@@ -38,7 +38,7 @@ class NothingAnswered(LoadError):
 
 @dataclass
 class Bench:
-    """What scenarios measure with.
+    """Environment of the scenarios: folder, peers and number of rounds.
 
     Args:
         home: Folder for logs, memory and loads.
@@ -54,7 +54,7 @@ class Bench:
 
     @property
     def num_rounds(self) -> int:
-        """How often each case is measured."""
+        """The number of times that each case is measured."""
         return 1 if self.is_quick else 3
 
     def seconds(self, whole: float) -> float:

@@ -1,4 +1,4 @@
-"""What a run was made on: figures of two machines do not compare, only ratios do."""
+"""Description of a run's machine: only ratios compare between two of them."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ PATIENCE_SECONDS = 60.0
 
 
 class OpenRun(NamedTuple):
-    """What an open loop measured: the median and the slowest hundredth, in seconds."""
+    """Result of an open loop: median and slowest hundredth, in seconds."""
 
     p50_seconds: float
     p99_seconds: float

@@ -28,7 +28,7 @@ TAIL = re.compile(r"p99 latency: ([0-9]+) usec")
 
 
 class Figures(NamedTuple):
-    """What one run found."""
+    """Figures of one run of perf_analyzer."""
 
     requests_per_second: float
     p50_us: float

@@ -1,4 +1,4 @@
-"""What a scenario found: rows of figures, and how they compare with a target.
+"""Results of a scenario: rows of figures, and their comparison with a target.
 
 Knows nothing of how they were measured or are written down.
 """
@@ -27,7 +27,7 @@ class Target:
 
     @property
     def is_met(self) -> bool:
-        """Whether the ratio is within its limit."""
+        """True if the ratio is within its limit."""
         if self.is_at_least:
             return self.ratio >= self.limit
         return self.ratio <= self.limit
@@ -35,7 +35,7 @@ class Target:
 
 @dataclass(frozen=True)
 class Result:
-    """What one scenario found.
+    """Result of one scenario.
 
     Args:
         name: The scenario's, as on the command line.

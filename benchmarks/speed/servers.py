@@ -28,7 +28,7 @@ OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
 class Launch(NamedTuple):
-    """How a contender is started.
+    """Command, environment and readiness of a contender's start.
 
     Args:
         command: The program and its arguments; `{port}` stands for the port.

@@ -86,7 +86,7 @@ class Stream:
 
     @property
     def wants(self) -> int:
-        """Which of reading and writing it waits for."""
+        """The events of a selector that it waits for."""
         if self.unsent or self.num_unanswered < MAX_UNANSWERED:
             return selectors.EVENT_READ | selectors.EVENT_WRITE
         return selectors.EVENT_READ

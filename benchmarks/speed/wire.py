@@ -1,4 +1,4 @@
-"""What is posted to each contender, and where its answer has the probabilities.
+"""Wire format of each contender: its request, and the probabilities of its answer.
 
 Knows every wire format, so that nothing else needs to.
 """

@@ -38,7 +38,7 @@ class Load(NamedTuple):
 
 
 class Run(NamedTuple):
-    """What one run of wrk measured.
+    """Result of one run of wrk.
 
     Args:
         requests: Answered requests.

@@ -1,4 +1,4 @@
-"""How fast `fit` trains, and how much memory a large log takes.
+"""Speed of `fit`, and memory that a large log takes.
 
     python -m benchmarks.training [--data FOLDER] [--only NAME ...] [--publish]
 

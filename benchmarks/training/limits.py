@@ -1,4 +1,4 @@
-"""What the figures are to be, and the file that keeps them."""
+"""Limits of the figures, and the file that keeps them."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Limit(NamedTuple):
 
     @property
     def is_met(self) -> bool:
-        """Whether the figure is within its limit."""
+        """True if the figure is within its limit."""
         if self.is_at_least:
             return self.value >= self.limit
         return self.value <= self.limit

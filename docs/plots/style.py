@@ -1,4 +1,4 @@
-"""How every picture of the documents looks. Knows nothing of what is drawn."""
+"""Style of every picture of the documents. Knows nothing of what is drawn."""
 
 from __future__ import annotations
 

@@ -38,7 +38,7 @@ FORM = (
 
 
 class ApiKey(NamedTuple):
-    """What a key allows.
+    """An API key: its owner, scopes and expiry.
 
     Attributes:
         digest: SHA-256 of the key, in lower-case hexadecimal.

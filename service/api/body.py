@@ -80,12 +80,12 @@ class BodyBudget:
 
     @property
     def num_waiting(self) -> int:
-        """How many requests wait for their part."""
+        """The number of requests that wait for their part."""
         return len(self._waiting)
 
     @property
     def num_bytes(self) -> int:
-        """How many bytes are granted."""
+        """The number of bytes that are granted."""
         return self._granted.total()
 
     def claim(

@@ -29,7 +29,7 @@ Form = TypeVar("Form", bound=msgspec.Struct)
 
 @dataclass(frozen=True)
 class Services:
-    """What the routes work with."""
+    """The parts of the service that the routes use."""
 
     settings: Settings
     catalog: Catalog

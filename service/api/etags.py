@@ -33,7 +33,7 @@ def tag_of(stored: StoredSession) -> str:
 
 
 class Condition(NamedTuple):
-    """What a request says of the state it is for.
+    """Precondition of a request on a session's state (RFC 9110).
 
     Attributes:
         tags: Tags of `If-Match`; None where it does not say. Weak ones never match.

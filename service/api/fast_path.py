@@ -49,7 +49,7 @@ STATUS_LINES = {int(status): f"{int(status)} {status.phrase}" for status in HTTP
 
 
 class Target(Value, frozen=True):
-    """What the address of a hot call names: call, route, model, and version if any."""
+    """Parsed address of a hot call: call, route, model, and version if any."""
 
     call: re.Pattern[str]
     route: str

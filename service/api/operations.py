@@ -76,7 +76,7 @@ class Live(msgspec.Struct):
 
 
 class Ready(msgspec.Struct):
-    """Whether requests can be served, and by how many models."""
+    """Readiness of the service, and the number of models."""
 
     ready: bool
     models: int

@@ -89,7 +89,7 @@ ROW_ERRORS = [
 
 
 class Answer(Value, frozen=True):
-    """What a call answers, before any web framework.
+    """Answer of a call, before any web framework.
 
     Args:
         status: HTTP status.

@@ -1,1 +1,1 @@
-"""What every room uses: values, times, files shared by processes, the event loop."""
+"""Modules that every room imports: values, times, shared files, the event loop."""

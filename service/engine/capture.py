@@ -69,7 +69,7 @@ class CapturedRow(Value, frozen=True, eq=False):
 
 
 class CaptureOptions(NamedTuple):
-    """What is captured.
+    """Options of the capture of events.
 
     Args:
         shares: Of the sessions of each model.

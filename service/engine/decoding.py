@@ -23,7 +23,7 @@ EXPECTED = "expected"
 
 
 class DecodingPlan(NamedTuple):
-    """What is asked for.
+    """Options of a forecast's decoding: beam search or sampling.
 
     Attributes:
         horizon: How many events ahead, 1 or more.

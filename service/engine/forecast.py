@@ -46,7 +46,7 @@ Source: TypeAlias = tuple[StoredSession | None, OpenedToken | None]
 
 
 class Forecast(NamedTuple):
-    """What may follow a row.
+    """Forecast of the events that follow a row.
 
     Attributes:
         model: The version that says so.

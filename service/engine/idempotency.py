@@ -38,7 +38,7 @@ Name = tuple[str, str, str, str]
 
 
 class Idempotency(NamedTuple):
-    """What a request says of itself: its key, and the digest of all it asks for."""
+    """Idempotency key of a request, and the digest of all it asks for."""
 
     key: str
     fingerprint: bytes

@@ -24,7 +24,7 @@ Outputs = dict[str, np.ndarray]
 
 
 class Timings:
-    """Where a request's time went in the engine, in seconds; its caller reads it.
+    """Durations of a request's phases in the engine, in seconds; its caller reads them.
 
     Attributes:
         queue: Of the row that waited longest, until the tick that took it in last: a
@@ -41,7 +41,7 @@ class Timings:
 
 
 class Call:
-    """What all rows of a request share.
+    """Parameters of a request that its rows share.
 
     Args:
         model: The network.

@@ -19,7 +19,7 @@ from service.sessions.version_policy import Continuation
 
 
 class Named(Value, frozen=True):
-    """What a row comes with.
+    """Store key and opened token of a row.
 
     Args:
         key: The store's key of its session, or of its token's chain, if any.
@@ -34,7 +34,7 @@ NAMELESS = Named(None)
 
 
 class ResumeState(Value, frozen=True, eq=False):
-    """What a row continues: the stored session, its live record, and the model.
+    """State that a row continues: the stored session, its live record, the model.
 
     Args:
         stored: What the store has; None for a row without a session.

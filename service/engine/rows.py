@@ -115,7 +115,7 @@ class BatchOutputs(Mapping[str, np.ndarray]):
 
 
 class Outcome(Value, frozen=True):
-    """What became of a row.
+    """Result of a row that was applied.
 
     Args:
         outputs: By name, arrays of shape (timesteps, ...).

@@ -62,7 +62,7 @@ class RunQueue:
         self._followers: dict[bytes, deque[Job]] = {}
 
     def __len__(self) -> int:
-        """How many rows wait."""
+        """Count the rows that wait."""
         with self._lock:
             waiting = sum(len(flow.jobs) for flow in self._flows)
             return waiting + sum(map(len, self._followers.values()))

@@ -29,7 +29,7 @@ from service.sessions.version_policy import Lifetimes, Retention
 
 
 class Step(Value, frozen=True, eq=False):
-    """What a row came to, before it is stored.
+    """Computed step of a row, before it is stored.
 
     Args:
         outcome: The row's outcome.

@@ -41,7 +41,7 @@ log = logging.getLogger(__name__)
 
 
 class Offer(NamedTuple):
-    """What is new in the folder of a model.
+    """New versions and labels in the folder of a model.
 
     Attributes:
         looks: Versions beyond the newest chosen one, as their files are now.

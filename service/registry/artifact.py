@@ -50,7 +50,7 @@ class ProgramFile(msgspec.Struct, frozen=True):
 
 
 class Manifest(msgspec.Struct, frozen=True):
-    """What training promises the service about one version of a model.
+    """Manifest of one version of a model, as training wrote it.
 
     Args:
         format: Format of the manifest.

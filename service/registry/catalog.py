@@ -56,7 +56,7 @@ class Model:
 
     @cached_property
     def maker(self) -> tuple[bytes, int]:
-        """What a memory says of the version that made it: its weights, its number."""
+        """The version that makes a memory: fingerprint of its weights, and number."""
         return self.fingerprint, self.manifest.version
 
     @cached_property
@@ -82,7 +82,7 @@ class Model:
 
     @cached_property
     def memory_layout(self) -> list[tuple[str, int, int, tuple[int, ...]]]:
-        """Where each tensor is in a packed memory: name, start, stop and shape."""
+        """The tensors of a packed memory: name, start, stop and shape of each."""
         layout, start = [], 0
         for name, shape in self.manifest.memory.items():
             stop = start + int(np.prod(shape))

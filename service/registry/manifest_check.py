@@ -96,7 +96,7 @@ Input = EventInput | IndexInput | VectorInput | RecordInput
 
 
 class Output(msgspec.Struct):
-    """What a network answers after an event; `end` is the label without an event."""
+    """Output schema of a network; `end` is the label without an event."""
 
     kind: Name
     name: Name

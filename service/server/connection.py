@@ -34,7 +34,7 @@ READ = 1  # what a watcher of libev waits for
 
 
 class Inbound(io.RawIOBase):
-    """What comes in on a connection.
+    """Receiving side of a connection.
 
     gevent reads first and waits where there is nothing. A client as quick as the
     service would then be read over and over while others wait: so here the event loop

@@ -38,7 +38,7 @@ END = b"\r\n"
 
 
 class Head:
-    """What stands in front of a body.
+    """Request line and headers of a request.
 
     Attributes:
         method: Such as `POST`.

@@ -20,7 +20,7 @@ BATCH = 1_000
 
 
 class Report(NamedTuple):
-    """How many entries were read, how many the store should have, and the losses."""
+    """Report of a check: entries read, entries expected, and the losses."""
 
     num_read: int
     num_expected: int

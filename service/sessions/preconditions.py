@@ -19,7 +19,7 @@ from service.sessions.record import Session, Tombstone
 
 
 class StoredSession(Value, frozen=True):
-    """What the store holds for a session, expiry already applied.
+    """Stored entry of a session, expiry already applied.
 
     Args:
         version: The version to compare with when saving; 0 where nothing is stored.

@@ -97,7 +97,7 @@ class Session(Value, frozen=True):
 
 
 class Tombstone(Value, frozen=True):
-    """What is remembered of a session that is gone.
+    """Tombstone: the record of a session that is gone.
 
     Args:
         reason: Why it is gone.

@@ -34,7 +34,7 @@ FIELDS: list[tuple[str, str]] = [
 
 
 class RecordLayout:
-    """Where each part of such a record is.
+    """Offsets of the parts of such a record, in bytes.
 
     Args:
         memory_bytes: Size of its memory.

@@ -53,7 +53,7 @@ class StoredAnswer(NamedTuple):
 
 
 class AnswerBounds(NamedTuple):
-    """How many answers a session keeps, how many bytes of them, and for how long."""
+    """Limits of a session's stored answers: number, bytes and age."""
 
     answers: int = 8
     num_bytes: int = 65_536

@@ -38,7 +38,7 @@ class Policies(NamedTuple):
 
 
 class Continuation(NamedTuple):
-    """How a memory is continued.
+    """Decision on how a memory is continued.
 
     Attributes:
         model: By which version.
@@ -144,7 +144,7 @@ def find_version(version: int, model: Model, served: Sequence[Model]) -> Model:
 
 
 class Retention(NamedTuple):
-    """What a session keeps in addition to its memory.
+    """Retention of a session: what is kept in addition to its memory.
 
     Attributes:
         snapshots: Earlier memories, to rewind it to; 0 keeps none.

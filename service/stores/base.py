@@ -180,7 +180,7 @@ class Store(Protocol):
 
 
 class Scheme(NamedTuple):
-    """How an address of a scheme is opened, and how it is checked without opening."""
+    """Functions that open a store's address of one scheme, and check it beforehand."""
 
     open: Callable[[str, Capacity, Path | None], Store]
     check: Callable[[str], object]

@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 
 
 class CaptureBounds(NamedTuple):
-    """How large and old files become.
+    """Limits of capture files: size and age of one, size of all.
 
     Args:
         file_bytes: Size of a file, unless its only row is longer.

@@ -20,7 +20,7 @@ SAMPLED = 0x01
 
 
 class Phases(NamedTuple):
-    """What a request's time in the engine was spent on, in seconds."""
+    """Durations of a request's phases in the engine, in seconds."""
 
     queue: float
     fetch: float
@@ -29,7 +29,7 @@ class Phases(NamedTuple):
 
 
 class RequestRecord(Value, frozen=True, eq=False):
-    """What the log and the metrics keep of an answered request.
+    """Record of an answered request, for the log and the metrics.
 
     Args:
         request_id: Its id.
@@ -61,7 +61,7 @@ class RequestRecord(Value, frozen=True, eq=False):
 
 
 class TraceParent(NamedTuple):
-    """Where in which trace a request was made.
+    """W3C trace context of a request: its trace and its caller's span.
 
     Attributes:
         trace_id: 32 hexadecimal digits, not all zero.

@@ -52,7 +52,7 @@ log = logging.getLogger(__name__)
 
 
 class Times(NamedTuple):
-    """What a call took, in nanoseconds.
+    """Durations of a call's phases, in nanoseconds.
 
     Attributes:
         queue: Until the engine took its rows in; 0 where it needed no engine.

@@ -106,7 +106,7 @@ class CounterTally:
 
 
 class VersionTally:
-    """What the rows of a version came to.
+    """Counters of a version's rows.
 
     Attributes:
         events: Events of applied rows.

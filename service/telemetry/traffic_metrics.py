@@ -49,7 +49,7 @@ Part = tuple[int, str, float]
 
 
 class ShadowTally:
-    """How the answers of a shadow compare.
+    """Comparison of a shadow's answers with the live ones.
 
     Attributes:
         rows: Their number by outcome.

@@ -29,7 +29,7 @@ def answer_lines(line):
 
 
 def bodies(seen):
-    """What was posted, in order."""
+    """Return what was posted, in order."""
     return re.findall(r"\r\n\r\n([a-d]-\d)", b"".join(seen).decode())
 
 

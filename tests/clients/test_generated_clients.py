@@ -40,7 +40,7 @@ def document(service, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def expected(service):
-    """What the native calls answer."""
+    """Return what the native calls answer."""
     answer = service.predict(MODEL, ["bear", "tree"], **{"return": "all"}).json()
     (bare,) = answer["predictions"]
     horizon = {"instances": [["bear"]], "horizon": 2}

@@ -39,7 +39,7 @@ STOP_SECONDS = 20
 
 
 class Visit(NamedTuple):
-    """What the script said, and what `tests.container.visit` saw."""
+    """Output of the script, and the findings of `tests.container.visit`."""
 
     report: str
     seen: dict

@@ -133,7 +133,7 @@ def test_schemas_are_of_the_kinds_that_are_rendered(rendered):
 
 
 def test_every_file_is_part_of_an_overlay():
-    """What no kustomization names is applied by nobody."""
+    """A file that no kustomization names is applied by nobody."""
     for folder in {path.parent for path in KUBERNETES.rglob("*.yaml")} | {MONITORING}:
         config = yaml.safe_load((folder / "kustomization.yaml").read_text())
         named = set(config.get("resources", []))

@@ -42,7 +42,7 @@ def test_settings_of_compose_are_the_service_s():
 
 
 def test_image_writes_to_its_volume_alone():
-    """What is under var/ by default is in the volume: the root is read-only."""
+    """All under var/ by default is in the volume: the root is read-only."""
     text = (ROOT / "Dockerfile").read_text()
     environ = dict(re.findall(r"(CARRYOVER_\w+)=(\S+)", text))
     written = [

@@ -1,4 +1,4 @@
-"""What becomes of a random graph: exported, served over HTTP, compared, or refused."""
+"""Trials of random graphs: exported, served over HTTP, compared, or refused."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ DETAILS = re.compile(
 
 
 class Outcome(NamedTuple):
-    """What became of a graph.
+    """Outcome of a graph's trial.
 
     Args:
         kind: `streamed`, `windowed` (refused as a stream, served with --window N),

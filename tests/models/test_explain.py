@@ -1,4 +1,4 @@
-"""What `explain` promises, for every cell."""
+"""Promises of `explain`, for every cell."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""What a newcomer sees first: one picture, two answers, live from the service."""
+"""Opening of the page: one picture, two answers, live from the service."""
 
 import random
 import re
@@ -21,7 +21,7 @@ def read_bars(card):
 
 @pytest.fixture(scope="module")
 def answers(playground):
-    """What the service says to the picture alone and after the others."""
+    """Return the service's answers to the picture alone and after the others."""
     alone, carried = playground.predict("nature", ["blurry"], PICTURES).json()[
         "predictions"
     ]

@@ -1,4 +1,4 @@
-"""What the page says when a key, the service, a session or a model is missing."""
+"""States of the page: a key, the service, a session or a model is missing."""
 
 import json
 

@@ -19,7 +19,7 @@ from tests.service.dying_worker import ROWS
 
 @pytest.fixture(params=["lmdb", pytest.param("redis", marks=pytest.mark.redis)])
 def address(request, tmp_path):
-    """Where a store is that outlives the worker."""
+    """Return the address of a store that outlives the worker."""
     with contextlib.ExitStack() as stack:
         if request.param == "lmdb":
             yield f"lmdb://{tmp_path}/memory"

@@ -1,4 +1,4 @@
-"""What becomes of memories when a new version is served."""
+"""Migration of memories when a new version is served."""
 
 import json
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""What `/v2` promises and refuses, over Flask's own client and a counting network."""
+"""Promises and refusals of `/v2`, over Flask's own client and a counting network."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""Which worker takes a new connection: one that has few, and never nobody."""
+"""Choice of the worker that takes a new connection: one that has few, never none."""
 
 import pytest
 
@@ -6,7 +6,7 @@ from service.server.accepting import MAX_SECONDS, TURNS_PER_CONNECTION, Passing
 
 
 def count_passed(passing, connections, first_turn, seconds_a_turn=0.0):
-    """How many turns a connection is let pass for before it is taken."""
+    """Count the turns a connection is let pass for before it is taken."""
     passed = 0
     while passing.lets_pass(connections, first_turn + passed, passed * seconds_a_turn):
         passed += 1

@@ -1,4 +1,4 @@
-"""What `:predict` and `:explain` refuse and promise, over Flask's own client."""
+"""Promises and refusals of `:predict` and `:explain`, over Flask's own client."""
 
 import numpy as np
 import pytest

@@ -43,7 +43,7 @@ ADDRESSES = [
 
 
 def errors_of(url):
-    """What the service says of an address it cannot use."""
+    """Return what the service says of an address it cannot use."""
     said = [redact(url)]
     try:
         store = open_store(url)

@@ -1,4 +1,4 @@
-"""What is no regular file, or too large a one, is refused without waiting."""
+"""Refusal without waiting of files that are not regular, or too large."""
 
 from __future__ import annotations
 

@@ -88,7 +88,7 @@ class Sent:
 
     @property
     def identity(self) -> Any:
-        """What makes it the same request: under a key all of it, else its events."""
+        """The part that makes it the same request: under a key all, else its events."""
         return self if self.key is not None else self.events
 
 

@@ -267,7 +267,7 @@ def test_usual_key_changes_nothing_of_the_whole_service(world, route):
 
 
 def shared_state(world):
-    """What belongs to no tenant: files of the models and the state, served versions."""
+    """Return what belongs to no tenant: files of models and state, served versions."""
     files = {p: p.read_bytes() for p in world.folder.rglob("*") if p.is_file()}
     names = world.catalog.names()
     foreign = {k for k in world.store.slots if not k.startswith((b"acme\0", b"\0"))}

@@ -1,4 +1,4 @@
-"""What a run keeps of its outputs, and what that costs."""
+"""Outputs that a run keeps, and what that costs."""
 
 import tracemalloc
 

@@ -54,7 +54,7 @@ def send(worker, live):
 
 @pytest.fixture
 def counted():
-    """What was counted of the shadow since the test began."""
+    """Return what was counted of the shadow since the test began."""
     tally = find_shadow_tally("counting", 2)
 
     def read():

@@ -203,7 +203,7 @@ def counts():
 
 
 def counted(client, *arguments, **options):
-    """What a request adds to the counters."""
+    """Return what a request adds to the counters."""
     before = counts()
     send(client, *arguments, **options)
     after = counts()

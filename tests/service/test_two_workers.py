@@ -43,7 +43,7 @@ class Bare(Server):
         return requests.get(self.url + path, timeout=PATIENCE_SECONDS)
 
     def counted(self):
-        """How many calls of /v1/models the workers have counted."""
+        """Return how many calls of /v1/models the workers have counted."""
         families = text_string_to_metric_families(self.get("/metrics").text)
         samples = [sample for family in families for sample in family.samples]
         return sum(

@@ -1,1 +1,1 @@
-"""What every Python process of the tests runs at its start."""
+"""Start-up code that every Python process of the tests runs."""

@@ -1,4 +1,4 @@
-"""What is added to a trained network, and when it stays as it was."""
+"""Calibration of a trained network: when it is added, when nothing changes."""
 
 from __future__ import annotations
 

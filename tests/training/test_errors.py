@@ -1,4 +1,4 @@
-"""What is repeated of a library's message, and what is cut off."""
+"""Messages of libraries: what is repeated, and what is cut off."""
 
 from __future__ import annotations
 

@@ -42,7 +42,7 @@ TRAINING = TrainingConfig(epochs=3, batch_size=4, learning_rate=0.01)
 
 
 def draw_epoch(rng):
-    """Whether an odd number of b's was seen, over sequences of several lengths."""
+    """Draw sequences of several lengths, with the parity of b's after each event."""
     sequences = rng.integers(0, 2, (20, 9), dtype=np.int32)
     lengths = rng.integers(1, 10, 20)
     weights = (np.arange(9) < lengths[:, None]).astype(np.float32)

@@ -67,7 +67,7 @@ def models(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def published(models):
-    """What the exports printed, and the folder of models."""
+    """Return what the exports printed, and the folder of models."""
     _, folder = models
     artifacts, printed = folder / "artifacts", {}
 
@@ -135,7 +135,7 @@ def test_whole_sequence_is_its_last_window(running, models, kind):
 
 @pytest.mark.parametrize("stop", [1, 3, WINDOW])
 def test_padding_sent_first_is_predict_of_the_padded_window(running, models, stop):
-    """What the export says a client must send without --window."""
+    """Send what the export says a client must send without --window."""
     drawn, sent = list_events("numbers")
     session = {"session": f"padded {stop}"}
     padding = [[MISSING] * FEATURES] * (WINDOW - stop)

@@ -1,4 +1,4 @@
-"""What is shown while a network trains: lines without a terminal, a bar with one."""
+"""Progress of a training: lines without a terminal, a bar with one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the page of a report shows of times, beside numbers made by hand."""
+"""Times on the page of a report, beside numbers made by hand."""
 
 from __future__ import annotations
 

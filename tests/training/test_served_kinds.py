@@ -120,7 +120,7 @@ def list_events(name):
 
 
 def expect(name, model, stop):
-    """What the model says of the first events."""
+    """Return what the model says of the first events."""
     events = draw(name)[:stop]
     if name == "halves":
         # Halves called without a graph have other last digits where the processor

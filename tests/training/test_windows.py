@@ -46,7 +46,7 @@ def offsets_of(rng):
 
 
 def draw_labels(rng):
-    """Whether an odd number of b's was seen."""
+    """Draw sequences, with the parity of b's after each event."""
     offsets = offsets_of(rng)
     events = rng.integers(0, 2, offsets[-1])
     odd = np.concatenate(

@@ -220,7 +220,7 @@ def mark_windows(
     times: Sequence[Array],
     what: str,
 ) -> list[Array]:
-    """Number the rows inside of windows, case by case.
+    """Enumerate the rows inside of windows, case by case.
 
     Windows of a case that overlap are one.
 
@@ -272,7 +272,7 @@ def find_case(window: LabelledWindow, index: Mapping[str, int], what: str) -> in
 
 
 def mark_column(codes: Array, names: Sequence[str], offsets: Array) -> Array:
-    """Number the runs of rows that a column puts inside of an anomaly.
+    """Enumerate the runs of rows that a column puts inside of an anomaly.
 
     Args:
         codes: Of shape (rows,), positions in `names`.

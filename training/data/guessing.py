@@ -53,13 +53,13 @@ class Column(NamedTuple):
 
     @property
     def is_time(self) -> bool:
-        """Whether it has times, or numbers under a name for times."""
+        """True if it has times, or numbers under a name for times."""
         is_named = bool(TIME.search(self.name)) and self.numbers > MOST * self.filled
         return bool(self.filled) and (self.times > MOST * self.filled or is_named)
 
     @property
     def is_number(self) -> bool:
-        """Whether it has numbers."""
+        """True if it has numbers."""
         return bool(self.filled) and self.numbers > MOST * self.filled
 
 

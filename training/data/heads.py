@@ -36,7 +36,7 @@ class Layout(NamedTuple):
 
     @property
     def has_end(self) -> Array:
-        """Whether the end of its case is in the piece of a row."""
+        """True if the end of its case is in the piece of a row."""
         has_end: Array = np.repeat(self.ends, np.diff(self.offsets))
         return has_end
 

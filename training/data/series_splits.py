@@ -43,7 +43,7 @@ class Bounds(NamedTuple):
     stop: int
 
     def is_scored(self, horizon: int) -> bool:
-        """Whether enough is held out to measure a forecast."""
+        """Return whether enough is held out to measure a forecast."""
         return self.stop - self.start > horizon
 
 

@@ -14,7 +14,7 @@ from training.errors import ConfigError
 def mark_series(
     path: Path, windows: str, file: SeriesFile, form: str, *, is_named: bool
 ) -> list[Array | None]:
-    """Number the rows of each series that are in labelled windows.
+    """Enumerate the rows of each series that are in labelled windows.
 
     Args:
         path: Of the series.

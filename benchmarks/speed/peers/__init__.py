@@ -1,1 +1,1 @@
-"""What the service is compared with: each peer a file or folder of its own."""
+"""Peers that the service is compared with, each a file or folder of its own."""

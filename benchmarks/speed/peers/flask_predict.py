@@ -1,4 +1,4 @@
-"""What one would write first: Flask around `model.predict`, windows sent again."""
+"""Peer of the simplest kind: Flask around `model.predict`, windows sent again."""
 
 from __future__ import annotations
 

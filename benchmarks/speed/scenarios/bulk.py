@@ -26,7 +26,7 @@ SINGLE, ROWS, LINES = "single events", "256 rows a request", "lines of a stream"
 
 
 def bulk(bench: Bench) -> Result:
-    """Events per second in requests of 256 rows and through streams.
+    """Measure events per second in requests of 256 rows and through streams.
 
     Targets: each at least 10 times single-event requests and 10 times Triton, which
     takes one event of a sequence per request; and 110,000 events a second where a bare

@@ -22,7 +22,7 @@ ALONE, ENGINE, STORED = "compiled program", "engine", "engine, memory in LMDB"
 
 
 def engine(bench: Bench) -> Result:
-    """Events per second of 64 rows that advance together.
+    """Measure events per second of 64 rows that advance together.
 
     The program in a bare loop, its memory handed from call to call; the engine with
     rows of many events, handing on their memory; and with one event a session,

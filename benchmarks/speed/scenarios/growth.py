@@ -21,7 +21,7 @@ MAX_VISITED = 20_000
 
 
 def growth(bench: Bench) -> Result:
-    """Median latency of a step with 1,000,000 stored sessions and with 1,000.
+    """Measure a step's median latency with 1,000,000 stored sessions and with 1,000.
 
     The stores are filled directly; one connection visits sessions spread over all of
     them. Target: at most 1.2 times.

@@ -28,7 +28,7 @@ ALONE, BESIDE = "1-event requests alone", "beside 1,000-event requests"
 
 
 def mixed(bench: Bench) -> Result:
-    """Events per second in rows of 1 to 1,000 events, their logarithms uniform.
+    """Measure events per second in rows of 1 to 1,000 events, spread log-uniformly.
 
     Target: at least 0.8 of the same number of events in rows of equal length.
     """
@@ -57,7 +57,7 @@ def mixed(bench: Bench) -> Result:
 
 
 def interference(bench: Bench) -> Result:
-    """The slowest hundredth of 1-event requests, alone and beside 1,000-event ones.
+    """Measure the slowest hundredth of 1-event requests, alone and beside long ones.
 
     Target: beside them at most 3 times as slow as alone.
     """
@@ -88,7 +88,7 @@ def beside(bench: Bench, server: Server, long: Load, short: Callable[[], Run]) -
 
 
 def linear(bench: Bench) -> Result:
-    """How the time of a whole sequence grows with its length.
+    """Measure how the time of a whole sequence grows with its length.
 
     Targets: an event of 10,000 costs at most 1.3 times an event of 1,000, and 5 us.
     """

@@ -30,7 +30,7 @@ CASES = {
 
 
 def open_inference(bench: Bench) -> Result:
-    """Requests per second 16 at a time, and the median one at a time.
+    """Measure requests per second 16 at a time, and the median one at a time.
 
     Target: at least 1.3 times Triton's throughput, and at most 0.75 of its median.
     """

@@ -1,4 +1,4 @@
-"""Where each microsecond of a one-event request goes, from the socket upwards."""
+"""Profile of a one-event request by parts, from the socket upwards."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ Rows = dict[str, dict[str, float]]
 
 
 def throughput(bench: Bench) -> Result:
-    """Single-event session POSTs over 16 connections, requests per second.
+    """Measure single-event session POSTs per second over 16 connections.
 
     Target: at least 0.8 of a Flask view that echoes JSON under the same gunicorn, and
     at least 1.6 times Triton's.
@@ -41,7 +41,7 @@ def throughput(bench: Bench) -> Result:
 
 
 def latency(bench: Bench) -> Result:
-    """The same over one connection, median latency.
+    """Measure the median latency of the same over one connection.
 
     Target: at most half of Triton's.
     """
@@ -55,7 +55,7 @@ def latency(bench: Bench) -> Result:
 
 
 def stateless(bench: Bench) -> Result:
-    """The next event's answer from peers that are sent the last 20 events each time.
+    """Measure peers that are sent the last 20 events for each next one.
 
     Target: at least 100 times the requests of Flask around `model.predict`.
     """

@@ -23,7 +23,7 @@ MAX_MEDIAN_MS = 50
 
 
 def tail(bench: Bench) -> Result:
-    """The slowest hundredth of requests at 70% of the peak load.
+    """Measure the slowest hundredth of requests at 70% of the peak load.
 
     An open loop: arrivals are a Poisson process, latency counts from when a request was
     due. Target: p99 at most 3 times the median. The bare WSGI function, at as many

@@ -21,7 +21,7 @@ BY_FLASK = OURS._replace(
 
 
 def workers(bench: Bench) -> Result:
-    """One-event requests under each class of workers, requests per second."""
+    """Measure one-event requests per second under each class of workers."""
     rows: dict[str, dict[str, float]] = {}
     for contender in (FLOOR, FLASK, BY_FLASK, OURS):
         own = contender._replace(name=f"{contender.name}, {OWN}")

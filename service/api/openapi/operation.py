@@ -1,4 +1,4 @@
-"""What a call takes and answers, declared at its view."""
+"""Declarations of a call's parameters, body and answers, made at its view."""
 
 from __future__ import annotations
 

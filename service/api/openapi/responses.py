@@ -1,4 +1,4 @@
-"""What a call answers, its own type and problem documents, and schemas spelt out.
+"""Responses of a call: its own type, problem documents, and schemas spelt out.
 
 msgspec writes what JSON Schema allows; generators of clients know less: an array needs
 `items`, an enumeration a `type`, and a field with a `default` is required in some

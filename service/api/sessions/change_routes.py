@@ -36,7 +36,7 @@ blueprint = Blueprint(
 
 
 class Fork(msgspec.Struct, forbid_unknown_fields=True):
-    """Where a fork goes: an id never used, or one that is gone and `start`."""
+    """Target of a fork: an id never used, or one that is gone and `start`."""
 
     to: str
     start: bool = False
@@ -44,7 +44,7 @@ class Fork(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class Rewind(msgspec.Struct, forbid_unknown_fields=True):
-    """Which step to go back to."""
+    """Target of a rewind: an earlier step."""
 
     to_step: Step
 

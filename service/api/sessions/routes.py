@@ -46,7 +46,7 @@ IF_MATCH = Parameter(
 
 
 class SessionSummary(msgspec.Struct, kw_only=True):
-    """Where a session is; of one that cannot be read, only its problem."""
+    """Listed state of a session; of one that cannot be read, only its problem."""
 
     session: str
     model: str | UnsetType = UNSET

@@ -43,7 +43,7 @@ BEGIN, END = b"<style>", b"</style>"
 
 
 class Detail(msgspec.Struct):
-    """How a version's loading went."""
+    """Status of a version's loading."""
 
     error_code: str = "OK"
     error_message: str = ""
@@ -77,7 +77,7 @@ class ModelList(msgspec.Struct):
 
 
 class ModelSpec(msgspec.Struct):
-    """Which model, in TensorFlow Serving's words."""
+    """Name and version of a model, in TensorFlow Serving's words."""
 
     name: str
     signature_name: str

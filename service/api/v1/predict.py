@@ -39,7 +39,7 @@ NOT_SERVED = (
 
 
 class PredictRequest(Value, frozen=True):
-    """What a request says in addition to its body.
+    """Request of a predict call without its body.
 
     Args:
         model: Which network it is for.

@@ -127,7 +127,7 @@ def check_options(row: ObjectRow) -> None:
 
 
 class NamedRow(msgspec.Struct):
-    """What names a row's session; nothing else of the row is decoded."""
+    """The session of a row; nothing else of the row is decoded."""
 
     session: msgspec.Raw = NULL
     sequence_id: msgspec.Raw = NULL

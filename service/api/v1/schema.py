@@ -80,7 +80,7 @@ class PredictBody(
 
 
 class Options(NamedTuple):
-    """How answers are written: body options shared by all rows.
+    """Body options that say how the answers to all rows are written.
 
     Attributes:
         is_last_only: Whether only the last timestep's outputs are shown.
@@ -119,7 +119,7 @@ class ParsedPredict(Value, frozen=True):
 
     @property
     def warnings(self) -> list[str]:
-        """What the answer has to warn of."""
+        """The warnings of the answer."""
         return [parsed.warning for parsed in self.rows if parsed.warning]
 
 
@@ -131,7 +131,7 @@ class Choice(msgspec.Struct):
 
 
 class LayerDigest(msgspec.Struct):
-    """What the gates of one layer come to; empty for a cell without gates."""
+    """Summary of one layer's gates; empty for a cell without gates."""
 
     mean_forget: float | UnsetType = UNSET
     half_life_events: float | UnsetType | None = UNSET
@@ -139,7 +139,7 @@ class LayerDigest(msgspec.Struct):
 
 
 class Digest(msgspec.Struct):
-    """What an explanation comes to, and where its prediction is from."""
+    """Summary of an explanation, and the origin of its prediction."""
 
     layers: list[LayerDigest]
     event: Numbers | UnsetType = UNSET

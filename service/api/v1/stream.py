@@ -74,7 +74,7 @@ def choose_options(query: Query, model: Model) -> Options:
 
 
 class Opening(NamedTuple):
-    """What a stream's request says in addition to its lines.
+    """Request of a stream without its lines.
 
     Args:
         find: Finds its model, in the version that is newest now unless one is named.

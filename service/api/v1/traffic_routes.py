@@ -48,7 +48,7 @@ class TrafficForm(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class PromoteForm(msgspec.Struct, forbid_unknown_fields=True):
-    """Which version becomes stable; the canary where it is left out."""
+    """The version that becomes stable; the canary where it is left out."""
 
     version: Number = 0
 

@@ -44,7 +44,7 @@ blueprint = Blueprint("v2", __name__, url_prefix="/v2")
 
 
 class InferRequest(Value, frozen=True):
-    """What a request says in addition to its body.
+    """Request of an infer call without its body.
 
     Args:
         model: Which network it is for.
@@ -70,7 +70,7 @@ class InferRequest(Value, frozen=True):
 
 
 class Parts(Value, frozen=True):
-    """What the call works with."""
+    """The parts of the service that the call uses."""
 
     engine: Engine
     settings: Settings

@@ -30,7 +30,7 @@ Index = Mapping[str, int]
 
 
 class InputPlan(NamedTuple):
-    """What a request to a model is checked against.
+    """Precomputed checks of the requests to a model.
 
     Attributes:
         fields: The schema of each input tensor.

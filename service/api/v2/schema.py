@@ -158,7 +158,7 @@ class Wanted(values.Value, frozen=True):
 
 
 class Remembering(values.Value, frozen=True):
-    """What the parameters say of memory.
+    """Parameters of a request that concern memory.
 
     Attributes:
         sequence_id: The id as it came; None where the request has none.
@@ -259,7 +259,7 @@ class ModelConfiguration(msgspec.Struct):
 
 
 class Statistics(msgspec.Struct):
-    """How often a version was called, and how long its parts took in nanoseconds."""
+    """Number of calls of a version, and durations of their parts in nanoseconds."""
 
     name: str
     version: str

@@ -19,7 +19,7 @@ MARK = "\x01"
 
 
 class Use(NamedTuple):
-    """What a token is used for, so that the same use is recognised.
+    """Fingerprint of one use of a token, by which a repeat of it is recognised.
 
     Attributes:
         digest: Of the token and the events as they were sent.

@@ -46,7 +46,7 @@ HEADER = Struct("<16sH")  # chain, bytes of the model's name
 
 
 class OpenedToken(NamedTuple):
-    """What a token holds: the memory, and the chain of tokens it belongs to."""
+    """Content of a token: the memory, and the chain of tokens it belongs to."""
 
     chain: bytes
     record: Session

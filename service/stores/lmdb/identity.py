@@ -1,4 +1,4 @@
-"""Which file an LMDB store is: a mark that it was made, and a watch that it stays.
+"""Identity of an LMDB store's file: a mark that it was made, a watch that it stays.
 
 A missing or empty file would silently begin another store. A file that is deleted or
 replaced under a running service would be two stores, the old one until its worker ends.

@@ -1,4 +1,4 @@
-"""How an LMDB directory is opened: marked, mapped, as long as it was, of one format.
+"""Opening of an LMDB directory: marked, mapped, of its former length, of one format.
 
 It does not know what is stored, nor what happens to the environment afterwards.
 """

@@ -34,7 +34,7 @@ PAGE_SIZES = tuple(1 << power for power in range(9, 17))
 
 
 class Lost(NamedTuple):
-    """What could not be read: keys from `first` up to `end`, None for no bound."""
+    """Range of unreadable keys: from `first` up to `end`, None for no bound."""
 
     first: bytes
     end: bytes | None

@@ -19,7 +19,7 @@ MAX_DATABASE = 1_000_000
 
 @dataclass(frozen=True)
 class RedisAddress:
-    """Where the server is, and how to talk to it.
+    """Parsed address of a Redis server or cluster.
 
     Attributes:
         hosts: Host and port of the server, or of some nodes of a cluster.

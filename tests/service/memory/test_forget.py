@@ -1,4 +1,4 @@
-"""What every store promises about forgetting: exactly what is due, and nothing else."""
+"""Forgetting in every store: exactly what is due, and nothing else."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What only the LMDB store promises: durability, and processes that share it."""
+"""LMDB store alone: durability, and processes that share it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What only the Redis store promises: connections that break, servers that fill up."""
+"""Redis store alone: connections that break, servers that fill up."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ Counts = dict[str, tuple[int, int, int]]
 
 @pytest.fixture
 def published(monkeypatch: pytest.MonkeyPatch) -> list[Counts]:
-    """What each count published: live, expired and newly expired, by model."""
+    """Return what each count published: live, expired, newly expired, by model."""
     counts: list[Counts] = []
 
     def note(live, expired, newly_expired, at) -> None:  # type: ignore[no-untyped-def]

@@ -1,4 +1,4 @@
-"""What every store promises: one suite, run against each of them."""
+"""Contract of a store: one suite, run against each of them."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ import triton_python_backend_utils as triton
 
 
 class TritonPythonModel:
-    """What the back end looks for, by this name."""
+    """Model of Triton's Python back end, which looks for this name."""
 
     def initialize(self, args):
         """Read the weights; nothing is remembered yet."""
