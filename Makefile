@@ -37,13 +37,13 @@ test-fast: .venv/installed-dev  ## run the tests that need no TensorFlow
 
 # Lines that run in the tests' own process: not those of gunicorn's workers and of commands,
 # which tests marked "server" start, nor of Redis. Fewer examples than `make test`: lines need no more.
-LEAST_COVERED := 89
+MIN_COVERED_PERCENT := 89
 coverage: .venv/installed-dev  ## list the lines of service/ that no test runs in process; a floor of 89%, five minutes
 	@EXAMPLES=20 FUZZ_BODIES=20 FUZZ_MUTATIONS=20 FUZZ_EXAMPLES=3 \
 	  $(BIN)/python -m slipcover --source service --json --out .coverage.json \
 	  -m pytest -q -W "ignore:Module already imported:pytest.PytestAssertRewriteWarning" \
 	  -m "not tensorflow and not slow and not server and not redis" tests/service
-	@$(BIN)/python -m slipcover --merge .coverage.json --skip-covered --fail-under $(LEAST_COVERED) --out .coverage.json
+	@$(BIN)/python -m slipcover --merge .coverage.json --skip-covered --fail-under $(MIN_COVERED_PERCENT) --out .coverage.json
 
 fuzz-api: .venv/installed-dev  ## make up requests from /openapi.json and check the answers [SECONDS=600]
 	@FUZZ_SECONDS=$(or $(SECONDS),600) FUZZ_EXAMPLES=1000 FUZZ_SEED=$$(date +%s) \

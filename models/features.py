@@ -23,7 +23,7 @@ from models.schemas import Schema as Schema
 # Three harmonics draw a day with a morning and an evening peak; more fit noise.
 DAY_HARMONICS = (1, 2, 3)
 # The largest float32. Programs have the comparison with it, and NaN fails it.
-LARGEST = 3.4028234663852886e38
+MAX_FLOAT32 = 3.4028234663852886e38
 # 1970-01-01 was a Thursday: day 0 has weekday 3 when Monday is 0.
 WEEKDAY_OF_DAY_ZERO = 3
 
@@ -84,7 +84,7 @@ def encode_number(field: Schema, columns: Tensor) -> list[Tensor]:
     """Scale a number; where one may be missing, also say whether it is there."""
     if not field.get("optional"):
         return [normalise(columns, field)]
-    is_there = ops.abs(columns) <= LARGEST  # NaN is not
+    is_there = ops.abs(columns) <= MAX_FLOAT32  # NaN is not
     scaled = ops.where(is_there, normalise(columns, field), 0.0)
     return [scaled, ops.cast(is_there, scaled.dtype)]
 

@@ -17,7 +17,7 @@ from models.gates import Tensor
 from models.schemas import Schema
 
 # ln of the longest time in seconds, 2,000 years: a float32 has no room for much more.
-LONGEST_LOG = 25.0
+MAX_LOG = 25.0
 
 
 def build_head(
@@ -74,7 +74,7 @@ def build_duration(
     # Softplus: never below 0, and unlike a maximum it has a slope everywhere.
     logs = ops.softplus(denormalise(levels, outputs))
     # Not expm1: programs do not have it.
-    return ops.exp(ops.minimum(logs, LONGEST_LOG)) - 1.0
+    return ops.exp(ops.minimum(logs, MAX_LOG)) - 1.0
 
 
 def rise(change: Tensor, num_quantiles: int) -> Tensor:

@@ -18,11 +18,11 @@ from models.gates import Tensor
 from models.timesteps import FeatureReshape, Flat
 
 # Numbers of the forecasts that wait for their values: horizon * horizon * quantiles.
-MOST_PENDING = 4_096
+MAX_PENDING = 4_096
 # A value this near a quantile, in widths of the forecast, counts in part. Otherwise the
 # rounding of two implementations could decide differently, and their memories part.
 RAMP = 0.1
-SMALLEST_WIDTH = 1e-6
+MIN_WIDTH = 1e-6
 
 
 class IntervalCell(keras.layers.Layer):
@@ -111,7 +111,7 @@ def measure_width(quantiles: Tensor) -> Tensor:
     width = quantiles[:, -1:] - quantiles[:, :1]
     if quantiles.shape[-1] == 1:
         return width + 1.0
-    return ops.maximum(width, SMALLEST_WIDTH)
+    return ops.maximum(width, MIN_WIDTH)
 
 
 @keras.saving.register_keras_serializable(package="carryover")

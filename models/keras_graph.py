@@ -44,7 +44,7 @@ TAKEN = re.compile(
 # Layers that compute with the masks of their inputs, not only hand them on.
 MASKED_MERGES = (keras.layers.Multiply, keras.layers.Maximum, keras.layers.Minimum)
 # Numbers at the end of names that Keras could reach by counting.
-LARGEST_COUNT = 10_000
+MAX_COUNT = 10_000
 
 
 def find_graph(model: keras.Model) -> Any:
@@ -226,7 +226,7 @@ def rename_clashes(graph: Any) -> None:
         prefix, _, number = name.rpartition("_")
         if not (prefix and number.isdecimal()):
             prefix, number = name, "0"
-        while int(number) < LARGEST_COUNT:
+        while int(number) < MAX_COUNT:
             if keras.backend.get_uid(prefix) > int(number):
                 break
 

@@ -21,7 +21,7 @@ from models.statics import StaticValue
 from models.timesteps import FeatureReshape
 
 # Every whole number up to here is exact in float32, so an index can be a column.
-LARGEST_INDEX = 2**24
+MAX_INDEX = 2**24
 
 
 class CannotServe(ValueError):
@@ -172,10 +172,8 @@ def read_port(tensor: Tensor, size: int | None) -> Port:
             "after the timesteps a size."
         )
     indices = size or 0
-    if indices > LARGEST_INDEX:
-        raise CannotServe(
-            f"{where} has {size} indices; at most {LARGEST_INDEX} are exact."
-        )
+    if indices > MAX_INDEX:
+        raise CannotServe(f"{where} has {size} indices; at most {MAX_INDEX} are exact.")
     if len(shape) == 2 and is_index(tensor, size):
         return Port(tensor.name, "index", indices, dtype, False)
     own = tuple(shape[2:])

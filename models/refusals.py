@@ -19,7 +19,7 @@ MAKES_AXIS = ("Stack", "ExpandDims", "OneHot")
 # Axes of one picture, without that of a batch.
 UNBATCHED = 3
 # The longest part of a message of Keras that is repeated.
-LONGEST_CAUSE = 160
+MAX_CAUSE_LENGTH = 160
 # What Keras puts around it.
 COLOURS = re.compile(r"\x1b\[\d*m")
 WRAPS = re.compile(r"Exception encountered when calling|Could not automatically infer")
@@ -288,7 +288,7 @@ def find_cause(error: Exception) -> str:
     plain = COLOURS.sub("", str(error)).partition("Arguments received by")[0]
     lines = [line.strip() for line in plain.splitlines()]
     lines = [line for line in lines if line and not WRAPS.match(line)]
-    return (lines or [type(error).__name__])[0][:LONGEST_CAUSE].rstrip(".")
+    return (lines or [type(error).__name__])[0][:MAX_CAUSE_LENGTH].rstrip(".")
 
 
 def describe(operation: Any) -> str:

@@ -13,7 +13,7 @@ import keras
 from keras import ops
 
 from models.chunk_loop import ChunkLoop
-from models.features import LARGEST
+from models.features import MAX_FLOAT32
 from models.gates import Tensor
 from models.refusals import refuse_join
 from models.stream import Stream
@@ -43,7 +43,7 @@ class NewestCell(keras.layers.Layer):
     ) -> tuple[Tensor, list[Tensor]]:
         """Take in one event."""
         del training  # the same at all times
-        newest = ops.where(ops.abs(inputs) <= LARGEST, inputs, states[0])
+        newest = ops.where(ops.abs(inputs) <= MAX_FLOAT32, inputs, states[0])
         return newest, [newest]
 
 

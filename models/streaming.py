@@ -22,7 +22,7 @@ from models.gates import Tensor
 from models.stream import Regroup, Stream, position
 
 # The smallest normal float32: keeps -ln(p) finite where a probability underflows.
-SMALLEST_PROBABILITY = 1.2e-38
+MIN_PROBABILITY = 1.2e-38
 
 
 @dataclass(frozen=True)
@@ -209,7 +209,7 @@ def add_surprise(
         expected[:, :-1], ops.cast(events, "int32")[..., None], axis=-1
     )[..., 0]  # (batch, timesteps)
     begun = ops.any(expected[:, :-1] > 0, axis=-1)
-    surprise = -ops.log(ops.maximum(arrived, SMALLEST_PROBABILITY))
+    surprise = -ops.log(ops.maximum(arrived, MIN_PROBABILITY))
     results["surprise"] = ops.where(begun, surprise, 0.0)
     last = stream.length[:, None, None]
     results["expected"] = ops.take_along_axis(expected, last, axis=1)[:, 0]

@@ -39,7 +39,7 @@ from models.windows import Windowed
 
 # What an answer's fields mean already.
 ANSWER_FIELDS = {"step", "session", "memory", "ended", "expires_at", "top", "decided"}
-SMALLEST_WINDOW, LONGEST_WINDOW = 2, 4096
+MIN_WINDOW, MAX_WINDOW = 2, 4096
 ANSWER_FIELDS |= {"layers", "labels", "digest"}
 
 
@@ -171,11 +171,11 @@ def check_window(timesteps: int | None, window: int | None) -> None:
     """
     if window is None:
         return
-    if not SMALLEST_WINDOW <= window <= LONGEST_WINDOW or timesteps not in (
+    if not MIN_WINDOW <= window <= MAX_WINDOW or timesteps not in (
         None,
         window,
     ):
-        takes = timesteps or f"{SMALLEST_WINDOW} to {LONGEST_WINDOW}"
+        takes = timesteps or f"{MIN_WINDOW} to {MAX_WINDOW}"
         raise CannotServe(
             f"--window is {window}; expected the model's number of timesteps, {takes}. "
             "Give that number."

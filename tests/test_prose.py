@@ -78,6 +78,31 @@ def test_names_have_no_puzzling_word(package):
     assert not found
 
 
+# Limits are MAX_ and MIN_, as everywhere; a duration says its unit.
+UNUSUAL = re.compile(
+    r"(MOST|LONGEST|LARGEST|LEAST|SHORTEST|SMALLEST|FEWEST)(_.*)?"
+    r"|(.*_)?(TIMEOUT|PATIENCE|PAUSE|DELAY|INTERVAL|GRACE)S?"
+)
+
+
+@pytest.mark.parametrize("package", [*CODE, "tests"])
+def test_constants_have_the_usual_names(package):
+    found = {
+        f"{path.relative_to(ROOT)}:{line}": name
+        for path in sorted((ROOT / package).rglob("*.py"))
+        for line, name in names(path)
+        if UNUSUAL.fullmatch(name)
+    }
+    found |= {
+        str(path.relative_to(ROOT)): constants
+        for path in (ROOT / package).rglob("*.js")
+        if "vendor" not in path.parts
+        and (constants := re.findall(r"\b(?:MOST|LONGEST|LEAST)_\w+", path.read_text()))
+    }
+
+    assert not found
+
+
 def test_commands_and_manifests_have_no_puzzling_word():
     deployed = [p for p in (ROOT / "deploy").rglob("*") if p.suffix != ".json"]
     files = [ROOT / "Makefile", ROOT / "Dockerfile", *deployed]

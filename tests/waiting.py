@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
-PATIENCE_SECONDS = 120.0
+TIMEOUT_SECONDS = 120.0
 POLL_SECONDS = 0.02
 T = TypeVar("T")
 
@@ -27,11 +27,11 @@ def wait_until(
         every: Seconds between two questions; more of what costs a service time.
 
     Raises:
-        AssertionError: It was not true within `PATIENCE_SECONDS`.
+        AssertionError: It was not true within `TIMEOUT_SECONDS`.
     """
-    deadline = time.monotonic() + PATIENCE_SECONDS
+    deadline = time.monotonic() + TIMEOUT_SECONDS
     while not (found := condition()):
         if time.monotonic() > deadline:
-            raise AssertionError(f"not within {PATIENCE_SECONDS:.0f} s: {show()}")
+            raise AssertionError(f"not within {TIMEOUT_SECONDS:.0f} s: {show()}")
         time.sleep(every)
     return found

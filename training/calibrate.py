@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import keras
 
 from models.heads import find_field
-from models.intervals import MOST_PENDING, adapt_intervals, count_pending
+from models.intervals import MAX_PENDING, adapt_intervals, count_pending
 from models.networks import build_network
 from training.baselines import predict_with
 from training.config import CalibrationConfig, Config
@@ -34,10 +34,10 @@ def calibrate(
     pending = count_pending(outputs)
     if not config.intervals or not pending:
         return network
-    if pending > MOST_PENDING:
+    if pending > MAX_PENDING:
         say(
             f"intervals stay as trained: {pending} numbers would wait for their "
-            f"values, and a session carries {MOST_PENDING} at most"
+            f"values, and a session carries {MAX_PENDING} at most"
         )
         return network
     field, value = find_field(network.input, inputs, outputs["field"])

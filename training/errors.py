@@ -24,7 +24,7 @@ from contextlib import contextmanager
 
 from models.failing import find_layer as find_layer
 
-LONGEST_REASON = 300  # characters; Keras quotes whole configurations
+MAX_REASON_LENGTH = 300  # characters; Keras quotes whole configurations
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 # Where in its own code, or ours, a TensorFlow function fails.
 PLACE = re.compile(r'Graph execution error:|Detected at node|File "|\[\[\{\{node')
@@ -100,7 +100,7 @@ def during(
                 "or in the folder for temporary files and run the same command again."
             ) from error
         where = find_layer(error)
-        reason = shorten(quote(error), LONGEST_REASON)
+        reason = shorten(quote(error), MAX_REASON_LENGTH)
         if isinstance(error, NameError):
             instead = "Import or define it inside of the function that uses it."
         raise OperationFailed(

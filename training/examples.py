@@ -9,8 +9,8 @@ from typing import Any
 from models.schemas import COLUMNS
 from training.data.dataset import Array
 
-MOST_EXAMPLES = 3
-MOST_EVENTS = 64
+MAX_EXAMPLES = 3
+MAX_EVENTS = 64
 DAY_SECONDS = 86_400
 
 
@@ -27,9 +27,9 @@ def write_examples(inputs: Mapping[str, Any], real: Array) -> list[dict[str, Any
     return [
         {
             "name": f"real sequence {number}",
-            "sequence": [write_event(inputs, event) for event in row[:MOST_EVENTS]],
+            "sequence": [write_event(inputs, event) for event in row[:MAX_EVENTS]],
         }
-        for number, row in enumerate(real[:MOST_EXAMPLES].tolist(), start=1)
+        for number, row in enumerate(real[:MAX_EXAMPLES].tolist(), start=1)
     ]
 
 

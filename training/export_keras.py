@@ -25,7 +25,7 @@ from models.networks import CELLS
 from models.ports import CannotServe
 from models.refusals import CannotStream
 from models.streaming import StreamingNetwork, stream_network
-from models.wrapping import SMALLEST_WINDOW, Wrapped, wrap_model
+from models.wrapping import MIN_WINDOW, Wrapped, wrap_model
 from training.errors import ModelError, during
 from training.export_report import print_export
 from training.load_keras import load_model
@@ -118,7 +118,7 @@ def name_window(model: keras.Model, sentence: str) -> str:
     most = max(map(len, shapes), default=0)
     lengths = {shape[1] for shape in shapes if len(shape) == most} or {None}
     (size, *others) = lengths
-    if others or not size or size < SMALLEST_WINDOW:
+    if others or not size or size < MIN_WINDOW:
         return sentence
     for what in ("its last N events", "windows of N values"):
         sentence = sentence.replace(what, what.replace("N", str(size)))

@@ -18,7 +18,7 @@ from models.wrapping import Wrapped
 from training.proof import Proof
 from training.report import say
 
-LONGEST_LIST = 12  # layers; a deep network has hundreds
+MAX_LIST_LENGTH = 12  # layers; a deep network has hundreds
 ADDRESS = "http://127.0.0.1:8080"
 
 
@@ -76,8 +76,8 @@ def name_layers(network: keras.Model) -> list[str]:
         for layer in network.layers
         if not isinstance(layer, keras.layers.InputLayer)
     ]
-    more = [f"and {len(named) - LONGEST_LIST} more"] * (len(named) > LONGEST_LIST)
-    return named[:LONGEST_LIST] + more
+    more = [f"and {len(named) - MAX_LIST_LENGTH} more"] * (len(named) > MAX_LIST_LENGTH)
+    return named[:MAX_LIST_LENGTH] + more
 
 
 def write_event(inputs: Schema, encoded: Any) -> Any:

@@ -22,11 +22,11 @@ from training.rendezvous import meet
 from training.starting import default_name, pick_roles, start_config
 from training.toml import write_toml
 
-MOST_SEEDS = 1000
+MAX_SEEDS = 1000
 SINGLE = ("case", "event", "time", "label")
 ROLES = (*SINGLE, "numbers", "categories")
-# Seconds to wait for other workers.
-PATIENCE, MOST_PATIENCE = 300, 86_400
+# Of the wait for other workers.
+TIMEOUT_SECONDS, MAX_TIMEOUT_SECONDS = 300, 86_400
 
 
 def add_fit(commands: Any) -> None:
@@ -78,10 +78,10 @@ def add_training(fit: Any) -> None:
         "--distribute",
         type=float,
         nargs="?",
-        const=PATIENCE,
+        const=TIMEOUT_SECONDS,
         metavar="SECONDS",
         help="train with the workers that TF_CONFIG names, the same command in each; "
-        f"wait so long for them, {PATIENCE} where nothing is given",
+        f"wait so long for them, {TIMEOUT_SECONDS} where nothing is given",
     )
     fit.add_argument(
         "--quantize",
@@ -97,9 +97,9 @@ def count_seeds(text: str) -> int:
     Raises:
         ArgumentTypeError: It is not a whole number in this range.
     """
-    if not (text.isascii() and text.isdigit() and 1 <= int(text) <= MOST_SEEDS):
+    if not (text.isascii() and text.isdigit() and 1 <= int(text) <= MAX_SEEDS):
         raise argparse.ArgumentTypeError(
-            f"{text!r}; expected a whole number, 1 to {MOST_SEEDS}"
+            f"{text!r}; expected a whole number, 1 to {MAX_SEEDS}"
         )
     return int(text)
 
@@ -167,10 +167,10 @@ def check_distributed(options: argparse.Namespace, config: Config) -> Task | Non
     """
     if options.distribute is None:
         return None
-    if not 0 < options.distribute < MOST_PATIENCE:
+    if not 0 < options.distribute < MAX_TIMEOUT_SECONDS:
         raise ConfigError(
             f"--distribute is {options.distribute:g}; expected seconds to wait for the "
-            f"other workers, above 0 and below {MOST_PATIENCE}."
+            f"other workers, above 0 and below {MAX_TIMEOUT_SECONDS}."
         )
     if config.training.bptt:
         raise ConfigError(

@@ -19,7 +19,7 @@ from models.wrapping import Wrapped
 from training.errors import ModelError
 
 # Rows of a proof, so that most of a vocabulary comes.
-MOST_ROWS = 40
+MAX_ROWS = 40
 # Rows with random static inputs; those after them have zeros.
 ROWS_APART = 2
 # Numbers far outside of what a normalised input has, and the plainest ones.
@@ -100,7 +100,7 @@ def choose_rows(wrapped: Wrapped, rows: int, events: int) -> int:
     """Choose more rows than these where the vocabulary is larger."""
     if wrapped.inputs["kind"] not in ("event", "index"):
         return rows
-    return max(rows, min(MOST_ROWS, -(-count_events(wrapped) // events)))
+    return max(rows, min(MAX_ROWS, -(-count_events(wrapped) // events)))
 
 
 def check_lookups(wrapped: Wrapped, sequence: Any) -> None:

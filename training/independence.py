@@ -16,7 +16,7 @@ from models.ports import split_sequence
 from models.refusals import describe
 from models.rounding import tolerance
 from models.wrapping import Wrapped
-from training.errors import LONGEST_REASON, ModelError, find_layer, quote, shorten
+from training.errors import MAX_REASON_LENGTH, ModelError, find_layer, quote, shorten
 from training.reference import (
     differ,
     find_rows,
@@ -57,7 +57,7 @@ def check_rows(model: keras.Model, wrapped: Wrapped, sequence: Any) -> None:
         cause = error.__cause__ or error
         raise ModelError(
             f"the model runs on one sequence and fails{find_layer(cause)} on "
-            f"{len(part)} at once: {shorten(quote(cause), LONGEST_REASON)}. {APART}"
+            f"{len(part)} at once: {shorten(quote(cause), MAX_REASON_LENGTH)}. {APART}"
         ) from error
     for name, outputs in together.items():
         ends = (outputs[:1], outputs[-1:]) if len(outputs) == len(part) else (outputs,)

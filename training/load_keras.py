@@ -26,7 +26,7 @@ from keras.src.utils import python_utils
 import models.clock
 import models.networks  # noqa: F401
 from training.errors import (
-    LONGEST_REASON,
+    MAX_REASON_LENGTH,
     ModelError,
     TrainingError,
     find_layer,
@@ -43,7 +43,7 @@ from training.model_file import (
 )
 
 # A file may have its weights in half of the model's precision.
-LARGEST_GROWTH = 4
+MAX_GROWTH = 4
 # CuDNN layers have as many gates as theirs on a CPU, and two biases for each.
 CUDNN_GATES = (3, 4)
 
@@ -146,7 +146,7 @@ def check_size(file: ModelFile, size: int) -> None:
         ModelError: It is one.
     """
     limit_weights(file.path, size)
-    if size > max(SMALL, LARGEST_GROWTH * file.weight_bytes):
+    if size > max(SMALL, MAX_GROWTH * file.weight_bytes):
         raise ModelError(
             f"its layers have weights of {show_bytes(size)} and the file contains "
             f"{show_bytes(file.weight_bytes)}. Save model and weights together with "
@@ -245,7 +245,7 @@ def refuse_loading(path: Path, error: Exception) -> ModelError:
     reason = f"{kind} {reason}".strip() if isinstance(error, LookupError) else reason
     return ModelError(
         f"{path} cannot be read by Keras {keras.__version__}{find_layer(error)}: "
-        f"{shorten(reason, LONGEST_REASON) or kind}. Load it in the "
+        f"{shorten(reason, MAX_REASON_LENGTH) or kind}. Load it in the "
         "Keras that wrote it and save it as .keras, or give --debug for the trace."
     )
 

@@ -21,11 +21,11 @@ from training.errors import ModelError
 HDF5_SIGNATURE, ZIP_SIGNATURE = b"\x89HDF\r\n\x1a\n", b"PK"
 WEIGHTS = "model.weights.h5"
 # Weights hardly compress and descriptions of layers do, tenfold; bombs a thousandfold.
-LARGEST_EXPANSION = 20
+MAX_EXPANSION = 20
 # Below this any expansion is harmless.
 SMALL = 64 * 2**20  # bytes
 # Of weights, unpacked. A SavedModel and a program must fit 2 GiB each.
-LARGEST_WEIGHTS = 2 * 2**30  # bytes
+MAX_WEIGHT_BYTES = 2 * 2**30  # bytes
 SAVE_AGAIN = 'Save the model again with model.save("my_model.keras").'
 
 # What a file of another kind begins with, what it is, and what to do.
@@ -268,10 +268,11 @@ def limit_weights(path: Path, size: int) -> int:
     Raises:
         ModelError: They are too large.
     """
-    if size > LARGEST_WEIGHTS:
+    if size > MAX_WEIGHT_BYTES:
         raise ModelError(
             f"{path} describes weights of {show_bytes(size)}; at most "
-            f"{show_bytes(LARGEST_WEIGHTS)} can be exported. Use layers of fewer units."
+            f"{show_bytes(MAX_WEIGHT_BYTES)} can be exported. Use layers of fewer "
+            "units."
         )
     return size
 
@@ -301,10 +302,10 @@ def check_expansion(path: Path, size: int) -> None:
         ModelError: It does.
     """
     packed = path.stat().st_size
-    if size > max(SMALL, LARGEST_EXPANSION * packed):
+    if size > max(SMALL, MAX_EXPANSION * packed):
         raise ModelError(
             f"{path} has {show_bytes(packed)} and unpacks to {show_bytes(size)}; at "
-            f"most {LARGEST_EXPANSION} times its size is read. {SAVE_AGAIN}"
+            f"most {MAX_EXPANSION} times its size is read. {SAVE_AGAIN}"
         )
 
 

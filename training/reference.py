@@ -20,7 +20,7 @@ from models.rounding import (
 )
 from models.schemas import output_names
 from models.wrapping import Wrapped
-from training.errors import LONGEST_REASON, ModelError, find_layer, quote, shorten
+from training.errors import MAX_REASON_LENGTH, ModelError, find_layer, quote, shorten
 
 ROWS = 3
 
@@ -96,7 +96,7 @@ def run(model: Any, given: Any, **options: Any) -> Any:
         events = keras.tree.flatten(given)[0] if events is None else events
         raise ModelError(
             f"the model fails{find_layer(error)} on numbers from {np.min(events):.3g} "
-            f"to {np.max(events):.3g}: {shorten(quote(error), LONGEST_REASON)}. A "
+            f"to {np.max(events):.3g}: {shorten(quote(error), MAX_REASON_LENGTH)}. A "
             "client may send any number: clip it before that layer, or use another "
             "layer."
         ) from error

@@ -16,7 +16,7 @@ import time
 from training.cluster import Task
 from training.errors import TrainingError
 
-PAUSE = 0.2  # seconds between two tries
+PAUSE_SECONDS = 0.2  # between two tries
 
 
 def meet(task: Task, patience: float) -> None:
@@ -82,7 +82,7 @@ def call(address: str, rank: int) -> bool:
 def hear(listener: socket.socket) -> set[int]:
     """Return the ranks of workers that called: all that wait in the queue."""
     said = b""
-    listener.settimeout(PAUSE)
+    listener.settimeout(PAUSE_SECONDS)
     while True:
         try:
             connection, _ = listener.accept()

@@ -24,7 +24,7 @@ WIDTH = 80
 # takes two lines, seldom three.
 NAMES_WIDTH = 38
 # A longer word in a column of figures is broken.
-LONGEST_WORD = 20
+MAX_WORD_LENGTH = 20
 
 
 def say(line: str) -> None:
@@ -150,7 +150,9 @@ def build_table(metrics: Sequence[Metric], columns: Sequence[Sequence[str]]) -> 
 
 def measure_words(column: Sequence[str]) -> int:
     """Return the least width of a column: its widest word, or a part of a long one."""
-    return min(LONGEST_WORD, max(len(word) for cell in column for word in cell.split()))
+    return min(
+        MAX_WORD_LENGTH, max(len(word) for cell in column for word in cell.split())
+    )
 
 
 def format_row(cells: Sequence[str], widths: Sequence[int]) -> str:

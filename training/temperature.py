@@ -15,12 +15,12 @@ import numpy as np
 
 from training.data.dataset import Array
 from training.data.heads import HeldOutEvents, HeldOutHeads, HeldOutLabels
-from training.evaluate.guesses import SMALLEST_PROBABILITY, cut_calls
+from training.evaluate.guesses import MIN_PROBABILITY, cut_calls
 from training.evaluate.metric import Predict
 
 COLDEST, HOTTEST = 0.05, 20.0
 # Probabilities that are kept to fit it: 64 MB.
-MOST_PROBABILITIES = 8_000_000
+MAX_PROBABILITIES = 8_000_000
 SEARCH_STEPS = 60
 GOLDEN = (math.sqrt(5) - 1) / 2
 
@@ -81,10 +81,10 @@ def gather_logs(
         # A label that training does not have says nothing of a temperature.
         asked = (examples.weights > 0) & (examples.targets < size)
         probabilities = predict(examples.sequences)[asked].astype(np.float64)
-        logs.append(np.log(np.maximum(probabilities, SMALLEST_PROBABILITY)))
+        logs.append(np.log(np.maximum(probabilities, MIN_PROBABILITY)))
         given.append(logs[-1][np.arange(asked.sum()), examples.targets[asked]])
         count += probabilities.size
-        if count >= MOST_PROBABILITIES:
+        if count >= MAX_PROBABILITIES:
             break
     return np.concatenate(logs), np.concatenate(given)
 

@@ -21,9 +21,9 @@ from training.manifest import EVALUATION, METRICS, REPORT
 from training.report import say
 
 ADDRESS = "MLFLOW_TRACKING_URI"
-LONGEST_REASON = 300
+MAX_REASON_LENGTH = 300
 # What MLflow takes in one call, and in one value.
-MOST_METRICS, MOST_PARAMS, LONGEST_PARAM = 1000, 100, 6000
+MAX_METRICS, MAX_PARAMS, MAX_PARAM_LENGTH = 1000, 100, 6000
 
 
 class Tracker(NamedTuple):
@@ -114,15 +114,15 @@ def log_run(
     number = str(logged.info.run_id)
     now = int(time.time() * 1000)
     points = list(list_points(measured))
-    for start in range(0, len(points), MOST_METRICS):
+    for start in range(0, len(points), MAX_METRICS):
         batch = [
             Metric(one.name, one.value, now, one.step)
-            for one in points[start : start + MOST_METRICS]
+            for one in points[start : start + MAX_METRICS]
         ]
         client.log_batch(number, metrics=batch)
     params = [Param(k, v) for k, v in flatten(config.resolved())]
-    for start in range(0, len(params), MOST_PARAMS):
-        client.log_batch(number, params=params[start : start + MOST_PARAMS])
+    for start in range(0, len(params), MAX_PARAMS):
+        client.log_batch(number, params=params[start : start + MAX_PARAMS])
     for key, value in describe_run(measured, version).items():
         client.set_tag(number, key, value)
     files = [run / "config.toml"]
@@ -167,9 +167,9 @@ def flatten(table: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, s
         if isinstance(value, Mapping) and not prefix:
             yield from flatten(value, f"{key}.")
         elif value is not None:
-            yield f"{prefix}{key}", str(value)[:LONGEST_PARAM]
+            yield f"{prefix}{key}", str(value)[:MAX_PARAM_LENGTH]
 
 
 def describe(error: Exception) -> str:
     """Write an error of MLflow as a part of a sentence."""
-    return shorten(quote(error), LONGEST_REASON).rstrip(".")
+    return shorten(quote(error), MAX_REASON_LENGTH).rstrip(".")

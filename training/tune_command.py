@@ -16,7 +16,7 @@ from training.native_log import silence_native_log
 from training.options import add_overrides
 from training.ranges import check_ranges, read_ranges
 
-MOST_TRIALS = 100_000
+MAX_TRIALS = 100_000
 
 
 def add_tune(commands: Any) -> None:
@@ -51,9 +51,9 @@ def count_trials(text: str) -> int:
     Raises:
         ArgumentTypeError: It is not one.
     """
-    if not (text.isascii() and text.isdigit() and 1 <= int(text) <= MOST_TRIALS):
+    if not (text.isascii() and text.isdigit() and 1 <= int(text) <= MAX_TRIALS):
         raise argparse.ArgumentTypeError(
-            f"{text!r}; expected a whole number, 1 to {MOST_TRIALS}"
+            f"{text!r}; expected a whole number, 1 to {MAX_TRIALS}"
         )
     return int(text)
 

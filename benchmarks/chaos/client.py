@@ -21,7 +21,7 @@ RETRY_CODES = {"request_in_progress", "session_contended", "earlier_row_failed"}
 RETRY_BODIES = (b"request_in_progress", b"session_contended", b"store_unavailable")
 SERVER_ERROR = 500
 # A request that is not acknowledged by then counts as an objection.
-PATIENCE_SECONDS = 120.0
+TIMEOUT_SECONDS = 120.0
 MAX_PAUSE_SECONDS = 0.05
 CUT_SHARE = 0.08
 REPEAT_SHARE = 0.05
@@ -70,7 +70,7 @@ class Client(threading.Thread):
     def _settle(self, request: Request) -> None:
         """Send a request until it is acknowledged or refused for good."""
         self._ledger.count("requests")
-        give_up_at = time.monotonic() + PATIENCE_SECONDS
+        give_up_at = time.monotonic() + TIMEOUT_SECONDS
         is_first = True
         while time.monotonic() < give_up_at:
             if not is_first:

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from benchmarks.chaos.audit import audit
-from benchmarks.chaos.client import PATIENCE_SECONDS, Client
+from benchmarks.chaos.client import TIMEOUT_SECONDS, Client
 from benchmarks.chaos.faults import MANIFEST, small_disk
 from benchmarks.chaos.ledger import Ledger
 from benchmarks.chaos.mayhem import ACTS, Mayhem
@@ -38,7 +38,7 @@ APPEND_ALWAYS = ("--appendonly", "yes", "--appendfsync", "always")
 # gunicorn's words for a worker that a signal ended; SIGKILL is sent here.
 DIED = re.compile(r"was sent (?!SIGKILL)(SIG\w+)")
 LATENCY_UNDER_GREED = "milliseconds next to a greedy client, percentile {}"
-JOIN_SECONDS = PATIENCE_SECONDS + 60
+JOIN_SECONDS = TIMEOUT_SECONDS + 60
 
 
 def run(

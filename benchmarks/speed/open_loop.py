@@ -22,7 +22,7 @@ from benchmarks.speed.access import HEADER
 from benchmarks.speed.wrk import LoadError
 
 SOURCE = Path(__file__).with_suffix(".c")
-PATIENCE_SECONDS = 60.0
+TIMEOUT_SECONDS = 60.0
 
 
 class OpenRun(NamedTuple):
@@ -74,7 +74,7 @@ def run_open_loop(
         [compile_client(), str(port)],
         input=b"".join(lines),
         capture_output=True,
-        timeout=seconds + PATIENCE_SECONDS,
+        timeout=seconds + TIMEOUT_SECONDS,
         check=False,
     )
     if done.returncode:

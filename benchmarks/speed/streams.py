@@ -23,7 +23,7 @@ READ_BYTES = 1 << 18
 # lines, few enough that the answers are soon all there when time is up.
 MAX_UNANSWERED = 2048
 # What may still be under way when time is up.
-PATIENCE_SECONDS = 20.0
+TIMEOUT_SECONDS = 20.0
 LINE_END = b"}\n"
 # In the answer to a line that was refused.
 REFUSAL = b'"error"'
@@ -149,7 +149,7 @@ def finish(streams: list[Stream]) -> None:
         LoadError: Some are not.
     """
     for stream in streams:
-        stream.socket.settimeout(PATIENCE_SECONDS)
+        stream.socket.settimeout(TIMEOUT_SECONDS)
         stream.socket.sendall(bytes(stream.unsent) + LAST_CHUNK)
         while stream.num_unanswered and stream.receive():
             pass

@@ -16,7 +16,7 @@ from benchmarks.speed.access import HEADER
 
 SCRIPT = Path(__file__).with_name("requests.lua")
 # How much longer than asked for a run may take before it is given up.
-PATIENCE_SECONDS = 30.0
+TIMEOUT_SECONDS = 30.0
 
 
 class LoadError(Exception):
@@ -138,7 +138,7 @@ def finish_wrk(process: subprocess.Popen[str], seconds: float) -> Run:
     Raises:
         LoadError: It failed, or some answers were errors.
     """
-    output, _ = process.communicate(timeout=seconds + PATIENCE_SECONDS)
+    output, _ = process.communicate(timeout=seconds + TIMEOUT_SECONDS)
     last = output.strip().rpartition("\n")[2]
     if process.returncode or not last.startswith("{"):
         raise LoadError(f"wrk failed:\n{output}")

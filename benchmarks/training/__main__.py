@@ -27,7 +27,7 @@ from benchmarks.training.limits import RESULT, check, read_result
 from benchmarks.training.views import ARCHIVE, write_views
 from training.native_log import silence_native_log
 
-MOST_READERS = 8_000  # to train on
+MAX_READERS = 8_000  # to train on
 NAMES = ("read", "speed", "growth")
 
 
@@ -79,7 +79,7 @@ def prepare(name: str, path: Path, options: argparse.Namespace) -> bool:
     if not archive.exists():
         print(f"skipped: {name}, as {archive} is not there")
         return False
-    write_views(archive, path, None if name == "read" else MOST_READERS)
+    write_views(archive, path, None if name == "read" else MAX_READERS)
     return True
 
 

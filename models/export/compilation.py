@@ -30,7 +30,7 @@ BATCH_SIZES = (1, 2, 4, 8, 16, 32, 64)
 CHUNK = 64
 # What the converter raises when an operation has no counterpart or a shape is unknown.
 CONVERTER_ERRORS = (ConverterError, NotImplementedError, RuntimeError, ValueError)
-LONGEST_REASON = 300  # characters; the converter quotes whole graphs
+MAX_REASON_LENGTH = 300  # characters; the converter quotes whole graphs
 UNCOMPILED = re.compile(r"'(tf\.\w+)' op is neither a custom op nor a flex op")
 
 
@@ -156,4 +156,8 @@ def shorten(reason: str) -> str:
     if operations:
         return f"LiteRT has no counterpart for {', '.join(operations)}."
     line = " ".join(reason.split())
-    return line if len(line) <= LONGEST_REASON else line[: LONGEST_REASON - 3] + "..."
+    return (
+        line
+        if len(line) <= MAX_REASON_LENGTH
+        else line[: MAX_REASON_LENGTH - 3] + "..."
+    )

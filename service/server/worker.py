@@ -33,7 +33,7 @@ SILENT_SECONDS = 75.0
 # after two minutes: the first probe, the pause between probes, and how many.
 KEEPALIVE = {"TCP_KEEPIDLE": 60, "TCP_KEEPINTVL": 15, "TCP_KEEPCNT": 4}
 # Of a stop, with what is under way; gunicorn kills after twice as long.
-PATIENCE_SECONDS = 10.0
+STOP_TIMEOUT_SECONDS = 10.0
 # Of a stop, with the next request of a connection, or the rest of its head.
 REST_SECONDS = 1.0
 # As long as a quick client on the same machine takes; paid by requests that come
@@ -108,7 +108,7 @@ class Server(PyWSGIServer):  # type: ignore[misc]
         self.is_stopping = True
         super().close()
         gevent.spawn_later(REST_SECONDS, self._end_waiting)
-        gevent.spawn_later(PATIENCE_SECONDS, self._end_all)
+        gevent.spawn_later(STOP_TIMEOUT_SECONDS, self._end_all)
 
     def _end_waiting(self) -> None:
         """End connections without a request, or with a head that does not finish."""

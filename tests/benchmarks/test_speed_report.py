@@ -8,7 +8,7 @@ from benchmarks.speed.plots import draw
 from benchmarks.speed.report import Kept, Run, format_figure, read_kept, write_run
 from benchmarks.speed.results import Result, at_least, at_most
 from benchmarks.speed.scenarios import SCENARIOS
-from benchmarks.speed.scenarios.lengths import LONGEST, log_uniform_lengths
+from benchmarks.speed.scenarios.lengths import MAX_LENGTH, log_uniform_lengths
 from tests.servers import ROOT
 
 ROWS = {"carryover": {"requests/s": 8123.4}, "triton": {"requests/s": 8000.0}}
@@ -72,7 +72,7 @@ def test_every_scenario_is_documented():
 def test_mixed_lengths_have_uniform_logarithms():
     lengths = log_uniform_lengths(3000)
 
-    assert (min(lengths), max(lengths)) == (1, pytest.approx(LONGEST, rel=0.01))
+    assert (min(lengths), max(lengths)) == (1, pytest.approx(MAX_LENGTH, rel=0.01))
     for low in (1, 10, 100):
         share = sum(low <= length < 10 * low for length in lengths) / len(lengths)
         assert share == pytest.approx(1 / 3, abs=0.1)

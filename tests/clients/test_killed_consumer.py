@@ -21,8 +21,8 @@ pytestmark = [pytest.mark.tensorflow, pytest.mark.server]
 
 CLIENT = ROOT / "clients" / "python"
 TOLERANCE = 1e-5  # what the README promises between any two splits
-MOST_POINTS = 20  # of five for each message
-MOST_SECONDS = 0.002  # of a request
+MAX_POINTS = 20  # of five for each message
+MAX_SECONDS = 0.002  # of a request
 NUM_EVENTS = len(consumer.EVENTS)
 
 
@@ -55,8 +55,8 @@ def consume_and_kill(url, folder):
         )
         process.start()
         other_end.close()
-        wait_for_points(progress, chance.randint(1, MOST_POINTS))
-        process.join(chance.uniform(0, MOST_SECONDS))
+        wait_for_points(progress, chance.randint(1, MAX_POINTS))
+        process.join(chance.uniform(0, MAX_SECONDS))
         num_kills += process.is_alive()
         process.kill()
         process.join()

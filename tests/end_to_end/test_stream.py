@@ -19,7 +19,7 @@ pytestmark = [pytest.mark.tensorflow, pytest.mark.server]
 PATH = "/v1/models/next-lstm:stream"
 # Batches of other sizes round otherwise.
 TOLERANCE = 1e-5
-PATIENCE_SECONDS = 30
+TIMEOUT_SECONDS = 30
 # A client that cannot send for so long is being slowed down.
 STUCK_SECONDS = 1.5
 # What two workers may come to hold. TensorFlow allots itself more than that at its
@@ -42,7 +42,7 @@ class Connection:
         self.socket = socket.socket()
         if receive_bytes:
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_bytes)
-        self.socket.settimeout(PATIENCE_SECONDS)
+        self.socket.settimeout(TIMEOUT_SECONDS)
         self.socket.connect(("127.0.0.1", server.port))
         head = [f"POST {PATH} HTTP/1.1", "Host: x", "Transfer-Encoding: chunked"]
         self.socket.sendall("\r\n".join([*head, *headers, "\r\n"]).encode())
@@ -130,7 +130,7 @@ def test_interleaved_sessions_are_answered_as_by_requests(server):
 def curl(server):
     """Send a stream with curl, from its standard input."""
     command = ["curl", "-sS", "-N", "-X", "POST", "-T", "-", server.url + PATH]
-    command += ["--max-time", str(PATIENCE_SECONDS)]
+    command += ["--max-time", str(TIMEOUT_SECONDS)]
     return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
 
 
@@ -155,7 +155,7 @@ def test_curl_receives_answers_while_it_sends(server):
             process.stdin.write(dump(row(networks.VOCABULARY[0], "curl")))
             process.stdin.flush()
             num_sent += 1
-            assert num_sent < PATIENCE_SECONDS / 0.05
+            assert num_sent < TIMEOUT_SECONDS / 0.05
         answers, _ = process.communicate()
 
     assert process.returncode == 0
@@ -194,7 +194,7 @@ def test_a_client_that_does_not_read_is_slowed_down(server, connect):
         unsent = unsent[connection.socket.send(unsent) :]
         assert num_blocks < 20_000  # 100 MB
     grown = memory_of(server) - before
-    connection.socket.settimeout(PATIENCE_SECONDS)
+    connection.socket.settimeout(TIMEOUT_SECONDS)
     answers = connection.answers()
     first = [next(answers)["step"] for _ in range(200)]
 
@@ -238,7 +238,7 @@ def test_what_is_answered_before_a_client_is_gone_is_committed(server, connect):
 
 def wait_for_line(server, request_id):
     """Wait until the log has the line of a request: then it is over."""
-    deadline = time.monotonic() + PATIENCE_SECONDS
+    deadline = time.monotonic() + TIMEOUT_SECONDS
     while request_id not in server.read_log():
         assert time.monotonic() < deadline, server.read_log()[-2000:]
         time.sleep(0.05)  # nothing can be waited on: the client is gone

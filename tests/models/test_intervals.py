@@ -12,8 +12,8 @@ import tensorflow as tf  # noqa: E402
 
 from models.heads import find_field  # noqa: E402
 from models.intervals import (  # noqa: E402
+    MIN_WIDTH,
     RAMP,
-    SMALLEST_WIDTH,
     AdaptiveIntervals,
     adapt_intervals,
     count_pending,
@@ -46,12 +46,12 @@ def correct(values, forecasts, levels, step):
     for now, value in enumerate(values):
         for ahead in range(min(now, horizon)):
             past = made[now - ahead - 1, ahead]
-            width = max(past[-1] - past[0], SMALLEST_WIDTH) if len(levels) > 1 else 1.0
+            width = max(past[-1] - past[0], MIN_WIDTH) if len(levels) > 1 else 1.0
             hit = np.clip((past - value) / (RAMP * width) + 0.5, 0, 1)
             offsets[ahead] += step * (levels - hit)
         width = np.ones((horizon, 1))
         if len(levels) > 1:
-            width = np.maximum(np.ptp(forecasts[now], axis=1), SMALLEST_WIDTH)[:, None]
+            width = np.maximum(np.ptp(forecasts[now], axis=1), MIN_WIDTH)[:, None]
         moved = forecasts[now] + offsets * width
         made[now] = np.maximum.accumulate(moved, axis=1)
     return made

@@ -16,7 +16,7 @@ from tests.models.random_graphs import draw_graph, find_subjects  # noqa: E402
 from tests.models.random_layers import NOT_DRAWN, find_layers  # noqa: E402
 
 # Far below what is measured (docs/how-to/bring-a-keras-model.md).
-LEAST_SHARE = 0.25
+MIN_SHARE = 0.25
 
 
 def test_every_layer_of_keras_has_a_kind():
@@ -44,4 +44,4 @@ def test_every_layer_is_placed_in_a_graph(start):
 
 
 def test_graphs_about_any_layer_equal_predict_or_are_refused(tmp_path, say):
-    assert try_kind(1, tmp_path, say) >= LEAST_SHARE
+    assert try_kind(1, tmp_path, say) >= MIN_SHARE

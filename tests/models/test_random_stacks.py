@@ -16,7 +16,7 @@ from models.streaming import stream_network  # noqa: E402
 # Float32 rounding over a few timesteps and up to four layers.
 TOLERANCE = 1e-5
 OUTPUTS = {"kind": "values", "name": "output"}
-FEATURES, LONGEST = 3, 6
+FEATURES, MAX_LENGTH = 3, 6
 # A stack is built, traced and run in about a second; these fit in half a minute of CI.
 EXAMPLES = 16
 
@@ -59,7 +59,7 @@ STACKS = st.lists(
     min_size=1,
     max_size=4,
 )
-LENGTHS = st.lists(st.integers(1, LONGEST), min_size=2, max_size=3)
+LENGTHS = st.lists(st.integers(1, MAX_LENGTH), min_size=2, max_size=3)
 
 
 def build_stack(stack, is_last_only):

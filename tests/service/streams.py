@@ -4,7 +4,7 @@ import json
 import queue
 import threading
 
-from tests.waiting import PATIENCE_SECONDS
+from tests.waiting import TIMEOUT_SECONDS
 
 PATH = "/v1/models/counting:stream"
 
@@ -31,7 +31,7 @@ class Pipe:
     def readline(self, size):
         line = self._rest
         while not line.endswith(b"\n") and len(line) < size:
-            piece = self.lines.get(timeout=PATIENCE_SECONDS)
+            piece = self.lines.get(timeout=TIMEOUT_SECONDS)
             if piece is None:
                 raise OSError("connection reset")
             if not piece:
@@ -59,5 +59,5 @@ def answer_together(pipe, answers, release, *lines):
     while pipe.lines.qsize():
         taker.join(0.001)
     release.set()
-    taker.join(PATIENCE_SECONDS)
+    taker.join(TIMEOUT_SECONDS)
     return [json.loads(answer) for answer in got]

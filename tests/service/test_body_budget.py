@@ -21,7 +21,7 @@ from service.server.connection import Body
 from service.settings import read_settings
 from tests.fakes import FakeClock
 
-LONGEST = 3 * LARGE_BYTES
+MAX_BODY_BYTES = 3 * LARGE_BYTES
 LARGE = bytes(LARGE_BYTES + 1)
 
 
@@ -33,17 +33,17 @@ def request(content, *, is_chunked=False):
 
 
 def read(environ, budget, tenant=""):
-    return read_body(environ, LONGEST, budget, tenant)
+    return read_body(environ, MAX_BODY_BYTES, budget, tenant)
 
 
 @pytest.fixture
 def budget():
-    return BodyBudget(LONGEST, timeout_seconds=0)
+    return BodyBudget(MAX_BODY_BYTES, timeout_seconds=0)
 
 
 @pytest.fixture
 def patient():
-    return BodyBudget(LONGEST, timeout_seconds=60)
+    return BodyBudget(MAX_BODY_BYTES, timeout_seconds=60)
 
 
 def claim_in_thread(budget, tenant, num_bytes, done):
@@ -59,7 +59,7 @@ def claim_in_thread(budget, tenant, num_bytes, done):
 
 
 def test_small_body_needs_no_room(budget):
-    budget.claim("", LONGEST)
+    budget.claim("", MAX_BODY_BYTES)
 
     assert read(request(b"small"), budget) == b"small"
 
@@ -78,28 +78,28 @@ def test_large_body_has_its_room_until_it_is_released(budget, is_chunked):
 
 @pytest.mark.parametrize("is_chunked", [False, True])
 def test_large_body_without_room_is_refused_and_not_read(budget, is_chunked):
-    budget.claim("", LONGEST)
+    budget.claim("", MAX_BODY_BYTES)
     environ = request(LARGE, is_chunked=is_chunked)
 
     with pytest.raises(Overloaded):
         read(environ, budget)
 
     assert environ["wsgi.input"].tell() <= LARGE_BYTES + 1
-    assert budget.num_bytes == LONGEST
+    assert budget.num_bytes == MAX_BODY_BYTES
     assert body.CLAIM not in environ
 
 
 def test_body_longer_than_all_room_gets_all_of_it(budget):
-    claim = budget.claim("", 10 * LONGEST)
+    claim = budget.claim("", 10 * MAX_BODY_BYTES)
 
-    assert budget.num_bytes == LONGEST
+    assert budget.num_bytes == MAX_BODY_BYTES
     budget.release(claim)
     assert budget.num_bytes == 0
 
 
 def test_chunked_body_that_is_too_long_is_refused(budget):
     with pytest.raises(BodyTooLarge):
-        read(request(bytes(LONGEST + 1), is_chunked=True), budget)
+        read(request(bytes(MAX_BODY_BYTES + 1), is_chunked=True), budget)
 
 
 def test_room_of_a_body_that_breaks_off_is_released_too(budget):
@@ -140,14 +140,14 @@ def test_large_claim_is_not_passed_by_smaller_ones_of_its_tenant(patient):
     first = patient.claim("", LARGE_BYTES)
     done = []
     threads = [
-        claim_in_thread(patient, "", LONGEST, done),
+        claim_in_thread(patient, "", MAX_BODY_BYTES, done),
         claim_in_thread(patient, "", 1, done),
     ]
 
     assert done == []
     patient.release(first)
     threads[0].join(60)
-    assert [claim.num_bytes for _, claim in done] == [LONGEST]
+    assert [claim.num_bytes for _, claim in done] == [MAX_BODY_BYTES]
     patient.release(done[0][1])
     threads[1].join(60)
 
@@ -202,7 +202,7 @@ def test_compressed_body_needs_room_for_what_it_becomes(
 def test_body_that_does_not_come_takes_no_room(budget):
     for content in (b"", bytes(LARGE_BYTES)):
         environ = request(content)
-        environ["CONTENT_LENGTH"] = str(LONGEST)
+        environ["CONTENT_LENGTH"] = str(MAX_BODY_BYTES)
         with pytest.raises(InvalidRequest):
             read(environ, budget)
 
@@ -210,7 +210,7 @@ def test_body_that_does_not_come_takes_no_room(budget):
 
 
 def test_a_part_is_left_to_other_tenants():
-    budget = BodyBudget(LONGEST, timeout_seconds=0, tenant_bytes=2 * LARGE_BYTES)
+    budget = BodyBudget(MAX_BODY_BYTES, timeout_seconds=0, tenant_bytes=2 * LARGE_BYTES)
     budget.claim("greedy", 2 * LARGE_BYTES)
 
     with pytest.raises(Overloaded):
@@ -219,9 +219,9 @@ def test_a_part_is_left_to_other_tenants():
 
 
 def test_one_body_may_be_longer_than_the_part_of_a_tenant():
-    budget = BodyBudget(LONGEST, timeout_seconds=0, tenant_bytes=LARGE_BYTES)
+    budget = BodyBudget(MAX_BODY_BYTES, timeout_seconds=0, tenant_bytes=LARGE_BYTES)
 
-    budget.claim("", LONGEST)
+    budget.claim("", MAX_BODY_BYTES)
 
 
 def test_keys_leave_room_for_one_body_to_other_tenants(tmp_path):
@@ -238,7 +238,7 @@ def test_keys_leave_room_for_one_body_to_other_tenants(tmp_path):
 
 def test_slow_body_is_ended_while_another_waits():
     clock, ended = FakeClock(), []
-    budget = BodyBudget(LONGEST, timeout_seconds=60, clock=clock)
+    budget = BodyBudget(MAX_BODY_BYTES, timeout_seconds=60, clock=clock)
     here = budget.claim("a", LARGE_BYTES, lambda: ended.append("here"))
     budget.settle(here, LARGE_BYTES)
     slow = budget.claim("a", 2 * LARGE_BYTES, lambda: ended.append("slow"))
@@ -260,11 +260,11 @@ def test_slow_body_is_ended_while_another_waits():
 def test_whoever_waits_ends_what_is_slow(monkeypatch):
     monkeypatch.setattr(body, "LOOK_SECONDS", 0.001)
     monkeypatch.setattr(body, "SLOW_SECONDS", 0)
-    budget = BodyBudget(LONGEST, timeout_seconds=60)
+    budget = BodyBudget(MAX_BODY_BYTES, timeout_seconds=60)
     slow = []
-    slow.append(budget.claim("a", LONGEST, lambda: budget.release(slow[0])))
+    slow.append(budget.claim("a", MAX_BODY_BYTES, lambda: budget.release(slow[0])))
 
-    assert budget.claim("b", LONGEST).granted.is_set()
+    assert budget.claim("b", MAX_BODY_BYTES).granted.is_set()
 
 
 def test_server_can_end_a_body():

@@ -15,7 +15,7 @@ from tests.fakes import TickingRuntime, counting_model
 from tests.problems import assert_problem
 
 RED, GREEN = 0, 1
-PATIENCE_SECONDS = 60
+TIMEOUT_SECONDS = 60
 
 
 @pytest.fixture
@@ -56,7 +56,7 @@ class Arrival:
         self.num_calls = model.runtime.calls
 
     def join(self):
-        self._thread.join(PATIENCE_SECONDS)
+        self._thread.join(TIMEOUT_SECONDS)
         assert not self._thread.is_alive(), "it waits for ever"
         if self.error:
             raise self.error
@@ -314,7 +314,7 @@ def test_many_threads_count_every_event_of_their_sessions_once(engine, model):
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(PATIENCE_SECONDS)
+        thread.join(TIMEOUT_SECONDS)
         assert not thread.is_alive(), "it waits for ever"
 
     assert sum(len(told) for told in steps.values()) == 320

@@ -13,7 +13,7 @@ from tests.framing.client import send_bytes, split_answers
 from tests.framing.corpus import CORPUS
 from tests.problems import assert_problem_body
 from tests.servers import Server
-from tests.waiting import PATIENCE_SECONDS, wait_until
+from tests.waiting import TIMEOUT_SECONDS, wait_until
 
 pytestmark = [pytest.mark.tensorflow, pytest.mark.server]
 
@@ -29,7 +29,7 @@ def framed(servers, exported):
 
 @pytest.mark.parametrize("case", CORPUS, ids=lambda case: case.name[:60])
 def test_answers_are_those_of_the_standard(framed, case):
-    answers = split_answers(send_bytes(framed.port, case.sent, PATIENCE_SECONDS))
+    answers = split_answers(send_bytes(framed.port, case.sent, TIMEOUT_SECONDS))
 
     assert tuple(answer.status for answer in answers) in case.expected
     assert answers[-1].headers["connection"] == "close"
@@ -47,7 +47,7 @@ def test_names_of_cases_differ():
 def test_every_line_of_the_log_is_json(exported, tmp_path):
     with Server(exported[0], tmp_path, workers=1) as server:
         for case in CORPUS[::7]:
-            send_bytes(server.port, case.sent, PATIENCE_SECONDS)
+            send_bytes(server.port, case.sent, TIMEOUT_SECONDS)
         server.process.send_signal(signal.SIGHUP)
         wait_until(lambda: "Hang up" in server.read_log(), server.read_log)
     lines = [line for line in server.read_log().splitlines() if line.strip()]
@@ -72,7 +72,7 @@ def test_reload_under_load_closes_no_connection_that_sends(exported, tmp_path):
         wait_until(lambda: not find_processes(server) & before)
         ended.set()
         for client in clients:
-            client.join(PATIENCE_SECONDS)
+            client.join(TIMEOUT_SECONDS)
 
     assert failures == []
     assert min(counts) > 10

@@ -14,7 +14,7 @@ from tests.fakes import counting_model
 
 MODEL = counting_model()
 MEMORY = b"\0" * 12
-TIMEOUT = 30
+TIMEOUT_SECONDS = 30
 
 
 @pytest.fixture
@@ -146,12 +146,12 @@ def test_large_requests_turn_no_small_one_away(entry):
     for _ in range(100):
         flow = Flow("", 100, 40_000)
         try:
-            entry.enter(flow, TIMEOUT)
+            entry.enter(flow, TIMEOUT_SECONDS)
         except Overloaded:
             break
         large.append(flow)
     for _ in range(100):
-        entry.enter(Flow("", 1, 1), TIMEOUT)
+        entry.enter(Flow("", 1, 1), TIMEOUT_SECONDS)
         num_admitted += 1
 
     assert len(large) == 3
@@ -161,14 +161,14 @@ def test_large_requests_turn_no_small_one_away(entry):
 @pytest.mark.parametrize("size", [(2001, 2001), (1, 300_001)])
 def test_what_can_never_fit_is_too_large(entry, size):
     with pytest.raises(RequestTooLarge):
-        entry.enter(Flow("", *size), TIMEOUT)
+        entry.enter(Flow("", *size), TIMEOUT_SECONDS)
 
-    entry.enter(Flow("", 1, 150_000), TIMEOUT)
+    entry.enter(Flow("", 1, 150_000), TIMEOUT_SECONDS)
 
 
 def test_room_is_given_back(entry, queue):
     flow = Flow("a", 2000, 2000)
-    entry.enter(flow, TIMEOUT)
+    entry.enter(flow, TIMEOUT_SECONDS)
     entry.leave(flow)
 
     assert (entry.num_rows, entry.num_events) == (0, 0)
@@ -188,9 +188,9 @@ def test_limits_that_exclude_each_other_stop_the_start(queued, rows):
 def test_request_that_is_alone_is_tried(entry, queue):
     alone = Flow("", 1, 200_000)  # in more than half of the timeout
 
-    entry.enter(alone, TIMEOUT)
+    entry.enter(alone, TIMEOUT_SECONDS)
     with pytest.raises(Overloaded):
-        entry.enter(Flow("", 1, 200_000), TIMEOUT)
+        entry.enter(Flow("", 1, 200_000), TIMEOUT_SECONDS)
     entry.leave(alone)
 
     assert_forgotten(queue)

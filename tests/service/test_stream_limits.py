@@ -24,7 +24,7 @@ from tests.service.streams import (
     readers,
     row,
 )
-from tests.waiting import PATIENCE_SECONDS
+from tests.waiting import TIMEOUT_SECONDS
 
 
 def test_a_defect_fails_its_lines_and_leaves_no_hole(open_stream, services, model):
@@ -52,7 +52,7 @@ def test_a_defect_fails_its_lines_and_leaves_no_hole(open_stream, services, mode
 def test_lines_that_wait_are_one_batch(open_stream, model):
     pipe = Pipe()
     release = threading.Event()
-    model.runtime.before_return = lambda: release.wait(PATIENCE_SECONDS)
+    model.runtime.before_return = lambda: release.wait(TIMEOUT_SECONDS)
     _, answers = open_stream(pipe)
     lines = [dump(row("red", session=str(k))) for k in range(50)]
     got = answer_together(pipe, answers, release, *lines)
@@ -217,7 +217,7 @@ def test_part_that_breaks_down_leaves_the_others_their_answers(
 def test_batch_that_can_never_fit_is_split(open_stream, services, model):
     services.engine.admission.max_rows = 2
     pipe, release = Pipe(), threading.Event()
-    model.runtime.before_return = lambda: release.wait(PATIENCE_SECONDS)
+    model.runtime.before_return = lambda: release.wait(TIMEOUT_SECONDS)
     _, answers = open_stream(pipe)
     lines = [row("red"), row("nonsense", session="t"), row("red", session="t")]
     lines += [row("red"), row("green", session="t")]

@@ -11,7 +11,7 @@ from service.engine.job import Submission
 from service.engine.ticks import TickLeader
 from tests.servers import ROOT
 
-PATIENCE_SECONDS = 60
+TIMEOUT_SECONDS = 60
 
 
 class Watched(Submission):
@@ -37,7 +37,7 @@ def start(target, *arguments):
 
 def join(*threads):
     for thread in threads:
-        thread.join(PATIENCE_SECONDS)
+        thread.join(TIMEOUT_SECONDS)
         assert not thread.is_alive(), "somebody waits for ever"
 
 
@@ -81,7 +81,7 @@ def test_followers_are_served_by_the_leader():
         ticked_by.append(threading.get_ident())
         if not threads:
             threads.append(start(ticker.complete, follower))
-            assert follower.listening.wait(PATIENCE_SECONDS)
+            assert follower.listening.wait(TIMEOUT_SECONDS)
         follower.settle(1)
         mine.settle(1)
 
@@ -101,7 +101,7 @@ def test_a_leader_that_is_done_hands_over_to_one_that_waits():
             follower.settle(1)
             return
         threads.append(start(ticker.complete, follower))
-        assert follower.listening.wait(PATIENCE_SECONDS)
+        assert follower.listening.wait(TIMEOUT_SECONDS)
         mine.settle(1)
 
     ticker = TickLeader(tick)
@@ -119,7 +119,7 @@ def test_a_tick_that_raises_leaves_nobody_waiting():
             follower.settle(1)
             return
         threads.append(start(ticker.complete, follower))
-        assert follower.listening.wait(PATIENCE_SECONDS)
+        assert follower.listening.wait(TIMEOUT_SECONDS)
         raise RuntimeError("a defect")
 
     ticker = TickLeader(tick)
@@ -140,7 +140,7 @@ class Late(Watched):
 
     def listen(self):
         super().listen()
-        assert self.may_wait.wait(PATIENCE_SECONDS)
+        assert self.may_wait.wait(TIMEOUT_SECONDS)
 
 
 def test_a_follower_that_the_leaving_leader_could_not_see_takes_the_turn():
@@ -151,7 +151,7 @@ def test_a_follower_that_the_leaving_leader_could_not_see_takes_the_turn():
             late.settle(1)
             return
         threads.append(start(ticker.complete, late))
-        assert late.listening.wait(PATIENCE_SECONDS)
+        assert late.listening.wait(TIMEOUT_SECONDS)
         mine.settle(1)
 
     ticker = TickLeader(tick)
@@ -185,7 +185,7 @@ def test_a_follower_that_is_torn_away_while_it_is_woken_passes_the_turn_on():
             return
         for each in (torn, patient):
             threads.append(start(complete, each))
-            assert each.listening.wait(PATIENCE_SECONDS)
+            assert each.listening.wait(TIMEOUT_SECONDS)
             wait_until_registered(ticker, each)
         mine.settle(1)
 

@@ -22,7 +22,7 @@ from service.telemetry.request_record import Phases, RequestRecord
 from service.telemetry.tallies import find_counter
 from service.telemetry.tracing import Tracing, describe, open_tracing
 from tests.servers import ROOT, Server
-from tests.waiting import PATIENCE_SECONDS, wait_until
+from tests.waiting import TIMEOUT_SECONDS, wait_until
 
 # Within the timeout of a span's way, and beyond it.
 SLOW_SECONDS, HANG_SECONDS = 0.8, 5
@@ -165,7 +165,7 @@ def call(server, name, traceparent=PARENT):
         server.url + path,
         data=json.dumps(body),
         headers={"traceparent": traceparent, "Content-Type": "application/json"},
-        timeout=PATIENCE_SECONDS,
+        timeout=TIMEOUT_SECONDS,
     )
     assert answer.status_code == 200, answer.text
     return answer.headers["X-Request-Id"]
@@ -209,7 +209,7 @@ def test_unsampled_requests_and_health_have_no_span(server, collector):
     [name, *_] = CALLS
     for _ in range(20):  # of either worker
         call(server, name, UNSAMPLED)
-        requests.get(f"{server.url}/v2/health/ready", timeout=PATIENCE_SECONDS)
+        requests.get(f"{server.url}/v2/health/ready", timeout=TIMEOUT_SECONDS)
     sent = call(server, name)
 
     wait_until(lambda: sent in str(collector.received))
@@ -222,7 +222,7 @@ def test_unsampled_requests_and_health_have_no_span(server, collector):
 def count(server, metric):
     asked = {"traceparent": UNSAMPLED}
     url = f"{server.url}/metrics"
-    text = requests.get(url, headers=asked, timeout=PATIENCE_SECONDS).text
+    text = requests.get(url, headers=asked, timeout=TIMEOUT_SECONDS).text
     return sum(
         sample.value
         for family in parse(text)
@@ -301,7 +301,7 @@ def record(**more):
 def test_queue_is_bounded_and_a_stop_is_soon(monkeypatch):
     threads = set(threading.enumerate())
     collector = Collector()
-    collector.hang_seconds = PATIENCE_SECONDS
+    collector.hang_seconds = TIMEOUT_SECONDS
     collector.fail("hangs")
     environ = {
         "OTEL_EXPORTER_OTLP_ENDPOINT": collector.url,
@@ -319,7 +319,7 @@ def test_queue_is_bounded_and_a_stop_is_soon(monkeypatch):
         assert find_counter(LOST_SPANS).number == before[1] + 95  # 5 wait
         began = time.monotonic()
         tracing.stop()
-        assert time.monotonic() - began < PATIENCE_SECONDS
+        assert time.monotonic() - began < TIMEOUT_SECONDS
     finally:
         collector.close()  # which answers what still sends, so that it ends here
     wait_until(lambda: set(threading.enumerate()) <= threads, threading.enumerate)

@@ -11,13 +11,13 @@ import requests
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.servers import COMMAND, ROOT, Server
-from tests.waiting import PATIENCE_SECONDS, wait_until
+from tests.waiting import TIMEOUT_SECONDS, wait_until
 
 pytestmark = pytest.mark.server
 
 MANY = 40
 # One worker may be quicker than the other, but not for so long.
-MOST = 2000
+MAX_REQUESTS = 2000
 
 
 class Bare(Server):
@@ -40,7 +40,7 @@ class Bare(Server):
             return False
 
     def get(self, path):
-        return requests.get(self.url + path, timeout=PATIENCE_SECONDS)
+        return requests.get(self.url + path, timeout=TIMEOUT_SECONDS)
 
     def counted(self):
         """Return how many calls of /v1/models the workers have counted."""
@@ -81,7 +81,7 @@ def counting_workers(service):
 
 def test_metrics_are_those_of_both_workers(service):
     sent = 0
-    while sent < MANY or (sent < MOST and len(counting_workers(service)) < 2):
+    while sent < MANY or (sent < MAX_REQUESTS and len(counting_workers(service)) < 2):
         assert service.get("/v1/models").ok
         sent += 1
 
@@ -113,7 +113,7 @@ def test_harm_to_the_files_of_counts_ends_no_worker_and_is_repaired(service, har
     for file in [*(service.home / "state" / "runs").glob("*/metrics/*_[0-9]*.db")]:
         harm(file)
     asked = 0
-    while asked < MOST and service.counted() < counted + asked:
+    while asked < MAX_REQUESTS and service.counted() < counted + asked:
         assert service.get("/v1/models").ok
         asked += 1
         wait_until(lambda: service.counted() > 0)

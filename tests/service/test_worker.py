@@ -19,7 +19,7 @@ import requests
 
 from tests.problems import assert_problem_body
 from tests.servers import ROOT, free_port
-from tests.waiting import PATIENCE_SECONDS, wait_until
+from tests.waiting import TIMEOUT_SECONDS, wait_until
 
 pytestmark = pytest.mark.server
 
@@ -59,19 +59,19 @@ class Service:
 
     def answers(self):
         try:
-            return requests.get(self.url, timeout=PATIENCE_SECONDS).ok
+            return requests.get(self.url, timeout=TIMEOUT_SECONDS).ok
         except requests.ConnectionError:
             return False
 
     def connect(self):
         address = ("127.0.0.1", self.port)
-        return socket.create_connection(address, timeout=PATIENCE_SECONDS)
+        return socket.create_connection(address, timeout=TIMEOUT_SECONDS)
 
     def stop(self):
         """Stop it by SIGTERM; return how many seconds it took."""
         began = time.monotonic()
         self.process.terminate()
-        self.process.wait(PATIENCE_SECONDS)
+        self.process.wait(TIMEOUT_SECONDS)
         return time.monotonic() - began
 
 
@@ -124,15 +124,15 @@ def read_all(client):
 
 
 def test_a_stop_does_not_wait_for_connections_that_are_only_kept_open(start):
-    service = start(PATIENCE_SECONDS=WITHOUT_END)
+    service = start(STOP_TIMEOUT_SECONDS=WITHOUT_END)
     with requests.Session() as client:
-        assert client.get(service.url, timeout=PATIENCE_SECONDS).ok
+        assert client.get(service.url, timeout=TIMEOUT_SECONDS).ok
 
         assert service.stop() < STOP_SECONDS
 
 
 def test_a_stop_does_not_wait_for_requests_that_are_not_sent_to_their_end(start):
-    service = start(PATIENCE_SECONDS=WITHOUT_END)
+    service = start(STOP_TIMEOUT_SECONDS=WITHOUT_END)
     with service.connect() as client:
         client.sendall(b"POST / HTTP/1.1\r\nHost: x\r\n")
         assert service.answers()  # so the other one has been taken up
@@ -144,7 +144,7 @@ def test_a_request_under_way_is_answered_before_the_worker_stops(start):
     service, answers = start(), []
 
     def send():
-        answers.append(requests.get(f"{service.url}/hold", timeout=PATIENCE_SECONDS))
+        answers.append(requests.get(f"{service.url}/hold", timeout=TIMEOUT_SECONDS))
 
     sender = threading.Thread(target=send)
     sender.start()
@@ -153,10 +153,10 @@ def test_a_request_under_way_is_answered_before_the_worker_stops(start):
     service.process.send_signal(signal.SIGTERM)
     wait_until(lambda: not listens(service))
     (service.home / "release").touch()
-    sender.join(PATIENCE_SECONDS)
+    sender.join(TIMEOUT_SECONDS)
 
     assert [answer.status_code for answer in answers] == [200]
-    service.process.wait(PATIENCE_SECONDS)
+    service.process.wait(TIMEOUT_SECONDS)
     assert service.process.returncode == 0
 
 
@@ -238,7 +238,7 @@ def test_slow_bodies_do_not_hold_up_others(start):
 
         for k in range(20):
             answer = requests.post(
-                service.url, data=f"quick {k}", timeout=PATIENCE_SECONDS
+                service.url, data=f"quick {k}", timeout=TIMEOUT_SECONDS
             )
             assert answer.text == f"quick {k}"
 
@@ -286,7 +286,7 @@ def test_what_has_arrived_before_a_stop_is_answered(start):
     assert service.stop() < STOP_SECONDS
 
     for client in clients:
-        client.join(PATIENCE_SECONDS)
+        client.join(TIMEOUT_SECONDS)
     assert len((service.home / "notes").read_text()) == len(answered)
 
 
@@ -303,7 +303,7 @@ def test_an_answer_that_nobody_reads_is_dropped(service):
     "request_", ["GET /large HTTP/1.1", "POST / HTTP/1.1\r\nContent-Length: 9"]
 )
 def test_a_stop_waits_for_unread_answers_and_unsent_bodies_for_a_while(start, request_):
-    service = start(PATIENCE_SECONDS="1")
+    service = start(STOP_TIMEOUT_SECONDS="1")
     with service.connect() as client:
         client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         client.sendall(f"{request_}\r\nHost: x\r\n\r\nabc".encode())
@@ -330,10 +330,10 @@ def test_a_client_that_sends_without_end_holds_up_no_other(service, head, endles
 
         for k in range(5):
             answer = requests.post(
-                service.url, data=f"quick {k}", timeout=PATIENCE_SECONDS
+                service.url, data=f"quick {k}", timeout=TIMEOUT_SECONDS
             )
             assert answer.text == f"quick {k}"
-        sender.join(PATIENCE_SECONDS)
+        sender.join(TIMEOUT_SECONDS)
 
     assert not sender.is_alive()
 
@@ -367,19 +367,19 @@ def test_health_is_answered_at_the_limit_of_connections(limited, num_silent):
             opened.enter_context(service.connect())
 
         for _ in range(3):
-            healthy = requests.get(service.url + HEALTH, timeout=PATIENCE_SECONDS)
+            healthy = requests.get(service.url + HEALTH, timeout=TIMEOUT_SECONDS)
             assert (healthy.status_code, healthy.headers["Connection"]) == (
                 200,
                 "close",
             )
-        refused = requests.post(service.url, data="x", timeout=PATIENCE_SECONDS)
+        refused = requests.post(service.url, data="x", timeout=TIMEOUT_SECONDS)
 
     assert_problem_body(refused.json(), 503, "overloaded")
     assert int(refused.headers["Retry-After"]) > 0
     assert refused.headers["Connection"] == "close"
     wait_until(
         lambda: (
-            requests.post(service.url, data="x", timeout=PATIENCE_SECONDS).text == "x"
+            requests.post(service.url, data="x", timeout=TIMEOUT_SECONDS).text == "x"
         )
     )
 
@@ -392,7 +392,7 @@ def test_connections_below_the_limit_are_kept_whatever_comes_beyond_it(limited):
         assert kept.recv(65536).startswith(b"HTTP/1.1 200")
         for _ in range(50):
             opened.enter_context(service.connect()).sendall(head[:-2])
-        assert requests.get(service.url + HEALTH, timeout=PATIENCE_SECONDS).ok
+        assert requests.get(service.url + HEALTH, timeout=TIMEOUT_SECONDS).ok
 
         kept.sendall(head)
         assert kept.recv(65536).startswith(b"HTTP/1.1 200")

@@ -10,7 +10,7 @@ from service.api.v1.lines import Lines
 from service.errors import CarryoverError
 from service.server import worker
 
-for name in ("SILENT_SECONDS", "PATIENCE_SECONDS"):
+for name in ("SILENT_SECONDS", "STOP_TIMEOUT_SECONDS"):
     setattr(worker, name, float(os.environ.get(name, getattr(worker, name))))
 HOME = Path(os.environ.get("APP_HOME", "."))
 LARGE_BYTES = 20_000_000

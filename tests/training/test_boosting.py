@@ -152,8 +152,8 @@ def test_time_and_counts_are_features_too():
 
 
 def test_rows_and_classes_are_bounded(tmp_path, monkeypatch):
-    monkeypatch.setattr(boosting, "MOST_ROWS", 300)
-    monkeypatch.setattr(boosting, "MOST_CLASSES", 3)
+    monkeypatch.setattr(boosting, "MAX_ROWS", 300)
+    monkeypatch.setattr(boosting, "MAX_CLASSES", 3)
     rng = np.random.default_rng(0)
     events = rng.choice(40, size=(500, 8), p=np.linspace(1, 3, 40) / 80)
     lines = [f"{c},e{e},,,,\n" for c, row in enumerate(events) for e in row]

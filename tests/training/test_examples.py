@@ -4,7 +4,7 @@ import numpy as np
 
 from service.registry.encoding.events import build_encoder
 from tests import networks
-from training.examples import MOST_EVENTS, MOST_EXAMPLES, write_examples
+from training.examples import MAX_EVENTS, MAX_EXAMPLES, write_examples
 
 
 def test_events_are_written_by_name():
@@ -25,5 +25,5 @@ def test_records_are_read_back_as_they_were_encoded():
 def test_examples_are_few_and_short():
     examples = write_examples(networks.EVENTS, np.zeros((9, 500), np.int32))
 
-    assert len(examples) == MOST_EXAMPLES
-    assert {len(example["sequence"]) for example in examples} == {MOST_EVENTS}
+    assert len(examples) == MAX_EXAMPLES
+    assert {len(example["sequence"]) for example in examples} == {MAX_EVENTS}

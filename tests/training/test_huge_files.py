@@ -5,7 +5,7 @@ import gzip
 import pytest
 
 from training.data.event_log import Roles
-from training.data.files import LONGEST_OBJECT
+from training.data.files import MAX_OBJECT_LENGTH
 from training.data.inspection import inspect_file
 from training.data.log_reader import read_log
 from training.data.tables import MAX_COLUMNS
@@ -27,7 +27,7 @@ def test_a_huge_last_row_is_refused_with_its_line(tmp_path, name):
 
 def test_a_huge_object_is_refused_with_its_line(tmp_path):
     file = tmp_path / "log.jsonl"
-    name = "a" * LONGEST_OBJECT
+    name = "a" * MAX_OBJECT_LENGTH
     file.write_text(f'{{"case":"1","event":"a"}}\n{{"case":"1","event":"{name}"}}\n')
 
     with pytest.raises(DataError, match="line 2: an object of 16,777,2"):

@@ -10,7 +10,7 @@ from training.data.event_options import EventOptions
 from training.data.events import load_events
 from training.errors import ConfigError, DataError
 from training.evaluate.labels import evaluate_labels
-from training.evaluate.nearest import MOST_ROWS, fit_nearest, thin_out
+from training.evaluate.nearest import MAX_ROWS, fit_nearest, thin_out
 from training.evaluate.ngram import choose_ngram
 
 HEADER = "case,event,time,label\n"
@@ -216,13 +216,13 @@ def test_ngram_counts_labels_after_events_of_another_vocabulary(load):
 
 
 def test_nearest_prefix_looks_at_a_bounded_part_of_training():
-    rows = 3 * MOST_ROWS
+    rows = 3 * MAX_ROWS
     events = np.zeros(rows, np.uint8)
     train = Sequences(events, events, events + 1, np.arange(0, rows + 1, 10))
 
     thin = thin_out(train)
 
-    assert len(thin.inputs) <= MOST_ROWS
+    assert len(thin.inputs) <= MAX_ROWS
     assert thin.offsets[-1] == len(thin.inputs)
     assert fit_nearest(train, 1, 2)(np.zeros((1, 2), int)).tolist() == [[[1, 0]] * 2]
 

@@ -13,7 +13,7 @@ import pytest
 from training.data.dataset import Sequences
 from training.evaluate.guesses import guess
 from training.evaluate.ngram import (
-    MOST_ORDER,
+    MAX_ORDER,
     choose_ngram,
     fit_ngram,
     measure_surprise,
@@ -113,7 +113,7 @@ def test_order_is_chosen_on_the_validation_part():
 
     surprises = [
         measure_surprise(fit_ngram(train, LABELS, order), validation)
-        for order in range(1, MOST_ORDER + 1)
+        for order in range(1, MAX_ORDER + 1)
     ]
     assert chosen.order >= 3
     assert np.argmin(surprises) == chosen.order - 1

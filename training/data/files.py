@@ -29,8 +29,8 @@ ARRAY = re.compile(rb"\[\s*[{\[]")
 DELIMITERS = ",;\t|"
 CHUNK = 1 << 20
 # A longer cell is the rest of a file after a quote that is never closed.
-LONGEST_CELL = 1 << 20
-LONGEST_OBJECT = 1 << 24
+MAX_CELL_LENGTH = 1 << 20
+MAX_OBJECT_LENGTH = 1 << 24
 LISTED = 8
 FORMS = {
     ".csv": "csv",
@@ -228,7 +228,7 @@ def read_rows(file: DataFile) -> Iterator[tuple[int, list[str]]]:
     Raises:
         DataError: A row is not CSV.
     """
-    csv.field_size_limit(LONGEST_CELL)
+    csv.field_size_limit(MAX_CELL_LENGTH)
     lines = (line for _, line in read_lines(file))
     reader = csv.reader(
         lines, delimiter=file.delimiter, skipinitialspace=True, strict=True
@@ -277,10 +277,10 @@ def check_objects(file: DataFile) -> Iterator[tuple[int, dict[str, Any]]]:
     for number, line in read_lines(file):
         if not line.strip():
             continue
-        if len(line) > LONGEST_OBJECT:
+        if len(line) > MAX_OBJECT_LENGTH:
             raise DataError(
                 f"{file.path}, line {number}: an object of {len(line):,} characters; "
-                f"expected at most {LONGEST_OBJECT:,}. Write one object a line."
+                f"expected at most {MAX_OBJECT_LENGTH:,}. Write one object a line."
             )
         try:
             document = json.loads(line)

@@ -27,11 +27,11 @@ EVENT = re.compile(
 TIME = re.compile(r"time|date|stamp|when|^ts$|_at$", re.I)
 LABEL = re.compile(r"label|class|outcome|target|result", re.I)
 # Cells of a column of times or numbers that have to be one.
-MOST = 0.9
+MIN_SHARE = 0.9
 # A column with more names than this share of the rows names rows, not events.
-MOST_NAMES = 0.5
+MAX_NAMES_SHARE = 0.5
 # A column of numbers with more different ones is a measurement, whatever it measures.
-MOST_CODES = 100
+MAX_CODES = 100
 
 
 class Column(NamedTuple):
@@ -54,13 +54,15 @@ class Column(NamedTuple):
     @property
     def is_time(self) -> bool:
         """True if it has times, or numbers under a name for times."""
-        is_named = bool(TIME.search(self.name)) and self.numbers > MOST * self.filled
-        return bool(self.filled) and (self.times > MOST * self.filled or is_named)
+        is_named = (
+            bool(TIME.search(self.name)) and self.numbers > MIN_SHARE * self.filled
+        )
+        return bool(self.filled) and (self.times > MIN_SHARE * self.filled or is_named)
 
     @property
     def is_number(self) -> bool:
         """True if it has numbers."""
-        return bool(self.filled) and self.numbers > MOST * self.filled
+        return bool(self.filled) and self.numbers > MIN_SHARE * self.filled
 
 
 def describe_columns(table: Table) -> list[Column]:
@@ -96,7 +98,7 @@ def guess_roles(
         roles["time"] = best(times, TIME).name
         left = [column for column in left if not column.is_time]
     # An empty cell or two is a mistake in a column, and is listed as one.
-    filled = [column for column in left if column.filled > MOST * rows]
+    filled = [column for column in left if column.filled > MIN_SHARE * rows]
     cases = [column for column in filled if column.distinct < rows]
     named = [c for c in cases if CASE.search(c.name) and not is_event(c)]
     # Of cases of one event; the count of many different names is rough.
@@ -110,7 +112,7 @@ def guess_roles(
     events = [
         c
         for c in filled
-        if c in left and c.distinct <= MOST_NAMES * rows and not is_measured(c)
+        if c in left and c.distinct <= MAX_NAMES_SHARE * rows and not is_measured(c)
     ]
     if events and "event" not in roles:
         chosen = best(events, EVENT)
@@ -126,7 +128,7 @@ def guess_roles(
 def is_measured(column: Column) -> bool:
     """Recognize numbers that are values, not codes of what happened."""
     is_named = bool(EVENT.search(column.name))
-    return column.is_number and column.distinct > MOST_CODES and not is_named
+    return column.is_number and column.distinct > MAX_CODES and not is_named
 
 
 def is_event(column: Column) -> bool:

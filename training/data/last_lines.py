@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 
-from training.data.files import CHUNK, LONGEST_CELL, DataFile, open_bytes, readable
+from training.data.files import CHUNK, MAX_CELL_LENGTH, DataFile, open_bytes, readable
 
 
 def ends_in_long_line(file: DataFile) -> bool:
@@ -13,7 +13,7 @@ def ends_in_long_line(file: DataFile) -> bool:
     with readable(file.path), open_bytes(file) as content:
         if not file.is_gzip:
             size = content.seek(0, io.SEEK_END)
-            content.seek(max(size - LONGEST_CELL - 2, 0))
+            content.seek(max(size - MAX_CELL_LENGTH - 2, 0))
         while part := content.read(CHUNK):
-            last = (last + part)[-LONGEST_CELL - 2 :]
-    return len(last) > LONGEST_CELL and b"\n" not in last.rstrip()
+            last = (last + part)[-MAX_CELL_LENGTH - 2 :]
+    return len(last) > MAX_CELL_LENGTH and b"\n" not in last.rstrip()

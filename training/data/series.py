@@ -36,7 +36,7 @@ REAL_TIMESTEPS = 64
 # Place of the value among the columns, after the two of the time.
 VALUE = 2
 # Series of a file for which boosted trees are fitted, each by trees of its own.
-MOST_BOOSTED = 20
+MAX_BOOSTED = 20
 
 
 @dataclass(frozen=True)
@@ -197,7 +197,7 @@ def hold_out(
             season_rows=options.season_rows or {},
             quantiles=options.quantiles or (),
             validation=bound.train if bound.train != bound.start else None,
-            boosted=len(file.series) <= MOST_BOOSTED,
+            boosted=len(file.series) <= MAX_BOOSTED,
             windows=None if marked is None else marked[: bound.stop],
         )
         for sequence, one, bound, marked in zip(

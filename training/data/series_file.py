@@ -21,7 +21,7 @@ from training.errors import DataError
 
 LAST_SECOND = 86400 - 2**-7  # the largest float32 below a day's 86,400 seconds
 # Filling more rows than this for each one there is would make most of a series up.
-MOST_FILLED = 10
+MAX_FILLED = 10
 # A column that changes by fewer steps of a float32, which a network takes, is lost in
 # them: a meter at 1.7e9 has steps of 128.
 FINEST_STEPS = 16
@@ -219,7 +219,7 @@ def fill_rows(path: Path, series: Series) -> Series:
     usual = usual_step(steps)
     times = np.append(np.where(steps % usual == 0, steps // usual, 1), 1)
     missing = int(times.sum()) - len(times)
-    if missing > MOST_FILLED * len(times):
+    if missing > MAX_FILLED * len(times):
         raise DataError(
             f"{path}: {series.title} has {len(times)} rows, and {missing} are "
             'missing between them. Leave its gaps: set data.missing = "refuse".'

@@ -19,7 +19,7 @@ import duckdb
 
 from training.data.captured import join_captured
 from training.data.files import (
-    LONGEST_OBJECT,
+    MAX_OBJECT_LENGTH,
     DataFile,
     check_column,
     check_objects,
@@ -286,7 +286,7 @@ def scan_json(
     )
     return (
         f"select {chosen} from read_json({quote(source)}, columns = {{{columns}}}, "
-        f"format = 'newline_delimited', maximum_object_size = {LONGEST_OBJECT}, "
+        f"format = 'newline_delimited', maximum_object_size = {MAX_OBJECT_LENGTH}, "
         f"compression = '{'gzip' if is_gzip else 'none'}')"
     )
 

@@ -29,7 +29,7 @@ COMPACT = {
 # Larger numbers than these are milliseconds, microseconds, nanoseconds since 1970.
 UNITS = ((1e11, 1e6), (1e14, 1e3), (1e17, 1.0), (1e19, 1e-3))
 # Of the cells of a column; the rest is then refused, as no number of seconds either.
-MOST_DATES = 0.5
+MAX_DATES_SHARE = 0.5
 # Microseconds since 1970 of 1990 and 2100, between which logs are written.
 LIKELY = (631_152_000e6, 4_102_444_800e6)
 
@@ -90,7 +90,7 @@ def find_compact(table: Table, column: str) -> str | None:
     for pattern, form in COMPACT.items():
         is_date = f"regexp_matches({column}, '{pattern}')"
         (dates,) = table.ask(f"select count_if({is_date}) / count(*) from raw")
-        if dates > MOST_DATES:
+        if dates > MAX_DATES_SHARE:
             return form
     return None
 

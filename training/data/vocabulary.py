@@ -17,7 +17,7 @@ from training.data.event_log import Coded
 from training.errors import DataError
 
 # More names than these are ids or free text, which no network of this kind learns.
-MOST_NAMES = 50_000
+MAX_NAMES = 50_000
 # Chance of an event that was seen n times to be shown as unknown: a / (a + n).
 # Kiperwasser & Goldberg, TACL 4, 2016, https://aclanthology.org/Q16-1023, section 4.1.
 ALPHA = 0.25
@@ -63,10 +63,10 @@ def fit_vocabulary(
             f"no event is there {min_count} times in the training part, as "
             "data.min_count asks for. Lower it."
         )
-    if len(order) > MOST_NAMES:
+    if len(order) > MAX_NAMES:
         raise DataError(
             f"the training part has {len(order)} different events, such as "
-            f"{column.names[order[-1]]!r}; at most {MOST_NAMES} can be learnt. Choose "
+            f"{column.names[order[-1]]!r}; at most {MAX_NAMES} can be learnt. Choose "
             "another column, or raise data.min_count."
         )
     names = [column.names[code] for code in order]

@@ -12,7 +12,7 @@ from training.evaluate.metric import Predict
 
 # About this many timesteps at a time, fewer where there are many labels.
 TIMESTEPS, CELLS = 65_536, 8_000_000
-SMALLEST_PROBABILITY = 1.2e-38
+MIN_PROBABILITY = 1.2e-38
 # Events of a case depend on each other: the error of a mean is that of such blocks.
 BLOCK = 100
 # A block is its sequence above these bits, and below them the place in it.
@@ -106,7 +106,7 @@ def guess_batch(examples: Examples, rows: Array, predict: Predict) -> Guesses:
         targets,
         ahead.sum(axis=1),
         probabilities.max(axis=1).astype(np.float64),
-        -np.log(np.maximum(given.astype(np.float64), SMALLEST_PROBABILITY)),
+        -np.log(np.maximum(given.astype(np.float64), MIN_PROBABILITY)),
         rows[row] * (1 << SEQUENCE_BITS) + place // BLOCK,
         probabilities.argmax(axis=1),
         np.square(probabilities, dtype=np.float64).sum(axis=1) - 2.0 * given + 1.0,

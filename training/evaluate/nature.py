@@ -25,7 +25,7 @@ NEUTRAL_AFTER_BEAR = 60
 FILLING_SEED = 60
 WOLF = LABELS.index("wolf")
 # Below float32's resolution of a probability, so that a wrong certainty stays finite.
-SMALLEST_PROBABILITY = 1e-9
+MIN_PROBABILITY = 1e-9
 
 
 def evaluate_nature(
@@ -69,8 +69,8 @@ def divergence(exact: Array, predicted: Array) -> Array:
     Returns:
         Nats, of shape (batch, timesteps).
     """
-    p = np.maximum(exact, SMALLEST_PROBABILITY)
-    q = np.maximum(predicted.astype(np.float64), SMALLEST_PROBABILITY)
+    p = np.maximum(exact, MIN_PROBABILITY)
+    q = np.maximum(predicted.astype(np.float64), MIN_PROBABILITY)
     # 0 * ln 0 is 0 in the limit.
     nats: Array = np.where(exact > 0, exact * np.log(p / q), 0.0).sum(axis=-1)
     return nats

@@ -18,11 +18,11 @@ from training.data.fields import take_events
 from training.evaluate.metric import Predict
 
 # Prefixes that are compared with, and events with a share of their own.
-MOST_PREFIXES, MOST_EVENTS = 2_000, 64
+MAX_PREFIXES, MAX_EVENTS = 2_000, 64
 # Events of training that are looked at.
-MOST_ROWS = 200_000
+MAX_ROWS = 200_000
 # Of distances at a time.
-MOST_CELLS = 4_000_000
+MAX_CELLS = 4_000_000
 
 
 def fit_nearest(
@@ -38,7 +38,7 @@ def fit_nearest(
     """
     train = thin_out(train)
     counted = np.flatnonzero(train.weights > 0)
-    chosen = counted[:: -(-len(counted) // MOST_PREFIXES)]
+    chosen = counted[:: -(-len(counted) // MAX_PREFIXES)]
     scale = fit_scale(train.inputs, numbers)
 
     def describe_all(inputs: Array, offsets: Array) -> Array:
@@ -50,7 +50,7 @@ def fit_nearest(
     known = describe_all(train.inputs, train.offsets)[chosen]
     labels = train.targets[chosen].astype(np.int64)
     squares = np.square(known).sum(axis=1)
-    size = max(1, MOST_CELLS // len(known))
+    size = max(1, MAX_CELLS // len(known))
 
     def predict(sequences: Array) -> Array:
         rows, timesteps = sequences.shape[:2]
@@ -120,14 +120,14 @@ def sum_prefixes(columns: Array, begins: Array) -> Array:
 
 def thin_out(train: Sequences) -> Sequences:
     """Keep every k-th sequence, and of these the first events, of a large part."""
-    step = -(-len(train.inputs) // MOST_ROWS)
+    step = -(-len(train.inputs) // MAX_ROWS)
     if step == 1:
         return train
     lengths = train.lengths[::step]
     starts = train.offsets[:-1][::step]
     offsets = np.concatenate([[0], np.cumsum(lengths)])
     rows = np.arange(offsets[-1]) + np.repeat(starts - offsets[:-1], lengths)
-    rows = rows[:MOST_ROWS]
+    rows = rows[:MAX_ROWS]
     offsets = np.unique(np.minimum(offsets, len(rows)))
     inputs, targets, weights = (array[rows] for array in train[:3])
     return Sequences(inputs, targets, weights, offsets)
@@ -135,7 +135,7 @@ def thin_out(train: Sequences) -> Sequences:
 
 def describe(events: Array, offsets: Array, num_events: int) -> Array:
     """Describe every prefix: float32 of shape (rows, statistics)."""
-    kinds = min(num_events, MOST_EVENTS)
+    kinds = min(num_events, MAX_EVENTS)
     kept = np.minimum(events.astype(np.int64), kinds - 1)
     is_event = np.eye(kinds, dtype=np.float32)[kept]
     begins, places = find_prefixes(offsets)

@@ -20,11 +20,11 @@ from training.data.dataset import Array
 from training.data.series import HeldOutSeries
 
 # Days that are compared, and rows that choose: the last ones before the held-out part.
-MOST_DAYS, CHOOSING_ROWS = 400, 2_000
+MAX_DAYS, CHOOSING_ROWS = 400, 2_000
 # Of distances at a time.
-MOST_CELLS = 2_000_000
+MAX_CELLS = 2_000_000
 COUNTS = (1, 2, 3, 5, 10, 20)
-SHORTEST = 4
+MIN_LENGTH = 4
 
 
 class Likeness(NamedTuple):
@@ -70,7 +70,7 @@ def forecast_nearest(held_out: HeldOutSeries, ahead: int) -> Array:
 
 def choose_likeness(values: Array, day: int, ahead: int, rows: Array) -> Likeness:
     """Choose how to compare by the mean absolute error on rows."""
-    lengths = sorted({max(SHORTEST, day // part) for part in (8, 4, 2, 1)})
+    lengths = sorted({max(MIN_LENGTH, day // part) for part in (8, 4, 2, 1)})
     errors = {}
     for length in lengths:
         made = [
@@ -118,9 +118,9 @@ def compare(
         The days, and the rows they are seen from.
     """
     first = math.ceil(ahead / day)  # nearer days have not been followed yet
-    last = min((len(values) - length) // day, first + MOST_DAYS - 1)
+    last = min((len(values) - length) // day, first + MAX_DAYS - 1)
     shifts = np.arange(first, max(first, last) + 1) * day
-    size = max(1, MOST_CELLS // len(shifts))
+    size = max(1, MAX_CELLS // len(shifts))
     for start in range(0, len(rows), size):
         part = rows[start : start + size]
         columns = [compare_day(values, int(s), ahead, part, length) for s in shifts]

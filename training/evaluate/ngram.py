@@ -24,9 +24,9 @@ import numpy as np
 from training.data.dataset import Array, Sequences
 from training.data.fields import take_events
 
-MOST_ORDER = 8
+MAX_ORDER = 8
 # Of probabilities at a time, 8 bytes each.
-MOST_CELLS = 4_000_000
+MAX_CELLS = 4_000_000
 
 
 class Level(NamedTuple):
@@ -91,7 +91,7 @@ class NGram(NamedTuple):
         _, first, group = np.unique(
             depth * (1 << 40) + longest, return_index=True, return_inverse=True
         )
-        size = max(1, MOST_CELLS // self.num_labels)
+        size = max(1, MAX_CELLS // self.num_labels)
         parts = [
             self.expect(found[:, first[start : start + size]])
             for start in range(0, len(first), size)
@@ -171,7 +171,7 @@ def choose_ngram(
         return fit_ngram(train, num_labels, 3, num_events=num_events)
     model = best = fit_ngram(train, num_labels, 1, num_events=num_events)
     least = measure_surprise(best, validation)
-    while model.order < min(best.order + 2, MOST_ORDER):
+    while model.order < min(best.order + 2, MAX_ORDER):
         model = deepen(model, train)
         surprise = measure_surprise(model, validation)
         if surprise < least:

@@ -26,7 +26,7 @@ from training.evaluate.alarms import (
 from training.evaluate.metric import NETWORK, Metric, Predict
 from training.evaluate.past import forecast_past
 
-SMALLEST_UNIT = 1e-30
+MIN_UNIT = 1e-30
 
 
 def measure_series_alarms(
@@ -102,7 +102,7 @@ def find_surprise(held_out: HeldOutSeries, made: Array) -> Array:
         middle = made.reshape(len(made))
         errors = (came - middle)[: held_out.start - 1]
         unit = np.sqrt(np.nanmean(np.square(errors)))
-    apart = np.abs(came - middle) / np.maximum(unit, SMALLEST_UNIT)
+    apart = np.abs(came - middle) / np.maximum(unit, MIN_UNIT)
     return np.concatenate([[0.0], np.nan_to_num(apart)])
 
 

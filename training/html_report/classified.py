@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from training.data.dataset import Array, Examples, Sequences
-from training.evaluate.guesses import NUM_BINS, SMALLEST_PROBABILITY, Guesses, guess
+from training.evaluate.guesses import MIN_PROBABILITY, NUM_BINS, Guesses, guess
 from training.evaluate.metric import Predict
 from training.html_report.parts import (
     Bar,
@@ -22,10 +22,10 @@ from training.html_report.parts import (
 )
 from training.html_report.plots import Line, draw_lines, draw_reliability
 
-MOST_LABELS, MOST_PAIRS = 15, 12
-MOST_SEQUENCES, MOST_EVENTS = 5, 30
+MAX_LABELS, MAX_PAIRS = 15, 12
+MAX_SEQUENCES, MAX_EVENTS = 5, 30
 # Of shorter ones the mean surprise is mostly chance.
-LEAST_EVENTS = 3
+MIN_EVENTS = 3
 # Events known, from the first of each: finer than the table, still many of each.
 POSITIONS = (1, 2, 3, 4, 5, 7, 10, 15, 20, 30, 50, 100)
 
@@ -188,7 +188,7 @@ def list_labels(asked: Asked, compared: Compared) -> HtmlTable:
             *map(write_share, one.right),
             *map(write_figure, one.surprise),
         ]
-        for one in measure_labels(asked, compared)[:MOST_LABELS]
+        for one in measure_labels(asked, compared)[:MAX_LABELS]
     ]
     headings = [
         *(asked.what, "came"),
@@ -232,7 +232,7 @@ def list_confusions(asked: Asked, network: Guesses) -> HtmlTable:
     keys, counts = np.unique(pairs, return_counts=True)
     came = np.bincount(network.targets, minlength=size)
     rows: list[list[Cell]] = []
-    for k in np.argsort(-counts, kind="stable")[:MOST_PAIRS]:
+    for k in np.argsort(-counts, kind="stable")[:MAX_PAIRS]:
         target, best = divmod(int(keys[k]), size)
         share = counts[k] / came[target]
         rows.append(
@@ -267,12 +267,12 @@ def choose_surprising(asked: Asked, network: Guesses) -> list[int]:
     row = network.sequence
     counts = np.bincount(row)
     means = np.bincount(row, network.surprise) / np.maximum(counts, 1)
-    least = LEAST_EVENTS if (counts >= LEAST_EVENTS).any() else 1
+    least = MIN_EVENTS if (counts >= MIN_EVENTS).any() else 1
     means[counts < least] = -np.inf
     chosen: list[int] = []
     seen = set()
     for k in np.argsort(-means, kind="stable"):
-        if len(chosen) == MOST_SEQUENCES or not np.isfinite(means[k]):
+        if len(chosen) == MAX_SEQUENCES or not np.isfinite(means[k]):
             break
         examples = asked.sequences.take(np.array([k]))
         if (content := examples.sequences.tobytes()) not in seen:
@@ -290,9 +290,9 @@ def show_sequence(asked: Asked, row: int, number: int) -> HtmlTable:
     # A label that training does not have is given nothing.
     padded = np.pad(probabilities, ((0, 0), (0, 1))).astype(np.float64)
     given = padded[np.arange(len(padded)), targets]
-    surprise = -np.log(np.maximum(given[steps], SMALLEST_PROBABILITY))
+    surprise = -np.log(np.maximum(given[steps], MIN_PROBABILITY))
     first = find_stretch(surprise)
-    shown = steps[first : first + MOST_EVENTS]
+    shown = steps[first : first + MAX_EVENTS]
     rows: list[list[Cell]] = [
         [
             str(step + 1),
@@ -313,9 +313,9 @@ def show_sequence(asked: Asked, row: int, number: int) -> HtmlTable:
 
 def find_stretch(surprise: Array) -> int:
     """Find where the most surprising stretch begins."""
-    if len(surprise) <= MOST_EVENTS:
+    if len(surprise) <= MAX_EVENTS:
         return 0
-    sums = np.convolve(surprise, np.ones(MOST_EVENTS), "valid")
+    sums = np.convolve(surprise, np.ones(MAX_EVENTS), "valid")
     return int(sums.argmax())
 
 

@@ -21,7 +21,7 @@ from training.html_report.svg import COLOURS, clean_svg
 
 LINE_COLOURS = [COLOURS[name] for name in ("one", "two", "three", "four")]
 NARROW, WIDE, SQUARE = (4.8, 3.0), (9.8, 3.2), (4.8, 3.6)
-LONGEST_NAME = 30
+MAX_NAME_LENGTH = 30
 # Of a legend in a row, in letters: room, and what a line takes before its name.
 NARROW_ROOM, WIDE_ROOM, HANDLE = 58, 120, 8
 STYLE: dict[Any, Any] = {
@@ -100,7 +100,7 @@ def finish(figure: Any, caption: str, *, is_wide: bool = False) -> Plot:
 def plain(name: str) -> str:
     """Make a name printable and short enough for a legend."""
     printable = "".join(c if c.isprintable() else "?" for c in name)
-    kept = printable[:LONGEST_NAME]
+    kept = printable[:MAX_NAME_LENGTH]
     return kept if kept == printable else kept + "..."
 
 

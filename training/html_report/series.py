@@ -26,9 +26,9 @@ from training.html_report.parts import (
 from training.html_report.plots import Band, Line, draw_lines
 
 # Rows that the fan shows, and distances with errors in the plot.
-STRETCH, MOST_DISTANCES = 192, 4
+STRETCH, MAX_DISTANCES = 192, 4
 BAND = (0.1, 0.9)  # of quantiles that a forecast of one value does not have itself
-MOST_ROWS = 5
+MAX_ROWS = 5
 WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 
 
@@ -80,7 +80,7 @@ def illustrate_series(
 
 def choose_distances(horizon: int) -> list[int]:
     """Choose distances to measure: one, the horizon, and some between."""
-    places = np.linspace(1, horizon, min(horizon, MOST_DISTANCES))
+    places = np.linspace(1, horizon, min(horizon, MAX_DISTANCES))
     return sorted({round(float(place)) for place in places})
 
 
@@ -253,7 +253,7 @@ def list_worst(held_out: HeldOutSeries, made: Made) -> HtmlTable:
     near = max(held_out.horizon, *held_out.season_rows.values(), 1)
     rows: list[list[Cell]] = []
     for k in np.argsort(-errors, kind="stable"):
-        if not free[k] or len(rows) == MOST_ROWS:
+        if not free[k] or len(rows) == MAX_ROWS:
             continue
         free[max(0, k - near) : k + near] = False
         rows.append(

@@ -29,9 +29,9 @@ from training.html_report.parts import (
 from training.html_report.plots import Band, Line, draw_against, draw_lines
 
 # Events that are forecast alike, drawn as one point: how many points, how many events.
-MOST_GROUPS, LEAST_EVENTS = 10, 20
+MAX_GROUPS, MIN_EVENTS = 10, 20
 SPREAD = (0.1, 0.5, 0.9)  # of what came, in such a group
-MOST_ROWS = 5
+MAX_ROWS = 5
 # Places on an axis of times, in seconds.
 TICKS = (
     *((1, "1 s"), (60, "1 min"), (3_600, "1 h"), (86_400, "1 day")),
@@ -153,7 +153,7 @@ def group_by_forecast(made: Array, came: Array) -> tuple[Array, Array]:
         shape (groups, 3).
     """
     order = np.argsort(made, kind="stable")
-    groups = min(MOST_GROUPS, max(1, len(order) // LEAST_EVENTS))
+    groups = min(MAX_GROUPS, max(1, len(order) // MIN_EVENTS))
     rank = np.searchsorted(made[order], made[order], "left")
     begins = np.flatnonzero(np.diff(rank * groups // len(order))) + 1
     parts = np.split(order, begins)
@@ -188,7 +188,7 @@ def list_worst(timed: Timed) -> HtmlTable:
     order = np.argsort(-errors, kind="stable")
     _, first = np.unique(cases[order], return_index=True)
     rows: list[list[Cell]] = []
-    for k in order[np.sort(first)][:MOST_ROWS]:
+    for k in order[np.sort(first)][:MAX_ROWS]:
         step = int(waits.place[k]) - 1
         event = test.inputs[test.offsets[cases[k]] + step]
         made = waits.made[k]

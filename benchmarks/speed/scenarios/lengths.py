@@ -17,7 +17,7 @@ from benchmarks.speed.servers import Server
 from benchmarks.speed.wire import dump
 from benchmarks.speed.wrk import Load, Run, finish_wrk, start_wrk, write_load
 
-LONGEST = 1000
+MAX_LENGTH = 1000
 CONNECTIONS = 16
 # Sequences of each connection, one after another.
 NUM_SEQUENCES = 16
@@ -63,7 +63,7 @@ def interference(bench: Bench) -> Result:
     """
     with bench.running(OURS) as servers:
         server = servers[OURS.name]
-        long = write_lengths(bench, [LONGEST] * NUM_LONG)
+        long = write_lengths(bench, [MAX_LENGTH] * NUM_LONG)
         alone = bench.single_events(server, OURS, connections=CONNECTIONS, seconds=3)
         cases: Mapping[str, Callable[[], Run]] = {
             ALONE: alone,
@@ -129,7 +129,7 @@ def log_uniform_lengths(count: int) -> list[int]:
 
     Quantiles rather than draws, so that a few sequences represent the distribution.
     """
-    lengths = [round(LONGEST ** ((k + 0.5) / count)) for k in range(count)]
+    lengths = [round(MAX_LENGTH ** ((k + 0.5) / count)) for k in range(count)]
     random.Random(7).shuffle(lengths)
     return lengths
 

@@ -32,7 +32,7 @@ SHUT, OPEN = 0.1, 0.9
 KEEPERS = ("forget", "update")
 GATES = ("learn", "forget", "use", "update", "reset")
 # The smallest normal float32: keeps the logarithm of a probability finite.
-SMALLEST_PROBABILITY = 1.2e-38
+MIN_PROBABILITY = 1.2e-38
 
 
 def render_layers(outputs: Mapping[str, np.ndarray]) -> list[dict[str, Any]]:
@@ -147,6 +147,6 @@ def split_prediction(
 
 def centre_logits(probabilities: np.ndarray) -> np.ndarray:
     """Return the logits of a softmax, shifted to mean 0 over the labels."""
-    logits = np.log(np.maximum(probabilities, SMALLEST_PROBABILITY, dtype="float64"))
+    logits = np.log(np.maximum(probabilities, MIN_PROBABILITY, dtype="float64"))
     centred: np.ndarray = logits - logits.mean(axis=-1, keepdims=True)
     return centred

@@ -3,7 +3,7 @@
 import { html } from "../vendor/htm-preact.js";
 import { colourOf, digitsOf, eventName, formatNumber, mainText, readFan, topOf } from "./model.js";
 
-const MOST_BARS = 5;
+const MAX_BARS = 5;
 
 /** Bars of one answer; with many labels the most probable ones. */
 export function Bars({ model, values }) {
@@ -58,7 +58,7 @@ export function describeAnswer(model, values) {
 }
 
 function shownOf(model, values) {
-  return model.labels.length <= MOST_BARS ? model.labels.map((_, k) => k) : topOf(values, MOST_BARS);
+  return model.labels.length <= MAX_BARS ? model.labels.map((_, k) => k) : topOf(values, MAX_BARS);
 }
 
 /** The same answer small, for a column: one upright bar per label. */

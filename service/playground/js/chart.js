@@ -4,7 +4,7 @@ import { html, useEffect, useRef, useState } from "../vendor/htm-preact.js";
 import { readFan } from "./model.js";
 
 const HEIGHT = 200;
-const MOST_POINTS = 60;
+const MAX_POINTS = 60;
 
 export function Chart({ lane, selected, theme, onSelect }) {
   const { model, trace } = lane;
@@ -108,7 +108,7 @@ function describePlot(width, now, show) {
       {
         stroke: colour("--ink"),
         width: 1.5,
-        points: { show: () => now.current.count < MOST_POINTS, size: 4, fill: colour("--panel") },
+        points: { show: () => now.current.count < MAX_POINTS, size: 4, fill: colour("--panel") },
       },
     ],
     hooks: { draw: [show] },

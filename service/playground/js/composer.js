@@ -7,10 +7,10 @@ import { readPasted } from "./pasted.js";
 import { Picture } from "./pictures.js";
 
 // A larger vocabulary is typed, not clicked.
-const MOST_BUTTONS = 24;
+const MAX_BUTTONS = 24;
 
 export function Composer({ model, session, recent, onAppend, onReplace }) {
-  const isPalette = model.vocabulary && model.vocabulary.length <= MOST_BUTTONS;
+  const isPalette = model.vocabulary && model.vocabulary.length <= MAX_BUTTONS;
   return html`<section class="composer" aria-label="Add ${model.noun}s">
     <div class="composer-head">
       <h3>${session ? `Send to session ${inText(session.id)}` : `Add ${oneOf(model.noun)}`}</h3>

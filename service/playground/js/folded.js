@@ -44,11 +44,11 @@ export function Folded({ lane, selected, unit }) {
 }
 
 // What fits left of the cell, also in the larger letters of a phone.
-const [LINE_LENGTH, MOST_LINES] = [10, 3];
+const [LINE_LENGTH, MAX_LINES] = [10, 3];
 
 /** Lines that fit: words are joined while they do, and longer ones are cut. */
 function wrap(lines) {
-  const wrapped = lines.flatMap(splitLine).slice(0, MOST_LINES);
+  const wrapped = lines.flatMap(splitLine).slice(0, MAX_LINES);
   return wrapped.map((line) => (line.length > LINE_LENGTH ? `${line.slice(0, LINE_LENGTH - 1)}…` : line));
 }
 

@@ -8,7 +8,7 @@ import { halfLife } from "./trace.js";
 
 // A unit is on where its value is at least this share of the scale, with one sign.
 const ON = 0.5;
-const MOST_LISTED = 40;
+const MAX_LISTED = 40;
 const NUM_LONGEST = 8;
 
 export function Heatmap({ lane, selected, unit, theme, onSelect, onUnit }) {
@@ -68,7 +68,7 @@ function StayingOn({ columns, strip, span, onUnit }) {
   const total = columns[span[0]].layers[strip.layer]?.[strip.name]?.length ?? 0;
   return html`<div aria-live="polite">
     <p class="quiet">${`${units.length} of ${total} units stay on from event ${span[0] + 1} to ${span[1] + 1}.`}</p>
-    <${Units} units=${units.slice(0, MOST_LISTED)} columns=${columns} layer=${strip.layer} onUnit=${onUnit} /></div>`;
+    <${Units} units=${units.slice(0, MAX_LISTED)} columns=${columns} layer=${strip.layer} onUnit=${onUnit} /></div>`;
 }
 
 /** Units of one sign and at least half the largest value at every event of a span. */

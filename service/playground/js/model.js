@@ -5,7 +5,7 @@ import { hasPicture } from "./pictures.js";
 const STORY = ["bear", "squirrel", "tree", "person", "blurry"];
 const NUM_COLOURS = 8;
 const NUM_OPENING = 6;
-const MOST_LETTERS = 60;
+const MAX_LETTERS = 60;
 const DIRECTION_MARKS = /[\u200e\u200f\u202a-\u202e\u2066-\u2069]/g;
 const RIGHT_TO_LEFT = /[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufeff]/;
 
@@ -170,7 +170,7 @@ const SIGNS = new Map([
 /** Name for running text: at most 60 characters, isolated where it runs right to left. */
 export function inText(name) {
   const plain = name.replace(DIRECTION_MARKS, "");
-  const short = plain.length > MOST_LETTERS ? `${plain.slice(0, MOST_LETTERS)}…` : plain;
+  const short = plain.length > MAX_LETTERS ? `${plain.slice(0, MAX_LETTERS)}…` : plain;
   return RIGHT_TO_LEFT.test(short) ? `\u2068${short}\u2069` : short;
 }
 

@@ -4,7 +4,7 @@ import { html, useMemo, useState } from "../vendor/htm-preact.js";
 import { hasApiKey } from "./api.js";
 import { CopyButton } from "./clipboard.js";
 
-const MOST_CHARACTERS = 4000;
+const MAX_CHARACTERS = 4000;
 const FORMS = { curl: writeCurl, Python: writePython };
 
 export function RequestPanel({ calls }) {
@@ -45,8 +45,8 @@ function nameCall({ method, address, status, body }) {
 }
 
 function shorten(text) {
-  if (text.length <= MOST_CHARACTERS) return text;
-  return `${text.slice(0, MOST_CHARACTERS)}\n… ${text.length - MOST_CHARACTERS} more characters; Copy takes all`;
+  if (text.length <= MAX_CHARACTERS) return text;
+  return `${text.slice(0, MAX_CHARACTERS)}\n… ${text.length - MAX_CHARACTERS} more characters; Copy takes all`;
 }
 
 const fullAddress = (address) => new URL(address, document.baseURI).href;

@@ -7,8 +7,8 @@ import { eventName, formatNumber, mainIndex, mainText } from "./model.js";
 import { hasPicture, Picture } from "./pictures.js";
 import { findRange, Spark } from "./spark.js";
 
-const [MOST_PICTURES, MOST_NAMES, MOST_CHARACTERS] = [6, 4, 12];
-const MOST_NAMED = 4;
+const [MAX_PICTURES, MAX_NAMES, MAX_CHARACTERS] = [6, 4, 12];
+const MAX_NAMED = 4;
 const NUMBER_WORDS = ["no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"];
 
 export function Story({ lane, selected, influence }) {
@@ -55,9 +55,9 @@ function Sequence({ columns, size }) {
 }
 
 function mostShown(columns) {
-  const names = columns.slice(-MOST_CHARACTERS).map(({ event }) => eventName(event));
-  if (names.every((name) => name.length === 1)) return MOST_CHARACTERS;
-  return names.every(hasPicture) ? MOST_PICTURES : MOST_NAMES;
+  const names = columns.slice(-MAX_CHARACTERS).map(({ event }) => eventName(event));
+  if (names.every((name) => name.length === 1)) return MAX_CHARACTERS;
+  return names.every(hasPicture) ? MAX_PICTURES : MAX_NAMES;
 }
 
 function Shown({ event, size }) {
@@ -76,7 +76,7 @@ function describeBefore(model, before, { event, step }) {
   const same = `the same ${model.noun}`;
   const count = step - 1;
   if (count === 0) return `nothing came before ${eventName(event)}`;
-  if (model.kind !== "event" || count > MOST_NAMED || count > before.length)
+  if (model.kind !== "event" || count > MAX_NAMED || count > before.length)
     return `${same}, after ${count} ${count === 1 ? "other" : "others"}`;
   return `${same}, after ${listNames(before)}`;
 }

@@ -12,7 +12,7 @@ const [SMALL, NARROWEST, WIDEST] = [80, 116, 168];
 const PHONE = 480;
 const ARC_HEIGHT = 56;
 const MARGIN = 2;
-const MOST_ARCS = 8;
+const MAX_ARCS = 8;
 const MADE_A_FRAME = 2;
 
 export function Timeline({ lane, selected, unit, theme, influence, onSelect, onUnit }) {
@@ -128,7 +128,7 @@ function Arcs({ influence, selected, width, columns }) {
     .map((change, k) => ({ change, from: influence.first + k }))
     .filter(({ change }) => Math.abs(change) > 0.02)
     .sort((a, b) => Math.abs(b.change) - Math.abs(a.change))
-    .slice(0, MOST_ARCS);
+    .slice(0, MAX_ARCS);
   const text = strong.map(
     ({ change, from }) => `${eventName(columns[from]?.event)} ${change > 0 ? "+" : "−"}${Math.abs(change).toFixed(2)}`,
   );

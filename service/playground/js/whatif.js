@@ -4,7 +4,7 @@ import { html, useState } from "../vendor/htm-preact.js";
 import { digitsOf, eventName } from "./model.js";
 import { keepsStep } from "./session.js";
 
-const MOST_STEPS = 50;
+const MAX_STEPS = 50;
 
 export function WhatIf({ lane, selected, hasTwo, forecast, onFork, onRewind, onForecast }) {
   const { columns } = lane.trace;
@@ -30,7 +30,7 @@ function Ahead({ lane, onForecast }) {
   };
   return html`<form class="ahead" onSubmit=${submit}>
     <button type="submit" class="button" disabled=${lane.trace.columns.length === 0}>Forecast</button>
-    <label><input type="number" min="1" max=${MOST_STEPS} value=${horizon} required
+    <label><input type="number" min="1" max=${MAX_STEPS} value=${horizon} required
       onInput=${(event) => setHorizon(Number(event.target.value))} /> ahead</label>
   </form>`;
 }

@@ -14,7 +14,7 @@ import { forkSession, listRewindSteps, openSession, rewindSession, sendToSession
 import { INITIAL } from "./state.js";
 import { EVENTS_A_REQUEST } from "./trace.js";
 
-const MOST_CALLS = 12;
+const MAX_CALLS = 12;
 
 export class Workbench {
   #follower = new Follower(this);
@@ -70,7 +70,7 @@ export class Workbench {
 
   /** Note a finished call, the latest first; the request panel shows them. */
   noteCall(call) {
-    this.change({ calls: [call, ...this.state.calls].slice(0, MOST_CALLS) });
+    this.change({ calls: [call, ...this.state.calls].slice(0, MAX_CALLS) });
   }
 
   get lane() {

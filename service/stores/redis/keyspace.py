@@ -33,7 +33,7 @@ ENTRY_BYTES = 400
 # Buckets are about equally full, so a page needs about this many times its share of
 # each; where one has more, another round follows.
 MARGIN = 2
-LEAST = 4
+MIN_KEYS = 4
 
 
 class RedisIdentity:
@@ -248,7 +248,7 @@ def scan_buckets(
         limit: How many at most; fewer are returned only where there are no more.
     """
     found: list[bytes] = []
-    each = max(LEAST, MARGIN * limit // len(indexes))
+    each = max(MIN_KEYS, MARGIN * limit // len(indexes))
     low = b"[" + prefix if prefix > after else b"(" + after
     while len(found) < limit:
         replies = _ask(client, indexes, low, _end(prefix), each)

@@ -17,9 +17,9 @@ from training.data.fields import take_events
 
 NUM_LAST, NUM_LAST_FIELDS = 4, 2
 # Names that keep a code of their own; the rest, all rarer, share the last one.
-MOST_NAMES = 254
+MAX_NAMES = 254
 # Events with a count of their own.
-MOST_COUNTED = 16
+MAX_COUNTED = 16
 SECONDS_PER_DAY, DAYS_PER_WEEK = 86_400, 7
 
 
@@ -48,7 +48,7 @@ def describe(
     """
     begins = np.repeat(offsets[:-1], np.diff(offsets))
     places = np.arange(len(begins)) - begins
-    events = np.minimum(take_events(inputs), MOST_NAMES - 1).astype(float)
+    events = np.minimum(take_events(inputs), MAX_NAMES - 1).astype(float)
     parts = [look_back(events, places, back) for back in range(NUM_LAST)]
     names = [True] * NUM_LAST
     parts.append(places.astype(float))
@@ -56,7 +56,7 @@ def describe(
     if counts:
         counted = count_events(events, begins)
         parts += list(counted.T)
-        names += [False] * MOST_COUNTED
+        names += [False] * MAX_COUNTED
     for column, kind in enumerate(columns):
         if column == 0:
             continue
@@ -79,7 +79,7 @@ def describe_column(
     if kind == "seconds":
         return [values]
     if kind == "name":
-        values = np.minimum(values, MOST_NAMES - 1)
+        values = np.minimum(values, MAX_NAMES - 1)
     return [look_back(values, places, back) for back in range(NUM_LAST_FIELDS)]
 
 
@@ -93,7 +93,7 @@ def look_back(values: Array, places: Array, back: int) -> Array:
 
 def count_events(events: Array, begins: Array) -> Array:
     """Count the frequent events of the case so far: (rows, events)."""
-    is_event = events[:, None] == np.arange(MOST_COUNTED)
+    is_event = events[:, None] == np.arange(MAX_COUNTED)
     running = np.cumsum(is_event, axis=0, dtype=np.float64)
     counts: Array = running - running[begins] + is_event[begins]
     return counts

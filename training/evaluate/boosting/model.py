@@ -28,11 +28,11 @@ ABSENT = (
 # What they are fitted to; the generated data have baselines of their own.
 SOURCES = ("events", "series")
 # Bounds on the time it takes: one tree is about 5 ms and fits 30,000 rows.
-MOST_ROWS, MOST_VALIDATION_ROWS = 30_000, 5_000
+MAX_ROWS, MAX_VALIDATION_ROWS = 30_000, 5_000
 # Classes with trees of their own; the rarer ones share those of one class more.
-MOST_CLASSES, MOST_TREES, MOST_ROUNDS = 30, 1_500, 200
+MAX_CLASSES, MAX_TREES, MAX_ROUNDS = 30, 1_500, 200
 # Rounds without a lower loss on the validation part, after which no more are added.
-PATIENCE = 10
+PATIENCE_ROUNDS = 10
 # Of the probability, by how often the training part has each label: a label that no
 # tree expects has one too.
 SPREAD = 0.001
@@ -103,9 +103,9 @@ def fit_classes(held_out: HeldOutEvents | HeldOutLabels) -> Predict:
     """Fit the probabilities of the labels."""
     counts_events = isinstance(held_out, HeldOutLabels)
     size, columns = len(held_out.labels), held_out.columns
-    train = tabulate(held_out.train, columns, counts=counts_events, most=MOST_ROWS)
+    train = tabulate(held_out.train, columns, counts=counts_events, most=MAX_ROWS)
     chosen_by = tabulate(
-        held_out.validation, columns, counts=counts_events, most=MOST_VALIDATION_ROWS
+        held_out.validation, columns, counts=counts_events, most=MAX_VALIDATION_ROWS
     )
     shares = find_shares(held_out.train, size)
     pools = pool_classes(train.targets, size)
@@ -139,9 +139,9 @@ def fit_quantiles(held_out: HeldOutTimes) -> Predict:
     train, chosen_by = (
         table._replace(targets=np.log1p(table.targets.astype(float)))
         for table in (
-            tabulate(held_out.train, columns, counts=True, most=MOST_ROWS),
+            tabulate(held_out.train, columns, counts=True, most=MAX_ROWS),
             tabulate(
-                held_out.validation, columns, counts=True, most=MOST_VALIDATION_ROWS
+                held_out.validation, columns, counts=True, most=MAX_VALIDATION_ROWS
             ),
         )
     )
@@ -224,7 +224,7 @@ def draw(rows: Array, most: int) -> Array:
 def pool_classes(targets: Array, num_labels: int) -> Array:
     """Return the class of each label; the rare ones, and those not there, share one."""
     counts = np.bincount(targets.astype(np.int64), minlength=num_labels + 1)
-    order = np.argsort(-counts, kind="stable")[:MOST_CLASSES]
+    order = np.argsort(-counts, kind="stable")[:MAX_CLASSES]
     kept = order[counts[order] > 0]
     pools = np.full(num_labels + 1, len(kept))
     pools[kept] = np.arange(len(kept))
@@ -250,12 +250,12 @@ def fit_trees(
         HistGradientBoostingRegressor,
     )
 
-    rounds = max(10, min(MOST_ROUNDS, MOST_TREES // num_trees))
+    rounds = max(10, min(MAX_ROUNDS, MAX_TREES // num_trees))
     has_validation = len(chosen_by.targets) > 0
     options: dict[str, Any] = {
         "max_iter": rounds if has_validation else rounds // 2,
         "early_stopping": has_validation,
-        "n_iter_no_change": PATIENCE,
+        "n_iter_no_change": PATIENCE_ROUNDS,
         "categorical_features": train.names,
         "random_state": 0,
     }

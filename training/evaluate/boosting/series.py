@@ -15,8 +15,8 @@ import numpy as np
 from training.data.dataset import Array
 from training.data.series import HeldOutSeries
 from training.evaluate.boosting.model import (
-    MOST_ROWS,
-    MOST_VALIDATION_ROWS,
+    MAX_ROWS,
+    MAX_VALIDATION_ROWS,
     NAME,
     FeatureTable,
     draw,
@@ -32,7 +32,7 @@ DAYS, SECONDS, FURTHER = 0, 1, 3
 DAYS_PER_WEEK = 7
 # Without a validation part.
 SHARE_FITTED = 0.9
-FEWEST_ROWS = 20
+MIN_ROWS = 20
 
 
 def boost_series(held_out: HeldOutSeries, ahead: int) -> dict[str, Array]:
@@ -43,7 +43,7 @@ def boost_series(held_out: HeldOutSeries, ahead: int) -> dict[str, Array]:
         that the trees were fitted on.
     """
     fitted = find_fitted(held_out, ahead)
-    if not (is_installed() and held_out.boosted) or fitted < FEWEST_ROWS:
+    if not (is_installed() and held_out.boosted) or fitted < MIN_ROWS:
         return {}
     key = f"{ahead} ahead before {held_out.start}"
     made = remember(held_out.values, key, lambda: forecast(held_out, ahead, fitted))
@@ -66,9 +66,9 @@ def forecast(held_out: HeldOutSeries, ahead: int, fitted: int) -> Array:
     train, chosen_by = (
         FeatureTable(features[rows], moves[rows], names)
         for rows in (
-            draw(np.arange(fitted), MOST_ROWS),
+            draw(np.arange(fitted), MAX_ROWS),
             draw(
-                np.arange(fitted + ahead, held_out.start - ahead), MOST_VALIDATION_ROWS
+                np.arange(fitted + ahead, held_out.start - ahead), MAX_VALIDATION_ROWS
             ),
         )
     )
