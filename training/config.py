@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from training.errors import ConfigError
+from training.names import NAME, NAME_WORDS
 from training.sections import (
     Origin,
     between,
@@ -31,18 +32,12 @@ from training.training_section import TrainingConfig as TrainingConfig
 from training.training_section import check_training
 from training.verdict import CELLS
 
-# A name becomes a folder and a part of a URL.
-NAME = matching(
-    r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}",
-    "of 1 to 64 letters, digits, '_', '-' and '.', starting with a letter or digit",
-)
-
 
 @dataclass(frozen=True)
 class General:
     """The keys at the top of the file."""
 
-    name: Annotated[str, NAME]
+    name: Annotated[str, matching(NAME, NAME_WORDS)]
     seed: Annotated[int, between(0, 2**32 - 1)] = 0
 
 

@@ -29,12 +29,11 @@ from models.wrapping import MIN_WINDOW, Wrapped, wrap_model
 from training.errors import ModelError, during
 from training.export_report import print_export
 from training.load_keras import load_model
-from training.manifest import describe_network, write_manifest
+from training.manifest import describe_network, publish_described
 from training.model_file import SAVE_AGAIN
 from training.native_log import silence_native_log
 from training.programs import NEEDS_TENSORFLOW, say_errors
 from training.proof import Proof, Stepper, prove
-from training.publish import publish_version
 from training.report import say
 from training.run import package_versions
 
@@ -154,15 +153,9 @@ def make_streamable(model: keras.Model, request: ExportRequest) -> Streamable:
 
 def publish(ready: Streamable, request: ExportRequest, artifacts: Path) -> Path:
     """Export, describe and publish a model as a new version."""
-    description: dict[str, Any] = {}
-
-    def fill(version: Path) -> None:
-        description.update(export_version(ready, request, version))
-
-    def seal(version: Path, number: int) -> None:
-        write_manifest(version, request.name, number, description)
-
-    return publish_version(artifacts / request.name, fill, seal)
+    return publish_described(
+        artifacts, request.name, lambda version: export_version(ready, request, version)
+    )
 
 
 def export_version(

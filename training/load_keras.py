@@ -250,7 +250,7 @@ def refuse_loading(path: Path, error: Exception) -> ModelError:
     )
 
 
-MISSING = (
+MISSING_CODE = (
     "needs {0!r}, which is neither in Keras nor, as code, in the file. A model "
     "class of your own on a graph of layers loads without it: save "
     "keras.Model(model.inputs, model.outputs) instead. Of one with a call() of its own "
@@ -259,8 +259,8 @@ MISSING = (
 )
 # What Keras says, and the sentence for it.
 REASONS = (
-    (r"Could not locate (?:class|function) '([^']*)'", MISSING),
-    (r"Unknown (?:layer|\w+): '([^']*)'", MISSING),
+    (r"Could not locate (?:class|function) '([^']*)'", MISSING_CODE),
+    (r"Unknown (?:layer|\w+): '([^']*)'", MISSING_CODE),
     (
         r"Could not interpret activation function identifier: [{]",
         "has a lambda for an activation, and Keras does not read its code back. Use "

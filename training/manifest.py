@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from training.config import Config
 from training.data.dataset import Array, Dataset, fingerprint_arrays
 from training.evaluate.metric import Metric
 from training.examples import write_examples
+from training.publish import publish_version
 from training.run import package_versions
 from training.seeds import Spread
 from training.verdict import Verdict
@@ -116,6 +117,31 @@ def describe_training(config: Config, dataset: Dataset) -> dict[str, Any]:
     """Describe all that is needed to train the same weights again."""
     facts = dict(dataset.facts)
     return {"config": config.resolved(), "seed": config.seed, "data": facts}
+
+
+def publish_described(
+    artifacts: Path, name: str, export: Callable[[Path], Mapping[str, Any]]
+) -> Path:
+    """Export a model, describe it and publish it as a new version.
+
+    Args:
+        artifacts: Folder of models.
+        name: The model's name.
+        export: Writes all of a version but its manifest to a path that does not exist
+            yet, and returns what that is to say.
+
+    Returns:
+        The path of the version.
+    """
+    description: dict[str, Any] = {}
+
+    def fill(version: Path) -> None:
+        description.update(export(version))
+
+    def seal(version: Path, number: int) -> None:
+        write_manifest(version, name, number, description)
+
+    return publish_version(artifacts / name, fill, seal)
 
 
 def write_manifest(

@@ -7,19 +7,25 @@ from pathlib import Path
 
 from training.errors import ModelError
 
-NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
+# A model's name becomes a folder and a part of an address. One that begins with a dot
+# is a hidden folder, which the service does not read; with a hyphen, an option.
+NAME = r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}"
+NAME_WORDS = (
+    "of 1 to 64 letters, digits, '_', '-' and '.', starting with a letter, a digit "
+    "or '_'"
+)
 
 
 def check_name(name: str) -> None:
     """Refuse a name that cannot stand in an address and be a folder.
 
     Raises:
-        ModelError: The name has other characters, none or too many, or is all dots.
+        ModelError: The name has other characters, none or too many, or begins with a
+            dot or a hyphen.
     """
-    if not NAME.fullmatch(name) or not name.strip("."):
+    if not re.fullmatch(NAME, name):
         raise ModelError(
-            f"--name is {name[:80]!r}; expected 1 to 64 letters, digits, dots, "
-            "underscores or hyphens, and not only dots, such as my-model."
+            f"--name is {name[:80]!r}; expected text {NAME_WORDS}, such as my-model."
         )
 
 

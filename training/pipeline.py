@@ -24,9 +24,13 @@ from training.drift.sample import take_sample
 from training.errors import NotBetter
 from training.evaluate.metric import Metric, Predict
 from training.html_report.report import Measured, write_report
-from training.manifest import REPORT, describe_version, write_evaluation, write_manifest
+from training.manifest import (
+    REPORT,
+    describe_version,
+    publish_described,
+    write_evaluation,
+)
 from training.programs import write_programs
-from training.publish import publish_version
 from training.report import (
     format_evaluation,
     print_parts,
@@ -204,16 +208,11 @@ def check_worth(verdict: Verdict, *, force: bool) -> None:
 
 def publish_network(fitted: Fitted, artifacts: Path, quantize: str | None) -> Path:
     """Export a network, describe it and publish it as a new version."""
-    description: dict[str, Any] = {}
-    name = fitted.measured.config.name
-
-    def fill(version: Path) -> None:
-        description.update(export_version(fitted, version, quantize))
-
-    def seal(version: Path, number: int) -> None:
-        write_manifest(version, name, number, description)
-
-    return publish_version(artifacts / name, fill, seal)
+    return publish_described(
+        artifacts,
+        fitted.measured.config.name,
+        lambda version: export_version(fitted, version, quantize),
+    )
 
 
 def export_version(

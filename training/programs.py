@@ -15,8 +15,9 @@ import keras
 from models.export import FORMS, HOT_FORMS, Programs, export_programs
 from training.data.dataset import Dataset
 from training.evaluate.metric import Metric, Predict
+from training.figures import format_figure
 from training.native_log import silence_native_log
-from training.report import format_figure, say
+from training.report import say
 
 # Other models of an image without TensorFlow are served all the same.
 NEEDS_TENSORFLOW = (

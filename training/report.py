@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from training.evaluate.boosting.model import list_missing
 from training.evaluate.metric import Metric
+from training.figures import format_figure
 from training.seeds import Spread
 from training.verdict import Verdict
 
@@ -162,11 +163,6 @@ def format_row(cells: Sequence[str], widths: Sequence[int]) -> str:
         for k, (cell, width) in enumerate(zip(cells, widths, strict=True))
     ]
     return f"| {' | '.join(padded)} |"
-
-
-def format_figure(figure: float | None) -> str:
-    """Write a figure to four significant digits, or a dash without one."""
-    return "-" if figure is None else f"{figure:.4g}"
 
 
 def format_evaluation(

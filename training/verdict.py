@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from training.evaluate.metric import Metric
+from training.figures import format_figure
 
 # The cells of `models.networks.CELLS`, as a sentence names them: the configuration
 # reads which there are here, where Keras is not imported. A test compares the two.
@@ -71,5 +72,5 @@ def concede(metric: Metric, cell: str) -> str:
 
 
 def show(figure: float) -> str:
-    """Write a figure to four significant digits, trailing zeros too."""
-    return f"{figure:#.4g}"
+    """Write a figure that a sentence compares with another."""
+    return format_figure(figure, keeps_zeros=True)

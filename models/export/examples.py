@@ -9,7 +9,7 @@ import numpy as np
 from models.schemas import Schema, count_columns, num_columns
 
 # Share of the numbers that are missing, where they may be.
-MISSING = 0.2
+MISSING_SHARE = 0.2
 
 
 def random_sequence(
@@ -42,7 +42,7 @@ def fill_field(columns: Any, field: Schema, rng: np.random.Generator) -> None:
     if field["type"] == "number":
         columns[...] = columns * field["std"] + field["mean"]
         if field.get("optional"):
-            columns[rng.random(columns.shape) < MISSING] = np.nan
+            columns[rng.random(columns.shape) < MISSING_SHARE] = np.nan
     elif "indices" in field:
         columns[...] = rng.integers(0, field["indices"], columns.shape)
     elif field["type"] in ("category", "index"):

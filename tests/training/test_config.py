@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from training.config import load_config
-from training.errors import ConfigError
+from training.errors import ConfigError, ModelError
 from training.key_reference import describe_keys
+from training.names import NAME_WORDS, check_name
 from training.sources import SOURCES
 from training.toml import write_toml
 
@@ -97,6 +98,24 @@ def test_reference_has_every_key_with_type_default_and_meaning():
     )
     silent = re.findall(r"^\| `(\w+)` .*\|  \|$", page, re.M)
     assert set(silent) == {"source"}
+
+
+@pytest.mark.parametrize("name", ["a", "7", "_a", "a.b-c_d", "a" * 64])
+def test_names_of_models_are_those_that_export_takes(write_config, name):
+    check_name(name)
+
+    assert load_config(write_config("tiny", name)).name == name
+
+
+@pytest.mark.parametrize("name", ["", ".a", "-a", "..", "a b", "a/b", "a" * 65])
+def test_names_that_export_refuses_are_refused_with_the_same_words(write_config, name):
+    with pytest.raises(ModelError) as refused:
+        check_name(name)
+    with pytest.raises(ConfigError) as error:
+        load_config(write_config('name = "tiny"', f'name = "{name}"'))
+
+    assert NAME_WORDS in str(refused.value)
+    assert NAME_WORDS in str(error.value)
 
 
 def test_missing_optional_keys_take_their_defaults(write_config):

@@ -14,6 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[Any]
+# Of the sequences that an export is compared on.
+REAL_LENGTH, NUM_REAL = 50, 8
 
 
 class Examples(NamedTuple):
@@ -151,6 +153,20 @@ class Dataset:
     facts: Mapping[str, Any]
     baselines: tuple[str, ...] = field(default=())
     validation: Sequences | None = None
+
+
+def choose_real(lengths: Array) -> tuple[Array, int]:
+    """Choose the sequences that an export is compared on.
+
+    Args:
+        lengths: Of all sequences.
+
+    Returns:
+        The first ones that are long enough, or the longest of all short; the number of
+        their events to compare.
+    """
+    cut = np.minimum(lengths, REAL_LENGTH)
+    return np.flatnonzero(cut == cut.max())[:NUM_REAL], int(cut.max())
 
 
 def fingerprint_arrays(*arrays: Array) -> str:

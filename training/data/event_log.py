@@ -15,7 +15,7 @@ import numpy as np
 
 from training.data.dataset import Array
 
-MISSING = ("refuse", "previous")
+MISSING_POLICIES = ("refuse", "previous")
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from training.data.anomalies import Clock, mark_windows, read_windows
-from training.data.dataset import Array, Dataset, Sequences
+from training.data.dataset import Array, Dataset, Sequences, choose_real
 from training.data.durations import ask_time
 from training.data.event_log import EventLog
 from training.data.event_options import (
@@ -54,9 +54,6 @@ from training.data.splits import (
 )
 from training.data.tasks import TIMED, parse_tasks
 from training.errors import ConfigError, DataError
-
-# Of the cases that an export is compared on.
-REAL_LENGTH, NUM_REAL = 50, 8
 
 
 def load_events(options: EventOptions, seed: int) -> Dataset:
@@ -233,9 +230,8 @@ def hide_targets(train: Sequences, hidden: Array, unknown: int | None) -> Sequen
 
 def pick_real(train: Sequences) -> Array:
     """Pick the first cases that are long enough, or the longest of all short."""
-    lengths = np.minimum(train.lengths, REAL_LENGTH)
-    chosen = np.flatnonzero(lengths == lengths.max())[:NUM_REAL]
-    real: Array = train.take(chosen).sequences[:, : lengths.max()]
+    chosen, length = choose_real(train.lengths)
+    real: Array = train.take(chosen).sequences[:, :length]
     return real
 
 

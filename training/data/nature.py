@@ -17,7 +17,13 @@ from typing import Annotated, NamedTuple
 
 import numpy as np
 
-from training.data.dataset import Array, Dataset, Examples, fingerprint_arrays
+from training.data.dataset import (
+    Array,
+    Dataset,
+    Examples,
+    choose_real,
+    fingerprint_arrays,
+)
 from training.errors import DataError
 from training.sections import between, inside, one_of
 
@@ -25,8 +31,6 @@ VOCABULARY = ("bear", "fox", "sofa", "kettle", "squirrel", "tree", "person", "bl
 LABELS = ("dog", "wolf", "fish")
 TELL_NATURE, TELL_HOME, NEUTRAL, BLURRY = (0, 1), (2, 3), (4, 5, 6), 7
 MIN_LENGTH, MAX_LENGTH = 5, 150
-# Of the programmes an export is compared on.
-REAL_LENGTH, NUM_REAL = 50, 8
 
 # Chosen so that the mixture of both is the lesson's (0.80, 0.15, 0.05): 3/16 of nature.
 P_NATURE = 0.1875
@@ -118,9 +122,8 @@ def load_nature(options: NatureOptions, seed: int) -> Dataset:
 
 def pick_real(programmes: Programmes) -> Array:
     """Pick the first programmes that are long enough, or the longest of all short."""
-    lengths = np.minimum(programmes.lengths, REAL_LENGTH)
-    chosen = np.flatnonzero(lengths == lengths.max())[:NUM_REAL]
-    real: Array = programmes.events[chosen, : lengths.max()]
+    chosen, length = choose_real(programmes.lengths)
+    real: Array = programmes.events[chosen, :length]
     return real
 
 

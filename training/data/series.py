@@ -16,7 +16,7 @@ import numpy as np
 
 from models.schemas import DEFAULT_TIME_FEATURES, TIME_FEATURES
 from training.data.dataset import Array, Dataset, Examples
-from training.data.event_log import MISSING
+from training.data.event_log import MISSING_POLICIES
 from training.data.series_facts import describe_series, describe_windows
 from training.data.series_file import (
     Series,
@@ -60,7 +60,7 @@ class SeriesOptions:
     numbers: tuple[str, ...] = ()
     categories: tuple[str, ...] = ()
     time_format: str = ""
-    missing: Annotated[str, one_of(*MISSING)] = "refuse"
+    missing: Annotated[str, one_of(*MISSING_POLICIES)] = "refuse"
     validation: Annotated[float, between(0, 0.9)] = 0.0
     origins: Annotated[int, between(1, 100)] = 1
     origin: Annotated[int, between(0, 99)] = 0

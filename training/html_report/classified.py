@@ -10,6 +10,7 @@ import numpy as np
 from training.data.dataset import Array, Examples, Sequences
 from training.evaluate.guesses import MIN_PROBABILITY, NUM_BINS, Guesses, guess
 from training.evaluate.metric import Predict
+from training.figures import format_figure
 from training.html_report.parts import (
     Bar,
     Cell,
@@ -17,7 +18,6 @@ from training.html_report.parts import (
     Plot,
     Section,
     Text,
-    write_figure,
     write_share,
 )
 from training.html_report.plots import Line, draw_lines, draw_reliability
@@ -186,7 +186,7 @@ def list_labels(asked: Asked, compared: Compared) -> HtmlTable:
             asked.labels[one.label],
             f"{one.came:,}",
             *map(write_share, one.right),
-            *map(write_figure, one.surprise),
+            *map(format_figure, one.surprise),
         ]
         for one in measure_labels(asked, compared)[:MAX_LABELS]
     ]

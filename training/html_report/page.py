@@ -18,6 +18,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from training.evaluate.metric import Metric
+from training.figures import format_figure
 from training.html_report.parts import (
     UNNUMBERED,
     Best,
@@ -27,7 +28,6 @@ from training.html_report.parts import (
     Plot,
     Section,
     Text,
-    write_figure,
 )
 from training.html_report.plots import Line, draw_lines
 from training.report import group_by_baselines
@@ -139,9 +139,9 @@ def mark_best(metric: Metric, figures: Sequence[float | None]) -> list[Cell]:
     return [
         "-"
         if figure is None
-        else Best(write_figure(figure))
+        else Best(format_figure(figure))
         if figure == best
-        else write_figure(figure)
+        else format_figure(figure)
         for figure in figures
     ]
 
@@ -153,9 +153,9 @@ def list_spread(spread: Sequence[Spread]) -> list[Section]:
     rows = [
         [
             f"{one.name} ({one.unit})",
-            write_figure(one.mean),
-            write_figure(one.deviation),
-            *map(write_figure, one.values),
+            format_figure(one.mean),
+            format_figure(one.deviation),
+            *map(format_figure, one.values),
         ]
         for one in spread
     ]

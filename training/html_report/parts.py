@@ -109,11 +109,6 @@ class Section(NamedTuple):
     parts: Sequence[Part]
 
 
-def write_figure(figure: float) -> str:
-    """Write a figure to four significant digits, large ones in full."""
-    return f"{figure:,.0f}" if 1000 <= abs(figure) < 1e9 else f"{figure:.4g}"
-
-
 def write_share(share: float) -> str:
     """Write a share in percent."""
     return f"{share:.1%}"

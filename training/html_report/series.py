@@ -13,6 +13,7 @@ from training.evaluate.metric import Predict
 from training.evaluate.past import forecast_past
 from training.evaluate.quantiles import select, spread
 from training.examples import DAY_SECONDS
+from training.figures import format_figure
 from training.html_report.parts import (
     Bar,
     Cell,
@@ -20,7 +21,6 @@ from training.html_report.parts import (
     Plot,
     Section,
     Text,
-    write_figure,
     write_share,
 )
 from training.html_report.plots import Band, Line, draw_lines
@@ -206,7 +206,7 @@ def list_coverage(held_out: HeldOutSeries, made: Sequence[Made]) -> HtmlTable:
                 Bar(write_share(share), share),
                 write_share(float((target < one.low).mean())),
                 write_share(float((target > one.high).mean())),
-                write_figure(width),
+                format_figure(width),
             ]
         )
     headings = ["rows ahead", "should be inside", "inside", "under", "over", "width"]
@@ -259,8 +259,8 @@ def list_worst(held_out: HeldOutSeries, made: Made) -> HtmlTable:
         rows.append(
             [
                 str(times[k]).replace("T", " "),
-                *map(write_figure, (target[k], made.values[k], made.others[best][k])),
-                Bar(write_figure(errors[k]), errors[k] / errors.max()),
+                *map(format_figure, (target[k], made.values[k], made.others[best][k])),
+                Bar(format_figure(errors[k]), errors[k] / errors.max()),
             ]
         )
     headings = ["row", "came", "network", best, "error of the network"]

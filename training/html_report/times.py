@@ -17,6 +17,7 @@ from training.evaluate.durations import (
 )
 from training.evaluate.guesses import SEQUENCE_BITS
 from training.evaluate.metric import NETWORK, Predict
+from training.figures import format_figure
 from training.html_report.classified import find_positions
 from training.html_report.parts import (
     Bar,
@@ -24,7 +25,6 @@ from training.html_report.parts import (
     HtmlTable,
     Plot,
     Section,
-    write_figure,
 )
 from training.html_report.plots import Band, Line, draw_against, draw_lines
 
@@ -196,9 +196,9 @@ def list_worst(timed: Timed) -> HtmlTable:
             [
                 timed.write_event(event),
                 str(step + 1),
-                *map(write_figure, (waits.targets[k], made[timed.middle])),
-                f"{write_figure(made[0])} to {write_figure(made[-1])}",
-                Bar(write_figure(errors[k]), errors[k] / errors.max()),
+                *map(format_figure, (waits.targets[k], made[timed.middle])),
+                f"{format_figure(made[0])} to {format_figure(made[-1])}",
+                Bar(format_figure(errors[k]), errors[k] / errors.max()),
             ]
         )
     low, high = timed.held_out.quantiles[0], timed.held_out.quantiles[-1]

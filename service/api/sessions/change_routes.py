@@ -14,7 +14,7 @@ from service.api.etags import read_condition
 from service.api.openapi import describes
 from service.api.sessions.routes import (
     IF_MATCH,
-    MISSING,
+    SESSION_ERRORS,
     SessionState,
     answer_state,
     find_stored_key,
@@ -63,7 +63,7 @@ class Touch(msgspec.Struct, forbid_unknown_fields=True):
     answer=SessionState,
     statuses=(201,),
     is_body_optional=False,
-    errors=[*MISSING, Conflict, CorruptRecord, StoreFull],
+    errors=[*SESSION_ERRORS, Conflict, CorruptRecord, StoreFull],
     parameters=[IF_MATCH],
 )
 def fork(name: str, session: str) -> Response:
@@ -97,7 +97,7 @@ def fork(name: str, session: str) -> Response:
     answer=SessionState,
     statuses=(200,),
     is_body_optional=False,
-    errors=[*MISSING, Conflict, CorruptRecord],
+    errors=[*SESSION_ERRORS, Conflict, CorruptRecord],
     parameters=[IF_MATCH],
 )
 def rewind(name: str, session: str) -> Response:
@@ -127,7 +127,7 @@ def rewind(name: str, session: str) -> Response:
     answer=SessionState,
     statuses=(200,),
     is_body_optional=True,
-    errors=[*MISSING, Conflict, CorruptRecord],
+    errors=[*SESSION_ERRORS, Conflict, CorruptRecord],
     parameters=[IF_MATCH],
 )
 def touch(name: str, session: str) -> Response:

@@ -53,7 +53,7 @@ blueprint = Blueprint(
     "sessions",
     answer=MemoryDocument,
     more_answers=[SAFETENSORS],
-    errors=[*routes.MISSING, CorruptRecord, WrongNetwork],
+    errors=[*routes.SESSION_ERRORS, CorruptRecord, WrongNetwork],
 )
 def export(name: str, session: str) -> Response:
     """Lay a session's memory open, as JSON or as a safetensors file.
@@ -95,7 +95,7 @@ def is_part_of_id(raw_uri: str) -> bool:
     answer=routes.SessionState,
     statuses=(200, 201),
     errors=[
-        *routes.MISSING,
+        *routes.SESSION_ERRORS,
         Conflict,
         CorruptRecord,
         PreconditionRequired,

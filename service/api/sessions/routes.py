@@ -33,7 +33,7 @@ blueprint = Blueprint(
 )
 
 
-MISSING: tuple[type[CarryoverError], ...] = (
+SESSION_ERRORS: tuple[type[CarryoverError], ...] = (
     InvalidRequest,
     ModelNotFound,
     SessionNotFound,
@@ -187,7 +187,7 @@ def list_sessions(name: str) -> Response:
 
 @blueprint.get("/<session_id:session>")
 @describes(
-    "sessions", "sessions", answer=SessionState, errors=[*MISSING, CorruptRecord]
+    "sessions", "sessions", answer=SessionState, errors=[*SESSION_ERRORS, CorruptRecord]
 )
 def show(name: str, session: str) -> Response:
     """Describe a session; 404 where none was ever, 410 where it is gone."""
@@ -203,7 +203,7 @@ def show(name: str, session: str) -> Response:
     "sessions",
     "sessions",
     answer=DeletedSession,
-    errors=[*MISSING, Conflict],
+    errors=[*SESSION_ERRORS, Conflict],
     parameters=[IF_MATCH],
 )
 def delete(name: str, session: str) -> Response:

@@ -37,7 +37,7 @@ DTYPES = {
 report_blueprint = Blueprint("report", __name__, url_prefix="/v1/models")
 blueprint = Blueprint("models", __name__, url_prefix="/v1/models")
 
-MISSING = (ModelNotFound, VersionNotFound, UnknownLabel)
+MODEL_ERRORS = (ModelNotFound, VersionNotFound, UnknownLabel)
 HTML = "text/html"
 BEGIN, END = b"<style>", b"</style>"
 
@@ -201,7 +201,7 @@ def list_models() -> Response:
 @blueprint.get("/<model:name>")
 @blueprint.get("/<model:name>/versions/<version:version>")
 @blueprint.get("/<model:name>/labels/<label:label>")
-@describes("models", "any", answer=ModelStatus, errors=MISSING)
+@describes("models", "any", answer=ModelStatus, errors=MODEL_ERRORS)
 def status(name: str, version: int | None = None, label: str | None = None) -> Response:
     """Say which versions are served and why others are not, in both tongues."""
     opened = services().repository
@@ -226,7 +226,7 @@ def status(name: str, version: int | None = None, label: str | None = None) -> R
 @blueprint.get("/<model:name>/metadata")
 @blueprint.get("/<model:name>/versions/<version:version>/metadata")
 @blueprint.get("/<model:name>/labels/<label:label>/metadata")
-@describes("models", "any", answer=ModelMetadata, errors=MISSING)
+@describes("models", "any", answer=ModelMetadata, errors=MODEL_ERRORS)
 def metadata(
     name: str, version: int | None = None, label: str | None = None
 ) -> Response:
@@ -251,7 +251,7 @@ def find_described(name: str, version: int | None, label: str | None) -> Model:
     "any",
     answer=str,
     media_types=(JSON, HTML),
-    errors=(*MISSING, ReportNotFound),
+    errors=(*MODEL_ERRORS, ReportNotFound),
 )
 def show_report(
     name: str, version: int | None = None, label: str | None = None

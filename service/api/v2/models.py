@@ -42,7 +42,7 @@ EXTENSIONS = (
     "parameters",
     "statistics",
 )
-MISSING = (ModelNotFound, VersionNotFound)
+MODEL_ERRORS = (ModelNotFound, VersionNotFound)
 
 blueprint = Blueprint("v2_models", __name__, url_prefix="/v2")
 
@@ -118,7 +118,7 @@ def server() -> Response:
 
 @blueprint.get("/models/<model:name>")
 @blueprint.get("/models/<model:name>/versions/<version:version>")
-@describes("inference", "any", answer=InferMetadata, errors=MISSING)
+@describes("inference", "any", answer=InferMetadata, errors=MODEL_ERRORS)
 def metadata(name: str, version: int | None = None) -> Response:
     """Describe a model's input and output tensors."""
     model = find_model(name, version)
@@ -128,7 +128,7 @@ def metadata(name: str, version: int | None = None) -> Response:
 
 @blueprint.get("/models/<model:name>/ready")
 @blueprint.get("/models/<model:name>/versions/<version:version>/ready")
-@describes("inference", "any", answer=ModelReady, errors=MISSING)
+@describes("inference", "any", answer=ModelReady, errors=MODEL_ERRORS)
 def ready(name: str, version: int | None = None) -> Response:
     """Answer that a model is served; 404 where it is not."""
     model = find_model(name, version)
@@ -137,7 +137,7 @@ def ready(name: str, version: int | None = None) -> Response:
 
 @blueprint.get("/models/<model:name>/config")
 @blueprint.get("/models/<model:name>/versions/<version:version>/config")
-@describes("inference", "any", answer=ModelConfiguration, errors=MISSING)
+@describes("inference", "any", answer=ModelConfiguration, errors=MODEL_ERRORS)
 def config(name: str, version: int | None = None) -> Response:
     """Describe a model as Triton's model configuration would."""
     settings = services().settings
@@ -154,7 +154,7 @@ def config(name: str, version: int | None = None) -> Response:
 
 @blueprint.get("/models/<model:name>/stats")
 @blueprint.get("/models/<model:name>/versions/<version:version>/stats")
-@describes("inference", "admin", answer=ModelStatistics, errors=MISSING)
+@describes("inference", "admin", answer=ModelStatistics, errors=MODEL_ERRORS)
 def model_statistics(name: str, version: int | None = None) -> Response:
     """Count the infer calls of a model, over all workers since the service started."""
     versions = services().catalog.versions(name)

@@ -85,10 +85,16 @@ def describe_column(
 
 def look_back(values: Array, places: Array, back: int) -> Array:
     """Return the value of some events before; NaN where the case had not begun."""
-    if not back:
-        return values
-    earlier: Array = np.where(places >= back, np.roll(values, back), np.nan)
+    earlier: Array = np.where(places >= back, shift(values, back), np.nan)
     return earlier
+
+
+def shift(values: Array, back: int) -> Array:
+    """Return the value of some rows before, or after; NaN beyond the rows."""
+    rows = np.arange(len(values)) - back
+    is_there = (rows >= 0) & (rows < len(values))
+    found: Array = np.where(is_there, values[np.clip(rows, 0, len(values) - 1)], np.nan)
+    return found
 
 
 def count_events(events: Array, begins: Array) -> Array:

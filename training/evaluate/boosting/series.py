@@ -14,6 +14,7 @@ import numpy as np
 
 from training.data.dataset import Array
 from training.data.series import HeldOutSeries
+from training.evaluate.boosting.features import shift
 from training.evaluate.boosting.model import (
     MAX_ROWS,
     MAX_VALIDATION_ROWS,
@@ -61,7 +62,7 @@ def forecast(held_out: HeldOutSeries, ahead: int, fitted: int) -> Array:
     """Fit trees and forecast the rows after those that they were fitted on."""
     values = held_out.values
     features = describe(held_out, ahead)
-    moves = look_back(values, -ahead) - values
+    moves = shift(values, -ahead) - values
     names = [False] * features.shape[1]
     train, chosen_by = (
         FeatureTable(features[rows], moves[rows], names)
@@ -83,18 +84,10 @@ def describe(held_out: HeldOutSeries, ahead: int) -> Array:
     """Describe rows by themselves and those before: (rows, features)."""
     values, sequence = held_out.values, held_out.sequence.astype(float)
     parts = [values]
-    parts += [values - look_back(values, back) for back in range(1, NUM_MOVES + 1)]
+    parts += [values - shift(values, back) for back in range(1, NUM_MOVES + 1)]
     for season in held_out.season_rows.values():
         back = season * math.ceil(ahead / season)
-        parts.append(look_back(values, back - ahead) - values)
-        parts.append(look_back(values, back) - values)
+        parts.append(shift(values, back - ahead) - values)
+        parts.append(shift(values, back) - values)
     parts += [sequence[:, DAYS] % DAYS_PER_WEEK, sequence[:, SECONDS]]
     return np.stack([*parts, *sequence[:, FURTHER:].T], axis=1)
-
-
-def look_back(values: Array, back: int) -> Array:
-    """Return the value of some rows before, or after; NaN beyond the series."""
-    rows = np.arange(len(values)) - back
-    is_there = (rows >= 0) & (rows < len(values))
-    found: Array = np.where(is_there, values[np.clip(rows, 0, len(values) - 1)], np.nan)
-    return found
