@@ -19,7 +19,7 @@ PREVIOUS_SIZE = 3
 
 @keras.saving.register_keras_serializable(package="carryover")
 class TimeSincePrevious(keras.layers.Layer):
-    """Compute how long ago the event before was: ln(1 + seconds), 0 for the first.
+    """Layer for the time since the previous event: ln(1 + seconds), 0 for the first.
 
     Logarithmic, because what follows a second and what follows a month differ in kind,
     not in degree.

@@ -110,7 +110,7 @@ def fill_statics(sequence: Tensor, ports: Sequence[Any]) -> Tensor:
 
 
 class StaticValue(Unmasked):
-    """Takes what the last event says of a static input: (batch, columns)."""
+    """Layer that takes a static input as the last event has it: (batch, columns)."""
 
     def call(self, inputs: Tensor) -> Tensor:
         """Take the last timestep."""

@@ -1,4 +1,4 @@
-"""Writes what was measured: a table in the documentation, and a plot.
+"""Report of the stores' costs: a table in the documentation, and a plot.
 
 It measures nothing.
 """

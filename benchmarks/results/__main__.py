@@ -1,4 +1,4 @@
-"""Trains what `docs/explanation/results.md` lacks, and writes that page.
+"""Command that trains what `docs/explanation/results.md` lacks and writes that page.
 
     python -m benchmarks.results --data FOLDER [--only NAME ...] [--again]
     python -m benchmarks.results --page

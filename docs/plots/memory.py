@@ -1,4 +1,4 @@
-"""Draws what is left of a bear after sixty neutral pictures."""
+"""Plot of what is left of a bear after sixty neutral pictures."""
 
 from __future__ import annotations
 

@@ -45,7 +45,7 @@ class DecodingPlan(NamedTuple):
 
 
 class Path(NamedTuple):
-    """One continuation.
+    """One path of a forecast.
 
     Attributes:
         events: Positions of its events among the labels.

@@ -1,4 +1,4 @@
-"""The engine: cells are batched, not requests.
+"""The engine: cellular batching, which joins timesteps, not requests.
 
 Rows of all requests meet in a queue. A tick takes what is queued, fetches all memories
 in one transaction, makes a few calls of the network, and commits the memories of the
@@ -231,7 +231,7 @@ def survey(rows: Sequence[Row | Refused]) -> tuple[int, bool]:
 
 
 class Admission:
-    """Limits what is under way.
+    """Admission control: limit of the rows under way.
 
     Args:
         queue: What is under way.

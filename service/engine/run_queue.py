@@ -25,7 +25,7 @@ CREDIT_EVENTS = 128
 
 
 class Tenant:
-    """One tenant's requests.
+    """Requests of one tenant that wait.
 
     Attributes:
         heap: Its requests that may be chosen, the one served least first.

@@ -45,7 +45,7 @@ Saved = bool | CarryoverError
 
 
 class Settlement:
-    """Stores and settles what ticks come to.
+    """Final stage of a tick: stores memories, then settles the rows.
 
     Args:
         queue: Where rows wait.

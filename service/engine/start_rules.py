@@ -33,7 +33,7 @@ RESET = b"reset"
 
 
 class StartRules:
-    """Decides what new rows continue.
+    """Rules that choose the state a new row continues.
 
     Args:
         seal: Checks memory kept by clients.

@@ -50,7 +50,7 @@ KEY = attrgetter("key")
 
 
 class Ticks:
-    """Advances what waits in a run queue.
+    """Executor of ticks over the rows of a run queue.
 
     Args:
         queue: Where rows wait.

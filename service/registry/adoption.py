@@ -53,7 +53,7 @@ class Offer(NamedTuple):
 
 
 class Adoption:
-    """Adopts what is new, for all workers.
+    """Adoption of new versions and labels, for all workers.
 
     Args:
         repository: Opens versions, and stores what is chosen.

@@ -35,7 +35,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, eq=False)
 class Model:
-    """One served version: what it promises, what runs it, what feeds it.
+    """One served version: its manifest, runtime and encoder.
 
     Attributes:
         prepared: What dialects work out once per model, by their own names.

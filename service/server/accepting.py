@@ -1,4 +1,4 @@
-"""Accepting of connections: by which worker, how many, and what refused ones hear.
+"""Accepting of connections: choice of the worker, limits, answers to refused ones.
 
 All workers see a connection that waits. Each lets it pass for some turns of its event
 loop, the more the more connections it has, so that one with fewer takes it first.

@@ -10,7 +10,7 @@ from service.telemetry.log_lines import JsonLine
 
 
 class JsonLogger(Logger):  # type: ignore[misc]
-    """Logs what happens to processes: starts, stops, reloads, failures."""
+    """gunicorn's logger of process events: starts, stops, reloads, failures."""
 
     def setup(self, cfg: Any) -> None:
         """Open the log, at the start and when the configuration is read again."""

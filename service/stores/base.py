@@ -103,7 +103,7 @@ class Survey(NamedTuple):
 
 
 class Capacity(NamedTuple):
-    """Beyond how many entries and bytes a store refuses new entries; 0: no limit.
+    """Limits of a store's entries and bytes, above which it refuses new ones; 0: none.
 
     Existing entries may still grow: what is live is never evicted.
     """

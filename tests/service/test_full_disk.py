@@ -1,4 +1,4 @@
-"""On a disk without room the workers count alone, and no write ends a process."""
+"""Disk without room: the workers count alone, and no write ends a process."""
 
 import os
 import subprocess

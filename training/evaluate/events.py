@@ -1,4 +1,4 @@
-"""Measure what a network expects next: how often it is right, and how sure it is.
+"""Figures of next events: how often a network is right, and how sure it is.
 
 Beside the most frequent event, a back-off n-gram and gradient boosting, all fitted on
 the training part. The validation part chooses the order of the n-gram, how many trees

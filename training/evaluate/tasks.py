@@ -1,4 +1,4 @@
-"""Measure what a log was asked: each task by its own figures."""
+"""Figures of a log's tasks, each task by its own."""
 
 from __future__ import annotations
 

@@ -144,7 +144,7 @@ def find_positions(place: Array) -> Iterator[tuple[int, Array]]:
 
 
 class LabelFigures(NamedTuple):
-    """Of one label: how often it came, and what was expected then."""
+    """Figures of one label: how often it came, and what was expected then."""
 
     label: int
     came: int

@@ -71,7 +71,7 @@ class HtmlTable:
 
     @property
     def classes(self) -> list[str]:
-        """Of each column, for the style sheet."""
+        """The style sheet's class of each column."""
         cells = zip(*self.rows, strict=True) if self.rows else [()] * len(self.headings)
         return [
             "number" if k >= self.num_words else "word long" if is_long(c) else "word"

@@ -43,7 +43,7 @@ class Example(NamedTuple):
 
 @dataclass(frozen=True)
 class Operation:
-    """One call.
+    """Declaration of one call.
 
     Attributes:
         tag: The group it is listed in.

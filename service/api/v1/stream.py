@@ -92,7 +92,7 @@ class Opening(NamedTuple):
 
 
 class Stream:
-    """One stream.
+    """One running stream.
 
     Args:
         engine: Advances the rows.

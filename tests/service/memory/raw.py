@@ -1,4 +1,4 @@
-"""Writes what is damaged into a store, past the store's own methods."""
+"""Damage to the files of a store, past the store's own methods."""
 
 from __future__ import annotations
 
