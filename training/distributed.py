@@ -45,11 +45,11 @@ class Cluster:
 
     Args:
         task: From `training.cluster.read_task`; it has met the others.
-        patience: Seconds to wait for the other workers.
+        timeout_seconds: How long to wait for the other workers.
     """
 
-    def __init__(self, task: Task, patience: float) -> None:
-        self.task, self._patience = task, patience
+    def __init__(self, task: Task, timeout_seconds: float) -> None:
+        self.task, self._timeout_seconds = task, timeout_seconds
         self._deadline = float("inf")
         threading.Thread(target=self._watch, daemon=True).start()
         with self._waiting():
@@ -124,7 +124,7 @@ class Cluster:
     @contextmanager
     def _waiting(self) -> Iterator[None]:
         """Limit the time that the others have."""
-        self._deadline = time.monotonic() + self._patience
+        self._deadline = time.monotonic() + self._timeout_seconds
         try:
             yield
         finally:
@@ -137,12 +137,13 @@ class Cluster:
         """
         while time.monotonic() < self._deadline:
             time.sleep(0.2)
-        print(f"error: {self._describe(self._patience)}", file=sys.stderr, flush=True)  # noqa: T201
+        sentence = self._describe(self._timeout_seconds)
+        print(f"error: {sentence}", file=sys.stderr, flush=True)  # noqa: T201
         os._exit(EXIT_STATUS)
 
-    def _describe(self, patience: float | None) -> str:
+    def _describe(self, timeout_seconds: float | None) -> str:
         others = set(range(len(self.task.workers))) - {self.task.rank}
-        return describe_missing(self.task, others, patience)
+        return describe_missing(self.task, others, timeout_seconds)
 
 
 class SharedRunner:

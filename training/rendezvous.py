@@ -19,32 +19,36 @@ from training.errors import TrainingError
 PAUSE_SECONDS = 0.2  # between two tries
 
 
-def meet(task: Task, patience: float) -> None:
+def meet(task: Task, timeout_seconds: float) -> None:
     """Wait until all workers are there.
 
     Raises:
         TrainingError: Some do not answer in time, or the port is in use.
     """
-    deadline = time.monotonic() + patience
+    deadline = time.monotonic() + timeout_seconds
     others = set(range(len(task.workers))) - {task.rank}
     heard: set[int] = set()
     met: set[int] = set()
     with listen(task) as listener:
         while not others <= met:
             if time.monotonic() > deadline:
-                raise TrainingError(describe_missing(task, others - met, patience))
+                raise TrainingError(
+                    describe_missing(task, others - met, timeout_seconds)
+                )
             for rank in others - met:
                 if call(task.workers[rank], task.rank) and rank in heard:
                     met.add(rank)
             heard |= hear(listener)
 
 
-def describe_missing(task: Task, missing: set[int], patience: float | None) -> str:
+def describe_missing(
+    task: Task, missing: set[int], timeout_seconds: float | None
+) -> str:
     """Say which workers do not answer in time; without a time, any more."""
     names = ", ".join(task.workers[rank] for rank in sorted(missing))
     reason = f"the connection to {names} was lost"
-    if patience is not None:
-        reason = f"no answer from {names} within {patience:g} s"
+    if timeout_seconds is not None:
+        reason = f"no answer from {names} within {timeout_seconds:g} s"
     return (
         f"{reason}; expected all {len(task.workers)} workers of TF_CONFIG. Start the "
         "same command in each of them; training continues from the last finished epoch."

@@ -129,7 +129,7 @@ class Server:
             os.killpg(self.process.pid, signal.SIGKILL)
         self.log.close()
 
-    def post(self, path: str, body: str, timeout: float = 60.0) -> bytes:
+    def post(self, path: str, body: str, timeout_seconds: float = 60.0) -> bytes:
         """POST a body and return the answer's.
 
         Raises:
@@ -139,7 +139,7 @@ class Server:
         headers = {"Content-Type": "application/json", "Authorization": HEADER}
         request = urllib.request.Request(url, body.encode(), headers)
         try:
-            with OPENER.open(request, timeout=timeout) as response:
+            with OPENER.open(request, timeout=timeout_seconds) as response:
                 answer: bytes = response.read()
                 return answer
         except urllib.error.HTTPError as error:

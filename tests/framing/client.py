@@ -28,14 +28,16 @@ class Bytes(io.BytesIO):
         """Stay open: the next answer is read from it too."""
 
 
-def send_bytes(port: int, sent: bytes, patience: float) -> bytes:
+def send_bytes(port: int, sent: bytes, timeout_seconds: float) -> bytes:
     """Send bytes, and return all that comes back until the server closes.
 
     Raises:
-        TimeoutError: It does not close within `patience` seconds of its last byte.
+        TimeoutError: It does not close within `timeout_seconds` of its last byte.
     """
     received = b""
-    with socket.create_connection(("127.0.0.1", port), timeout=patience) as client:
+    with socket.create_connection(
+        ("127.0.0.1", port), timeout=timeout_seconds
+    ) as client:
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):
             client.sendall(sent)
         with contextlib.suppress(ConnectionResetError):

@@ -143,8 +143,8 @@ def train_all(folder, ports):
     (folder / "codes.json").write_text(json.dumps(codes))
 
 
-def wait_until(is_true, patience=600):
-    end = time.monotonic() + patience
+def wait_until(is_true, timeout_seconds=600):
+    end = time.monotonic() + timeout_seconds
     while not is_true():
         assert time.monotonic() < end
         time.sleep(0.05)
