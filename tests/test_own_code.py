@@ -18,28 +18,6 @@ JOINED = {"Engine", "Services"}
 ASSEMBLY = "tests/assembly.py"
 # Public names that begin with an underscore: of named tuples, and `os._exit`.
 PUBLIC = {"_replace", "_fields", "_asdict", "_make", "_exit"}
-# How often files still use private names of a class: it only becomes less.
-PRIVATE_USES = {
-    "tests/clients/lossy.py": 1,
-    "tests/clients/test_client_robustness.py": 3,
-    "tests/clients/test_python_client.py": 1,
-    "tests/models/test_programs.py": 1,
-    "tests/service/test_api_keys.py": 1,
-    "tests/service/test_engine_metrics.py": 1,
-    "tests/service/test_litert_runtime.py": 2,
-    "tests/service/test_log_buffer.py": 1,
-    "tests/service/test_operations_document.py": 6,
-    "tests/service/test_redaction.py": 1,
-    "tests/service/test_repository.py": 3,
-    "tests/service/test_run_queue.py": 4,
-    "tests/service/test_same_weights.py": 1,
-    "tests/service/test_shadow.py": 2,
-    "tests/service/test_statistics.py": 3,
-    "tests/service/test_ticker.py": 1,
-    "tests/training/test_boosting.py": 2,
-    "tests/training/test_progress.py": 2,
-    "tests/training/test_streams_table.py": 1,
-}
 
 
 def find_calls(tree):
@@ -87,16 +65,11 @@ def find_private(tree):
                 yield f"line {node.lineno}: {name}"
 
 
-def test_no_further_file_looks_behind_public_names():
+def test_no_file_uses_private_names_of_others():
     found = {path: [*find_private(tree)] for path, tree in TREES.items()}
     found = {path: lines for path, lines in found.items() if lines}
 
-    new = {
-        k: lines for k, lines in found.items() if len(lines) > PRIVATE_USES.get(k, 0)
-    }
-    assert not new, "use public names, or give the part one"
-    fewer = {k for k, number in PRIVATE_USES.items() if len(found.get(k, ())) < number}
-    assert not fewer, "lower their numbers in PRIVATE_USES"
+    assert not found, "use public names, or give the part one"
 
 
 def test_private_names_are_found_wherever_they_are_used():

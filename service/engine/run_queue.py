@@ -48,44 +48,49 @@ class Tenant:
 
 
 class RunQueue:
-    """Rows that wait, or are between two ticks. Safe to share between threads."""
+    """Rows that wait, or are between two ticks. Safe to share between threads.
+
+    Attributes:
+        tenants: Those with open requests, by their names.
+        flows: The open requests.
+        owners: By the keys of sessions, the row that each belongs to.
+    """
 
     def __init__(self) -> None:
         self._lock = make_brief_lock()
         self._time = 0.0  # virtual time of the tenants, in events
         self._heap: list[tuple[float, int, Tenant]] = []
         self._ticket = count()
-        self._tenants: dict[str, Tenant] = {}
-        self._flows: set[Flow] = set()
-        # By the keys of sessions.
-        self._owners: dict[bytes, Job] = {}
+        self.tenants: dict[str, Tenant] = {}
+        self.flows: set[Flow] = set()
+        self.owners: dict[bytes, Job] = {}
         self._followers: dict[bytes, deque[Job]] = {}
 
     def __len__(self) -> int:
         """Count the rows that wait."""
         with self._lock:
-            waiting = sum(len(flow.jobs) for flow in self._flows)
+            waiting = sum(len(flow.jobs) for flow in self.flows)
             return waiting + sum(map(len, self._followers.values()))
 
     def open(self, flow: Flow) -> None:
         """Let a request take part."""
         with self._lock:
-            tenant = self._tenants.get(flow.tenant)
+            tenant = self.tenants.get(flow.tenant)
             if tenant is None:
                 tenant = Tenant(self._time - CREDIT_EVENTS)
-                self._tenants[flow.tenant] = tenant
+                self.tenants[flow.tenant] = tenant
             tenant.num_flows += 1
             flow.served, flow.credit = tenant.time - CREDIT_EVENTS, CREDIT_EVENTS
-            self._flows.add(flow)
+            self.flows.add(flow)
 
     def close(self, flow: Flow) -> None:
         """Forget a request; rows of it that wait have lost their caller."""
         with self._lock:
-            self._flows.discard(flow)
-            tenant = self._tenants[flow.tenant]
+            self.flows.discard(flow)
+            tenant = self.tenants[flow.tenant]
             tenant.num_flows -= 1
             if not tenant.num_flows:
-                del self._tenants[flow.tenant]
+                del self.tenants[flow.tenant]
             while flow.jobs:
                 self._hand_over(flow.jobs.popleft())
 
@@ -98,8 +103,8 @@ class RunQueue:
             Rows and events.
         """
         with self._lock:
-            rows = sum(min(flow.num_rows, num_rows) for flow in self._flows)
-            events = sum(min(flow.num_events, num_events) for flow in self._flows)
+            rows = sum(min(flow.num_rows, num_rows) for flow in self.flows)
+            events = sum(min(flow.num_events, num_events) for flow in self.flows)
         return rows, events
 
     def add(self, flow: Flow, jobs: Iterable[Job]) -> None:
@@ -107,7 +112,7 @@ class RunQueue:
         with self._lock:
             for job in jobs:
                 key = job.key
-                if key is None or self._owners.setdefault(key, job) is job:
+                if key is None or self.owners.setdefault(key, job) is job:
                     flow.jobs.append(job)
                 else:
                     self._followers.setdefault(key, deque()).append(job)
@@ -134,7 +139,7 @@ class RunQueue:
         """Put rows first of their requests that are not done; sessions stay theirs."""
         with self._lock:
             for job in jobs:
-                if job.flow in self._flows:
+                if job.flow in self.flows:
                     job.flow.jobs.appendleft(job)
                     self._queue(job.flow)
                 else:
@@ -167,20 +172,20 @@ class RunQueue:
     def _charge(self, flow: Flow, num_events: int) -> None:
         """Note service; a virtual time is what each member would have had by now."""
         flow.num_events = max(flow.num_events - num_events, 0)
-        if flow not in self._flows:
+        if flow not in self.flows:
             return
-        tenant = self._tenants[flow.tenant]
+        tenant = self.tenants[flow.tenant]
         for member in (flow, tenant):
             paid = min(member.credit, num_events)
             member.credit -= paid
             member.served += num_events + paid
         tenant.time += num_events / tenant.num_flows
-        self._time += num_events / len(self._tenants)
+        self._time += num_events / len(self.tenants)
 
     def settled(self, jobs: Iterable[Job]) -> None:
         """Hand the sessions of rows that are settled to the next ones that wait."""
         with self._lock:
-            owners = self._owners
+            owners = self.owners
             for job in jobs:
                 key = job.key
                 if key is None or owners.get(key) is not job:
@@ -193,25 +198,25 @@ class RunQueue:
     def clear(self) -> list[Job]:
         """Forget all rows, and return those that waited."""
         with self._lock:
-            waiting = [job for flow in self._flows for job in flow.jobs]
+            waiting = [job for flow in self.flows for job in flow.jobs]
             waiting += [job for jobs in self._followers.values() for job in jobs]
-            for flow in self._flows:
+            for flow in self.flows:
                 flow.jobs.clear()
-            self._owners.clear()
+            self.owners.clear()
             self._followers.clear()
         return waiting
 
     def _hand_over(self, job: Job) -> None:
         key = job.key
-        if key is None or self._owners.get(key) is not job:
+        if key is None or self.owners.get(key) is not job:
             return
         followers = self._followers.pop(key, None) if self._followers else None
-        while followers and followers[0].flow not in self._flows:
+        while followers and followers[0].flow not in self.flows:
             followers.popleft()
         if not followers:
-            del self._owners[key]
+            del self.owners[key]
             return
-        follower = self._owners[key] = followers.popleft()
+        follower = self.owners[key] = followers.popleft()
         if followers:
             self._followers[key] = followers
         follower.flow.jobs.appendleft(follower)
@@ -219,7 +224,7 @@ class RunQueue:
 
     def _queue(self, flow: Flow) -> None:
         """Let a request that has work be chosen, and its tenant."""
-        tenant = self._tenants[flow.tenant]
+        tenant = self.tenants[flow.tenant]
         if not flow.is_queued:
             flow.is_queued = True
             heappush(tenant.heap, (flow.served, next(self._ticket), flow))

@@ -79,6 +79,9 @@ class Shadow:
         clock: Seconds since 1970.
         count_live: Returns how many live rows are under way.
         monotonic: Returns seconds that only grow.
+
+    Attributes:
+        waiting: Answered rows that are to be followed, the oldest first.
     """
 
     def __init__(
@@ -94,7 +97,7 @@ class Shadow:
         self._clock = clock
         self._count_live = count_live
         self.monotonic = monotonic
-        self._waiting: deque[Followed] = deque()
+        self.waiting: deque[Followed] = deque()
         self._later: deque[tuple[float, Followed]] = deque()
         self._wake = threading.Event()
         # Events. Each counter has one writer, so that no lock is needed.
@@ -131,13 +134,13 @@ class Shadow:
                     continue
                 self._num_added += len(row.sequence)
                 followed = Followed(key, row, keep_last(outcome), call.model)
-                self._waiting.append(followed)
-        if self._waiting:
+                self.waiting.append(followed)
+        if self.waiting:
             self._wake.set()
 
     def _has_room(self, num_events: int) -> bool:
         waiting = self._num_added - self._num_taken
-        if len(self._waiting) + len(self._later) >= MAX_WAITING:
+        if len(self.waiting) + len(self._later) >= MAX_WAITING:
             return False
         return not waiting or waiting + num_events <= MAX_WAITING_EVENTS
 
@@ -179,8 +182,8 @@ class Shadow:
     def _take(self) -> Followed | None:
         if self._later and self._later[0][0] <= self.monotonic():
             followed = self._later.popleft()[1]
-        elif self._waiting:
-            followed = self._waiting.popleft()
+        elif self.waiting:
+            followed = self.waiting.popleft()
         else:
             return None
         self._num_taken += len(followed.row.sequence)

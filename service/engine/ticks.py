@@ -253,13 +253,16 @@ class TickLeader:
 
     Args:
         tick: Does a bounded piece of work on whatever is queued.
+
+    Attributes:
+        waiting: By their ids, the submissions that wait for another caller's ticks.
     """
 
     def __init__(self, tick: Callable[[], None]) -> None:
         self._tick = tick
         # Kept while other requests run, but never waited for.
         self._leading = make_brief_lock()
-        self._waiting: dict[int, Submission] = {}
+        self.waiting: dict[int, Submission] = {}
 
     def complete(self, submission: Submission) -> None:
         """Return when all jobs of a submission have their results."""
@@ -278,13 +281,13 @@ class TickLeader:
                 self._tick()
         finally:
             self._leading.release()
-            if self._waiting:
+            if self.waiting:
                 self._hand_over()
 
     def _follow(self, submission: Submission) -> None:
         """Wait, unless the leader left before it could see that someone waits."""
         submission.listen()
-        self._waiting[id(submission)] = submission
+        self.waiting[id(submission)] = submission
         is_whole = False
         try:
             if not self._leading.locked():
@@ -293,13 +296,13 @@ class TickLeader:
                 submission.wait()
             is_whole = True
         finally:
-            del self._waiting[id(submission)]
+            del self.waiting[id(submission)]
             # Torn away, perhaps with the turn that was just handed to it.
             if not is_whole and not self._leading.locked():
                 self._hand_over()
 
     def _hand_over(self) -> None:
-        for submission in list(self._waiting.values()):
+        for submission in list(self.waiting.values()):
             if submission.num_pending:
                 submission.wake()
                 return

@@ -32,11 +32,14 @@ class BufferedLines(logging.Handler):
 
     Args:
         stream: Receives the lines.
+
+    Attributes:
+        stream: The same; another may take its place, as of `logging.StreamHandler`.
     """
 
     def __init__(self, stream: TextIO) -> None:
         super().__init__()
-        self._stream = stream
+        self.stream = stream
         self._lines: deque[Line] = deque()
         self._written_at = 0.0
         self._num_lost = 0
@@ -86,8 +89,8 @@ class BufferedLines(logging.Handler):
             note = {"msg": message, "levelname": "WARNING", "process": os.getpid()}
             lines = [self.format(logging.makeLogRecord(note)), *lines]
         try:
-            self._stream.write("\n".join(lines) + "\n")
-            self._stream.flush()
+            self.stream.write("\n".join(lines) + "\n")
+            self.stream.flush()
         except (OSError, ValueError) as error:  # no room, no reader, not UTF-8, closed
             self._lose(len(lines) - bool(lost), error)
         else:

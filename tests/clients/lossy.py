@@ -1,7 +1,12 @@
 """The service's application in this process, over a transport that loses answers."""
 
+import time
+from types import SimpleNamespace
+from unittest.mock import patch
+
+import carryover_client
 import httpx
-from carryover_client import CarryoverError
+from carryover_client import CarryoverError, Client
 
 from service.sessions.version_policy import Retention
 from tests import assembly
@@ -50,13 +55,43 @@ def outcome(status, text="", **headers):
     )
 
 
-def waits_of(client, outcomes, *, is_safe=True):
-    """Seconds a call waits between its tries, and the error it ends with."""
-    work = client._attempt(httpx.Request("GET", URL), is_safe)
-    waits = [next(work)[0]]
-    try:
-        for outcome in outcomes:
-            waits.append(work.send(outcome)[0])
-    except (CarryoverError, StopIteration) as end:
-        return waits, end
+class Exhausted(Exception):
+    """A call asks for one more outcome than it was given."""
+
+
+def waits_of(outcomes, *, is_safe=True, **options):
+    """Seconds a call waits between its tries, and the error it ends with.
+
+    Args:
+        outcomes: What each request gets: an answer, or an error of the network.
+        is_safe: Whether the call may be repeated although it may be applied.
+        **options: Options of the client.
+
+    Returns:
+        The seconds before each request, and the error; None after an answer, and
+        `Exhausted` where the call would ask again.
+    """
+    waits, left = [], iter(outcomes)
+
+    def reply(request):
+        for given in left:
+            if isinstance(given, Exception):
+                raise given
+            return given
+        raise Exhausted
+
+    # The waits alone: the module reads the time of day by `time` too.
+    clock = SimpleNamespace(time=time.time, sleep=waits.append)
+    row = {"sequence": ["red"], "session": "s"}
+    with (
+        patch.object(carryover_client, "time", clock),
+        Client(URL, transport=httpx.MockTransport(reply), **options) as client,
+    ):
+        try:
+            if is_safe:
+                client.get("models")
+            else:
+                client.predict("counting", [row], key="")
+        except (CarryoverError, Exhausted) as end:
+            return waits, end
     return waits, None

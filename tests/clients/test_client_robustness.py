@@ -15,7 +15,14 @@ import httpx
 import pytest
 from carryover_client import AsyncClient, Client
 
-from tests.clients.lossy import URL, LossyTransport, build_app, outcome, waits_of
+from tests.clients.lossy import (
+    URL,
+    Exhausted,
+    LossyTransport,
+    build_app,
+    outcome,
+    waits_of,
+)
 from tests.keys import keyed
 
 
@@ -37,36 +44,29 @@ def date_in(seconds):
         ("Wed, 01 Jan 2020 00:00:00 GMT", 0.1, 5),
     ],
 )
-def test_retry_after_of_any_form_neither_hurries_nor_breaks_a_call(
-    client, asked, least, most, monkeypatch
-):
-    monkeypatch.setattr(carryover_client, "FIRST_WAIT_SECONDS", 0.1)
-    client._retry_seconds = math.inf
+def test_retry_after_of_any_form_neither_hurries_nor_breaks_a_call(asked, least, most):
     num_tries = 1100  # floats end before 2**1024
 
-    waits, end = waits_of(client, [outcome(503, Retry_After=asked)] * num_tries)
+    busy = [outcome(503, Retry_After=asked)] * num_tries
+    waits, end = waits_of(busy, retry_seconds=math.inf)
 
-    assert end is None
+    assert isinstance(end, Exhausted)
     assert all(least <= wait <= most for wait in waits[1:])
 
 
-def test_date_is_waited_for(client):
-    client._retry_seconds = math.inf
+def test_date_is_waited_for():
     busy = [outcome(503, Retry_After=date_in(seconds)) for seconds in (500, 10**9)]
 
-    (_, *waits), _ = waits_of(client, busy)
+    (_, *waits), _ = waits_of(busy, retry_seconds=math.inf)
 
     assert waits == [pytest.approx(500, abs=30), 86_400]
 
 
 @pytest.mark.parametrize("is_safe", [True, False])
-def test_call_that_is_repeated_for_ever_still_raises_what_no_repeat_helps(
-    client, is_safe
-):
-    client._retry_seconds = math.inf
+def test_call_that_is_repeated_for_ever_still_raises_what_no_repeat_helps(is_safe):
     problem = outcome(400, '{"code": "invalid_json", "detail": "no."}')
 
-    waits, end = waits_of(client, [problem], is_safe=is_safe)
+    waits, end = waits_of([problem], is_safe=is_safe, retry_seconds=math.inf)
 
     assert len(waits) == 1
     assert isinstance(end, carryover_client.InvalidJson)

@@ -229,7 +229,7 @@ def test_each_metric_has_a_test():
         for name in ("capture", "counted_sessions", "limiter", "tracing")
     )
     made = {
-        name: metric._name.removeprefix("carryover_")
+        name: next(iter(metric.describe())).name.removeprefix("carryover_")
         for name, metric in vars(engine_metrics).items()
         if isinstance(metric, Metric)
     }

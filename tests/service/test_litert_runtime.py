@@ -275,14 +275,14 @@ def test_litert_without_programs_is_refused(copied):
 @pytest.mark.parametrize("name", MODELS)
 def test_programs_as_exported_agree(both, name):
     model = both(name)[0]
-    programs = [p for each in model.runtime._programs.values() for p in each]
+    programs = [p for each in model.runtime.programs.values() for p in each]
 
     assert find_mismatch(model.manifest, programs) is None
 
 
 def test_a_program_that_answers_no_number_does_not_agree(both):
     model = both("label")[0]
-    single, *others = model.runtime._programs["advance"]
+    single, *others = model.runtime.programs["advance"]
 
     class Broken:
         name, batch, timesteps = "advance_2x1", 2, 1

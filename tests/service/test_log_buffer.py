@@ -32,7 +32,7 @@ def test_lines_that_cannot_be_written_raise_nothing(open_sink, tmp_path):
 
     with contextlib.suppress(OSError):
         sink.close()
-    with (tmp_path / "log").open("w") as lines._stream:
+    with (tmp_path / "log").open("w") as lines.stream:
         lines.write("the next")
         lines.flush()
     text = (tmp_path / "log").read_text()

@@ -12,6 +12,7 @@ from service.api.api_keys import check_keys_file
 from service.common.text import redact
 from service.settings import TABLE, SettingError, read_settings
 from service.stores.base import open_store
+from service.stores.redis.address import parse_address
 from tests.servers import ROOT
 
 SECRET = "hunter2"
@@ -46,9 +47,8 @@ def errors_of(url):
     """Return what the service says of an address it cannot use."""
     said = [redact(url)]
     try:
-        store = open_store(url)
-        said.append(repr(getattr(store, "_address", "")))
-        store.close()
+        open_store(url).close()
+        said.append(repr(parse_address(url)))
     except ValueError as error:
         said.append(str(error))
     for setting in TABLE:

@@ -11,6 +11,7 @@ from service.registry.adoption import FolderWatch
 from service.registry.artifact import ArtifactError
 from service.registry.catalog import Catalog
 from service.registry.model_repository import Repository
+from service.registry.shared_choices import SharedChoices
 from tests.fakes import FakeClock, counting_model
 
 
@@ -31,7 +32,7 @@ class Worker:
         self.repository = Repository(
             self.catalog,
             models,
-            self.load,
+            lambda path: self.load(path),  # which a test may replace
             max_versions=max_versions,
             state=state,
             generation=generation,
@@ -436,7 +437,7 @@ def test_one_worker_looks_at_a_time(watched, models):
         looked.append(other.loads)
         return load(path)
 
-    one.repository._folder._load = look_meanwhile
+    one.load = look_meanwhile
     one.repository.adopt_newer()
 
     assert looked == [1]  # version 1 alone, before and meanwhile
@@ -470,7 +471,7 @@ def test_choice_that_cannot_be_stored_is_logged_and_what_is_served_stays(
     def refuse(*_):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(one.repository._shared, "add", refuse)
+    monkeypatch.setattr(SharedChoices, "add", refuse)
     one.repository.adopt_newer()
 
     assert one.catalog.names() == ["counting"]

@@ -103,7 +103,7 @@ def test_what_idle_tenants_left_unused_is_no_credit(queue):
 
 def assert_forgotten(queue):
     assert len(queue) == 0
-    assert (queue._tenants, queue._owners) == ({}, {})
+    assert (queue.tenants, queue.owners) == ({}, {})
 
 
 def test_rows_of_a_killed_caller_give_their_session_to_the_next(queue):
@@ -172,8 +172,8 @@ def test_room_is_given_back(entry, queue):
     entry.leave(flow)
 
     assert (entry.num_rows, entry.num_events) == (0, 0)
-    assert not queue._tenants
-    assert not queue._flows
+    assert not queue.tenants
+    assert not queue.flows
 
 
 @pytest.mark.parametrize(("queued", "rows"), [("100", "1024"), ("255", "10")])

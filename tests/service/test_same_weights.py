@@ -88,7 +88,7 @@ def test_sessions_of_a_canary_never_move_to_the_shadow(workers, send):
 
 
 def test_pinned_sessions_stay_on_their_own_of_two_versions_of_their_weights(
-    workers, send, monkeypatch
+    workers, send, tmp_path, monkeypatch
 ):
     monkeypatch.setattr(
         TwinWorker,
@@ -98,9 +98,8 @@ def test_pinned_sessions_stay_on_their_own_of_two_versions_of_their_weights(
         ),
     )
     for worker in workers:
-        worker.catalog.replace(
-            "counting", [worker.load(worker.repository._folder.path / v) for v in "123"]
-        )
+        paths = [tmp_path / "models" / "counting" / version for version in "123"]
+        worker.catalog.replace("counting", [worker.load(path) for path in paths])
     workers[0].set(1, 2, 1.0)
     send(rows_of(["s"]))
 

@@ -201,7 +201,7 @@ def test_events_that_wait_are_bounded_and_only_the_last_answer_waits(
         send(*[RED] * 4, session=name)
 
     assert counted() == {"dropped": 1}
-    kept = [waiting.outcome.outputs for waiting in live.shadow._waiting]
+    kept = [waiting.outcome.outputs for waiting in live.shadow.waiting]
     assert all(len(value) == 1 for outputs in kept for value in outputs.values())
     assert all(value.base is None for outputs in kept for value in outputs.values())
     live.shadow.work()
@@ -223,7 +223,7 @@ def test_row_that_waits_for_an_earlier_step_keeps_its_room(
     other.shadow.work()
 
     send(RED, session="next", by=other)
-    assert not other.shadow._waiting
+    assert not other.shadow.waiting
 
 
 def test_repeats_and_refusals_are_not_followed(send, live, counted):

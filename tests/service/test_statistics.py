@@ -16,8 +16,7 @@ def test_counts_of_all_workers_are_added_up(tmp_path):
     child = os.fork()
     if not child:  # another worker of the same service: it has the same parent's folder
         os.close(reader)
-        other = CallStatistics(None)
-        other._folder = one._folder
+        other = CallStatistics(tmp_path)
         other.record_success("m", 1, 3, Times(4, 1, 2, 3))
         other.write()
         os.write(writer, b"x")
@@ -85,16 +84,15 @@ def test_a_name_like_another_version_is_counted_apart(tmp_path):
 
 
 def test_ended_workers_leave_their_counts_and_no_file_each(tmp_path):
-    statistics = CallStatistics(tmp_path)
     for pid in (11, 12, 13):
+        statistics = CallStatistics(tmp_path)
         statistics.record_success("m", 1, pid, Times(1, 1, 1, 1))
         statistics.write()
         (tmp_path / f"m@1@{os.getpid()}").rename(tmp_path / f"m@1@{pid}")
-        statistics._counts.clear()
 
         add_ended(tmp_path, living=[13])
 
-    assert statistics.describe("m", 1)["inference_count"] == 36
+    assert CallStatistics(tmp_path).describe("m", 1)["inference_count"] == 36
     assert {file.name for file in tmp_path.iterdir()} == {"m@1@ended", "m@1@13"}
 
 

@@ -10,6 +10,7 @@ import pytest
 from service.engine.job import Submission
 from service.engine.ticks import TickLeader
 from tests.servers import ROOT
+from tests.waiting import wait_until
 
 TIMEOUT_SECONDS = 60
 
@@ -203,8 +204,7 @@ def test_a_follower_that_is_torn_away_while_it_is_woken_passes_the_turn_on():
 
 
 def wait_until_registered(ticker, submission):
-    while id(submission) not in ticker._waiting:
-        threading.Event().wait(0.001)
+    wait_until(lambda: id(submission) in ticker.waiting, every=0.001)
 
 
 def stress(num_callers=16, num_rounds=150, give_way=lambda: None):

@@ -51,7 +51,6 @@ def test_a_terminal_shows_a_bar_and_keeps_the_epochs():
         bar.resume(1)
         bar.advance(Batch(0.25, 100, 1.5))
         bar.finish_epoch(EPOCH)
-        bar._progress.refresh()
 
     shown = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", file.getvalue())
     assert "[network]" in shown
@@ -82,7 +81,6 @@ def test_a_bar_says_why_a_training_ends_early_and_is_full():
 
     with open_bar("network", console) as bar:
         bar.stop(Stopped(9, 6))
-        bar._progress.refresh()
 
     shown = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", file.getvalue())
     assert STOP in shown

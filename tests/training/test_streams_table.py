@@ -242,11 +242,24 @@ def find_missing(row, models):
     """List the layers that a row names and that none of its models has."""
     named = {name for name in re.findall(r"\w+", row) if hasattr(layers, name)}
     placed = {
-        type(layer).__name__
+        name
         for model in models
-        for layer in [*model._flatten_layers(), *find_operations(find_graph(model))]
+        for name in [
+            *find_class_names(model.get_config()),
+            *(type(one).__name__ for one in find_operations(find_graph(model))),
+        ]
     }
     return named - placed - NOT_PLACED
+
+
+def find_class_names(config):
+    """Find the names of the classes in a configuration, those inside of others too."""
+    if isinstance(config, list | tuple):
+        return {name for value in config for name in find_class_names(value)}
+    if not isinstance(config, dict):
+        return set()
+    own = {config["class_name"]} if "class_name" in config else set()
+    return own | find_class_names(list(config.values()))
 
 
 @pytest.mark.parametrize(

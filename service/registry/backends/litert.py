@@ -120,6 +120,9 @@ class LiteRTRuntime:
     Args:
         artifact: The version on disk.
 
+    Attributes:
+        programs: By signature; those of the fewest timesteps and rows are first.
+
     Raises:
         ArtifactError: A signature has no program for one row and one timestep, LiteRT
             cannot run one, or they do not agree with each other.
@@ -129,10 +132,10 @@ class LiteRTRuntime:
 
     def __init__(self, artifact: Artifact) -> None:
         self._lock = make_brief_lock()  # an interpreter holds its tensors
-        self._programs: dict[str, list[Program]] = {}
+        self.programs: dict[str, list[Program]] = {}
         for entry in artifact.manifest.programs:
             program = load_program(artifact, entry)
-            self._programs.setdefault(entry.signature, []).append(program)
+            self.programs.setdefault(entry.signature, []).append(program)
         self._longest: dict[str, int] = {}  # timesteps of a chunk
         self._largest: dict[str, int] = {}  # rows of one timestep
         for signature in SIGNATURES:
@@ -140,7 +143,7 @@ class LiteRTRuntime:
         self._check_agreement(artifact)
 
     def _check_forms(self, artifact: Artifact, signature: Signature) -> None:
-        programs = self._programs.get(signature, [])
+        programs = self.programs.get(signature, [])
         if not any((p.batch, p.timesteps) == (1, 1) for p in programs):
             raise ArtifactError(
                 f"{artifact.path} has no compiled {signature} for one row and timestep"
@@ -150,7 +153,7 @@ class LiteRTRuntime:
         self._largest[signature] = max(p.batch for p in programs if p.timesteps == 1)
 
     def _check_agreement(self, artifact: Artifact) -> None:
-        programs = [p for name in SIGNATURES for p in self._programs[name]]
+        programs = [p for name in SIGNATURES for p in self.programs[name]]
         found = find_mismatch(artifact.manifest, programs)
         if found is not None:
             raise ArtifactError(
@@ -176,7 +179,7 @@ class LiteRTRuntime:
         """
         num_rows, timesteps = tensors["sequence"].shape[:2]
         with self._lock:
-            for program in self._programs[signature]:
+            for program in self.programs[signature]:
                 if program.batch >= num_rows and program.timesteps >= timesteps:
                     return program.run(tensors)
         raise ValueError(
