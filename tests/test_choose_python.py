@@ -1,4 +1,4 @@
-"""Which Python the environment is made with where none is named."""
+"""Choice of the environment's Python where none is named."""
 
 from __future__ import annotations
 

@@ -113,7 +113,9 @@ class World:
                 **dict(headers),
             },
         )
-        return response.status, sorted(response.headers), response.data
+        # Two calls may be on both sides of a second.
+        headers = [pair for pair in response.headers if pair[0] != "Date"]
+        return response.status, sorted(headers), response.data
 
     def begin(self, tenant, session="s", events=1):
         for _ in range(events):

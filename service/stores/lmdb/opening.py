@@ -168,7 +168,11 @@ def adopt_size(file: LmdbFile | None, resize: Callable[[int], None]) -> None:
 
 
 def check_format(env: lmdb.Environment, path: Path) -> None:
-    """Refuse a directory that another release wrote in another way."""
+    """Refuse a directory that another release wrote in another way.
+
+    Raises:
+        ValueError: Another release wrote it, or it is new where a store was made.
+    """
     with env.begin(write=True) as txn:
         is_empty = txn.stat(env.open_db(b"entries", txn))["entries"] == 0
         found = txn.get(FORMAT_KEY) or (FORMAT if is_empty else b"1")

@@ -9,7 +9,7 @@ NUM_BUCKETS = 64
 
 
 class RedisLayout:
-    """What a store's keys are named; `store` describes what each contains.
+    """Names of a store's keys; `store` describes what each contains.
 
     Args:
         prefix: What every name begins with.
