@@ -28,9 +28,10 @@ train: .venv/installed  ## train and export a new version: CONFIG=training/confi
 	@$(BIN)/python -m training fit --config $(CONFIG)
 
 # Two at a time, a file each: much of a test's time is a service's start, a wait.
-# The longest files first (tests/scheduling.py), and not those of the most tests.
-test: .venv/installed-dev models  ## run the whole test suite [PYTEST=--junitxml=...]
-	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder $(PYTEST)
+# The longest files first, and not those of the most tests. The slow ones, a twentieth of the
+# tests and most of the time, with ALL=1 (tests/scheduling.py).
+test: .venv/installed-dev models  ## run the tests but for the slow ones; all of them with ALL=1 [PYTEST=...]
+	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder $(if $(ALL),,-m "not slow") $(PYTEST)
 
 test-fast: .venv/installed-dev  ## run the tests that need no TensorFlow
 	@$(BIN)/python -m pytest -m "not tensorflow and not server and not container and not slow"

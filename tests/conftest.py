@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from tests.exported import export_all
-from tests.scheduling import read_record, sort_by_length
+from tests.scheduling import Recorder, name_function, read_record, sort_by_length
 from tests.servers import ROOT, Server
 from tests.start import sitecustomize
 from training.publish import list_versions
@@ -43,12 +43,37 @@ if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+SECONDS, SLOW = read_record()
+
+
+def pytest_addoption(parser):
+    """Add the option that writes `tests/seconds.json`."""
+    parser.addoption(
+        "--record-seconds",
+        action="store_true",
+        help="write which tests and files take long into tests/seconds.json",
+    )
+
+
+def pytest_configure(config):
+    """Measure the tests where that is asked for."""
+    if config.getoption("--record-seconds"):
+        config.pluginmanager.register(Recorder())
+
+
+def pytest_itemcollected(item):
+    """Mark tests that took long when they were recorded."""
+    name = name_function(item.nodeid)
+    if name in SLOW or name.partition("::")[0] in SLOW:
+        item.add_marker(pytest.mark.slow)
+
+
 # After pytest's own order, by the parameters of fixtures for a whole run.
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config, items):
     """Begin with the longest files where several processes share the tests."""
     if hasattr(config, "workerinput"):
-        sort_by_length(items, read_record())
+        sort_by_length(items, SECONDS)
 
 
 @pytest.fixture(autouse=True)

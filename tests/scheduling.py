@@ -1,20 +1,26 @@
-"""The order of the tests' files: the longest first, so that none begins last.
+"""The order of the tests' files, and which tests `make test` leaves to `ALL=1`.
 
-`python -m tests.scheduling junit.xml` writes `seconds.json` from what
-`make test PYTEST=--junitxml=junit.xml` recorded.
+The longest files begin first, so that none begins last. `make test ALL=1
+PYTEST=--record-seconds` runs all tests and writes both into `seconds.json`.
 """
 
 from __future__ import annotations
 
 import json
-import sys
+import time
 from collections import Counter
 from pathlib import Path
-from xml.etree import ElementTree
+
+import pytest
 
 RECORD = Path(__file__).with_name("seconds.json")
 # Shorter files need no place: they fill what the long ones leave.
 LONG_SECONDS = 10
+# A function is slow that takes longer, with all its parameters.
+SLOW_SECONDS = 2
+# A file is slow as a whole where what its tests share takes longer than this, and
+# longer than the tests of it that are not slow.
+SHARED_SECONDS = 5
 # Of a file that is not recorded yet, by the marks of its tests.
 GUESSES = {"tensorflow": 20, "slow": 20, "server": 12}
 
@@ -36,28 +42,82 @@ def sort_by_length(items, seconds):
 
 
 def read_record():
-    """Read the recorded seconds by file."""
-    return json.loads(RECORD.read_text())
+    """Read the seconds of long files, and the functions and files that are slow."""
+    record = json.loads(RECORD.read_text())
+    return record["files"], frozenset(record["slow"])
 
 
-def sum_seconds(path):
-    """Add up the seconds of a JUnit report by file; setup counts for its test."""
-    seconds = Counter()
-    for case in ElementTree.parse(path).iter("testcase"):
-        if module := case.get("classname"):
-            seconds[f"{module.replace('.', '/')}.py"] += float(case.get("time"))
-    return seconds
+def name_function(nodeid):
+    """Return the name of a test without its parameters."""
+    return nodeid.partition("[")[0]
 
 
-def main(report):
-    """Write the record."""
-    found = {
-        file: round(spent)
-        for file, spent in sorted(sum_seconds(report).items())
-        if spent >= LONG_SECONDS
-    }
-    RECORD.write_text(json.dumps(found, indent=2) + "\n")
+class Recorder:
+    """pytest plugin that measures tests and what they share, and writes the record.
 
+    Under xdist the processes that run the tests measure fixtures, and the one that
+    collects their reports writes.
+    """
 
-if __name__ == "__main__":
-    main(sys.argv[1])
+    def __init__(self):
+        self.files = Counter()
+        self.functions = Counter()
+        self.shared = Counter()
+        self._item = None
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_setup(self, item):
+        """Remember which test a fixture is set up for."""
+        self._item = item
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_fixture_setup(self, fixturedef):
+        """Measure a fixture that several tests share; the report carries it."""
+        began = time.perf_counter()
+        try:
+            return (yield)
+        finally:
+            if fixturedef.scope != "function" and self._item is not None:
+                taken = time.perf_counter() - began
+                self._item.user_properties.append((fixturedef.scope, taken))
+
+    def pytest_runtest_logreport(self, report):
+        """Add up a phase of a test."""
+        file = report.nodeid.partition("::")[0]
+        own = report.duration
+        if report.when == "setup":
+            for scope, taken in report.user_properties:
+                own -= taken
+                # Those of a whole run are set up by whichever file comes first.
+                if scope in ("module", "class"):
+                    self.shared[file] += taken
+        self.files[file] += report.duration
+        self.functions[name_function(report.nodeid)] += own
+
+    def pytest_sessionfinish(self, session):
+        """Write the record, in the process that collects the reports."""
+        if not hasattr(session.config, "workerinput"):
+            RECORD.write_text(json.dumps(self.describe(), indent=2) + "\n")
+
+    def describe(self):
+        """Return what the record is to hold."""
+        slow = {name for name, spent in self.functions.items() if spent > SLOW_SECONDS}
+        left = Counter()
+        for name, spent in self.functions.items():
+            if name not in slow:
+                left[name.partition("::")[0]] += spent
+        whole = {
+            file
+            for file, spent in self.shared.items()
+            if spent > max(SHARED_SECONDS, left[file])
+        }
+        return {
+            "files": {
+                file: round(spent)
+                for file, spent in sorted(self.files.items())
+                if spent >= LONG_SECONDS
+            },
+            "slow": sorted(
+                whole | {name for name in slow if name.partition("::")[0] not in whole}
+            ),
+        }

@@ -9,7 +9,7 @@ from benchmarks.chaos.faults import small_disk
 from benchmarks.chaos.mayhem import PROCESSES
 from benchmarks.chaos.run import LATENCY_UNDER_GREED, run
 
-pytestmark = [pytest.mark.tensorflow, pytest.mark.server, pytest.mark.slow]
+pytestmark = [pytest.mark.tensorflow, pytest.mark.server]
 
 LMDB_SECONDS = 12.0
 REDIS_SECONDS = 8.0

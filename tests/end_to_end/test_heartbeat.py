@@ -17,7 +17,7 @@ from tests.assembly import build_app
 from tests.networks import VOCABULARY
 from tests.servers import Server
 
-pytestmark = [pytest.mark.tensorflow, pytest.mark.server, pytest.mark.slow]
+pytestmark = [pytest.mark.tensorflow, pytest.mark.server]
 
 MAX_MILLISECONDS = 50
 NUM_TRIES = 10  # of which the best counts: a busy machine stops anything

@@ -89,7 +89,6 @@ def short(failure):
     return "\n".join([line for line in failure.splitlines() if line.strip()][:12])
 
 
-@pytest.mark.slow
 def test_made_up_requests_are_answered_as_the_document_says(api):
     failures, answered = [], 0
 

@@ -220,7 +220,6 @@ def test_killed_training_resumes_to_bit_identical_weights(
     assert resumed["metrics"] == whole["metrics"]
 
 
-@pytest.mark.slow
 def test_killed_while_patience_runs_out_it_resumes_to_the_same_weights(
     tmp_path, monkeypatch, capsys
 ):

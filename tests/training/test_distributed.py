@@ -162,7 +162,6 @@ def read_checkpoint(folder):
 
 
 @pytest.mark.tensorflow
-@pytest.mark.slow
 def test_two_processes_one_killed_and_both_resumed_train_what_one_does(folder):
     trained = multiprocessing.get_context("spawn").Process(
         target=train_all, args=(folder, find_ports(2))

@@ -174,7 +174,6 @@ def test_another_seed_makes_other_trials(whole, log, tmp_path):
     assert trials[0][2] != whole[1][0][2]
 
 
-@pytest.mark.slow
 def test_killed_search_resumes_to_the_same_trials(whole, log, tmp_path):
     """In its last trial, an epoch of which is saved; its journal half written."""
     config = tmp_path / "mine.toml"

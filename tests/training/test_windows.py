@@ -326,6 +326,5 @@ def measure_growth(bptt):
     return int(re.search(r"grown by (-?\d+) MB", done.stdout)[1])
 
 
-@pytest.mark.slow
 def test_memory_is_that_of_a_window_however_long_a_case_is():
     assert measure_growth(200) < 60
