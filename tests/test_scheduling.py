@@ -32,7 +32,7 @@ def shared():
 def pytest_configure(config):
     config.pluginmanager.register(scheduling.Recorder())
 """
-PAUSES = """
+PAUSING = """
 import time
 import pytest
 
@@ -75,7 +75,7 @@ def test_the_longest_files_are_first_and_their_tests_together():
 @pytest.mark.parametrize("processes", [(), ("-n", "2", "--dist", "loadfile")])
 def test_slow_functions_and_files_are_recorded(tmp_path, processes):
     (tmp_path / "conftest.py").write_text(CONFTEST)
-    (tmp_path / "test_pauses.py").write_text(PAUSES)
+    (tmp_path / "test_pauses.py").write_text(PAUSING)
     (tmp_path / "test_shares.py").write_text(SHARES)
 
     subprocess.run(
