@@ -16,7 +16,7 @@ from models.schemas import Schema, count_columns, output_names
 from models.streaming import StreamingNetwork
 from models.wrapping import Wrapped
 from training.proof import Proof
-from training.report import say
+from training.report import print_serving, say
 
 MAX_LIST_LENGTH = 12  # layers; a deep network has hundreds
 ADDRESS = "http://127.0.0.1:8080"
@@ -30,7 +30,6 @@ def print_export(
     version: Path,
 ) -> None:
     """Print what was exported, how near it is, where it is and how to call it."""
-    name, artifacts = version.parent.name, version.parent.parent
     memory = [f"{n} {list(shape)}" for n, shape in streaming.memory.items()]
     say(f"layers   {', '.join(name_layers(model))}")
     say(f"memory   {', '.join(memory) or 'none: every event is answered alone'}")
@@ -42,15 +41,11 @@ def print_export(
     if "others" in wrapped.outputs:
         say(f"outputs  {', '.join(output_names(wrapped.outputs))}")
     say(f"version  {version}")
-    if artifacts == Path("artifacts"):
-        say(f"serve    make serve    (all models in {artifacts}, {name} too)")
-    else:
-        models = shlex.quote(str(artifacts))
-        say(f"serve    CARRYOVER_MODELS={models} .venv/bin/python -m service")
+    print_serving(version)
     event = write_event(wrapped.inputs, proof.sequence[0, 0])
     row = {"sequence": [event], "session": "first"}
     body = shlex.quote(json.dumps({"instances": [row]}, ensure_ascii=False))
-    say(f"try      curl -s {ADDRESS}/v1/models/{name}:predict -d {body}")
+    say(f"try      curl -s {ADDRESS}/v1/models/{version.parent.name}:predict -d {body}")
 
 
 def say_window(wrapped: Wrapped) -> None:

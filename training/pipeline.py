@@ -112,7 +112,7 @@ def train_and_publish(
         version = publish_network(fitted, artifacts, quantize)
         remove_checkpoints(run)
         log_training(tracker, fitted.measured, run, version)
-    print_places(config.name, version, run)
+    print_places(version, run)
     return Trained(version, run, list(fitted.measured.metrics))
 
 

@@ -5,6 +5,7 @@ Does not know how a figure was measured.
 
 from __future__ import annotations
 
+import shlex
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -208,11 +209,21 @@ def print_parts(facts: Mapping[str, Any]) -> None:
         say(f"  note        {facts['note']}")
 
 
-def print_places(name: str, version: Path, run: Path) -> None:
+def print_places(version: Path, run: Path) -> None:
     """Print where everything went."""
     say(f"\nversion  {version}")
     say(f"run      {run}")
-    say(f"serve    make serve    (all models in {version.parent.parent}, {name} too)")
+    print_serving(version)
+
+
+def print_serving(version: Path) -> None:
+    """Print the command that serves a version; `make serve` looks in artifacts/."""
+    name, artifacts = version.parent.name, version.parent.parent
+    if artifacts == Path("artifacts"):
+        say(f"serve    make serve    (all models in {artifacts}, {name} too)")
+    else:
+        models = shlex.quote(str(artifacts))
+        say(f"serve    CARRYOVER_MODELS={models} .venv/bin/python -m service")
 
 
 def print_spread(seeds: Sequence[int], spread: Sequence[Spread]) -> None:

@@ -121,7 +121,7 @@ def test_training_shows_progress_table_and_where_everything_went(trained):
     assert "| right dinners, 100 days (share)" in done.stdout
     assert f"version  {folder / 'artifacts' / 'roommate' / '1'}" in done.stdout
     assert f"run      {folder / 'runs' / 'roommate'}" in done.stdout
-    assert "make serve" in done.stdout
+    assert f"serve    CARRYOVER_MODELS={folder / 'artifacts'} " in done.stdout
     assert done.stderr == ""
 
 
