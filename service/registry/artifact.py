@@ -57,8 +57,8 @@ class Manifest(msgspec.Struct, frozen=True):
         name: Name of the model, as in its address.
         version: Version of the model, 1 or more.
         task: Kind of the output, such as `label`, `next_event` or `duration`.
-        cell: `lstm`, `gru`, `rnn`, `peephole`; of an imported Keras model its cells'
-            names joined by `+`.
+        cell: A name of docs/reference/networks.md, such as `lstm`; of an imported Keras
+            model its cells' names joined by `+`.
         units: Size of each recurrent layer.
         input: Input schema; its `kind` is `event`, `index`, `vector` or `record`
             (`models.schemas`).

@@ -94,7 +94,8 @@ def test_reference_has_every_key_with_type_default_and_meaning():
     page = (CONFIGS.parents[1] / "docs/reference/configuration.md").read_text()
 
     assert page.endswith("\n" + describe_keys() + "\n"), (
-        "write the tables again with python -m training.key_reference"
+        "write the tables again, all from 'The top of the file' on: "
+        "python -m training.key_reference prints them"
     )
     silent = re.findall(r"^\| `(\w+)` .*\|  \|$", page, re.M)
     assert set(silent) == {"source"}
