@@ -129,4 +129,6 @@ def test_open_service_warns_at_its_start(tmp_path):
 def test_reference_has_the_table():
     page = ROOT / "docs" / "reference" / "settings.md"
 
-    assert page.read_text().endswith("\n" + describe_settings() + "\n")
+    assert page.read_text().endswith("\n" + describe_settings() + "\n"), (
+        "write the table again: service.settings.describe_settings() returns it"
+    )

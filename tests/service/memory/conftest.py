@@ -16,7 +16,9 @@ SERVERS = [
     pytest.param(name, marks=pytest.mark.redis)
     for name in ("redis", "valkey", "cluster", "rediss")
 ]
-STORES = ["memory", "lmdb", *SERVERS]
+# Addresses of the stores that need no server, empty ones below a folder.
+LOCAL = {"memory": "memory://", "lmdb": "lmdb://{folder}/store"}
+STORES = [*LOCAL, *SERVERS]
 
 
 @pytest.fixture(scope="session")
@@ -51,9 +53,8 @@ def open_kind(
     with ExitStack() as opened:
 
         def open_one(kind: str, capacity: Capacity) -> Store:
-            if kind in ("memory", "lmdb"):
-                urls = {"memory": "memory://", "lmdb": f"lmdb://{tmp_path}/store"}
-                url = urls[kind]
+            if kind in LOCAL:
+                url = LOCAL[kind].format(folder=tmp_path)
             else:
                 url = request.getfixturevalue("server_url")(kind)
                 # A name of its own for each test, instead of emptying the server.

@@ -34,7 +34,7 @@ def damage_entry(store: Store, key: bytes, how: str) -> bool:
         return True
     if isinstance(store, LmdbStore):
         return damage_in_lmdb(store, key, how)
-    assert isinstance(store, RedisStore)
+    assert isinstance(store, RedisStore), f"how is a {type(store).__name__} damaged?"
     damage_in_redis(store, store.layout.name_entry(key), how)
     return True
 

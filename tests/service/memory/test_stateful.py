@@ -30,6 +30,7 @@ from service.sessions.version_policy import Lifetimes, Policies, Retention
 from service.stores.base import open_store
 from tests.assembly import build_services, build_sessions
 from tests.fakes import FakeClock, counting_model
+from tests.service.memory.conftest import LOCAL, SERVERS
 from tests.service.memory.oracle import (
     ANSWER_SECONDS,
     IDLE_SECONDS,
@@ -292,19 +293,18 @@ class MemoryMachine(RuleBasedStateMachine):
         )
 
 
-@pytest.mark.parametrize(
-    "name", ["memory", "lmdb", pytest.param("redis", marks=pytest.mark.redis)]
-)
+@pytest.mark.parametrize("name", [*LOCAL, SERVERS[0]])
 def test_any_life_of_sessions_is_as_the_oracle_says(name, tmp_path, request):
-    urls = {"memory": "memory://", "lmdb": f"lmdb://{tmp_path}/store"}
-    if name == "redis":
+    if name in LOCAL:
+        url = LOCAL[name].format(folder=tmp_path)
+    else:
         server_url = request.getfixturevalue("server_url")
-        urls[name] = f"{server_url(name)}?prefix=stateful"
+        url = f"{server_url(name)}?prefix=stateful"
 
     run_state_machine_as_test(
-        lambda: MemoryMachine(urls[name]),
+        lambda: MemoryMachine(url),
         settings=settings(
-            max_examples=EXAMPLES // 4 if name == "redis" else EXAMPLES,
+            max_examples=EXAMPLES if name in LOCAL else EXAMPLES // 4,
             stateful_step_count=STEPS,
             deadline=None,
             database=None,

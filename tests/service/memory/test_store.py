@@ -219,8 +219,8 @@ def test_unknown_url_says_what_is_expected(url: str) -> None:
 def test_every_scheme_has_an_address_and_is_tried_with_every_test() -> None:
     tried = {getattr(kind, "values", (kind,))[0] for kind in STORES}
 
-    assert SCHEMES.keys() == STORE_FORMS.keys()
-    assert SCHEMES.keys() <= tried
+    assert SCHEMES.keys() == STORE_FORMS.keys(), "see docs/how-to/add-a-store.md"
+    assert SCHEMES.keys() <= tried, "add it to LOCAL or SERVERS of conftest.py"
     assert list_store_forms().startswith("lmdb://PATH, redis://HOST, ")
     assert list_store_forms().endswith(" or memory://")
 
