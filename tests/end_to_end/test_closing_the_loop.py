@@ -9,12 +9,12 @@ import re
 import shlex
 import subprocess
 import sys
-import time
 
 import pytest
 import requests
 
 from tests.servers import ROOT, Server
+from tests.waiting import wait_until
 from training.__main__ import main
 
 pytestmark = [pytest.mark.server, pytest.mark.tensorflow]
@@ -82,26 +82,20 @@ class Reader:
 
     def await_captured(self, num_sessions):
         """Wait until complete files have all sessions, begun and whole."""
-        deadline = time.monotonic() + SECONDS
         readers = self.names["readers"][600 : 600 + num_sessions]
-        while time.monotonic() < deadline:
+
+        def count_lines():
             files = (self.home / "capture" / "visits").glob("*.jsonl")
-            lines = sum(file.read_bytes().count(b"\n") for file in files)
-            if lines == sum(map(len, readers)):
-                return
-            time.sleep(0.1)
-        raise AssertionError(f"{lines} events were captured")
+            return sum(file.read_bytes().count(b"\n") for file in files)
+
+        wait_until(lambda: count_lines() == sum(map(len, readers)), count_lines, 0.1)
 
     def await_version(self, version):
         """Wait until the watch has loaded a version in every worker."""
-        deadline = time.monotonic() + SECONDS
         path = f"{self.server.url}/v1/models/visits/versions/{version}"
-        num_found = 0
-        while num_found < 20 and time.monotonic() < deadline:
-            is_found = requests.get(path, timeout=SECONDS).ok
-            num_found = num_found + 1 if is_found else 0
-            time.sleep(0.05)
-        assert num_found == 20
+        wait_until(
+            lambda: all(requests.get(path, timeout=SECONDS).ok for _ in range(20))
+        )
 
 
 def test_every_command_of_the_tutorial_does_what_it_says(tmp_path, monkeypatch):

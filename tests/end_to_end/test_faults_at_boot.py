@@ -7,25 +7,13 @@ import json
 import os
 import shutil
 import signal
-import time
 
 import pytest
 import requests
 
 from tests.keys import digest
 from tests.servers import Server
-
-SECONDS = 120
-
-
-def wait_for(check):
-    """Wait until a check of the running service is true."""
-    deadline = time.monotonic() + SECONDS
-    while time.monotonic() < deadline:
-        if check():
-            return
-        time.sleep(0.1)  # another process; nothing to wait on
-    raise AssertionError("not within the time")
+from tests.waiting import wait_until
 
 
 @pytest.fixture
@@ -38,7 +26,7 @@ def models(exported, tmp_path):
 def serve_by_two(models, home):
     """Start two workers, and wait until both serve."""
     with Server(models, home, runtime="litert", workers=2) as server:
-        wait_for(lambda: server.read_log().count("loaded label version 1") == 2)
+        wait_until(lambda: server.read_log().count("loaded label version 1") == 2)
         yield server
 
 
@@ -106,18 +94,18 @@ def test_store_that_cannot_be_opened_is_tried_again(models, tmp_path):
         memory.write_text("a file where the store's folder was")
         workers = server.worker_pids()
         os.kill(workers[0], signal.SIGKILL)
-        wait_for(lambda: "worker cannot start, tried again" in server.read_log())
+        wait_until(lambda: "worker cannot start, tried again" in server.read_log())
 
         # The worker that lives looks once a second whether its store is still there.
-        wait_for(lambda: "was deleted or replaced" in server.read_log())
+        wait_until(lambda: "was deleted or replaced" in server.read_log())
         assert server.predict("label", {"sequence": ["open"]}).ok
         assert server.predict("label", row).status_code == 503
         assert server.process.poll() is None
 
         memory.unlink()
         aside.rename(memory)
-        wait_for(lambda: server.read_log().count("loaded label version 1") >= 3)
-        wait_for(lambda: server.predict("label", row).ok)
+        wait_until(lambda: server.read_log().count("loaded label version 1") >= 3)
+        wait_until(lambda: server.predict("label", row).ok)
         after = server.predict("label", row).json()["predictions"][0]["step"]
 
     assert (before, after) == (1, 3)
@@ -136,8 +124,8 @@ def test_bad_line_of_the_keys_costs_a_reload_its_own_key(models, tmp_path):
         keys.write_text(f"acme:{digest('good-key')}\n\x00 no key at all\n")
 
         server.process.send_signal(signal.SIGHUP)
-        wait_for(lambda: server.read_log().count("loaded label version 1") >= 2)
-        wait_for(lambda: not set(old) & set(server.worker_pids()))
+        wait_until(lambda: server.read_log().count("loaded label version 1") >= 2)
+        wait_until(lambda: not set(old) & set(server.worker_pids()))
 
         assert requests.post(url, json=row, headers=good, timeout=60).ok
         assert requests.post(url, json=row, timeout=60).status_code == 401
@@ -175,8 +163,8 @@ def test_killed_worker_comes_back_with_the_versions_that_were_chosen(models, tmp
         publish_second_version(models)
         before = server.worker_pids()
         os.kill(before[0], signal.SIGKILL)
-        wait_for(lambda: len(set(server.worker_pids()) - set(before)) == 1)
-        wait_for(lambda: server.read_log().count("loaded label version 1") >= 3)
+        wait_until(lambda: len(set(server.worker_pids()) - set(before)) == 1)
+        wait_until(lambda: server.read_log().count("loaded label version 1") >= 3)
         url = f"{server.url}/v2/repository/models/label/load"
 
         assert "loaded label version 2" not in server.read_log()
@@ -194,14 +182,14 @@ def test_failed_reload_and_failed_workers_leave_the_rest(models, tmp_path):
         workers = server.worker_pids()
 
         server.process.send_signal(signal.SIGHUP)
-        wait_for(lambda: "the old ones stay" in server.read_log())
+        wait_until(lambda: "the old ones stay" in server.read_log())
         assert server.worker_pids() == workers
         os.kill(workers[0], signal.SIGKILL)
-        wait_for(lambda: "worker cannot start, tried again" in server.read_log())
+        wait_until(lambda: "worker cannot start, tried again" in server.read_log())
         for _ in range(20):
             assert status(server, "label").ok
         assert workers[1] in server.worker_pids()
         key.write_bytes(kept)
-        wait_for(lambda: server.read_log().count("loaded label version 1") >= 3)
+        wait_until(lambda: server.read_log().count("loaded label version 1") >= 3)
 
         assert server.process.poll() is None

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import io
 import threading
-import time
 
 import numpy as np
 import pytest
@@ -14,12 +13,12 @@ import requests
 from models.export.compilation import Form
 from tests.exported import FORMS
 from tests.servers import Server
+from tests.waiting import wait_until
 from training.__main__ import main
 from training.publish import list_versions
 
 pytestmark = [pytest.mark.server, pytest.mark.tensorflow]
 
-SECONDS = 120
 # Between two requests: leaves the training a processor.
 PAUSE_SECONDS = 0.02
 
@@ -62,13 +61,6 @@ class Caller(threading.Thread):
 
     def served(self, version):
         return any(answer == (200, version) for answer in self.answers[-5:])
-
-
-def wait_until(what):
-    deadline = time.monotonic() + SECONDS
-    while not what():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
 
 
 @pytest.fixture(scope="module", autouse=True)

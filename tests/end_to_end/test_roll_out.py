@@ -4,7 +4,6 @@ import json
 import shlex
 import subprocess
 import sys
-import time
 
 import pytest
 import requests
@@ -15,11 +14,11 @@ from service.sessions.record import SessionKey
 from tests.exported import MANIFEST, publish_again
 from tests.servers import ROOT, Server
 from tests.test_documentation import ADDRESS, console_calls
+from tests.waiting import wait_until
 
 pytestmark = [pytest.mark.server, pytest.mark.tensorflow]
 
 NUM_SESSIONS = 40
-SECONDS = 60
 
 
 @pytest.fixture(scope="module")
@@ -165,11 +164,9 @@ def test_shadow_follows_sessions_over_all_workers(server):
                 "tickets", {"session": f"shadowed{k}", "sequence": ["open"]}
             )
             assert answer.status_code == 200
-    deadline = time.monotonic() + SECONDS
-    while sum((rows := read_rows(server)).values()) - sum(before.values()) < 30:
-        assert time.monotonic() < deadline, rows
-        time.sleep(0.05)  # counted a fraction of a second later
+    wait_until(lambda: sum(read_rows(server).values()) - sum(before.values()) >= 30)
 
+    rows = read_rows(server)
     assert rows["failed"] == before["failed"]
     assert rows["compared"] > before["compared"]
 
@@ -189,10 +186,7 @@ def test_live_answers_of_a_worker_do_not_wait_for_its_shadow(
         row = {"session": "s", "sequence": ["open"]}
         try:
             steps = [read_step(gated.predict("tickets", row)) for _ in range(20)]
-            deadline = time.monotonic() + SECONDS
-            while not entered.exists():
-                assert time.monotonic() < deadline
-                time.sleep(0.01)
+            wait_until(entered.exists)
             steps += [read_step(gated.predict("tickets", row)) for _ in range(20)]
         finally:
             gate.unlink()

@@ -15,6 +15,7 @@ import pytest
 import requests
 
 from tests.servers import ROOT, Server
+from tests.waiting import wait_until
 
 pytestmark = [pytest.mark.tensorflow, pytest.mark.server]
 
@@ -72,34 +73,24 @@ def test_killed_command_takes_the_service_with_it(exported, tmp_path):
         process = subprocess.Popen(
             [sys.executable, "-m", "service"], cwd=ROOT, env=environ, stdout=shown
         )
-    (child,) = wait_for_children(process.pid)
+    (child,) = wait_until(lambda: list_children(process.pid))
 
     process.kill()
     process.wait()
 
-    wait_until_gone(child)
+    wait_until(lambda: is_gone(child))
 
 
-def wait_for_children(pid):
-    """Wait until a process has started another."""
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline:
-        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-        if children:
-            return children
-    raise AssertionError("nothing was started")
+def list_children(pid):
+    return Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
 
 
-def wait_until_gone(pid):
-    """Wait until a process has ended, or is only waiting to be reaped."""
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline:
-        try:
-            if Path(f"/proc/{pid}/stat").read_text().split()[2] == "Z":
-                return
-        except FileNotFoundError:
-            return
-    raise AssertionError(f"process {pid} is still running")
+def is_gone(pid):
+    """Return whether a process has ended, or is only waiting to be reaped."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().split()[2] == "Z"
+    except FileNotFoundError:
+        return True
 
 
 def start_in_vain(environ):

@@ -8,6 +8,7 @@ import pytest
 import requests
 
 from tests.servers import Server
+from tests.waiting import wait_until
 
 pytestmark = [pytest.mark.tensorflow, pytest.mark.server]
 
@@ -50,8 +51,7 @@ def test_stop_under_load_leaves_every_session_where_its_client_is(
         ]
         for client in clients:
             client.start()
-        while len(steps) < NUM_CLIENTS or min(steps.values()) < 20:
-            threading.Event().wait(0.01)
+        wait_until(lambda: len(steps) == NUM_CLIENTS and min(steps.values()) >= 20)
 
         began = time.monotonic()
         server.process.send_signal(number)

@@ -5,7 +5,6 @@ import select
 import socket
 import struct
 import subprocess
-import time
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +12,7 @@ import pytest
 import requests
 
 from tests import networks
+from tests.waiting import wait_until
 
 pytestmark = [pytest.mark.tensorflow, pytest.mark.server]
 
@@ -221,7 +221,8 @@ def test_what_is_answered_before_a_client_is_gone_is_committed(server, connect):
     linger = struct.pack("ii", 1, 0)
     connection.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
     connection.close()
-    wait_for_line(server, "gone-in-the-middle")
+    # In its log: then the request is over.
+    wait_until(lambda: "gone-in-the-middle" in server.read_log())
 
     for name, step in answered.items():
         path = f"{server.url}/v1/models/next-lstm/sessions/{name}"
@@ -234,11 +235,3 @@ def test_what_is_answered_before_a_client_is_gone_is_committed(server, connect):
         (whole,) = server.predict("next-lstm", events).json()["predictions"]
         np.testing.assert_allclose(after["probabilities"], whole, atol=TOLERANCE)
     assert "Traceback" not in server.read_log()
-
-
-def wait_for_line(server, request_id):
-    """Wait until the log has the line of a request: then it is over."""
-    deadline = time.monotonic() + TIMEOUT_SECONDS
-    while request_id not in server.read_log():
-        assert time.monotonic() < deadline, server.read_log()[-2000:]
-        time.sleep(0.05)  # nothing can be waited on: the client is gone

@@ -3,7 +3,6 @@
 import json
 import re
 import shutil
-import time
 from concurrent.futures import ThreadPoolExecutor
 from uuid import uuid4
 
@@ -14,6 +13,7 @@ from tritonclient.utils import InferenceServerException
 
 from tests.networks import VOCABULARY
 from tests.servers import ROOT
+from tests.waiting import wait_until
 
 pytestmark = [pytest.mark.tensorflow, pytest.mark.server]
 
@@ -262,13 +262,14 @@ def test_unknown_output_is_an_error(client):
 def test_statistics_count_the_calls_of_all_workers(server, client):
     def count():
         """Read the counts once all workers have written theirs, at most 0.2 s late."""
-        shown = None
-        while True:
-            (stats,) = client.get_inference_statistics("next-gru")["model_stats"]
-            if stats == shown:
-                return stats["inference_stats"], stats["inference_count"]
-            shown = stats
-            time.sleep(0.5)  # other processes; nothing to wait on
+        shown = []
+
+        def is_settled():
+            shown.extend(client.get_inference_statistics("next-gru")["model_stats"])
+            return shown[-1] in shown[-2:-1]
+
+        wait_until(is_settled, every=0.5)
+        return shown[-1]["inference_stats"], shown[-1]["inference_count"]
 
     before, rows_before = count()
 

@@ -3,16 +3,14 @@
 import json
 import shutil
 import threading
-import time
 
 import pytest
 import requests
 
 from tests.servers import Server
+from tests.waiting import wait_until
 
 pytestmark = [pytest.mark.server, pytest.mark.tensorflow]
-
-SECONDS = 60
 
 
 def publish(models, version, *, is_whole=True):
@@ -54,13 +52,6 @@ class Caller(threading.Thread):
     def stop(self):
         self.stopped.set()
         self.join()
-
-
-def wait_until(what):
-    deadline = time.monotonic() + SECONDS
-    while not what():
-        assert time.monotonic() < deadline, "nothing changed"
-        time.sleep(0.05)  # other processes do it, and say nothing
 
 
 def states(server):

@@ -3,7 +3,6 @@
 import gzip
 import io
 import threading
-import time
 
 import pytest
 
@@ -20,6 +19,7 @@ from service.errors import BodyTooLarge, InvalidRequest, Overloaded
 from service.server.connection import Body
 from service.settings import read_settings
 from tests.fakes import FakeClock
+from tests.waiting import wait_until
 
 MAX_BODY_BYTES = 3 * LARGE_BYTES
 LARGE = bytes(LARGE_BYTES + 1)
@@ -53,8 +53,9 @@ def claim_in_thread(budget, tenant, num_bytes, done):
     num_waiting = budget.num_waiting
     thread = threading.Thread(target=work)
     thread.start()
-    while thread.is_alive() and budget.num_waiting == num_waiting:
-        time.sleep(0.001)  # until it waits
+    wait_until(
+        lambda: budget.num_waiting != num_waiting or not thread.is_alive(), every=0.001
+    )
     return thread
 
 

@@ -7,7 +7,6 @@ import os
 import shutil
 import subprocess
 import sys
-import time
 
 import msgspec
 import numpy as np
@@ -24,6 +23,7 @@ from service.telemetry.engine_metrics import CAPTURED_EVENTS, DROPPED_EVENTS
 from service.telemetry.tallies import find_counter
 from tests.assembly import build_engine
 from tests.fakes import FakeClock, counting_model
+from tests.waiting import wait_until
 
 BOUNDS = CaptureBounds(1 << 20, 3600.0, 1 << 24)
 SECRET = b"s" * 32
@@ -444,11 +444,7 @@ def test_an_unusable_folder_costs_no_answer(predict, capture, folder, what):
 def test_the_thread_writes_without_being_asked(capture, folder, predict):
     capture.start()
     predict(session("a", "red"))
-    deadline = time.monotonic() + 60
-    partial = []
-    while not partial and time.monotonic() < deadline:
-        partial = list(folder.glob("counting/.*.partial"))
-        time.sleep(0.01)
+    wait_until(lambda: list(folder.glob("counting/.*.partial")))
     capture.stop()
 
     assert len(read(folder)) == 1

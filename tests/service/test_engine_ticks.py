@@ -13,6 +13,7 @@ from service.sessions.record import SessionKey
 from tests.assembly import build_engine
 from tests.fakes import TickingRuntime, counting_model
 from tests.problems import assert_problem
+from tests.waiting import wait_until
 
 RED, GREEN = 0, 1
 TIMEOUT_SECONDS = 60
@@ -44,9 +45,11 @@ class Arrival:
             target=self._send, args=(engine, model, rows, options), daemon=True
         )
         self._thread.start()
-        while len(engine.queue) == num_queued:
-            assert self._thread.is_alive()
-            threading.Event().wait(0.0005)
+        wait_until(
+            lambda: len(engine.queue) != num_queued or not self._thread.is_alive(),
+            every=0.0005,
+        )
+        assert self._thread.is_alive()
 
     def _send(self, engine, model, rows, options):
         try:

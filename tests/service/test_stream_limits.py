@@ -24,7 +24,7 @@ from tests.service.streams import (
     readers,
     row,
 )
-from tests.waiting import TIMEOUT_SECONDS
+from tests.waiting import TIMEOUT_SECONDS, wait_until
 
 
 def test_a_defect_fails_its_lines_and_leaves_no_hole(open_stream, services, model):
@@ -67,8 +67,7 @@ def test_an_answer_that_is_not_taken_stops_the_reading(monkeypatch):
     lines = Lines(body, 100)
     lines.start()
     first = lines.take()
-    while body.tell() < 2 * (len(first) + 10):
-        time.sleep(0.001)
+    wait_until(lambda: body.tell() >= 2 * (len(first) + 10), every=0.001)
     time.sleep(0.05)  # it would read on in this time
 
     assert body.tell() <= 2 * (len(first) + 11)

@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
+from tests.waiting import wait_until
 from training import rendezvous
 from training.__main__ import main
 from training.cluster import Task, read_task
@@ -20,6 +21,7 @@ from training.errors import ConfigError
 
 # Two sums of float32 in another order, over some dozens of updates.
 TOLERANCE = 1e-5
+TRAINING_SECONDS = 600  # three trainings at a time, on a busy machine
 CLUSTER = {"worker": ["127.0.0.1:2222", "127.0.0.1:2223"]}
 
 
@@ -131,23 +133,22 @@ def train_all(folder, ports):
         ]
 
     first = start_both()
-    wait_until(lambda: "epoch 1/4" in read(folder / "shared0.txt"))
+    wait_until(
+        lambda: "epoch 1/4" in read(folder / "shared0.txt"),
+        timeout_seconds=TRAINING_SECONDS,
+    )
     first[1].kill()
     for process in first:
         process.join()
     left = f"{read(folder / 'shared0.txt')}exit status {first[0].exitcode}\n"
     (folder / "left.txt").write_text(left)
     ended = [start("alone"), *start_both()]
-    wait_until(lambda: not any(process.is_alive() for process in ended))
+    wait_until(
+        lambda: not any(process.is_alive() for process in ended),
+        timeout_seconds=TRAINING_SECONDS,
+    )
     codes = [process.exitcode for process in ended]
     (folder / "codes.json").write_text(json.dumps(codes))
-
-
-def wait_until(is_true, timeout_seconds=600):
-    end = time.monotonic() + timeout_seconds
-    while not is_true():
-        assert time.monotonic() < end
-        time.sleep(0.05)
 
 
 def read(file):
