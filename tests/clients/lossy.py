@@ -12,7 +12,7 @@ from service.sessions.version_policy import Retention
 from tests import assembly
 from tests.fakes import counting_model
 from tests.keys import NO_KEYS
-from tests.service.test_forecast import markov_model
+from tests.service.markov import markov_model
 
 URL = "http://service"
 

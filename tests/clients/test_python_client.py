@@ -6,7 +6,6 @@
 import asyncio
 import inspect
 import json
-import math
 import pickle
 import socket
 import sys
@@ -31,7 +30,6 @@ from tests.keys import keyed
 from tests.servers import ROOT
 
 SOURCE = ROOT / "clients" / "python" / "carryover_client.py"
-TOLERANCE = 1e-6  # float32 shares
 
 
 def keys_of(transport):
@@ -259,62 +257,6 @@ def test_row_that_failed_among_others_is_raised_by_check(client):
         carryover_client.check(answer["predictions"][1])
 
 
-def test_session_that_is_gone_starts_again_only_on_request(client, clock):
-    client.session("counting", "s").predict(["red"], ttl_seconds=10)
-    clock.advance(11)
-
-    with (
-        pytest.raises(carryover_client.SessionGone),
-        client.session("counting", "s"),
-    ):
-        pass
-    with client.session("counting", "s", start=True) as session:
-        assert session.step == 0
-        assert [answer["step"] for answer in session.stream(["red", "red"])] == [1, 2]
-        assert session.predict(["green"], end=True)["ended"]
-    with client.session("counting", "s", start=True) as session:
-        assert session.predict(["green"])["probabilities"] == [0, 1, 0]
-
-
-def test_session_that_is_gone_in_use_starts_again_on_request(client, clock, transport):
-    session = client.session("counting", "s", start=True)
-    session.predict(["red"], ttl_seconds=10)
-    clock.advance(11)
-    transport.num_lost = 2  # that it is gone, and that it has started
-
-    answers = [session.predict(iter(["green"]), end=True), session.predict(["red"])]
-
-    assert [answer["step"] for answer in answers] == [1, 1]
-    client.session("counting", "s").delete()
-    with pytest.raises(carryover_client.SessionGone):
-        list(session.stream(["red", "red"]))
-    assert [answer["step"] for answer in session.stream(["red", "red"])] == [1, 2]
-    clock.advance(101)
-    assert session.explain(["red"])["step"] == 1
-
-
-def test_session_that_another_client_started_is_not_continued_unseen(client, clock):
-    session = client.session("counting", "s", start=True)
-    session.predict(["red"], ttl_seconds=10)
-    clock.advance(11)
-    client.session("counting", "s", start=True).predict(["red"] * 2)
-
-    with pytest.raises(carryover_client.StepConflict):
-        session.predict(["green", "green"])
-
-
-def test_session_that_is_gone_in_use_stays_gone_without_request(client, clock):
-    session = client.session("counting", "s")
-    session.predict(["red"], ttl_seconds=10)
-    clock.advance(11)
-
-    for _ in range(2):
-        with pytest.raises(carryover_client.SessionGone):
-            session.predict(["red"])
-        with pytest.raises(carryover_client.SessionGone):
-            list(session.stream(["red"]))
-
-
 @pytest.mark.parametrize("events", ["red", b"red", {"red"}, {"red": 1}])
 def test_events_that_are_no_list_are_refused_before_they_are_sent(
     client, transport, events
@@ -341,95 +283,6 @@ def test_events_that_are_no_list_are_refused_before_they_are_sent(
 def test_event_that_json_has_not_is_refused(client, event):
     with pytest.raises(TypeError, match=r"of type \w+; expected what JSON has"):
         client.session("counting", "s").predict([event])
-
-
-def test_stream_of_any_length_is_cut_and_answered_in_order(client, transport):
-    events = ["red", "green", "green"] * 200
-
-    with client.session("counting", "s") as session:
-        answers = list(session.stream(iter(events)))
-
-    assert [answer["step"] for answer in answers] == [*range(1, 601)]
-    (whole,) = client.predict("counting", [events])["predictions"]
-    np.testing.assert_allclose(answers[-1]["probabilities"], whole, atol=TOLERANCE)
-    assert session.step == 600
-    assert len(transport.requests) == 1 + math.ceil(600 / 256) + 1
-
-
-def test_stream_is_cut_by_bytes_too(client, transport):
-    rows = [["red"] * 1500] * 30
-
-    assert len(list(client.stream("counting", rows, top=1))) == 30
-
-    sizes = [len(request.content) for request in transport.requests]
-    assert max(sizes) <= carryover_client.MAX_PIECE_BYTES < sum(sizes)
-
-
-def test_failed_event_of_a_stream_raises_and_no_later_one_is_applied(client):
-    with client.session("counting", "s") as session:
-        with pytest.raises(carryover_client.UnknownEvent):
-            list(session.stream(["red", "blue", "green"]))
-
-        assert session.step == session.reload()["step"] == 1
-
-
-def test_stream_of_many_sessions_shows_problems_in_their_place(client):
-    rows = [{"sequence": [event], "session": event} for event in ("red", "blue")]
-
-    good, bad = client.stream("counting", rows)
-
-    assert good["step"] == 1
-    assert bad["code"] == "unknown_event"
-
-
-def test_stream_that_ends_early_raises():
-    line = httpx.MockTransport(
-        lambda request: httpx.Response(200, text='{"step": 1}\n')
-    )
-
-    with (
-        Client(URL, transport=line) as client,
-        pytest.raises(carryover_client.NoAnswer, match="1 answers early"),
-    ):
-        list(client.stream("counting", [["red"], ["red"]]))
-
-
-def test_memory_of_a_client_gives_what_a_session_gives(client, transport):
-    sealed, session = client.sealed("counting"), client.session("counting", "s")
-    for event in ("red", "green", "red"):
-        same = sealed.predict([event]), session.predict([event])
-
-    assert same[0]["probabilities"] == same[1]["probabilities"]
-    assert sealed.step == 3
-    again = client.sealed("counting", sealed.token)
-    assert again.explain(["red"])["step"] == 4
-
-
-def test_explained_session_moves_and_a_forecast_stays(client):
-    with client.session("days", "s") as session:
-        assert session.explain(["wake"], top=1)["layers"] == []
-        path = session.forecast(3, ["eat"])["path"]
-        again = session.forecast(2, samples=2, seed=1)
-
-    assert len(path["events"]) == 3
-    assert len(again["samples"]) == 2
-    assert session.reload()["step"] == 1
-
-
-def test_changed_session_is_where_the_change_left_it(client):
-    with client.session("counting", "s") as session:
-        for event in ("red", "green"):
-            session.predict([event])
-        session.fork("t")
-        session.rewind(1)
-        assert session.predict(["red"])["probabilities"] == [1, 0, 0]
-        session.touch(ttl_seconds=7)
-        assert session.reload()["idle_seconds"] == 7
-        page = client.get("models/counting/sessions", prefix="t")
-        assert [entry["step"] for entry in page["sessions"]] == [2]
-        session.delete()
-        with pytest.raises(carryover_client.SessionGone):
-            session.predict(["red"])
 
 
 def test_api_key_opens_the_sessions_of_its_tenant(clock):

@@ -1,25 +1,32 @@
 """deploy/kubernetes as kubectl renders it: of its kinds, and fitting the service."""
 
 import json
-import os
 import re
-import shutil
-import subprocess
-import sys
-from pathlib import Path
 
 import jsonschema
 import pytest
 import yaml
 
 from service.settings import read_settings
+from tests.deploy.kubernetes import (
+    KUBERNETES,
+    OVERLAYS,
+    POD_KINDS,
+    SCHEMAS,
+    find_objects,
+    list_claims,
+    of_kind,
+    only,
+    pod_of,
+    pods,
+    render,
+    run_job,
+    serving,
+    validate,
+)
 from tests.servers import ROOT
 
-KUBERNETES = ROOT / "deploy" / "kubernetes"
 MONITORING = ROOT / "deploy" / "monitoring"
-KUBECTL = Path(sys.executable).with_name("kubectl")
-OVERLAYS = sorted(path.name for path in (KUBERNETES / "overlays").iterdir())
-SCHEMAS = json.loads(Path(__file__).with_name("schemas.json").read_text())
 DOCKERFILE = (ROOT / "Dockerfile").read_text()
 CALLS = (ROOT / "docs" / "reference" / "http-v1.md").read_text()
 PAGE = (ROOT / "docs" / "how-to" / "kubernetes.md").read_text()
@@ -27,65 +34,12 @@ METRICS = (ROOT / "docs" / "reference" / "operations.md").read_text()
 # gunicorn's graceful_timeout; Kubernetes must kill later.
 GRACE_SECONDS = 20
 PROBES = ("startupProbe", "readinessProbe", "livenessProbe")
-# Pods that Kubernetes itself starts; KServe's are of kinds of its own.
-POD_KINDS = ("Deployment", "StatefulSet", "CronJob")
 
 
 @pytest.fixture(scope="module")
 def rendered():
     """The objects of each overlay, by its name."""
     return {name: render(KUBERNETES / "overlays" / name) for name in OVERLAYS}
-
-
-def render(folder):
-    """Render a folder as `kubectl apply -k` would."""
-    done = subprocess.run(
-        [KUBECTL, "kustomize", folder], capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    # A warning is about what a next version of kustomize refuses.
-    assert done.stderr == ""
-    return list(yaml.safe_load_all(done.stdout))
-
-
-def of_kind(objects, kind):
-    return [found for found in objects if found["kind"] == kind]
-
-
-def only(objects, kind):
-    [found] = of_kind(objects, kind)
-    return found
-
-
-def pod_of(workload):
-    """The pod of a workload, whatever starts it."""
-    spec = workload["spec"]
-    if workload["kind"] == "ClusterServingRuntime":
-        return spec
-    if workload["kind"] == "CronJob":
-        spec = spec["jobTemplate"]["spec"]
-    return spec["template"]["spec"]
-
-
-def pods(objects):
-    kinds = (*POD_KINDS, "ClusterServingRuntime")
-    return [pod_of(found) for kind in kinds for found in of_kind(objects, kind)]
-
-
-def containers(objects):
-    return [container for pod in pods(objects) for container in pod["containers"]]
-
-
-def serving(objects):
-    """The containers that run the service's own image."""
-    return [c for c in containers(objects) if c["image"].startswith("carryover:")]
-
-
-def validate(found):
-    """Raise an error where an object is not of its kind."""
-    kind = f"{found['apiVersion']}/{found['kind']}"
-    schema = {**SCHEMAS["kinds"][kind], "definitions": SCHEMAS["definitions"]}
-    jsonschema.Draft202012Validator(schema).validate(found)
 
 
 @pytest.mark.parametrize("name", OVERLAYS)
@@ -106,20 +60,6 @@ def test_a_field_that_does_not_exist_is_found(rendered, overlay):
             place["noSuchField"] = {"no": "such field"}
             with pytest.raises(jsonschema.ValidationError):
                 validate(spoiled)
-
-
-def find_objects(value, path=()):
-    """List where the objects are with fields of their own, not free names."""
-    free = {"labels", "annotations", "matchLabels", "data", "selector", "metadata"}
-    free |= {"limits", "requests", "nodeSelector", "emptyDir"}
-    if isinstance(value, dict):
-        if not path or path[-1] not in free:
-            yield path
-        for key, inner in value.items():
-            yield from find_objects(inner, (*path, key))
-    if isinstance(value, list):
-        for index, inner in enumerate(value):
-            yield from find_objects(inner, (*path, index))
 
 
 def test_schemas_are_of_the_kinds_that_are_rendered(rendered):
@@ -312,24 +252,6 @@ def test_replicas_follow_a_metric_of_the_service(rendered, overlay):
     assert bounds == (2, 10)
 
 
-def run_job(rendered, folder, model="tickets"):
-    """Run the job's own command, its mounts in a folder."""
-    [container] = pod_of(only(rendered["retraining"], "CronJob"))["containers"]
-    *shell, script = container["command"]
-    assert shell == ["sh", "-c"]
-    paths = "|".join(mount["mountPath"] for mount in container["volumeMounts"])
-    script = re.sub(rf'(?<=[ "])({paths})\b', rf"{folder}\1", script)
-    script = script.replace("python -m", f"{sys.executable} -m")
-    environ = {entry["name"]: entry["value"] for entry in container["env"]}
-    return subprocess.run(
-        [*shell, script],
-        cwd=ROOT,
-        env={**os.environ, **environ, "MODEL": model},
-        capture_output=True,
-        text=True,
-    )
-
-
 def test_retraining_waits_for_events_and_then_runs_the_command_of_this_version(
     rendered, tmp_path
 ):
@@ -390,21 +312,6 @@ def test_retraining_gets_events_and_publishes_where_the_service_watches(rendered
     assert empty == {"tmp", "data"}
 
 
-def list_claims(pod):
-    """List each mounted claim of a pod, its path, and whether it may be written."""
-    [container] = pod["containers"]
-    claims = {v["name"]: v.get("persistentVolumeClaim") for v in pod["volumes"]}
-    return {
-        (
-            claims[mount["name"]]["claimName"],
-            mount["mountPath"],
-            not (mount.get("readOnly") or claims[mount["name"]].get("readOnly")),
-        )
-        for mount in container["volumeMounts"]
-        if claims[mount["name"]]
-    }
-
-
 def test_kserve_runs_the_runtime_on_what_it_has_downloaded(rendered):
     runtime = only(rendered["kserve"], "ClusterServingRuntime")
     service = only(rendered["kserve"], "InferenceService")
@@ -419,25 +326,6 @@ def test_kserve_runs_the_runtime_on_what_it_has_downloaded(rendered):
     assert model["runtime"] == runtime["metadata"]["name"]
     assert model["modelFormat"]["name"] == known["name"]
     assert runtime["spec"]["protocolVersions"] == ["v1", "v2"]
-
-
-def test_page_names_every_overlay_and_its_commands_can_be_run(tmp_path):
-    """Every line of the page that renders is run; what it applies is there."""
-    assert set(re.findall(r"overlays/(\w+)", PAGE)) == {*OVERLAYS, "mine"}
-    commands = re.findall(r"^kubectl (?:apply -k|kustomize) (\S+)", PAGE, re.M)
-    assert commands
-    assert all((ROOT / path / "kustomization.yaml").is_file() for path in commands)
-    # The page's own overlay renders where the page says that it stands.
-    own = tmp_path / "deploy" / "kubernetes" / "overlays" / "mine"
-    [text] = re.findall(r"```yaml\n(# kustomization.yaml.*?)```", PAGE, re.S)
-    for name in ("kubernetes", "monitoring"):
-        shutil.copytree(
-            ROOT / "deploy" / name, tmp_path / "deploy" / name, dirs_exist_ok=True
-        )
-    own.mkdir()
-    (own / "kustomization.yaml").write_text(text)
-    for found in render(own):
-        validate(found)
 
 
 def test_image_of_retraining_is_a_target_of_the_dockerfile(rendered):

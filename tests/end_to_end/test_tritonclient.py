@@ -1,8 +1,6 @@
 """Triton's own client, unchanged, against a real gunicorn of two workers."""
 
-import json
 import re
-import shutil
 from concurrent.futures import ThreadPoolExecutor
 from uuid import uuid4
 
@@ -11,42 +9,22 @@ import pytest
 import tritonclient.http as triton
 from tritonclient.utils import InferenceServerException
 
+from tests.end_to_end import triton_calls
+from tests.end_to_end.triton_calls import (
+    MANY,
+    MODEL,
+    events,
+    infer,
+    parameters_of,
+    tensor,
+)
 from tests.networks import VOCABULARY
 from tests.servers import ROOT
 from tests.waiting import wait_until
 
 pytestmark = [pytest.mark.tensorflow, pytest.mark.server]
 
-MODEL = "next-lstm"
-# Enough calls that each of two workers gets some: half of them missing one would be
-# one in a million.
-MANY = 20
-
-
-@pytest.fixture
-def client(server):
-    with triton.InferenceServerClient(server.url.removeprefix("http://")) as opened:
-        yield opened
-
-
-def tensor(name, values, datatype, *, is_binary=True):
-    dtype = {"BYTES": object, "FP32": "f4", "FP64": "f8", "INT32": "i4", "INT64": "i8"}
-    array = np.array(values, dtype[datatype])
-    built = triton.InferInput(name, list(array.shape), datatype)
-    built.set_data_from_numpy(array, binary_data=is_binary)
-    return built
-
-
-def events(*names, is_binary=True):
-    return tensor("sequence", [names], "BYTES", is_binary=is_binary)
-
-
-def infer(client, *names, is_binary=True, **options):
-    return client.infer(MODEL, [events(*names, is_binary=is_binary)], **options)
-
-
-def parameters_of(result):
-    return result.get_response()["parameters"]
+client = pytest.fixture(triton_calls.client)
 
 
 def test_server_and_models_are_live_ready_and_described(client):
@@ -290,64 +268,6 @@ def test_statistics_count_the_calls_of_all_workers(server, client):
     assert after["compute_infer"]["ns"] > before["compute_infer"]["ns"]
     everything = client.get_inference_statistics()["model_stats"]
     assert {told["name"] for told in everything} >= {MODEL, "next-gru", "series"}
-
-
-def ready_everywhere(server, name):
-    """Ask many times, each over a connection of its own, so that all workers answer."""
-    answers = set()
-    for _ in range(MANY):
-        with triton.InferenceServerClient(server.url.removeprefix("http://")) as own:
-            answers.add(own.is_model_ready(name))
-    return answers
-
-
-@pytest.fixture
-def published(exported):
-    """A model that came into the folder while the service ran."""
-    folder, _ = exported
-    path = folder / "published" / "1"
-    shutil.copytree(folder / "label" / "1", path)
-    manifest = path / "assets.extra" / "carryover" / "manifest.json"
-    described = json.loads(manifest.read_text())
-    manifest.write_text(json.dumps({**described, "name": "published"}))
-    yield "published"
-    shutil.rmtree(folder / "published")
-
-
-def test_models_are_loaded_and_unloaded_in_all_workers(server, client, published):
-    assert ready_everywhere(server, published) == {False}
-    assert state_of(client, published) == ("UNAVAILABLE", "unloaded")
-
-    client.load_model(published)
-
-    assert ready_everywhere(server, published) == {True}
-    assert state_of(client, published) == ("READY", "")
-    client.infer(published, [events("open")])
-
-    client.unload_model(published)
-
-    assert ready_everywhere(server, published) == {False}
-    with pytest.raises(InferenceServerException, match="not served"):
-        client.infer(published, [events("open")])
-
-
-def state_of(client, name):
-    """Find a model in the repository's index."""
-    index = client.get_model_repository_index()
-    return next((m["state"], m["reason"]) for m in index if m["name"] == name)
-
-
-def test_loading_what_is_not_there_is_an_error(client):
-    with pytest.raises(InferenceServerException, match="failed to load 'nope'"):
-        client.load_model("nope")
-    with pytest.raises(InferenceServerException, match="of models, unchanged"):
-        client.load_model(MODEL, config="{}")
-
-
-def test_settings_of_triton_are_refused_with_a_sentence(client):
-    for call in (client.get_trace_settings, client.get_log_settings):
-        with pytest.raises(InferenceServerException, match="does not have Triton's"):
-            call()
 
 
 def test_documented_example_runs(bundled_server, capsys):

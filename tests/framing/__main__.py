@@ -13,8 +13,9 @@ import time
 from pathlib import Path
 
 from benchmarks.speed.environments import make_environment
+from tests.framing.cases import Case
 from tests.framing.client import send_bytes, split_answers
-from tests.framing.corpus import CORPUS, Case
+from tests.framing.corpus import CORPUS
 from tests.servers import ROOT, free_port
 
 # Of a server that does not close; some do not, which is what is found out.

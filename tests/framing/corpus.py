@@ -7,54 +7,18 @@ shows it by its answers.
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
-PATH = "/v2/health/live"
-POSTED = "/v2/repository/index"
-# Answered with 404, so that it cannot be taken for the first one.
-SECOND = b"GET /second HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
-
-
-class Case(NamedTuple):
-    """Bytes that a client sends, and the answers that are right.
-
-    Attributes:
-        name: What is unusual.
-        sent: All that the client sends.
-        expected: The statuses of the answers, in order; the connection is closed after
-            them. Several where the standard leaves a choice.
-    """
-
-    name: str
-    sent: bytes
-    expected: tuple[tuple[int, ...], ...]
-
-
-REFUSED = ((400,),)
-BOTH = ((200, 404),)
-OTHER = ((404, 404),)
-
-
-def head(*lines: str, method: str = "GET", target: str = PATH) -> bytes:
-    """Return a head with a host and these lines."""
-    first = f"{method} {target} HTTP/1.1"
-    return "\r\n".join([first, "Host: x", *lines, "", ""]).encode("latin-1")
-
-
-def refuse(name: str, sent: bytes, *also: int) -> Case:
-    """Return a case that is refused; also with other statuses."""
-    return Case(name, sent + SECOND, (*REFUSED, *((status,) for status in also)))
-
-
-def accept(name: str, sent: bytes) -> Case:
-    """Return a case that is answered, and the request after it too."""
-    return Case(name, sent + SECOND, BOTH)
-
-
-def post(body: bytes, *lines: str) -> bytes:
-    """Return a request with a body; `{ }` is answered with 200."""
-    return head(*lines, method="POST", target=POSTED) + body
-
+from tests.framing.cases import (
+    BOTH,
+    OTHER,
+    PATH,
+    REFUSED,
+    SECOND,
+    Case,
+    accept,
+    head,
+    post,
+    refuse,
+)
 
 LENGTHS = [
     refuse(
@@ -88,6 +52,7 @@ LENGTHS = [
         )
     ),
 ]
+
 CODINGS = [
     refuse(f"coding {value!r}", post(b"0\r\n\r\n", f"Transfer-Encoding: {value}"), 501)
     for value in (
@@ -112,6 +77,7 @@ CODINGS = [
     refuse("coding twice", post(b"0\r\n\r\n", CHUNKED, CHUNKED), 501),
     refuse("coding in HTTP/1.0", post(b"0\r\n\r\n", CHUNKED).replace(b"1.1", b"1.0")),
 ]
+
 HEADERS = [
     refuse("space before the colon", post(b"{ }", "Content-Length : 3")),
     refuse("tab before the colon", post(b"{ }", "Transfer-Encoding\t: chunked")),
@@ -155,6 +121,7 @@ HEADERS = [
     refuse("header of 100,000 bytes", head("X-A: " + "a" * 100_000), 431),
     refuse("10,000 headers", head(*(f"X-{i}: a" for i in range(10_000))), 431),
 ]
+
 HOSTS = [
     refuse("no host", f"GET {PATH} HTTP/1.1\r\n\r\n".encode()),
     refuse("two hosts", head("Host: y")),
@@ -184,6 +151,7 @@ HOSTS = [
         for value in ("x.example", "x:80", "[::1]:8080", "127.0.0.1", "a_b-c.d")
     ),
 ]
+
 LINES = [
     *(
         refuse(
@@ -267,6 +235,7 @@ LINES = [
         )
     ),
 ]
+
 CHUNKS = [
     *(
         refuse(f"chunks {chunks!r}", post(chunks, CHUNKED), 431)
@@ -323,6 +292,7 @@ CHUNKS = [
         (BOTH[0], (400, 404)),
     ),
 ]
+
 BODIES = [
     accept("two requests", head()),
     Case("body of a GET", head("Content-Length: 3") + b"{ }" + SECOND, BOTH),
@@ -365,4 +335,5 @@ BODIES = [
         ((200, 404), (417, 404), (417,)),
     ),
 ]
+
 CORPUS = [*LENGTHS, *CODINGS, *HEADERS, *HOSTS, *LINES, *CHUNKS, *BODIES]

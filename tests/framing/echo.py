@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
 
-from tests.framing.corpus import PATH, POSTED
+from tests.framing.cases import PATH, POSTED
 
 Message = dict[str, Any]
 PHRASES = {200: "OK", 400: "Bad Request", 404: "Not Found", 405: "Method Not Allowed"}

@@ -12,37 +12,25 @@ import tensorflow as tf  # noqa: E402
 from ai_edge_litert import schema_py_generated as schema  # noqa: E402
 from ai_edge_litert.interpreter import Interpreter  # noqa: E402
 
-from models.export import (  # noqa: E402
-    FORMS,
-    HOT_FORMS,
-    export_network,
-    export_programs,
-)
-from models.export.comparison import (  # noqa: E402
-    Errors,
-    check_as_near,
-    check_differences,
-    check_errors,
-    compare_programs,
-)
+from models.export import HOT_FORMS, export_network  # noqa: E402
+from models.export.comparison import check_differences, compare_programs  # noqa: E402
 from models.export.compilation import (  # noqa: E402
-    CannotCompile,
     Form,
-    Program,
     compile_programs,
     convert,
     trace,
 )
-from models.export.running import (  # noqa: E402
-    STEPS,
-    Distance,
-    advance,
-    begin,
-    load_program,
-)
-from models.export.truth import truth_call, widen_network  # noqa: E402
+from models.export.running import STEPS, advance, begin, load_program  # noqa: E402
 from models.streaming import stream_network  # noqa: E402
-from tests import networks, reference  # noqa: E402
+from tests import networks  # noqa: E402
+from tests.models.program_files import add_programs, export  # noqa: E402
+from tests.models.programs import (  # noqa: E402
+    FEW_FORMS,
+    NETWORKS,
+    ROUNDING,
+    compiled,
+    real_sequences,
+)
 
 # The names of the operations by their numbers in a compiled program.
 BUILTIN = {
@@ -50,30 +38,6 @@ BUILTIN = {
     for name, number in vars(schema.BuiltinOperator).items()
     if isinstance(number, int)
 }
-# Between LiteRT and Keras on one event: rounding of a few float32 operations.
-ROUNDING = 1e-6
-FEW_FORMS = (Form("advance", 2, 1), Form("advance", 2, 4), Form("explain", 1, 1))
-NETWORKS = {
-    "rnn next event": (networks.EVENTS, networks.NEXT_EVENT, {"cell": "rnn"}),
-    "gru next event": (networks.EVENTS, networks.NEXT_EVENT, {"cell": "gru"}),
-    "two lstm labels": (networks.EVENTS, networks.LABEL, {"units": (8, 6)}),
-    "peephole labels": (networks.EVENTS, networks.LABEL, {"cell": "peephole"}),
-    "lstm forecast": (networks.SERIES, networks.FORECAST, {}),
-    "mixed records": (networks.SHOP, networks.QUANTILES, {"embedding": 3}),
-}
-
-
-def real_sequences(inputs):
-    """Sequences that are not the export's own random ones."""
-    if inputs is networks.EVENTS:
-        return networks.random_events(2, 40, seed=3)
-    if inputs is networks.SERIES:
-        return networks.half_hours(40, seed=3)
-    return networks.shop_visits(2, 40)
-
-
-def compiled(network, outputs, forms):
-    return {p.form: p for p in compile_programs(network, outputs, forms)}
 
 
 @pytest.mark.parametrize("case", NETWORKS)
@@ -179,17 +143,6 @@ def test_explaining_changes_no_prediction(lstm):
     np.testing.assert_allclose(
         shown["probabilities"], plain["probabilities"][:1], atol=ROUNDING
     )
-
-
-def export(path, network):
-    real = networks.random_events(2, 6)
-    export_network(network, networks.EVENTS, networks.LABEL, path, real=real)
-
-
-def add_programs(path, network, forms=HOT_FORMS[:1], **options):
-    real = networks.random_events(2, 6)
-    schemas = networks.EVENTS, networks.LABEL
-    return export_programs(network, *schemas, path, real=real, forms=forms, **options)
 
 
 @pytest.fixture(scope="module")
@@ -311,148 +264,6 @@ def test_a_program_is_what_the_public_converter_makes(exported, tmp_path, quanti
     assert convert(function, network, form, quantize) == public.convert()
 
 
-def build_uncompilable():
-    """A network with an operation that LiteRT lacks."""
-    import keras
-
-    sequence = keras.Input((None,), dtype="int32", name="sequence")
-    hidden = keras.ops.one_hot(sequence, len(networks.VOCABULARY))
-    hidden = keras.layers.LSTM(4, return_sequences=True)(hidden)
-    hidden = keras.ops.erfinv(hidden)
-    return keras.Model(sequence, keras.layers.Dense(2, activation="softmax")(hidden))
-
-
-def test_network_that_cannot_be_compiled_goes_without_and_says_why(tmp_path):
-    network = build_uncompilable()
-    export(tmp_path / "1", network)
-
-    description = add_programs(tmp_path / "1", network).describe()
-
-    assert description["programs"] == []
-    assert "advance_1x1 cannot be compiled" in description["programs_note"]
-    assert "Erfinv" in description["programs_note"]
-    assert not list(tmp_path.rglob("*.tflite"))
-
-
-def test_lookups_are_not_compiled_and_say_why():
-    import keras
-
-    numbers = keras.Input((None, 1), name="sequence")
-    index = keras.layers.IntegerLookup(vocabulary=[1, 2])(
-        keras.ops.cast(keras.layers.GRU(2)(numbers), "int64")
-    )
-    network = keras.Model(numbers, index)
-
-    with pytest.raises(CannotCompile, match=r"no counterpart for tf\.HashTable"):
-        list(compile_programs(network, {"kind": "values", "name": "values"}, FORMS[:1]))
-
-
-def test_a_program_that_fails_is_a_reason_to_go_without(tmp_path, monkeypatch):
-    network = networks.build(networks.EVENTS, networks.LABEL)
-    export(tmp_path / "1", network)
-    broken = [Program(FORMS[0], b"TFL3" * 8, {})]
-    monkeypatch.setattr(
-        "models.export.programs.compile_programs", lambda *_, **__: broken
-    )
-
-    made = add_programs(tmp_path / "1", network)
-
-    assert made.entries == []
-    assert made.note.startswith("a program fails: ")
-
-
-def test_programs_that_compute_something_else_are_not_written(tmp_path):
-    network = networks.build(networks.EVENTS, networks.LABEL)
-    export(tmp_path / "1", network)
-    network.set_weights([weights + 0.1 for weights in network.get_weights()])
-
-    programs = add_programs(tmp_path / "1", network)
-
-    assert programs.entries == []
-    assert "off the network in float64" in programs.note
-    assert not list(tmp_path.rglob("*.tflite"))
-
-
-@pytest.mark.parametrize("difference", [2e-5, float("nan"), float("inf")])
-def test_a_difference_above_the_tolerance_is_refused(difference):
-    with pytest.raises(CannotCompile, match="probabilities differs"):
-        check_differences({"probabilities": difference}, "probabilities")
-
-
-def test_truth_is_the_network_in_float64():
-    network = networks.build(networks.EVENTS, networks.LABEL, units=(8, 6))
-    sequence = networks.random_events(2, 30)
-
-    wide = widen_network(network)(sequence).numpy()
-
-    assert wide.dtype == "float64"
-    first, second, dense = split_layers(network.get_weights())
-    one_hot = np.eye(5)[sequence[0]]
-    hs, _ = reference.lstm(one_hot, *first, np.zeros(8), np.zeros(8))
-    hs, _ = reference.lstm(hs, *second, np.zeros(6), np.zeros(6))
-    np.testing.assert_allclose(
-        wide[0], reference.softmax(hs @ dense[0] + dense[1]), atol=1e-12
-    )
-
-
-def split_layers(weights):
-    """Part the weights of two LSTMs and a Dense."""
-    return weights[:3], weights[3:6], weights[6:]
-
-
-@pytest.mark.parametrize("case", ["gru next event", "peephole labels", "mixed records"])
-def test_truth_streams_as_the_network_does(case):
-    inputs, outputs, options = NETWORKS[case]
-    network = networks.build(inputs, outputs, **options)
-    sequence = real_sequences(inputs)
-    wide = widen_network(network)
-    call = truth_call(wide, outputs, "explain")
-    stream = stream_network(wide, outputs)
-
-    first = call(sequence=sequence[:, :7], **start(stream, sequence[:, :7]))
-    memory = {name: first[name] for name in stream.memory}
-    length = np.full(len(sequence), 33, "int32")
-    second = call(sequence=sequence[:, 7:], length=length, **memory)
-
-    whole = wide(sequence).numpy()
-    parts = [part[outputs["name"]] for part in (first, second)]
-    assert parts[0].dtype == memory["short_term_0"].dtype == "float64"
-    np.testing.assert_allclose(np.concatenate(parts, axis=1), whole, rtol=1e-9)
-
-
-def start(stream, sequence):
-    """Length and memory of whole sequences from their beginning."""
-    batch, timesteps = sequence.shape[:2]
-    memory = {n: np.zeros((batch, *shape)) for n, shape in stream.memory.items()}
-    return {"length": np.full(batch, timesteps, "int32"), **memory}
-
-
-def off(typical, largest=None):
-    """Distances of 100 numbers, of which one may be far off."""
-    return {"probabilities": Distance(largest or typical, 100 * typical**2, 100)}
-
-
-def test_rounding_that_adds_up_in_all_alike_is_no_reason_to_refuse():
-    errors = Errors([off(1e-7), off(2e-7, largest=4e-5)], off(1e-7, largest=2e-5))
-
-    check_errors(errors, "probabilities")
-
-
-@pytest.mark.parametrize(
-    "errors",
-    [
-        Errors([off(1e-7), off(2e-6)], off(1e-7)),
-        Errors([off(1e-7, largest=2e-4)], off(1e-7)),
-        Errors([off(1e-7)], off(2e-6)),
-        Errors([off(float("nan"))], off(1e-7)),
-    ],
-    ids=["a program", "a moment", "the saved model", "not a number"],
-)
-def test_an_error_against_the_truth_is_refused(errors):
-    with pytest.raises(CannotCompile, match="off the network in float64"):
-        check_errors(errors, "probabilities")
-
-
 def test_where_rounding_parts_them_the_truth_decides(exported, monkeypatch):
     network, path = exported
     # Below what any two implementations in float32 agree to.
@@ -466,68 +277,3 @@ def test_where_rounding_parts_them_the_truth_decides(exported, monkeypatch):
     assert len(description["programs"]) == 1
     assert 0 < description["programs_error"]["root_mean_square"] < ROUNDING
     assert 0 < description["saved_model_error"]["root_mean_square"] < ROUNDING
-
-
-def make_chaotic():
-    """Build a network with a memory that magnifies every rounding as steps go by."""
-    network = networks.build(
-        networks.EVENTS, networks.LABEL, cell="rnn", units=(24,), noise=0.0
-    )
-    rng = np.random.default_rng(4)
-    weights = network.get_weights()
-    weights[1] = rng.normal(0, 1.5 / np.sqrt(24), weights[1].shape)
-    network.set_weights(weights)
-    return network
-
-
-@pytest.fixture(scope="module")
-def chaotic(tmp_path_factory):
-    """The SavedModel of a chaotic network, and the real sequences it was proved on."""
-    path = tmp_path_factory.mktemp("chaotic") / "1"
-    real = networks.random_events(2, 12)
-    schemas = networks.EVENTS, networks.LABEL
-    export_network(make_chaotic(), *schemas, path, real=real)
-    return path, real
-
-
-@pytest.mark.parametrize(("made_for", "compiles"), [(None, False), (12, True)])
-def test_programs_are_judged_at_the_lengths_a_model_is_for(chaotic, made_for, compiles):
-    path, real = chaotic
-
-    programs = export_programs(
-        make_chaotic(),
-        networks.EVENTS,
-        networks.LABEL,
-        path,
-        real=real,
-        forms=FEW_FORMS[:1],
-        made_for=made_for,
-    )
-
-    assert bool(programs.entries) == compiles, programs.note
-
-
-def test_programs_that_compute_something_else_are_refused_at_any_length(chaotic):
-    path, real = chaotic
-    network = make_chaotic()
-    network.set_weights([weights + 0.01 for weights in network.get_weights()])
-
-    programs = export_programs(
-        network,
-        networks.EVENTS,
-        networks.LABEL,
-        path,
-        real=real,
-        forms=FEW_FORMS[:1],
-        made_for=12,
-    )
-
-    assert programs.entries == []
-    assert "within 12 carried steps" in programs.note
-
-
-def test_programs_farther_from_the_truth_than_the_saved_model_are_refused():
-    with pytest.raises(CannotCompile, match="off the network in float64"):
-        check_as_near(Errors([off(3e-3)], off(1e-3)))
-
-    check_as_near(Errors([off(1.5e-3)], off(1e-3)))

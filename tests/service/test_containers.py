@@ -11,7 +11,7 @@ from service.api.v1 import parse, row
 from service.api.v1.row import limit_of_row
 from tests.fakes import counting_model
 from tests.problems import assert_problem, assert_problem_body
-from tests.service.test_forecast import markov_model
+from tests.service.markov import markov_model
 from tests.service.test_json_loading import VALUES
 
 DEEP = "[" * 12 + '"red"' + "]" * 12

@@ -23,7 +23,7 @@ from service.stores.base import Put
 from service.stores.in_process import InProcessStore
 from tests.assembly import SECRET, build_app
 from tests.fakes import FakeClock, counting_model
-from tests.service.test_forecast import markov_model
+from tests.service.markov import markov_model
 
 POWERS = [2**31, 2**53, 2**63, 2**64]
 EXTREMES = [

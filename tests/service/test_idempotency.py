@@ -5,77 +5,16 @@ import threading
 import numpy as np
 import pytest
 
-from service.engine.idempotency import fingerprint_request, parse_key
 from service.engine.rows import Row
-from service.errors import InvalidRequest
-from service.sessions.record import SessionKey
 from service.sessions.tokens.cipher import TokenCipher
 from service.sessions.version_policy import Lifetimes, Retention
 from tests.assembly import build_engine
 from tests.fakes import counting_model
 from tests.problems import assert_problem, assert_problem_body
+from tests.service import keyed_requests
+from tests.service.keyed_requests import KEY, PATH, row, step_of
 
-KEY = '"8e03978e-40d5-43dd-bc93-6894a57f9324"'
-PATH = "/v1/models/counting:predict"
-
-
-@pytest.fixture
-def send(client):
-    """POST rows under an idempotency key."""
-
-    def post(*instances, key=KEY, verb="predict", path=None, **body):
-        return client.post(
-            path or f"/v1/models/counting:{verb}",
-            json={"instances": list(instances), **body},
-            headers={"Idempotency-Key": key} if key else {},
-        )
-
-    return post
-
-
-def row(*events, session="s", **options):
-    return {"sequence": list(events) or ["red"], "session": session, **options}
-
-
-def step_of(client, session="s"):
-    return client.get(f"/v1/models/counting/sessions/{session}").get_json()["step"]
-
-
-@pytest.mark.parametrize(
-    ("value", "key"),
-    [
-        ('"abc"', "abc"),
-        (' "a b" ', "a b"),
-        (r'"a\"b\\c"', 'a"b\\c'),
-        ("8e03978e-40d5", "8e03978e-40d5"),
-        ("x" * 255, "x" * 255),
-    ],
-)
-def test_key_is_read_with_quotes_and_without(value, key):
-    assert parse_key(value) == key
-
-
-@pytest.mark.parametrize(
-    "value", ["", '""', '"abc', 'a"b', "a b", "a,b", '"a"; p=1', '"é"', "x" * 256]
-)
-def test_what_is_no_key_is_refused(value):
-    with pytest.raises(InvalidRequest, match="expected a quoted string"):
-        parse_key(value)
-
-
-def test_fingerprint_is_of_the_json_not_of_how_it_is_written():
-    one = fingerprint_request(b'{"a": [1, 2], "b": null}', "advance")
-
-    assert fingerprint_request(b'{"b":null,"a":[1,2]}', "advance") == one
-    assert fingerprint_request(b'{"b":null,"a":[2,1]}', "advance") != one
-    assert fingerprint_request(b'{"b":null,"a":[1,2]}', "explain") != one
-
-
-def test_json_without_one_form_is_digested_as_it_came():
-    huge = b'{"a": 1e400}'
-
-    assert fingerprint_request(huge) == fingerprint_request(huge)
-    assert fingerprint_request(huge) != fingerprint_request(huge + b" ")
+send = pytest.fixture(keyed_requests.send)
 
 
 def test_repeat_gets_the_same_bytes_and_advances_nothing(send, client, clock):
@@ -364,68 +303,6 @@ def test_rows_without_a_session_are_computed_again(send):
 
 def test_bad_key_is_refused(send):
     assert_problem(send(row("red"), key="a b"), 400, "invalid_request")
-
-
-def test_repeat_with_the_same_step_gets_the_same_bytes(send, client, clock):
-    send(row("red"), key=None)
-    first = send(row("green", at=1), key=None)
-    clock.advance(5)
-
-    second = send(row("green", at=1), key=None)
-
-    assert second.data == first.data
-    assert second.headers["Idempotency-Replayed"] == "true"
-    assert step_of(client) == 2
-
-
-def test_step_of_a_former_life_is_a_conflict_in_the_next(send, client):
-    send(row("red"), key=None)
-    send(row("green", at=1, end=True), key=None)
-    send(row("green", "green", start=True), key=None)
-
-    repeated = send(row("green", at=1, end=True), key=None)
-
-    assert_problem(repeated, 409, "step_conflict")
-    assert step_of(client) == 2
-
-
-@pytest.mark.parametrize(
-    "other",
-    [
-        {"instances": [row("red", at=1)]},
-        {"instances": [row("green", at=1, ttl_seconds=5)]},
-        {"instances": [row("green", at=1)], "return": "all"},
-    ],
-    ids=["events", "lifetime", "return"],
-)
-def test_another_row_at_the_same_step_is_a_conflict(send, client, other):
-    send(row("red"), key=None)
-    send(row("green", at=1), key=None)
-
-    body = assert_problem(client.post(PATH, json=other), 409, "step_conflict")
-
-    assert (body["step"], body["expected"]) == (2, 1)
-
-
-def test_only_the_last_row_with_a_step_is_kept(send):
-    send(row("red", at=0), key=None)
-    send(row("red", at=1), key=None)
-
-    assert_problem(send(row("red", at=0), key=None), 409, "step_conflict")
-
-
-def test_ending_row_with_a_step_can_be_repeated(send):
-    send(row("red"), key=None)
-    first = send(row("green", at=1, end=True), key=None)
-
-    assert send(row("green", at=1, end=True), key=None).data == first.data
-    assert_problem(send(row("red", at=1), key=None), 410, "session_gone")
-
-
-def test_rows_that_say_neither_store_no_answer(send, engine):
-    send(row("red"), key=None)
-
-    assert engine.sessions.get(SessionKey("", "counting", "s")).answers == b""
 
 
 @pytest.mark.parametrize("given", [{}, {"sequence_id": 0}])

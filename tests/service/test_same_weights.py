@@ -8,9 +8,9 @@ import pytest
 from service.engine import column_lane
 from service.engine.rows import Row
 from service.registry.traffic import Traffic
-from tests.service.test_migration import OLD, build_model
-from tests.service.test_repository import Worker, publish
-from tests.service.test_traffic import TrafficWorker
+from tests.service.migrations import OLD, build_model
+from tests.service.repositories import Worker, publish
+from tests.service.traffic_workers import TrafficWorker
 
 RED = 0
 MANY = 2 * column_lane.MIN_ROWS

@@ -5,108 +5,16 @@ import itertools
 import pytest
 
 from service.engine.shadow import MARK
-from service.registry.catalog import Catalog
 from service.sessions.lifecycle import NEVER_SEEN
 from service.sessions.record import SessionKey, Tombstone
-from service.sessions.version_policy import Lifetimes, Policies, Retention
-from tests.assembly import build_engine, serve
+from service.sessions.version_policy import Lifetimes
+from tests.assembly import serve
 from tests.problems import assert_problem
+from tests.service import changes
+from tests.service.changes import PATH
 
-PATH = "/v1/models/counting/sessions/"
-
-
-@pytest.fixture
-def engine(clock, model):
-    """An engine with sessions that keep three earlier memories and their history."""
-    retention = Retention(snapshots=3, policies=Policies("replay"))
-    return build_engine(clock, retention=retention, catalog=Catalog([model]))
-
-
-@pytest.fixture
-def send(predict):
-    """Send events to a session and return the answer's row."""
-
-    def send(session, *events, **options):
-        row = {"sequence": list(events), "session": session, **options}
-        response = predict(row)
-        assert response.status_code == 200, response.get_json()
-        return response.get_json()["predictions"][0]
-
-    return send
-
-
-def test_fork_goes_its_own_way_from_the_same_memory(client, send):
-    send("a", "red")
-
-    response = client.post(PATH + "a:fork", json={"to": "b"})
-
-    assert response.status_code == 201
-    assert response.get_json()["session"] == "b"
-    assert response.get_json()["last_event"] == "red"
-    assert send("b", "green")["probabilities"] == [0.5, 0.5, 0.0]
-    assert send("a", "red")["probabilities"] == [1.0, 0.0, 0.0]
-    assert [client.get(PATH + s).get_json()["step"] for s in "ab"] == [2, 2]
-
-
-def test_fork_has_its_own_times_and_the_lifetime_of_its_source(client, send, clock):
-    send("a", "red", ttl_seconds=30)
-    clock.advance(10)
-
-    fork = client.post(PATH + "a:fork", json={"to": "b"}).get_json()
-    other = client.post(PATH + "a:fork", json={"to": "c", "ttl_seconds": 5}).get_json()
-
-    assert fork["created_at"] == "2023-11-14T22:13:30.000Z"
-    assert (fork["idle_seconds"], other["idle_seconds"]) == (30, 5)
-
-
-def test_fork_onto_a_live_session_is_refused_and_changes_nothing(client, send):
-    send("a", "red")
-    send("b", "green", "green")
-
-    response = client.post(PATH + "a:fork", json={"to": "b"})
-    itself = client.post(PATH + "a:fork", json={"to": "a"})
-
-    assert_problem(response, 409, "session_live")
-    assert_problem(itself, 409, "session_live")
-    assert client.get(PATH + "b").get_json()["step"] == 2
-
-
-def test_fork_onto_a_gone_session_needs_start(client, send):
-    send("a", "red")
-    send("b", "green", "green", end=True)
-
-    refused = client.post(PATH + "a:fork", json={"to": "b"})
-    begun = client.post(PATH + "a:fork", json={"to": "b", "start": True})
-
-    assert assert_problem(refused, 410, "session_gone")["step"] == 2
-    assert (begun.status_code, begun.get_json()["step"]) == (201, 1)
-
-
-def test_fork_does_not_repeat_its_sources_answers(client, predict):
-    body = {"instances": [{"sequence": ["red"], "session": "a"}]}
-    keyed = {"Idempotency-Key": '"k"'}
-    client.post("/v1/models/counting:predict", json=body, headers=keyed)
-    client.post(PATH + "a:fork", json={"to": "b"})
-
-    body["instances"][0]["session"] = "b"
-    response = client.post("/v1/models/counting:predict", json=body, headers=keyed)
-
-    assert response.get_json()["predictions"][0]["step"] == 2
-    assert "Idempotency-Replayed" not in response.headers
-
-
-def test_fork_keeps_the_answers_of_the_ids_former_life(client, predict, send):
-    body = {"instances": [{"sequence": ["red"], "session": "b", "end": True}]}
-    keyed = {"Idempotency-Key": '"k"'}
-    first = client.post("/v1/models/counting:predict", json=body, headers=keyed)
-    send("a", "green")
-    client.post(PATH + "a:fork", json={"to": "b", "start": True})
-
-    again = client.post("/v1/models/counting:predict", json=body, headers=keyed)
-
-    assert again.data == first.data
-    assert again.headers["Idempotency-Replayed"] == "true"
-    assert client.get(PATH + "b").get_json()["step"] == 1
+engine = pytest.fixture(changes.engine)
+send = pytest.fixture(changes.send)
 
 
 def test_rewound_session_continues_as_if_the_events_had_not_been(client, send):
@@ -232,8 +140,11 @@ def test_changes_to_what_is_not_live_are_distinguished(client, send, verb):
 
 
 IDS = ["a", "a:fork", "a:fork:fork", ":", "::", ":fork", "a/", "/a", "a/memory"]
+
 IDS += ["memory", "/memory", "memory/memory", "a:touch/memory", "é:\U0001f600", "a b"]
+
 IDS += ["..", ".", "%", "%2F", "?", "#", "a;b", "sessions", "+", "a%3Afork", "\\"]
+
 ADDRESSES = str.maketrans({c: f"%{ord(c):02X}" for c in "%?# /+;\\"})
 
 

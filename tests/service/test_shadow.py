@@ -1,82 +1,22 @@
 """A shadow follows sessions with a state of its own, and moves no live answer."""
 
 import sys
-import threading
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from service.engine import shadow as shadows
-from service.engine.rows import Row
-from service.errors import StoreFull
 from service.registry.traffic import SHADOW_PERSON, Traffic, is_in_share
 from service.sessions.record import SessionKey
-from service.telemetry.traffic_metrics import find_shadow_tally
-from tests.fakes import FakeClock
-from tests.service.test_migration import NEW, build_model
-from tests.service.test_traffic import TrafficWorker, publish
+from tests.service import shadowing
+from tests.service.migrations import NEW, build_model
+from tests.service.shadowing import ALL, GREEN, POISON, RED, load, open_engine
 
-RED, GREEN, POISON = 0, 1, 2
-ALL = Traffic(1, shadow=2, shadow_share=1.0)
-
-
-@pytest.fixture
-def worker(tmp_path):
-    for version in (1, 2):
-        publish(tmp_path / "models", version)
-    worker = TrafficWorker(tmp_path / "models", tmp_path / "state")
-    worker.change(lambda before: ALL)
-    return worker
-
-
-@pytest.fixture
-def live(worker, engine, clock):
-    """A worker's engine; its shadow works when a test says so."""
-    return open_engine(worker, engine, clock)
-
-
-def open_engine(worker, engine, clock):
-    own = worker.build_engine(engine.sessions, clock)
-    own.shadow.monotonic = FakeClock()
-    return own
-
-
-@pytest.fixture
-def send(worker, live):
-    def advance(*events, session="s", by=live, **options):
-        row = Row(np.array(events, "int32"), session=session, **options)
-        model = worker.catalog.find("counting")
-        return by.advance(model, [row], tenant="")[0]
-
-    return advance
-
-
-@pytest.fixture
-def counted():
-    """Return what was counted of the shadow since the test began."""
-    tally = find_shadow_tally("counting", 2)
-
-    def read():
-        rows = {outcome: counter.number for outcome, counter in tally.rows.items()}
-        differences = list(tally.difference.buckets)
-        return rows | {"agreed": tally.agreed.number, "differences": differences}
-
-    before = read()
-
-    def ask():
-        after = read()
-        changes = zip(after.pop("differences"), before["differences"], strict=True)
-        found = {name: number - before[name] for name, number in after.items()}
-        found["differing"] = sum(a - b for a, b in list(changes)[1:])
-        return {name: number for name, number in found.items() if number}
-
-    return ask
-
-
-def load(engine, session="s", model="counting\x02"):
-    [found] = engine.sessions.load([SessionKey("", model, session).encode()])
-    return found.record
+worker = pytest.fixture(shadowing.worker)
+live = pytest.fixture(shadowing.live)
+send = pytest.fixture(shadowing.send)
+counted = pytest.fixture(shadowing.counted)
 
 
 def test_shadow_has_a_state_of_its_own_and_is_compared(send, live, counted):
@@ -233,81 +173,6 @@ def test_repeats_and_refusals_are_not_followed(send, live, counted):
     live.shadow.work()
 
     assert counted() == {"compared": 1, "agreed": 1}
-
-
-@pytest.mark.parametrize("error", [ValueError("broken"), MemoryError(), StoreFull("")])
-def test_shadow_that_raises_fails_alone(send, live, worker, counted, error, caplog):
-    runtime = worker.catalog.find("counting", 2).runtime
-
-    def fail(*call):
-        raise error
-
-    runtime.run = fail
-    outcomes = [send(RED, session=f"s{k}") for k in range(3)]
-    live.shadow.work()
-
-    assert [outcome.step for outcome in outcomes] == [1, 1, 1]
-    assert counted() == {"failed": 3}
-    assert len([r for r in caplog.records if "shadow" in r.message]) == 1
-
-
-def test_shadow_that_answers_no_number_fails_alone(send, live, worker, counted):
-    runtime = worker.catalog.find("counting", 2).runtime
-    run = runtime.run
-    runtime.run = lambda *call: {n: v * np.nan for n, v in run(*call).items()}
-
-    assert send(RED).step == 1
-    live.shadow.work()
-
-    assert counted() == {"failed": 1}
-
-
-def test_shadow_that_is_gone_fails_alone(send, live, worker, counted):
-    worker.catalog.replace("counting", [worker.catalog.find("counting", 1)])
-
-    assert send(RED).step == 1
-    live.shadow.work()
-
-    assert counted() == {"failed": 1}
-
-
-def test_live_answers_do_not_wait_for_a_slow_shadow(send, live, worker, counted):
-    entered, release = threading.Event(), threading.Event()
-    runtime = worker.catalog.find("counting", 2).runtime
-    run = runtime.run
-
-    def wait(*call):
-        entered.set()
-        release.wait(30)
-        return run(*call)
-
-    runtime.run = wait
-    live.shadow.start()
-    send(RED)
-    assert entered.wait(30)
-
-    outcomes = [send(RED, session=f"s{k}") for k in range(20)]
-
-    assert all(outcome.step == 1 for outcome in outcomes)
-    assert counted() == {}
-    release.set()
-
-
-def test_rows_beyond_those_that_may_wait_are_dropped(send, live, counted, monkeypatch):
-    monkeypatch.setattr(shadows, "MAX_WAITING", 2)
-    for k in range(5):
-        send(RED, session=f"s{k}")
-    live.shadow.work()
-
-    assert counted() == {"compared": 2, "agreed": 2, "dropped": 3}
-
-
-def test_rows_are_dropped_while_the_engine_is_busy(send, live, counted):
-    send(RED)
-    live.admission.num_rows += shadows.BUSY_ROWS + 1
-    live.shadow.work()
-
-    assert counted() == {"dropped": 1}
 
 
 def test_state_goes_with_its_session(send, live, worker, clock):

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from service.errors import UnknownLabel, VersionNotFound
-from tests.service.test_repository import Worker, publish
+from tests.service.repositories import Worker, publish
 
 GOOD = {"stable": 1}
 

@@ -2,92 +2,26 @@
 
 import contextlib
 import http.client
-import os
 import random
-import signal
 import socket
 import struct
-import subprocess
-import sys
 import threading
-import time
 from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 import requests
 
-from tests.problems import assert_problem_body
-from tests.servers import ROOT, free_port
+from tests.service import workers
+from tests.service.workers import STOP_SECONDS, Service, read_all
 from tests.waiting import TIMEOUT_SECONDS, wait_until
 
 pytestmark = pytest.mark.server
 
-# One that stops by itself needs two seconds, and many times that on a busy machine;
-# what it must not wait for lasts longer, and so does gunicorn's patience.
-STOP_SECONDS = 60
-WITHOUT_END = "300"
+start = pytest.fixture(workers.start)
 LARGE_BYTES = 20_000_000
 # A socket that is closed resets its connection.
 RESET = struct.pack("ii", 1, 0)
-
-
-class Service:
-    """The worker around the small application.
-
-    Args:
-        home: Folder for its files.
-        **environ: Its further environment.
-    """
-
-    def __init__(self, home, **environ):
-        self.home, self.port = home, free_port()
-        self.url = f"http://127.0.0.1:{self.port}"
-        command = (
-            *("gunicorn", "-k", "service.server.worker.Worker", "--no-control-socket"),
-            *("-b", f"127.0.0.1:{self.port}", "--graceful-timeout", "120"),
-            "tests.service.worker_app:app",
-        )
-        with (home / "log").open("wb") as log:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", *command],
-                cwd=ROOT,
-                env={**os.environ, "APP_HOME": str(home), **environ},
-                stderr=log,
-            )
-        wait_until(self.answers)
-
-    def answers(self):
-        try:
-            return requests.get(self.url, timeout=TIMEOUT_SECONDS).ok
-        except requests.ConnectionError:
-            return False
-
-    def connect(self):
-        address = ("127.0.0.1", self.port)
-        return socket.create_connection(address, timeout=TIMEOUT_SECONDS)
-
-    def stop(self):
-        """Stop it by SIGTERM; return how many seconds it took."""
-        began = time.monotonic()
-        self.process.terminate()
-        self.process.wait(TIMEOUT_SECONDS)
-        return time.monotonic() - began
-
-
-@pytest.fixture
-def start(tmp_path):
-    """Start services, and leave none behind."""
-    services = []
-
-    def build(**environ):
-        services.append(Service(tmp_path, **environ))
-        return services[-1]
-
-    yield build
-    for service in services:
-        service.process.kill()
-        service.process.wait()
 
 
 @pytest.fixture(scope="module")
@@ -100,72 +34,6 @@ def service(tmp_path_factory):
     yield running
     running.process.kill()
     running.process.wait()
-
-
-@pytest.fixture(scope="module")
-def limited(tmp_path_factory):
-    """One that takes three connections at a time, however long they are silent."""
-    running = Service(
-        tmp_path_factory.mktemp("limited"),
-        GUNICORN_CMD_ARGS="--worker-connections 3",
-        SILENT_SECONDS=WITHOUT_END,
-    )
-    yield running
-    running.process.kill()
-    running.process.wait()
-
-
-def read_all(client):
-    """Read until the other side ends the connection."""
-    received = b""
-    while block := client.recv(65536):
-        received += block
-    return received
-
-
-def test_a_stop_does_not_wait_for_connections_that_are_only_kept_open(start):
-    service = start(STOP_TIMEOUT_SECONDS=WITHOUT_END)
-    with requests.Session() as client:
-        assert client.get(service.url, timeout=TIMEOUT_SECONDS).ok
-
-        assert service.stop() < STOP_SECONDS
-
-
-def test_a_stop_does_not_wait_for_requests_that_are_not_sent_to_their_end(start):
-    service = start(STOP_TIMEOUT_SECONDS=WITHOUT_END)
-    with service.connect() as client:
-        client.sendall(b"POST / HTTP/1.1\r\nHost: x\r\n")
-        assert service.answers()  # so the other one has been taken up
-
-        assert service.stop() < STOP_SECONDS
-
-
-def test_a_request_under_way_is_answered_before_the_worker_stops(start):
-    service, answers = start(), []
-
-    def send():
-        answers.append(requests.get(f"{service.url}/hold", timeout=TIMEOUT_SECONDS))
-
-    sender = threading.Thread(target=send)
-    sender.start()
-    wait_until((service.home / "waiting").exists)
-
-    service.process.send_signal(signal.SIGTERM)
-    wait_until(lambda: not listens(service))
-    (service.home / "release").touch()
-    sender.join(TIMEOUT_SECONDS)
-
-    assert [answer.status_code for answer in answers] == [200]
-    service.process.wait(TIMEOUT_SECONDS)
-    assert service.process.returncode == 0
-
-
-def listens(service):
-    try:
-        service.connect().close()
-    except ConnectionError:
-        return False
-    return True
 
 
 def test_a_silent_client_is_hung_up_on(service):
@@ -267,29 +135,6 @@ def test_a_body_of_broken_chunks_that_nobody_reads_ends_the_connection(service):
     assert "Traceback" not in (service.home / "log").read_text()
 
 
-def test_what_has_arrived_before_a_stop_is_answered(start):
-    service, answered = start(), []
-    request = b"GET /note HTTP/1.1\r\nHost: x\r\n\r\n"
-
-    def ask_until_it_ends():
-        with service.connect() as client, contextlib.suppress(ConnectionError):
-            while client.send(request) and client.recv(1000).startswith(
-                b"HTTP/1.1 200"
-            ):
-                answered.append(1)
-
-    clients = [threading.Thread(target=ask_until_it_ends) for _ in range(20)]
-    for client in clients:
-        client.start()
-    wait_until(lambda: len(answered) > 500)
-
-    assert service.stop() < STOP_SECONDS
-
-    for client in clients:
-        client.join(TIMEOUT_SECONDS)
-    assert len((service.home / "notes").read_text()) == len(answered)
-
-
 def test_an_answer_that_nobody_reads_is_dropped(service):
     with service.connect() as client:
         client.sendall(b"GET /large HTTP/1.1\r\nHost: x\r\n\r\n")
@@ -297,20 +142,6 @@ def test_an_answer_that_nobody_reads_is_dropped(service):
 
         with contextlib.suppress(ConnectionError):
             assert len(read_all(client)) < LARGE_BYTES
-
-
-@pytest.mark.parametrize(
-    "request_", ["GET /large HTTP/1.1", "POST / HTTP/1.1\r\nContent-Length: 9"]
-)
-def test_a_stop_waits_for_unread_answers_and_unsent_bodies_for_a_while(start, request_):
-    service = start(STOP_TIMEOUT_SECONDS="1")
-    with service.connect() as client:
-        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-        client.sendall(f"{request_}\r\nHost: x\r\n\r\nabc".encode())
-        assert service.answers()  # so the other one has been taken up
-
-        assert service.stop() < STOP_SECONDS
-    assert service.process.returncode == 0
 
 
 @pytest.mark.parametrize(
@@ -355,48 +186,7 @@ def test_requests_sent_together_let_others_in_between(start):
     assert answer.text == "quick"
 
 
-HEALTH = "/v2/health/live"
 LINES = b"POST /lines HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
-
-
-@pytest.mark.parametrize("num_silent", [3, 10, 100])
-def test_health_is_answered_at_the_limit_of_connections(limited, num_silent):
-    service = limited
-    with ExitStack() as opened:
-        for _ in range(num_silent):
-            opened.enter_context(service.connect())
-
-        for _ in range(3):
-            healthy = requests.get(service.url + HEALTH, timeout=TIMEOUT_SECONDS)
-            assert (healthy.status_code, healthy.headers["Connection"]) == (
-                200,
-                "close",
-            )
-        refused = requests.post(service.url, data="x", timeout=TIMEOUT_SECONDS)
-
-    assert_problem_body(refused.json(), 503, "overloaded")
-    assert int(refused.headers["Retry-After"]) > 0
-    assert refused.headers["Connection"] == "close"
-    wait_until(
-        lambda: (
-            requests.post(service.url, data="x", timeout=TIMEOUT_SECONDS).text == "x"
-        )
-    )
-
-
-def test_connections_below_the_limit_are_kept_whatever_comes_beyond_it(limited):
-    service = limited
-    head = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
-    with service.connect() as kept, ExitStack() as opened:
-        kept.sendall(head)
-        assert kept.recv(65536).startswith(b"HTTP/1.1 200")
-        for _ in range(50):
-            opened.enter_context(service.connect()).sendall(head[:-2])
-        assert requests.get(service.url + HEALTH, timeout=TIMEOUT_SECONDS).ok
-
-        kept.sendall(head)
-        assert kept.recv(65536).startswith(b"HTTP/1.1 200")
-    assert "Traceback" not in (service.home / "log").read_text()
 
 
 def test_a_silent_stream_is_ended_with_its_reason(start):

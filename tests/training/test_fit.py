@@ -12,20 +12,15 @@ import pytest
 pytestmark = [pytest.mark.tensorflow, pytest.mark.usefixtures("op_by_op")]
 
 from models.networks import CELLS, build_network  # noqa: E402
+from tests.training.epochs import INPUTS, OUTPUTS, TRAINING, draw_epoch, draw_sequences  # noqa: E402
 from training.baselines import (  # noqa: E402
     keep_num_updates,
     predict_with,
     predict_without_memory,
     separate_events,
 )
-from training.batches import Batches  # noqa: E402
-from training.checkpoint import (  # noqa: E402
-    Progress,
-    load_checkpoint,
-    save_checkpoint,
-)
-from training.config import NetworkConfig, TrainingConfig, load_config  # noqa: E402
-from training.data.dataset import Examples, Sequences  # noqa: E402
+from training.checkpoint import Progress, load_checkpoint, save_checkpoint  # noqa: E402
+from training.config import NetworkConfig, load_config  # noqa: E402
 from training.errors import CheckpointError, Diverged  # noqa: E402
 from training.fit import (  # noqa: E402
     Plan,
@@ -36,17 +31,6 @@ from training.fit import (  # noqa: E402
 from training.losses import build_loss  # noqa: E402
 
 CONFIGS = Path(__file__).parents[2] / "training" / "configs"
-INPUTS = {"kind": "event", "vocabulary": ["a", "b"]}
-OUTPUTS = {"kind": "label", "name": "probabilities", "labels": ["even", "odd"]}
-TRAINING = TrainingConfig(epochs=3, batch_size=4, learning_rate=0.01)
-
-
-def draw_epoch(rng):
-    """Draw sequences of several lengths, with the parity of b's after each event."""
-    sequences = rng.integers(0, 2, (20, 9), dtype=np.int32)
-    lengths = rng.integers(1, 10, 20)
-    weights = (np.arange(9) < lengths[:, None]).astype(np.float32)
-    return Examples(sequences, np.cumsum(sequences, axis=1) % 2, weights)
 
 
 def train(checkpoint, *, seed=1, training=TRAINING, draw=draw_epoch, **options):
@@ -65,11 +49,6 @@ def whole(tmp_path_factory):
     return functools.cache(
         lambda dropout=0.0: train(folder / f"{dropout}.npz", dropout=dropout)
     )
-
-
-def cut_batches(examples, batch_size, rng):
-    """The batches of an epoch, each as padded examples."""
-    return (window.examples for window in Batches(examples, batch_size, rng))
 
 
 def is_equal(first, second):
@@ -185,36 +164,6 @@ def test_checkpoint_of_another_network_is_refused(tmp_path):
         load_checkpoint(tmp_path / "run.npz", networks[1])
 
 
-def test_batches_hold_every_weighted_timestep_exactly_once():
-    examples = draw_epoch(np.random.default_rng(0))
-
-    batches = list(cut_batches(examples, 3, np.random.default_rng(1)))
-
-    assert sum(batch.weights.sum() for batch in batches) == examples.weights.sum()
-    assert sum(len(batch.weights) for batch in batches) == len(examples.weights)
-    weighted = [batch.sequences[batch.weights > 0].sum() for batch in batches]
-    assert sum(weighted) == examples.sequences[examples.weights > 0].sum()
-
-
-def test_batches_end_with_their_longest_sequence():
-    examples = draw_epoch(np.random.default_rng(0))
-
-    for batch in cut_batches(examples, 3, np.random.default_rng(1)):
-        assert batch.lengths.max() == batch.weights.shape[1]
-
-
-def test_order_of_batches_follows_from_the_generator():
-    examples = draw_epoch(np.random.default_rng(0))
-
-    first, again, other = (
-        [b.sequences.tolist() for b in cut_batches(examples, 3, rng)]
-        for rng in (np.random.default_rng(seed) for seed in (1, 1, 2))
-    )
-
-    assert first == again
-    assert first != other
-
-
 def test_forecast_loss_is_the_absolute_error_in_standard_deviations():
     field = {"name": "value", "type": "number", "mean": 10.0, "std": 2.0}
     loss = build_loss(
@@ -274,90 +223,6 @@ def test_memoryless_network_takes_as_many_updates_as_the_network():
 
     num_updates = len(separate_events(examples).weights) / adapted
     assert num_updates == pytest.approx(20 / TRAINING.batch_size, rel=0.1)
-
-
-def test_every_event_of_sequences_weighs_the_same():
-    lengths = np.array([1] * 8 + [9] * 8)
-    flat = np.zeros(lengths.sum(), np.int32)
-    sequences = Sequences(
-        flat, flat, np.ones_like(flat), np.concatenate([[0], np.cumsum(lengths)])
-    )
-
-    batches = list(cut_batches(sequences, 4, np.random.default_rng(0)))
-
-    shares = [
-        batch.weights[batch.weights > 0] / batch.weights.size for batch in batches
-    ]
-    assert np.ptp(np.concatenate(shares)) < 1e-6
-    # So the mean of the batches' losses is the mean over all events.
-    assert np.concatenate(shares).sum() / len(batches) == pytest.approx(1)
-
-
-def draw_sequences(rng):
-    """The same examples as `draw_epoch`, without padding."""
-    examples = draw_epoch(rng)
-    lengths = examples.lengths
-    flat = [array[examples.weights > 0] for array in examples]
-    return Sequences(*flat, np.concatenate([[0], np.cumsum(lengths)]))
-
-
-@pytest.mark.parametrize("draw", [draw_epoch, draw_sequences])
-def test_printed_loss_is_the_mean_of_all_events(tmp_path, draw):
-    make_deterministic(1)
-    network = build_network(INPUTS, OUTPUTS, units=(3,))
-    still = dataclasses.replace(TRAINING, epochs=1, learning_rate=1e-12)
-    plan = Plan(draw, still, 1)
-    examples = draw_epoch(np.random.default_rng((1, 0)))
-    shares = predict_with(network)(examples.sequences)
-
-    (loss,), _ = fit_network(
-        network, build_loss(INPUTS, OUTPUTS), plan, checkpoint=tmp_path / "run.npz"
-    )
-
-    came = np.take_along_axis(shares, examples.targets[..., None], -1)[..., 0]
-    expected = -np.log(came[examples.weights > 0]).mean()
-    assert loss == pytest.approx(expected, rel=1e-5)
-
-
-def test_batches_of_an_epoch_are_padded_one_at_a_time(tmp_path):
-    class Watched(Sequences):
-        def take(self, *window):
-            events.append("cut")
-            return super().take(*window)
-
-    class Stopped(Exception):
-        pass
-
-    def train_on_batch(*_, **__):
-        events.append("trained")
-        if len(events) == 6:
-            raise Stopped
-        return 1.0
-
-    events = []
-    make_deterministic(1)
-    network = build_network(INPUTS, OUTPUTS, units=(3,))
-    network.train_on_batch = train_on_batch
-    plan = Plan(lambda rng: Watched(*draw_sequences(rng)), TRAINING, 1)
-    with pytest.raises(Stopped):
-        fit_network(network, "mse", plan, checkpoint=tmp_path / "run.npz")
-
-    assert events == ["cut", "trained"] * 3
-
-
-def test_sequences_of_like_length_share_a_batch():
-    rng = np.random.default_rng(0)
-    lengths = np.append(rng.geometric(1 / 5, 5_000), 2_000)
-    flat = np.zeros(lengths.sum(), np.int32)
-    offsets = np.append(0, np.cumsum(lengths))
-    sequences = Sequences(flat, flat, np.ones(len(flat), np.uint8), offsets)
-
-    batches = cut_batches(sequences.cut(500), 32, np.random.default_rng(0))
-
-    sizes = [batch.weights.size for batch in batches]
-    # Padded to the longest it would be 5,001 x 2,000 places for 27,000 events.
-    assert sum(sizes) < 1.5 * len(flat)
-    assert max(sizes) <= 32 * 500
 
 
 def test_validation_is_measured_after_every_epoch_and_changes_no_weight(tmp_path):

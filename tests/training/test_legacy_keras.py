@@ -11,7 +11,6 @@ import pytest
 
 pytestmark = pytest.mark.tensorflow
 
-import h5py  # noqa: E402
 import keras  # noqa: E402
 from keras import layers  # noqa: E402
 
@@ -22,65 +21,25 @@ from tests.training.keras_files import (  # noqa: E402
     randomise,
     sequential,
 )
+from tests.training.legacy_layers import (  # noqa: E402
+    X,
+    assert_same,
+    hard_sigmoid,
+    load,
+    run_gru,
+    run_lstm,
+    save_old,
+    sigmoid,
+)
 from tests.training.old_files import (  # noqa: E402
     VERSIONS,
     as_a_list,
     make_old,
     without_input_layer,
-    write_old,
 )
 from training import export_keras, legacy_keras  # noqa: E402
 from training.errors import ModelError  # noqa: E402
 from training.load_keras import load_model  # noqa: E402
-
-# Float32 rounding; hard_sigmoid of Keras 3 in place of 2 is 0.01 to 0.2 off.
-TOLERANCE = 1e-6
-X = np.random.default_rng(2).normal(0, 2, (3, 7, FEATURES)).astype("float32")
-
-
-def sigmoid(x):
-    return 1 / (1 + np.exp(-x))
-
-
-def hard_sigmoid(x):
-    """Define it as the documentation of Keras 2 does."""
-    return np.where(x < -2.5, 0.0, np.where(x > 2.5, 1.0, 0.2 * x + 0.5))
-
-
-def run_lstm(x, kernel, recurrent, bias, gate=hard_sigmoid):
-    """Compute an LSTM in float64 from its equations; gates i, f, g, o."""
-    h = c = np.zeros((len(x), recurrent.shape[0]))
-    for event in np.moveaxis(x.astype("float64"), 1, 0):
-        z_i, z_f, z_g, z_o = np.split(event @ kernel + h @ recurrent + bias, 4, axis=-1)
-        c = gate(z_f) * c + gate(z_i) * np.tanh(z_g)
-        h = gate(z_o) * np.tanh(c)
-    return h
-
-
-def run_gru(x, kernel, recurrent, bias, gate=hard_sigmoid):
-    """Compute a GRU in float64, the reset gate before the product; gates z, r, g."""
-    h = np.zeros((len(x), recurrent.shape[0]))
-    u_z, u_r, u_g = np.split(recurrent, 3, axis=-1)
-    for event in np.moveaxis(x.astype("float64"), 1, 0):
-        z_z, z_r, z_g = np.split(event @ kernel + bias, 3, axis=-1)
-        z, r = gate(z_z + h @ u_z), gate(z_r + h @ u_r)
-        h = z * h + (1 - z) * np.tanh(z_g + (r * h) @ u_g)
-    return h
-
-
-def save_old(folder, model, version="2.2.4", change=lambda config: config):
-    path = folder / "model.h5"
-    randomise(model).save(path)
-    return write_old(path, version, change)
-
-
-def load(path):
-    return load_model(path, allow_code=False)
-
-
-def assert_same(got, expected):
-    got, expected = (keras.ops.convert_to_numpy(x) for x in (got, expected))
-    np.testing.assert_allclose(got, expected, atol=TOLERANCE)
 
 
 @pytest.mark.parametrize("version", VERSIONS.values(), ids=VERSIONS)
@@ -145,6 +104,7 @@ MODELS = {
         layers.LSTM(3),
     ],
 }
+
 # The shape of a description, and a version that wrote it so.
 SHAPES = {
     "whole": ("2.15.0", lambda config: config),
@@ -244,104 +204,6 @@ def test_gru_without_reset_after_has_the_old_default(tmp_path):
     path = save_old(tmp_path, model, "2.1.6", change)
 
     assert_same(load(path)(X), model(X))
-
-
-def write_cudnn(path, layer):
-    """Rewrite a layer's weights as those of its CuDNN twin, and its description."""
-
-    def change(config):
-        part = config["config"]["layers"][1]
-        part["class_name"] = f"CuDNN{layer}"
-        kept = ("name", "units", "return_sequences", "return_state", "stateful")
-        part["config"] = {k: part["config"][k] for k in kept}
-        return config
-
-    write_old(path, "2.2.4", change)
-    with h5py.File(path, "r+") as file:
-        found = []
-        file["model_weights"].visititems(
-            lambda name, part: found.append(part.parent) if "bias" in name else None
-        )
-        (group,) = [one for one in found if isinstance(one, h5py.Group)]
-        names = {name.partition(":")[0]: name for name in group}
-        gates = {"LSTM": 4, "GRU": 3}[layer]
-        kernel = np.hsplit(group[names["kernel"]][...], gates)
-        recurrent = np.hsplit(group[names["recurrent_kernel"]][...], gates)
-        # As cuDNN has them: each gate transposed, in the memory of the whole.
-        group[names["kernel"]][...] = np.hstack([k.T.reshape(k.shape) for k in kernel])
-        group[names["recurrent_kernel"]][...] = np.hstack([k.T for k in recurrent])
-        bias = group[names["bias"]][...]
-        halves = [0.25 * bias, 0.75 * bias] if layer == "LSTM" else list(bias)
-        del group[names["bias"]]
-        group[names["bias"]] = np.concatenate(halves)
-
-
-@pytest.mark.parametrize("layer", ["LSTM", "GRU"])
-def test_cudnn_layers_are_served_as_lstm_and_gru(tmp_path, layer):
-    model = sequential(getattr(layers, layer)(4))
-    randomise(model).save(tmp_path / "model.h5")
-    write_cudnn(tmp_path / "model.h5", layer)
-    kernel, recurrent, bias = model.get_weights()
-    expected = model(X)
-    if layer == "LSTM":
-        expected = run_lstm(X, kernel, recurrent, bias, sigmoid)
-
-    assert_same(load(tmp_path / "model.h5")(X), expected)
-
-
-def run_cudnn(x, kernel, recurrent, bias, gates):
-    """Compute a layer from a CuDNN file's own numbers, as NVIDIA documents it.
-
-    cudnnRNNMode_t: a gate is W x + R h + b_W + b_R, where W is a matrix of (units,
-    features) in the order of C and R one of (units, units). Keras stores the gates of
-    an LSTM as i, f, g, o and of a GRU as z, r, g, biases of the input first; a GRU is
-    h' = (1 - z) tanh(W_g x + b_Wg + r (R_g h + b_Rg)) + z h.
-    """
-    units, features = recurrent.shape[0], kernel.shape[0]
-    inputs = [
-        part.astype("float64").ravel().reshape(units, features)
-        for part in np.split(kernel, gates, axis=1)
-    ]
-    states = [
-        part.astype("float64").ravel().reshape(units, units)
-        for part in np.split(recurrent, gates, axis=1)
-    ]
-    first, second = np.split(bias.astype("float64"), 2)
-    first, second = np.split(first, gates), np.split(second, gates)
-    h = c = np.zeros((len(x), units))
-    for event in np.moveaxis(x.astype("float64"), 1, 0):
-        given = [event @ w.T + b for w, b in zip(inputs, first, strict=True)]
-        kept = [h @ r.T + b for r, b in zip(states, second, strict=True)]
-        if gates == 4:
-            i, f, g, o = (a + b for a, b in zip(given, kept, strict=True))
-            c = sigmoid(f) * c + sigmoid(i) * np.tanh(g)
-            h = sigmoid(o) * np.tanh(c)
-        else:
-            z, r = (sigmoid(given[k] + kept[k]) for k in (0, 1))
-            h = (1 - z) * np.tanh(given[2] + r * kept[2]) + z * h
-    return h
-
-
-@pytest.mark.parametrize(("layer", "gates"), [("LSTM", 4), ("GRU", 3)])
-def test_cudnn_layers_compute_what_the_library_documents(tmp_path, layer, gates):
-    path = tmp_path / "model.h5"
-    randomise(sequential(getattr(layers, layer)(4))).save(path)
-    write_cudnn(path, layer)
-    rng = np.random.default_rng(7)
-    weights = {}
-
-    def fill(name, part):
-        if isinstance(part, h5py.Dataset):
-            part[...] = rng.normal(0, 0.5, part.shape)
-            weights[name.rpartition("/")[2].partition(":")[0]] = part[...]
-
-    with h5py.File(path, "r+") as file:
-        file["model_weights"].visititems(fill)
-    expected = run_cudnn(
-        X, weights["kernel"], weights["recurrent_kernel"], weights["bias"], gates
-    )
-
-    assert_same(load(path)(X), expected)
 
 
 def relu_above(x, threshold):

@@ -12,12 +12,7 @@ import tensorflow as tf  # noqa: E402
 from keras import layers  # noqa: E402
 
 from tests.training.keras_files import FEATURES, sequential  # noqa: E402
-from tests.training.test_legacy_keras import (  # noqa: E402
-    X,
-    assert_same,
-    load,
-    save_old,
-)
+from tests.training.legacy_layers import X, assert_same, load, save_old  # noqa: E402
 from training.errors import ModelError  # noqa: E402
 from training.legacy_keras import translate  # noqa: E402
 from training.tf_operations import RULES  # noqa: E402
