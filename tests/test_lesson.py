@@ -47,10 +47,10 @@ def test_lesson_prints_what_the_service_answers(bundled_server):
 def test_lessons_table_of_gates_is_what_the_service_explains(bundled_server):
     shown = re.search(r"<!-- printed .*-->\n(.*?)\n\n", LESSON.read_text(), re.S)
 
-    told = format_gates(explain(bundled_server.url, PROGRAMME))
+    explained = format_gates(explain(bundled_server.url, PROGRAMME))
 
     for (picture, got), (words, figures) in zip(
-        read_figures(told), read_figures(shown.group(1)), strict=True
+        read_figures(explained), read_figures(shown.group(1)), strict=True
     ):
         assert picture == words
         assert got[:-1] == pytest.approx(figures[:-1], abs=GATE_TOLERANCE)
@@ -61,9 +61,9 @@ def test_lessons_table_of_gates_is_what_the_service_explains(bundled_server):
 @pytest.mark.server
 @pytest.mark.parametrize("first", BEGINNINGS)
 def test_picture_of_memory_lies_on_the_exact_values(bundled_server, first):
-    told = explain(bundled_server.url, (first, *NEUTRAL, "blurry"))
+    explained = explain(bundled_server.url, (first, *NEUTRAL, "blurry"))
 
-    wolf = told.probabilities[1:, 1]
+    wolf = explained.probabilities[1:, 1]
 
     assert abs(wolf - BEGINNINGS[first]).max() < PROBABILITY_TOLERANCE
 
@@ -71,11 +71,11 @@ def test_picture_of_memory_lies_on_the_exact_values(bundled_server, first):
 @pytest.mark.tensorflow
 @pytest.mark.server
 def test_bear_opens_the_gates_as_the_lesson_says(bundled_server):
-    told = explain(bundled_server.url, PROGRAMME)
+    explained = explain(bundled_server.url, PROGRAMME)
     bear = PROGRAMME.index("bear")
 
-    learnt = told.gates["learn"].mean(axis=1)
-    kept = told.gates["forget"].mean(axis=1)
+    learnt = explained.gates["learn"].mean(axis=1)
+    kept = explained.gates["forget"].mean(axis=1)
 
     assert learnt.argmax() == bear
     assert kept.argmin() == bear

@@ -10,7 +10,7 @@ from tests.servers import ROOT
 FILES = sorted((ROOT / "tests").rglob("*.py"))
 TREES = {str(path.relative_to(ROOT)): ast.parse(path.read_text()) for path in FILES}
 # Joined in one place, so that a further part is added in one place.
-JOINED = {"Engine", "Services"}
+JOINED = {"Engine", "Services", "Sessions"}
 ASSEMBLY = "tests/assembly.py"
 # Where a loop may sleep: here, in programs that run without the tests' helpers, and
 # where a server that does not start is stopped with its log.

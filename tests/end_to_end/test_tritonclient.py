@@ -267,7 +267,11 @@ def test_statistics_count_the_calls_of_all_workers(server, client):
     assert rows_after - rows_before == 2 * MANY
     assert after["compute_infer"]["ns"] > before["compute_infer"]["ns"]
     everything = client.get_inference_statistics()["model_stats"]
-    assert {told["name"] for told in everything} >= {MODEL, "next-gru", "series"}
+    assert {statistics["name"] for statistics in everything} >= {
+        MODEL,
+        "next-gru",
+        "series",
+    }
 
 
 def test_documented_example_runs(bundled_server, capsys):

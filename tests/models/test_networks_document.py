@@ -114,8 +114,8 @@ def test_formula_counts_the_features_of_an_event(row, choice, v, e):
 
     built = encode(inputs, e if "emb" in row else None)
 
-    told = [formulas(cell)[choice] for cell in (features, parameters)]
-    assert built == tuple(evaluate(one, v=v, e=e) for one in told)
+    documented = [formulas(cell)[choice] for cell in (features, parameters)]
+    assert built == tuple(evaluate(one, v=v, e=e) for one in documented)
 
 
 @pytest.mark.parametrize("embedding", [None, 3])
@@ -126,8 +126,8 @@ def test_formula_counts_the_features_of_a_category(embedding):
     built = encode({"kind": "record", "fields": [field]}, embedding)
 
     choice = 0 if embedding is None else 1
-    told = [formulas(cell)[choice] for cell in (features, parameters)]
-    assert built == tuple(evaluate(one, v=2, e=embedding) for one in told)
+    documented = [formulas(cell)[choice] for cell in (features, parameters)]
+    assert built == tuple(evaluate(one, v=2, e=embedding) for one in documented)
 
 
 @pytest.mark.parametrize("name", ["number", *TIME_FEATURES])

@@ -88,9 +88,9 @@ def test_no_row_of_its_session_is_applied_after_it(client, path, row):
     answer = client.post(f"/v1/models/counting:{path}", data=body.encode())
 
     rows = [json.loads(line) for line in answer.data.splitlines()]
-    bad, held, good = rows if path == "stream" else rows[0]["predictions"]
+    bad, blocked, good = rows if path == "stream" else rows[0]["predictions"]
     assert_problem_body(bad, 400, "invalid_request")
-    assert held["code"] == "earlier_row_failed"
+    assert blocked["code"] == "earlier_row_failed"
     assert good == [1, 0, 0]
 
 

@@ -6,9 +6,10 @@ import time
 import pytest
 from prometheus_client.parser import text_string_to_metric_families as parse
 
-from service.sessions.lifecycle import SessionKey, Sessions
+from service.sessions.lifecycle import SessionKey
 from service.sessions.record import Session
 from service.stores.base import open_store
+from tests.assembly import build_sessions
 from tests.redis_servers import running
 from tests.service.test_two_workers import Bare
 from tests.waiting import wait_until
@@ -27,7 +28,7 @@ def memory(request, tmp_path):
         if request.param != "lmdb":
             url = started.enter_context(running(request.param)).url
         store = open_store(url)
-        fill(Sessions(store, clock=time.time, tombstone_seconds=600))
+        fill(build_sessions(store, time.time, 600))
         store.close()
         yield url
 

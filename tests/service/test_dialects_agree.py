@@ -119,7 +119,7 @@ def test_rows_without_memory_are_the_same_bits(sequences):
 def test_sessions_are_the_same_bits_in_every_dialect(parts):
     client = begin()
 
-    told = [
+    reported = [
         [
             dialect(client, [part], session=10 + k, begins=n == 0)
             for n, part in enumerate(parts)
@@ -127,7 +127,7 @@ def test_sessions_are_the_same_bits_in_every_dialect(parts):
         for k, dialect in enumerate(DIALECTS)
     ]
 
-    assert all(answers == told[0] for answers in told)
+    assert all(answers == reported[0] for answers in reported)
 
 
 @bounded

@@ -106,22 +106,22 @@ def test_a_short_row_joins_a_long_one_and_leaves_before_it(engine, model):
 
 
 def test_time_in_the_queue_is_that_before_the_engine_takes_a_row_in(engine, model):
-    first, second, held = Timings(), Timings(), []
+    first, second, blocked = Timings(), Timings(), []
 
     def arrive_and_hold():
         model.runtime.before_return = lambda: None
-        held.append(Arrival(engine, model, [row(GREEN)], timings=second))
+        blocked.append(Arrival(engine, model, [row(GREEN)], timings=second))
         began = time.monotonic()
         threading.Event().wait(0.02)  # the other row's clock is the real one
-        held.append(time.monotonic() - began)
+        blocked.append(time.monotonic() - began)
 
     model.runtime.before_return = arrive_and_hold
     began = time.monotonic()
     engine.advance(model, [row(RED)], timings=first, tenant="")
-    arrival, held_seconds = held
+    arrival, blocked_seconds = blocked
     arrival.join()
 
-    assert first.queue < held_seconds <= second.queue < time.monotonic() - began
+    assert first.queue < blocked_seconds <= second.queue < time.monotonic() - began
 
 
 def test_sessions_that_arrive_together_share_their_transactions(
@@ -320,10 +320,10 @@ def test_many_threads_count_every_event_of_their_sessions_once(engine, model):
         thread.join(TIMEOUT_SECONDS)
         assert not thread.is_alive(), "it waits for ever"
 
-    assert sum(len(told) for told in steps.values()) == 320
-    for session, told in steps.items():
+    assert sum(len(answers) for answers in steps.values()) == 320
+    for session, answers in steps.items():
         before = 0
-        for step, length in sorted(told):
+        for step, length in sorted(answers):
             assert step - length == before
             before = step
         assert step_of(engine, session) == before

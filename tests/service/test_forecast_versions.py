@@ -64,13 +64,13 @@ def test_pinned_session_of_another_vocabulary_is_forecast_without_events(
 
 @pytest.mark.parametrize("at", [None, 0, 1, 2, 3])
 @pytest.mark.parametrize("policy", ["pin", "reset", "refuse", "replay"])
-@pytest.mark.parametrize("is_held", [False, True], ids=["session", "token"])
+@pytest.mark.parametrize("is_sealed", [False, True], ids=["session", "token"])
 def test_forecast_judges_a_row_as_a_prediction_does(
-    ask, serve_both, policy, at, is_held
+    ask, serve_both, policy, at, is_sealed
 ):
-    held = {"memory": None} if is_held else {"session": "s"}
-    first = only(ask({"sequence": ["wake", "eat"], **held}, verb="predict"))
-    row = {"sequence": ["eat"], **({"memory": first["memory"]} if is_held else held)}
+    start = {"memory": None} if is_sealed else {"session": "s"}
+    first = only(ask({"sequence": ["wake", "eat"], **start}, verb="predict"))
+    row = {"sequence": ["eat"], **({"memory": first["memory"]} if is_sealed else start)}
     row |= {} if at is None else {"at": at}
 
     ahead = serve_both(policy)(row, "forecast")

@@ -80,20 +80,20 @@ def test_settings_of_the_limits_are_settings():
 
 
 def test_rows_under_way_are_counted_and_forgotten(predict, model, client):
-    told = []
+    values = []
 
     def ask():
         text = client.get("/metrics").get_data(as_text=True)
-        told.append(re.search(r"^carryover_queued_rows (.*)$", text, re.M)[1])
+        values.append(re.search(r"^carryover_queued_rows (.*)$", text, re.M)[1])
 
     model.runtime.before_return = ask
 
     predict(["red"], ["green"])
 
-    assert told == ["2.0"]
+    assert values == ["2.0"]
     model.runtime.before_return = lambda: None
     ask()
-    assert told == ["2.0", "0.0"]
+    assert values == ["2.0", "0.0"]
 
 
 def test_every_health_call_has_reserved_connections(client):

@@ -156,11 +156,11 @@ def test_change_that_lost_a_race_is_checked_again(
 
     class Racing(InProcessStore):
         def commit(self, puts):
-            held, race = self.slots[puts[0].key], self.race
+            slot, race = self.slots[puts[0].key], self.race
             self.race = None
             if race:
-                entry = held.entry.replace(version=held.entry.version + 1)
-                self.slots[puts[0].key] = held._replace(entry=entry)
+                entry = slot.entry.replace(version=slot.entry.version + 1)
+                self.slots[puts[0].key] = slot._replace(entry=entry)
             return super().commit(puts)
 
     store = Racing()

@@ -100,6 +100,6 @@ def test_short_way_asks_for_the_key_and_keeps_tenants_apart(services):
 
     assert begun.get_json()["parameters"]["step"] == 1
     assert short.post(INFER, json=start).status_code == 401
-    goes_on = body("red", sequence_id=7)
-    refused = short.post(INFER, json=goes_on, headers=umbrella).get_json()
+    continuing = body("red", sequence_id=7)
+    refused = short.post(INFER, json=continuing, headers=umbrella).get_json()
     assert refused["code"] == "sequence_not_started"

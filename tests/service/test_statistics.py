@@ -27,13 +27,13 @@ def test_counts_of_all_workers_are_added_up(tmp_path):
     one.record_success("m", 1, 2, Times(40, 10, 20, 30))
     one.record_failure("m", 1, 7)
 
-    told = one.describe("m", 1)
-    assert told["inference_stats"]["success"] == {"count": 2, "ns": 110}
-    assert told["inference_stats"]["fail"] == {"count": 1, "ns": 7}
-    assert told["inference_stats"]["queue"] == {"count": 2, "ns": 44}
-    assert told["inference_stats"]["compute_infer"] == {"count": 2, "ns": 22}
-    assert (told["inference_count"], told["execution_count"]) == (5, 2)
-    assert told["batch_stats"] == [
+    described = one.describe("m", 1)
+    assert described["inference_stats"]["success"] == {"count": 2, "ns": 110}
+    assert described["inference_stats"]["fail"] == {"count": 1, "ns": 7}
+    assert described["inference_stats"]["queue"] == {"count": 2, "ns": 44}
+    assert described["inference_stats"]["compute_infer"] == {"count": 2, "ns": 22}
+    assert (described["inference_count"], described["execution_count"]) == (5, 2)
+    assert described["batch_stats"] == [
         {
             "batch_size": size,
             "compute_input": {"count": 1, "ns": scale},
@@ -59,9 +59,9 @@ def test_batches_beyond_the_largest_are_counted_with_it():
 
     statistics.record_success("m", 1, MAX_BATCH + 5, Times(1, 1, 1, 1))
 
-    told = statistics.describe("m", 1)
-    assert told["inference_count"] == MAX_BATCH + 5
-    assert told["batch_stats"][0]["batch_size"] == MAX_BATCH
+    described = statistics.describe("m", 1)
+    assert described["inference_count"] == MAX_BATCH + 5
+    assert described["batch_stats"][0]["batch_size"] == MAX_BATCH
 
 
 def test_time_of_the_last_call_is_the_latest(tmp_path):

@@ -109,19 +109,19 @@ def test_no_line_is_applied_after_one_that_may_be_of_its_session(
     bad = answers[1]
     assert_problem_body(bad, bad["status"], code)
     assert bad["line"] == 2
-    held = "earlier_row_failed"
+    blocked = "earlier_row_failed"
     shown = [
         a if isinstance(a, list) else a.get("code", a.get("step")) for a in answers
     ]
-    assert shown == [1, code, held, [1, 0, 0], held, 2, 3, 1, code, held]
+    assert shown == [1, code, blocked, [1, 0, 0], blocked, 2, 3, 1, code, blocked]
 
 
 def test_a_wrong_control_of_a_sequence_holds_back_its_session(stream):
     wrong = {"sequence": ["red"], "sequence_id": [7], "sequence_control_input": [0, 1]}
 
-    bad, held = stream(wrong, row("red", session="7"))
+    bad, blocked = stream(wrong, row("red", session="7"))
 
-    assert (bad["code"], held["code"]) == ("invalid_request", "earlier_row_failed")
+    assert (bad["code"], blocked["code"]) == ("invalid_request", "earlier_row_failed")
 
 
 def test_blank_lines_are_ignored_and_counted(stream):

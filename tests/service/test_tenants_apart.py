@@ -116,10 +116,10 @@ def deleted(client, store):
 
 def corrupt(client, store):
     live(client, store)
-    held = store.slots
-    for key, one in held.items():
+    slots = store.slots
+    for key, one in slots.items():
         if key.startswith(b"acme\0"):
-            held[key] = one._replace(entry=one.entry.replace(value=b"broken"))
+            slots[key] = one._replace(entry=one.entry.replace(value=b"broken"))
 
 
 @pytest.mark.parametrize("call", CALLS)

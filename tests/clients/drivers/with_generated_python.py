@@ -70,7 +70,7 @@ assert isinstance(inferred, InferAnswer)
 forecast = post_forecast_forecast_rows.sync(
     MODEL, client=client, body=ForecastBody(instances=[["bear"]], horizon=2)
 )
-told = {
+received = {
     "steps": [*steps, explained.step],
     "refused": [refused.status, refused.code, refused["step"]],
     "bare": bare,
@@ -81,4 +81,4 @@ told = {
     "infer": inferred.outputs[0].data,
     "forecast": forecast.code if isinstance(forecast, Problem) else None,
 }
-print(json.dumps(told))
+print(json.dumps(received))

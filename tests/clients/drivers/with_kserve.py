@@ -13,7 +13,7 @@ EVENTS = (["squirrel"], ["bear", "tree"], ["blurry"])
 
 async def drive_v1():
     client = InferenceRESTClient(RESTConfig(protocol="v1"))
-    told = {
+    received = {
         "live": await client.is_server_live(URL),
         "ready": await client.is_model_ready(URL, MODEL),
         "steps": [],
@@ -22,18 +22,18 @@ async def drive_v1():
         row = {"sequence": events, "session": "kserve-v1"}
         answer = await client.infer(URL, {"instances": [row]}, model_name=MODEL)
         (prediction,) = answer["predictions"]
-        told["steps"].append(prediction["step"])
-    told["probabilities"] = prediction["probabilities"]
+        received["steps"].append(prediction["step"])
+    received["probabilities"] = prediction["probabilities"]
     row = {"sequence": ["bear"]}
     explained = await client.explain(URL, MODEL, {"instances": [row]})
-    told["layers"] = len(explained["predictions"][0]["layers"])
+    received["layers"] = len(explained["predictions"][0]["layers"])
     await client.close()
-    return told
+    return received
 
 
 async def drive_v2():
     client = InferenceRESTClient(RESTConfig(protocol="v2"))
-    told = {
+    received = {
         "live": await client.is_server_live(URL),
         "ready": await client.is_server_ready(URL)
         and await client.is_model_ready(URL, MODEL),
@@ -46,11 +46,11 @@ async def drive_v2():
         parameters = {"sequence_id": "kserve-v2", "sequence_start": number == 0}
         request = InferRequest(MODEL, [tensor], parameters=parameters)
         answer = await client.infer(URL, request, model_name=MODEL)
-        told["steps"].append(answer.parameters["step"])
+        received["steps"].append(answer.parameters["step"])
     (output,) = (o for o in answer.outputs if o.name == "probabilities")
-    told["probabilities"] = output.as_numpy()[0].tolist()
+    received["probabilities"] = output.as_numpy()[0].tolist()
     await client.close()
-    return told
+    return received
 
 
 print(json.dumps([asyncio.run(drive_v1()), asyncio.run(drive_v2())]))

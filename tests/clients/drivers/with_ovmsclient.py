@@ -25,11 +25,11 @@ for events, control in (
     outputs = client.predict(inputs, MODEL)
     steps.append(outputs["step"].tolist())
 rows = client.predict({"sequence": np.array(["bear", "squirrel"])}, MODEL)
-told = {
+received = {
     "states": [one["state"] for one in status.values()],
     "spec": metadata["model_spec"]["name"],
     "steps": steps,
     "probabilities": outputs["probabilities"][0].tolist(),
     "rows": rows.tolist(),
 }
-print(json.dumps(told))
+print(json.dumps(received))

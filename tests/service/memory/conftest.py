@@ -8,6 +8,7 @@ import pytest
 
 from service.sessions.lifecycle import Sessions
 from service.stores.base import UNLIMITED, Capacity, Store, open_store
+from tests.assembly import build_sessions
 from tests.fakes import FakeClock
 
 TOMBSTONE_SECONDS = 600.0
@@ -90,4 +91,4 @@ def clock() -> FakeClock:
 
 @pytest.fixture
 def sessions(store: Store, clock: FakeClock) -> Sessions:
-    return Sessions(store, clock=clock, tombstone_seconds=TOMBSTONE_SECONDS)
+    return build_sessions(store, clock, TOMBSTONE_SECONDS)

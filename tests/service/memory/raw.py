@@ -20,17 +20,17 @@ DAMAGES = ("empty", "short", "garbage", "zeros", "header only", "another type")
 def damage_entry(store: Store, key: bytes, how: str) -> bool:
     """Damage a stored entry; return whether the store can be damaged in this way."""
     if isinstance(store, InProcessStore):
-        held = store.slots[key]
+        slot = store.slots[key]
         values = {
             "empty": b"",
-            "short": held.entry.value[:4],
+            "short": slot.entry.value[:4],
             "garbage": b"\xff" * 60,
             "zeros": bytes(60),
         }
         if how not in values:
             return False
-        entry = Entry(held.entry.version, values[how])
-        store.slots[key] = held._replace(entry=entry)
+        entry = Entry(slot.entry.version, values[how])
+        store.slots[key] = slot._replace(entry=entry)
         return True
     if isinstance(store, LmdbStore):
         return damage_in_lmdb(store, key, how)

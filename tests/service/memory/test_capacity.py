@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from service.errors import StoreFull
-from service.sessions.lifecycle import Sessions
 from service.sessions.record import SessionKey
 from service.stores.base import Capacity, Entry, Put, Store
 from service.stores.lmdb.store import LmdbStore
+from tests.assembly import build_sessions
 from tests.fakes import FakeClock
 from tests.service.memory.stored import session_at
 
@@ -77,9 +77,7 @@ def test_store_with_a_limit_of_bytes_evicts_nothing(
 def test_new_sessions_are_refused_and_live_ones_of_the_batch_go_on(
     open_limited: Open, clock: FakeClock
 ) -> None:
-    sessions = Sessions(
-        open_limited(Capacity(max_entries=1)), clock=clock, tombstone_seconds=LATER
-    )
+    sessions = build_sessions(open_limited(Capacity(max_entries=1)), clock, LATER)
     key = SessionKey("", "m", "live")
     live, new = key.encode(), SessionKey("", "m", "new").encode()
     [unknown] = sessions.load([live])

@@ -11,10 +11,10 @@ from zlib import crc32
 import pytest
 
 from service.errors import CorruptRecord, StoreUnavailable
-from service.sessions.lifecycle import Sessions
 from service.sessions.record import SessionKey
 from service.stores.base import Entry, Put
 from service.stores.lmdb.store import HEADER, LmdbStore
+from tests.assembly import build_sessions
 from tests.fakes import FakeClock
 from tests.servers import ROOT
 from tests.service.memory.raw import change_in_lmdb, count_pages
@@ -65,7 +65,7 @@ def test_value_under_another_key_is_not_served(
     tmp_path: Path, clock: FakeClock
 ) -> None:
     store = LmdbStore(tmp_path / "store")
-    sessions = Sessions(store, clock=clock, tombstone_seconds=60)
+    sessions = build_sessions(store, clock, 60)
     mine, other = SessionKey("a", "m", "mine"), SessionKey("b", "m", "other")
     found = sessions.load([mine.encode()])[0]
     sessions.save([(mine.encode(), found, session_at(clock))])
@@ -110,7 +110,7 @@ def test_entry_cut_off_in_its_header_is_corrupt_and_can_be_replaced(
     tmp_path: Path, clock: FakeClock
 ) -> None:
     store = LmdbStore(tmp_path / "store")
-    sessions = Sessions(store, clock=clock, tombstone_seconds=1000)
+    sessions = build_sessions(store, clock, 1000)
     key, other = SessionKey("", "m", "cut"), SessionKey("", "m", "whole")
     found = sessions.load([key.encode(), other.encode()])
     session = session_at(clock, step=3)

@@ -130,9 +130,9 @@ def test_any_order_of_commits_and_forgets_keeps_what_a_plain_dict_would(
         ]
         assert all(store.commit(batch))
         for change in batch:
-            held = (change.expected + 1, change.value, change.forget_at)
-            model[change.key] = held
-        due = sorted(key for key, held in model.items() if held[2] <= BASE + now)
+            entry = (change.expected + 1, change.value, change.forget_at)
+            model[change.key] = entry
+        due = sorted(key for key, entry in model.items() if entry[2] <= BASE + now)
         if dice.random() < 0.3:
             assert forget(store, float(now), 1_000) == len(due)
             for key in due:

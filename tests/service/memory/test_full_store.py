@@ -50,8 +50,8 @@ def fill(store: LmdbStore, size: int, seed: int = 0) -> list[bytes]:
 
 
 def update(store: LmdbStore, keys: list[bytes], size: int) -> list[bool]:
-    held = [entry for entry in store.fetch(keys) if entry]
-    pairs = zip(keys, held, strict=True)
+    entries = [entry for entry in store.fetch(keys) if entry]
+    pairs = zip(keys, entries, strict=True)
     return store.commit(
         [Put(key, entry.version, b"y" * size, LATER) for key, entry in pairs]
     )

@@ -98,8 +98,10 @@ def increment_often(path: Path, times: int) -> None:
     for _ in range(times):
         stored = False
         while not stored:
-            held = store.fetch([b"counter"])[0] or Entry(0, b"0")
-            change = Put(b"counter", held.version, b"%d" % (int(held.value) + 1), LATER)
+            entry = store.fetch([b"counter"])[0] or Entry(0, b"0")
+            change = Put(
+                b"counter", entry.version, b"%d" % (int(entry.value) + 1), LATER
+            )
             stored = store.commit([change])[0]
     store.close()
 

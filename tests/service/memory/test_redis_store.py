@@ -130,14 +130,14 @@ def test_server_that_does_not_answer_is_given_up_in_time(server: RedisServer) ->
     store = open_store(server.url + "?timeout_seconds=0.5")
     server.process.send_signal(signal.SIGSTOP)
     # Who waits without end is answered then, and the test fails.
-    goes_on = threading.Timer(60, server.process.send_signal, [signal.SIGCONT])
-    goes_on.start()
+    resume = threading.Timer(60, server.process.send_signal, [signal.SIGCONT])
+    resume.start()
 
     try:
         with pytest.raises(StoreUnavailable):
             store.fetch([b"a"])
     finally:
-        goes_on.cancel()
+        resume.cancel()
         server.process.send_signal(signal.SIGCONT)
         store.close()
 

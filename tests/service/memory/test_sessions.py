@@ -16,6 +16,7 @@ from service.sessions.lifecycle import (
 from service.sessions.preconditions import StoredSession, check_preconditions
 from service.sessions.record import Tombstone
 from service.stores.base import Entry, Put, Store
+from tests.assembly import build_sessions
 from tests.fakes import FakeClock
 from tests.service.memory.stored import (
     IDLE_SECONDS,
@@ -143,7 +144,7 @@ class RacingStore:
 
     def __init__(self, store: Store, clock: FakeClock, races: int) -> None:
         self._store = store
-        self._rival = Sessions(store, clock=clock, tombstone_seconds=1.0)
+        self._rival = build_sessions(store, clock, 1.0)
         self._clock = clock
         self._races = races
 
@@ -163,7 +164,7 @@ def test_delete_wins_over_requests_that_advance_meanwhile(
     store_session(sessions, clock)
     racing = RacingStore(store, clock, races=MAX_CHANGE_ATTEMPTS - 1)
 
-    Sessions(racing, clock=clock, tombstone_seconds=1.0).delete(KEY)
+    build_sessions(racing, clock, 1.0).delete(KEY)
 
     with pytest.raises(SessionGone):
         sessions.get(KEY)
@@ -176,6 +177,6 @@ def test_delete_gives_up_against_endless_traffic(
     racing = RacingStore(store, clock, races=1_000)
 
     with pytest.raises(SessionContended, match="as the others left it"):
-        Sessions(racing, clock=clock, tombstone_seconds=1.0).delete(KEY)
+        build_sessions(racing, clock, 1.0).delete(KEY)
 
     assert sessions.get(KEY).step == 1

@@ -167,9 +167,9 @@ def increment(store: Store, key: bytes) -> None:
     """Add one to a counter, however often others are faster."""
     stored = False
     while not stored:
-        held = store.fetch([key])[0] or Entry(0, b"0")
-        value = b"%d" % (int(held.value) + 1)
-        stored = store.commit([put(key, held.version, value)])[0]
+        entry = store.fetch([key])[0] or Entry(0, b"0")
+        value = b"%d" % (int(entry.value) + 1)
+        stored = store.commit([put(key, entry.version, value)])[0]
 
 
 def run_threads(count: int, work) -> None:

@@ -15,6 +15,7 @@ from service.sessions.sweeper import (
 )
 from service.stores.base import Store
 from service.stores.in_process import InProcessStore
+from tests.assembly import build_sessions
 from tests.fakes import FakeClock
 from tests.service.memory.conftest import TOMBSTONE_SECONDS
 from tests.service.memory.stored import KEY, store_session
@@ -56,7 +57,7 @@ def test_failed_sweep_is_tried_again(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     store = FailingStore(error)
-    sessions = Sessions(store, clock=clock, tombstone_seconds=TOMBSTONE_SECONDS)
+    sessions = build_sessions(store, clock, TOMBSTONE_SECONDS)
     store_session(sessions, clock)
     clock.advance(1e9)
 
