@@ -11,7 +11,7 @@ import pytest
 
 from service.api.v1.lines import Lines
 from service.stores.in_process import InProcessStore
-from tests.service.test_routes_apart import BODIES, ROUTES_OF_APP, make_world, ways_of
+from tests.service.routes import BODIES, ROUTES_OF_APP, make_world, ways_of
 
 # As many as a tick takes.
 NUM_ROWS = 64
