@@ -22,6 +22,7 @@ from tests.waiting import wait_until
 
 folder = pytest.fixture(captures.folder)
 capture = pytest.fixture(captures.capture)
+engine = pytest.fixture(captures.engine)
 
 
 def test_each_applied_event_is_a_line_with_its_place_in_the_session(

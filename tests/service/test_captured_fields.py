@@ -20,6 +20,7 @@ from tests.service.captures import BOUNDS, SECRET, row
 
 folder = pytest.fixture(captures.folder)
 capture = pytest.fixture(captures.capture)
+engine = pytest.fixture(captures.engine)
 
 
 def test_a_share_of_sessions_is_captured_whole_and_the_same_everywhere(folder):

@@ -6,6 +6,7 @@ from tests.problems import assert_problem
 from tests.service import changes
 from tests.service.changes import PATH
 
+engine = pytest.fixture(changes.engine)
 send = pytest.fixture(changes.send)
 
 
