@@ -52,7 +52,8 @@ def describe_section(title: str, section: type, name: str, file: str = "") -> st
         default = "required"
         if field.default is not dataclasses.MISSING:
             default = "" if field.default is None else f"`{write_value(field.default)}`"
-        cells = (f"`{field.name}`", words, default, meanings.get(field.name, ""))
+        meaning = meanings.get(field.name, "").replace("|", r"\|")
+        cells = (f"`{field.name}`", words, default, meaning)
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
 
@@ -60,8 +61,9 @@ def describe_section(title: str, section: type, name: str, file: str = "") -> st
 def read_meanings(section: str, file: str = "") -> dict[str, str]:
     """Read what the comments of the bundled configurations say of a section's keys."""
     meanings: dict[str, str] = {}
-    # Those of the sources' order: the first is the one with most keys.
-    sources = [EXAMPLES.get(source, source) for source in SOURCES]
+    # The first that explains a key is quoted, so those with most keys come first.
+    others = [source for source in SOURCES if source not in EXAMPLES]
+    sources = [*EXAMPLES.values(), *others]
     for name in [file] if file else sources:
         text = (CONFIGS / f"{name}.toml").read_text(encoding="utf-8")
         for key, meaning in find_comments(text, section):

@@ -47,7 +47,9 @@ def test_every_source_is_illustrated(pages):
 
     assert sources == set(SOURCES)
     for name, content in pages.items():
-        assert content.count(b"<svg xmlns") >= 3, name
+        assert content.count(b"<svg xmlns") >= 3, (
+            f"{name}: no branch of illustrate_held_out has its form of held-out data?"
+        )
 
 
 def test_the_verdict_is_the_first_line(pages):
