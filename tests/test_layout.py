@@ -84,7 +84,10 @@ def raises_itself(function):
     return False
 
 
-@pytest.mark.parametrize("package", ["service", "models", "training"])
+LARGE = ("service", "models", "training")
+
+
+@pytest.mark.parametrize("package", [*LARGE, "benchmarks", "clients", "docs"])
 def test_public_functions_state_what_they_raise(package):
     silent, checked = [], 0
     for path in sorted((ROOT / package).rglob("*.py")):
@@ -97,7 +100,7 @@ def test_public_functions_state_what_they_raise(package):
                 if "Raises:" not in text:
                     silent.append(f"{path.relative_to(ROOT)}::{node.name}")
 
-    assert checked > 20
+    assert checked > (20 if package in LARGE else 0)
     assert not silent
 
 

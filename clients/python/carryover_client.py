@@ -474,7 +474,11 @@ class AsyncClient(Calls[Awaited, abc.AsyncIterator[Json]]):
 
 
 def check(answer: Json) -> Json:
-    """Return an answer, or raise the exception of the problem that it is."""
+    """Return an answer, or raise the exception of the problem that it is.
+
+    Raises:
+        CarryoverError: It is a problem; of the class of its code.
+    """
     if "detail" in answer and isinstance(answer.get("code"), str):
         raise CLASSES.get(answer["code"], CarryoverError)(answer)
     return answer

@@ -27,7 +27,11 @@ class Explanation(NamedTuple):
 
 
 def explain(address: str, pictures: Sequence[str]) -> Explanation:
-    """Ask `nature` for its answer after every picture, and for its gates."""
+    """Ask `nature` for its answer after every picture, and for its gates.
+
+    Raises:
+        ValueError: The model has other labels than the lesson's.
+    """
     body = {"instances": [list(pictures)], "return": "all"}
     request = urllib.request.Request(
         f"{address}/v1/models/nature:explain", json.dumps(body).encode()
