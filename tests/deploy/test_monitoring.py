@@ -130,7 +130,14 @@ class start_prometheus:
         ]
         with (self._home / "prometheus.log").open("w") as log:
             self._process = subprocess.Popen(command, stdout=log, stderr=log)
+        wait_until(self._is_ready, (self._home / "prometheus.log").read_text)
         return f"http://{self._address}"
+
+    def _is_ready(self):
+        try:
+            return requests.get(f"http://{self._address}/-/ready", timeout=60).ok
+        except requests.ConnectionError:
+            return False
 
     def __exit__(self, *_):
         self._process.terminate()
