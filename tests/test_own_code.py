@@ -64,6 +64,13 @@ def test_one_function_waits_for_conditions():
     assert found == {WAITING, *PROGRAMS}, "use tests.waiting"
 
 
+def test_loops_that_sleep_are_found_however_they_sleep():
+    calls = ("time.sleep(1)", "sleep(0.1)", "threading.Event().wait(1)", "stop.wait(1)")
+    found = [[*find_loops(ast.parse(f"while not x:\n  {call}"))] for call in calls]
+
+    assert found == [[1], [1], [1], []]
+
+
 def name_function(call):
     """The last name of what is called, such as `setattr` of `monkeypatch.setattr`."""
     return getattr(call.func, "attr", getattr(call.func, "id", ""))
