@@ -24,7 +24,7 @@ from service.stores.lmdb.store import LmdbStore
 record_crash(Path(sys.argv[1]))
 if sys.argv[2] == "store":
     store = LmdbStore(Path(sys.argv[1]) / "store")
-    store._env.read(lambda txn: os.kill(os.getpid(), int(sys.argv[3])))
+    store.environment.read(lambda txn: os.kill(os.getpid(), int(sys.argv[3])))
 elif sys.argv[2] == "elsewhere":
     os.kill(os.getpid(), int(sys.argv[3]))
 """
