@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ast
+import contextlib
 import re
+import textwrap
 
 from tests.servers import ROOT
 
@@ -76,9 +78,20 @@ def name_function(call):
     return getattr(call.func, "attr", getattr(call.func, "id", ""))
 
 
+def read_program(node):
+    """Return a string that is a program, such as one for another process, as a tree."""
+    text = node.value if isinstance(node, ast.Constant) else ""
+    if isinstance(text, str) and "import " in text:
+        with contextlib.suppress(SyntaxError):
+            return ast.parse(textwrap.dedent(text))
+    return None
+
+
 def find_private(tree):
     """Attributes that belong to others: `x._y`, or `setattr(x, "_y", ...)`."""
     for node in ast.walk(tree):
+        if program := read_program(node):
+            yield from find_private(program)
         if isinstance(node, ast.Attribute):
             owner = node.value.id if isinstance(node.value, ast.Name) else ""
             names = [node.attr] if owner not in ("self", "cls") else []
@@ -102,6 +115,6 @@ def test_no_file_uses_private_names_of_others():
 def test_private_names_are_found_wherever_they_are_used():
     code = "x._a = y.z._b(); setattr(q, '_c', 1); self._d; t._replace(); u.__e__"
 
-    names = [line.split()[-1] for line in find_private(ast.parse(code))]
-
-    assert sorted(names) == ["_a", "_b", "_c"]
+    for text in (code, f"run({f'import x; {code}'!r})"):  # a program in a string
+        names = [line.split()[-1] for line in find_private(ast.parse(text))]
+        assert sorted(names) == ["_a", "_b", "_c"]

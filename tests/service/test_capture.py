@@ -166,7 +166,9 @@ from pathlib import Path
 from service.telemetry.capture_files import CaptureBounds, CaptureFiles
 files = CaptureFiles(Path(sys.argv[1]), CaptureBounds(1 << 20, 60.0, 1 << 24))
 files.write("m", [b'{"n": 1}\\n'] * 3)
-files._open["m"].append(b'{"n": 2')
+[partial] = Path(sys.argv[1]).glob("m/.*.partial")
+with partial.open("ab") as file:
+    file.write(b'{"n": 2')
 print("written", flush=True)
 time.sleep(600)
 """
