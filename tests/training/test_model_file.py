@@ -32,17 +32,18 @@ from training.errors import ModelError  # noqa: E402
 from training.model_file import read_model_file  # noqa: E402
 
 MIB = 2**20
-# Where a library works on somebody's model; each is made to fail.
-STEPS = (
-    "load_model",
-    "wrap_model",
-    "stream_network",
-    "prove",
-    "export_network",
-    "export_programs",
-    "write_manifest",
-    "publish_version",
-)
+# Where a library works on somebody's model, each of which is made to fail, and what
+# the sentence calls it.
+STEPS = {
+    "export_keras.load_model": "Loading",
+    "export_keras.wrap_model": "Reading inputs and outputs",
+    "export_keras.stream_network": "Streaming",
+    "export_keras.prove": "The proof",
+    "export_keras.export_network": "Writing the version",
+    "export_keras.export_programs": "Writing the version",
+    "manifest.write_manifest": "Writing the version",
+    "manifest.publish_version": "Writing the version",
+}
 
 
 def set_units(path, units):
@@ -203,7 +204,9 @@ def test_weights_without_layers_are_named(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("steps", "debug"), [(STEPS, []), (STEPS[:1], ["--debug"])], ids=["all", "debug"]
+    ("steps", "debug"),
+    [([*STEPS], []), ([*STEPS][:1], ["--debug"])],
+    ids=["all", "debug"],
 )
 def test_failure_of_any_step_is_one_sentence(
     tmp_path, capsys, monkeypatch, steps, debug
@@ -214,11 +217,12 @@ def test_failure_of_any_step_is_one_sentence(
     path = save(tmp_path, sequential(layers.Dense(2)))  # each step after all before it
     for step in steps:
         with monkeypatch.context() as patch:
-            patch.setattr(export_keras, step, fail)
+            patch.setattr(f"training.{step}", fail)
             assert export(path, tmp_path, *debug) == 2
         error = capsys.readouterr().err
         sentence = error.splitlines()[-1]
         assert sentence.startswith("error: ")
+        assert f"{STEPS[step]} failed" in sentence
         assert "ZeroDivisionError (one two)" in sentence
         assert ("Traceback" in error) == bool(debug)
     assert not list((tmp_path / "artifacts").glob("mine/*"))
