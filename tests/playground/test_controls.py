@@ -781,6 +781,7 @@ def test_links_lead_to_the_calls_and_back(load_page):
     expect(columns(page).first).to_be_visible()
 
 
+@pytest.mark.slow  # some of the tests that use the controls are
 def test_every_control_was_used(controls):
     """Runs last: `controls.js` noted what pages showed and what tests used."""
     assert len(controls["seen"]) > 40
