@@ -3,11 +3,12 @@
 The steps of a session's acknowledged rows must tile 1 to where it is: a step claimed
 twice is a row that was lost, a step nobody claims one that was applied twice. Then
 every acknowledged probability is compared with those of the whole sequence, sent in
-one row without a session.
+one row without a session, and where they differ with those of the same rows sent again.
 """
 
 from __future__ import annotations
 
+import uuid
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
@@ -111,8 +112,40 @@ def replay(url: str, sessions: Sequence[Sequence[Entry]]) -> list[float | None]:
         response = requests.post(path, json=body, timeout=TIMEOUT_SECONDS)
         response.raise_for_status()
         for entries, steps in zip(lot, response.json()["predictions"], strict=True):
-            differences += [compare(entry, steps[entry.step - 1]) for entry in entries]
+            found = [compare(entry, steps[entry.step - 1]) for entry in entries]
+            if max((d for d in found if d is not None), default=0.0) > TOLERANCE:
+                found = take_smaller(found, replay_rows(url, entries))
+            differences += found
     return differences
+
+
+def replay_rows(url: str, entries: Sequence[Entry]) -> list[float | None]:
+    """Send a session's rows again one by one, as they were acknowledged.
+
+    A long row rounds otherwise than short ones. Where the network hesitates between two
+    answers it enlarges that for a few events, by up to 40 times in 20,000 rows without
+    a fault, and forgets it. A step that was lost, doubled or mixed up differs here too.
+    """
+    session = f"audit-{uuid.uuid4()}"
+    differences = []
+    for entry in entries:
+        body = {"instances": [{"sequence": list(entry.events), "session": session}]}
+        path = f"{url}/v1/models/nature:predict"
+        response = requests.post(path, json=body, timeout=TIMEOUT_SECONDS)
+        response.raise_for_status()
+        (answer,) = response.json()["predictions"]
+        differences.append(compare(entry, answer["probabilities"]))
+    return differences
+
+
+def take_smaller(
+    first: Sequence[float | None], second: Sequence[float | None]
+) -> list[float | None]:
+    """Return the smaller difference of each row; None where they are not known."""
+    return [
+        None if one is None or other is None else min(one, other)
+        for one, other in zip(first, second, strict=True)
+    ]
 
 
 def compare(entry: Entry, probabilities: Sequence[float]) -> float | None:
