@@ -66,16 +66,19 @@ def names(path):
             yield node.lineno, node.name
 
 
-@pytest.mark.parametrize("package", [*CODE, "tests"])
-def test_names_have_no_puzzling_word(package):
-    found = {
+def find_names(package, is_found):
+    """Return the names of a package for which a function says so, by their lines."""
+    return {
         f"{path.relative_to(ROOT)}:{line}": name
         for path in sorted((ROOT / package).rglob("*.py"))
         for line, name in names(path)
-        if puzzling(name.replace("_", " "))
+        if is_found(name)
     }
 
-    assert not found
+
+@pytest.mark.parametrize("package", [*CODE, "tests"])
+def test_names_have_no_puzzling_word(package):
+    assert not find_names(package, lambda name: puzzling(name.replace("_", " ")))
 
 
 # Limits are MAX_ and MIN_, as everywhere; a duration says its unit.
@@ -87,12 +90,7 @@ UNUSUAL = re.compile(
 
 @pytest.mark.parametrize("package", [*CODE, "tests"])
 def test_constants_have_the_usual_names(package):
-    found = {
-        f"{path.relative_to(ROOT)}:{line}": name
-        for path in sorted((ROOT / package).rglob("*.py"))
-        for line, name in names(path)
-        if UNUSUAL.fullmatch(name)
-    }
+    found = find_names(package, UNUSUAL.fullmatch)
     found |= {
         str(path.relative_to(ROOT)): constants
         for path in (ROOT / package).rglob("*.js")

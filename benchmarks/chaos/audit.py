@@ -122,9 +122,9 @@ def replay(url: str, sessions: Sequence[Sequence[Entry]]) -> list[float | None]:
 def replay_rows(url: str, entries: Sequence[Entry]) -> list[float | None]:
     """Send a session's rows again one by one, as they were acknowledged.
 
-    A long row rounds otherwise than short ones. Where the network hesitates between two
-    answers it enlarges that for a few events, by up to 40 times in 20,000 rows without
-    a fault, and forgets it. A step that was lost, doubled or mixed up differs here too.
+    A long row rounds otherwise than short ones, and in rare moments the network
+    enlarges that beyond the tolerance (docs/explanation/decisions/float64-decides.md).
+    A step that was lost, doubled or mixed up differs here too.
     """
     session = f"audit-{uuid.uuid4()}"
     differences = []

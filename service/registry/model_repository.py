@@ -49,7 +49,7 @@ class Repository:
         load: Loads a version's folder.
         max_versions: How many versions of a model are served, the newest first.
         state: Folder the workers share; None for one process.
-        generation: Names this start of the service; its first worker chooses.
+        generation: Names this start: its first worker chooses, the others follow.
         follows_labels: Whether a watch adopts version labels for all workers.
         count_labels: Counts labels of a model that were adopted, or refused.
         clock: Returns seconds that only grow.
@@ -113,7 +113,7 @@ class Repository:
         """Serve what was chosen since this process last looked.
 
         Args:
-            name: The only model to serve; None serves all.
+            name: The model to serve; None for all. No other one is waited for.
         """
         shared = self._shared
         if shared is None or (shared.stamp() == shared.seen and not self._pending):

@@ -12,7 +12,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from service.api import json_loading
-from service.api.json_loading import load_body, load_large_json
+from service.api.json_loading import load_large_json
+from service.api.v1.body_reader import load_body
 
 SCALARS = (
     st.none()

@@ -61,7 +61,7 @@ class Service:
 
 
 def start(tmp_path):
-    """Start services, and leave none behind."""
+    """Start services, and stop each of them at the end."""
     services = []
 
     def build(**environ):

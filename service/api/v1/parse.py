@@ -15,10 +15,10 @@ from typing import Any, NoReturn
 import msgspec
 from msgspec import UNSET
 
-from service.api.json_loading import load_body
 from service.api.long_json import is_decoded_at_once
 from service.api.problems import too_many_rows
 from service.api.v1 import spelling
+from service.api.v1.body_reader import load_body
 from service.api.v1.columns import read_columns
 from service.api.v1.diagnose import (
     Form,
