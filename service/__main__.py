@@ -143,7 +143,7 @@ def check_memory_address(settings: Settings) -> None:
     Raises:
         SettingError: It is one.
     """
-    from service.stores.base import check_address
+    from service.stores.schemes import check_address
 
     try:
         check_address(settings.memory)

@@ -44,7 +44,8 @@ from service.sessions.tokens.cipher import TokenCipher
 from service.sessions.tokens.key_file import load_or_create_keys
 from service.sessions.version_policy import Lifetimes, Policies, Retention
 from service.settings import Settings
-from service.stores.base import Capacity, open_store
+from service.stores.base import Capacity
+from service.stores.schemes import open_store
 from service.telemetry import metrics
 from service.telemetry.capture_files import CaptureBounds, CaptureFiles
 from service.telemetry.statistics import CallStatistics

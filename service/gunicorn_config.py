@@ -10,7 +10,7 @@ from service.common.runs import begin_run, open_run, prepare_metrics_folder
 from service.server.crash_report import report_crash
 from service.server.reloading import TriedReload
 from service.settings import find_exposure, read_settings
-from service.stores.base import check_address
+from service.stores.schemes import check_address
 
 _settings = read_settings(os.environ)
 check_address(_settings.memory)  # or every worker would be tried again for ever

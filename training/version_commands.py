@@ -9,8 +9,8 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from training.captured_config import replace_data
 from training.config import Config, check_config, load_config
-from training.data.captured_config import replace_data
 from training.errors import ConfigError, Drifted
 from training.names import check_name
 from training.native_log import silence_native_log

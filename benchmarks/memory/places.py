@@ -14,7 +14,8 @@ from typing import NamedTuple
 
 import redis
 
-from service.stores.base import Store, open_store
+from service.stores.base import Store
+from service.stores.schemes import open_store
 from tests.redis_servers import running
 
 KINDS = ("memory", "lmdb", "lmdb-disk", "redis", "valkey")

@@ -20,7 +20,7 @@ POLICIES: tuple[PolicyName, ...] = get_args(PolicyName)
 MAX_PORT = 65_535
 MAX_FLOAT = 1.7976931348623157e308
 # Schemes of the stores of sessions, and how an address of each is written. What opens
-# them is in `service.stores.base`, which imports the settings' side; a test compares.
+# them, `service.stores.schemes`, imports the settings' side; a test compares.
 STORE_FORMS = {
     "lmdb": "lmdb://PATH",
     "redis": "redis://HOST",

@@ -12,7 +12,7 @@ import logging
 import threading
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple, Protocol
 
 from msgspec.structs import replace
 
@@ -27,9 +27,6 @@ from service.registry.shared_choices import (
     ModelChoice,
     VersionLabels,
 )
-
-if TYPE_CHECKING:
-    from service.registry.model_repository import Repository
 
 log = logging.getLogger(__name__)
 
@@ -52,6 +49,40 @@ class Offer(NamedTuple):
     version_labels: VersionLabels
 
 
+class Chooser(Protocol):
+    """Repository, as adoption uses it; `model_repository.Repository` describes it."""
+
+    follows_labels: bool
+
+    def open_newest(
+        self,
+        name: str,
+        versions: list[int],
+        kept: Collection[int] = (),
+        ready: Mapping[int, Model] | None = None,
+    ) -> tuple[dict[int, Model], dict[int, str]]:
+        """Open as many versions as may be served."""
+
+    def find_choice(self, name: str) -> ModelChoice:
+        """Return what is chosen of a model."""
+
+    def share(
+        self,
+        name: str,
+        state: str,
+        versions: list[int],
+        failures: dict[int, str] | None = None,
+        labels: VersionLabels | None = None,
+    ) -> None:
+        """Store a choice for all workers."""
+
+    def note_failures(self, name: str, failures: dict[int, str]) -> None:
+        """Note why versions of a model are not served."""
+
+    def adopt_newer(self) -> None:
+        """Adopt what is new in the folder."""
+
+
 class Adoption:
     """Adoption of new versions and labels, for all workers.
 
@@ -64,7 +95,7 @@ class Adoption:
 
     def __init__(
         self,
-        repository: Repository,
+        repository: Chooser,
         folder: ModelFolder,
         catalog: Catalog,
         count_labels: Callable[[str, bool], None],
@@ -248,7 +279,7 @@ class FolderWatch(threading.Thread):
 
     def __init__(
         self,
-        repository: Repository,
+        repository: Chooser,
         seconds: float,
         wait: Callable[[float], bool] | None = None,
     ) -> None:

@@ -19,7 +19,8 @@ import numpy as np
 from service.common.setting_types import RuntimeChoice
 from service.errors import ModelNotFound, VersionNotFound
 from service.registry.artifact import Manifest, read_artifact
-from service.registry.backends.base import SIGNATURES, Runtime, open_runtime
+from service.registry.backends.base import SIGNATURES, Runtime
+from service.registry.backends.opening import open_runtime
 from service.registry.encoding.events import Encoder, build_encoder
 from service.registry.manifest_check import check_results, check_schemas
 from service.registry.traffic import NO_TRAFFIC, Traffic, is_in_share

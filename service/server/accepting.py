@@ -13,14 +13,10 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from service.api.problems import Answer, answer_problem
 from service.errors import InvalidRequest, Overloaded
-
-if TYPE_CHECKING:
-    from service.server.connection import Handler
-
 
 # A turn of an idle loop takes some microseconds; another worker needs dozens to wake.
 TURNS_PER_CONNECTION = 10
@@ -61,6 +57,13 @@ class Passing:
         return True
 
 
+class Connection(Protocol):
+    """A connection, as those who accept and end it see it."""
+
+    def hang_up(self) -> None:
+        """End it at once."""
+
+
 class Reserved:
     """The connections of a server beyond its limit, oldest first.
 
@@ -70,30 +73,49 @@ class Reserved:
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
-        self._handlers: dict[Handler, None] = {}
+        self._connections: dict[Connection, None] = {}
 
-    def admit(self, handler: Handler, num_open: int) -> bool:
+    def admit(self, connection: Connection, num_open: int) -> bool:
         """Take a connection in; return whether it is one of the reserved.
 
         The last place drops the oldest of them, so that silent clients cannot keep
         them all: a health call is sent as soon as its connection is open.
 
         Args:
-            handler: Of the connection.
+            connection: The connection.
             num_open: Number of open connections, this one included.
         """
         if num_open <= self.limit:
             return False
-        if len(self._handlers) >= NUM_RESERVED - 1:
-            oldest = next(iter(self._handlers))
+        if len(self._connections) >= NUM_RESERVED - 1:
+            oldest = next(iter(self._connections))
             oldest.hang_up()
-            del self._handlers[oldest]
-        self._handlers[handler] = None
+            del self._connections[oldest]
+        self._connections[connection] = None
         return True
 
-    def discard(self, handler: Handler) -> None:
+    def discard(self, connection: Connection) -> None:
         """Forget a connection that has ended."""
-        self._handlers.pop(handler, None)
+        self._connections.pop(connection, None)
+
+
+class ConnectionServer(Protocol):
+    """A server, as its connections see it; `worker.Server` describes its attributes."""
+
+    waiting: dict[Any, float]
+    reading: dict[Any, float]
+    listening: dict[Any, float]
+    sending: dict[Any, float]
+    open: set[Any]
+    reserved: Reserved
+    is_stopping: bool
+    takes_requests: bool
+
+    def get_environ(self) -> dict[str, Any]:
+        """Return what the environments of all requests share."""
+
+    def expect_more(self) -> None:
+        """Look for the next request for a moment before the core goes idle."""
 
 
 def answer_health_only(

@@ -13,7 +13,7 @@ import socket
 import time
 from collections.abc import Callable
 from functools import lru_cache, partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from gevent import get_hub
 from gevent.pywsgi import Input, format_date_time, unquote_latin1
@@ -21,11 +21,14 @@ from gunicorn.workers.ggevent import PyWSGIHandler
 
 from service.api.responses import answer_crash
 from service.common.loop import look_up
-from service.server.accepting import App, answer_health_only, refuse, write_last
+from service.server.accepting import (
+    App,
+    ConnectionServer,
+    answer_health_only,
+    refuse,
+    write_last,
+)
 from service.server.framing import MAX_LINE_BYTES, ChunkReader, Head, read_head
-
-if TYPE_CHECKING:
-    from service.server.worker import Server
 
 # Copying this much after a head takes as long as another call of the system.
 SMALL_BYTES = 65536
@@ -179,12 +182,12 @@ class Handler(PyWSGIHandler):  # type: ignore[misc]
         end_reason: Why its server has ended the reading; empty for no certain reason.
     """
 
-    server: Server
+    server: ConnectionServer
     application: App
     rfile: io.BufferedReader
     provided_date: bytes | None
 
-    def __init__(self, sock: Any, address: Any, server: Server) -> None:
+    def __init__(self, sock: Any, address: Any, server: ConnectionServer) -> None:
         self._inbound = Inbound(sock)
         self._num_reads = 0  # before the request
         self._line = b""
@@ -330,8 +333,7 @@ class Handler(PyWSGIHandler):  # type: ignore[misc]
 
     def stop_reading(self) -> None:
         """Take what was read for all there is; the client may still hear so."""
-        # First of all: what comes from here on must not be applied, for its answer
-        # might not arrive.
+        # First: what comes from here on must not be applied; its answer might be lost.
         self._inbound.is_over = True
         with contextlib.suppress(OSError, AttributeError):  # it has ended already
             self.socket.shutdown(socket.SHUT_RD)
@@ -345,5 +347,4 @@ class Handler(PyWSGIHandler):  # type: ignore[misc]
 @lru_cache(maxsize=1)
 def format_date(second: int) -> bytes:
     """Write an instant as HTTP does, once a second."""
-    date: bytes = format_date_time(second)
-    return date
+    return bytes(format_date_time(second))

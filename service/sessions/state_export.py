@@ -86,7 +86,7 @@ def show_memory(record: Session, model: Model) -> MemoryDocument:
         model_version=str(record.model_version),
         network=record.network.hex(),
         step=record.step,
-        last_event=show_event(record.last_event, model),
+        last_event=show_event(record.last_event, model.encoder, model.manifest.input),
         memory=split_tensors(record.tensors, model),
     )
 

@@ -11,7 +11,7 @@ import time
 import numpy as np
 
 from service.engine.rows import Row
-from service.stores.base import open_store
+from service.stores.schemes import open_store
 from tests.assembly import build_engine
 from tests.fakes import counting_model
 

@@ -8,7 +8,7 @@ from prometheus_client.parser import text_string_to_metric_families as parse
 
 from service.sessions.lifecycle import SessionKey
 from service.sessions.record import Session
-from service.stores.base import open_store
+from service.stores.schemes import open_store
 from tests.assembly import build_sessions
 from tests.redis_servers import running
 from tests.service.test_two_workers import Bare

@@ -9,7 +9,7 @@ import time
 import pytest
 
 from service.sessions.record import SessionKey
-from service.stores.base import open_store
+from service.stores.schemes import open_store
 from tests.assembly import build_engine
 from tests.fakes import counting_model
 from tests.redis_servers import running

@@ -1,5 +1,3 @@
-from types import SimpleNamespace
-
 import numpy as np
 import pytest
 
@@ -118,17 +116,16 @@ def test_bad_category_names_its_field_and_the_choices(mixed, value, error, words
 
 
 def test_last_event_of_a_day_is_shown_as_a_time_that_can_be_sent_again(encoder):
-    model = SimpleNamespace(encoder=encoder, manifest=SimpleNamespace(input=SERIES))
     late = {"time": "2014-07-01T23:59:59.999999", "value": 3.4028235e38}
     (encoded,) = encoder.encode([late])
     # What an earlier release stored: the second was rounded up to the next day's.
     stored = np.array([encoded[0], 86_400, encoded[2]], "<f4")
 
-    shown = show_event(encoded.tobytes(), model)
+    shown = show_event(encoded.tobytes(), encoder, SERIES)
 
     assert shown["time"] == "2014-07-01T23:59:59.99"
     assert encoder.encode([shown]).tolist() == [encoded.tolist()]
-    assert show_event(stored.tobytes(), model) == shown
+    assert show_event(stored.tobytes(), encoder, SERIES) == shown
 
 
 @pytest.mark.parametrize("size", [1, 3])

@@ -7,8 +7,8 @@ import shutil
 import pytest
 
 from service.registry.artifact import MANIFEST, ArtifactError, read_artifact
-from service.registry.backends.base import open_runtime
 from service.registry.backends.litert import LiteRTRuntime
+from service.registry.backends.opening import open_runtime
 from tests import networks
 
 pytestmark = pytest.mark.tensorflow

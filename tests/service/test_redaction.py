@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from service.api.api_keys import check_keys_file
 from service.common.text import redact
 from service.settings import TABLE, SettingError, read_settings
-from service.stores.base import open_store
 from service.stores.redis.address import parse_address
+from service.stores.schemes import open_store
 from tests.servers import ROOT
 
 SECRET = "hunter2"

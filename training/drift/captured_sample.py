@@ -30,7 +30,7 @@ def read_sample(data: EventOptions, side: Side) -> Sample:
     """Read captured events and ask a version at each of them.
 
     Args:
-        data: Where they are; from `training.data.captured_config`.
+        data: Where they are; from `training.captured_config`.
         side: The version.
 
     Raises:

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import cast
 
 from training.atomic import write_atomically
+from training.captured_config import replace_data
 from training.config import Config
-from training.data.captured_config import replace_data
 from training.data.event_options import EventOptions
 from training.drift.captured_sample import read_sample
 from training.drift.checks import Drift, check_drift

@@ -134,7 +134,8 @@ def describe_session(
     maker = find_maker(record, family)
     norms = None if maker is None else measure(record.tensors, maker)
     return summarize(key.session, key.model, record) | {
-        "last_event": maker and show_event(record.last_event, maker),
+        "last_event": maker
+        and show_event(record.last_event, maker.encoder, maker.manifest.input),
         "norms": norms,
         "rewind_steps": list_steps(record.snapshots),
     }

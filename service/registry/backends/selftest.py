@@ -9,16 +9,13 @@ export proves that the programs equal the SavedModel.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from service.registry.artifact import Manifest
+from service.registry.backends.base import CompiledProgram, Tensors
 from service.registry.encoding.events import count_columns
-
-if TYPE_CHECKING:
-    from service.registry.backends.base import Tensors
-    from service.registry.backends.litert import Program
 
 # Float32 rounding of one timestep, as a share of the largest number where that is
 # above 1; carried on, rounding may grow: it counts once per timestep.
@@ -38,12 +35,14 @@ class SelftestStep(NamedTuple):
 class Mismatch(NamedTuple):
     """A program that computes something else than the one for a single event."""
 
-    program: Program
+    program: CompiledProgram
     name: str
     difference: float
 
 
-def find_mismatch(manifest: Manifest, programs: Sequence[Program]) -> Mismatch | None:
+def find_mismatch(
+    manifest: Manifest, programs: Sequence[CompiledProgram]
+) -> Mismatch | None:
     """Find a program that does not agree with the first, which takes a single event.
 
     Args:
@@ -65,7 +64,7 @@ def find_mismatch(manifest: Manifest, programs: Sequence[Program]) -> Mismatch |
 
 
 def carry(
-    single: Program, sequence: np.ndarray, layout: Mapping[str, Sequence[int]]
+    single: CompiledProgram, sequence: np.ndarray, layout: Mapping[str, Sequence[int]]
 ) -> Iterator[SelftestStep]:
     """Run a sequence one event at a time."""
     memory = {name: np.zeros((1, *size), np.float32) for name, size in layout.items()}
@@ -79,7 +78,7 @@ def carry(
 
 
 def run_beside(
-    program: Program,
+    program: CompiledProgram,
     sequence: np.ndarray,
     steps: Sequence[SelftestStep],
     layout: Mapping[str, Sequence[int]],

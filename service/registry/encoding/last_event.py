@@ -6,13 +6,13 @@ rows nor HTTP.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import date, timedelta
 from typing import Any
 
 import numpy as np
 
-from service.registry.catalog import Model
-from service.registry.encoding.events import count_columns
+from service.registry.encoding.events import Encoder, count_columns
 from service.registry.encoding.fields import LAST_SECOND
 
 EPOCH = date(1970, 1, 1)
@@ -20,12 +20,17 @@ EPOCH = date(1970, 1, 1)
 TIME_DIGITS = 2
 
 
-def show_event(event: bytes, model: Model) -> Any:
-    """Return an event as a client would have sent it; None where none is known."""
-    columns = np.frombuffer(event, np.dtype(model.encoder.dtype).newbyteorder("<"))
-    if columns.shape != (int(np.prod(model.encoder.columns)),):
+def show_event(event: bytes, encoder: Encoder, schema: Mapping[str, Any]) -> Any:
+    """Return an event as a client would have sent it; None where none is known.
+
+    Args:
+        event: The event's columns, little-endian.
+        encoder: Of the model.
+        schema: The model's input.
+    """
+    columns = np.frombuffer(event, np.dtype(encoder.dtype).newbyteorder("<"))
+    if columns.shape != (int(np.prod(encoder.columns)),):
         return None
-    schema = model.manifest.input
     if schema["kind"] == "event":
         return schema["vocabulary"][int(columns[0])]
     if schema["kind"] == "index":

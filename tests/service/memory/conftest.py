@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from service.sessions.lifecycle import Sessions
-from service.stores.base import UNLIMITED, Capacity, Store, open_store
+from service.stores.base import UNLIMITED, Capacity, Store
+from service.stores.schemes import open_store
 from tests.assembly import build_sessions
 from tests.fakes import FakeClock
 

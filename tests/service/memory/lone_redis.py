@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from service.stores.base import Store, open_store
+from service.stores.base import Store
+from service.stores.schemes import open_store
 from tests.redis_servers import RedisServer, running
 
 LATER = 4_000_000_000.0

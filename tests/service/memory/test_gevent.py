@@ -19,7 +19,8 @@ monkey.patch_all()
 import sys
 import gevent
 from service.stores.lmdb import environment
-from service.stores.base import Entry, Put, open_store
+from service.stores.base import Entry, Put
+from service.stores.schemes import open_store
 
 environment.FLUSH_SECONDS = 0.01
 store = open_store(sys.argv[1])

@@ -11,9 +11,10 @@ import redis
 from redis.crc import key_slot
 
 from service.errors import StoreUnavailable
-from service.stores.base import Entry, Put, open_store
+from service.stores.base import Entry, Put
 from service.stores.redis.layout import NUM_BUCKETS
 from service.stores.redis.store import RedisStore
+from service.stores.schemes import open_store
 from tests.redis_servers import SLOTS, RedisServer, join, running_low, running_nodes
 from tests.service.memory.losing_proxy import LosingProxy
 

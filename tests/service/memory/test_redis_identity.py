@@ -9,10 +9,11 @@ import pytest
 import redis
 
 from service.errors import StoreUnavailable
-from service.stores.base import Entry, Put, open_store
+from service.stores.base import Entry, Put
 from service.stores.redis.address import parse_address
 from service.stores.redis.keyspace import CHECK_SECONDS
 from service.stores.redis.store import RedisStore
+from service.stores.schemes import open_store
 from tests.fakes import FakeClock
 from tests.redis_servers import RedisServer
 from tests.service.memory import lone_redis

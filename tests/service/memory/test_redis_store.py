@@ -15,10 +15,11 @@ from redis.client import Pipeline
 from redis.crc import key_slot
 
 from service.errors import StoreFull, StoreUnavailable
-from service.stores.base import Capacity, Entry, Put, Store, open_store
+from service.stores.base import Capacity, Entry, Put, Store
 from service.stores.redis.address import RedisAddress, parse_address
 from service.stores.redis.client import RedisClient
 from service.stores.redis.store import RedisStore
+from service.stores.schemes import open_store
 from tests.redis_servers import (
     SLOTS,
     RedisServer,

@@ -27,7 +27,7 @@ from service.common.text import format_time
 from service.sessions.record import Session, SessionKey, Tombstone
 from service.sessions.sections import AnswerBounds
 from service.sessions.version_policy import Lifetimes, Policies, Retention
-from service.stores.base import open_store
+from service.stores.schemes import open_store
 from tests.assembly import build_services, build_sessions
 from tests.fakes import FakeClock, counting_model
 from tests.service.memory.conftest import LOCAL, SERVERS

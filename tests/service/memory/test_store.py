@@ -9,17 +9,10 @@ from pathlib import Path
 import pytest
 
 from service.common.setting_types import STORE_FORMS, list_store_forms
-from service.stores.base import (
-    MAX_KEY_BYTES,
-    SCHEMES,
-    Entry,
-    Put,
-    Store,
-    check_address,
-    open_store,
-)
+from service.stores.base import MAX_KEY_BYTES, Entry, Put, Store
 from service.stores.in_process import InProcessStore
 from service.stores.lmdb.store import LmdbStore
+from service.stores.schemes import SCHEMES, check_address, open_store
 from tests.service.memory.conftest import STORES
 
 LATER = 4_000_000_000.0
